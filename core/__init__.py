@@ -1,0 +1,1 @@
+"""Vitrine's engine: everything the app shows, without a browser."""

@@ -1,0 +1,49 @@
+"""What can go wrong in a way that a user can act on: one class per thing that can happen."""
+
+
+class VitrineError(Exception):
+    """A problem a user can solve: one sentence with the offending thing, and a hint that says what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UnknownName(VitrineError):
+    """A name that no registry, layer list or label list holds."""
+
+
+class BadParameter(VitrineError):
+    """A setting of the wrong kind or outside its range."""
+
+
+class BadImage(VitrineError):
+    """A file that is not an image this app can read, or one too large to open safely."""
+
+
+class BadModel(VitrineError):
+    """A weights file that does not fit its architecture or cannot be trusted."""
+
+
+class Unsupported(VitrineError):
+    """A sound request that this model or method cannot serve."""
+
+
+class Unavailable(VitrineError):
+    """Something this machine lacks: weights while offline, an optional package, a folder that can be written."""
+
+
+class TooLarge(VitrineError):
+    """Work that does not fit into memory even one image at a time."""
+
+
+class StudyError(VitrineError):
+    """A study that is missing, incomplete, locked or of another version."""
+
+
+class Cancelled(BaseException):
+    """Raised inside a report to stop the work that reports."""

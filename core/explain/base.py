@@ -1,0 +1,428 @@
+"""One question to a model, the methods that answer it, and the only function that calls them."""
+
+import hashlib
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from core.cache import TensorCache
+from core.capture import Rules, capture
+from core.errors import Cancelled, TooLarge, Unsupported
+from core.images import resized
+from core.models.model import Model
+from core.params import Param, checked, params_of
+from core.progress import Report, chunks, silent
+from core.registry import Registry
+from core.survey import grid
+
+Score = Literal["logit", "prob", "logprob"]
+Method = Callable[..., Tensor | Iterator[Tensor]]
+Cost = Callable[[Mapping[str, Any], int], float]
+
+
+class Ledger:
+    """What an explanation cost and what its method remarks about it; filled while the method runs."""
+
+    def __init__(self) -> None:
+        self.forwards = 0  # images pushed through the model
+        self.backwards = 0  # images whose gradient was taken
+        self.fraction = 0.0  # of the work done, as last reported
+        self.remarks: dict[str, float | str] = {}
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What one forward and one backward tell: scores, and values and slopes at the watched layers.
+
+    `values[layer]` is the layer's output, `slopes[layer]` the gradient of the explained scores there, both (B, …) as
+    the network lays them out; the key "" is the input.
+    """
+
+    logits: Tensor  # (B, C)
+    values: Mapping[str, Tensor]
+    slopes: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question to a model: why these scores for these images?
+
+    Images are network inputs on the model's device; randomness comes from `rng(index)` alone, so neither batch size
+    nor order can change a result.
+    """
+
+    model: Model
+    images: Tensor  # (B, 3, H, W)
+    targets: Tensor  # (B,) class indices, or unit indices where `unit_layer` is given
+    layer: str = ""  # where activations are read; "" is the surveyed default
+    unit_layer: str = ""
+    seed: int = 0
+    batch: int = 32
+    report: Report = silent
+    ledger: Ledger = field(default_factory=Ledger)
+    cache: TensorCache = field(default_factory=lambda: TensorCache(1 << 30))
+
+    @property
+    def net(self) -> nn.Module:
+        """The frozen network."""
+        return self.model.net
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.images.shape[-2], self.images.shape[-1]
+
+    @property
+    def at(self) -> str:
+        """The layer where activations are read; Unsupported where the model has none with positions."""
+        name = self.layer or self.model.survey.default
+        if not name:
+            raise Unsupported(f"{self.model.name} has no layer with positions.", "Choose a method that needs none.")
+        return name
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The model's outputs (N, C) for these images, counted as passes."""
+        self.ledger.forwards += len(images)
+        return self.net(images)
+
+    def score(self, images: Tensor, targets: Tensor, kind: Score = "logit") -> Tensor:
+        """The number being explained, (N,): a class's logit or (log-)probability, or a unit's mean response."""
+        if self.unit_layer:
+            with capture(self.net, self.unit_layer) as seen:
+                self.logits(images)
+            return (
+                self.maps_at(seen[self.unit_layer], self.unit_layer)
+                .flatten(2)
+                .mean(2)
+                .gather(1, targets[:, None])[:, 0]
+            )
+        return scored(self.logits(images), targets, kind)
+
+    def clean_scores(self, kind: Score = "logit") -> Tensor:
+        """The score (B,) of the images themselves, computed once and kept in the cache."""
+        return self.cache.get((*self.key, "score", kind), lambda: self._clean_scores(kind))
+
+    def chunks(self, total: int, note: str = "") -> Iterator[range]:
+        """Ranges of at most `batch` that cover `range(total)`; progress and cancelling happen here."""
+        return chunks(total, self.batch, self.report, note)
+
+    def rng(self, index: int = 0) -> torch.Generator:
+        """A CPU generator that depends on the seed and `index` alone."""
+        word = hashlib.blake2b(f"{self.seed}:{index}".encode(), digest_size=8).digest()
+        return torch.Generator().manual_seed(int.from_bytes(word, "big") >> 1)
+
+    def gradient(self, images: Tensor, targets: Tensor, kind: Score = "logit", rules: Rules | None = None) -> Tensor:
+        """The slope of the score at these images (N, 3, H, W), under changed operation rules if given."""
+        with torch.enable_grad():
+            leaf = images.detach().requires_grad_()
+            if rules is None:
+                total = self.score(leaf, targets, kind).sum()
+            else:
+                with rules:
+                    total = self.score(leaf, targets, kind).sum()
+            self.ledger.backwards += len(images)
+            return torch.autograd.grad(total, leaf)[0]
+
+    def tape(self, *layers: str) -> Tape:
+        """One forward and one backward of all images, watched at the input, at the query's layer and at `layers`.
+
+        Kept as long as the query's cache keeps it: the maps that read a tape cost together what one costs.
+        """
+        wanted = tuple(sorted({*([self.at] if self.model.survey.default or self.layer else []), *layers}))
+        key = (*self.key, "tape")
+        known = self.cache.peek(key)
+        if isinstance(known, Tape) and set(wanted) <= set(known.values):
+            return known
+        if isinstance(known, Tape):
+            wanted = tuple(sorted({*wanted, *known.values} - {""}))
+        tape = _joined([self._tape(span, wanted) for span in self.chunks(len(self.images), "one pass for all layers")])
+        self.cache.put(key, tape)
+        if not self.unit_layer:
+            for kind in ("logit", "prob", "logprob"):
+                self.cache.put((*self.key, "score", kind), scored(tape.logits, self.targets, kind))
+        return tape
+
+    def maps_at(self, values: Tensor, layer: str) -> Tensor:
+        """An output of `layer` as maps (B, K, h, w), whatever order the network keeps its positions in."""
+        facts = self.model.survey.layer(layer)
+        return grid(values, facts.layout) if facts else values
+
+    @cached_property
+    def key(self) -> tuple[Hashable, ...]:
+        """Everything that decides what the model says about this query: weights, images, targets, unit."""
+        return (self.model.sha, images_sha(self.images), tuple(self.targets.tolist()), self.unit_layer)
+
+    @torch.no_grad()
+    def _clean_scores(self, kind: Score) -> Tensor:
+        spans = self.chunks(len(self.images), "the image itself")
+        return torch.cat(
+            [self.score(self.images[s.start : s.stop], self.targets[s.start : s.stop], kind) for s in spans]
+        )
+
+    def _tape(self, span: range, layers: tuple[str, ...]) -> Tape:
+        with torch.enable_grad(), capture(self.net, *layers) as seen:
+            leaf = self.images[span.start : span.stop].detach().requires_grad_()
+            targets = self.targets[span.start : span.stop]
+            logits = self.logits(leaf)
+            if self.unit_layer:
+                unit_maps = self.maps_at(seen[self.unit_layer], self.unit_layer)
+                score = unit_maps.flatten(2).mean(2).gather(1, targets[:, None]).sum()
+            else:
+                score = scored(logits, targets, "logit").sum()
+            nodes = {"": leaf, **seen}
+            self.ledger.backwards += len(leaf)
+            slopes = torch.autograd.grad(score, list(nodes.values()), allow_unused=True)
+        return Tape(
+            logits.detach(),
+            {name: node.detach() for name, node in nodes.items()},
+            {n: torch.zeros_like(v) if s is None else s for (n, v), s in zip(nodes.items(), slopes, strict=True)},
+        )
+
+
+def _joined(tapes: list[Tape]) -> Tape:
+    """Tapes of parts of a batch as one."""
+    if len(tapes) == 1:
+        return tapes[0]
+    names = list(tapes[0].values)
+    return Tape(
+        torch.cat([tape.logits for tape in tapes]),
+        {name: torch.cat([tape.values[name] for tape in tapes]) for name in names},
+        {name: torch.cat([tape.slopes[name] for tape in tapes]) for name in names},
+    )
+
+
+def scored(logits: Tensor, targets: Tensor, kind: Score) -> Tensor:
+    """The score (N,) of each row's target: the logit itself, its softmax probability, or the logarithm of that."""
+    if kind == "prob":
+        logits = logits.softmax(1)
+    elif kind == "logprob":
+        logits = logits.log_softmax(1)
+    return logits.gather(1, targets[:, None])[:, 0]
+
+
+def images_sha(images: Tensor) -> str:
+    """A hash of the images' content."""
+    return hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A method with what a form, a card and a check must know about it, read from its own signature and docstring."""
+
+    name: str
+    title: str
+    family: str
+    run: Method
+    params: tuple[Param, ...]
+    summary: str  # first sentence of the docstring
+    about: str  # its remaining text, one plain paragraph
+    paper: str
+    formula: str
+    caution: str  # when it misleads
+    needs: tuple[str, ...]
+    signed: bool
+    cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
+
+    def unmet(self, model: Model) -> str:
+        """Why this method cannot work on this model, as one sentence; "" if it can."""
+        return next((reason for need in self.needs if (reason := NEEDS[need](model, self.title))), "")
+
+
+EXPLAINERS: Registry[Explainer] = Registry("method")
+
+
+def explainer(
+    title: str,
+    *,
+    family: str,
+    paper: str,
+    formula: str,
+    caution: str,
+    cost: Cost,
+    needs: tuple[str, ...] = (),
+    signed: bool = False,
+) -> Callable[[Method], Method]:
+    """Register a method under its function's name; its settings are the `Knob`s of its signature.
+
+    The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; one that can stop early is
+    a generator that yields its running maps, the last of which is the result.
+    """
+
+    def register(run: Method) -> Method:
+        summary, _, about = (run.__doc__ or "").strip().partition("\n")
+        name = getattr(run, "__name__", title)
+        entry = Explainer(
+            name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
+            signed, cost,
+        )  # fmt: skip
+        EXPLAINERS.add(name, entry)
+        return run
+
+    return register
+
+
+def _needs_layer(model: Model, title: str) -> str:
+    return "" if model.survey.default else f"{title} reads a layer with positions, and {model.name} has none."
+
+
+def _needs_head(model: Model, title: str) -> str:
+    if model.survey.head:
+        return ""
+    return f"{title} needs global average pooling and one linear layer at the end; {model.name} ends otherwise."
+
+
+def _needs_relu(model: Model, title: str) -> str:
+    used = set(model.survey.operations)
+    if used & {"relu", "relu6"}:
+        return ""
+    found = ", ".join(sorted(used & {"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid"})) or "none"
+    return f"{title} changes the backward rule of ReLU, and {model.name} has no ReLU (its activations: {found})."
+
+
+NEEDS: Mapping[str, Callable[[Model, str], str]] = {"layer": _needs_layer, "head": _needs_head, "relu": _needs_relu}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The maps of one method for the images of one query, raw, at the size of the images."""
+
+    name: str
+    maps: Tensor  # (B, H, W) float32 on the CPU
+    scores: Tensor  # (B,) the explained logits
+    targets: Tensor  # (B,)
+    settings: Mapping[str, Any]
+    layer: str
+    seed: int
+    seconds: float
+    forwards: int
+    backwards: int
+    signed: bool
+    finished: bool = True  # False: stopped early, the map so far
+    remarks: Mapping[str, float | str] = field(default_factory=dict)
+
+    def note(self, index: int = 0) -> str:
+        """Why a map is blank, as one sentence; "" for a map with something to see."""
+        one = self.maps[index]
+        if not bool((one != 0).any()):
+            return "No evidence: the map is zero everywhere."
+        if not self.signed and float(one.max()) <= 0:
+            return "No positive evidence for this target."
+        if float(one.max()) == float(one.min()):
+            return "The map has the same value everywhere."
+        return ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A running map, shown while its method still works."""
+
+    maps: Tensor  # (B, H, W)
+    fraction: float
+    forwards: int
+
+
+Watch = Callable[[Look], bool]
+
+
+def unwatched(look: Look) -> bool:
+    """The watcher who looks away and never stops the work."""
+    return False
+
+
+def explain(
+    name: str, query: Query, settings: Mapping[str, object] | None = None, watch: Watch = unwatched
+) -> Explanation:
+    """Answer a query with the method `name`: settings and needs checked, memory retried, maps checked and resized.
+
+    `watch` sees each running map of a method that has them and may end it early by returning True; a cancelled method
+    that has a running map gives it back as unfinished. Raises UnknownName, BadParameter, Unsupported, TooLarge.
+    """
+    method = EXPLAINERS[name]
+    chosen = checked(method.params, settings or {}, name)
+    if reason := method.unmet(query.model):
+        raise Unsupported(reason, "Choose another method or another model.")
+    while True:
+        try:
+            return _answered(method, query, chosen, watch)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            if query.batch == 1:
+                message = f"{method.title} does not fit into memory even one image at a time."
+                raise TooLarge(message, "Use a smaller image or model, or free the session's memory.") from None
+            # No result depends on the batch size, so a smaller one is always sound.
+            query = replace(query, batch=query.batch // 2, ledger=Ledger())
+            query.cache.clear()
+
+
+def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watch: Watch) -> Explanation:
+    start = time.perf_counter()
+    query = replace(query, report=_kept(query.ledger, query.report))
+    outcome = method.run(query, **settings)
+    maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch)
+    maps = _sound(method, query, maps.detach())
+    scores = query.clean_scores()
+    if finished:
+        query.report(1.0, method.title)
+    return Explanation(
+        name=method.name,
+        maps=resized(maps, query.size).cpu(),
+        scores=scores.cpu(),
+        targets=query.targets.cpu(),
+        settings=dict(settings),
+        layer=query.at if {"layer", "head"} & set(method.needs) else "",
+        seed=query.seed,
+        seconds=time.perf_counter() - start,
+        forwards=query.ledger.forwards,
+        backwards=query.ledger.backwards,
+        signed=method.signed,
+        finished=finished,
+        remarks=dict(query.ledger.remarks),
+    )
+
+
+def _kept(ledger: Ledger, report: Report) -> Report:
+    """The same report, remembering how far the work is for whoever looks at a running map."""
+
+    def keep(fraction: float, note: str) -> None:
+        ledger.fraction = fraction
+        report(fraction, note)
+
+    return keep
+
+
+def _driven(query: Query, looks: Iterator[Tensor], watch: Watch) -> tuple[Tensor, bool]:
+    """The last map of a generator, and whether it came to its own end."""
+    last: Tensor | None = None
+    try:
+        for last in looks:
+            maps = resized(last.detach().float(), query.size).cpu()
+            if watch(Look(maps, query.ledger.fraction, query.ledger.forwards)):
+                return last, False
+    except Cancelled:
+        if last is None:
+            raise
+        return last, False
+    finally:
+        getattr(looks, "close", lambda: None)()
+    if last is None:
+        raise RuntimeError("a method yielded no map")
+    return last, True
+
+
+def _sound(method: Explainer, query: Query, maps: Tensor) -> Tensor:
+    if maps.dim() != 3 or len(maps) != len(query.images):
+        raise RuntimeError(f"{method.name} returned {tuple(maps.shape)} instead of (B, h, w)")
+    if not bool(torch.isfinite(maps).all()):
+        message = f"{method.title} gave values that are not numbers on this image."
+        raise Unsupported(message, "Check the model's weights, or choose another method.")
+    return maps.float()
+
+
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,1 @@
+"""Explanations that change the image and watch the score."""

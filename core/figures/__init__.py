@@ -1,0 +1,1 @@
+"""Figures as plotly objects and as pictures, built without a browser."""

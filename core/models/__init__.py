@@ -1,0 +1,1 @@
+"""One registry of models: bundled, torchvision's, and the user's own weights."""

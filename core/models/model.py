@@ -1,0 +1,92 @@
+"""A loaded network with everything that belongs to its weights: labels, preprocessing, hash and survey."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.images import Preprocess
+from core.registry import unknown
+from core.survey import Survey, survey
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen network and the facts that travel with its weights; shared by all sessions, changed by none."""
+
+    name: str
+    net: nn.Module
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    sha: str  # of the weights' content
+    survey: Survey
+    facts: Mapping[str, Any] = field(default_factory=dict)  # accuracy, how trained, licence …
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((p.device for p in self.net.parameters()), torch.device("cpu"))
+
+    def target(self, wanted: str | int) -> int:
+        """The class index of a label or of a number; UnknownName with the nearest labels otherwise."""
+        text = str(wanted)
+        if text.isdigit() and int(text) < len(self.labels):
+            return int(text)
+        exact = [i for i, label in enumerate(self.labels) if label.lower() == text.lower()]
+        if not exact:
+            raise unknown("class", text, self.labels)
+        return exact[0]
+
+
+def frozen(net: nn.Module) -> nn.Module:
+    """The same network in eval mode, without parameter gradients and without in-place activations.
+
+    After this nothing in the core changes a flag of a model, so nothing ever has to be restored.
+    """
+    net.eval()
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    for module in net.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False  # type: ignore[assignment]
+    return net
+
+
+def as_model(
+    name: str,
+    net: nn.Module,
+    *,
+    labels: tuple[str, ...] = (),
+    preprocess: Preprocess | None = None,
+    sha: str = "",
+    facts: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+) -> Model:
+    """A network frozen, moved to `device` and surveyed; without labels its classes are "class 0", "class 1" …"""
+    preprocess = preprocess or Preprocess()
+    net = frozen(net).to(device)
+    found = survey(net, (preprocess.crop, preprocess.crop))
+    if not labels:
+        classes = _classes(net, preprocess.crop)
+        labels = tuple(f"class {index}" for index in range(classes))
+    return Model(name, net, labels, preprocess, sha or content_sha(net.state_dict()), found, dict(facts or {}))
+
+
+def content_sha(state: Mapping[str, Tensor]) -> str:
+    """The sha256 over names, shapes and bytes of a state dict, whatever file it came from."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        value = state[key].detach().cpu().contiguous()
+        digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _classes(net: nn.Module, size: int) -> int:
+    device = next((p.device for p in net.parameters()), torch.device("cpu"))
+    with torch.no_grad():
+        return int(net(torch.zeros(1, 3, size, size, device=device)).shape[1])

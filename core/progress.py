@@ -1,0 +1,41 @@
+"""One callback for progress and cancelling: `report(fraction, note)` may raise, and that is how work is stopped."""
+
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+Report = Callable[[float, str], None]
+
+
+def silent(fraction: float, note: str) -> None:
+    """The report of nobody listening."""
+
+
+def part(report: Report, low: float, high: float) -> Report:
+    """The share of `report` between the fractions `low` and `high`, for one stage of a longer work."""
+    return lambda fraction, note: report(low + (high - low) * fraction, note)
+
+
+def chunks(total: int, size: int, report: Report = silent, note: str = "") -> Iterator[range]:
+    """The ranges of at most `size` that cover `range(total)`, reported before the first and after each one.
+
+    The report after the last range says 1.0; a report that raises ends the loop, so long work can be cancelled
+    at every chunk.
+    """
+    report(0.0, note)
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        yield range(start, stop)
+        report(stop / total, note)
+
+
+def printed(stream: TextIO) -> Report:
+    """A report that rewrites one line of a terminal, and stays silent where `stream` is none."""
+    if not stream.isatty():
+        return silent
+
+    def report(fraction: float, note: str) -> None:
+        end = "\n" if fraction >= 1 else ""
+        stream.write(f"\r\x1b[K{fraction:4.0%} {note}{end}")
+        stream.flush()
+
+    return report

@@ -1,0 +1,192 @@
+"""What pages and commands work with: one model, one cache, and everything asked about a picture computed once."""
+
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.cache import TensorCache
+from core.config import digest
+from core.errors import BadParameter, VitrineError
+from core.explain import EXPLAINERS, Explanation, Query, explain
+from core.explain.base import Watch, unwatched
+from core.images import Picture, Pixels
+from core.models.model import Model
+from core.params import checked
+from core.progress import Report, part, silent
+
+
+def home() -> Path:
+    """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
+    return Path(os.environ.get("VITRINE_HOME") or Path.home() / ".vitrine")
+
+
+def device() -> torch.device:
+    """Where models run: VITRINE_DEVICE, else CUDA where there is one, else the CPU."""
+    wanted = os.environ.get("VITRINE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=wanted).device
+    except (RuntimeError, AssertionError):
+        raise BadParameter(f"VITRINE_DEVICE names {wanted!r}, which this machine lacks.", "Use cpu or cuda.") from None
+
+
+def budget() -> int:
+    """Bytes that one session's cache may hold: VITRINE_CACHE_MB, or 512 MB (2,048 on a GPU)."""
+    default = "2048" if device().type == "cuda" else "512"
+    text = os.environ.get("VITRINE_CACHE_MB") or default
+    if not text.isdigit():
+        raise BadParameter(f"VITRINE_CACHE_MB is {text!r}.", "Give a whole number of megabytes.")
+    return int(text) << 20
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One tile of a comparison: a method, the class it explains and the settings that differ from the defaults."""
+
+    name: str
+    target: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+Answer = Explanation | VitrineError
+
+
+class Workbench:
+    """A model seen by one session: predictions, explanations and estimates, kept in the session's cache.
+
+    The model is shared with other sessions and never changed; the cache is this session's own.
+    """
+
+    def __init__(self, model: Model, cache: TensorCache | None = None) -> None:
+        self.model = model
+        self.cache = cache or TensorCache(budget())
+
+    def view(self, picture: Picture) -> Pixels:
+        """The part of the picture the model sees, (H, W, 3)."""
+        return self.model.preprocess.view(picture.pixels)
+
+    def probabilities(self, picture: Picture) -> Tensor:
+        """The model's softmax over its classes, (C,)."""
+        key = (self.model.sha, picture.sha, "probabilities")
+        return self.cache.get(key, lambda: self._probabilities(picture))
+
+    def top(self, picture: Picture, count: int = 5) -> list[tuple[int, str, float]]:
+        """The most probable classes as (index, label, probability), highest first."""
+        values, indices = self.probabilities(picture).topk(min(count, len(self.model.labels)))
+        pairs = zip(indices.tolist(), values.tolist(), strict=True)
+        return [(i, self.model.labels[i], p) for i, p in pairs]
+
+    def target(self, picture: Picture, wanted: str | int = "predicted") -> int:
+        """A class index from "predicted", an index or a label."""
+        return self.top(picture, 1)[0][0] if wanted == "predicted" else self.model.target(wanted)
+
+    def usable(self) -> dict[str, str]:
+        """Every method with the reason why it cannot work on this model; "" where it can."""
+        return {name: method.unmet(self.model) for name, method in EXPLAINERS.items()}
+
+    def passes(self, asks: Sequence[Ask]) -> float:
+        """Forward passes that these tiles need, a backward counted as two."""
+        total = 0.0
+        for ask in asks:
+            method = EXPLAINERS[ask.name]
+            total += method.cost(checked(method.params, ask.settings, ask.name), self.model.preprocess.crop)
+        return total
+
+    def estimate(self, asks: Sequence[Ask]) -> float:
+        """Seconds that these tiles will take: their passes times the measured time of one."""
+        return self.passes(asks) * pass_seconds(self.model)
+
+    def known(self, picture: Picture, ask: Ask, seed: int = 0, layer: str = "") -> Explanation | None:
+        """The finished explanation if this session still holds it, without a model pass."""
+        found = self.cache.peek(self._key(picture, ask, seed, layer))
+        return found if isinstance(found, Explanation) else None
+
+    def explain(
+        self,
+        picture: Picture,
+        ask: Ask,
+        *,
+        seed: int = 0,
+        layer: str = "",
+        report: Report = silent,
+        watch: Watch = unwatched,
+    ) -> Explanation:
+        """The answer to one ask; a finished one is kept. Raises what `core.explain.explain` raises."""
+        if found := self.known(picture, ask, seed, layer):
+            report(1.0, EXPLAINERS[ask.name].title)
+            return found
+        result = explain(ask.name, self._query(picture, ask.target, seed, layer, report), ask.settings, watch)
+        if result.finished:
+            self.cache.put(self._key(picture, ask, seed, layer), result)
+        return result
+
+    def compare(
+        self,
+        picture: Picture,
+        asks: Sequence[Ask],
+        done: Callable[[Ask, Answer], None],
+        *,
+        seed: int = 0,
+        layer: str = "",
+        report: Report = silent,
+        watch: Callable[[Ask], Watch] = lambda ask: unwatched,
+    ) -> None:
+        """Answer the asks, cheap ones first, handing each to `done` as it finishes; one that fails stops no other."""
+        weights = {id(ask): self.passes([ask]) for ask in asks}
+        total, before = sum(weights.values()) or 1.0, 0.0
+        for ask in sorted(asks, key=lambda ask: weights[id(ask)]):
+            after = before + weights[id(ask)]
+            try:
+                share = part(report, before / total, after / total)
+                answer: Answer = self.explain(picture, ask, seed=seed, layer=layer, report=share, watch=watch(ask))
+            except VitrineError as error:
+                answer = error
+            before = after
+            done(ask, answer)
+
+    def _key(self, picture: Picture, ask: Ask, seed: int, layer: str) -> tuple[object, ...]:
+        method = EXPLAINERS[ask.name]
+        settings = digest(checked(method.params, ask.settings, ask.name))
+        return (self.model.sha, picture.sha, ask.name, ask.target, settings, seed, layer or self.model.survey.default)
+
+    def _tensor(self, picture: Picture) -> Tensor:
+        return self.model.preprocess.tensor(self.view(picture))[None].to(self.model.device)
+
+    def _query(self, picture: Picture, target: int, seed: int, layer: str, report: Report) -> Query:
+        targets = torch.tensor([target], device=self.model.device)
+        images = self._tensor(picture)
+        return Query(self.model, images, targets, layer, seed=seed, report=report, cache=self.cache)
+
+    @torch.no_grad()
+    def _probabilities(self, picture: Picture) -> Tensor:
+        return self.model.net(self._tensor(picture)).softmax(1)[0].cpu()
+
+
+_PASS_SECONDS: dict[tuple[str, str], float] = {}
+_PASS_LOCK = threading.Lock()
+
+
+@torch.no_grad()
+def pass_seconds(model: Model, batch: int = 8) -> float:
+    """Seconds of one image's forward in a batch on this model's device: median of three, measured once."""
+    key = (model.sha, str(model.device))
+    with _PASS_LOCK:
+        if key not in _PASS_SECONDS:
+            side = model.preprocess.crop
+            images = torch.zeros(batch, 3, side, side, device=model.device)
+            model.net(images)
+            _PASS_SECONDS[key] = statistics.median(_timed(model, images) for _ in range(3)) / batch
+        return _PASS_SECONDS[key]
+
+
+def _timed(model: Model, images: Tensor) -> float:
+    start = time.perf_counter()
+    float(model.net(images).sum())  # reading the number waits for the device
+    return time.perf_counter() - start
