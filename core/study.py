@@ -1,8 +1,8 @@
 """A study on disk: what the filters of one model were found to see in one folder of images, read-only.
 
-A study is a folder, whole or absent. It holds `study.json` (the manifest), one parquet file per table and one `.npy` file
-per array; nothing is pickled. The same inputs, settings and seed give the same bytes in all of these. How long the work
-took cannot repeat, so it stands apart in `build.json`, which no comparison of studies reads.
+A study is a folder, whole or absent. It holds `study.json` (the manifest), one parquet file per table and one `.npy`
+file per array; nothing is pickled. The same inputs, settings and seed give the same bytes in all of these. How long the
+work took cannot repeat, so it stands apart in `build.json`, which no comparison of studies reads.
 
 Numbers: an *image* is a row of `images` (also of `thumbnails`, `maps`, `pooled`), a *patch* a row of `patches` (also of
 `crops`, `items`, `responses`), a *filter* a channel of the studied layer, a *label* a class of the model (a row of
@@ -13,21 +13,21 @@ tables
                  probability (of `predicted`), patches (how many were kept), candidates, stop (why no more were kept:
                  "tau", "k exhausted", "map exhausted", "map empty", "not correct", "no label"), problem ("" or why the
                  file was skipped: such a row has predicted -1, a black thumbnail and no patches)
-    windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the watched score with this window
-                 and, if cumulative, the earlier ones covered; NaN where it was not needed), kept: all candidates in order
-    patches      image, rank, x, y, size, score, before, after, drop (before - after), label (class item of its transaction),
-                 filters (how many items it has), response (of its first item): the kept windows, one transaction each
+    windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the watched score with this
+                 window and, if cumulative, the earlier ones covered; NaN where it was not needed), kept: all candidates
+    patches      image, rank, x, y, size, score, before, after, drop (before - after), label (class item of its
+                 transaction), filters (how many items), response (of its first item): the kept windows
     classes      label, name, images (of that label), predicted (images predicted so), correct, patches (transactions)
     itemsets     label, filters (list, ascending), n_both, n_all: frequent filter sets of each class, with the number of
                  transactions that hold them in the class and everywhere
     rules        rule, label, rank (0 is the class's best), filters (list), size, n_class, n_all, n_both, support,
-                 confidence, lift, score, folded (other filter sets with exactly the same patches)
+                 confidence, lift, score, folded (how many other filter sets have exactly the same patches)
     shared       filters (list), size, labels (list, by falling support), supports (list), classes (2 or more), n_all
     nodes        node ("f12" or "c3"), kind ("filter" or "class"), number (filter or label), name, degree, weight, x, y
                  (in -1…1)
     edges        filter, label, weight (best score of that class's rules with the filter), rules (how many)
-    filters      filter, patches (transactions that hold it), classes (labels whose rules use it), rules, mean, deviation
-                 and largest of its response over all patches
+    filters      filter, patches (transactions that hold it), classes (whose rules use it), rules, mean, deviation and
+                 largest of its response over all patches
     averages     average, label, filter, patches (distinct ones), weight (sum of their responses)
 
 arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N` kept filters per transaction)
@@ -35,15 +35,15 @@ arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N
     maps         (I, h, w) float16, the heatmap averaged over each cell of the layer, raw
     pooled       (I, D) float32, mean of each filter's map; only where the layer is pooled into one linear layer
     crops        (P, w, w, 3) uint8, the pixels of each patch
-    items        (P, N) int16, the filters of each transaction, strongest first, -1 where there are fewer
+    items        (P, N) int32, the filters of each transaction, strongest first, -1 where there are fewer
     responses    (P, N) float32, their raw responses: window sums of the layer's map enlarged to the view
-    matrix       (P, D) float16, the responses of all filters divided by the manifest's `matrix_scale`; only on request
+    matrix       (P, D) float16, the mean response of every filter within the patch (its sum over w²); only on request
     averages     (A, w, w, 3) float16 in [0, 1], the weighted average patch of each row of table `averages`
 
 manifest
-    version, digest, config, seed, model (name, sha, layer, units, cells, size, head), data (folder, images, skipped,
-    labelled, fingerprint), window, matrix_scale, passes (forwards, backwards, perturbed), versions (of the libraries),
-    tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
+    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head), data (folder, images, skipped,
+    labelled, fingerprint), window, passes (forwards, backwards, perturbed), versions (of the libraries), tables (rows,
+    columns), arrays (shape, dtype), files (bytes, sha256)
 """
 
 import hashlib
@@ -67,7 +67,10 @@ BUNDLED = Path(__file__).resolve().parents[1] / "assets" / "studies"
 
 
 class Study:
-    """A finished study, opened read-only; raises StudyError where the folder is missing, damaged or of another version."""
+    """A finished study, opened read-only.
+
+    Raises StudyError where the folder is missing, damaged, foreign or of a newer version.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -132,8 +135,7 @@ class Listed:
 
 
 def list_studies(*folders: str | Path) -> list[Listed]:
-    """The studies directly inside these folders by name, those that cannot be opened with the reason; missing folders
-    hold none."""
+    """The studies directly inside these folders by name, also those that cannot be opened; a missing folder has none."""
     found = []
     for folder in folders:
         for manifest in sorted(Path(folder).glob(f"*/{MANIFEST}")):
