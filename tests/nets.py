@@ -1,0 +1,169 @@
+"""Tiny networks with known answers, shared by all tests."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.explain.base import Query
+from core.images import Preprocess
+from core.models.model import Model, as_model
+
+SIDE = 32
+CLASSES = 5
+
+
+class LinearNet(nn.Module):
+    """One linear layer on the pixels: the gradient is a row of its weights. It has no layer with positions."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3 * SIDE * SIDE, CLASSES, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x.flatten(1))
+
+
+class Additive(nn.Module):
+    """The score is a sum of one non-linear term per pixel, zero for a pixel of value zero: occlusion is exact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(CLASSES, 3, SIDE, SIDE))
+
+    def terms(self, x: Tensor, target: int) -> Tensor:
+        """What each pixel adds to the score of `target`, (B, H, W)."""
+        return (self.weight[target] * (x + 0.5 * x.square())).sum(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum("bchw,kchw->bk", x + 0.5 * x.square(), self.weight)
+
+
+class GapNet(nn.Module):
+    """Convolutions, ReLU and pooling that end in global average pooling and one linear layer."""
+
+    def __init__(self, bias: bool = True, norm: bool = True) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1, bias=bias),
+            nn.BatchNorm2d(8) if norm else nn.Identity(),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 12, 3, padding=1, bias=bias),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(12, 16, 3, padding=1, bias=bias),
+            nn.ReLU(inplace=True),
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(16, CLASSES, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.pool(self.features(x)).flatten(1))
+
+
+class TinyCnn(nn.Module):
+    """A small VGG: its head reads positions, so global average pooling does not describe it."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1, bias=bias),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 12, 3, padding=1, bias=bias),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(12 * (SIDE // 4) ** 2, 20, bias=bias), nn.ReLU(inplace=True), nn.Linear(20, CLASSES, bias=bias)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).flatten(1))
+
+
+class ReusedRelu(nn.Module):
+    """Two residual blocks that share one in-place ReLU module, add in place, and call one ReLU directly."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=bias)
+        self.norm = nn.BatchNorm2d(8)
+        self.one = nn.Conv2d(8, 8, 3, padding=1, bias=bias)
+        self.two = nn.Conv2d(8, 8, 3, padding=1, bias=bias)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc = nn.Linear(8, CLASSES, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.stem(x)))
+        out = self.two(self.relu(self.one(x)))
+        out += x
+        return self.fc(self.relu(out).mean((2, 3)))
+
+
+class NoRelu(nn.Module):
+    """Convolutions with GELU: methods that change the rule of ReLU have nothing to change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.GELU(), nn.Conv2d(8, 12, 3, padding=1), nn.GELU())
+        self.fc = nn.Linear(12, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.features(x).mean((2, 3)))
+
+
+def tiny_vit() -> nn.Module:
+    """A vision transformer of three blocks and 4 × 4 patches."""
+    from torchvision.models import VisionTransformer
+
+    net = VisionTransformer(SIDE, 8, num_layers=3, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=CLASSES)
+    nn.init.normal_(net.heads.head.weight)  # torchvision starts with a head of zeros
+    return net
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "linear": LinearNet,
+    "additive": Additive,
+    "gap": GapNet,
+    "cnn": TinyCnn,
+    "residual": ReusedRelu,
+    "norelu": NoRelu,
+    "vit": tiny_vit,
+}
+
+
+def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """A network whose weights depend on the seed alone; running statistics of its batch norms are not trivial."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = make()
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.running_mean, -0.2, 0.2)
+                nn.init.uniform_(module.running_var, 0.5, 1.5)
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+    return net
+
+
+def model(net: str | nn.Module, seed: int = 0, side: int = SIDE) -> Model:
+    """A network, by name of NETS or ready made, as the model the core works with; `side` is that of its images."""
+    made = seeded(NETS[net], seed) if isinstance(net, str) else net
+    name = net if isinstance(net, str) else type(net).__name__
+    return as_model(name, made, preprocess=Preprocess(crop=side, resize=side))
+
+
+def images(count: int = 2, seed: int = 0, side: int = SIDE) -> Tensor:
+    """Network inputs (count, 3, side, side); the first ones are the same for any count."""
+    return torch.stack(
+        [torch.randn(3, side, side, generator=torch.Generator().manual_seed(1000 * seed + i)) for i in range(count)]
+    )
+
+
+def query(net: str | nn.Module | Model, count: int = 2, target: int = 1, side: int = SIDE, **rest: Any) -> Query:
+    """One question about `target` to a tiny network and `count` images."""
+    asked = net if isinstance(net, Model) else model(net, side=side)
+    return Query(asked, images(count, side=side), torch.full((count,), target), **rest)
