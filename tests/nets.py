@@ -1,15 +1,17 @@
 """Tiny networks with known answers, shared by all tests."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.explain.base import Query
 from core.images import Preprocess
 from core.models.model import Model, as_model
+
+if TYPE_CHECKING:
+    from core.explain.base import Query
 
 SIDE = 32
 CLASSES = 5
@@ -163,7 +165,9 @@ def images(count: int = 2, seed: int = 0, side: int = SIDE) -> Tensor:
     )
 
 
-def query(net: str | nn.Module | Model, count: int = 2, target: int = 1, side: int = SIDE, **rest: Any) -> Query:
+def query(net: str | nn.Module | Model, count: int = 2, target: int = 1, side: int = SIDE, **rest: Any) -> "Query":
     """One question about `target` to a tiny network and `count` images."""
+    from core.explain.base import Query
+
     asked = net if isinstance(net, Model) else model(net, side=side)
     return Query(asked, images(count, side=side), torch.full((count,), target), **rest)
