@@ -128,6 +128,24 @@ class Query:
             self.ledger.backwards += len(images)
             return torch.autograd.grad(total, leaf)[0]
 
+    @torch.no_grad()
+    def windows(self, boxes: Tensor, fill: Tensor, kind: Score = "logit") -> Tensor:
+        """Scores (B, P) of each image with each box (P, 4: top, left, height, width) replaced by that part of `fill`.
+
+        `fill` holds images (B or 1, 3, H, W).
+        """
+        fill = fill.expand_as(self.images)
+        scores = torch.empty(len(self.images), len(boxes), device=self.images.device)
+        for span in self.chunks(scores.numel(), "hidden windows"):
+            rows, columns = (torch.tensor(span) // len(boxes)).tolist(), (torch.tensor(span) % len(boxes)).tolist()
+            changed = self.images[rows]
+            for image, row, column in zip(changed, rows, columns, strict=True):
+                top, left, height, width = boxes[column].tolist()
+                part = (slice(None), slice(top, top + height), slice(left, left + width))
+                image[part] = fill[row][part]
+            scores.view(-1)[span.start : span.stop] = self.score(changed, self.targets[rows], kind)
+        return scores
+
     def tape(self, *layers: str) -> Tape:
         """One forward and one backward of all images, watched at the input, at the query's layer and at `layers`.
 
@@ -159,7 +177,8 @@ class Query:
 
     @torch.no_grad()
     def _clean_scores(self, kind: Score) -> Tensor:
-        spans = self.chunks(len(self.images), "the image itself")
+        # One pass per image: it can be cancelled, but is no progress.
+        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.ledger.fraction, note))
         return torch.cat(
             [self.score(self.images[s.start : s.stop], self.targets[s.start : s.stop], kind) for s in spans]
         )
@@ -366,7 +385,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
     outcome = method.run(query, **settings)
     maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch)
     maps = _sound(method, query, maps.detach())
-    scores = query.clean_scores()
+    scores = replace(query, report=silent).clean_scores()  # a map that was cancelled is still worth this one pass
     if finished:
         query.report(1.0, method.title)
     return Explanation(
@@ -380,7 +399,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         seconds=time.perf_counter() - start,
         forwards=query.ledger.forwards,
         backwards=query.ledger.backwards,
-        signed=method.signed,
+        signed=method.signed or bool((maps < 0).any()),  # a setting may allow signs that the default has not
         finished=finished,
         remarks=dict(query.ledger.remarks),
     )

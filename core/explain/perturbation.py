@@ -1,1 +1,146 @@
 """Explanations that change the image and watch the score."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from math import ceil
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.errors import BadParameter
+from core.explain.base import Query, explainer
+from core.explain.baseline import Baseline, baseline, scaled
+from core.params import Knob
+
+LOOK = 64  # masks between two looks at a running map; also the block of masks drawn by one generator
+
+
+def sliding(size: tuple[int, int], window: int, stride: int) -> Tensor:
+    """Boxes (P, 4) as top, left, height, width that cover an image row by row; the last ones are cut at the border."""
+    height, width = size
+    tops, lefts = ([stride * i for i in range(ceil(max(side - window, 0) / stride) + 1)] for side in size)
+    return torch.tensor(
+        [(top, left, min(window, height - top), min(window, width - left)) for top in tops for left in lefts]
+    )
+
+
+def _windows(settings: Mapping[str, Any], side: int) -> float:
+    return len(sliding((side, side), scaled(settings["window"], side), scaled(settings["stride"], side))) + 1
+
+
+@explainer(
+    "Occlusion",
+    family="perturbation",
+    paper="Zeiler & Fergus 2014",
+    formula="mean over the windows r covering a pixel of s(x) − s(x with r hidden)",
+    caution="Sees only evidence of about the window's size; two copies of the same evidence hide each other's effect.",
+    cost=_windows,
+    signed=True,
+)
+@torch.no_grad()
+def occlusion(
+    query: Query,
+    *,
+    window: Annotated[int, Knob("Side of the window in pixels of a 224 px image.", 4, 112, 4)] = 32,
+    stride: Annotated[int, Knob("Step of the window in pixels of a 224 px image.", 2, 112, 2)] = 16,
+    fill: Annotated[Baseline, Knob("What is put into the window.")] = "grey",
+    score: Annotated[Literal["prob", "logit"], Knob("The score that is watched.")] = "prob",
+) -> Tensor:
+    """How far the score falls when a window slides over the image.
+
+    Each position of the window is hidden in turn and the model asked again. A pixel's value is the mean fall over the
+    windows that cover it: positive where hiding hurts, negative where it helps.
+    """
+    if stride > window:
+        message = f"occlusion.stride ({stride}) is larger than occlusion.window ({window})."
+        raise BadParameter(message, "Windows would leave gaps: make the stride smaller.")
+    sides = [(scaled(window, side), scaled(stride, side)) for side in query.size]
+    boxes = sliding(query.size, *sides[0])
+    drops = query.clean_scores(score)[:, None] - query.windows(boxes, baseline(query, fill), score)
+    total = torch.zeros(len(drops), *query.size, dtype=torch.float64)
+    cover = torch.zeros(query.size, dtype=torch.float64)
+    for (top, left, height, width), drop in zip(boxes.tolist(), drops.T.double().cpu(), strict=True):
+        total[:, top : top + height, left : left + width] += drop[:, None, None]
+        cover[top : top + height, left : left + width] += 1
+    return total / cover
+
+
+@explainer(
+    "RISE",
+    family="perturbation",
+    paper="Petsiuk et al. 2018",
+    formula="1/(N·p) Σᵢ s(x ⊙ Mᵢ) Mᵢ(u); centred: 1/N Σᵢ (sᵢ − s̄)(Mᵢ(u) − p)/Var M(u)",
+    caution="Grainy with few masks; plain values carry a large constant part: compare places, not heights.",
+    cost=lambda settings, side: settings["masks"],
+)
+@torch.no_grad()
+def rise(
+    query: Query,
+    *,
+    masks: Annotated[int, Knob("Random masks tried.", 50, 8000, 50)] = 1000,
+    cells: Annotated[int, Knob("Coarse cells per side.", 2, 16)] = 7,
+    keep: Annotated[float, Knob("Chance that a cell stays visible.", 0.1, 0.9, 0.1)] = 0.5,
+    score: Annotated[Literal["prob", "logit"], Knob("The score that is watched.")] = "prob",
+    centred: Annotated[bool, Knob("Take away the part that every pixel shares: signed and less noisy.")] = False,
+) -> Iterator[Tensor]:
+    """Average of random masks, each weighed by the score it leaves.
+
+    Coarse random grids, smoothly enlarged and shifted, hide parts of the image. Where a visible pixel goes with a high
+    score again and again, the average is high. The standard error says how far another draw of masks might differ.
+    """
+    batch, device = len(query.images), query.images.device
+    sums = torch.zeros(2, batch + 1, *query.size, dtype=torch.float64, device=device)  # Σ s·M and Σ s²·M², last s = 1
+    totals = torch.zeros(batch, 1, 1, dtype=torch.float64, device=device)
+    hidden = torch.empty(query.batch, *query.images.shape[1:], dtype=query.images.dtype, device=device)
+    for span in query.chunks(masks, "random masks"):
+        drawn = random_masks(query, span, cells, keep)
+        scores = torch.ones(batch + 1, len(span), dtype=torch.float64, device=device)
+        for row, (image, target) in enumerate(zip(query.images, query.targets, strict=True)):
+            shown = torch.mul(image[None], drawn[:, None], out=hidden[: len(span)])
+            scores[row] = query.score(shown, target.expand(len(span)), score)
+        flat = drawn.flatten(1).double()
+        sums[0] += (scores @ flat).view_as(sums[0])
+        sums[1] += (scores.square() @ flat.square_()).view_as(sums[1])
+        totals += scores[:batch].sum(1).view_as(totals)
+        if span.stop == masks or span.start // LOOK != span.stop // LOOK:
+            means = sums / span.stop
+            query.ledger.remarks["standard error"] = _standard_error(means, span.stop, keep)
+            yield _centred(means, totals / span.stop) if centred else means[0, :batch] / keep
+
+
+def _centred(means: Tensor, scores: Tensor) -> Tensor:
+    """The covariance of score and mask over the variance of the mask, from the means of s·M, s²·M², M and M²."""
+    visible = means[0, -1]
+    return (means[0, :-1] - scores * visible) / (means[1, -1] - visible.square()).clamp_min(1e-12)
+
+
+def _standard_error(means: Tensor, count: int, keep: float) -> float:
+    """The standard error of the plain map after `count` masks, averaged over its pixels."""
+    variance = means[1, :-1] - means[0, :-1].square()
+    return float(variance.clamp_min(0).sqrt().mean()) / (count**0.5 * keep)
+
+
+def random_masks(query: Query, span: range, cells: int, keep: float) -> Tensor:
+    """The smooth random masks (n, H, W) with the numbers in `span`: mask i depends on the query's seed and i alone.
+
+    Grids of `cells` × `cells` zeros and ones, enlarged bilinearly and cropped at a random offset (Petsiuk et al. 2018).
+    """
+    blocks = range(span.start // LOOK, (span.stop - 1) // LOOK + 1)
+    draws = torch.cat([torch.rand(LOOK, cells * cells + 2, generator=query.rng(block)) for block in blocks])
+    draws = draws[span.start - blocks.start * LOOK :][: len(span)]
+    grids = (draws[:, 2:] < keep).float().view(-1, cells, cells).to(query.images.device)
+    rows, columns = (
+        _enlarging(cells, side)[(share * ceil(side / cells)).long()].to(grids.device)
+        for share, side in zip(draws[:, :2].T, query.size, strict=True)
+    )
+    return rows @ grids @ columns.transpose(1, 2)
+
+
+@lru_cache(maxsize=8)
+def _enlarging(cells: int, side: int) -> Tensor:
+    """Bilinear enlarging of `cells` values to `side` as matrices (offset, side, cells), one per offset of the crop."""
+    cell = ceil(side / cells)
+    whole = F.interpolate(torch.eye(cells)[None], size=(cells + 1) * cell, mode="linear")[0].T
+    return torch.stack([whole[offset : offset + side] for offset in range(cell)])

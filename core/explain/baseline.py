@@ -1,0 +1,32 @@
+"""What stands in for the hidden part of an image."""
+
+from typing import Literal
+
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from core.explain.base import Query
+
+Baseline = Literal["grey", "black", "blur"]
+SIDE = 224  # pixels: lengths in settings are given for this side and scaled to the image's
+
+
+def baseline(query: Query, kind: Baseline) -> Tensor:
+    """Network inputs (B or 1, 3, H, W) without evidence: zero in network units, black, or the images blurred."""
+    if kind == "blur":
+        return blurred(query.images, 10 * min(query.size) / SIDE)
+    grey = torch.zeros_like(query.images[:1])
+    return grey if kind == "grey" else query.model.preprocess.normalised(grey)
+
+
+def blurred(images: Tensor, sigma: float) -> Tensor:
+    """Images (..., H, W) under a Gaussian of `sigma` pixels, mirrored at the border."""
+    spread = (0,) * (images.dim() - 2) + (sigma, sigma)
+    soft = gaussian_filter(images.detach().cpu().numpy(), spread, mode="mirror", truncate=4)
+    return torch.from_numpy(soft).to(images.device)
+
+
+def scaled(pixels: float, side: int) -> int:
+    """A length given for an image of 224 px in pixels of an image of `side` px, at least one."""
+    return max(1, round(pixels * side / SIDE))
