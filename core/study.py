@@ -88,7 +88,7 @@ class Study:
     @property
     def config(self) -> Mapping[str, Any]:
         """The settings it was built with, as JSON."""
-        return self.manifest["config"]  # type: ignore[no-any-return]
+        return self.manifest["config"]
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class Study:
         """One array, memory-mapped and read-only; UnknownName where the study has none of that name."""
         if name not in self.manifest["arrays"]:
             raise unknown("array of this study", name, self.manifest["arrays"])
-        return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     def lost(self, folder: str | Path | None = None) -> list[str]:
         """The images, as paths within the data folder, that are no longer there (the thumbnails still show them)."""
@@ -135,7 +135,7 @@ class Listed:
 
 
 def list_studies(*folders: str | Path) -> list[Listed]:
-    """The studies directly inside these folders by name, also those that cannot be opened; a missing folder has none."""
+    """The studies directly inside these folders by name, with what is wrong with broken ones."""
     found = []
     for folder in folders:
         for manifest in sorted(Path(folder).glob(f"*/{MANIFEST}")):
@@ -174,4 +174,4 @@ def _manifest(path: Path) -> Mapping[str, Any]:
         raise StudyError(message, "Update Vitrine, or build the study again.")
     if version != FORMAT or any(key not in manifest for key in _KEYS):
         raise StudyError(f"{file} is not the manifest of a study.", "Give the folder of a study.")
-    return manifest  # type: ignore[no-any-return]
+    return manifest

@@ -1,1 +1,1 @@
-"""From heat-maps to patches, transactions, itemsets and rules (Meynen et al. 2023)."""
+"""From explanations to rules: patches, transactions, itemsets, rules, averages and the ablation that checks them."""

@@ -1,0 +1,45 @@
+"""The graph of filters and classes that rules draw, with a place for every node."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+NODES = ("node", "kind", "number", "name", "degree", "weight", "x", "y")
+EDGES = ("filter", "label", "weight", "rules")
+
+
+def graph(rules: pd.DataFrame, names: Sequence[str] = (), seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Nodes and edges (tables of `core.study`): a filter is tied to a class by the best score of the rules with both.
+
+    Places come from a spring layout in which heavy edges pull; the same rules and seed give the same places.
+    """
+    pairs = pd.DataFrame(
+        [(f, label, score) for filters, label, score in _columns(rules) for f in filters],
+        columns=["filter", "label", "score"],
+    )
+    edges = pairs.groupby(["filter", "label"], as_index=False).agg(weight=("score", "max"), rules=("score", "size"))
+    edges = edges.astype({"filter": "int64", "label": "int64", "weight": "float64", "rules": "int64"})[list(EDGES)]
+    places = _places(edges, seed)
+    rows = []
+    for column, kind in (("label", "class"), ("filter", "filter")):
+        for number in sorted(set(edges[column].tolist())):
+            own = edges[edges[column] == number]
+            name = names[number] if kind == "class" and number < len(names) else f"{kind} {number}"
+            node = f"{kind[0]}{number}"
+            rows.append((node, kind, number, name, len(own), float(own["weight"].sum()), *places[node]))
+    return pd.DataFrame(rows, columns=list(NODES)), edges
+
+
+def _columns(rules: pd.DataFrame) -> Iterable[tuple[list[int], int, float]]:
+    return zip(rules["filters"], rules["label"], rules["score"], strict=True)
+
+
+def _places(edges: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
+    import networkx
+
+    net = networkx.Graph()
+    for filter, label, weight in zip(edges["filter"], edges["label"], edges["weight"], strict=True):
+        net.add_edge(f"c{label}", f"f{filter}", weight=float(weight))
+    places = networkx.spring_layout(net, seed=seed, method="force", iterations=50)
+    # Four decimals: what is drawn needs no more, and the last bits may differ between machines.
+    return {node: (round(float(x), 4), round(float(y), 4)) for node, (x, y) in places.items()}

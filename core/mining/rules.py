@@ -1,0 +1,177 @@
+"""Rules "these filters → this class": mined, scored, folded and cut to the best, from stored transactions."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.errors import TooLarge
+from core.mining.graph import graph
+from core.mining.itemsets import Frequent, Index, Itemset, MiningConfig, frequent
+from core.mining.transactions import Transactions
+from core.study import Study
+
+
+@dataclass(frozen=True)
+class Mined:
+    """What a `MiningConfig` finds in the transactions of a study; the tables are those of `core.study`."""
+
+    config: MiningConfig
+    itemsets: pd.DataFrame
+    rules: pd.DataFrame
+    shared: pd.DataFrame
+    nodes: pd.DataFrame
+    edges: pd.DataFrame
+
+    def filters_of(self, label: int) -> tuple[int, ...]:
+        """F_c: the union of the filters of a class's rules, ascending."""
+        rules = self.rules
+        return tuple(sorted({int(item) for one in rules.loc[rules["label"] == label, "filters"] for item in one}))
+
+
+def transactions_of(study: Study) -> Transactions:
+    """The transactions of a study with all the filters it keeps for each."""
+    return Transactions(np.asarray(study.array("items")), study.table("patches")["label"].to_numpy(np.int64))
+
+
+def mine(
+    source: Study | Transactions, config: MiningConfig | None = None, names: Sequence[str] = (), seed: int = 0
+) -> Mined:
+    """Itemsets, rules, class-shared sets and their graph, mined anew; raises TooLarge where there are too many sets.
+
+    Sections 3.3 and 3.4 of Meynen et al. 2023. `names` are those of the classes, taken from a study if not given.
+    """
+    config = config or MiningConfig()
+    if isinstance(source, Study):
+        names = names or source.labels
+        source = transactions_of(source)
+    transactions = source.first(config.filters)
+    if not len(transactions.labels):
+        itemsets, rules, shared = (_frame([], columns) for columns in (ITEMSETS, RULES, SHARED))
+        return Mined(config, itemsets, rules, shared, *graph(rules))
+    index = Index(transactions)
+    found = frequent(transactions, index, config, names)
+    rules = _rules(found, index, config)
+    return Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
+
+
+def highest_support(source: Study | Transactions, config: MiningConfig, label: int | None = None) -> float | None:
+    """The highest support at which these settings give a rule (for one class, if given); None if none does."""
+    transactions = (transactions_of(source) if isinstance(source, Study) else source).first(config.filters)
+    index = Index(transactions)
+    wanted = config.support
+    while wanted > MIN_SUPPORT:
+        wanted = max(MIN_SUPPORT, wanted / 2)
+        try:
+            found = frequent(transactions, index, replace(config, support=wanted))
+        except TooLarge:
+            return None
+        reached = [0.0]
+        for position, own in enumerate(index.labels.tolist()):
+            if label is None or own == label:
+                support, confidence = _measured(found, index, position, config)
+                reached += support[confidence >= config.confidence].tolist()
+        if max(reached) > 0:
+            return max(reached)
+    return None
+
+
+MIN_SUPPORT = 0.01
+ITEMSETS = ("label", "filters", "n_both", "n_all")
+RULES = (
+    "rule", "label", "rank", "filters", "size", "n_class", "n_all", "n_both", "support", "confidence", "lift", "score",
+    "folded",
+)  # fmt: skip
+SHARED = ("filters", "size", "labels", "supports", "classes", "n_all")
+
+
+def _rules(found: Frequent, index: Index, config: MiningConfig) -> pd.DataFrame:
+    total = int(index.sizes.sum())
+    rows: list[tuple[Any, ...]] = []
+    for position, label in enumerate(index.labels.tolist()):
+        sets, n_both = found.found[label], found.both[label]
+        n_class, n_all = int(index.sizes[position]), found.n_all[sets]
+        support, confidence = _measured(found, index, position, config)
+        # One division of whole numbers, so that equal scores are equal to the last bit and the tie order decides.
+        score = support * confidence if config.balanced else n_both**2 / (n_class * n_all)
+        sizes = np.array([len(found.sets[i]) for i in sets], np.int64)
+        # Sets are numbered in lexicographic order, which settles what score and size leave open.
+        order = [i for i in np.lexsort((sets, -sizes, -score)) if confidence[i] >= config.confidence]
+        kept, folded = _folded(found, index, position, order, config)
+        for rank, i in enumerate(kept):
+            lift = (n_both[i] / n_all[i]) / (n_class / total)
+            rows.append((
+                len(rows), label, rank, list(found.sets[sets[i]]), int(sizes[i]), n_class, int(n_all[i]),
+                int(n_both[i]), support[i], confidence[i], lift, score[i], folded[rank],
+            ))  # fmt: skip
+    return _frame(rows, RULES)
+
+
+def _folded(
+    found: Frequent, index: Index, position: int, order: list[int], config: MiningConfig
+) -> tuple[list[int], list[int]]:
+    """The best of the `order`ed sets, and for each how many later ones it stands for."""
+    if not config.fold or config.sets == "closed":  # two closed sets never have the same patches
+        best = order[: config.best]
+        return best, [0] * len(best)
+    sets = found.found[int(index.labels[position])]
+    ranked = sorted(order, key=lambda i: found.sets[sets[i]])
+    held = index.every([found.sets[sets[i]] for i in ranked])
+    patches = {i: index.own(bits, position).tobytes() for i, bits in zip(ranked, held, strict=True)}
+    first: dict[bytes, int] = {}
+    also: dict[int, int] = {}
+    for i in order:
+        same = first.setdefault(patches[i], i)
+        also[same] = also.get(same, -1) + 1
+    best = list(first.values())[: config.best]
+    return best, [also[i] for i in best]
+
+
+def _measured(
+    found: Frequent, index: Index, position: int, config: MiningConfig
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Support and confidence of all sets of one class."""
+    label = int(index.labels[position])
+    sets, n_both = found.found[label], found.both[label]
+    support = n_both / index.sizes[position]
+    if not config.balanced:
+        return support, n_both / np.maximum(found.n_all[sets], 1)
+    total = np.zeros(len(sets))
+    for i, bits in enumerate(index.every([found.sets[s] for s in sets])):
+        total[i] = (index.counts(bits) / index.sizes).sum()
+    return support, support / total
+
+
+def _itemsets(found: Frequent) -> pd.DataFrame:
+    rows = [
+        (label, list(found.sets[i]), int(both), int(found.n_all[i]))
+        for label, sets in found.found.items()
+        for i, both in zip(sets, found.both[label], strict=True)
+    ]
+    return _frame(rows, ITEMSETS)
+
+
+def _shared(found: Frequent, index: Index) -> pd.DataFrame:
+    """The sets that are frequent in several classes, those of most classes first."""
+    size = dict(zip(index.labels.tolist(), index.sizes.tolist(), strict=True))
+    rows = []
+    for i, classes in found.shared.items():
+        ranked = sorted(
+            ((count / size[label], label) for label, count in classes), key=lambda pair: (-pair[0], pair[1])
+        )
+        labels, supports = [label for _, label in ranked], [support for support, _ in ranked]
+        rows.append((list(found.sets[i]), len(found.sets[i]), labels, supports, len(labels), int(found.n_all[i])))
+    rows.sort(key=lambda row: (-row[4], -sum(row[3]), -row[1], row[0]))
+    return _frame(rows, SHARED)
+
+
+def _frame(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(columns))
+
+
+def antecedent(filters: Iterable[int]) -> Itemset:
+    """A filter set as it is kept: ascending, each once."""
+    return tuple(sorted({int(item) for item in filters}))
