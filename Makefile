@@ -1,0 +1,35 @@
+# Each target first sets up what it needs in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: app test check bench clean
+.DEFAULT_GOAL := app
+
+app: .venv/ready            ## start the app; ARGS="--port 9000" hands arguments on
+	$(BIN)/vitrine app $(ARGS)
+
+test: .venv/ready           ## all tests but the slow ones; ARGS="tests/unit -x" chooses
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/ready          ## format, lint, types, directions of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/architecture/test_imports.py
+
+bench: .venv/peers          ## claims of speed, measured side by side
+	$(BIN)/python -m pytest tests/bench -m bench -s $(ARGS)
+
+clean:                      ## what tools left behind; .venv stays
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info out screenshots
+	find app.py core pages tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+.venv/peers: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,peers]"
+	touch $@

@@ -1,0 +1,119 @@
+"""The command line: which commands there are, and how every one of them ends."""
+
+import os
+import sys
+import traceback
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from core.errors import BadParameter, VitrineError
+from core.registry import unknown
+
+# name -> (help, module, function that adds arguments and `run`). A module is imported only when its command is called
+# or completion is asked for, and imports torch only when the command runs: help and mistakes are answered at once.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "app": ("open the app in the browser", "core.commands.app", "app"),
+    "models": ("list the models that can be loaded by name", "core.commands.catalogue", "models"),
+    "methods": ("list the methods of explanation with their settings", "core.commands.catalogue", "methods"),
+    "explain": ("explain what a model sees in images", "core.commands.explain", "explain"),
+    "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
+    "train": ("train the small network on flowers", "core.commands.flowers", "train"),
+}
+ROOT = Path(__file__).resolve().parents[1]
+SHELLS = ("bash", "zsh", "fish")
+
+
+class Parser(ArgumentParser):
+    """argparse with its complaints as errors of ours, so that every bad input ends in the same way."""
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse for what it cannot read."""
+        raise BadParameter(f"{message[:1].upper()}{message[1:]}.", f"See `{self.prog} --help`.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0, 1 after a defect of ours, 2 after a mistake of the user's, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+            raise unknown("command", words[0], COMMANDS)
+        args = parser(next((word for word in words if word in COMMANDS), "")).parse_args(words)
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except VitrineError as error:
+        print(f"vitrine: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vitrine: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:  # noqa: BLE001 - the border: what nobody foresaw ends in a sentence too
+        if "--traceback" in words:
+            traceback.print_exc()
+        kind = f"{type(error).__name__}: {error}"
+        print(f"vitrine: a defect in Vitrine ({kind}). `vitrine --traceback …` shows where.", file=sys.stderr)
+        return 1
+    return code
+
+
+def parser(command: str = "", *, whole: bool = False) -> Parser:
+    """The parser that can read `command`, or every command if `whole`."""
+    top = Parser("vitrine", description="Look inside image classifiers.", epilog="More: `vitrine COMMAND --help`.")
+    top.add_argument("--version", action="store_true", help="print the version")
+    top.add_argument("--completion", metavar="SHELL", help=f"print the completion script for {', '.join(SHELLS)}")
+    top.add_argument("--traceback", action="store_true", help="show where a defect happened")
+    top.set_defaults(run=_without_command)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (help_line, module, function) in COMMANDS.items():
+        found = commands.add_parser(name, help=help_line, description=f"{help_line[0].upper()}{help_line[1:]}.")
+        if whole or name == command:
+            getattr(import_module(module), function)(found)
+    return top
+
+
+def _without_command(args: Namespace) -> int:
+    if args.version:
+        import tomllib
+
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        print(f"vitrine {project['version']}")
+    elif args.completion:
+        print(_completion(args.completion))
+    else:
+        parser().print_help()
+    return 0
+
+
+def _completion(shell: str) -> str:
+    """The completion script of a shell, with the names of models, methods and variants written into it."""
+    import shtab
+
+    from core.data.flowers import VARIANTS
+    from core.explain import EXPLAINERS
+    from core.models import MODELS
+
+    if shell not in SHELLS:
+        raise unknown("shell", shell, SHELLS)
+    top = parser(whole=True)
+    names: dict[str, Iterable[str]] = {"MODEL": MODELS, "METHOD": EXPLAINERS, "VARIANT": VARIANTS, "SHELL": SHELLS}
+    for found in (top, *_parsers(top)):
+        for action in found._actions:  # argparse has no public list of them
+            if action.metavar in names:
+                action.choices = list(names[str(action.metavar)])
+            elif action.metavar in ("IMAGE", "FILE", "STUDY", "DIR"):
+                action.complete = shtab.DIRECTORY if action.metavar in ("STUDY", "DIR") else shtab.FILE  # type: ignore[attr-defined]
+    return str(shtab.complete(top, shell))
+
+
+def _parsers(top: ArgumentParser) -> list[ArgumentParser]:
+    """The parsers of all commands below one, groups included."""
+    found: list[ArgumentParser] = []
+    for action in top._actions:
+        for below in dict.fromkeys((getattr(action, "_name_parser_map", None) or {}).values()):
+            found += [below, *_parsers(below)]
+    return found

@@ -1,0 +1,47 @@
+"""`vitrine models` and `vitrine methods`."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from typing import Any
+
+
+def models(parser: ArgumentParser) -> None:
+    """Declare `vitrine models`."""
+    parser.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    parser.set_defaults(run=_models)
+
+
+def methods(parser: ArgumentParser) -> None:
+    """Declare `vitrine methods`."""
+    parser.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    parser.set_defaults(run=_methods)
+
+
+def _models(args: Namespace) -> int:
+    from core.models import MODELS
+
+    if args.json:
+        return _json([{k: v for k, v in vars(card).items() if k != "load"} for card in MODELS.values()])
+    for card in MODELS.values():
+        size = f"{card.classes:5} classes {card.size:4} px {card.megabytes:7.1f} MB"
+        print(f"{card.name:24} {card.source:11} {size}  {card.title}")
+    return 0
+
+
+def _methods(args: Namespace) -> int:
+    from core.explain import EXPLAINERS
+
+    if args.json:
+        hidden = ("run", "cost")  # functions
+        return _json([{k: v for k, v in vars(card).items() if k not in hidden} for card in EXPLAINERS.values()])
+    for method in EXPLAINERS.values():
+        print(f"{method.name:24} {method.summary}")
+        for param in method.params:
+            print(f"{'':24} --set {method.name}.{param.name}={param.default}: {param.knob.help}")
+    return 0
+
+
+def _json(cards: list[dict[str, Any]]) -> int:
+    print(json.dumps(cards, indent=2, ensure_ascii=False, default=asdict))
+    return 0

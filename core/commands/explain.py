@@ -1,0 +1,194 @@
+"""`vitrine explain`."""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any
+
+from core.errors import BadImage, BadParameter, Unsupported, VitrineError
+from core.progress import Report, part, printed
+
+if TYPE_CHECKING:
+    from core.images import Picture
+    from core.workbench import Answer, Ask, Workbench
+
+Settings = Mapping[str, Mapping[str, Any]]  # by method
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is asked of every image, known to be possible on the model."""
+
+    methods: Sequence[str]
+    targets: Sequence[str]  # "predicted", indices or labels
+    settings: Settings
+    layer: str
+    seed: int
+
+
+def explain(parser: ArgumentParser) -> None:
+    """Declare `vitrine explain`."""
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of your own weights, one per line")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--method", metavar="METHOD", help="methods, separated by commas")
+    which.add_argument("--all", action="store_true", help="every method that works on the model")
+    parser.add_argument(
+        "--target", action="append", metavar="CLASS", help="class to explain: predicted (default), index or label"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="METHOD.SETTING=VALUE", help="change a setting")
+    parser.add_argument("--layer", default="", help="where activations are read (default: the last with positions)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="gets a folder for each image")
+    parser.add_argument("--json", action="store_true", help="print what result.json holds, for all images")
+    parser.set_defaults(run=_explain)
+
+
+def _explain(args: Namespace) -> int:
+    from core.export import write
+    from core.models import load
+    from core.workbench import Workbench, device
+
+    _writable(args.out)
+    report = printed(sys.stderr)
+    bench = Workbench(load(args.model, device=device(), report=report, labels=args.labels))
+    work = _work(args, bench)
+    records, failed = [], False
+    for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
+        share = part(report, number / len(args.images), (number + 1) / len(args.images))
+        try:
+            picture = _picture(path)
+            found = write(folder, bench, picture, _answers(bench, picture, work, share), args.seed)
+        except VitrineError as error:
+            failed = _complain(path, str(error))
+            continue
+        records.append(found)
+        for entry in found["failed"]:
+            failed = _complain(path, f"{entry['method']}: {entry['reason']}")
+        if not args.json:
+            best = found["top5"][0]
+            print(f"{folder}: {best['label']} {best['probability']:.1%}, {len(found['maps'])} maps")
+    if args.json:
+        print(json.dumps(records, indent=2, ensure_ascii=False))
+    return 2 if failed else 0
+
+
+def _complain(path: str, problem: str) -> bool:
+    """One image's problem on stderr; the others go on."""
+    from core.images import shown
+
+    name = shown(Path(path).name)
+    sentence = " ".join(problem.split())
+    print(f"vitrine: {sentence}" if name in sentence else f"vitrine: {name}: {sentence}", file=sys.stderr)
+    return True
+
+
+def _work(args: Namespace, bench: "Workbench") -> Work:
+    """The arguments checked against the model, before any image is opened."""
+    from core.capture import module_named
+
+    if args.layer:
+        module_named(bench.model.net, args.layer)
+    methods = _methods(args, bench)
+    return Work(methods, _targets(args, bench), _settings(args.set, methods), args.layer, args.seed)
+
+
+def _writable(out: Path) -> None:
+    """Fail before the work rather than after it."""
+    from core.export import unwritable
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise unwritable(out, error) from None
+
+
+def _methods(args: Namespace, bench: "Workbench") -> list[str]:
+    """The methods asked for, each once; Unsupported for one that cannot work on this model."""
+    from core.explain import EXPLAINERS
+
+    reasons = bench.usable()
+    if args.all:
+        return [name for name, reason in reasons.items() if not reason]
+    names = list(dict.fromkeys(name.strip() for name in args.method.split(",")))
+    for name in names:
+        if EXPLAINERS[name] and reasons[name]:
+            raise Unsupported(reasons[name], "Leave it out, or choose another model.")
+    return names
+
+
+def _settings(texts: Sequence[str], methods: Sequence[str]) -> Settings:
+    """The settings given as METHOD.SETTING=VALUE, by method, each checked against what its method declares."""
+    from core.explain import EXPLAINERS
+    from core.params import checked
+
+    given: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        method, dot, setting = name.partition(".")
+        if not (equals and dot):
+            hint = "Write METHOD.SETTING=VALUE, for example rise.masks=500."
+            raise BadParameter(f"--set {text!r} cannot be read.", hint)
+        if EXPLAINERS[method] and method not in methods:
+            raise BadParameter(f"--set {text!r} is for a method that is not asked for.", f"Add {method} to --method.")
+        given.setdefault(method, {})[setting] = value
+    for method, values in given.items():
+        checked(EXPLAINERS[method].params, values, method)
+    return given
+
+
+def _targets(args: Namespace, bench: "Workbench") -> list[str]:
+    """The classes asked for, known to the model."""
+    wanted = args.target or ["predicted"]
+    for target in wanted:
+        if target != "predicted":
+            bench.model.target(target)
+    return wanted
+
+
+def _folders(out: Path, images: Sequence[str]) -> list[Path]:
+    """A folder for each image, named after it; a number tells apart images of one name."""
+    seen: Counter[str] = Counter()
+    folders = []
+    for image in images:
+        stem = Path(image).stem[:80] or "image"
+        seen[stem.lower()] += 1  # some file systems do not tell A from a
+        folders.append(out / (f"{stem}-{seen[stem.lower()]}" if seen[stem.lower()] > 1 else stem))
+    return folders
+
+
+def _picture(path: str) -> "Picture":
+    from core.images import MAX_BYTES, decode, shown
+
+    try:
+        with Path(path).open("rb") as file:
+            return decode(file.read(MAX_BYTES + 1), Path(path).name)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadImage(f"{shown(Path(path).name)} cannot be opened: {reason}.", "Check its path.") from None
+
+
+def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Ask, Answer]]":
+    """The answers for one picture in the order of targets and methods."""
+    from core.workbench import Ask
+
+    targets = dict.fromkeys(bench.target(picture, wanted) for wanted in work.targets)
+    asks = [Ask(name, target, work.settings.get(name, {})) for target in targets for name in work.methods]
+    found: dict[str, Answer] = {}
+    bench.compare(
+        picture,
+        asks,
+        lambda ask, answer: found.update({ask.key: answer}),
+        seed=work.seed,
+        layer=work.layer,
+        report=report,
+    )
+    return [(ask, found[ask.key]) for ask in asks]

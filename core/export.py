@@ -1,0 +1,190 @@
+"""What leaves Vitrine: raw maps, their pictures, how they were made, and the command that makes them again."""
+
+import csv
+import io
+import json
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import Unavailable
+from core.explain import EXPLAINERS, Explanation
+from core.figures.sheet import Panel, overlay, png, sharing, sheet
+from core.images import Picture
+from core.workbench import Answer, Ask, Workbench
+
+Answers = Sequence[tuple[Ask, Answer]]  # in the order in which they are shown
+
+
+def key(ask: Ask) -> str:
+    """The name of an answer's array and of its picture: method and class index."""
+    return f"{ask.name}-{ask.target}"
+
+
+def arrays(answers: Answers) -> dict[str, NDArray[np.float32]]:
+    """The raw maps (H, W) by key, without the answers that failed."""
+    return {key(ask): found.maps[0].numpy() for ask, found in answers if isinstance(found, Explanation)}
+
+
+def npz(answers: Answers) -> bytes:
+    """The raw maps as the file that `numpy.load` reads."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays(answers))  # type: ignore[arg-type]  # the stub takes the names for options
+    return stream.getvalue()
+
+
+def overlays(bench: Workbench, picture: Picture, answers: Answers) -> dict[str, bytes]:
+    """Each map over what the model sees of the picture, as a PNG file, by key."""
+    view = bench.view(picture)
+    signed = {key(ask): found.signed for ask, found in answers if isinstance(found, Explanation)}
+    return {name: png(overlay(view, values, signed=signed[name])) for name, values in arrays(answers).items()}
+
+
+def figure(
+    bench: Workbench,
+    picture: Picture,
+    answers: Answers,
+    *,
+    shared: bool = False,
+    sequential: str = "",
+    diverging: str = "",
+) -> bytes:
+    """All maps side by side as a PNG file: a row for each class, a column for each method.
+
+    `shared` puts every map of a row on one colour range; without it each has its own.
+    """
+    rows = []
+    for target in dict.fromkeys(ask.target for ask, _ in answers):
+        panels = [_panel(bench, ask, found) for ask, found in answers if ask.target == target]
+        chance = f"{float(bench.probabilities(picture)[target]):.1%}"
+        photo = Panel(bench.model.labels[target], (f"probability {chance}",))
+        rows.append([photo, *(sharing(panels) if shared else panels)])
+    title = f"{picture.name} · {bench.model.name}"
+    return png(sheet(bench.view(picture), title, rows, sequential=sequential, diverging=diverging))
+
+
+def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
+    """How every map was made and what it shows, ready for JSON."""
+    made = [_entry(bench, ask, found) for ask, found in answers if isinstance(found, Explanation)]
+    failed = [
+        {"method": ask.name, "target": _class(bench, ask.target), "reason": str(found)}
+        for ask, found in answers
+        if not isinstance(found, Explanation)
+    ]
+    return {
+        "image": picture.name,
+        "image_sha256": picture.sha,
+        "image_note": picture.note,
+        "model": bench.model.name,
+        "model_sha256": bench.model.sha,
+        "layer": next((entry["layer"] for entry in made if entry["layer"]), bench.model.survey.default),
+        "device": str(bench.model.device),
+        "seed": seed,
+        "top5": [{**_class(bench, index), "probability": chance} for index, _, chance in bench.top(picture)],
+        "maps": made,
+        "failed": failed,
+        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("torch", "torchvision")}},
+    }
+
+
+def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> str:
+    """The record's maps as CSV, a line for each."""
+    rows = [
+        {
+            "image": picture.name,
+            "model": bench.model.name,
+            "method": entry["method"],
+            "target": entry["target"]["index"],
+            "label": entry["target"]["label"],
+            "score": entry["score"],
+            "probability": float(bench.probabilities(picture)[entry["target"]["index"]]),
+            **{name: entry[name] for name in ("min", "max", "signed", "layer", "seed", "seconds")},
+            **entry["passes"],
+            "settings": json.dumps(entry["settings"], ensure_ascii=False),
+            "note": entry["note"],
+        }
+        for entry in record(bench, picture, answers, seed)["maps"]
+    ]
+    stream = io.StringIO()
+    lines = csv.DictWriter(stream, rows[0] if rows else ())
+    lines.writeheader()
+    lines.writerows(rows)
+    return stream.getvalue()
+
+
+def command(model: str, image: str, asks: Sequence[Ask], *, seed: int = 0, layer: str = "", out: str = "out") -> str:
+    """The command line that makes these maps again."""
+    settings: Mapping[str, Any] = {f"{ask.name}.{n}": value for ask in asks for n, value in ask.settings.items()}
+    words = ["vitrine", "explain", image, "--model", model]
+    words += ["--method", ",".join(dict.fromkeys(ask.name for ask in asks))]
+    for target in dict.fromkeys(ask.target for ask in asks):
+        words += ["--target", str(target)]
+    for name, value in settings.items():
+        words += ["--set", f"{name}={value}"]
+    if layer:
+        words += ["--layer", layer]
+    return shlex.join([*words, "--seed", str(seed), "--out", out])
+
+
+def write(folder: Path, bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
+    """One picture's folder: maps.npz, a PNG per map, figure.png and result.json, whose content is returned.
+
+    Raises Unavailable where the folder cannot be written.
+    """
+    found = record(bench, picture, answers, seed)
+    files = {f"{name}.png": content for name, content in overlays(bench, picture, answers).items()}
+    files["maps.npz"] = npz(answers)
+    files["figure.png"] = figure(bench, picture, answers)
+    files["result.json"] = (json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    return found
+
+
+def unwritable(path: Path, error: OSError) -> Unavailable:
+    """The error for a file or folder that the system does not let us write."""
+    return Unavailable(f"{path} cannot be written: {error.strerror or error}.", "Choose another place with --out.")
+
+
+def _panel(bench: Workbench, ask: Ask, found: Answer) -> Panel:
+    title, label = EXPLAINERS[ask.name].title, bench.model.labels[ask.target]
+    if not isinstance(found, Explanation):
+        return Panel(title, (label,), note=str(found))
+    at = f"layer {found.layer}" if found.layer else "pixels"
+    return Panel(title, (label, at), found.maps[0].numpy(), found.signed, found.note())
+
+
+def _entry(bench: Workbench, ask: Ask, found: Explanation) -> dict[str, Any]:
+    values = found.maps[0]
+    return {
+        "method": ask.name,
+        "array": key(ask),
+        "overlay": f"{key(ask)}.png",
+        "target": _class(bench, ask.target),
+        "score": float(found.scores[0]),
+        "settings": dict(found.settings),
+        "seed": found.seed,
+        "layer": found.layer,
+        "seconds": round(found.seconds, 4),
+        "passes": {"forward": found.forwards, "backward": found.backwards},
+        "signed": found.signed,
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "note": found.note(),
+        "finished": found.finished,
+        "remarks": dict(found.remarks),
+    }
+
+
+def _class(bench: Workbench, index: int) -> dict[str, Any]:
+    return {"index": index, "label": bench.model.labels[index]}

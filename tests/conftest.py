@@ -1,0 +1,43 @@
+"""What all tests share: small pictures, and the rule for tests that need a browser."""
+
+import io
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("e2e") and not CHROMIUM:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium on this machine, and CI must run the browser tests", pytrace=False)
+        pytest.skip("no Chromium on this machine")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program."""
+    return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """A PNG file of 48 × 40 pixels with a bright spot."""
+    y, x = np.mgrid[:40, :48]
+    spot = 200 * np.exp(-((y - 14) ** 2 + (x - 30) ** 2) / 60)
+    stream = io.BytesIO()
+    Image.fromarray(np.stack([spot + 40, spot, 255 - spot], 2).astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path, photo: bytes) -> Path:
+    """The photo as a file."""
+    path = tmp_path / "photo.png"
+    path.write_bytes(photo)
+    return path

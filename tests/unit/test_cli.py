@@ -1,0 +1,338 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import cli
+from core.cli import COMMANDS, SHELLS, main, parser
+from core.commands import app
+from core.errors import BadParameter
+from tests import nets
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """Whatever model a command names, it gets a tiny one."""
+    monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model("gap"))
+
+
+@pytest.fixture
+def explain(tmp_path, photo_file):
+    """`vitrine explain` of the photo into a folder."""
+
+    def run(*words, images=(photo_file,), out=tmp_path / "out"):
+        return main(["explain", *map(str, images), "--model", "gap", "--out", str(out), *words])
+
+    return run
+
+
+def sentence(capsys):
+    """What a command says on stderr: one line, no traceback."""
+    said = capsys.readouterr().err
+    assert said.startswith("vitrine: ")
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
+    return said
+
+
+def test_help_starts_at_once_and_loads_no_torch():
+    code = "import sys; from core.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(sorted(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "explain what a model sees" in said
+    for heavy in ("torch", "numpy", "streamlit", "plotly", "pandas"):
+        assert f"'{heavy}'" not in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: vitrine {command}" in capsys.readouterr().out
+
+
+def test_without_a_command_help_is_shown(capsys):
+    assert main([]) == 0
+    assert "usage: vitrine" in capsys.readouterr().out
+
+
+def test_version_is_that_of_the_project(capsys):
+    assert main(["--version"]) == 0
+    assert f'version = "{capsys.readouterr().out.split()[1]}"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["explian"], "no command called 'explian'. Did you mean 'explain'"),
+        (["--traceback", "explian"], "invalid choice: 'explian'"),
+        (["explain"], "required: IMAGE, --model, --out"),
+        (["models", "--jsno"], "--jsno"),
+        (["app", "--port", "many"], "--port: invalid int value: 'many'"),
+        (["app", "--port", "70000"], "--port cannot be 70000. Give a number between 1 and 65535."),
+        (["app", "--model", "flower-single-6c"], "no model called 'flower-single-6c'"),
+        (["--completion", "bsh"], "no shell called 'bsh'. Did you mean 'bash'"),
+        (["flowers", "--variant", "single-6", "--out", "x"], "Did you mean 'single-6c'"),
+        (["train", "--variant", "single-6", "--out", "x"], "Did you mean 'single-6c'"),
+        (["train", "--variant", "single-6c", "--out", "x", "--epochs", "0"], "train.epochs cannot be 0"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_code_2(words, expected, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert expected in sentence(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--method", "salience"], "no method called 'salience'. Did you mean 'saliency'"),
+        (["--method", "saliency,"], "no method called ''"),
+        (["--method", "saliency", "--all"], "not allowed with"),
+        (["--method", "saliency", "--target", "class 99"], "no class called 'class 99'"),
+        (["--method", "saliency", "--target", "5"], "no class 5. gap has classes 0 to 4"),
+        (
+            ["--method", "saliency", "--layer", "features.88"],
+            "no layer called 'features.88'. Did you mean 'features.8'",
+        ),
+        (["--method", "rise", "--set", "rise.maks=500"], "no setting of rise called 'maks'. Did you mean 'masks'"),
+        (["--method", "rise", "--set", "rise.masks=-1"], "rise.masks cannot be -1"),
+        (["--method", "rise", "--set", "rise.masks=many"], "rise.masks cannot be 'many'. Give a whole number."),
+        (["--method", "rise", "--set", "masks=500"], "--set 'masks=500' cannot be read. Write METHOD.SETTING=VALUE"),
+        (["--method", "rise", "--set", "rice.masks=500"], "no method called 'rice'. Did you mean 'rise'"),
+        (["--method", "saliency", "--set", "rise.masks=500"], "is for a method that is not asked for"),
+        (["--method", "saliency", "--seed", "x"], "--seed: invalid int value: 'x'"),
+    ],
+)
+def test_a_mistake_in_a_question_is_told_before_the_work(explain, words, expected, capsys, tmp_path):
+    assert explain(*words) == 2
+    assert expected in sentence(capsys)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_method_that_cannot_work_says_why(explain, capsys, monkeypatch):
+    monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model("norelu"))
+    assert explain("--method", "guided_backprop") == 2
+    assert "norelu has no ReLU" in sentence(capsys)
+
+
+def test_all_leaves_out_what_cannot_work(explain, tmp_path, monkeypatch):
+    from core.explain import EXPLAINERS
+
+    model = nets.model("norelu")
+    monkeypatch.setattr("core.models.load", lambda name, **rest: model)
+    quick = [
+        f"--set={m.name}.{p.name}={p.knob.low:g}" for m in EXPLAINERS.values() for p in m.params if p.name == "masks"
+    ]
+    assert explain("--all", *quick) == 0
+    record = json.loads((tmp_path / "out/photo/result.json").read_text())
+    assert [entry["method"] for entry in record["maps"]] == [n for n, m in EXPLAINERS.items() if not m.unmet(model)]
+
+
+def test_explain_writes_maps_pictures_and_a_record(explain, tmp_path, photo):
+    import hashlib
+
+    words = ["--method", "saliency,grad_cam", "--target", "predicted", "--target", "class 2", "--target", "4"]
+    assert explain(*words, "--seed", "7") == 0
+    folder = tmp_path / "out" / "photo"
+    record = json.loads((folder / "result.json").read_text())
+    predicted = record["top5"][0]["index"]
+    targets = dict.fromkeys([predicted, 2, 4])
+    keys = [f"{method}-{target}" for target in targets for method in ("saliency", "grad_cam")]
+    assert {p.name for p in folder.iterdir()} == {"maps.npz", "figure.png", "result.json", *(f"{k}.png" for k in keys)}
+    assert record["image_sha256"] == hashlib.sha256(photo).hexdigest()
+    assert record["model"] == "gap"
+    assert record["model_sha256"] == nets.model("gap").sha
+    assert record["layer"] == nets.model("gap").survey.default
+    assert record["seed"] == 7
+    assert len(record["top5"]) == 5
+    assert record["failed"] == []
+    assert [entry["array"] for entry in record["maps"]] == keys
+    with np.load(folder / "maps.npz") as maps:
+        assert list(maps) == keys
+        for entry in record["maps"]:
+            values = maps[entry["array"]]
+            assert values.dtype == np.float32
+            assert values.shape == (nets.SIDE, nets.SIDE)
+            assert entry["min"] == pytest.approx(float(values.min()))
+            assert entry["max"] == pytest.approx(float(values.max()))
+            assert set(entry) >= {"target", "settings", "seed", "seconds", "passes", "signed", "note", "layer"}
+    assert Image.open(folder / f"{keys[0]}.png").size == (nets.SIDE, nets.SIDE)
+
+
+def test_a_record_tells_the_settings_that_were_used(explain, tmp_path):
+    assert explain("--method", "rise", "--set", "rise.masks=50", "--json") == 0
+    entry = json.loads((tmp_path / "out/photo/result.json").read_text())["maps"][0]
+    assert entry["settings"]["masks"] == 50
+    assert entry["passes"]["forward"] >= 50
+
+
+def test_the_same_question_gives_the_same_bytes(explain, tmp_path):
+    for out in ("one", "two"):
+        assert explain("--method", "saliency,rise", "--set", "rise.masks=50", out=tmp_path / out) == 0
+    for path in (tmp_path / "one/photo").iterdir():
+        other = (tmp_path / "two/photo" / path.name).read_bytes()
+        if path.name == "result.json":  # holds how long it took
+            assert _timeless(path.read_bytes()) == _timeless(other)
+        else:
+            assert path.read_bytes() == other
+
+
+def _timeless(content):
+    record = json.loads(content)
+    for entry in record["maps"]:
+        del entry["seconds"]
+    return record
+
+
+def test_one_bad_image_stops_no_other(explain, tmp_path, photo_file, capsys):
+    bad, empty = tmp_path / "bad.png", tmp_path / "empty.jpg"
+    bad.write_text("no image")
+    empty.write_bytes(b"")
+    images = [bad, photo_file, tmp_path / "missing.png", empty, tmp_path]
+    assert explain("--method", "saliency", "--json", images=images) == 2
+    said = capsys.readouterr()
+    assert [line.split()[1] for line in said.err.splitlines()] == ["bad.png", "missing.png", "empty.jpg", tmp_path.name]
+    assert [record["image"] for record in json.loads(said.out)] == ["photo.png"]
+    assert (tmp_path / "out/photo/figure.png").is_file()
+
+
+def test_images_of_one_name_get_a_folder_each(explain, tmp_path, photo):
+    images = [tmp_path / name / "a b.PNG" for name in ("x", "y")] + [tmp_path / "x" / ("ü" * 100 + ".png")]
+    for path in images:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photo)
+    assert explain("--method", "saliency", images=images) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a b", "a b-2", "ü" * 80}
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(explain, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.models.load", lambda *_, **__: pytest.fail("the model was loaded first"))
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below", "/proc/nowhere"):
+        assert explain("--method", "saliency", out=out) == 2
+        assert "cannot be written" in sentence(capsys)
+
+
+def test_a_full_disk_is_one_sentence(explain, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert explain("--method", "saliency") == 2
+    assert "cannot be written: No space left on device" in sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"), [(KeyboardInterrupt, 130, "stopped"), (ZeroDivisionError("x"), 1, "a defect")]
+)
+def test_other_endings(explain, raised, code, said, capsys, monkeypatch):
+    def broken(*_, **__):
+        raise raised
+
+    monkeypatch.setattr("core.models.load", broken)
+    assert explain("--method", "saliency") == code
+    assert said in sentence(capsys)
+    assert explain("--method", "saliency", "--layer", "x") == code
+
+
+def test_a_reader_that_has_seen_enough():
+    command = f"{sys.executable} -m core methods | head -n 1; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout.splitlines()[-1] in ("0", "141")
+
+
+def test_methods_are_listed_with_their_settings(capsys):
+    assert main(["methods"]) == 0
+    assert "--set rise.masks=" in capsys.readouterr().out
+    assert main(["methods", "--json"]) == 0
+    cards = {card["name"]: card for card in json.loads(capsys.readouterr().out)}
+    assert cards["rise"]["params"][0]["knob"]["help"]
+    assert cards["grad_cam"]["paper"]
+
+
+def test_models_are_listed(capsys):
+    assert main(["models"]) == 0
+    assert "resnet18" in capsys.readouterr().out
+    assert main(["models", "--json"]) == 0
+    cards = {card["name"]: card for card in json.loads(capsys.readouterr().out)}
+    assert cards["resnet18"]["classes"] == 1000
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_knows_commands_and_names(shell, capsys):
+    assert main(["--completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in (*COMMANDS, "grad_cam", "single-6c", "resnet18", "set"):
+        assert word in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_bash_completes_a_command(capsys, tmp_path):
+    main(["--completion", "bash"])
+    script = tmp_path / "completion.sh"
+    script.write_text(capsys.readouterr().out)
+    ask = "COMP_WORDS=(vitrine me); COMP_CWORD=1; _shtab_vitrine vitrine me vitrine; echo ${COMPREPLY[@]}"
+    said = subprocess.run(["bash", "-c", f"source {script}; {ask}"], capture_output=True, text=True, check=False).stdout
+    assert said.split() == ["methods"]
+
+
+def test_a_group_is_imported_only_when_it_is_called(monkeypatch):
+    monkeypatch.setitem(COMMANDS, "study", ("build and read studies", "core.no_such_module", "study"))
+    parser("methods")
+    with pytest.raises(ModuleNotFoundError):
+        parser("study")
+    module = type(sys)("core.fake_study")
+    module.study = _fake_group
+    monkeypatch.setitem(sys.modules, "core.no_such_module", module)
+    assert main(["study", "info", "flowers"]) == 0
+    assert "study info" in [p.prog.removeprefix("vitrine ") for p in cli._parsers(parser(whole=True))]
+
+
+def _fake_group(group):
+    below = group.add_subparsers(required=True, metavar="COMMAND")
+    info = below.add_parser("info")
+    info.add_argument("study", metavar="STUDY")
+    info.set_defaults(run=lambda args: 0 if args.study == "flowers" else 1)
+
+
+@pytest.mark.parametrize("words", [[], ["--port", "9000", "--address", "0.0.0.0", "--model", "resnet18"]])
+def test_app_becomes_streamlit_on_this_machine(words, monkeypatch):
+    called = {}
+    monkeypatch.setattr(os, "execve", lambda path, command, env: called.update(command=command, env=env))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("VITRINE_MODEL", raising=False)
+    assert main(["app", *words]) == 0
+    command = called["command"]
+    assert command[1:5] == ["-m", "streamlit", "run", str(ROOT / "app.py")]
+    assert command[command.index("--server.address") + 1] == ("0.0.0.0" if words else "127.0.0.1")
+    assert command[command.index("--server.port") + 1] == ("9000" if words else "8501")
+    assert called["env"].get("VITRINE_MODEL") == ("resnet18" if words else None)
+
+
+def test_app_needs_its_script(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(app, "SCRIPT", tmp_path / "app.py")
+    assert main(["app"]) == 2
+    assert "not part of this installation" in sentence(capsys)
+
+
+def test_argparse_complains_in_our_way():
+    with pytest.raises(BadParameter, match=r"required.*See `vitrine explain --help`\."):
+        parser("explain").parse_args(["explain"])
+
+
+def test_flowers_are_drawn(tmp_path, capsys):
+    words = ["--variant", "part-2c", "--per-class", "2", "--size", "32", "--out", str(tmp_path / "f")]
+    assert main(["flowers", *words]) == 0
+    assert "4 images" in capsys.readouterr().out
+    assert len(list((tmp_path / "f" / "images").rglob("*.png"))) == 4
