@@ -114,6 +114,8 @@ def _sheets(pixels: np.ndarray, payload: io.BytesIO, quality: int) -> dict[str, 
         sheet[: len(some)] = some
         grid = sheet.reshape(rows, _COLUMNS, cell, cell, 3).swapaxes(1, 2)
         start = payload.tell()
-        Image.fromarray(grid.reshape(rows * cell, _COLUMNS * cell, 3)).save(payload, "JPEG", quality=quality, subsampling=0)
+        Image.fromarray(grid.reshape(rows * cell, _COLUMNS * cell, 3)).save(
+            payload, "JPEG", quality=quality, subsampling=0
+        )
         places.append([start, payload.tell() - start])
     return {"cell": cell, "columns": _COLUMNS, "per": _PER, "type": "image/jpeg", "sheets": places}

@@ -1,0 +1,75 @@
+"""Maps as the browser gets them: values it can read back, and words for those who cannot see them."""
+
+import io
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from core.images import Pixels, Preprocess
+
+Map = NDArray[np.float32]  # (H, W), raw
+
+_LEVELS = 65535
+_PHOTO = 672  # pixels, the side beyond which a finer photo under a map is not worth its bytes
+_ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
+
+
+def packed(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
+    """One message: the header's length as u32 (little endian), the header as JSON, the payload."""
+    text = json.dumps(header, ensure_ascii=False, allow_nan=False).encode()
+    return struct.pack("<I", len(text)) + text + payload
+
+
+def quantised(values: Map) -> tuple[dict[str, Any], bytes]:
+    """A map in 16 bits a value: `value = zero + step * q`, exact to half a step; an own value of 0 stays exactly 0.
+
+    The facts say height, width, zero, step, and the exact least and greatest value.
+    """
+    low, high = float(values.min()), float(values.max())
+    if low < 0 < high:
+        reach = max(-low, high)
+        step, offset = reach / (_LEVELS // 2), _LEVELS // 2
+        zero = -step * offset
+    else:
+        step = (high - low) / _LEVELS
+        zero = low
+    levels = np.round((values.astype(np.float64) - zero) / step) if step else np.zeros(values.shape)
+    height, width = values.shape
+    facts = {"height": height, "width": width, "zero": zero, "step": step, "min": low, "max": high}
+    return facts, levels.astype("<u2").tobytes()
+
+
+def described(title: str, label: str, values: Map, note: str = "") -> str:
+    """A map in a sentence: where it is strongest and how much of the image that takes."""
+    if note:
+        return f"{title} for {label}: {note}"
+    size = np.abs(values)
+    row, column = np.unravel_index(int(size.argmax()), size.shape)
+    place = f"{_ROWS[3 * int(row) // size.shape[0]]} {_COLUMNS[3 * int(column) // size.shape[1]]}"
+    share = float((size >= size.max() / 2).mean())
+    return f"{title} for {label}: strongest at the {place}; {share:.0%} of the image above half of the maximum."
+
+
+def photo(preprocess: Preprocess, pixels: Pixels) -> bytes:
+    """What the model sees of a picture, as finely as the picture has it, in whole multiples of the model's own size."""
+    fine = min(min(pixels.shape[:2]) // preprocess.resize, _PHOTO // preprocess.crop)
+    times = max(1, fine)
+    larger = replace(preprocess, crop=preprocess.crop * times, resize=preprocess.resize * times)
+    return _jpeg(Image.fromarray(larger.view(pixels)), 92)
+
+
+def thumbnail(pixels: Pixels, side: int = 112) -> bytes:
+    """The middle of a picture as a small square JPEG."""
+    return _jpeg(ImageOps.fit(Image.fromarray(pixels), (side, side)), 82)
+
+
+def _jpeg(image: Image.Image, quality: int) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()

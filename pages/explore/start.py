@@ -1,0 +1,64 @@
+"""Start: an image with its explanation already there, a place for images of one's own, and doors to the rest."""
+
+import streamlit as st
+
+from core.errors import VitrineError
+from core.images import FORMATS, MAX_BYTES
+from core.workbench import Ask
+from pages.ui import components, compared, frame, show, state
+
+FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
+DOORS = (
+    ("explore/compare", "Compare explanations", "Methods side by side on this image, for one class or several."),
+    ("mine/patches", "What did the filters see?", "The patches, rules and averages found in a folder of images."),
+    ("explore/failures", "Where is it wrong?", "Images the model gets wrong, and where the evidence lies."),
+    ("learn/methods", "How do the methods work?", "What each one computes, what it costs, and when it misleads."),
+)
+
+
+def taken() -> None:
+    """Keep the files just given; what cannot be read leaves its sentence and everything else stands."""
+    for file in st.session_state.get(uploader()) or []:
+        try:
+            picture = state.desk().add(file.getvalue(), file.name)
+        except VitrineError as error:
+            state.tell("error", str(error))
+            continue
+        state.go(image=picture.sha)
+        if picture.note:
+            state.tell("info", f"{picture.name}: {picture.note}")
+    st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
+
+
+def uploader() -> str:
+    """The key of the uploader; a new one after each upload, so that it is empty again."""
+    return f"upload-{st.session_state.get('uploads', 0)}"
+
+
+bench, picture = state.bench(), state.subject()
+target = state.targets(bench, picture)[0]
+usable = bench.usable()
+asks = [Ask(name, target) for name in FIRST if usable.get(name, "absent") == ""]
+
+left, right = st.columns([2.1, 1], gap="large")
+with left:
+    shown = compared.answered(bench, picture, asks)
+    show.comparison(shown, "first", compact=True)
+with right:
+    st.subheader("Your own image")
+    kinds = ", ".join(FORMATS[:-1])
+    st.file_uploader(
+        f"Drop, paste or pick an image: {kinds} or {FORMATS[-1]}, up to {MAX_BYTES // 10**6} MB",
+        accept_multiple_files=True,
+        key=uploader(),
+        on_change=taken,
+    )
+    st.caption("Images stay in the memory of this server and are gone when the tab closes. Nothing is sent elsewhere.")
+    components.paste()
+
+st.space("small")
+doors = [(page, title, text) for name, title, text in DOORS if (page := frame.page(name))]
+for column, (page, title, text) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
+    with column.container(border=True, height="stretch"):
+        st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right")
+        st.write(text)

@@ -1,0 +1,26 @@
+"""Methods: a card for each explainer, written from the registry."""
+
+import streamlit as st
+
+from core.explain import EXPLAINERS
+from pages.ui import show, state
+
+bench = state.bench()
+usable = bench.usable()
+families = list(dict.fromkeys(method.family for method in EXPLAINERS.values()))
+
+st.header("Methods")
+wanted = st.pills(
+    "Family",
+    ["all", *families],
+    default="all",
+    required=True,
+    format_func=str.capitalize,
+    bind="query-params",
+    key="family",
+)
+for family in families if wanted == "all" else [wanted]:
+    st.subheader(family.capitalize(), anchor=False)
+    for name, method in EXPLAINERS.items():
+        if method.family == family:
+            show.card(name, method, usable[name], bench)

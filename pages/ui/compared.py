@@ -1,0 +1,87 @@
+"""A session's comparison: answered at once where it is cheap, in the background where it is not."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.images import Picture
+from core.workbench import Ask, Workbench
+from pages.ui import show, state
+from pages.ui.run import Comparison
+
+AT_ONCE = 10.0  # seconds of work that may start without being asked for
+
+
+def current(bench: Workbench, picture: Picture, asks: Sequence[Ask]) -> Comparison:
+    """The session's comparison of these asks; one of other asks is stopped and left.
+
+    What is cheap begins at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds.
+    """
+    desk, here = state.desk(), state.place()
+    fresh = Comparison(bench, picture, asks, here.seed, here.layer)
+    if fresh.same(desk.comparison) and desk.comparison:
+        return desk.comparison
+    if desk.comparison:
+        desk.comparison.cancel()
+    desk.comparison = fresh
+    fresh.start(_affordable(bench, fresh.open()))
+    return fresh
+
+
+def answered(bench: Workbench, picture: Picture, asks: Sequence[Ask]) -> Comparison:
+    """The same, waited for: for a few cheap asks."""
+    shown = current(bench, picture, asks)
+    if shown.job:
+        shown.job.wait(AT_ONCE)
+    return shown
+
+
+def drawn(shown: Comparison, key: str) -> None:
+    """The comparison as a grid that fills as answers come, with what it will cost, costs and did cost above it."""
+
+    @st.fragment(run_every=0.6 if shown.running else None)
+    def live() -> None:
+        busy = shown.running
+        _status(shown, busy)
+        show.comparison(shown, key)
+        if st.session_state.get("busy") and not busy:
+            st.session_state["busy"] = False
+            st.rerun()
+        st.session_state["busy"] = busy
+
+    live()
+
+
+def _status(shown: Comparison, busy: bool) -> None:
+    with st.container(key="vitrine-status", horizontal=True, vertical_alignment="center", gap="medium"):
+        if busy and shown.job:
+            done = sum(1 for ask in shown.asks if ask.key in shown.answers)
+            st.progress(min(shown.job.fraction, 1.0), f"{done} of {len(shown.asks)} maps · {shown.job.note}")
+            st.button("Stop", key="stop-comparison", on_click=shown.cancel)
+            return
+        seconds, passes = shown.spent()
+        took = f"{len(shown.answers)} maps · {show.cost(seconds, passes)}" if shown.answers else "No maps yet"
+        st.markdown(took)
+        if rest := shown.open():
+            cost = show.cost(shown.bench.estimate(rest), shown.bench.passes(rest))
+            st.button(
+                f"Run the other {len(rest)} · about {cost}",
+                key="run-rest",
+                type="primary",
+                on_click=_run,
+                args=(shown,),
+            )
+
+
+def _run(shown: Comparison) -> None:
+    shown.start(shown.open())
+    st.session_state["busy"] = True
+
+
+def _affordable(bench: Workbench, asks: Sequence[Ask]) -> list[Ask]:
+    chosen: list[Ask] = []
+    for ask in asks:
+        if bench.estimate([*chosen, ask]) > AT_ONCE:
+            break
+        chosen.append(ask)
+    return chosen

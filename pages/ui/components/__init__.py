@@ -1,0 +1,62 @@
+"""The parts of a page that run in the browser: a few files of plain JavaScript beside this one, no build step.
+
+Python decides what is shown, the browser how it looks. Bytes travel through `blobs`, one invisible part each, so that
+Streamlit sends what has changed and nothing else; the visible parts pick them up by name (see blob.js).
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.figures.tiles import packed
+
+_FOLDER = Path(__file__).parent
+
+
+def part(name: str) -> Callable[..., Any]:
+    """The component of the files `name`.js and, where there is one, `name`.css in this folder."""
+    style = _FOLDER / f"{name}.css"
+    return st.components.v2.component(
+        f"vitrine_{name}",
+        js=(_FOLDER / f"{name}.js").read_text("utf-8"),
+        css=style.read_text("utf-8") if style.exists() else None,
+    )
+
+
+_blob, _film, _chips, _grid, _save, _paste = (part(n) for n in ("blob", "film", "chips", "grid", "save", "paste"))
+
+
+def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -> None:
+    """Hand bytes to the browser, each under its name with a header; a group for each place, taking no room there."""
+    with st.container(key=f"vitrine-hidden-{group}", gap=None):
+        for name, (header, payload) in messages.items():
+            _blob(data=packed({"id": name, **header}, payload), key=f"blob-{name}", height="content")
+
+
+def film(data: Mapping[str, Any], picked: Callable[[], None], exported: Callable[[], None]) -> Any:
+    """The strip of images with Copy link, Export and Present; events `pick` (an image) and `export` (a kind, a view)."""
+    return _film(data=dict(data), key="film", on_pick_change=picked, on_export_change=exported)
+
+
+def chips(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:
+    """The most probable classes with their bars; event `pick` (a class, and whether it joins the others)."""
+    return _chips(data=dict(data), key="chips", on_pick_change=picked)
+
+
+def grid(data: Mapping[str, Any], key: str) -> Any:
+    """Maps side by side, rows of targets and columns of methods; how they look is settled in the browser alone."""
+    return _grid(data=dict(data), key=key)
+
+
+def save(name: str, kind: str, content: bytes, number: int) -> None:
+    """Give the browser a file to save, once for each number."""
+    with st.container(key="vitrine-hidden-save", gap=None):
+        _save(data=packed({"name": name, "kind": kind, "number": number}, content), key="save")
+
+
+def paste() -> None:
+    """Hand images pasted anywhere on the page to the uploader on it."""
+    with st.container(key="vitrine-hidden-paste", gap=None):
+        _paste(data={}, key="paste")

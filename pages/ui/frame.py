@@ -1,0 +1,199 @@
+"""What stands around every page: navigation, the header with images, model and predictions, and the memory below."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core import export
+from core.errors import VitrineError
+from core.figures import tiles
+from core.images import Picture
+from core.models import MODELS
+from core.workbench import Workbench
+from pages.ui import address, components, show, state
+
+ROOT = Path(__file__).resolve().parents[2]
+_KINDS = {"png": "image/png", "npz": "application/octet-stream", "csv": "text/csv"}
+
+
+def settle() -> None:
+    """Page settings that must come first."""
+    st.set_page_config("Vitrine", page_icon=str(ROOT / "assets" / "icon.png"), layout="wide")
+    st.html(ROOT / "pages" / "ui" / "frame.css")
+
+
+def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, list[Any]]:
+    """The pages of `app.py`'s list, by section, for `st.navigation`."""
+    first = next(iter(sections.values()))[0][0]
+    made = {
+        name: st.Page(
+            ROOT / "pages" / f"{name}.py",
+            title=title,
+            icon=f":material/{icon}:",
+            url_path="" if name == first else name.rpartition("/")[2],
+            default=name == first,
+        )
+        for entries in sections.values()
+        for name, title, icon in entries
+    }
+    st.session_state["pages"] = made
+    return {section: [made[name] for name, _, _ in entries] for section, entries in sections.items()}
+
+
+def page(name: str) -> Any | None:
+    """The page of a file such as "explore/compare", for `st.page_link` and `st.switch_page`; None where it is not listed."""
+    return st.session_state.get("pages", {}).get(name)
+
+
+def around(current: Any) -> None:
+    """Run a page in its frame; what a user can act on becomes a sentence, and the frame stays."""
+    try:
+        address.adopt()
+        workbench, picture = state.bench(), state.subject()
+        _header(workbench, picture)
+        show.notices()
+        current.run()
+    except VitrineError as error:
+        st.error(show.plain(str(error)))
+    except Exception as error:  # the page's border: a defect in one page takes nothing else with it
+        logging.getLogger("vitrine").exception("page %s", current.title)
+        st.error(show.plain(f"This page met a defect ({type(error).__name__}). The server's log has the details."))
+    show.notices()
+    _memory()
+    address.write()
+
+
+def _header(workbench: Workbench, picture: Picture) -> None:
+    with st.container(key="vitrine-header", gap="small"):
+        _film(picture)
+        left, right = st.columns([1, 3.4], vertical_alignment="center", gap="medium")
+        with left:
+            _models(workbench)
+        with right:
+            _chips(workbench, picture)
+
+
+def _film(picture: Picture) -> None:
+    uploads = state.desk().uploads()
+    examples = state.samples()
+    items = [{"id": name, "name": _titled(name), "own": False} for name in examples]
+    items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
+    pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
+    sizes = [len(data) for data in pictures]
+    components.blobs("film", {"film": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))})
+    shown = state.desk().comparison
+    ready = bool(shown and shown.found())
+    components.film(
+        {
+            "items": items,
+            "current": state.place().image,
+            "exports": ["png", "npz", "csv"] if ready else [],
+            "command": _command() if ready else "",
+            "query": address.query(),
+        },
+        _picked_image,
+        _exported,
+    )
+    if wanted := st.session_state.pop("wanted", None):
+        components.save(*wanted)
+
+
+def _models(workbench: Workbench) -> None:
+    st.session_state["model"] = workbench.model.name
+    st.selectbox(
+        "Model",
+        list(MODELS),
+        key="model",
+        on_change=lambda: state.go(model=st.session_state["model"]),
+        label_visibility="collapsed",
+        required=True,
+    )
+
+
+def _chips(workbench: Workbench, picture: Picture) -> None:
+    top = [{"index": i, "label": label, "chance": p} for i, label, p in workbench.top(picture)]
+    chosen = list(state.targets(workbench, picture))
+    extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
+             for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
+    components.chips({"classes": top + extra, "chosen": chosen}, _picked_class)
+
+
+def _memory() -> None:
+    desk = state.desk()
+    used, budget = desk.cache.used + desk.files.used, desk.cache.budget + desk.files.budget
+    with st.sidebar.container(key="vitrine-memory", gap="small"):
+        images = len(desk.uploads())
+        own = f"{images} image{'s' * (images != 1)} of yours, " if images else ""
+        st.caption(f"{own}{used / 2**20:,.0f} of {budget / 2**20:,.0f} MB kept for this tab")
+        st.button(
+            "Free", on_click=desk.free, help="Forget the results kept for this tab. Images stay.", width="stretch"
+        )
+
+
+@st.cache_data(show_spinner=False)
+def thumb(name: str) -> bytes:
+    """A bundled example as a small square JPEG."""
+    return tiles.thumbnail(state.samples()[name]().pixels)
+
+
+def _upload_thumb(sha: str) -> bytes:
+    def make() -> bytes:
+        picture = state.desk().upload(sha)
+        return tiles.thumbnail(picture.pixels) if picture else b""
+
+    return state.desk().cache.get(("thumbnail", sha), make)
+
+
+def _titled(name: str) -> str:
+    return Path(name).stem.replace("_", " ").replace("-", " ")
+
+
+def _picked_image() -> None:
+    wanted = st.session_state["film"].get("pick")
+    if wanted in state.samples() or wanted in state.desk().uploads():
+        state.go(image=wanted)
+
+
+def _picked_class() -> None:
+    wanted = st.session_state["chips"].get("pick") or {}
+    index, joins = wanted.get("index"), wanted.get("joins")
+    if not isinstance(index, int) or index < 0:
+        return
+    chosen = tuple(wanted.get("chosen", ()))
+    if not joins:
+        state.go(targets=(index,))
+    elif index in chosen and len(chosen) > 1:
+        state.go(targets=tuple(i for i in chosen if i != index))
+    elif index not in chosen:
+        state.go(targets=(*chosen, index)[-4:])
+
+
+def _exported() -> None:
+    wanted = st.session_state["film"].get("export") or {}
+    shown, kind = state.desk().comparison, wanted.get("kind")
+    if shown is None or kind not in _KINDS:
+        return
+    view = wanted.get("view") or {}
+    found, name = shown.found(), Path(shown.picture.name).stem or "image"
+    if kind == "png":
+        content = export.figure(
+            shown.bench, shown.picture, found, shared=view.get("range") == "row",
+            sequential=view.get("sequential", ""), diverging=view.get("diverging", ""),
+        )  # fmt: skip
+    elif kind == "npz":
+        content = export.npz(found)
+    else:
+        content = export.table(shown.bench, shown.picture, found, shown.seed).encode()
+    number = st.session_state.get("saved", 0) + 1
+    st.session_state["saved"] = number
+    st.session_state["wanted"] = (f"{name}.{kind}", _KINDS[kind], content, number)
+
+
+def _command() -> str:
+    shown = state.desk().comparison
+    if shown is None:
+        return ""
+    return export.command(shown.bench.model.name, shown.picture.name, shown.asks, seed=shown.seed, layer=shown.layer)

@@ -1,0 +1,158 @@
+"""Long work on a page: seconds with a bar in place, minutes in a thread that a fragment watches.
+
+A page that builds something for minutes starts a `core.jobs.Job`, appends it to `state.desk().jobs` so that it ends
+with the session, and draws it with `watched`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
+
+import streamlit as st
+
+from core.errors import VitrineError
+from core.explain import Explanation, Look
+from core.explain.base import Watch
+from core.images import Picture
+from core.jobs import Job
+from core.progress import Report
+from core.workbench import Answer, Ask, Workbench
+
+T = TypeVar("T")
+Phase = Literal["done", "failed", "running", "queued", "waiting", "stopped"]
+
+
+def working(title: str, work: Callable[[Report], T]) -> T:
+    """Do `work(report)` now, with a bar on the page; any click elsewhere cancels it. Raises what the work raises."""
+    job = Job(work, title)
+    bar = None
+    try:
+        while not job.wait(0.1):
+            if job.seconds > 0.4:  # quick work shows no bar at all
+                bar = bar or st.empty()
+                bar.progress(min(job.fraction, 1.0), f"{title} · {job.note}" if job.note else title)
+    finally:
+        job.cancel()
+    if bar:
+        bar.empty()
+    if job.error:
+        raise job.error
+    return job.result  # type: ignore[return-value]  # the job did this very work
+
+
+class Comparison:
+    """The answers to some asks about one picture; what is not known yet is worked out in a thread of its own.
+
+    Any thread may read it while the work goes on.
+    """
+
+    def __init__(self, bench: Workbench, picture: Picture, asks: Sequence[Ask], seed: int = 0, layer: str = "") -> None:
+        self.bench = bench
+        self.picture = picture
+        self.asks = tuple(asks)
+        self.seed = seed
+        self.layer = layer
+        self.answers: dict[str, Answer] = {}
+        self.looks: dict[str, Look] = {}
+        self.current = ""  # key of the ask being answered
+        self.job: Job | None = None
+        self._queue: tuple[Ask, ...] = ()
+        for ask in self.asks:
+            if found := bench.known(picture, ask, seed, layer):
+                self.answers[ask.key] = found
+
+    def same(self, other: "Comparison | None") -> bool:
+        """Whether the other one answers the same asks about the same picture."""
+        return other is not None and self._facts() == other._facts()
+
+    def open(self) -> tuple[Ask, ...]:
+        """The asks without an answer, cheap ones first."""
+        return tuple(sorted((a for a in self.asks if a.key not in self.answers), key=lambda a: self.bench.passes([a])))
+
+    def start(self, asks: Sequence[Ask]) -> None:
+        """Work these asks out in the background."""
+        self._queue = tuple(asks)
+        if self._queue:
+            self.job = Job(lambda report: self._work(report), "comparison")
+
+    @property
+    def running(self) -> bool:
+        """Whether work goes on; an ask that broke unexpectedly is marked and the rest goes on without it."""
+        if self.job is None or self.job.state == "running":
+            return self.job is not None
+        if self.job.state == "failed" and self.job.error and self.current:
+            self.answers[self.current] = self.job.error
+            self.start([ask for ask in self._queue if ask.key not in self.answers])
+            return self.job.state == "running"
+        return False
+
+    def cancel(self) -> None:
+        """Ask the work to stop; a running map stays as it is, marked unfinished."""
+        if self.job:
+            self.job.cancel()
+
+    def phase(self, ask: Ask) -> Phase:
+        """How far one ask is."""
+        if answer := self.answers.get(ask.key):
+            return "failed" if isinstance(answer, VitrineError) else "done"
+        if self.job is not None and self.job.state == "running" and ask in self._queue:
+            return "running" if ask.key == self.current else "queued"
+        return "stopped" if ask in self._queue else "waiting"
+
+    def found(self) -> list[tuple[Ask, Answer]]:
+        """The answers so far, in the order of the asks."""
+        return [(ask, self.answers[ask.key]) for ask in self.asks if ask.key in self.answers]
+
+    def spent(self) -> tuple[float, int]:
+        """Seconds and model passes (a backward counted as two) of the answers so far."""
+        maps = [answer for answer in self.answers.values() if isinstance(answer, Explanation)]
+        return sum(m.seconds for m in maps), sum(m.forwards + 2 * m.backwards for m in maps)
+
+    def _facts(self) -> tuple[object, ...]:
+        return (self.bench.model.sha, self.picture.sha, [a.key for a in self.asks], self.seed, self.layer)
+
+    def _work(self, report: Report) -> None:
+        self.bench.compare(
+            self.picture, self._queue, self._done, seed=self.seed, layer=self.layer, report=report, watch=self._watch
+        )
+
+    def _done(self, ask: Ask, answer: Answer) -> None:
+        self.answers[ask.key] = answer
+        self.looks.pop(ask.key, None)
+
+    def _watch(self, ask: Ask) -> Watch:
+        self.current = ask.key
+
+        def look(seen: Look) -> bool:
+            self.looks[ask.key] = seen
+            return False
+
+        return look
+
+
+def watched(job: Job, finished: Callable[[Job], None]) -> None:
+    """A job's bar with its Stop button, refreshed twice a second; `finished(job)` is called once it has ended."""
+
+    @st.fragment(run_every=0.5 if job.state == "running" else None)
+    def bar() -> None:
+        if job.state == "running":
+            left, right = st.columns([6, 1], vertical_alignment="center")
+            left.progress(min(job.fraction, 1.0), f"{job.title} · {job.note}" if job.note else job.title)
+            right.button("Stop", key=f"stop-{job.title}", on_click=job.cancel, width="stretch")
+        else:
+            st.rerun()
+
+    if job.state == "running":
+        bar()
+    else:
+        finished(job)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

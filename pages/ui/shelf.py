@@ -1,0 +1,190 @@
+"""The studies as pages see them: which one is open, its tables in memory, its patches as a gallery, ways to pages."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.explain import EXPLAINERS
+from core.mining.catalogue import Catalogue, Order, Rows
+from core.mining.itemsets import MiningConfig
+from core.mining.rules import Mined, mine
+from core.study import BUNDLED, Listed, Study, list_studies
+from core.tags import Tags
+from core.workbench import home
+from pages.ui import frame, own, show, state
+from pages.ui.gallery import Items
+
+SHOWN = 10_000  # patches a gallery takes at once
+
+
+def folder() -> Path:
+    """Where this user's own studies are kept."""
+    return home() / "studies"
+
+
+def listed() -> dict[str, Listed]:
+    """Every study there is by the name that pages and addresses use: bundled ones first."""
+    found: dict[str, Listed] = {}
+    for entry in [*list_studies(BUNDLED), *list_studies(folder())]:
+        found[entry.path.name if entry.path.name not in found else f"{entry.path.name} (yours)"] = entry
+    return found
+
+
+def study() -> Study:
+    """The open study, with the bar that says and changes which; without any, the page ends with the way to one."""
+    entries = {name: entry.study for name, entry in listed().items() if entry.study}
+    if not entries:
+        st.info("There is no study yet. A study is mined once from a model and a folder of images, then explored here.")
+        link("mine/studies", "Build a study")
+        st.stop()
+    fitting = [name for name, entry in entries.items() if entry.manifest["model"]["name"] == state.place().model]
+    left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
+    with left:
+        name = own.choice(
+            st.selectbox, "Study", list(entries), "study", default=(fitting or list(entries))[0],
+            label_visibility="collapsed", help="Which study this page shows.",
+        )  # fmt: skip
+    right.caption(show.plain(summary(entries[name])))
+    return entries[name]
+
+
+def summary(study: Study) -> str:
+    """A study in a line."""
+    manifest = study.manifest
+    model, data, method = manifest["model"], manifest["data"], manifest["config"]["explainer"]
+    title = EXPLAINERS[method].title if method in EXPLAINERS else method
+    patches = manifest["tables"]["patches"]["rows"]
+    return (
+        f"{model['name']}, layer {model['layer']} with {model['units']:,} filters · {data['images']:,} images · "
+        f"{patches:,} patches of {manifest['window']} px chosen by {title}"
+    )
+
+
+def catalogue(study: Study) -> Catalogue:
+    """The study's patches in memory, shared by all sessions."""
+    return _catalogue(key(study), study)
+
+
+def table(study: Study, name: str) -> pd.DataFrame:
+    """A table of the study, read once; not to be changed."""
+    return _table(key(study), name, study)
+
+
+def mined(study: Study, config: MiningConfig) -> Mined:
+    """What these settings find in the study's transactions; kept for every setting tried lately."""
+    return _mined(key(study), config, study)
+
+
+def key(study: Study) -> str:
+    """What names a study's content in caches."""
+    return f"{study.manifest['digest']} {study.path}"
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _catalogue(_key: str, _study: Study) -> Catalogue:
+    return Catalogue(_study)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _table(_key: str, name: str, _study: Study) -> pd.DataFrame:
+    return _study.table(name)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _mined(_key: str, config: MiningConfig, _study: Study) -> Mined:
+    return mine(_study, config)
+
+
+def tags(study: Study) -> Tags:
+    """The words this user pinned to the study's patches."""
+    return Tags(home() / "tags", study.manifest["digest"])
+
+
+def unit(number: int) -> str:
+    """A filter's short name."""
+    return f"F{number}"
+
+
+def units(numbers: Sequence[int]) -> str:
+    """Several filters in a line."""
+    return " + ".join(map(unit, numbers))
+
+
+def label(study: Study, number: int) -> str:
+    """A class by name."""
+    return study.labels[number] if 0 <= number < len(study.labels) else "unknown"
+
+
+def go(page: str, **query: Any) -> None:
+    """Show another page of this session with these parameters (and the open study)."""
+    found = frame.page(page)
+    query = {"study": st.session_state.get("study", ""), **query}
+    if found is not None:
+        st.switch_page(found, query_params={name: str(value) for name, value in query.items() if value != ""})
+
+
+def link(page: str, label: str, **query: Any) -> None:
+    """A link to another page of this session."""
+    found = frame.page(page)
+    query = {"study": st.session_state.get("study", ""), **query}
+    if found is not None:
+        wanted = {name: str(value) for name, value in query.items() if value != ""}
+        st.page_link(found, label=label, query_params=wanted)
+
+
+def patches(study: Study, rows: Rows, *, noted: Order = "drop", filters: Sequence[int] = ()) -> Callable[[], Items]:
+    """The patches with these numbers for a gallery, most of it made only when asked for."""
+    return lambda: _items(study, rows[:SHOWN], noted, filters)
+
+
+def _items(study: Study, rows: Rows, noted: Order, filters: Sequence[int]) -> Items:
+    shelf = catalogue(study)
+    part = shelf.patches.iloc[rows]
+    side = study.manifest["model"]["size"]
+    numbers, images = np.unique(part["image"].to_numpy(), return_inverse=True)
+    first = shelf.items[rows, 0].tolist()
+    values = shelf.response(rows, filters) if noted in {"response", "image"} else part[noted].to_numpy()
+    word = {"image": "response"}.get(noted, noted)
+    said = [label(study, k) for k in part["label"]]
+    held = [", ".join(unit(item) for item in row[:10] if item >= 0) for row in shelf.items[rows].tolist()]
+    return Items(
+        pixels=np.asarray(study.array("crops")[rows]),
+        ids=rows.tolist(),
+        titles=said,
+        notes=[f"{word} {value:.3g}" for value in values],
+        facts=[
+            ("Image", part["path"].tolist()),
+            ("True class", [label(study, k) for k in part["true"]]),
+            ("Place", [f"{x}, {y} px, number {rank + 1}" for x, y, rank in _columns(part, "x", "y", "rank")]),
+            ("Heatmap", [f"{score:.4g} in the window" for score in part["score"]]),
+            ("Covered", [f"{a:.0%} → {b:.0%}" for a, b in _columns(part, "before", "after")]),
+            ("Filters", held),
+        ],
+        wholes=np.asarray(study.array("thumbnails")[numbers]),
+        images=images.tolist(),
+        boxes=[(x / side, y / side, s / side, s / side) for x, y, s in _columns(part, "x", "y", "size")],
+        windows=_windows(study, numbers),
+        actions=[
+            ("unit", [f"Open {unit(number)}" if number >= 0 else "No filter" for number in first]),
+            ("image", ["Only this image"] * len(rows)),
+        ],
+    )
+
+
+def _windows(study: Study, images: np.ndarray) -> list[list[tuple[float, float, float, float, int, bool]]]:
+    """All candidate windows of these images in the order they were tried."""
+    side, size = study.manifest["model"]["size"], study.manifest["window"] / study.manifest["model"]["size"]
+    windows = table(study, "windows")
+    windows = windows[windows["image"].isin(images)]
+    found: dict[int, list[tuple[float, float, float, float, int, bool]]] = {int(image): [] for image in images}
+    for image, rank, x, y, kept in _columns(windows, "image", "rank", "x", "y", "kept"):
+        found[image].append((round(x / side, 4), round(y / side, 4), size, size, rank + 1, bool(kept)))
+    return [found[int(image)] for image in images]
+
+
+def _columns(frame: pd.DataFrame, *names: str) -> Any:
+    return zip(*(frame[name].tolist() for name in names), strict=True)

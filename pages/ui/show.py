@@ -1,0 +1,161 @@
+"""Answers as a page shows them: texts that stay texts, and comparisons as data for the grid in the browser."""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from core.errors import VitrineError
+from core.explain import EXPLAINERS, Explainer, Explanation
+from core.figures import colours, tiles
+from core.images import Picture
+from core.workbench import Ask, Workbench
+from pages.ui import components, state
+from pages.ui.run import Comparison, duration
+
+Message = tuple[Mapping[str, Any], bytes]
+
+
+def plain(text: str) -> str:
+    """Any text so that Markdown shows it as it is: no markup, no links, no images, no directives."""
+    return re.sub(r"([^\w\s,;/'\"%=?])", lambda found: f"&#{ord(found[0])};", text)
+
+
+def notices() -> None:
+    """The sentences that actions left behind, each once."""
+    for level, text in state.told():
+        box = {"error": st.error, "warning": st.warning}.get(level, st.info)
+        box(plain(text))
+
+
+def cost(seconds: float, passes: float) -> str:
+    """What work will take, or took."""
+    return f"{duration(seconds)} · {passes:,.0f} model passes"
+
+
+def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
+    """A comparison as a grid: rows of classes, columns of methods, every tile in whatever state it is.
+
+    Call it in a fragment that reruns while `shown.running`: only tiles that changed are sent again.
+    """
+    bench, picture = shown.bench, shown.picture
+    photo = f"photo-{bench.model.sha[:12]}-{picture.sha[:12]}"
+    messages: dict[str, Message] = {photo: ({}, _photo(bench, picture))}
+    ids = {ask.key: f"tile-{bench.model.sha[:8]}-{picture.sha[:12]}-{ask.key}-{shown.seed}" for ask in shown.asks}
+    for ask in shown.asks:
+        messages[ids[ask.key]] = tile(shown, ask)
+    components.blobs(key, messages)
+    names = list(dict.fromkeys(ask.name for ask in shown.asks))
+    classes = list(dict.fromkeys(ask.target for ask in shown.asks))
+    by_place = {(ask.target, ask.name): ids[ask.key] for ask in shown.asks}
+    chances = bench.probabilities(picture)
+    components.grid(
+        {
+            "photo": photo,
+            "picture": picture.name,
+            "rows": [{"target": t, "label": bench.model.labels[t], "chance": float(chances[t])} for t in classes],
+            "columns": [_column(shown, name) for name in names],
+            "cells": [[by_place.get((target, name)) for name in names] for target in classes],
+            "tables": _tables(),
+            "sequential": colours.SEQUENTIAL,
+            "diverging": colours.DIVERGING,
+            "view": st.session_state.get("view", ""),
+            "compact": compact,
+        },
+        key,
+    )
+
+
+def card(name: str, method: Explainer, unmet: str, bench: Workbench) -> None:
+    """A method's card: what it does, its formula, cost, settings, source, and when it misleads."""
+    with st.container(border=True, key=f"card-{name}"):
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            st.markdown(f"#### {plain(method.title)}")
+            st.markdown(plain(method.summary))
+            if method.about:
+                st.markdown(plain(method.about))
+            st.markdown(f"**When it misleads.** {plain(method.caution)}")
+        with right:
+            st.code(method.formula, language=None, wrap_lines=True)
+            side = bench.model.preprocess.crop
+            passes = method.cost({param.name: param.default for param in method.params}, side)
+            st.markdown(f"**Cost** {passes:,.0f} model passes for an image of {side} pixels")
+            for param in method.params:
+                st.markdown(f"`{param.name}` {plain(param.knob.help)} Default {plain(str(param.default))}.")
+            st.markdown(f"**Source** {plain(method.paper)} · `{name}`")
+        if unmet:
+            st.warning(plain(unmet))
+
+
+def tile(shown: Comparison, ask: Ask) -> Message:
+    """One tile's header and map, for a finished answer, a running map, an error, or a place in the queue."""
+    label = shown.bench.model.labels[ask.target]
+    title = EXPLAINERS[ask.name].title
+    header: dict[str, Any] = {"title": title, "label": label, "phase": shown.phase(ask), "method": ask.name}
+    answer = shown.answers.get(ask.key)
+    if isinstance(answer, VitrineError):
+        return {**header, "error": answer.message, "hint": answer.hint}, b""
+    if isinstance(answer, Explanation):
+        return _finished(header, answer, label)
+    if look := shown.looks.get(ask.key):
+        facts, payload = tiles.quantised(look.maps[0].numpy())
+        signed = EXPLAINERS[ask.name].signed
+        return {
+            **header,
+            **facts,
+            "fraction": round(look.fraction, 3),
+            "passes": look.forwards,
+            "signed": signed,
+        }, payload
+    if header["phase"] == "waiting":
+        header["cost"] = cost(shown.bench.estimate([ask]), shown.bench.passes([ask]))
+    return header, b""
+
+
+def _finished(header: dict[str, Any], answer: Explanation, label: str) -> Message:
+    values = answer.maps[0].numpy()
+    facts, payload = tiles.quantised(values)
+    note = answer.note(0)
+    return {
+        **header,
+        **facts,
+        "signed": answer.signed,
+        "note": note,
+        "finished": answer.finished,
+        "layer": answer.layer,
+        "time": duration(answer.seconds),
+        "passes": answer.forwards + 2 * answer.backwards,
+        "forwards": answer.forwards,
+        "backwards": answer.backwards,
+        "seed": answer.seed,
+        "settings": {name: str(value) for name, value in answer.settings.items()},
+        "remarks": {name: str(value) for name, value in answer.remarks.items()},
+        "alt": tiles.described(header["title"], label, values, note),
+    }, payload
+
+
+def _column(shown: Comparison, name: str) -> dict[str, str]:
+    method = EXPLAINERS[name]
+    return {
+        "name": name,
+        "title": method.title,
+        "family": method.family,
+        "summary": method.summary,
+        "formula": method.formula,
+        "caution": method.caution,
+        "paper": method.paper,
+    }
+
+
+def _photo(bench: Workbench, picture: Picture) -> bytes:
+    key = (bench.model.preprocess, picture.sha, "photo")
+    return bench.cache.get(key, lambda: tiles.photo(bench.model.preprocess, picture.pixels))
+
+
+@st.cache_data(show_spinner=False)
+def _tables() -> dict[str, str]:
+    names: Iterable[str] = (*colours.SEQUENTIAL, *colours.DIVERGING)
+    return {name: base64.b64encode(colours.table(name).tobytes()).decode() for name in names}

@@ -1,0 +1,183 @@
+"""What one session has and where it stands: its uploads, kept results and running work, and the address that says so."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import streamlit as st
+
+from core.cache import TensorCache
+from core.data import folders
+from core.errors import UnknownName, VitrineError
+from core.explain import EXPLAINERS
+from core.images import Picture, decode
+from core.models import MODELS, load
+from core.models.model import Model
+from core.params import checked
+from core.workbench import Workbench, budget, device
+from pages.ui.run import Comparison, working
+
+Level = str  # "error", "warning" or "info"
+
+
+class Desk:
+    """Everything one session holds in memory; gone when its tab closes."""
+
+    def __init__(self) -> None:
+        share = budget() // 4
+        self.files = TensorCache(share)  # uploads as they came, by hash
+        self.cache = TensorCache(budget() - share)  # decoded pictures, activations and finished maps
+        self.names: dict[str, str] = {}  # of uploads, by hash, in order of arrival
+        self.comparison: Comparison | None = None
+        self.jobs: list[Any] = []  # whatever else must stop with the session: anything with `cancel()`
+
+    def add(self, data: bytes, name: str) -> Picture:
+        """Keep an uploaded file and return its picture. Raises BadImage."""
+        picture = decode(data, name)
+        self.files.put(picture.sha, data)
+        self.names[picture.sha] = name
+        return picture
+
+    def uploads(self) -> dict[str, str]:
+        """Names by hash of the uploads still there; the oldest went where room was needed."""
+        self.names = {sha: name for sha, name in self.names.items() if self.files.peek(sha) is not None}
+        return dict(self.names)
+
+    def upload(self, sha: str) -> Picture | None:
+        """The picture of an upload that is still there."""
+        data = self.files.peek(sha)
+        if not isinstance(data, bytes):
+            return None
+        return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
+
+    def free(self) -> None:
+        """Forget every kept result; uploads stay."""
+        if self.comparison:
+            self.comparison.cancel()
+        self.comparison = None
+        self.cache.clear()
+
+    def close(self) -> None:
+        """End of the session: stop its work and drop all it held, quickly, as this runs in the server's own loop."""
+        for job in [self.comparison, *self.jobs]:
+            if job:
+                job.cancel()
+        self.comparison = None
+        self.jobs.clear()
+        self.names.clear()
+        self.files.close()
+        self.cache.close()
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=Desk.close)
+def desk() -> Desk:
+    """This session's desk."""
+    return Desk()
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is looked at: all that an address can say beside the settings of methods."""
+
+    model: str = ""
+    image: str = ""  # the name of an example, or the hash of an upload
+    targets: tuple[int, ...] = ()  # classes; none is the predicted one
+    methods: tuple[str, ...] = ()
+    layer: str = ""
+    seed: int = 0
+
+
+def place() -> Place:
+    """Where this session stands."""
+    return st.session_state.setdefault("place", Place())
+
+
+def go(**changes: Any) -> None:
+    """Move: change what is looked at. Another model begins with its own predicted class and layer."""
+    if changes.get("model", place().model) != place().model:
+        changes = {"targets": (), "layer": "", **changes}
+    if changes.get("image", place().image) != place().image:
+        changes = {"targets": (), **changes}
+    st.session_state["place"] = replace(place(), **changes)
+
+
+def settings(owner: str) -> dict[str, Any]:
+    """The settings of a method (or of any other owner of a form) that differ from its defaults."""
+    return st.session_state.setdefault("settings", {}).setdefault(owner, {})
+
+
+def tell(level: Level, text: str) -> None:
+    """Leave a sentence for the top of the page, shown on the next run and then forgotten."""
+    st.session_state.setdefault("notices", []).append((level, text))
+
+
+def told() -> list[tuple[Level, str]]:
+    """Take the sentences left by `tell`."""
+    return st.session_state.pop("notices", [])
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _shelf(name: str, _model: Model | None) -> Model:
+    """The networks that all sessions share; asking without one that is not there is a LookupError."""
+    if _model is None:
+        raise LookupError(name)
+    return _model
+
+
+def network(name: str) -> Model:
+    """A shared network, loaded now with its progress on the page if it is not there. Raises what `load` raises."""
+    try:
+        return _shelf(name, None)
+    except LookupError:
+        loaded = working(f"Opening {name}", lambda report: load(name, device(), report))
+        return _shelf(name, loaded)
+
+
+def bench() -> Workbench:
+    """The workbench for the model looked at; one that cannot be had leaves its sentence and the first model in place."""
+    name = place().model or default_model()
+    try:
+        model = network(name)
+    except VitrineError as error:
+        tell("error", str(error))
+        go(model=default_model())
+        model = network(default_model())
+    if place().model != model.name:
+        go(model=model.name)
+    return Workbench(model, desk().cache)
+
+
+def default_model() -> str:
+    """The model of the first visit."""
+    return next(iter(MODELS))
+
+
+def samples() -> dict[str, Callable[[], Picture]]:
+    """The bundled examples by name."""
+    return {path.name: lambda path=path: _sample(str(path)) for path in folders.samples()}  # type: ignore[misc]
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _sample(path: str) -> Picture:
+    from pathlib import Path
+
+    return decode(Path(path).read_bytes(), Path(path).name)
+
+
+def subject() -> Picture:
+    """The picture looked at; an image that is no longer there leaves its sentence and the first example in place."""
+    known, name = samples(), place().image
+    found = known[name]() if name in known else desk().upload(name) if name else None
+    if found is None:
+        if name:
+            tell("warning", "This link names an image that is not on the server. Upload it again; the rest is kept.")
+        go(image=next(iter(known)))
+        found = known[place().image]()
+    return found
+
+
+def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:
+    """The classes looked at: the chosen ones, or the predicted one."""
+    count = len(workbench.model.labels)
+    chosen = tuple(index for index in place().targets if index < count)
+    return chosen or (workbench.target(picture),)
