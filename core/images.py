@@ -1,15 +1,29 @@
 """Images in and out: decode safely, prepare for a network, resize maps."""
 
+import hashlib
+import io
+import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
+from core.errors import BadImage
+
 Pixels = NDArray[np.uint8]  # (H, W, 3)
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_BYTES = 10_000_000
+MAX_PIXELS = 50_000_000
+MAX_RATIO = 16  # of the sides: of a longer strip only the middle is prepared, else a 1 × 50,000 image fills the memory
+
+_READABLE = "Use PNG, JPEG, WebP, GIF, BMP or TIFF."
+_SMALLER = "Make it smaller and try again."
 
 
 @dataclass(frozen=True)
@@ -19,7 +33,7 @@ class Picture:
     name: str
     pixels: Pixels
     sha: str  # of the file's bytes
-    note: str = ""  # what was done to it on the way in, as one sentence
+    note: str = ""  # what was done to it on the way in, as sentences
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,7 @@ class Preprocess:
 
     def view(self, pixels: Pixels) -> Pixels:
         """The part of a picture that the network sees, (crop, crop, 3)."""
-        image = Image.fromarray(pixels)
+        image = Image.fromarray(_middle(pixels))
         short = min(image.size)
         if short != self.resize:
             # torchvision's rule: the longer side is truncated, not rounded
@@ -45,7 +59,7 @@ class Preprocess:
 
     def tensor(self, view: Pixels) -> Tensor:
         """A view as the network wants it, (3, H, W) float32."""
-        scaled = torch.from_numpy(np.ascontiguousarray(view)).permute(2, 0, 1).float() / 255
+        scaled = torch.from_numpy(np.array(view)).permute(2, 0, 1).float() / 255
         return (scaled - self._column(self.mean)) / self._column(self.std)
 
     def pixels(self, images: Tensor) -> Tensor:
@@ -61,6 +75,36 @@ class Preprocess:
         return torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
 
 
+def decode(data: bytes, name: str) -> Picture:
+    """The picture in a file's bytes, whatever they are: upright, RGB, the first frame, transparency on white.
+
+    `name` is kept as it is and only shortened in messages. Raises BadImage, and nothing else, for bytes that are no
+    image of FORMATS, are damaged, or are larger than MAX_BYTES or MAX_PIXELS.
+    """
+    short = shown(name)
+    if not data:
+        raise BadImage(f"{short} is empty.", _READABLE)
+    if len(data) > MAX_BYTES:
+        raise BadImage(
+            f"{short}: {math.ceil(len(data) / 1e5) / 10} MB is over the {MAX_BYTES / 1e6:.0f} MB limit.", _SMALLER
+        )
+    image = _opened(data, short)
+    try:
+        pixels, notes = _upright(image, data)
+    except Exception:  # noqa: BLE001 - decoders meet hostile bytes here and raise whatever they stumble over
+        raise BadImage(f"{short} is incomplete or damaged.", "Save or download it again.") from None
+    return Picture(name, pixels, hashlib.sha256(data).hexdigest(), " ".join(notes))
+
+
+def shown(name: str, length: int = 60) -> str:
+    """A file's name on one line of at most `length` characters, its middle left out where it is longer."""
+    plain = "".join(c if c.isprintable() else "�" for c in name).strip() or "The file"
+    if len(plain) <= length:
+        return plain
+    tail = length // 3
+    return f"{plain[: length - tail - 1]}…{plain[-tail:]}"
+
+
 def resized(maps: Tensor, size: tuple[int, int], *, mass_preserving: bool = False) -> Tensor:
     """Maps (B, h, w) bilinearly at `size` (H, W); on request their sum is kept instead of their height."""
     if tuple(maps.shape[-2:]) == tuple(size):
@@ -69,3 +113,64 @@ def resized(maps: Tensor, size: tuple[int, int], *, mass_preserving: bool = Fals
     if mass_preserving:
         large = large * (maps.shape[-2] * maps.shape[-1] / (size[0] * size[1]))
     return large
+
+
+def _opened(data: bytes, short: str) -> Image.Image:
+    """The image with its header read and nothing decoded yet."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        count = re.search(r"\d+", str(error))
+        raise _too_large(short, f"{int(count[0]) / 1e6:,.0f}" if count else "too many") from None
+    except Exception:  # noqa: BLE001 - decoders meet hostile bytes here and raise whatever they stumble over
+        raise BadImage(f"{short} is not an image this app can read.", _READABLE) from None
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(short, f"{image.width:,} × {image.height:,} px, {image.width * image.height / 1e6:,.0f}")
+    return image
+
+
+def _too_large(short: str, megapixels: str) -> BadImage:
+    return BadImage(f"{short} has {megapixels} megapixels; the limit is {MAX_PIXELS / 1e6:.0f}.", _SMALLER)
+
+
+def _upright(image: Image.Image, data: bytes) -> tuple[Pixels, list[str]]:
+    """The first frame as RGB pixels, and what had to be done for that."""
+    notes = []
+    if getattr(image, "is_animated", False):
+        notes.append("Of several frames, the first is shown.")
+        image.seek(0)
+    deep = image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[24] == 16)
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    if image.getexif().get(0x0112, 1) in range(2, 9):
+        notes.append("Turned upright as its camera noted.")
+    if deep:
+        notes.append("Its values were reduced to 8 bits.")
+    if image.mode == "CMYK":
+        notes.append("Converted from CMYK to RGB.")
+    if turned.mode.startswith(("I", "F")):
+        turned = _eight_bits(turned)
+    if turned.has_transparency_data:
+        layer = turned.convert("RGBA")
+        if np.asarray(layer)[..., 3].min() < 255:
+            notes.append("Its transparent parts are shown on white.")
+        turned = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.asarray(turned.convert("RGB")), notes
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """An image of 16-bit, 32-bit or float values in grey: 16 bits by their top byte, others from least to largest."""
+    values = np.asarray(image).astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high < 65536):
+        low, high = 0.0, 65535.0
+    if not np.isfinite(high - low):
+        raise ValueError("values that are not finite")
+    return Image.fromarray(np.rint((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8))
+
+
+def _middle(pixels: Pixels) -> Pixels:
+    """The picture, or the middle of one that is longer than MAX_RATIO times its short side."""
+    most = MAX_RATIO * min(pixels.shape[:2])
+    top, left = (max(0, (side - most) // 2) for side in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + most, left : left + most])

@@ -1,6 +1,7 @@
 """One mapping with good lookups, used for models, explainers and measures."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -10,11 +11,16 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T]):
-    """Named entries in the order they were added; a failed lookup names the nearest entries."""
+    """Named entries in the order they were added; a failed lookup names the nearest entries.
 
-    def __init__(self, kind: str) -> None:
+    `more` gives entries that are costly to list; it is called once, when the added ones cannot answer.
+    """
+
+    def __init__(self, kind: str, more: Callable[[], Mapping[str, T]] | None = None) -> None:
         self.kind = kind
         self._entries: dict[str, T] = {}
+        self._more = more
+        self._lock = threading.Lock()
 
     def add(self, name: str, entry: T) -> T:
         """Register `entry` under a new name and return it; a name taken twice is a ValueError."""
@@ -24,26 +30,36 @@ class Registry(Mapping[str, T]):
         return entry
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._entries:
+        if name not in self:
             raise unknown(self.kind, name, self._entries)
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or name in self._complete()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self._complete())
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._complete())
+
+    def _complete(self) -> dict[str, T]:
+        with self._lock:
+            if self._more is not None:
+                for name, entry in self._more().items():
+                    self.add(name, entry)
+                self._more = None
+        return self._entries
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     """The error for a `kind` called `name` that is not among the `known` ones, with the nearest of them as hint."""
     names = list(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    name = name if len(name) <= 60 else f"{name[:59]}…"
+    spelled = {known.lower(): known for known in names}
+    near = get_close_matches(name.lower(), spelled, n=3, cutoff=0.5)
     if near:
-        hint = f"Did you mean {' or '.join(repr(n) for n in near)}?"
+        hint = f"Did you mean {' or '.join(repr(spelled[n]) for n in near)}?"
     else:
         hint = f"Known: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}." if names else ""
     return UnknownName(f"There is no {kind} called {name!r}.", hint)

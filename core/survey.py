@@ -1,16 +1,17 @@
 """What a network is made of, found by watching one forward instead of keeping lists by hand."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from core.capture import Watched
+from core.capture import Watched, capture
 
 Layout = Literal["grid", "tokens", "channels-last", "vector"]
 
@@ -19,6 +20,8 @@ _PASSIVE = (
     nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Dropout2d, nn.Identity,
     nn.Flatten,
 )  # fmt: skip
+
+_IMAGES = 2  # in the watched forward: an output that does not grow with it holds no image's positions
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Layer:
     kind: str
     shape: tuple[int, ...]  # without the batch
     layout: Layout
+    through: bool = True  # nothing but plain sequences around it: what it puts out is not one branch of several
 
     @property
     def units(self) -> int:
@@ -56,6 +60,7 @@ class Survey:
     operations: tuple[str, ...]
     default: str  # the layer explained unless another is asked for; "" where no layer has positions
     head: str  # the one Linear after global average pooling of `default`; "" where the network does not end so
+    head_rectifies: bool  # a ReLU stands between `default` and that pooling
     rectified: bool  # `default` puts out no negative values
     reused: tuple[str, ...]  # modules called more than once in a forward
     input_size: tuple[int, int]
@@ -69,30 +74,46 @@ class Survey:
         """The layers with more than one position: those that maps can be read from."""
         return tuple(layer for layer in self.layers if layer.layout != "vector")
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stations on the way to `default`: the last layer of each resolution, or what each block of tokens reads.
+
+        All that a prediction is made of passes through each of them.
+        """
+        usable = self.usable
+        chosen = self.layer(self.default)
+        if chosen is None:
+            return ()
+        if chosen.layout == "tokens":
+            return _read_by_blocks(usable)
+        last = {layer.cells: layer.name for layer in usable[: usable.index(chosen) + 1] if layer.through}
+        return tuple(last.values())
+
 
 @dataclass
 class _Call:
     name: str
     module: nn.Module
-    output: Tensor
-    smallest: float
+    shape: tuple[int, ...]  # without the batch
+    how: Layout
+    first: int  # the call that made this very tensor: a container hands on what its last part made
 
 
 def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
-    """One forward of a fixed noise image of `size` (height, width), watched from inside."""
+    """What two forwards of two fixed noise images of `size` (height, width) show: its parts, then its end."""
     device = next((p.device for p in net.parameters()), torch.device("cpu"))
-    image = torch.randn(1, channels, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    images = torch.randn(_IMAGES, channels, *size, generator=torch.Generator().manual_seed(0)).to(device)
     calls: list[_Call] = []
-    counts: dict[str, int] = {}
     attended: list[int] = []  # how many outputs there were when each attention finished
+    makers = WeakTensorKeyDictionary()
 
     def hook_for(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
-            counts[name] = counts.get(name, 0) + 1
             if "attention" in type(module).__name__.lower():
                 attended.append(len(calls))
             if isinstance(output, Tensor):
-                calls.append(_Call(name, module, output, float(output.min()) if output.numel() else 0.0))
+                first = makers.setdefault(output, len(calls))
+                calls.append(_Call(name, module, tuple(output.shape[1:]), layout(output), first))
 
         return hook
 
@@ -101,30 +122,43 @@ def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
             if name:
                 handle = module.register_forward_hook(hook_for(name))
                 stack.callback(handle.remove)
-        logits = net(image)
+        net(images)
 
+    counts = Counter(call.name for call in calls)
     last = {call.name: call for call in calls}
-    ordered = [call for call in calls if last[call.name] is call]
-    layers = tuple(Layer(c.name, type(c.module).__name__, tuple(c.output.shape[1:]), layout(c.output)) for c in ordered)
-    chosen = _default(ordered, calls[attended[-1] - 1] if attended else None)
+    chosen = _default(calls, calls[attended[-1] - 1] if attended and attended[-1] else None)
+    head, rectifies, rectified = _end(net, images, chosen, calls) if chosen else ("", False, False)
     return Survey(
-        layers=layers,
+        layers=tuple(_layer(net, call) for call in calls if last[call.name] is call),
         operations=tuple(sorted(watched.calls)),
         default=chosen.name if chosen else "",
-        head=_head(ordered, chosen, logits) if chosen else "",
-        rectified=bool(chosen and chosen.smallest >= 0),
+        head=head,
+        head_rectifies=rectifies,
+        rectified=rectified,
         reused=tuple(name for name, count in counts.items() if count > 1),
         input_size=size,
     )
 
 
+def _layer(net: nn.Module, call: _Call) -> Layer:
+    parents = call.name.split(".")[:-1]
+    around = [net.get_submodule(".".join(parents[: depth + 1])) for depth in range(len(parents))]
+    through = all(isinstance(module, nn.Sequential | nn.ModuleList) for module in around)
+    return Layer(call.name, type(call.module).__name__, call.shape, call.how, through)
+
+
 def layout(output: Tensor) -> Layout:
-    """How the positions lie in an output: (B, K, h, w), (B, h, w, K), (B, 1 + g·g, K) tokens, or none."""
+    """How the positions of _IMAGES square images lie in an output.
+
+    (B, K, h, h), (B, h, h, K), (B, 1 + g·g, K) or (B, g·g, K) tokens, or none.
+    """
+    if output.shape[0] != _IMAGES:
+        return "vector"
     if output.dim() == 4:
         a, b, c = output.shape[1:]
-        if a == b and b != c and c > 1 and a > 1:
+        if a == b and b != c and a > 1:
             return "channels-last"
-        return "grid" if b * c > 1 else "vector"
+        return "grid" if b == c > 1 else "vector"
     if output.dim() == 3:
         tokens = output.shape[1]
         patches = tokens - 1 if math.isqrt(tokens) ** 2 != tokens else tokens
@@ -150,33 +184,53 @@ def _default(calls: list[_Call], before_attention: _Call | None) -> _Call | None
     Pooling only shrinks; outputs after the last weighted layer are the class scores themselves. Tokens count up to the
     last attention: behind it only the class token reaches the scores.
     """
-    weighted = [i for i, c in enumerate(calls) if any(True for _ in c.module.parameters(recurse=False))]
-    # A container finishes after its parts, so what still has a weighted layer *behind its tensor* is asked per tensor.
-    finished = {id(c.output): i for i, c in reversed(list(enumerate(calls)))}
-    attention = finished.get(id(before_attention.output), len(calls)) if before_attention else len(calls)
-    made_by = {key: calls[i].module for key, i in finished.items()}
+    weighted = [index for index, call in enumerate(calls) if any(True for _ in call.module.parameters(recurse=False))]
+    last = {call.name: call for call in calls}
     best: _Call | None = None
     for call in calls:
-        first = finished[id(call.output)]
-        how = layout(call.output)
-        if isinstance(call.module, _PASSIVE) or isinstance(made_by[id(call.output)], _PASSIVE):
+        passive = isinstance(call.module, _PASSIVE) or isinstance(calls[call.first].module, _PASSIVE)
+        if passive or call.how == "vector" or last[call.name] is not call:
             continue
-        if how == "vector" or not weighted or first >= weighted[-1]:
+        if not weighted or call.first >= weighted[-1]:
             continue
-        if how == "tokens" and first > attention:
+        if call.how == "tokens" and before_attention and call.first > before_attention.first:
             continue
         best = call
     return best
 
 
-def _head(calls: list[_Call], chosen: _Call, logits: Tensor) -> str:
-    """The Linear whose weights times the pooled activations are the logits, measured on this very forward."""
-    linear = next((c for c in reversed(calls) if isinstance(c.module, nn.Linear)), None)
-    if linear is None or layout(chosen.output) != "grid":
-        return ""
-    pooled = chosen.output.mean((2, 3))
-    module = linear.module
-    if not isinstance(module, nn.Linear) or module.in_features != pooled.shape[1]:
-        return ""
-    again = F.linear(pooled, module.weight, module.bias)
-    return linear.name if again.shape == logits.shape and torch.allclose(again, logits, rtol=1e-3, atol=1e-4) else ""
+@torch.no_grad()
+def _end(net: nn.Module, images: Tensor, chosen: _Call, calls: list[_Call]) -> tuple[str, bool, bool]:
+    """The Linear whose weights times the pooled outputs of `chosen` are the logits, as measured, or "".
+
+    And whether that holds only for what a ReLU leaves of those outputs, and whether they are never negative.
+    """
+    with capture(net, chosen.name) as seen:
+        logits = net(images)
+    maps = grid(seen[chosen.name], chosen.how)
+    rectified = float(maps.min()) >= 0
+    linear = next((call for call in reversed(calls) if isinstance(call.module, nn.Linear)), None)
+    if linear is None or not isinstance(linear.module, nn.Linear) or maps.shape[1] != linear.module.in_features:
+        return "", False, rectified
+    for rectifies in (False, True):
+        pooled = (maps.relu() if rectifies else maps).mean((2, 3))
+        drawn = pooled @ linear.module.weight.T
+        again = drawn if linear.module.bias is None else drawn + linear.module.bias
+        # Compared with what the maps contribute: small activations would vanish beside a bias.
+        if again.shape == logits.shape and 0 < float(drawn.abs().max()) * 1e-3 >= float((again - logits).abs().max()):
+            return linear.name, rectifies, rectified
+    return "", False, rectified
+
+
+def _read_by_blocks(usable: tuple[Layer, ...]) -> tuple[str, ...]:
+    """The layers that feed a network's repeated blocks: the one before the first, then every block but the last."""
+    names = [layer.name for layer in usable]
+    groups: dict[tuple[str, str], list[str]] = {}
+    for layer in usable:
+        if any(name.startswith(layer.name + ".") for name in names):
+            groups.setdefault((layer.name.rpartition(".")[0], layer.kind), []).append(layer.name)
+    blocks = max(groups.values(), key=len, default=[])
+    if not blocks:
+        return ()
+    first = next(index for index, name in enumerate(names) if name.startswith(blocks[0] + "."))
+    return (*names[max(first - 1, 0) : first], *blocks[:-1])

@@ -1,1 +1,110 @@
 """One registry of models: bundled, torchvision's, and the user's own weights."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.errors import BadModel
+from core.images import Preprocess
+from core.models import bundled, files
+from core.models.model import Model, ModelCard, as_model
+from core.progress import Report, silent
+from core.registry import Registry, unknown
+
+__all__ = ["MODELS", "Model", "ModelCard", "as_model", "load"]
+
+FLOWERS = "flowers"  # the architecture of the bundled models, as ARCHITECTURE:FILE names it
+
+
+def load(
+    name: str, device: torch.device | str = "cpu", report: Report = silent, labels: Path | str | None = None
+) -> Model:
+    """A model of the registry, or `ARCHITECTURE:FILE`: own weights for a torchvision architecture or for `flowers`.
+
+    Own weights are a .safetensors file or a state dict in a .pth file; `labels` names a file with one label per class
+    for them. Raises UnknownName, BadModel for weights that do not fit, Unavailable for a download without connection.
+    """
+    architecture, colon, file = name.partition(":")
+    if colon:
+        model = _own(architecture, file, device, report)
+        return replace(model, labels=files.labels(Path(labels), len(model.labels))) if labels else model
+    if Path(name).suffix in files.SUFFIXES:
+        raise BadModel(f"{name!r} names no architecture.", f"Write one before it, such as resnet18:{name}.")
+    card = MODELS[name]
+    if labels:
+        raise BadModel(f"{name} brings its own labels.", "Give a labels file only with ARCHITECTURE:FILE.")
+    return card.load(device, report)
+
+
+def _own(architecture: str, file: str, device: torch.device | str, report: Report) -> Model:
+    """The user's own weights in an architecture known by its name."""
+    from core.models import torchvision
+
+    known = (FLOWERS, *torchvision.architectures())
+    if architecture not in known:
+        raise unknown("architecture", architecture, known)
+    if not file.strip():
+        raise BadModel(f"'{architecture}:' names no file.", f"Write {architecture}:FILE, a .safetensors or .pth file.")
+    path = Path(file).expanduser()
+    if architecture == FLOWERS:
+        return _flowers(f"{architecture}:{file}", path, _card_beside(path), device, report)
+    report(0.0, "reading weights")
+    net, preprocess = torchvision.fitted(architecture, files.read(path), path.name)
+    report(0.6, "looking at its layers")
+    model = as_model(f"{architecture}:{file}", net, preprocess=preprocess, device=device)
+    imagenet = torchvision.imagenet_labels()
+    return replace(model, labels=imagenet) if len(model.labels) == len(imagenet) else model
+
+
+def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.device | str, report: Report) -> Model:
+    """The small network of the bundled models, with the weights of a file and what their card tells."""
+    report(0.0, "reading weights")
+    state = files.read(path)
+    count = files.classes(state, "head.weight")
+    net = files.fit(bundled.architecture(max(1, count)), state, FLOWERS, path.name)
+    preprocess = Preprocess(bundled.SIZE, bundled.SIZE, bundled.MEAN, bundled.STD)
+    report(0.6, "looking at its layers")
+    labels = tuple(str(label) for label in card.get("labels", ()))
+    labels = labels if len(labels) == count else ()
+    return as_model(name, net, labels=labels, preprocess=preprocess, facts=card, device=device)
+
+
+def _card_beside(path: Path) -> Mapping[str, Any]:
+    """The card that training wrote beside a weights file; empty where there is none."""
+    try:
+        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) and isinstance(card.get("labels", []), list) else {}
+
+
+def _bundled_card(facts: Mapping[str, Any]) -> ModelCard:
+    path = bundled.FOLDER / facts["file"]
+    return ModelCard(
+        name=facts["name"],
+        title=facts["title"],
+        source="bundled",
+        classes=len(facts["labels"]),
+        size=facts["size"],
+        parameters=facts["parameters"],
+        megabytes=path.stat().st_size / 2**20,
+        accuracy=facts["accuracy"],
+        note=facts["note"],
+        load=partial(_flowers, facts["name"], path, facts),
+    )
+
+
+def _torchvision_cards() -> Mapping[str, ModelCard]:
+    from core.models import torchvision
+
+    return torchvision.cards()
+
+
+MODELS: Registry[ModelCard] = Registry("model", more=_torchvision_cards)
+for _facts in bundled.cards():
+    MODELS.add(_facts["name"], _bundled_card(_facts))

@@ -1,13 +1,15 @@
 """A loaded network with everything that belongs to its weights: labels, preprocessing, hash and survey."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from core.errors import UnknownName
 from core.images import Preprocess
+from core.progress import Report
 from core.registry import unknown
 from core.survey import Survey, survey
 
@@ -32,12 +34,31 @@ class Model:
     def target(self, wanted: str | int) -> int:
         """The class index of a label or of a number; UnknownName with the nearest labels otherwise."""
         text = str(wanted)
-        if text.isdigit() and int(text) < len(self.labels):
+        numbered = text.isdecimal() and len(text) < 10
+        if numbered and int(text) < len(self.labels):
             return int(text)
         exact = [i for i, label in enumerate(self.labels) if label.lower() == text.lower()]
+        if not exact and numbered:
+            raise UnknownName(f"There is no class {text}.", f"{self.name} has classes 0 to {len(self.labels) - 1}.")
         if not exact:
             raise unknown("class", text, self.labels)
         return exact[0]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model before it is loaded, and how to load it."""
+
+    name: str
+    title: str
+    source: Literal["bundled", "torchvision"]
+    classes: int
+    size: int  # pixels, the side of the square it sees
+    parameters: int
+    megabytes: float  # of its weights file
+    accuracy: float | None  # percent, top-1 on the data its note names
+    note: str  # what it was trained on and how, as sentences
+    load: Callable[[torch.device | str, Report], Model] = field(repr=False, compare=False)
 
 
 def frozen(net: nn.Module) -> nn.Module:

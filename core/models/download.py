@@ -1,0 +1,56 @@
+"""Fetching a weights file once, so that a half-fetched one is never mistaken for a whole one."""
+
+import hashlib
+import re
+import urllib.request
+import uuid
+from http.client import HTTPException
+from pathlib import Path
+
+from core.errors import Unavailable
+from core.progress import Report, silent
+
+_CHUNK = 1 << 18
+
+
+def fetch(url: str, folder: Path, report: Report = silent) -> Path:
+    """The file behind `url` in `folder`, fetched now if it is not there.
+
+    It is written aside and takes its name when it is whole and its sha256 begins as its name promises
+    (`name-12345678.pth`); cancelled or broken, nothing is left. Raises Unavailable without a connection.
+    """
+    path = folder / url.rsplit("/", 1)[-1]
+    if path.is_file():
+        return path
+    aside = folder / f".{path.name}.{uuid.uuid4().hex}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = _copied(url, aside, report)
+        promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
+        if promised and not found.startswith(promised[1]):
+            raise Unavailable(f"{path.name} arrived damaged: its sha256 is not the promised one.", "Try again.")
+        aside.replace(path)
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        hint = f"Connect this machine to the internet, or fetch {url} elsewhere and save it as {path}."
+        raise Unavailable(f"{path.name} could not be downloaded ({reason}).", hint) from None
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
+
+
+def _copied(url: str, aside: Path, report: Report) -> str:
+    """Copy what `url` answers into a file, reporting megabytes; returns its sha256."""
+    digest, done = hashlib.sha256(), 0
+    report(0.0, "connecting")
+    with urllib.request.urlopen(url, timeout=20) as answer, aside.open("wb") as file:
+        total = int(answer.headers.get("Content-Length") or 0)
+        while piece := answer.read(_CHUNK):
+            file.write(piece)
+            digest.update(piece)
+            done += len(piece)
+            size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+            report(min(1.0, done / total) if total else 0.5, f"downloading weights, {size}")
+    if done < total:
+        raise OSError("the connection broke off")
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+"""Weights and labels out of files: read without running anything in them, fitted with a sentence for what is wrong."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import BadModel
+
+State = dict[str, Tensor]
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+_NESTED = ("state_dict", "model_state_dict", "model")  # where training scripts put the weights inside a checkpoint
+_AS_WEIGHTS = "Save `net.state_dict()` as .safetensors, or as .pth with torch.save."
+_OTHER_FILE = "Check that the download or copy is complete."
+
+
+def read(path: Path) -> State:
+    """The tensors of a `.safetensors` file, or of a state dict in a `.pth` or `.pt` file, on the CPU.
+
+    Nothing inside the file is run. A state dict may lie inside a checkpoint, or carry the "module." prefix that
+    parallel training leaves. Raises BadModel with the reason where there is none.
+    """
+    try:
+        size = path.stat().st_size
+        kind = "folder" if path.is_dir() else "file" if path.is_file() else "device"
+    except (OSError, ValueError) as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be opened"
+        raise BadModel(f"The weights file {str(path)[:200]!r} {reason}.", "Check its path.") from None
+    if kind != "file":
+        raise BadModel(f"{path} is a {kind}, not a weights file.", "Name the .safetensors or .pth file itself.")
+    if not size:
+        raise BadModel(f"{path.name} is empty.", _OTHER_FILE)
+    if path.suffix not in SUFFIXES:
+        raise BadModel(f"{path.name} is neither a .safetensors nor a .pth file.", _AS_WEIGHTS)
+    return _plain(_safetensors(path) if path.suffix == ".safetensors" else _pickled(path), path.name)
+
+
+def fit(net: nn.Module, state: State, owner: str, file: str) -> nn.Module:
+    """The network holding these weights in its own precision; BadModel where they do not fit it or are not finite.
+
+    The tensors become the network's, no copy is made; `owner` and `file` are the names used in messages.
+    """
+    wanted = net.state_dict()
+    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
+    state = {**counters, **state}  # files older than these counters lack them, and nothing reads them in eval mode
+    if problems := _misfits(wanted, state, owner):
+        raise BadModel(
+            f"{file} does not fit {owner}: {'; '.join(problems)}.", "Name the architecture it was saved from."
+        )
+    ready = {key: value.to(wanted[key].dtype) for key, value in state.items()}
+    for key, value in ready.items():
+        if not bool(torch.isfinite(value).all()):
+            raise BadModel(f"'{key}' in {file} holds values that are not finite numbers.", "Use another checkpoint.")
+    net.load_state_dict(ready, assign=True)
+    return net
+
+
+def classes(state: State, weight: str) -> int:
+    """How many classes the head's weight of a state dict has rows for; 0 where it is missing."""
+    return int(state[weight].shape[0]) if weight in state and state[weight].dim() else 0
+
+
+def labels(path: Path, classes: int) -> tuple[str, ...]:
+    """One label per line; BadModel where the file cannot be read or does not hold `classes` of them."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise BadModel(f"{path.name} is not a text file.", "Write one label per line, as UTF-8.") from None
+    except (OSError, ValueError):
+        raise BadModel(f"The labels file {str(path)[:200]!r} cannot be opened.", "Check its path.") from None
+    found = tuple(line.strip() for line in lines if line.strip())
+    if len(found) != classes:
+        hint = "Write one label per line, in the order of the classes."
+        raise BadModel(f"{path.name} holds {len(found)} labels, the model has {classes} classes.", hint)
+    return found
+
+
+def _safetensors(path: Path) -> object:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(path.read_bytes())  # a mapped file would change the network when somebody writes to it
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise BadModel(f"{path.name} is not a whole safetensors file ({error}).", _OTHER_FILE) from None
+
+
+def _pickled(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - the reader meets hostile bytes here and raises whatever it stumbles over
+        text = str(error)
+        if code := re.search(r"GLOBAL (\S+) was not an allowed global|class (\S+) was not an allowed", text):
+            what = f"holds code or objects ({(code[1] or code[2])[:80]}), not only weights; nothing in it was run"
+            raise BadModel(f"{path.name} {what}.", _AS_WEIGHTS) from None
+        if "TorchScript" in text:
+            raise BadModel(f"{path.name} is a TorchScript program; nothing in it was run.", _AS_WEIGHTS) from None
+        raise BadModel(
+            f"{path.name} cannot be read as weights: it is damaged or of another kind.", _OTHER_FILE
+        ) from None
+
+
+def _plain(loaded: object, file: str) -> State:
+    """A state dict out of what a file held: unwrapped, without prefix, plain tensors only."""
+    if isinstance(loaded, Mapping):
+        loaded = next((loaded[key] for key in _NESTED if isinstance(loaded.get(key), Mapping)), loaded)
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise BadModel(f"{file} holds no weights.", _AS_WEIGHTS)
+    state: State = {}
+    for key, value in loaded.items():
+        if not isinstance(key, str) or not _is_plain(value):
+            raise BadModel(f"{str(key)[:80]!r} in {file} is not a plain tensor.", _AS_WEIGHTS)
+        state[key] = value.detach()
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    return state
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether this is a dense tensor on the CPU, backed by as many bytes as its shape claims."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    if value.is_quantized or value.is_complex():
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+
+
+def _misfits(wanted: Mapping[str, Tensor], state: State, owner: str) -> list[str]:
+    """What keeps a state dict from fitting: tensors missing, of another shape, or unknown; the first two of each."""
+    missing = [f"'{key}'" for key in wanted if key not in state]
+    other = [
+        f"'{key}' is {_shape(state[key])} where {owner} has {_shape(wanted[key])}"
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
+    unexpected = [f"'{key[:80]}'" for key in state if key not in wanted]
+    problems = []
+    if missing:
+        problems.append(f"it lacks {_first(missing)}")
+    if other:
+        problems.append(_first(other))
+    if unexpected:
+        problems.append(f"{owner} has no {_first(unexpected)}")
+    return problems
+
+
+def _first(items: Sequence[str], count: int = 2) -> str:
+    rest = len(items) - count
+    return ", ".join(items[:count]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _shape(value: Tensor) -> str:
+    return " × ".join(str(side) for side in value.shape) or "a single number"
