@@ -1,0 +1,102 @@
+"""What the texts say is what the code does."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.cli import COMMANDS, _parsers, parser
+from core.explain import EXPLAINERS
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def blocks(text, kind):
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def examples():
+    """Every `vitrine …` line of the README's shell examples."""
+    text = "\n".join(blocks(README, "sh")).replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines() if line.startswith("vitrine ")]
+
+
+def words_of(line):
+    """Its arguments, without a redirection or a comment behind it."""
+    return shlex.split(line.partition(" > ")[0], comments=True)[1:]
+
+
+def test_the_method_table_is_the_registry():
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    shown = [tuple(cell.strip() for cell in row) for row in rows]
+    expected = [(name, m.title, m.summary, m.paper or "–") for name, m in EXPLAINERS.items()]
+    missing = "\n".join("| `{}` | {} | {} | {} |".format(*row) for row in expected)
+    assert shown == expected, f"the method table of README.md should be:\n{missing}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(command):
+    assert any(words_of(line)[0] == command for line in examples()), f"show `vitrine {command}` in README.md"
+
+
+@pytest.mark.parametrize("line", examples())
+def test_every_example_parses(line):
+    parser(whole=True).parse_args(words_of(line))
+
+
+@pytest.mark.parametrize("found", _parsers(parser(whole=True)), ids=lambda found: found.prog)
+def test_every_option_is_in_the_readme(found):
+    options = [option for action in found._actions for option in action.option_strings if option.startswith("--")]
+    assert [option for option in options if option != "--help" and option not in README] == []
+
+
+def test_links_and_pictures_are_there():
+    for text, folder in ((README, ROOT), (CONTRIBUTING, ROOT), ((ROOT / "core/README.md").read_text(), ROOT / "core")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^":]+)"', text):
+            assert (folder / target).exists(), target
+
+
+def test_make_targets_that_texts_name_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for name in re.findall(r"`?make (\w+)", "\n".join(blocks(README + CONTRIBUTING, "sh"))):
+        assert re.search(rf"^{name}:", makefile, re.MULTILINE), name
+
+
+def test_the_explainer_of_contributing_works(tmp_path):
+    """The added lines of both diffs, run in a process of their own so that the registry here stays as it is."""
+    method, oracle = ("\n".join(re.findall(r"^\+(?!\+)(.*)$", diff, re.M)) for diff in blocks(CONTRIBUTING, "diff"))
+    code = [
+        "import torch",
+        "from core.explain.base import explain",
+        "from core.explain.gradient import *",
+        "from core.explain.gradient import Annotated, Knob, Query, Tensor, explainer",
+        method,
+        "from tests import nets",
+        "from tests.nets import query",
+        oracle,
+        re.findall(r"def (test_\w+)", oracle)[0] + "()",
+    ]
+    (tmp_path / "example.py").write_text("\n".join(code), "utf-8")
+    run = [sys.executable, str(tmp_path / "example.py")]
+    ended = subprocess.run(run, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.slow
+def test_the_examples_run(tmp_path):
+    """Every example that comes back and needs no network, by a shell, in the order of the text, in an empty folder."""
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    shell = f'set -e; vitrine() {{ "{sys.executable}" -m core "$@"; }}'
+    for line in examples():
+        if words_of(line)[0] == "app" or "resnet18" in line:
+            continue
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+        run = ["bash", "-c", f"{shell}; {line}"]
+        ended = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, f"{line}: {ended.stderr}"

@@ -1,0 +1,94 @@
+import csv
+import io
+import json
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import export
+from core.cache import TensorCache
+from core.cli import parser
+from core.commands.explain import _settings
+from core.errors import TooLarge, Unavailable
+from core.images import decode
+from core.workbench import Ask, Workbench
+from tests import nets
+
+
+@pytest.fixture
+def bench():
+    return Workbench(nets.model("gap"), TensorCache(1 << 26))
+
+
+@pytest.fixture
+def picture(photo):
+    return decode(photo, "=cmd()<b>.png")
+
+
+@pytest.fixture
+def answers(bench, picture):
+    asks = [Ask(name, target) for target in (3, 1) for name in ("saliency", "grad_cam")]
+    return [(ask, bench.explain(picture, ask)) for ask in asks]
+
+
+def test_arrays_are_the_raw_maps(answers):
+    assert list(export.arrays(answers)) == ["saliency-3", "grad_cam-3", "saliency-1", "grad_cam-1"]
+    with np.load(io.BytesIO(export.npz(answers))) as loaded:
+        for ask, answer in answers:
+            assert (loaded[export.key(ask)] == answer.maps[0].numpy()).all()
+
+
+def test_an_answer_that_failed_is_told_and_stops_nothing(bench, picture, answers):
+    broken = [*answers, (Ask("rise", 3), TooLarge("RISE does not fit.", "Use a smaller image."))]
+    record = export.record(bench, picture, broken)
+    target = {"index": 3, "label": "class 3"}
+    assert record["failed"] == [
+        {"method": "rise", "target": target, "reason": "RISE does not fit. Use a smaller image."}
+    ]
+    assert len(record["maps"]) == 4
+    assert Image.open(io.BytesIO(export.figure(bench, picture, broken))).width > 3 * 256
+
+
+def test_nothing_but_failures_still_makes_a_figure_and_a_table(bench, picture):
+    broken = [(Ask("rise", 3), TooLarge("RISE does not fit."))]
+    assert export.figure(bench, picture, broken).startswith(b"\x89PNG")
+    assert export.table(bench, picture, broken).strip() == ""
+
+
+def test_sharing_a_range_changes_the_figure(bench, picture, answers):
+    own, shared = (export.figure(bench, picture, answers, shared=shared) for shared in (False, True))
+    assert own != shared
+    assert own == export.figure(bench, picture, answers)
+    assert own != export.figure(bench, picture, answers, sequential="gray")
+
+
+def test_the_table_has_a_line_per_map(bench, picture, answers):
+    lines = list(csv.DictReader(io.StringIO(export.table(bench, picture, answers, 5))))
+    assert [(line["method"], line["target"]) for line in lines] == [(ask.name, str(ask.target)) for ask, _ in answers]
+    for line, (ask, answer) in zip(lines, answers, strict=True):
+        assert float(line["max"]) == pytest.approx(float(answer.maps.max()))
+        assert float(line["probability"]) == pytest.approx(float(bench.probabilities(picture)[ask.target]))
+        assert json.loads(line["settings"]) == dict(answer.settings)
+        assert (line["forward"], line["backward"]) == (str(answer.forwards), str(answer.backwards))
+
+
+def test_the_command_asks_the_same_again():
+    asks = [Ask("rise", target, {"masks": 500}) for target in (2, 0)] + [Ask("saliency", t) for t in (2, 0)]
+    text = export.command("resnet18:/a b/w.pth", "my $photo.png", asks, seed=3, layer="layer4")
+    words = shlex.split(text)
+    args = parser("explain").parse_args(words[1:])
+    assert words[0] == "vitrine"
+    assert args.images == ["my $photo.png"]
+    assert args.model == "resnet18:/a b/w.pth"
+    assert args.method == "rise,saliency"
+    assert args.target == ["2", "0"]
+    assert _settings(args.set, ["rise", "saliency"]) == {"rise": {"masks": "500"}}
+    assert (args.seed, args.layer) == (3, "layer4")
+
+
+def test_a_folder_that_cannot_be_written_is_unavailable(bench, picture, answers, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match=r"file cannot be written.*--out"):
+        export.write(tmp_path / "file", bench, picture, answers)
