@@ -121,11 +121,13 @@ def _opened(data: bytes, short: str) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         count = re.search(r"\d+", str(error))
-        raise _too_large(short, f"{int(count[0]) / 1e6:,.0f}" if count else "too many") from None
+        raise _too_large(short, f"{math.ceil(int(count[0]) / 1e6):,}" if count else "too many") from None
     except Exception:  # noqa: BLE001 - decoders meet hostile bytes here and raise whatever they stumble over
         raise BadImage(f"{short} is not an image this app can read.", _READABLE) from None
     if image.width * image.height > MAX_PIXELS:
-        raise _too_large(short, f"{image.width:,} × {image.height:,} px, {image.width * image.height / 1e6:,.0f}")
+        raise _too_large(
+            short, f"{image.width:,} × {image.height:,} px, {math.ceil(image.width * image.height / 1e6):,}"
+        )
     return image
 
 
@@ -139,11 +141,11 @@ def _upright(image: Image.Image, data: bytes) -> tuple[Pixels, list[str]]:
     if getattr(image, "is_animated", False):
         notes.append("Of several frames, the first is shown.")
         image.seek(0)
+    if image.getexif().get(0x0112, 1) in range(2, 9):  # asked before loading: some formats turn themselves then
+        notes.append("Turned upright as its camera noted.")
     deep = image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[24] == 16)
     image.load()
     turned = ImageOps.exif_transpose(image)
-    if image.getexif().get(0x0112, 1) in range(2, 9):
-        notes.append("Turned upright as its camera noted.")
     if deep:
         notes.append("Its values were reduced to 8 bits.")
     if image.mode == "CMYK":
