@@ -128,8 +128,15 @@ class Rules(TorchFunctionMode):
         return rule(func, *args, **(kwargs or {}))
 
 
+# Reading `.data`, `.T` and the like passes through the mode too; nothing is computed there.
+_ATTRIBUTES = frozenset({"__get__", "detach", "clone", "requires_grad_", "contiguous", "to"})
+
+
 class Watched(TorchFunctionMode):
-    """The names of the operations called on this thread while the block runs, with their counts."""
+    """The operations that made real-valued tensors on this thread while the block runs, with their counts.
+
+    They go by their names in OPERATIONS, or by torch's own name where a network reaches for something rarer.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,6 +146,9 @@ class Watched(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Called by torch for every operation of this thread."""
-        if func in OPERATIONS:
-            self.calls[OPERATIONS[func]] = self.calls.get(OPERATIONS[func], 0) + 1
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        name = OPERATIONS.get(func, getattr(func, "__name__", ""))
+        made = result[0] if isinstance(result, tuple) and result else result
+        if isinstance(made, Tensor) and made.is_floating_point() and name not in _ATTRIBUTES:
+            self.calls[name] = self.calls.get(name, 0) + 1
+        return result

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from core.cache import TensorCache
 from core.capture import Rules, capture
 from core.errors import Cancelled, TooLarge, Unsupported
+from core.explain.tape import Tape, joined, recorded
 from core.images import resized
 from core.models.model import Model
 from core.params import Param, checked, params_of
@@ -36,19 +37,6 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Tape:
-    """What one forward and one backward tell: scores, and values and slopes at the watched layers.
-
-    `values[layer]` is the layer's output, `slopes[layer]` the gradient of the explained scores there, both (B, …) as
-    the network lays them out; the key "" is the input.
-    """
-
-    logits: Tensor  # (B, C)
-    values: Mapping[str, Tensor]
-    slopes: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
 class Query:
     """One question to a model: why these scores for these images?
 
@@ -61,6 +49,8 @@ class Query:
     targets: Tensor  # (B,) class indices, or unit indices where `unit_layer` is given
     layer: str = ""  # where activations are read; "" is the surveyed default
     unit_layer: str = ""
+    also: tuple[int, ...] = ()  # further classes that will be asked about: a tape is recorded for them on the way
+    watched: tuple[str, ...] = ()  # further layers that will be asked for: tapes hold them on the way
     seed: int = 0
     batch: int = 32
     report: Report = silent
@@ -95,12 +85,7 @@ class Query:
         if self.unit_layer:
             with capture(self.net, self.unit_layer) as seen:
                 self.logits(images)
-            return (
-                self.maps_at(seen[self.unit_layer], self.unit_layer)
-                .flatten(2)
-                .mean(2)
-                .gather(1, targets[:, None])[:, 0]
-            )
+            return self._unit_score(seen[self.unit_layer], targets)
         return scored(self.logits(images), targets, kind)
 
     def clean_scores(self, kind: Score = "logit") -> Tensor:
@@ -149,31 +134,48 @@ class Query:
     def tape(self, *layers: str) -> Tape:
         """One forward and one backward of all images, watched at the input, at the query's layer and at `layers`.
 
-        Kept as long as the query's cache keeps it: the maps that read a tape cost together what one costs.
+        Kept as long as the query's cache keeps it: the maps that read a tape cost together what one costs. Further
+        classes in `also` share the forward.
         """
-        wanted = tuple(sorted({*([self.at] if self.model.survey.default or self.layer else []), *layers}))
-        key = (*self.key, "tape")
-        known = self.cache.peek(key)
-        if isinstance(known, Tape) and set(wanted) <= set(known.values):
+        own = self.layer or self.model.survey.default
+        wanted = {*layers, *self.watched, *([own] if own else [])}
+        known = self._known_tape(self.targets)
+        if known and wanted <= known.values.keys():
             return known
-        if isinstance(known, Tape):
-            wanted = tuple(sorted({*wanted, *known.values} - {""}))
-        tape = _joined([self._tape(span, wanted) for span in self.chunks(len(self.images), "one pass for all layers")])
-        self.cache.put(key, tape)
-        if not self.unit_layer:
-            for kind in ("logit", "prob", "logprob"):
-                self.cache.put((*self.key, "score", kind), scored(tape.logits, self.targets, kind))
-        return tape
+        wanted |= known.values.keys() - {""} if known else set()
+        others = [torch.full_like(self.targets, index) for index in self.also]
+        asked = [self.targets, *(t for t in others if not self._known_tape(t) and not torch.equal(t, self.targets))]
+        # One pass per image: it can be cancelled, but is no progress.
+        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.ledger.fraction, note), "tape")
+        parts = [self._tapes(slice(span.start, span.stop), sorted(wanted), asked) for span in spans]
+        tapes = [joined(tapes) for tapes in zip(*parts, strict=True)]
+        for targets, tape in zip(asked, tapes, strict=True):
+            self.cache.put((*self.key_of(targets), "tape"), tape)
+            for kind in () if self.unit_layer else get_args(Score):
+                self.cache.put((*self.key_of(targets), "score", kind), scored(tape.logits, targets, kind))
+        return tapes[0]
 
     def maps_at(self, values: Tensor, layer: str) -> Tensor:
         """An output of `layer` as maps (B, K, h, w), whatever order the network keeps its positions in."""
         facts = self.model.survey.layer(layer)
         return grid(values, facts.layout) if facts else values
 
-    @cached_property
+    @property
     def key(self) -> tuple[Hashable, ...]:
         """Everything that decides what the model says about this query: weights, images, targets, unit."""
-        return (self.model.sha, images_sha(self.images), tuple(self.targets.tolist()), self.unit_layer)
+        return self.key_of(self.targets)
+
+    def key_of(self, targets: Tensor) -> tuple[Hashable, ...]:
+        """The key of the same question about other targets."""
+        return (self.model.sha, self._images_sha, tuple(targets.tolist()), self.unit_layer)
+
+    @cached_property
+    def _images_sha(self) -> str:
+        return images_sha(self.images)
+
+    def _known_tape(self, targets: Tensor) -> Tape | None:
+        known = self.cache.peek((*self.key_of(targets), "tape"))
+        return known if isinstance(known, Tape) else None
 
     @torch.no_grad()
     def _clean_scores(self, kind: Score) -> Tensor:
@@ -183,36 +185,20 @@ class Query:
             [self.score(self.images[s.start : s.stop], self.targets[s.start : s.stop], kind) for s in spans]
         )
 
-    def _tape(self, span: range, layers: tuple[str, ...]) -> Tape:
-        with torch.enable_grad(), capture(self.net, *layers) as seen:
-            leaf = self.images[span.start : span.stop].detach().requires_grad_()
-            targets = self.targets[span.start : span.stop]
-            logits = self.logits(leaf)
+    def _tapes(self, part: slice, layers: list[str], asked: list[Tensor]) -> list[Tape]:
+        def score_of(targets: Tensor) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
             if self.unit_layer:
-                unit_maps = self.maps_at(seen[self.unit_layer], self.unit_layer)
-                score = unit_maps.flatten(2).mean(2).gather(1, targets[:, None]).sum()
-            else:
-                score = scored(logits, targets, "logit").sum()
-            nodes = {"": leaf, **seen}
-            self.ledger.backwards += len(leaf)
-            slopes = torch.autograd.grad(score, list(nodes.values()), allow_unused=True)
-        return Tape(
-            logits.detach(),
-            {name: node.detach() for name, node in nodes.items()},
-            {n: torch.zeros_like(v) if s is None else s for (n, v), s in zip(nodes.items(), slopes, strict=True)},
-        )
+                return lambda logits, seen: self._unit_score(seen[self.unit_layer], targets)
+            return lambda logits, seen: scored(logits, targets, "logit")
 
+        images = self.images[part]
+        self.ledger.forwards += len(images)
+        self.ledger.backwards += len(images) * len(asked)
+        units = [self.unit_layer] if self.unit_layer else []
+        return recorded(self.net, images, [*layers, *units], [score_of(targets[part]) for targets in asked])
 
-def _joined(tapes: list[Tape]) -> Tape:
-    """Tapes of parts of a batch as one."""
-    if len(tapes) == 1:
-        return tapes[0]
-    names = list(tapes[0].values)
-    return Tape(
-        torch.cat([tape.logits for tape in tapes]),
-        {name: torch.cat([tape.values[name] for tape in tapes]) for name in names},
-        {name: torch.cat([tape.slopes[name] for tape in tapes]) for name in names},
-    )
+    def _unit_score(self, values: Tensor, targets: Tensor) -> Tensor:
+        return self.maps_at(values, self.unit_layer).flatten(2).mean(2).gather(1, targets[:, None])[:, 0]
 
 
 def scored(logits: Tensor, targets: Tensor, kind: Score) -> Tensor:

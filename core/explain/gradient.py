@@ -7,6 +7,13 @@ from torch import Tensor
 from core.explain.base import Query, explainer
 from core.params import Knob
 
+Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels become one value.")]
+
+
+def reduced(slopes: Tensor, how: str) -> Tensor:
+    """Slopes (B, 3, H, W) as maps (B, H, W): the largest size over the colour channels, or the sum of sizes."""
+    return slopes.abs().amax(1) if how == "max_abs" else slopes.abs().sum(1)
+
 
 @explainer(
     "Saliency",
@@ -16,17 +23,10 @@ from core.params import Knob
     caution="Noisy on deep networks; shows where the score is sensitive, not what it is made of.",
     cost=lambda settings, side: 3,
 )
-def saliency(
-    query: Query,
-    *,
-    reduce: Annotated[
-        Literal["max_abs", "sum_abs"], Knob("How the three colour channels become one value.")
-    ] = "max_abs",
-) -> Tensor:
+def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     """How fast the score changes with each pixel.
 
     The gradient of the class score with respect to the image says which pixels would change the score most if they
     were changed a little. Only its size is shown.
     """
-    slope = query.tape().slopes[""].abs()
-    return slope.amax(1) if reduce == "max_abs" else slope.sum(1)
+    return reduced(query.tape().slopes[""], reduce)

@@ -1,0 +1,234 @@
+"""What every registered explainer keeps, whatever it computes."""
+
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from core.cache import TensorCache
+from core.capture import capture
+from core.errors import BadParameter, Cancelled, UnknownName
+from core.explain import EXPLAINERS, explain
+from core.models.model import content_sha
+from tests import nets
+
+NAMES = list(EXPLAINERS)
+HOMES = ("gap", "residual", "linear", "vit")  # networks to live on, the first that a method can work with
+
+
+@cache
+def home(name):
+    """The first tiny network that the method can explain."""
+    return next(m for m in map(shared, HOMES) if not EXPLAINERS[name].unmet(m))
+
+
+@cache
+def shared(net):
+    return nets.model(net)
+
+
+def quick(name):
+    """The method's settings at their cheapest: every number that drives the cost at its lowest allowed value."""
+    method = EXPLAINERS[name]
+    chosen = {param.name: param.default for param in method.params}
+    for param in method.params:
+        if param.kind in ("int", "float") and param.knob.low is not None:
+            lowest = {**chosen, param.name: int(param.knob.low) if param.kind == "int" else param.knob.low}
+            if method.cost(lowest, nets.SIDE) < method.cost(chosen, nets.SIDE):
+                chosen = lowest
+    return chosen
+
+
+def ask(name, count=2, model=None, **rest):
+    model = model or home(name)
+    targets = torch.arange(count) % nets.CLASSES
+    return replace(nets.query(model, count=count, **rest), targets=targets)
+
+
+def answer(name, query):
+    return explain(name, query, quick(name))
+
+
+def close(one, other):
+    scale = max(float(other.abs().max()), 1e-6)
+    return float((one - other).abs().max()) <= 1e-4 * scale
+
+
+def facts(model):
+    """Everything of a shared model and of this process that an explanation may not change."""
+    modules = list(model.net.modules())
+    return {
+        "hooks": sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in modules),
+        "training": [m.training for m in modules],
+        "gradients": [(p.requires_grad, p.grad) for p in model.net.parameters()],
+        "weights": content_sha(model.net.state_dict()),
+        "modules": [id(m) for m in modules],
+        "torch": bytes(torch.get_rng_state().numpy()),
+        "numpy": str(np.random.get_state()),
+        "grad mode": torch.is_grad_enabled(),
+        "modes": len(torch.overrides._get_current_function_mode_stack()),
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_card_is_complete(name):
+    method = EXPLAINERS[name]
+    assert method.name == name
+    assert method.summary.endswith(".")
+    assert "\n" not in method.summary
+    assert len(method.about) > 60
+    for text in (method.title, method.family, method.formula, method.caution, method.paper):
+        assert text
+    assert method.cost(quick(name), 224) >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_finite_map_per_image(name):
+    query = ask(name, 3)
+    before = query.images.clone()
+    found = answer(name, query)
+    assert found.maps.shape == (3, nets.SIDE, nets.SIDE)
+    assert found.maps.dtype == torch.float32
+    assert torch.isfinite(found.maps).all()
+    assert EXPLAINERS[name].signed or float(found.maps.min()) >= 0
+    assert torch.equal(query.images, before)
+    assert torch.allclose(found.scores, query.net(query.images).gather(1, query.targets[:, None])[:, 0], atol=1e-5)
+    assert (found.forwards, found.backwards) == (query.ledger.forwards, query.ledger.backwards)
+    assert not found.maps.requires_grad
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_same_bytes(name):
+    one, again = (answer(name, ask(name, seed=7)).maps for _ in range(2))
+    assert torch.equal(one, again)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_size_and_company_do_not_matter(name):
+    together = answer(name, ask(name, 3, batch=32)).maps
+    assert close(answer(name, ask(name, 3, batch=2)).maps, together)
+    whole = ask(name, 3, batch=5)
+    alone = replace(whole, images=whole.images[1:2], targets=whole.targets[1:2])
+    assert close(answer(name, alone).maps, together[1:2])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_outside_their_range_are_refused(name):
+    with pytest.raises(UnknownName):
+        explain(name, ask(name), {"no_such_setting": 1})
+    for param in EXPLAINERS[name].params:
+        wrong = []
+        if param.kind in ("int", "float"):
+            assert None not in (param.knob.low, param.knob.high), f"{param.name} needs a range"
+            assert param.knob.low <= param.default <= param.knob.high
+            wrong = [param.knob.low - 1, param.knob.high + 1, "many", float("nan")]
+        elif param.kind == "choice":
+            assert param.default in param.choices
+            wrong = ["no such choice"]
+        assert param.knob.help.endswith(".")
+        for value in wrong:
+            with pytest.raises(BadParameter):
+                explain(name, ask(name), {param.name: value})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reports_rise_to_one(name):
+    heard = []
+    answer(name, ask(name, report=lambda fraction, note: heard.append(fraction)))
+    assert heard[-1] == 1.0
+    assert heard == sorted(heard)
+    assert heard[0] >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_stays_behind(name):
+    """After success, after cancelling at the first, second and a late report, and after a network that fails."""
+    model = home(name)
+    before = facts(model)
+    count = 0
+
+    def counting(fraction, note):
+        nonlocal count
+        count += 1
+
+    answer(name, ask(name, report=counting))
+    assert facts(model) == before
+
+    for moment in sorted({0, 1, count // 2, count - 1}):
+        stopped = Cancelling(moment)
+        try:
+            found = answer(name, ask(name, report=stopped, batch=4))
+        except Cancelled:
+            found = None
+        assert stopped.raised or found is not None
+        if stopped.raised and found is not None:
+            assert not found.finished
+            assert found.maps.shape == (2, nets.SIDE, nets.SIDE)
+        assert facts(model) == before
+
+    class Broken(RuntimeError):
+        pass
+
+    def broken(output):
+        raise Broken
+
+    last = [n for n, _ in model.net.named_modules()][-1]
+    with capture(model.net, last, edit={last: broken}):
+        with suppress(Broken):
+            answer(name, ask(name))
+    assert facts(model) == before
+
+
+class Cancelling:
+    """A report that raises at its call number `moment` and at every later one, as a stopped job does."""
+
+    def __init__(self, moment):
+        self.moment, self.calls, self.raised = moment, 0, False
+
+    def __call__(self, fraction, note):
+        self.calls += 1
+        if self.calls > self.moment:
+            self.raised = True
+            raise Cancelled
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_that_cannot_be_explained_so_gets_a_sentence(name):
+    for net in nets.NETS:
+        reason = EXPLAINERS[name].unmet(shared(net))
+        assert not reason or (reason.endswith(".") and shared(net).name in reason)
+
+
+def test_eight_threads_on_one_model_equal_serial_work():
+    """Different images and different methods at once: bit for bit what they are one after the other."""
+    model = shared("gap")
+    names = [name for name in NAMES if not EXPLAINERS[name].unmet(model)]
+    asks = [(name, index) for index in range(2) for name in names]
+
+    def run(name, index):
+        query = nets.query(model, count=1, target=index)
+        query.images.copy_(nets.images(1, seed=index + 1))
+        return answer(name, replace(query, cache=TensorCache(1 << 24))).maps
+
+    threads_before = torch.get_num_threads()
+    serial = [run(*one) for one in asks]
+    found = [None] * len(asks)
+
+    def work(start):
+        for index in range(start, len(asks), 8):
+            found[index] = run(*asks[index])
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert torch.get_num_threads() == threads_before
+    differing = [name for (name, _), one, other in zip(asks, serial, found, strict=True) if not torch.equal(one, other)]
+    assert not differing
