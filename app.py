@@ -1,20 +1,22 @@
-"""Vitrine in the browser: page settings, navigation by section and the frame around every page, nothing else."""
+"""Vitrine's server: `vitrine app`, or `streamlit run app.py`. What a visitor sees begins in pages/ui/main.py."""
+
+import asyncio
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import streamlit as st
 
-from pages.ui import frame
 
-# A new page is one file in pages/<section>/ and one line here: file, title, icon. Its address is the file's name.
-SECTIONS = {
-    "Explore": [
-        ("explore/start", "Start", "image"),
-        ("explore/compare", "Compare", "grid_view"),
-    ],
-    "Learn": [
-        ("learn/methods", "Methods", "menu_book"),
-    ],
-}
+@asynccontextmanager
+async def opening(_server: st.App) -> AsyncIterator[None]:
+    """Show the app in the user's browser a moment after the server has started, unless it is to run headless."""
+    if not st.get_option("server.headless"):
+        address = f"http://{st.get_option('server.address') or 'localhost'}:{st.get_option('server.port')}"
+        asyncio.get_running_loop().call_later(1, webbrowser.open, address)
+    yield
 
-frame.settle()  # before navigation: a page icon set there would be fetched from the internet
-page = st.navigation(frame.pages(SECTIONS))
-frame.around(page)
+
+# The script lies away from `pages`: a folder of that name beside it makes Streamlit greet the first visitor of a deep
+# link with "Page not found".
+app = st.App("pages/ui/main.py", lifespan=opening)

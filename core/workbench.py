@@ -54,6 +54,11 @@ class Ask:
     target: int
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """A short text that is equal exactly for equal asks."""
+        return digest(self)[:16]
+
 
 Answer = Explanation | VitrineError
 

@@ -5,7 +5,7 @@ import streamlit as st
 from core.errors import VitrineError
 from core.images import FORMATS, MAX_BYTES
 from core.workbench import Ask
-from pages.ui import components, compared, frame, show, state
+from pages.ui import compared, components, frame, show, state
 
 FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
 DOORS = (

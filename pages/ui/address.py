@@ -27,12 +27,12 @@ def adopt() -> None:
         state.go(image=given["img"][0])
     for name in given.get("m", [""])[0].split(","):
         if name:
-            _take(lambda name=name: _method(name))  # type: ignore[misc]
+            _take(lambda name=name: _method(name))
     methods = tuple(name for name in given.get("m", [""])[0].split(",") if name in EXPLAINERS)
     if methods:
         state.go(methods=tuple(dict.fromkeys(methods)))
     for text in given.get("set", []):
-        _take(lambda text=text: _setting(text))  # type: ignore[misc]
+        _take(lambda text=text: _setting(text))
     _take(lambda: _seed(given.get("seed", ["0"])[0]))
     if "cls" in given:
         _take(lambda: _targets(given["cls"]))

@@ -1,6 +1,7 @@
 """Declared settings as widgets: one form for a method, a study or anything else whose settings are `Knob`s."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -25,7 +26,7 @@ def title(param: Param) -> str:
 
 def _widget(param: Param, key: str, owner: str) -> None:
     label, text = title(param), param.knob.help
-    common = {"key": key, "help": text, "on_change": _keep, "args": (param, key, owner)}
+    common: dict[str, Any] = {"key": key, "help": text, "on_change": _keep, "args": (param, key, owner)}
     if param.kind == "bool":
         st.toggle(label, **common)
     elif param.kind == "choice":
@@ -36,7 +37,7 @@ def _widget(param: Param, key: str, owner: str) -> None:
         _number(param, label, common)
 
 
-def _number(param: Param, label: str, common: dict) -> None:
+def _number(param: Param, label: str, common: dict[str, Any]) -> None:
     kind = int if param.kind == "int" else float
     low, high, step = (
         None if value is None else kind(value) for value in (param.knob.low, param.knob.high, param.knob.step)

@@ -44,7 +44,7 @@ def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, l
 
 
 def page(name: str) -> Any | None:
-    """The page of a file such as "explore/compare", for `st.page_link` and `st.switch_page`; None where it is not listed."""
+    """The page of a file such as "explore/compare", for links and `st.switch_page`; None where it is not listed."""
     return st.session_state.get("pages", {}).get(name)
 
 
@@ -68,7 +68,7 @@ def around(current: Any) -> None:
 
 def _header(workbench: Workbench, picture: Picture) -> None:
     with st.container(key="vitrine-header", gap="small"):
-        _film(picture)
+        _film()
         left, right = st.columns([1, 3.4], vertical_alignment="center", gap="medium")
         with left:
             _models(workbench)
@@ -76,7 +76,7 @@ def _header(workbench: Workbench, picture: Picture) -> None:
             _chips(workbench, picture)
 
 
-def _film(picture: Picture) -> None:
+def _film() -> None:
     uploads = state.desk().uploads()
     examples = state.samples()
     items = [{"id": name, "name": _titled(name), "own": False} for name in examples]

@@ -72,7 +72,7 @@ class Comparison:
         """Work these asks out in the background."""
         self._queue = tuple(asks)
         if self._queue:
-            self.job = Job(lambda report: self._work(report), "comparison")
+            self.job = Job(self._work, "comparison")
 
     @property
     def running(self) -> bool:

@@ -56,7 +56,7 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
             "photo": photo,
             "picture": picture.name,
             "rows": [{"target": t, "label": bench.model.labels[t], "chance": float(chances[t])} for t in classes],
-            "columns": [_column(shown, name) for name in names],
+            "columns": [_column(name) for name in names],
             "cells": [[by_place.get((target, name)) for name in names] for target in classes],
             "tables": _tables(),
             "sequential": colours.SEQUENTIAL,
@@ -137,7 +137,7 @@ def _finished(header: dict[str, Any], answer: Explanation, label: str) -> Messag
     }, payload
 
 
-def _column(shown: Comparison, name: str) -> dict[str, str]:
+def _column(name: str) -> dict[str, str]:
     method = EXPLAINERS[name]
     return {
         "name": name,

@@ -1,19 +1,17 @@
-"""What one session has and where it stands: its uploads, kept results and running work, and the address that says so."""
+"""What one session has and where it stands: its uploads, kept results and running work, and what is looked at."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
 from core.cache import TensorCache
 from core.data import folders
-from core.errors import UnknownName, VitrineError
-from core.explain import EXPLAINERS
+from core.errors import VitrineError
 from core.images import Picture, decode
 from core.models import MODELS, load
 from core.models.model import Model
-from core.params import checked
 from core.workbench import Workbench, budget, device
 from pages.ui.run import Comparison, working
 
@@ -134,7 +132,7 @@ def network(name: str) -> Model:
 
 
 def bench() -> Workbench:
-    """The workbench for the model looked at; one that cannot be had leaves its sentence and the first model in place."""
+    """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to the first."""
     name = place().model or default_model()
     try:
         model = network(name)

@@ -36,7 +36,7 @@ def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -
 
 
 def film(data: Mapping[str, Any], picked: Callable[[], None], exported: Callable[[], None]) -> Any:
-    """The strip of images with Copy link, Export and Present; events `pick` (an image) and `export` (a kind, a view)."""
+    """The strip of images with Copy link, Export and Present; events `pick` (an image), `export` (a kind, a view)."""
     return _film(data=dict(data), key="film", on_pick_change=picked, on_export_change=exported)
 
 

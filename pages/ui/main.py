@@ -1,0 +1,20 @@
+"""The script of every visit: page settings, navigation by section and the frame around every page, nothing else."""
+
+import streamlit as st
+
+from pages.ui import frame
+
+# A new page is one file in pages/<section>/ and one line here: file, title, icon. Its address is the file's name.
+SECTIONS = {
+    "Explore": [
+        ("explore/start", "Start", "image"),
+        ("explore/compare", "Compare", "grid_view"),
+    ],
+    "Learn": [
+        ("learn/methods", "Methods", "menu_book"),
+    ],
+}
+
+frame.settle()  # before navigation: a page icon set there would be fetched from the internet
+page = st.navigation(frame.pages(SECTIONS))
+frame.around(page)
