@@ -33,6 +33,7 @@ class Node:
     x: float
     y: float
     size: float = 30
+    width: float = 0  # of a class's box; as wide as a filter is high where it is not given
     picture: np.ndarray | None = None  # (s, s, 3) uint8, shown inside the node
 
 
@@ -81,7 +82,13 @@ def pack(nodes: Sequence[Node], head: dict[str, object]) -> bytes:
         start = payload.tell()
         if node.picture is not None:
             Image.fromarray(node.picture).save(payload, "JPEG", quality=88)
-        entry = {"id": node.id, "label": node.label, "kind": node.kind, "size": node.size}
+        entry = {
+            "id": node.id,
+            "label": node.label,
+            "kind": node.kind,
+            "size": node.size,
+            "width": node.width or node.size,
+        }
         entry |= {"x": round(node.x, 2), "y": round(node.y, 2)}
         listed.append(entry | ({"picture": [start, payload.tell() - start]} if node.picture is not None else {}))
     pictures = payload.getvalue()

@@ -1,87 +1,117 @@
 """A page's own parameters: widgets whose value stands in the address and is kept for the session.
 
-Streamlit's own binding writes the text an option is shown with into the address; options here show counts, which change,
-so the address gets the option's name instead.
+Streamlit's own binding writes the text an option is shown with into the address. Options here show counts, which
+change, so the address gets the option's name instead.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
-from core.errors import VitrineError
+from core.errors import BadParameter, VitrineError
 from core.registry import unknown
 from pages.ui import state
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Own(Generic[T]):
+    """One parameter: its widget's label, its name in the address, its default, and how its text is read and written."""
+
+    label: str
+    key: str
+    default: T
+    read: Callable[[str], T]  # raises a VitrineError for a text that names nothing
+    written: Callable[[T], str] = str
+    valid: Callable[[T], T] = lambda value: value  # the nearest value that is possible now
+    given: Mapping[str, Any] = field(default_factory=dict)  # what the widget needs to know of the possible values
+
+    def value(self) -> T:
+        """The value now: of its widget, else of the address, else what this session had, else the default."""
+        if self.key not in st.session_state:
+            st.session_state[self.key] = self._first()
+        found = self.valid(st.session_state[self.key])
+        if found != st.session_state[self.key]:
+            st.session_state[self.key] = found
+        return found
+
+    def draw(self, make: Callable[..., T], **look: Any) -> T:
+        """Draw its widget and return what it says."""
+        self.value()
+        value = make(self.label, key=self.key, **self.given, **look)
+        keep(self.key, value, self.default, self.written)
+        return value
+
+    def _first(self) -> T:
+        text = st.query_params.get(self.key)
+        if text is not None:
+            try:
+                return self.read(text)
+            except VitrineError as error:
+                state.tell("warning", f"The address: {error} The rest is kept.")
+        return _kept().get(self.key, self.default)  # type: ignore[no-any-return]
+
+
 def choice(
-    make: Callable[..., T],
-    label: str,
-    options: Sequence[T],
-    key: str,
-    *,
-    default: T | None = None,
-    named: Callable[[T], str] = str,
-    **look: Any,
-) -> T:
-    """A widget that picks one of `options`, the first by default; `named` is what the address calls an option."""
+    label: str, options: Sequence[T], key: str, *, default: T | None = None, named: Callable[[T], str] = str
+) -> Own[T]:
+    """One of `options`, the first by default; `named` is what the address calls an option."""
     first = options[0] if default is None else default
     known = {named(option): option for option in options}
 
     def read(text: str) -> T:
-        if text in known:
-            return known[text]
-        raise unknown(label.lower(), text, known)
+        if text not in known:
+            raise unknown(label.lower(), text, known)
+        return known[text]
 
-    _begin(key, first, read)
-    if st.session_state[key] not in options:
-        st.session_state[key] = first
-    return _keep(key, make(label, options, key=key, **look), first, named)
+    def valid(value: T) -> T:
+        return value if value in options else first
+
+    return Own(label, key, first, read, named, valid, {"options": list(options)})
 
 
-def several(make: Callable[..., list[T]], label: str, options: Sequence[T], key: str, **look: Any) -> list[T]:
-    """A widget that picks any number of `options`; the address lists them with commas."""
-    known = {str(option): option for option in options}
+def several(label: str, options: Sequence[int], key: str) -> Own[list[int]]:
+    """Any number of `options`; the address lists them with commas."""
 
-    def read(text: str) -> list[T]:
-        wanted = [part for part in text.split(",") if part]
+    def read(text: str) -> list[int]:
+        wanted = [part.strip().lstrip("Ff") for part in text.split(",") if part.strip()]
         for part in wanted:
-            if part not in known:
-                raise unknown(label.lower(), part, known)
-        return [known[part] for part in wanted]
+            if not part.isdigit() or int(part) not in options:
+                raise unknown(label.lower(), part, [str(option) for option in options])
+        return [int(part) for part in wanted]
 
-    _begin(key, [], read)
-    st.session_state[key] = [option for option in st.session_state[key] if option in options]
-    return _keep(key, make(label, options, key=key, **look), [], lambda found: ",".join(map(str, found)))
+    def written(values: list[int]) -> str:
+        return ",".join(map(str, values))
+
+    def valid(values: list[int]) -> list[int]:
+        return [value for value in values if value in options]
+
+    return Own(label, key, [], read, written, valid, {"options": list(options)})
 
 
-def slider(label: str, low: T, high: T, key: str, *, default: T, step: T, **look: Any) -> T:
-    """A slider over a range; a value of the address outside it is moved to its nearest end."""
+def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Own[T]:
+    """A number within a range; one of the address beyond it is moved to its nearer end."""
     kind: Any = type(default)
 
     def read(text: str) -> T:
         try:
-            value = kind(text)
+            return valid(kind(text))
         except ValueError:
-            raise VitrineError(f"{label} cannot be {text!r}.", f"Give {low} to {high}.") from None
-        return min(max(value, low), high)  # type: ignore[type-var]  # numbers
+            raise BadParameter(f"{label} cannot be {text!r}.", f"Give {low} to {high}.") from None
 
-    _begin(key, default, read)
-    st.session_state[key] = min(max(kind(st.session_state[key]), low), high)
-    return _keep(key, st.slider(label, low, high, step=step, key=key, **look), default)
+    def valid(value: T) -> T:
+        return min(max(kind(value), low), high)  # type: ignore[type-var]  # numbers can be compared
 
-
-def toggle(label: str, key: str, *, default: bool = False, **look: Any) -> bool:
-    """A switch; the address says 1 or 0 where it is not at its default."""
-    _begin(key, default, lambda text: text not in {"0", "false"})
-    return _keep(key, st.toggle(label, key=key, **look), default, lambda on: str(int(on)))
+    given = {"min_value": low, "max_value": high, "step": step}
+    return Own(label, key, default, read, lambda value: f"{value:g}", valid, given)
 
 
-def put(key: str, value: Any) -> None:
-    """Set a parameter from elsewhere, before its widget is drawn: in a callback."""
-    st.session_state[key] = value
+def switch(label: str, key: str, *, default: bool = False) -> Own[bool]:
+    """On or off; the address says 1 or 0 where it is not the default."""
+    return Own(label, key, default, lambda text: text not in {"0", "false", "off"}, lambda on: str(int(on)))
 
 
 def text(key: str, default: str = "") -> str:
@@ -90,33 +120,19 @@ def text(key: str, default: str = "") -> str:
     return found if found is not None else _kept().get(key, default)
 
 
-def write(key: str, value: str, default: str = "") -> None:
-    """Keep a parameter without a widget, and make the address say it."""
-    _keep(key, value, default)
+def keep(key: str, value: Any, default: Any = "", written: Callable[[Any], str] = str) -> None:
+    """Keep a parameter for the session and make the address say it where it is not the default."""
+    _kept()[key] = value
+    if value is None or value == default:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != written(value):
+        st.query_params[key] = written(value)
+
+
+def put(key: str, value: Any) -> None:
+    """Set a parameter in a callback, before its widget is drawn again."""
+    st.session_state[key] = value
 
 
 def _kept() -> dict[str, Any]:
     return st.session_state.setdefault("own", {})
-
-
-def _begin(key: str, default: Any, read: Callable[[str], Any]) -> None:
-    """The value a widget starts with: the address, else what this session had, else the default."""
-    if key in st.session_state:
-        return
-    st.session_state[key] = _kept().get(key, default)
-    given = st.query_params.get(key)
-    if given is None:
-        return
-    try:
-        st.session_state[key] = read(given)
-    except VitrineError as error:
-        state.tell("warning", f"The address: {error} The rest is kept.")
-
-
-def _keep(key: str, value: Any, default: Any, named: Callable[[Any], str] = str) -> Any:
-    _kept()[key] = value
-    if value is None or value == default:
-        st.query_params.pop(key, None)
-    elif st.query_params.get(key) != named(value):
-        st.query_params[key] = named(value)
-    return value

@@ -1,6 +1,7 @@
 """The studies as pages see them: which one is open, its tables in memory, its patches as a gallery, ways to pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.errors import VitrineError
 from core.explain import EXPLAINERS
 from core.mining.catalogue import Catalogue, Order, Rows
 from core.mining.itemsets import MiningConfig
@@ -44,10 +46,8 @@ def study() -> Study:
     fitting = [name for name, entry in entries.items() if entry.manifest["model"]["name"] == state.place().model]
     left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
     with left:
-        name = own.choice(
-            st.selectbox, "Study", list(entries), "study", default=(fitting or list(entries))[0],
-            label_visibility="collapsed", help="Which study this page shows.",
-        )  # fmt: skip
+        chosen = own.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
+        name = chosen.draw(st.selectbox, label_visibility="collapsed", help="Which study this page shows.")
     right.caption(show.plain(summary(entries[name])))
     return entries[name]
 
@@ -136,12 +136,36 @@ def link(page: str, label: str, **query: Any) -> None:
         st.page_link(found, label=label, query_params=wanted)
 
 
-def patches(study: Study, rows: Rows, *, noted: Order = "drop", filters: Sequence[int] = ()) -> Callable[[], Items]:
-    """The patches with these numbers for a gallery, most of it made only when asked for."""
-    return lambda: _items(study, rows[:SHOWN], noted, filters)
+def faces(study: Study) -> dict[int, np.ndarray]:
+    """A picture for each filter: its average patch, (w, w, 3) uint8, in the class where it weighs most."""
+    averages = table(study, "averages").sort_values(["weight", "average"], ascending=[False, True])
+    best = averages.drop_duplicates("filter")
+    pixels = study.array("averages")
+    return {number: as_pixels(pixels[row]) for row, number in columns(best, "average", "filter")}
 
 
-def _items(study: Study, rows: Rows, noted: Order, filters: Sequence[int]) -> Items:
+def as_pixels(values: np.ndarray) -> np.ndarray:
+    """Averages in [0, 1] as pictures."""
+    return np.round(np.clip(values, 0, 1).astype(np.float32) * 255).astype(np.uint8)
+
+
+def patches(
+    study: Study,
+    rows: Rows,
+    *,
+    noted: Order = "drop",
+    filters: Sequence[int] = (),
+    groups: Sequence[tuple[str, int]] | None = None,
+) -> Callable[[], Items]:
+    """The patches with these numbers for a gallery, made when asked for; where they are grouped (or of one class, with
+    no groups at all) a tile need not name its class.
+    """
+    return lambda: _items(study, rows[:SHOWN], noted, filters, groups)
+
+
+def _items(
+    study: Study, rows: Rows, noted: Order, filters: Sequence[int], groups: Sequence[tuple[str, int]] | None
+) -> Items:
     shelf = catalogue(study)
     part = shelf.patches.iloc[rows]
     side = study.manifest["model"]["size"]
@@ -149,25 +173,28 @@ def _items(study: Study, rows: Rows, noted: Order, filters: Sequence[int]) -> It
     first = shelf.items[rows, 0].tolist()
     values = shelf.response(rows, filters) if noted in {"response", "image"} else part[noted].to_numpy()
     word = {"image": "response"}.get(noted, noted)
+    notes = [f"{word} {value:.3g}" for value in values]
     said = [label(study, k) for k in part["label"]]
     held = [", ".join(unit(item) for item in row[:10] if item >= 0) for row in shelf.items[rows].tolist()]
     return Items(
         pixels=np.asarray(study.array("crops")[rows]),
         ids=rows.tolist(),
-        titles=said,
-        notes=[f"{word} {value:.3g}" for value in values],
+        titles=said if groups is None else notes,
+        notes=notes if groups is None else (),
         facts=[
+            ("Class", said),
             ("Image", part["path"].tolist()),
             ("True class", [label(study, k) for k in part["true"]]),
-            ("Place", [f"{x}, {y} px, number {rank + 1}" for x, y, rank in _columns(part, "x", "y", "rank")]),
+            ("Place", [f"{x}, {y} px, number {rank + 1}" for x, y, rank in columns(part, "x", "y", "rank")]),
             ("Heatmap", [f"{score:.4g} in the window" for score in part["score"]]),
-            ("Covered", [f"{a:.0%} → {b:.0%}" for a, b in _columns(part, "before", "after")]),
+            ("Covered", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
             ("Filters", held),
         ],
         wholes=np.asarray(study.array("thumbnails")[numbers]),
         images=images.tolist(),
-        boxes=[(x / side, y / side, s / side, s / side) for x, y, s in _columns(part, "x", "y", "size")],
+        boxes=[(x / side, y / side, s / side, s / side) for x, y, s in columns(part, "x", "y", "size")],
         windows=_windows(study, numbers),
+        groups=groups or (),
         actions=[
             ("unit", [f"Open {unit(number)}" if number >= 0 else "No filter" for number in first]),
             ("image", ["Only this image"] * len(rows)),
@@ -181,10 +208,20 @@ def _windows(study: Study, images: np.ndarray) -> list[list[tuple[float, float, 
     windows = table(study, "windows")
     windows = windows[windows["image"].isin(images)]
     found: dict[int, list[tuple[float, float, float, float, int, bool]]] = {int(image): [] for image in images}
-    for image, rank, x, y, kept in _columns(windows, "image", "rank", "x", "y", "kept"):
+    for image, rank, x, y, kept in columns(windows, "image", "rank", "x", "y", "kept"):
         found[image].append((round(x / side, 4), round(y / side, 4), size, size, rank + 1, bool(kept)))
     return [found[int(image)] for image in images]
 
 
-def _columns(frame: pd.DataFrame, *names: str) -> Any:
+@contextmanager
+def refused() -> Iterator[None]:
+    """Work whose refusal becomes a sentence in its place; inside a fragment the frame's own net is not there."""
+    try:
+        yield
+    except VitrineError as error:
+        st.error(show.plain(str(error)))
+
+
+def columns(frame: pd.DataFrame, *names: str) -> Any:
+    """The rows of some columns as tuples of plain values."""
     return zip(*(frame[name].tolist() for name in names), strict=True)

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from core.mining.catalogue import Catalogue, Wanted
 class Shelf:
     """A study of two images and four patches, known by heart."""
 
-    manifest = {"model": {"units": 6}}
+    manifest: ClassVar = {"model": {"units": 6}}
 
     def table(self, name):
         if name == "images":

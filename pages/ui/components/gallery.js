@@ -1,7 +1,7 @@
 // A gallery of thousands of small pictures: only the rows in view exist, everything but picking stays in the browser.
 
 const mounted = new WeakMap();
-const GAP = 6, CAPTION = 17, HEADING = 34, DECODED = 10;
+const GAP = 6, CAPTION = 19, HEADING = 34, DECODED = 10;
 
 const make = (tag, className, text) => {
   const node = document.createElement(tag);
@@ -282,19 +282,21 @@ class Gallery {
     this.panel.replaceChildren();
     if (index < 0 || index === undefined) return;
     const { head } = this;
-    this.panel.append(this.whole(index), make("h3", "", head.titles[index]));
+    const text = make("div");
+    this.panel.append(this.whole(index), text);
+    text.append(make("h3", "", head.titles[index]));
     const list = make("dl");
     for (const [name, values] of head.facts) list.append(make("dt", "", name), make("dd", "", values[index]));
-    this.panel.append(list);
+    text.append(list);
     const buttons = make("div", "actions");
     for (const [action, texts] of head.actions) {
       const button = make("button", "plain", texts[index]);
       button.onclick = () => this.open(index, action);
       buttons.append(button);
     }
-    this.panel.append(buttons);
+    text.append(buttons);
     const keys = ["Arrows move", head.many && "Space selects, Shift+click a range", head.actions.length && "Enter opens"];
-    this.panel.append(make("p", "keys", `${keys.filter(Boolean).join(". ")}.`));
+    text.append(make("p", "keys", `${keys.filter(Boolean).join(". ")}.`));
   }
 
   whole(index) {
@@ -322,21 +324,22 @@ class Gallery {
   windows(pen, windows, [x, y, width, height]) {
     const frame = (box, colour, line, dash) => {
       pen.setLineDash(dash);
-      for (const [style, extra] of [["#000", 3], [colour, 0]]) {
+      for (const [style, extra] of [["rgb(0 0 0 / 70%)", 2], [colour, 0]]) {
         pen.strokeStyle = style;
         pen.lineWidth = line + extra;
         pen.strokeRect(...box);
       }
     };
-    pen.font = "600 24px sans-serif";
-    for (const [left, top, w, h, order, kept] of windows) {
-      const box = [left * 512, top * 512, w * 512, h * 512];
-      frame(box, kept ? "#fff" : "#bbb", 2, kept ? [] : [6, 6]);
+    const kept = windows.filter((window) => window[5]), tried = windows.filter((window) => !window[5]);
+    for (const [left, top, w, h] of tried) frame([left * 512, top * 512, w * 512, h * 512], "#ddd", 1, [3, 5]);
+    pen.font = "600 22px sans-serif";
+    for (const [left, top, w, h, order] of kept) {
+      frame([left * 512, top * 512, w * 512, h * 512], "#fff", 2, []);
       pen.setLineDash([]);
       pen.fillStyle = "rgb(0 0 0 / 75%)";
-      pen.fillRect(box[0], box[1], 30, 30);
+      pen.fillRect(left * 512, top * 512, 26, 28);
       pen.fillStyle = "#fff";
-      pen.fillText(String(order), box[0] + 8, box[1] + 24);
+      pen.fillText(String(order), left * 512 + 7, top * 512 + 22);
     }
     frame([x, y, width, height], "#F0E442", 5, []);
   }

@@ -126,8 +126,8 @@ class Graph {
     if (first || !this.moved) this.fit();
   }
 
-  node({ id, label, kind, size, picture }, payload) {
-    const data = { id, label, kind, size, width: 18 + 7.6 * label.length };
+  node({ id, label, kind, size, width, picture }, payload) {
+    const data = { id, label, kind, size, width };
     if (picture) {
       const [start, length] = picture;
       data.picture = URL.createObjectURL(new Blob([payload.subarray(start, start + length)], { type: "image/jpeg" }));
@@ -151,7 +151,7 @@ class Graph {
       { selector: "node[picture]", style: { "background-image": "data(picture)", "background-fit": "cover" } },
       { selector: "node[kind = 'class']", style: {
         shape: "round-rectangle", "background-color": CLASS, color: "#111", "text-outline-width": 0, "text-valign": "center",
-        width: "data(width)", height: 30, "font-size": 13, "font-weight": 600, "min-zoomed-font-size": 5,
+        width: "data(width)", height: "data(size)", "font-size": 13, "font-weight": 600, "min-zoomed-font-size": 5,
       } },
       { selector: "edge", style: {
         width: "mapData(weight, 0, 1, 0.6, 7)", opacity: "mapData(weight, 0, 1, 0.25, 0.75)", "line-color": text,

@@ -1,0 +1,137 @@
+"""The patches that made the model decide: narrowed down, sorted, seen in their images, tagged and taken away."""
+
+from functools import partial
+
+import streamlit as st
+
+from core.mining.catalogue import ORDERS, OUTCOMES, Catalogue, Rows, Wanted
+from core.study import Study
+from core.tags import TAGS
+from pages.ui import own, shelf, show
+from pages.ui.gallery import gallery
+
+_OUTCOMES = {"all": "All", "right": "Right", "wrong": "Wrong"}
+_ORDERS = {"score": "heatmap in the window", "drop": "drop in probability", "response": "response", "image": "image"}
+
+
+def facets(study: Study, patches: Catalogue) -> Wanted:
+    """What the patches must be; every choice shows how many it would leave."""
+    every = Wanted()
+    labels = [-1, *sorted(patches.by_label(every), key=lambda k: study.labels[k])]
+    tags = shelf.tags(study).all()
+    label = own.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
+    filters = own.several("Filters", sorted(patches.by_filter(every)), "filters")
+    outcome = own.choice("Outcome", OUTCOMES, "outcome")
+    tag = own.choice("Tag", ["", *sorted({word for words in tags.values() for word in words})], "tag")
+    drop = own.number("Drop at least", 0.0, 1.0, "drop", default=0.0, step=0.01)
+    image = own.text("image")
+    wanted = Wanted(
+        label.value() if label.value() >= 0 else None,
+        tuple(filters.value()),
+        outcome.value(),
+        drop.value() or None,
+        int(image) if image.isdigit() else None,
+        tuple(patch for patch, words in tags.items() if tag.value() in words) if tag.value() else None,
+    )
+    by_label, by_filter, by_outcome = (
+        count(wanted) for count in (patches.by_label, patches.by_filter, patches.by_outcome)
+    )
+    total = len(patches.matching(wanted.without("label")))
+    label.draw(st.selectbox, format_func=lambda k: f"{'All classes' if k < 0 else study.labels[k]} "
+               f"({total if k < 0 else by_label.get(k, 0):,})")  # fmt: skip
+    filters.draw(
+        st.multiselect, format_func=lambda number: f"F{number} ({by_filter.get(number, 0):,})", placeholder="Any",
+        help="Patches whose transaction holds all of these.",
+    )  # fmt: skip
+    outcome.draw(
+        st.segmented_control, required=True, disabled=not patches.labelled,
+        format_func=lambda name: f"{_OUTCOMES[name]} ({by_outcome[name]:,})",
+        help="Whether the patch's image was classified rightly." if patches.labelled else "The images have no labels.",
+    )  # fmt: skip
+    drop.draw(st.slider, help="By how much covering the patch lowered the probability.")
+    if tags:
+        tag.draw(st.selectbox, format_func=lambda word: word or "Any tag")
+    return wanted
+
+
+def said(study: Study, wanted: Wanted) -> dict[str, str]:
+    """The demands in words."""
+    words = {
+        "label": f"class {shelf.label(study, wanted.label or 0)}",
+        "filters": shelf.units(wanted.filters),
+        "outcome": f"classified {_OUTCOMES[wanted.outcome].lower()}ly",
+        "drop": f"drop of at least {wanted.drop or 0:.2f}",
+        "image": f"image {wanted.image}",
+        "among": f"tag {st.session_state.get('tag', '')}",
+    }
+    return {name: words[name] for name in wanted.demands()}
+
+
+def clear(name: str) -> None:
+    """Give up one demand."""
+    if name == "image":
+        own.keep("image", "")
+    fresh = {"label": -1, "filters": [], "outcome": "all", "drop": 0.0}
+    own.put({"among": "tag"}.get(name, name), fresh.get(name, ""))
+
+
+def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> None:
+    """What can be done with the selected patches, or with all that are shown."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    with left.container(horizontal=True, vertical_alignment="bottom"):
+        word = st.selectbox("Tag", TAGS, accept_new_options=True, key="word", width=200, disabled=not picked)
+        for on, text in ((True, "Tag the selection"), (False, "Take the tag off")):
+            st.button(
+                text, on_click=partial(shelf.tags(study).change, picked, word, on), disabled=not picked or not word
+            )
+    part = rows[[i for i, row in enumerate(rows.tolist()) if row in set(picked)]] if picked else rows
+
+    def sheet() -> str:
+        words = shelf.tags(study).all()
+        return patches.sheet(part, study.labels, [", ".join(words.get(row, ())) for row in part.tolist()]).to_csv(
+            index=False
+        )
+
+    right.download_button(
+        f"CSV of {len(part):,} {'selected' if picked else 'shown'}", sheet, f"{study.name}-patches.csv", "text/csv",
+        on_click="ignore", width="stretch", icon=":material/download:",
+    )  # fmt: skip
+
+
+@st.fragment
+def browse(study: Study) -> None:
+    """Facets left, patches right."""
+    patches = shelf.catalogue(study)
+    left, right = st.columns([1, 4], gap="medium")
+    with left:
+        wanted = facets(study, patches)
+        sort = own.choice("Sorted by", ORDERS, "sort").draw(st.selectbox, format_func=_ORDERS.get)
+    rows = patches.ordered(patches.matching(wanted), sort, wanted.filters)
+    words = said(study, wanted)
+    with right:
+        if not len(rows):
+            st.info(show.plain(f"No patch matches {' + '.join(words.values())}. Give one of these up:"))
+            with st.container(horizontal=True):
+                for name, text in words.items():
+                    st.button(
+                        show.plain(text), key=f"without-{name}", on_click=clear, args=(name,), icon=":material/close:"
+                    )
+            return
+        if wanted.image is not None:
+            st.button(f"All images, not only {wanted.image}", on_click=clear, args=("image",), icon=":material/close:")
+        if len(rows) > shelf.SHOWN:
+            st.caption(f"The first {shelf.SHOWN:,} of {len(rows):,} patches. Narrow them down to see the others.")
+        picks = gallery(
+            shelf.patches(study, rows, noted=sort, filters=wanted.filters),
+            (shelf.key(study), tuple(rows[: shelf.SHOWN].tolist()), sort, wanted.filters),
+            key="patches", label=f"Patches of {study.name}", many=True,
+        )  # fmt: skip
+        taken(study, patches, rows, picks.selected)
+    if picks.action == "unit":
+        shelf.go("units/unit", unit=int(patches.items[picks.opened, 0]))
+    if picks.action == "image":
+        own.keep("image", str(patches.patches["image"].iloc[picks.opened]))
+        st.rerun(scope="fragment")
+
+
+browse(shelf.study())

@@ -1,0 +1,70 @@
+"""Rules "these filters → this class": mined anew while the sliders move, as a table and a graph, put to the test."""
+
+import streamlit as st
+
+from core.mining.itemsets import MiningConfig
+from core.mining.rules import Mined
+from core.study import Study
+from pages.ui import own, ruled, shelf
+
+_VIEWS = {"rules": "Rules", "shared": "Shared by classes", "graph": "Graph", "ablation": "Ablation"}
+
+
+def settings(study: Study) -> MiningConfig:
+    """The live sliders; a study's own settings are where they start."""
+    was = study.config["mining"]
+    most = study.manifest["arrays"]["items"]["shape"][1]
+    columns = st.columns(4, gap="medium")
+    numbers = [
+        own.number("Support", 0.02, 1.0, "support", default=float(was["support"]), step=0.01),
+        own.number("Confidence", 0.0, 1.0, "confidence", default=float(was["confidence"]), step=0.01),
+        own.number("Rules per class (q)", 1, 50, "q", default=int(was["best"]), step=1),
+        own.number("Filters per patch (N - 1)", 1, most, "n", default=min(most, int(was["filters"])), step=1),
+    ]
+    helps = (
+        "Share of a class's patches that must hold all filters of the rule.",
+        "Share of the patches holding these filters that must be of the class.",
+        "The best rules by support × confidence.",
+        "Only the strongest filters of each patch count.",
+    )
+    support, confidence, best, filters = (
+        one.draw(column.slider, help=text) for one, column, text in zip(numbers, columns, helps, strict=True)
+    )
+    return MiningConfig(
+        support, confidence, int(best), int(filters), was["sets"], was["max_size"], was["balanced"], was["fold"]
+    )
+
+
+@st.fragment
+def workbench(study: Study) -> None:
+    """Sliders above, one of the views below, the chosen rule beside it."""
+    config = settings(study)
+    labels = [-1, *sorted(shelf.catalogue(study).patches["label"].unique().tolist(), key=lambda k: study.labels[k])]
+    chosen = own.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    view = own.choice("View", list(_VIEWS), "show")
+    view = view.draw(left.segmented_control, required=True, format_func=_VIEWS.get, label_visibility="collapsed")
+    label = chosen.draw(
+        right.selectbox, label_visibility="collapsed",
+        format_func=lambda k: "All classes" if k < 0 else study.labels[k],
+    )  # fmt: skip
+    with shelf.refused():
+        found = shelf.mined(study, config)
+        if not rules_of(found, label):
+            ruled.nothing(study, config, label)
+        elif view == "graph":
+            ruled.graphed(study, found, label)
+        elif view == "shared":
+            ruled.shared(study, found, label)
+        elif view == "ablation":
+            ruled.ablated(study, found)
+        else:
+            ruled.listed(study, found, label)
+
+
+def rules_of(found: Mined, label: int) -> int:
+    """How many rules there are, of one class or of all."""
+    return len(found.rules) if label < 0 else int((found.rules["label"] == label).sum())
+
+
+workbench(shelf.study())
