@@ -23,14 +23,20 @@ def _app(args: Namespace) -> int:
         raise BadParameter(f"--port cannot be {args.port}.", "Give a number between 1 and 65535.")
     if not SCRIPT.is_file():
         raise Unavailable("The app is not part of this installation.", "Install from a checkout: `make app`.")
-    if args.model and ":" not in args.model:
-        from core.models import MODELS
-
-        MODELS[args.model]
-    environment = {**os.environ, **({"VITRINE_MODEL": args.model} if args.model else {})}
+    environment = {**os.environ, **({"VITRINE_MODEL": _model(args.model)} if args.model else {})}
     words = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
     words += ["--server.port", str(args.port), "--server.address", args.address]
     # Streamlit looks for its settings in the folder where it starts.
     os.chdir(SCRIPT.parent)
     os.execve(sys.executable, words, environment)
     return 0
+
+
+def _model(name: str) -> str:
+    """The model's name as the app will find it from its own folder; what cannot be loaded is told before the start."""
+    from core.models import MODELS, load
+
+    architecture, colon, file = name.partition(":")
+    if not colon:
+        return MODELS[name].name
+    return load(f"{architecture}:{Path(file).expanduser().resolve()}" if file else name).name

@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS
-from core.models import MODELS
 from core.params import checked
+from core.registry import unknown
 from pages.ui import state
 
 OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "view")
@@ -80,7 +80,8 @@ def _take(step: object) -> None:
 
 
 def _model(name: str) -> None:
-    MODELS[name]
+    if name not in state.models():
+        raise unknown("model", name, state.models())
     state.go(model=name)
 
 

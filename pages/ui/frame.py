@@ -11,7 +11,6 @@ from core import export
 from core.errors import VitrineError
 from core.figures import tiles
 from core.images import Picture
-from core.models import MODELS
 from core.workbench import Workbench
 from pages.ui import address, components, show, state
 
@@ -55,6 +54,7 @@ def around(current: Any) -> None:
         workbench, picture = state.bench(), state.subject()
         _header(workbench, picture)
         show.notices()
+        st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         current.run()
     except VitrineError as error:
         st.error(show.plain(str(error)))
@@ -105,7 +105,7 @@ def _models(workbench: Workbench) -> None:
     st.session_state["model"] = workbench.model.name
     st.selectbox(
         "Model",
-        list(MODELS),
+        state.models(),
         key="model",
         on_change=lambda: state.go(model=st.session_state["model"]),
         label_visibility="collapsed",
@@ -136,7 +136,7 @@ def _memory() -> None:
 @st.cache_data(show_spinner=False)
 def thumb(name: str) -> bytes:
     """A bundled example as a small square JPEG."""
-    return tiles.thumbnail(state.samples()[name]().pixels)
+    return tiles.thumbnail(state.sample(state.samples()[name]).pixels)
 
 
 def _upload_thumb(sha: str) -> bytes:

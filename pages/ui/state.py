@@ -1,13 +1,14 @@
 """What one session has and where it stands: its uploads, kept results and running work, and what is looked at."""
 
-from collections.abc import Callable
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.cache import TensorCache
-from core.data import folders
+from core.data.folders import SUFFIXES
 from core.errors import VitrineError
 from core.images import Picture, decode
 from core.models import MODELS, load
@@ -15,6 +16,7 @@ from core.models.model import Model
 from core.workbench import Workbench, budget, device
 from pages.ui.run import Comparison, working
 
+SAMPLES = Path(__file__).resolve().parents[2] / "assets" / "images"
 Level = str  # "error", "warning" or "info"
 
 
@@ -33,6 +35,7 @@ class Desk:
         """Keep an uploaded file and return its picture. Raises BadImage."""
         picture = decode(data, name)
         self.files.put(picture.sha, data)
+        self.cache.put(("picture", picture.sha), picture)
         self.names[picture.sha] = name
         return picture
 
@@ -87,7 +90,8 @@ class Place:
 
 def place() -> Place:
     """Where this session stands."""
-    return st.session_state.setdefault("place", Place())
+    here: Place = st.session_state.setdefault("place", Place())
+    return here
 
 
 def go(**changes: Any) -> None:
@@ -101,7 +105,8 @@ def go(**changes: Any) -> None:
 
 def settings(owner: str) -> dict[str, Any]:
     """The settings of a method (or of any other owner of a form) that differ from its defaults."""
-    return st.session_state.setdefault("settings", {}).setdefault(owner, {})
+    found: dict[str, Any] = st.session_state.setdefault("settings", {}).setdefault(owner, {})
+    return found
 
 
 def tell(level: Level, text: str) -> None:
@@ -111,7 +116,8 @@ def tell(level: Level, text: str) -> None:
 
 def told() -> list[tuple[Level, str]]:
     """Take the sentences left by `tell`."""
-    return st.session_state.pop("notices", [])
+    found: list[tuple[Level, str]] = st.session_state.pop("notices", [])
+    return found
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -133,44 +139,43 @@ def network(name: str) -> Model:
 
 def bench() -> Workbench:
     """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to the first."""
-    name = place().model or default_model()
+    name = place().model or models()[0]
     try:
         model = network(name)
     except VitrineError as error:
         tell("error", str(error))
-        go(model=default_model())
-        model = network(default_model())
+        go(model=next(iter(MODELS)))
+        model = network(place().model)
     if place().model != model.name:
         go(model=model.name)
     return Workbench(model, desk().cache)
 
 
-def default_model() -> str:
-    """The model of the first visit."""
-    return next(iter(MODELS))
+def models() -> tuple[str, ...]:
+    """The models to choose from; the one that `vitrine app --model` was given comes first."""
+    return tuple(dict.fromkeys(filter(None, (os.environ.get("VITRINE_MODEL"), *MODELS))))
 
 
-def samples() -> dict[str, Callable[[], Picture]]:
+def samples() -> dict[str, Path]:
     """The bundled examples by name."""
-    return {path.name: lambda path=path: _sample(str(path)) for path in folders.samples()}  # type: ignore[misc]
+    return {path.name: path for path in sorted(SAMPLES.rglob("*")) if path.suffix.lower() in SUFFIXES}
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _sample(path: str) -> Picture:
-    from pathlib import Path
-
-    return decode(Path(path).read_bytes(), Path(path).name)
+def sample(path: Path) -> Picture:
+    """A bundled example, decoded once for all sessions."""
+    return decode(path.read_bytes(), path.name)
 
 
 def subject() -> Picture:
     """The picture looked at; an image that is no longer there leaves its sentence and the first example in place."""
     known, name = samples(), place().image
-    found = known[name]() if name in known else desk().upload(name) if name else None
+    found = sample(known[name]) if name in known else desk().upload(name) if name else None
     if found is None:
         if name:
             tell("warning", "This link names an image that is not on the server. Upload it again; the rest is kept.")
         go(image=next(iter(known)))
-        found = known[place().image]()
+        found = sample(known[place().image])
     return found
 
 
