@@ -9,7 +9,7 @@ from pages.ui import compared, forms, state
 FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise")
 
 bench, picture = state.bench(), state.subject()
-usable = bench.usable()
+usable, labels, layers = bench.usable(), bench.model.labels, bench.model.survey.usable
 names = state.place().methods or tuple(name for name in FIRST if name in EXPLAINERS)
 
 
@@ -25,33 +25,51 @@ def titled(name: str) -> str:
     return EXPLAINERS[name].title + (" (not on this model)" if usable[name] else "")
 
 
+def sized(name: str) -> str:
+    """A layer's name with what it puts out."""
+    layer = next(layer for layer in layers if layer.name == name)
+    return f"{name} · {layer.units} × {layer.cells[0]} × {layer.cells[1]}"
+
+
+def methods() -> None:
+    """The methods of every family, to be chosen or left."""
+    for family in dict.fromkeys(method.family for method in EXPLAINERS.values()):
+        members = [name for name, method in EXPLAINERS.items() if method.family == family]
+        st.session_state[f"family.{family}"] = [name for name in members if name in names]
+        st.pills(
+            family.capitalize(), members, selection_mode="multi", format_func=titled,
+            key=f"family.{family}", on_change=chosen, args=(family,),
+        )  # fmt: skip
+
+
+def settings() -> None:
+    """What holds for all methods, then the settings of each."""
+    left, right = st.columns(2)
+    st.session_state["seed"] = state.place().seed
+    left.number_input("Seed", 0, 10**9 - 1, key="seed", on_change=lambda: state.go(seed=st.session_state["seed"]))
+    st.session_state["layer"] = state.place().layer or bench.model.survey.default or None
+    right.selectbox(
+        "Layer", [layer.name for layer in layers], key="layer", format_func=sized, required=bool(layers),
+        on_change=lambda: state.go(layer=st.session_state["layer"]),
+    )  # fmt: skip
+    adjustable = [name for name in names if EXPLAINERS[name].params]
+    if adjustable:
+        for tab, name in zip(st.tabs([EXPLAINERS[name].title for name in adjustable]), adjustable, strict=True):
+            with tab:
+                forms.settings(EXPLAINERS[name].params, name)
+
+
 with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="bottom", gap="small"):
     with st.popover(f"Methods · {len(names)}", icon=":material/grid_view:"):
-        for family in dict.fromkeys(method.family for method in EXPLAINERS.values()):
-            members = [name for name, method in EXPLAINERS.items() if method.family == family]
-            st.session_state[f"family.{family}"] = [name for name in members if name in names]
-            st.pills(
-                family.capitalize(), members, selection_mode="multi", format_func=titled,
-                key=f"family.{family}", on_change=chosen, args=(family,),
-            )  # fmt: skip
+        methods()
     with st.popover("Settings", icon=":material/tune:"):
-        with_settings = [name for name in names if EXPLAINERS[name].params]
-        for tab, name in zip(
-            st.tabs([EXPLAINERS[n].title for n in with_settings] or ["-"]), with_settings, strict=False
-        ):
-            with tab:
-                st.caption(EXPLAINERS[name].summary)
-                forms.settings(EXPLAINERS[name].params, name)
+        settings()
     st.session_state["classes"] = list(state.targets(bench, picture))
     st.multiselect(
-        "Classes explained", range(len(bench.model.labels)), key="classes", max_selections=4,
-        format_func=lambda index: bench.model.labels[index],
+        "Classes explained", range(len(labels)), key="classes", max_selections=4, label_visibility="collapsed",
+        format_func=lambda index: labels[index], placeholder="Classes explained",
         on_change=lambda: state.go(targets=tuple(st.session_state["classes"])),
     )  # fmt: skip
-    st.session_state["seed"] = state.place().seed
-    st.number_input(
-        "Seed", 0, 10**9 - 1, key="seed", width=110, on_change=lambda: state.go(seed=st.session_state["seed"])
-    )
 
 asks = [Ask(name, target, dict(state.settings(name))) for target in state.targets(bench, picture) for name in names]
 compared.drawn(compared.current(bench, picture, asks), "grid")

@@ -37,7 +37,7 @@ def adopt() -> None:
     if "cls" in given:
         _take(lambda: _targets(given["cls"]))
     if "layer" in given:
-        state.go(layer=given["layer"][0])
+        _take(lambda: _layer(given["layer"][0]))
     st.session_state["view"] = given.get("view", [""])[0]
 
 
@@ -104,6 +104,13 @@ def _seed(text: str) -> None:
     if not text.isdigit() or len(text) > 9:
         raise BadParameter(f"The seed cannot be {text!r}.", "Give a whole number.")
     state.go(seed=int(text))
+
+
+def _layer(name: str) -> None:
+    usable = [layer.name for layer in state.bench().model.survey.usable]
+    if name not in usable:
+        raise unknown("layer", name, usable)
+    state.go(layer=name)
 
 
 def _targets(texts: list[str]) -> None:

@@ -64,18 +64,10 @@ def _status(shown: Comparison, busy: bool) -> None:
         st.markdown(took)
         if rest := shown.open():
             cost = show.cost(shown.bench.estimate(rest), shown.bench.passes(rest))
-            st.button(
-                f"Run the other {len(rest)} · about {cost}",
-                key="run-rest",
-                type="primary",
-                on_click=_run,
-                args=(shown,),
-            )
-
-
-def _run(shown: Comparison) -> None:
-    shown.start(shown.open())
-    st.session_state["busy"] = True
+            many = f"the other {len(rest)}" if shown.answers else f"{len(rest)} maps"
+            if st.button(f"Run {many} · about {cost}", key="run-rest", type="primary"):
+                shown.start(rest)
+                st.rerun()
 
 
 def _affordable(bench: Workbench, asks: Sequence[Ask]) -> list[Ask]:

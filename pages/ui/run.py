@@ -77,13 +77,11 @@ class Comparison:
     @property
     def running(self) -> bool:
         """Whether work goes on; an ask that broke unexpectedly is marked and the rest goes on without it."""
-        if self.job is None or self.job.state == "running":
-            return self.job is not None
-        if self.job.state == "failed" and self.job.error and self.current:
-            self.answers[self.current] = self.job.error
+        job = self.job
+        if job and job.state == "failed" and job.error and self.current not in self.answers:
+            self.answers[self.current] = job.error
             self.start([ask for ask in self._queue if ask.key not in self.answers])
-            return self.job.state == "running"
-        return False
+        return self.job is not None and self.job.state == "running"
 
     def cancel(self) -> None:
         """Ask the work to stop; a running map stays as it is, marked unfinished."""

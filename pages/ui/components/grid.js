@@ -313,14 +313,12 @@ class Grid {
   lead({ label, chance, heading }) {
     const tile = new Tile(this, "", -1, -1);
     tile.node.classList.add("lead");
-    tile.header = { title: heading ?? this.data.picture, label };
-    tile.title.textContent = heading ?? this.data.picture;
-    tile.title.title = tile.title.textContent;
-    tile.target.textContent = chance === undefined ? label : `${label} · ${percent(chance)}`;
-    tile.target.title = tile.target.textContent;
+    tile.header = { title: heading ?? label, label };
+    tile.title.textContent = tile.title.title = label;
+    tile.target.textContent = heading ?? percent(chance);
     tile.stage.ariaLabel = `The image: ${this.data.picture}. Explained: ${label}`;
     tile.cover.hidden = true;
-    tile.low.textContent = heading ? "" : "What the model sees";
+    tile.low.textContent = tile.low.title = heading ? "" : this.data.picture;
     this.photos.push(tile);
     return tile.node;
   }
