@@ -56,7 +56,8 @@ def _own(architecture: str, file: str, device: torch.device | str, report: Repor
     report(0.0, "reading weights")
     net, preprocess = torchvision.fitted(architecture, files.read(path), path.name)
     report(0.6, "looking at its layers")
-    model = as_model(f"{architecture}:{file}", net, preprocess=preprocess, device=device)
+    facts = {"source": "file"}
+    model = as_model(f"{architecture}:{file}", net, preprocess=preprocess, facts=facts, device=device)
     imagenet = torchvision.imagenet_labels()
     return replace(model, labels=imagenet) if len(model.labels) == len(imagenet) else model
 

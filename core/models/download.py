@@ -4,6 +4,7 @@ import hashlib
 import re
 import urllib.request
 import uuid
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def fetch(url: str, folder: Path, report: Report = silent) -> Path:
         hint = f"Connect this machine to the internet, or fetch {url} elsewhere and save it as {path}."
         raise Unavailable(f"{path.name} could not be downloaded ({reason}).", hint) from None
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
     return path
 
 

@@ -100,9 +100,8 @@ def _pickled(path: Path) -> object:
             raise BadModel(f"{path.name} {what}.", _AS_WEIGHTS) from None
         if "TorchScript" in text:
             raise BadModel(f"{path.name} is a TorchScript program; nothing in it was run.", _AS_WEIGHTS) from None
-        raise BadModel(
-            f"{path.name} cannot be read as weights: it is damaged or of another kind.", _OTHER_FILE
-        ) from None
+        what = "cannot be read as weights: it is damaged or holds something else; nothing in it was run"
+        raise BadModel(f"{path.name} {what}.", _AS_WEIGHTS) from None
 
 
 def _plain(loaded: object, file: str) -> State:

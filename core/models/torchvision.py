@@ -20,7 +20,7 @@ from core.models.model import Model, ModelCard, as_model
 from core.progress import Report, part
 
 _UNINITIALISED = (torch.Tensor.normal_, torch.Tensor.uniform_)
-_REMARK = "Trained on ImageNet-1K with the recipe of torchvision's {}; downloaded when first used."
+_NOTE = "Trained on ImageNet-1K with the recipe of torchvision's {}; downloaded when first used."
 
 
 @cache
@@ -54,7 +54,6 @@ def imagenet_labels() -> tuple[str, ...]:
 
 def _card(name: str) -> ModelCard:
     weights = models.get_model_weights(name).DEFAULT
-    measured = weights.meta.get("_metrics", {}).get("ImageNet-1K", {})
     return ModelCard(
         name=name,
         title=_title(type(weights).__name__.removesuffix("_Weights")),
@@ -63,8 +62,8 @@ def _card(name: str) -> ModelCard:
         size=_prepared(weights).crop,
         parameters=weights.meta["num_params"],
         megabytes=float(weights.meta.get("_file_size", 4 * weights.meta["num_params"] / 2**20)),
-        accuracy=measured.get("acc@1"),
-        note=_REMARK.format(weights.name),
+        accuracy=_accuracy(weights),
+        note=_NOTE.format(weights.name),
         load=lambda device, report: _load(name, device, report),
     )
 
@@ -77,7 +76,8 @@ def _load(name: str, device: torch.device | str, report: Report) -> Model:
     net, _ = fitted(name, state, path.name)
     report(0.9, "looking at its layers")
     labels = tuple(weights.meta["categories"])
-    return as_model(name, net, labels=labels, preprocess=_prepared(weights), device=device)
+    facts = {"source": "torchvision", "weights": weights.name, "accuracy": _accuracy(weights)}
+    return as_model(name, net, labels=labels, preprocess=_prepared(weights), facts=facts, device=device)
 
 
 def _built(architecture: str, state: State) -> nn.Module:
@@ -110,6 +110,11 @@ def _options(architecture: str, state: State) -> dict[str, Any]:
         patch = int(architecture.rsplit("_", 1)[1])
         return {"image_size": math.isqrt(position.shape[1] - 1) * patch}
     return {}
+
+
+def _accuracy(weights: Any) -> float | None:
+    """Percent of ImageNet's validation images whose first guess is right, as torchvision states it."""
+    return weights.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1")
 
 
 def _prepared(weights: Any) -> Preprocess:
