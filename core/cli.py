@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from core.commands import complain
 from core.errors import BadParameter, VitrineError
 from core.registry import unknown
 
@@ -44,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except VitrineError as error:
-        print(f"vitrine: {' '.join(str(error).split())}", file=sys.stderr)
+        complain(str(error))
         return 2
     except KeyboardInterrupt:
-        print("vitrine: stopped.", file=sys.stderr)
+        complain("stopped.")
         return 130
     except BrokenPipeError:  # the reader, `head` for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the border: what nobody foresaw ends in a sentence too
         if "--traceback" in words:
             traceback.print_exc()
-        kind = f"{type(error).__name__}: {error}"
-        print(f"vitrine: a defect in Vitrine ({kind}). `vitrine --traceback …` shows where.", file=sys.stderr)
+        complain(f"a defect in Vitrine ({type(error).__name__}: {error}). `vitrine --traceback …` shows where.")
         return 1
     return code
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
+from core.commands import complain
 from core.errors import BadImage, BadParameter, Unsupported, VitrineError
 from core.progress import Report, part, printed
 
@@ -66,11 +67,11 @@ def _explain(args: Namespace) -> int:
             picture = _picture(path)
             found = write(folder, bench, picture, _answers(bench, picture, work, share), args.seed)
         except VitrineError as error:
-            failed = _complain(path, str(error))
+            failed = _told(path, str(error))
             continue
         records.append(found)
         for entry in found["failed"]:
-            failed = _complain(path, f"{entry['method']}: {entry['reason']}")
+            failed = _told(path, f"{entry['method']}: {entry['reason']}")
         if not args.json:
             best = found["top5"][0]
             print(f"{folder}: {best['label']} {best['probability']:.1%}, {len(found['maps'])} maps")
@@ -79,13 +80,12 @@ def _explain(args: Namespace) -> int:
     return 2 if failed else 0
 
 
-def _complain(path: str, problem: str) -> bool:
-    """One image's problem on stderr; the others go on."""
+def _told(path: str, problem: str) -> bool:
+    """One image's problem, with its name; the other images go on."""
     from core.images import shown
 
     name = shown(Path(path).name)
-    sentence = " ".join(problem.split())
-    print(f"vitrine: {sentence}" if name in sentence else f"vitrine: {name}: {sentence}", file=sys.stderr)
+    complain(problem if name in problem else f"{name}: {problem}")
     return True
 
 
@@ -170,7 +170,7 @@ def _picture(path: str) -> "Picture":
 
     try:
         with Path(path).open("rb") as file:
-            return decode(file.read(MAX_BYTES + 1), Path(path).name)
+            return decode(file.read(10 * MAX_BYTES), Path(path).name)  # enough to say how far it is over
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadImage(f"{shown(Path(path).name)} cannot be opened: {reason}.", "Check its path.") from None
