@@ -16,9 +16,9 @@ Kind = Literal["closed", "all"]
 Itemset = tuple[int, ...]  # ascending
 
 
-def least_count(support: float, total: int) -> int:
+def least_count(support: float, total: int, least: int = 1) -> int:
     """How many of `total` transactions make a set frequent; the threshold itself is enough."""
-    return max(1, math.ceil(support * total - 1e-9))
+    return max(least, math.ceil(support * total - 1e-9))
 
 
 class Index:
@@ -80,6 +80,7 @@ class MiningConfig:
     confidence: Annotated[
         float, Knob("Share of the patches holding the filters that must be of the class.", 0, 1, 0.01)
     ] = 0.0
+    least: Annotated[int, Knob("Patches a rule must have at least; one patch is no pattern.", 1, 1000)] = 2
     best: Annotated[int, Knob("Rules kept for each class (q), by support × confidence.", 1, 200)] = 10
     filters: Annotated[int, Knob("Strongest filters of each patch that count (N - 1).", 1, 100)] = 10
     sets: Annotated[
@@ -115,7 +116,7 @@ def frequent(transactions: Transactions, index: Index, config: MiningConfig, nam
         mined[label] = _mined(items, title, config)
     sets = sorted({one for found in mined.values() for one in found})
     number = {one: i for i, one in enumerate(sets)}
-    least = np.array([least_count(config.support, int(size)) for size in index.sizes])
+    least = np.array([least_count(config.support, int(size), config.least) for size in index.sizes])
     n_all = np.zeros(len(sets), np.int64)
     shared: dict[int, list[tuple[int, int]]] = {}
     for i, bits in enumerate(index.every(sets)):
@@ -131,7 +132,7 @@ def frequent(transactions: Transactions, index: Index, config: MiningConfig, nam
 
 def _mined(items: NDArray[Any], title: str, config: MiningConfig) -> dict[Itemset, int]:
     """The frequent sets of one class with their counts there."""
-    least, kind, max_size = least_count(config.support, len(items)), config.sets, config.max_size
+    least, kind, max_size = least_count(config.support, len(items), config.least), config.sets, config.max_size
     names, counts = np.unique(items[items >= 0], return_counts=True)
     names = names[counts >= least]
     held = np.where(np.isin(items, names), items, -1)

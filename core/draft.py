@@ -1,0 +1,285 @@
+"""Writing a study: shard by shard into a hidden folder, whole or not at all, continued after a crash."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from core.config import digest
+from core.errors import StudyError
+from core.study import FORMAT, LOG, MANIFEST, Study, file_sha
+
+
+class Draft:
+    """A study being written: shards first, in any order, then what is joined from them, the manifest last."""
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        self.path = path  # of the finished study
+        self.digest = digest(identity)
+        self.folder = path.parent / f".{path.name}.draft"
+        self.whole = self.folder / "whole"  # becomes the study by one rename
+        self.finished = False  # True: the study is there already, made from the same identity
+        self._facts: dict[str, dict[str, Any]] = {"tables": {}, "arrays": {}}
+
+    def missing(self, count: int) -> list[int]:
+        """The shards of 0 … count - 1 that are not finished."""
+        return [shard for shard in range(count) if not self._shard(shard).is_dir()]
+
+    def keep(
+        self,
+        shard: int,
+        tables: Mapping[str, pd.DataFrame],
+        arrays: Mapping[str, NDArray[Any]],
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Finish a shard: all of it, or after a crash nothing."""
+        aside = self.folder / f"{shard:06d}.part"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        for name, frame in tables.items():
+            with _replacing(aside / f"{name}.parquet") as file:
+                pq.write_table(_columns(frame), file, compression="zstd")
+        for name, array in arrays.items():
+            with _replacing(aside / f"{name}.npy") as file:
+                np.save(file, array, allow_pickle=False)
+        with _replacing(aside / "facts.json") as file:
+            file.write(json.dumps(facts).encode())
+        aside.rename(self._shard(shard))
+        _settle(self.folder)
+
+    def facts(self, count: int) -> list[dict[str, Any]]:
+        """The facts of all shards in order."""
+        return [json.loads((self._shard(shard) / "facts.json").read_text("utf-8")) for shard in range(count)]
+
+    def tables(self, name: str, count: int) -> Iterator[pd.DataFrame]:
+        """The parts of a table, shard by shard."""
+        for shard in range(count):
+            yield pd.read_parquet(self._shard(shard) / f"{name}.parquet")
+
+    def arrays(self, name: str, count: int) -> Iterator[NDArray[Any]]:
+        """The parts of an array, shard by shard; read, not mapped, so that no more than one is in memory."""
+        for shard in range(count):
+            yield np.load(self._shard(shard) / f"{name}.npy", allow_pickle=False)
+
+    def write_table(self, name: str, frames: Iterable[pd.DataFrame]) -> None:
+        """Write a table of the study from its parts, one after the other."""
+        rows, writer, schema = 0, None, None
+        with _replacing(self.whole / f"{name}.parquet") as file:
+            for frame in frames:
+                part = _columns(frame)
+                if writer is None:
+                    schema = part.schema
+                    writer = pq.ParquetWriter(file, schema, compression="zstd")
+                writer.write_table(part.cast(schema))
+                rows += len(frame)
+            if writer is None or schema is None:
+                raise ValueError(f"table {name} has no parts")
+            writer.close()
+        self._facts["tables"][name] = {"rows": rows, "columns": schema.names}
+
+    def write_array(self, name: str, parts: Iterable[NDArray[Any]]) -> None:
+        """Write an array of the study from parts that follow each other along the first dimension."""
+        rows, shape, dtype = 0, None, None
+        with _replacing(self.whole / f"{name}.npy") as file:
+            file.write(b"\0" * _HEADER)
+            for part in parts:
+                shape, dtype = part.shape[1:], part.dtype
+                file.write(np.ascontiguousarray(part).tobytes())
+                rows += len(part)
+            if shape is None or dtype is None:
+                raise ValueError(f"array {name} has no parts")
+            file.seek(0)
+            file.write(_header((rows, *shape), dtype))
+        self._facts["arrays"][name] = {"shape": [rows, *shape], "dtype": dtype.name}
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table already written."""
+        return pd.read_parquet(self.whole / f"{name}.parquet")
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An array already written, memory-mapped."""
+        return np.load(self.whole / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+    def finish(self, manifest: Mapping[str, Any], log: Mapping[str, Any]) -> Study:
+        """Write manifest and log, and let the study appear."""
+        files = {
+            file.name: {"bytes": file.stat().st_size, "sha256": file_sha(file)} for file in sorted(self.whole.iterdir())
+        }
+        whole = {"version": FORMAT, "digest": self.digest, **manifest, **self._facts, "files": files}
+        with _replacing(self.whole / LOG) as file:
+            file.write((json.dumps(log, indent=1) + "\n").encode())
+        with _replacing(self.whole / MANIFEST) as file:
+            file.write((json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
+        self.whole.rename(self.path)
+        _settle(self.path.parent)
+        self.finished = True
+        return Study(self.path)
+
+    def _shard(self, shard: int) -> Path:
+        return self.folder / f"{shard:06d}"
+
+
+@contextmanager
+def writing(path: str | Path, identity: Mapping[str, Any]) -> Iterator[Draft]:
+    """A draft of the study at `path`, locked while open; `identity` is all that decides the study's content.
+
+    Shards that an earlier, interrupted writing of the same identity finished are still there; those of another one are
+    thrown away. If the very study is there already, the draft is `finished` and nothing is to do. Raises StudyError
+    where something else is at `path`, where somebody else is writing it, or where the disk is full.
+    """
+    path = Path(os.path.normpath(path))
+    draft = Draft(path, identity)
+    draft.finished = _same(path, draft.digest)
+    if draft.finished and not draft.folder.exists():
+        yield draft
+        return
+    with _disk(path), _locked(draft.folder, path):
+        draft.finished = _same(path, draft.digest)  # somebody may just have finished it
+        if not draft.finished:
+            _begin(draft, identity)
+        yield draft
+        if draft.finished:
+            shutil.rmtree(draft.folder)
+
+
+def remove(path: str | Path) -> None:
+    """Delete a study, or what an interrupted writing left of one; StudyError where somebody is writing it."""
+    path = Path(os.path.normpath(path))
+    folder = path.parent / f".{path.name}.draft"
+    with _disk(path):
+        if path.exists():
+            Study(path)  # nothing else is deleted
+        with _locked(folder, path):
+            if path.exists():
+                path.rename(folder / "deleted")  # gone at once, whatever happens to the rest
+            shutil.rmtree(folder)
+
+
+def _same(path: Path, wanted: str) -> bool:
+    """Whether the wanted study is at `path` already; StudyError if something else is."""
+    if not path.exists() and not path.is_symlink():
+        return False
+    if not path.is_dir():
+        raise StudyError(f"{path} is a file, and a study becomes a folder.", "Choose another name.")
+    if not any(path.iterdir()):
+        return False
+    try:
+        found = Study(path)
+    except StudyError:
+        message = f"{path} is a folder that holds something else than a finished study."
+        raise StudyError(message, "Choose another name, or empty it.") from None
+    if found.manifest["digest"] != wanted:
+        message = f"{path} holds a study of other settings, images or weights."
+        raise StudyError(message, "Choose another name, or delete it.")
+    return True
+
+
+def _begin(draft: Draft, identity: Mapping[str, Any]) -> None:
+    """Clear what cannot be continued, and say in the draft what it is a draft of."""
+    told = draft.folder / "identity.json"
+    text = json.dumps(identity, indent=1, sort_keys=True)
+    if not told.is_file() or told.read_text("utf-8") != text:
+        for item in draft.folder.iterdir():
+            if item.is_dir():
+                shutil.rmtree(item)
+        with _replacing(told) as file:
+            file.write(text.encode())
+    shutil.rmtree(draft.whole, ignore_errors=True)
+    draft.whole.mkdir()
+
+
+@contextmanager
+def _locked(folder: Path, path: Path) -> Iterator[None]:
+    """Hold the draft; the lock is the system's, so it ends with the process that holds it, however that ends."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context((folder / "lock").open("a+"))
+            except FileNotFoundError:  # the last writer just cleared the folder away
+                continue
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                message = f"The study {path.name} is being built by {holder}."
+                raise StudyError(message, "Wait for it, stop it, or choose another name.") from None
+            if not _is_at(file, folder / "lock"):
+                continue
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
+            yield
+            return
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """The disk's complaints as ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            message = f"The disk is full: the study {path.name} could not be written."
+            raise StudyError(message, "Free some space and build again; what is finished is kept.") from None
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise StudyError(f"{path.parent} cannot be written ({error.strerror}).", "Choose another folder.") from None
+        if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}:
+            raise StudyError(f"{path} cannot be a study ({error.strerror}).", "Choose another name.") from None
+        raise
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file written aside and renamed when it is complete and on the disk."""
+    aside = path.with_name(f"{path.name}.part")
+    with aside.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+
+
+def _settle(folder: Path) -> None:
+    """Have the disk know the names in a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _columns(frame: pd.DataFrame) -> pa.Table:
+    """A frame as parquet columns, without the remarks pandas would add."""
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+_HEADER = 128  # bytes, enough for every shape a study has
+
+
+def _header(shape: Sequence[int], dtype: np.dtype[Any]) -> bytes:
+    """The head of a `.npy` file, version 1.0, padded to a length known before the shape is."""
+    text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)})
+    body = text.ljust(_HEADER - 11).encode("latin1") + b"\n"
+    return np.lib.format.magic(1, 0) + (len(body)).to_bytes(2, "little") + body

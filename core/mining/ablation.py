@@ -1,0 +1,152 @@
+"""Are the mined filters the ones that matter? Accuracy of each class with its filters silenced (Table 1)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.capture import capture, module_named
+from core.models.model import Model
+from core.survey import Layout, grid
+
+Sets = Mapping[int, Sequence[int]]  # label -> filters
+Answers = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), kept filters (K, D)) -> logits (n, K, C)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Accuracies with filters silenced, each over the images of one class."""
+
+    per_class: pd.DataFrame  # label, name, images, filters, baseline, one column per set, random_mean, random_std
+    draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets of the same number
+
+    def summary(self) -> dict[str, Any]:
+        """Means over classes; `random_std` is the deviation of that mean over the random draws."""
+        table = self.per_class
+        sets = [name for name in table.columns if name not in _FIXED]
+        means = {name: _mean(table[name]) for name in ("baseline", *sets)}
+        drawn = self.draws.mean(0) if len(self.draws) else np.array([np.nan])
+        return {
+            **means,
+            "random_mean": float(drawn.mean()),
+            "random_std": float(drawn.std()),
+            "filters_per_class": _mean(table["filters"]),
+            "images": int(table["images"].sum()),
+            "per_class": table.to_dict("records"),
+        }
+
+
+_FIXED = ("label", "name", "images", "filters", "baseline", "random_mean", "random_std")
+
+
+def _mean(values: "pd.Series[Any]") -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def ablated(
+    answers: Answers,
+    batches: Iterable[tuple[Tensor, Sequence[int]]],
+    sets: Mapping[str, Sets],
+    filters: int,
+    names: Sequence[str],
+    *,
+    draws: int = 20,
+    seed: int = 0,
+) -> Ablation:
+    """Accuracy of each class with nothing silenced, with its filters of each of the `sets`, and with random ones.
+
+    The batches hold rows for `answers` and their labels. Random sets have as many filters as the first of the `sets`
+    and depend on seed, class and draw alone. Section 4.2 of Meynen et al. 2023.
+    """
+    masks: dict[int, Tensor] = {}
+    right: dict[int, NDArray[np.int64]] = {}
+    images: dict[int, int] = {}
+    first = next(iter(sets.values()))
+    for rows, labels in batches:
+        for label in sorted(set(labels)):
+            if label not in masks:
+                masks[label] = _masks(label, [one.get(label, ()) for one in sets.values()], filters, draws, seed)
+                right[label], images[label] = np.zeros(len(masks[label]), np.int64), 0
+            own = rows[[i for i, other in enumerate(labels) if other == label]]
+            said = answers(own, masks[label].to(own.device)).argmax(2)
+            right[label] += (said == label).sum(0).cpu().numpy()
+            images[label] += len(own)
+    table, drawn = [], []
+    for label in sorted(right):
+        shares = right[label] / images[label]
+        chance = shares[1 + len(sets) :]
+        drawn.append(chance)
+        table.append((
+            label, names[label], images[label], len(set(first.get(label, ()))), *shares[: 1 + len(sets)].tolist(),
+            float(chance.mean()) if draws else np.nan, float(chance.std()) if draws else np.nan,
+        ))  # fmt: skip
+    columns = ["label", "name", "images", "filters", "baseline", *sets, "random_mean", "random_std"]
+    return Ablation(pd.DataFrame(table, columns=columns), np.array(drawn).reshape(len(drawn), draws))
+
+
+def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int, seed: int) -> Tensor:
+    """Kept filters (1 + sets + draws, D) as ones and zeros: all, without each set, without random ones."""
+    count = len(set(chosen[0]))
+    chance = [
+        np.random.default_rng([seed, label, draw]).choice(filters, count, replace=False).tolist()
+        for draw in range(draws)
+    ]
+    masks = torch.ones(1 + len(chosen) + draws, filters)
+    for row, silent in enumerate([*chosen, *chance], start=1):
+        masks[row, sorted({int(item) for item in silent})] = 0
+    return masks
+
+
+def from_pooled(model: Model) -> Answers:
+    """Answers from the averages (n, D) of the filters' maps: exact where they go into one linear layer."""
+    head = module_named(model.net, model.survey.head)
+    if not isinstance(head, nn.Linear):
+        raise TypeError(f"{model.survey.head} is not a linear layer")
+
+    @torch.no_grad()
+    def answers(pooled: Tensor, kept: Tensor) -> Tensor:
+        return F.linear(pooled[:, None] * kept[None], head.weight, head.bias)
+
+    return answers
+
+
+def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Answers:
+    """Answers from images (n, 3, H, W); where the averages decide, what follows the layer is worked out from them."""
+    if shortcut and model.survey.head and layer == model.survey.default:
+        return lambda images, kept: from_pooled(model)(pooled(model, images, layer), kept)
+    facts = model.survey.layer(layer)
+    how = facts.layout if facts else "grid"
+
+    @torch.no_grad()
+    def answers(images: Tensor, kept: Tensor) -> Tensor:
+        return torch.stack([_copies(model, layer, image, _shaped(kept, how)) for image in images])
+
+    return answers
+
+
+def _copies(model: Model, layer: str, image: Tensor, kept: Tensor) -> Tensor:
+    """Logits (K, C) of one image under every mask: up to the layer it goes alone, from there on in K copies."""
+    with capture(model.net, edit={layer: lambda output: output * kept}):
+        return model.net(image[None])
+
+
+def _shaped(kept: Tensor, how: Layout) -> Tensor:
+    """Masks (K, D) as the layer lays its filters out."""
+    if how == "grid":
+        return kept[:, :, None, None]
+    return kept[:, None, None] if how == "channels-last" else kept[:, None]
+
+
+@torch.no_grad()
+def pooled(model: Model, images: Tensor, layer: str) -> Tensor:
+    """The average of each filter's map, (n, D)."""
+    facts = model.survey.layer(layer)
+    with capture(model.net, layer) as seen:
+        model.net(images)
+    return (grid(seen[layer], facts.layout) if facts else seen[layer]).mean((2, 3))

@@ -1,0 +1,244 @@
+"""From heatmaps to patches: windows rich in evidence, and those of them that the prediction depends on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from core.errors import BadParameter
+from core.explain.base import Query
+from core.params import Knob
+from core.progress import chunks, part
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """How patches are found; sections 3.1 of Meynen et al. 2023, with every reading of its text."""
+
+    window: Annotated[int, Knob("Side of a patch in pixels; 0 takes 64 for an image of 224.", 0, 4096)] = 0
+    count: Annotated[int, Knob("Candidates taken from each image (k).", 1, 100)] = 10
+    draws: Annotated[int, Knob("Random windows tried for each candidate (m).", 1, 100_000)] = 1000
+    sampling: Annotated[
+        Literal["redraw", "fixed", "dense"],
+        Knob("New random windows for each candidate, the same ones for all, or every position."),
+    ] = "redraw"
+    max_overlap: Annotated[float, Knob("Share of a window that earlier ones may already cover.", 0, 1, 0.05)] = 1.0
+    tau: Annotated[float, Knob("The selection ends when the score changes by less than this.", 0, 100, 0.01)] = 0.1
+    perturbation: Annotated[
+        Literal["cumulative", "independent"], Knob("Cover all windows so far together, or each one alone.")
+    ] = "cumulative"
+    score: Annotated[Literal["prob", "logit", "logprob"], Knob("The score that is watched.")] = "prob"
+    target: Annotated[Literal["predicted", "label"], Knob("The class that map, score and transaction speak of.")] = (
+        "predicted"
+    )
+    correct_only: Annotated[bool, Knob("Take patches only from images that the model gets right.")] = False
+    difference: Annotated[
+        Literal["absolute", "drop"], Knob("Compare the size of the change with tau, or the signed drop.")
+    ] = "absolute"
+    from_clean: Annotated[bool, Knob("Compare the first window with the clean image; else test from the second.")] = (
+        True
+    )
+    keep_last: Annotated[bool, Knob("Keep the window that ended the selection.")] = True
+    fill: Annotated[
+        Literal["mean", "black", "blur"], Knob("What covers a window: zero after normalising, black, or a blur.")
+    ] = "mean"
+
+    def side(self, size: int) -> int:
+        """The window's side for images of `size` pixels; BadParameter where it does not fit."""
+        side = self.window or max(1, round(64 * size / 224))
+        if side > size:
+            message = f"A window of {side} pixels does not fit into the {size} pixels that the model sees."
+            raise BadParameter(message, f"Use at most {size}.")
+        return side
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The windows of each image in the order they were chosen."""
+
+    corners: NDArray[np.int64]  # (B, k, 2) upper left pixels as (y, x); (0, 0) beyond `found`
+    scores: NDArray[np.float64]  # (B, k) sums of the heatmap, what earlier windows took already missing
+    found: NDArray[np.int64]  # (B,)
+    side: int
+
+
+def integral(maps: NDArray[Any]) -> NDArray[np.float64]:
+    """Sums (B, H + 1, W + 1) of everything above and left of each pixel corner."""
+    sums = np.zeros((len(maps), maps.shape[1] + 1, maps.shape[2] + 1))
+    np.cumsum(maps, axis=1, out=sums[:, 1:, 1:])
+    np.cumsum(sums[:, 1:, 1:], axis=2, out=sums[:, 1:, 1:])
+    return sums
+
+
+def candidates(maps: NDArray[Any], side: int, config: PatchConfig, numbers: Sequence[int], seed: int = 0) -> Candidates:
+    """The k best windows of each map (B, H, W ≥ 0): the best is taken, its area set to zero, and so on (Eq. 1).
+
+    Random windows depend on `seed` and the image's number alone. Ties go to the upper, then the left window; an image
+    whose windows hold nothing more has fewer than k.
+    """
+    work = maps.astype(np.float64)
+    rows = np.arange(len(work))
+    corners = np.zeros((len(work), config.count, 2), np.int64)
+    scores = np.zeros((len(work), config.count))
+    found = np.zeros(len(work), np.int64)
+    # Sums taken by differences keep rounding dust where everything is zero.
+    floor = 1e-9 * work.sum((1, 2))
+    drawn = None if config.sampling == "dense" else _drawn(work.shape, side, config, numbers, seed)
+    for round_ in range(config.count):
+        where = _every(work.shape, side) if drawn is None else drawn[:, round_ % drawn.shape[1]]
+        sums = _window_sums(integral(work), where, side, dense=drawn is None)
+        sums = np.where(_crowded(where, corners, found, side, config.max_overlap), -np.inf, sums)
+        best = _first_best(sums, where)
+        alive = (found == round_) & (sums[rows, best] > floor)
+        if not alive.any():
+            break
+        chosen = np.broadcast_to(where, (len(work), *where.shape[1:]))[rows, best]
+        corners[alive, round_], scores[alive, round_] = chosen[alive], sums[rows, best][alive]
+        found[alive] += 1
+        for i in np.flatnonzero(alive):
+            y, x = chosen[i]
+            work[i, y : y + side, x : x + side] = 0
+    return Candidates(corners, scores, found, side)
+
+
+def _drawn(
+    shape: tuple[int, ...], side: int, config: PatchConfig, numbers: Sequence[int], seed: int
+) -> NDArray[np.int64]:
+    """Random corners (B, rounds, m, 2)."""
+    rounds = config.count if config.sampling == "redraw" else 1
+    top = (shape[1] - side, shape[2] - side)
+    corners = np.zeros((len(numbers), rounds, config.draws, 2), np.int64)
+    for own, number in zip(corners, numbers, strict=True):
+        own[:] = np.random.default_rng([seed, number]).integers(0, top, own.shape, endpoint=True)
+    return corners
+
+
+def _every(shape: tuple[int, ...], side: int) -> NDArray[np.int64]:
+    """All corners (1, positions, 2), row by row."""
+    grid = np.indices((shape[1] - side + 1, shape[2] - side + 1))
+    return grid.reshape(1, 2, -1).transpose(0, 2, 1)
+
+
+def _window_sums(sums: NDArray[np.float64], where: NDArray[np.int64], side: int, *, dense: bool) -> NDArray[np.float64]:
+    if dense:
+        whole = sums[:, side:, side:] - sums[:, :-side, side:] - sums[:, side:, :-side] + sums[:, :-side, :-side]
+        return whole.reshape(len(sums), -1)
+    y, x = where[..., 0], where[..., 1]
+    flat, width = sums.reshape(len(sums), -1), sums.shape[2]
+    corner = y * width + x
+
+    def at(offset: int) -> NDArray[np.float64]:
+        return np.take_along_axis(flat, corner + offset, 1)
+
+    return at(side * width + side) - at(side) - at(side * width) + at(0)
+
+
+def _crowded(
+    where: NDArray[np.int64], corners: NDArray[np.int64], found: NDArray[np.int64], side: int, allowed: float
+) -> NDArray[np.bool_] | bool:
+    """Which windows lie by more than the allowed share on one chosen before."""
+    if allowed >= 1:
+        return False
+    worst = np.zeros((len(corners), where.shape[1]))
+    for rank in range(int(found.max(initial=0))):
+        apart = np.abs(where - corners[:, rank, None])
+        shared = np.clip(side - apart, 0, None).prod(2) / side**2
+        worst = np.maximum(worst, np.where((rank < found)[:, None], shared, 0))
+    return worst > allowed + 1e-12
+
+
+def _first_best(sums: NDArray[np.float64], where: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The highest sum of each row; among equal ones the upper, then the left window."""
+    place = np.broadcast_to(where[..., 0] * (where.max() + 1) + where[..., 1], sums.shape)
+    return np.where(sums == sums.max(1, keepdims=True), place, np.iinfo(np.int64).max).argmin(1)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which candidates the score depends on, and what it did while they were covered."""
+
+    clean: NDArray[np.float32]  # (B,)
+    after: NDArray[np.float32]  # (B, k) with each window covered; NaN where no pass was needed
+    before: NDArray[np.float32]  # (B, k) what `after` is compared with for the drop
+    kept: NDArray[np.int64]  # (B,) the first so many candidates
+    stop: list[str]  # (B,) why no more: see table `images` of core.study
+
+
+@torch.no_grad()
+def relevant(query: Query, clean: Tensor, windows: Candidates, config: PatchConfig) -> Selection:
+    """Cover the candidates one after the other until the score of the query's target hardly changes any more.
+
+    All images go on together, and one whose selection has ended is pushed no more. `clean` are the scores (B,) of the
+    images themselves.
+    """
+    work = query.images.clone() if config.perturbation == "cumulative" else query.images
+    filling = _filling(query, config, windows.side)
+    total, rounds = windows.found.shape[0], config.count
+    after = torch.full((total, rounds), torch.nan, device=clean.device)
+    before = after.clone()
+    going = windows.found > 0
+    ended = np.zeros(total, bool)  # by tau
+    pushed = np.zeros(total, np.int64)
+    last = clean.clone()
+    for rank in range(rounds):
+        active = np.flatnonzero(going & (windows.found > rank))
+        report = part(query.report, rank / rounds, (rank + 1) / rounds)
+        for span in chunks(len(active), query.batch, report, "covering patches"):
+            rows = torch.from_numpy(active[span.start : span.stop]).to(clean.device)
+            corners = torch.from_numpy(windows.corners[active[span.start : span.stop], rank]).to(clean.device)
+            covered = torch.where(_inside(corners, windows.side, query.size), filling(rows), work[rows])
+            if config.perturbation == "cumulative":
+                work[rows] = covered
+            after[rows, rank] = query.score(covered, query.targets[rows], config.score)
+        rows = torch.from_numpy(active).to(clean.device)
+        change = last[rows] - after[rows, rank]
+        before[rows, rank] = last[rows] if config.perturbation == "cumulative" else clean[rows]
+        last[rows] = after[rows, rank]
+        pushed[active] += 1
+        if rank == 0 and not config.from_clean:
+            continue
+        small = (change.abs() if config.difference == "absolute" else change) < config.tau
+        ended[active] = small.cpu().numpy()
+        going &= ~ended
+    kept = np.where(ended & ~np.bool_(config.keep_last), pushed - 1, pushed)
+    stop = [_stop(tau, found, rounds) for tau, found in zip(ended.tolist(), windows.found.tolist(), strict=True)]
+    return Selection(_numpy(clean), _numpy(after), _numpy(before), kept, stop)
+
+
+def _numpy(values: Tensor) -> NDArray[np.float32]:
+    return values.float().cpu().numpy()
+
+
+def _stop(tau: bool, found: int, rounds: int) -> str:
+    if tau:
+        return "tau"
+    if found == 0:
+        return "map empty"
+    return "k exhausted" if found == rounds else "map exhausted"
+
+
+def _inside(corners: Tensor, side: int, size: tuple[int, int]) -> Tensor:
+    """Masks (N, 1, H, W) of the windows at these corners (N, 2)."""
+    y, x = corners[:, 0, None], corners[:, 1, None]
+    rows = torch.arange(size[0], device=corners.device)
+    columns = torch.arange(size[1], device=corners.device)
+    within_rows = (rows >= y) & (rows < y + side)
+    within_columns = (columns >= x) & (columns < x + side)
+    return within_rows[:, None, :, None] & within_columns[:, None, None, :]
+
+
+def _filling(query: Query, config: PatchConfig, side: int) -> Any:
+    """What covers the windows of some rows, as a function of the rows."""
+    images = query.images
+    if config.fill == "blur":
+        blurred = gaussian_filter(images.cpu().numpy(), (0, 0, side / 4, side / 4), mode="reflect")
+        cover = torch.from_numpy(blurred).to(images)
+        return lambda rows: cover[rows]
+    value = 0.0 if config.fill == "mean" else query.model.preprocess.normalised(images.new_zeros(3, 1, 1))
+    whole = torch.zeros_like(images[:1]) + value
+    return lambda rows: whole

@@ -1,0 +1,286 @@
+"""Building a study: the whole method of Meynen et al. 2023, shard by shard, from one configuration."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from core.config import digest, dump, load
+from core.data.folders import ImageFolder, image_folder
+from core.draft import Draft, writing
+from core.mining.average import all_averages
+from core.mining.itemsets import MiningConfig
+from core.mining.patches import PatchConfig
+from core.mining.rules import Mined, mine
+from core.mining.shard import SHARD, Plan, filled
+from core.mining.transactions import TransactionConfig, Transactions, strongest
+from core.models import Model
+from core.models import load as load_model
+from core.params import Knob, checked, params_of
+from core.progress import Report, part, silent
+from core.study import Study
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """All that decides what a study holds, besides the images themselves."""
+
+    model: str
+    data: str
+    layer: Annotated[str, Knob("The layer whose filters are studied; the last with positions if left out.")] = ""
+    explainer: Annotated[str, Knob("The method of the heatmaps; its maps must not be signed.")] = "grad_cam"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    patches: PatchConfig = field(default_factory=PatchConfig)
+    transactions: TransactionConfig = field(default_factory=TransactionConfig)
+    mining: MiningConfig = field(default_factory=MiningConfig)
+    seed: Annotated[int, Knob("Seed of the random windows.", 0, 2**31 - 1)] = 0
+    limit: Annotated[int, Knob("Images used, evenly from all sub-folders; 0 takes all.", 0, 10_000_000)] = 0
+    thumbnail: Annotated[int, Knob("Side of the stored small images in pixels.", 16, 256)] = 64
+    batch: Annotated[int, Knob("Images pushed through the model at a time.", 1, 1024)] = 32
+
+
+def validated(config: StudyConfig) -> StudyConfig:
+    """The same configuration with every setting in range; raises BadParameter for the first that is not."""
+    parts = {"patches": config.patches, "transactions": config.transactions, "mining": config.mining}
+    for name, one in parts.items():
+        checked(params_of(type(one)), dump(one), name)
+    own = {param.name: getattr(config, param.name) for param in params_of(StudyConfig)}
+    checked(params_of(StudyConfig), own, "study")
+    return config
+
+
+def config_of(study: Study) -> StudyConfig:
+    """The configuration a study was built with."""
+    return load(StudyConfig, study.config)
+
+
+def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> Plan:
+    """What a build would do: model, images, layer, window; raises all that can be wrong before work starts."""
+    validated(config)
+    model = model or load_model(config.model, device)
+    folder = image_folder(config.data, model.labels, config.limit)
+    return Plan.of(
+        model,
+        folder,
+        layer=config.layer,
+        explainer=config.explainer,
+        settings=config.settings,
+        patches=config.patches,
+        transactions=config.transactions,
+        seed=config.seed,
+        thumbnail=config.thumbnail,
+        batch=config.batch,
+    )
+
+
+def expected_passes(config: StudyConfig, images: int) -> float:
+    """About how many forward passes a build takes: one for everything, and three windows to cover in an image."""
+    return images * (1 + min(config.patches.count, 3))
+
+
+def build_study(
+    config: StudyConfig,
+    path: str | Path,
+    *,
+    model: Model | None = None,
+    device: torch.device | str = "cpu",
+    report: Report = silent,
+) -> Study:
+    """Build the study, or continue an interrupted build of the same, or return the one that is there already.
+
+    Raises StudyError about the path, and what `planned` raises about model, images and settings.
+    """
+    plan = planned(config, model, device)
+    count = plan.shards
+    with writing(path, _identity(config, plan)) as draft:
+        if draft.finished:
+            return Study(path)
+        missing = draft.missing(count)
+        for done, shard in enumerate(missing):
+            share = part(report, 0.9 * done / len(missing), 0.9 * (done + 1) / len(missing))
+            draft.keep(shard, *filled(plan, plan.span(shard), share))
+        with _timed() as took:
+            report(0.9, "joining")
+            _join(draft, plan, count)
+            report(0.94, "mining rules")
+            mined = _mine(draft, plan, config)
+            report(0.97, "averaging patches")
+            _averages(draft, mined)
+        study = draft.finish(_manifest(draft, config, plan, count), _log(draft, count, took["seconds"]))
+    report(1.0, "study finished")
+    return study
+
+
+def _identity(config: StudyConfig, plan: Plan) -> dict[str, Any]:
+    """All that decides the bytes of a study, the kind of device included: its last bits differ."""
+    return {
+        "config": dump(config),
+        "model": plan.model.sha,
+        "device": plan.model.device.type,
+        "images": _fingerprint(plan.folder),
+        "shard": SHARD,
+        "versions": _versions(),
+    }
+
+
+def _fingerprint(folder: ImageFolder) -> str:
+    """A hash of the images' paths and sizes."""
+    return digest([[path, (folder.root / path).stat().st_size] for path in folder.paths])
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "numpy", "pillow", "pyarrow", "pyfim", "networkx")}
+
+
+def _join(draft: Draft, plan: Plan, count: int) -> None:
+    """The shards as tables and arrays of the whole study."""
+    draft.write_table("images", draft.tables("images", count))
+    draft.write_table("windows", draft.tables("windows", count))
+    for name in ("thumbnails", "maps", "crops", *plan.optional):
+        draft.write_array(name, draft.arrays(name, count))
+    config = plan.transactions
+    if config.ranking == "zscore":
+        mean, deviation = _spread(_moments(draft, count))
+        scale = np.where(deviation > 0, deviation, 1)
+        for place, name in enumerate(("items", "responses")):
+            full = draft.arrays("full", count)
+            draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[place] for one in full))
+    else:
+        draft.write_array("items", draft.arrays("items", count))
+        draft.write_array("responses", draft.arrays("responses", count))
+    draft.write_table("patches", _with_items(draft, count))
+    draft.write_table("classes", [_classes(draft, plan)])
+
+
+def _moments(draft: Draft, count: int) -> NDArray[np.float64]:
+    """Count, sum, sum of squares and maximum of each filter's responses over all patches, (4, D)."""
+    every = np.concatenate(list(draft.arrays("moments", count)))
+    return np.concatenate([every[:, :3].sum(0), every[:, 3:].max(0)])
+
+
+def _spread(moments: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of each filter's responses from counts, sums and sums of squares."""
+    n = np.maximum(moments[0], 1)
+    mean = moments[1] / n
+    return mean, np.sqrt(np.maximum(moments[2] / n - mean**2, 0))
+
+
+def _with_items(draft: Draft, count: int) -> Iterator[pd.DataFrame]:
+    """Table `patches` with what only the transactions know."""
+    items, responses, start = draft.array("items"), draft.array("responses"), 0
+    for frame in draft.tables("patches", count):
+        stop = start + len(frame)
+        strongest_first = responses[start:stop, 0]
+        yield frame.assign(filters=(items[start:stop] >= 0).sum(1), response=strongest_first)
+        start = stop
+
+
+def _classes(draft: Draft, plan: Plan) -> pd.DataFrame:
+    images, patches = draft.table("images"), draft.table("patches")
+    names, every = plan.model.labels, range(len(plan.model.labels))
+
+    def counted(values: "pd.Series[Any]") -> NDArray[np.int64]:
+        return np.asarray(values.value_counts().reindex(every, fill_value=0), np.int64)
+
+    seen = images[images["problem"] == ""]
+    correct = seen[seen["label"] == seen["predicted"]]
+    return pd.DataFrame({
+        "label": np.arange(len(names)),
+        "name": list(names),
+        "images": counted(seen["label"]),
+        "predicted": counted(seen["predicted"]),
+        "correct": counted(correct["label"]),
+        "patches": counted(patches["label"]),
+    })  # fmt: skip
+
+
+def _mine(draft: Draft, plan: Plan, config: StudyConfig) -> Mined:
+    """Rules of the joined transactions, written as tables."""
+    transactions = _transactions(draft)
+    mined = mine(transactions, config.mining, plan.model.labels, config.seed)
+    for name in ("itemsets", "rules", "shared", "nodes", "edges"):
+        draft.write_table(name, [getattr(mined, name)])
+    moments = _moments(draft, plan.shards)
+    mean, deviation = _spread(moments)
+    filters = np.arange(moments.shape[1])
+    held = np.bincount(transactions.items[transactions.items >= 0], minlength=len(filters))
+    tied = mined.edges.groupby("filter")
+    rules = mined.rules["filters"].explode().value_counts()
+    draft.write_table("filters", [
+        pd.DataFrame({
+            "filter": filters,
+            "patches": held,
+            "classes": tied.size().reindex(filters, fill_value=0).to_numpy(np.int64),
+            "rules": rules.reindex(filters, fill_value=0).to_numpy(np.int64),
+            "mean": mean,
+            "deviation": deviation,
+            "largest": moments[3],
+        })
+    ])  # fmt: skip
+    return mined
+
+
+def _transactions(draft: Draft) -> Transactions:
+    return Transactions(np.asarray(draft.array("items")), draft.table("patches")["label"].to_numpy(np.int64))
+
+
+def _averages(draft: Draft, mined: Mined) -> None:
+    table, parts = all_averages(mined, _transactions(draft), draft.array("responses"), draft.array("crops"))
+    draft.write_table("averages", [table])
+    draft.write_array("averages", parts)
+
+
+def _manifest(draft: Draft, config: StudyConfig, plan: Plan, count: int) -> dict[str, Any]:
+    images = draft.table("images")
+    facts = draft.facts(count)
+    model, layer = plan.model, plan.model.survey.layer(plan.layer)
+    return {
+        "config": dump(config),
+        "seed": config.seed,
+        "model": {
+            "name": model.name,
+            "sha": model.sha,
+            "layer": plan.layer,
+            "filters": layer.units if layer else 0,
+            "cells": list(layer.cells) if layer else [],
+            "size": model.preprocess.crop,
+            "head": model.survey.head if plan.layer == model.survey.default else "",
+        },
+        "data": {
+            "folder": config.data,
+            "images": len(images),
+            "skipped": int((images["problem"] != "").sum()),
+            "labelled": int((images["label"] >= 0).sum()),
+            "strange": list(plan.folder.strange),
+            "fingerprint": digest(images["sha"].tolist()),
+        },
+        "window": plan.side,
+        "passes": {key: sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed")},
+        "versions": _versions(),
+    }
+
+
+def _log(draft: Draft, count: int, finishing: float) -> dict[str, Any]:
+    """Seconds of every stage, also those of earlier, interrupted sittings."""
+    seconds: dict[str, float] = {}
+    for one in draft.facts(count):
+        for stage, took in one["seconds"].items():
+            seconds[stage] = seconds.get(stage, 0.0) + took
+    return {"seconds": {**seconds, "joining and mining": finishing}, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+
+
+@contextmanager
+def _timed() -> Iterator[dict[str, float]]:
+    took: dict[str, float] = {}
+    start = time.perf_counter()
+    yield took
+    took["seconds"] = time.perf_counter() - start
