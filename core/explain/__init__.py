@@ -1,6 +1,6 @@
 """Explainers: one function per method, registered by importing the families below."""
 
-from core.explain import cam, gradient, perturbation, propagation
+from core.explain import cam, gradient, perturbation, propagation, sampled
 from core.explain.base import EXPLAINERS, Explainer, Explanation, Look, Query, explain
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "gradient",
     "perturbation",
     "propagation",
+    "sampled",
 ]

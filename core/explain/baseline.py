@@ -8,14 +8,20 @@ from torch import Tensor
 
 from core.explain.base import Query
 
-Baseline = Literal["grey", "black", "blur"]
+Baseline = Literal["grey", "black", "blur", "uniform"]
 SIDE = 224  # pixels: lengths in settings are given for this side and scaled to the image's
 
 
-def baseline(query: Query, kind: Baseline) -> Tensor:
-    """Network inputs (B or 1, 3, H, W) without evidence: zero in network units, black, or the images blurred."""
+def baseline(query: Query, kind: Baseline, draw: int = 0) -> Tensor:
+    """Network inputs (B or 1, 3, H, W) without evidence: the mean colour, black, the images blurred, or random pixels.
+
+    "grey" is zero in network units; "uniform" depends on the query's seed and `draw`.
+    """
     if kind == "blur":
         return blurred(query.images, 10 * min(query.size) / SIDE)
+    if kind == "uniform":
+        pixels = torch.rand(1, *query.images.shape[1:], generator=query.rng(draw))
+        return query.model.preprocess.normalised(pixels).to(query.images.device)
     grey = torch.zeros_like(query.images[:1])
     return grey if kind == "grey" else query.model.preprocess.normalised(grey)
 

@@ -1,10 +1,16 @@
 """Explanations read from the slope of the score at the image."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from core.capture import Rules
+from core.errors import Unsupported
 from core.explain.base import Query, explainer
+from core.images import resized
 from core.params import Knob
 
 Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels become one value.")]
@@ -30,3 +36,74 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     were changed a little. Only its size is shown.
     """
     return reduced(query.tape().slopes[""], reduce)
+
+
+@explainer(
+    "Input × gradient",
+    family="gradient",
+    paper="Shrikumar et al. 2016",
+    formula="Σ over the colours of x · ∂s/∂x",
+    caution="Pixels of the mean colour count as nothing, whatever they mean; exact only for networks without biases.",
+    cost=lambda settings, side: 3,
+    signed=True,
+)
+def input_x_gradient(query: Query) -> Tensor:
+    """What each pixel adds to the score, if the network were as straight everywhere as it is here.
+
+    The gradient is multiplied by the pixel itself. For a network of ReLUs without biases these products add up exactly
+    to the score; for others they are its first-order approximation.
+    """
+    tape = query.tape()
+    return (tape.values[""] * tape.slopes[""]).sum(1)
+
+
+@explainer(
+    "Layer-wise input × gradient",
+    family="gradient",
+    paper="Soleymani's lecture (CAT); Qiang et al. 2022 (AttCAT)",
+    formula="mean over the layers l of Σₖ hₖˡ · ∂s/∂hₖˡ, enlarged so that its sum is kept",
+    caution="Averages over depths: a map that only one of them sees is diluted; biases are left out of every sum.",
+    cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
+    needs=("layer",),
+    signed=True,
+)
+def layerwise_ixg(
+    query: Query,
+    *,
+    skip_first: Annotated[int, Knob("Stages left out at the beginning; 0 takes them all.", 0, 4)] = 1,
+    attention_weight: Annotated[bool, Knob("Weigh tokens by the attention they get (transformers).")] = False,
+) -> Tensor:
+    """What each place adds to the score, read at several depths of the network and averaged.
+
+    At the end of each stage (for transformers: at the input of each block) activations are multiplied by their
+    gradient and added up over the channels. Early stages are fine but noisy, late ones coarse but clear.
+    """
+    stages = query.model.survey.stages
+    skipped = min(skip_first, len(stages) - 1)
+    tape = query.tape(*stages[skipped:])
+    received = _attention(query)[skipped:] if attention_weight else [None] * len(stages)
+    if len(received) < len(stages) - skipped:
+        message = f"{query.model.name} does not tell how much attention its blocks pay."
+        raise Unsupported(message, "Set layerwise_ixg.attention_weight to false.")
+    total = torch.zeros(len(query.images), *query.size, device=query.images.device)
+    for layer, weights in zip(stages[skipped:], received, strict=False):
+        product = tape.values[layer] * tape.slopes[layer]
+        product = product if weights is None else product * weights[..., None]
+        total += resized(query.maps_at(product, layer).sum(1), query.size, mass_preserving=True)
+    return total / (len(stages) - skipped)
+
+
+def _attention(query: Query) -> list[Tensor]:
+    """For each attention of a transformer, how much each token gets (B, T): its mean over heads and asking tokens."""
+    found: list[Tensor] = []
+
+    def rule(attend: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if attend is not F.multi_head_attention_forward:
+            return attend(*args, **kwargs)
+        output, weights = attend(*args, **{**kwargs, "need_weights": True, "average_attn_weights": True})
+        found.append(weights.mean(1))
+        return output, None
+
+    with torch.no_grad(), Rules({"attention": rule}):
+        query.logits(query.images)
+    return found
