@@ -24,6 +24,7 @@ class Wanted:
 
     label: int | None = None  # the class it speaks for
     filters: tuple[int, ...] = ()  # its transaction holds all of these
+    strongest: int | None = None  # ... among so many of its strongest filters
     outcome: Outcome = "all"  # whether its image was classified rightly
     drop: float | None = None  # covering it cost at least this much
     image: int | None = None
@@ -49,7 +50,7 @@ class Catalogue:
         self.patches = patches
         self.items: NDArray[Any] = np.asarray(study.array("items"))  # (P, N)
         self.responses: NDArray[Any] = np.asarray(study.array("responses"))  # (P, N)
-        self.units = int(study.manifest["model"]["units"])
+        self.units = int(study.manifest["model"]["filters"])
 
     @cached_property
     def labelled(self) -> bool:
@@ -62,7 +63,7 @@ class Catalogue:
         if wanted.label is not None:
             keep &= (patches["label"] == wanted.label).to_numpy()
         for number in wanted.filters:
-            keep &= (self.items == number).any(1)
+            keep &= (self.items[:, : wanted.strongest] == number).any(1)
         if wanted.outcome != "all":
             right = (patches["true"] == patches["predicted"]).to_numpy()
             keep &= (right if wanted.outcome == "right" else ~right) & (patches["true"] >= 0).to_numpy()
@@ -81,7 +82,7 @@ class Catalogue:
 
     def by_filter(self, wanted: Wanted) -> dict[int, int]:
         """How many of the matching patches hold each filter, those of most patches first."""
-        items = self.items[self.matching(wanted)]
+        items = self.items[self.matching(wanted), : wanted.strongest]
         counts = np.bincount(items[items >= 0], minlength=self.units)
         order = np.lexsort((np.arange(len(counts)), -counts))
         return {int(number): int(counts[number]) for number in order if counts[number]}

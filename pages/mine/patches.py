@@ -23,11 +23,14 @@ def facets(study: Study, patches: Catalogue) -> Wanted:
     filters = own.several("Filters", sorted(patches.by_filter(every)), "filters")
     outcome = own.choice("Outcome", OUTCOMES, "outcome")
     tag = own.choice("Tag", ["", *sorted({word for words in tags.values() for word in words})], "tag")
+    most = patches.items.shape[1]
+    strongest = own.number("Among its strongest", 1, most, "strongest", default=most, step=1)
     drop = own.number("Drop at least", 0.0, 1.0, "drop", default=0.0, step=0.01)
     image = own.text("image")
     wanted = Wanted(
         label.value() if label.value() >= 0 else None,
         tuple(filters.value()),
+        strongest.value() if strongest.value() < most else None,
         outcome.value(),
         drop.value() or None,
         int(image) if image.isdigit() else None,
@@ -43,6 +46,7 @@ def facets(study: Study, patches: Catalogue) -> Wanted:
         st.multiselect, format_func=lambda number: f"F{number} ({by_filter.get(number, 0):,})", placeholder="Any",
         help="Patches whose transaction holds all of these.",
     )  # fmt: skip
+    strongest.draw(st.slider, help="How many of a patch's strongest filters count.")
     outcome.draw(
         st.segmented_control, required=True, disabled=not patches.labelled,
         format_func=lambda name: f"{_OUTCOMES[name]} ({by_outcome[name]:,})",
@@ -59,6 +63,7 @@ def said(study: Study, wanted: Wanted) -> dict[str, str]:
     words = {
         "label": f"class {shelf.label(study, wanted.label or 0)}",
         "filters": shelf.units(wanted.filters),
+        "strongest": f"among the {wanted.strongest} strongest filters",
         "outcome": f"classified {_OUTCOMES[wanted.outcome].lower()}ly",
         "drop": f"drop of at least {wanted.drop or 0:.2f}",
         "image": f"image {wanted.image}",
@@ -71,7 +76,7 @@ def clear(name: str) -> None:
     """Give up one demand."""
     if name == "image":
         own.keep("image", "")
-    fresh = {"label": -1, "filters": [], "outcome": "all", "drop": 0.0}
+    fresh = {"label": -1, "filters": [], "strongest": 10**6, "outcome": "all", "drop": 0.0}
     own.put({"among": "tag"}.get(name, name), fresh.get(name, ""))
 
 

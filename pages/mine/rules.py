@@ -1,25 +1,28 @@
 """Rules "these filters → this class": mined anew while the sliders move, as a table and a graph, put to the test."""
 
+from dataclasses import replace
+from typing import Any
+
 import streamlit as st
 
 from core.mining.itemsets import MiningConfig
 from core.mining.rules import Mined
 from core.study import Study
-from pages.ui import own, ruled, shelf
+from pages.ui import own, ruled, shelf, tested
 
 _VIEWS = {"rules": "Rules", "shared": "Shared by classes", "graph": "Graph", "ablation": "Ablation"}
 
 
 def settings(study: Study) -> MiningConfig:
     """The live sliders; a study's own settings are where they start."""
-    was = study.config["mining"]
+    was = shelf.config(study)
     most = study.manifest["arrays"]["items"]["shape"][1]
     columns = st.columns(4, gap="medium")
-    numbers = [
-        own.number("Support", 0.02, 1.0, "support", default=float(was["support"]), step=0.01),
-        own.number("Confidence", 0.0, 1.0, "confidence", default=float(was["confidence"]), step=0.01),
-        own.number("Rules per class (q)", 1, 50, "q", default=int(was["best"]), step=1),
-        own.number("Filters per patch (N - 1)", 1, most, "n", default=min(most, int(was["filters"])), step=1),
+    numbers: list[own.Own[Any]] = [
+        own.number("Support", 0.02, 1.0, "support", default=float(was.support), step=0.01),
+        own.number("Confidence", 0.0, 1.0, "confidence", default=float(was.confidence), step=0.01),
+        own.number("Rules per class (q)", 1, 50, "q", default=int(was.best), step=1),
+        own.number("Filters per patch (N - 1)", 1, most, "n", default=min(most, int(was.filters)), step=1),
     ]
     helps = (
         "Share of a class's patches that must hold all filters of the rule.",
@@ -30,9 +33,7 @@ def settings(study: Study) -> MiningConfig:
     support, confidence, best, filters = (
         one.draw(column.slider, help=text) for one, column, text in zip(numbers, columns, helps, strict=True)
     )
-    return MiningConfig(
-        support, confidence, int(best), int(filters), was["sets"], was["max_size"], was["balanced"], was["fold"]
-    )
+    return replace(was, support=support, confidence=confidence, best=int(best), filters=int(filters))
 
 
 @st.fragment
@@ -42,8 +43,8 @@ def workbench(study: Study) -> None:
     labels = [-1, *sorted(shelf.catalogue(study).patches["label"].unique().tolist(), key=lambda k: study.labels[k])]
     chosen = own.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    view = own.choice("View", list(_VIEWS), "show")
-    view = view.draw(left.segmented_control, required=True, format_func=_VIEWS.get, label_visibility="collapsed")
+    views = own.choice("View", list(_VIEWS), "show")
+    view = views.draw(left.segmented_control, required=True, format_func=_VIEWS.get, label_visibility="collapsed")
     label = chosen.draw(
         right.selectbox, label_visibility="collapsed",
         format_func=lambda k: "All classes" if k < 0 else study.labels[k],
@@ -57,7 +58,7 @@ def workbench(study: Study) -> None:
         elif view == "shared":
             ruled.shared(study, found, label)
         elif view == "ablation":
-            ruled.ablated(study, found)
+            tested.ablation(study, found)
         else:
             ruled.listed(study, found, label)
 

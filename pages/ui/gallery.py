@@ -53,15 +53,16 @@ def gallery(
     label: str,
     noun: tuple[str, str] = ("patch", "patches"),
     many: bool = False,
+    panel: bool = True,
     tile: int = 88,
     height: int = 620,
 ) -> Picks:
     """Show the pictures of `make()` and return what was picked.
 
     `token` names their content: `make` is called only for a token this server has not packed lately. `many` allows
-    selecting several.
+    selecting several; without its `panel` a gallery shows no picture large.
     """
-    look = {"label": label, "noun": noun, "many": many, "tile": tile, "height": height}
+    look = {"label": label, "noun": noun, "many": many, "panel": panel, "tile": tile, "height": height}
     data = _kept((token, digest(look)), make, look)
     result = _gallery(key=key, data=data, on_opened_change=_nothing, on_selected_change=_nothing)
     opened = result.get("opened") or {}
@@ -98,7 +99,6 @@ def pack(items: Items, look: dict[str, Any]) -> bytes:
             "images": list(items.images),
             "boxes": [[round(part, 4) for part in box] for box in items.boxes],
             "windows": [list(windows) for windows in items.windows],
-            "sharp": True,
         }
     sheets = payload.getvalue()
     return packed({**head, "token": digest([head, hashlib.sha256(sheets).hexdigest()])}, sheets)

@@ -10,6 +10,13 @@ SECTIONS = {
         ("explore/start", "Start", "image"),
         ("explore/compare", "Compare", "grid_view"),
     ],
+    "What the filters see": [
+        ("mine/patches", "Patches", "grid_on"),
+        ("mine/rules", "Rules", "rule"),
+        ("mine/averages", "Averages", "blur_on"),
+        ("units/unit", "Filter", "filter_tilt_shift"),
+        ("mine/studies", "Studies", "science"),
+    ],
     "Learn": [
         ("learn/methods", "Methods", "menu_book"),
     ],

@@ -52,7 +52,7 @@ class Own(Generic[T]):
                 return self.read(text)
             except VitrineError as error:
                 state.tell("warning", f"The address: {error} The rest is kept.")
-        return _kept().get(self.key, self.default)  # type: ignore[no-any-return]
+        return _kept().get(self.key, self.default)
 
 
 def choice(
@@ -103,7 +103,7 @@ def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Own
             raise BadParameter(f"{label} cannot be {text!r}.", f"Give {low} to {high}.") from None
 
     def valid(value: T) -> T:
-        return min(max(kind(value), low), high)  # type: ignore[type-var]  # numbers can be compared
+        return min(max(kind(value), low), high)
 
     given = {"min_value": low, "max_value": high, "step": step}
     return Own(label, key, default, read, lambda value: f"{value:g}", valid, given)

@@ -1,7 +1,7 @@
 """The views of mined rules: table and graph on one selection, what classes share, the chosen rule in pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from core.mining.catalogue import Wanted
 from core.mining.itemsets import MiningConfig
 from core.mining.rules import Mined, highest_support
 from core.study import Study
-from pages.ui import own, shelf, show
+from pages.ui import own, shelf, show, tested
 from pages.ui.gallery import gallery
 from pages.ui.graph import Node, graph
 
@@ -29,6 +29,7 @@ class Rule:
 
     filters: tuple[int, ...]
     label: int
+    strongest: int  # how many filters of each patch counted when it was mined
 
     @property
     def name(self) -> str:
@@ -51,18 +52,19 @@ def nothing(study: Study, config: MiningConfig, label: int) -> None:
 
 
 def listed(study: Study, found: Mined, label: int) -> None:
-    """The rules as a table, the chosen one beside it."""
+    """The rules as a table, and the chosen one beside it."""
     rules = found.rules if label < 0 else found.rules[found.rules["label"] == label]
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
-        chosen = picked(study, rules, "rules")
+        chosen = picked(study, rules, found.config.filters, "rules")
         st.caption(f"{len(rules):,} rules. Choose a row to see its patches. The score is support × confidence.")
     with right:
         if chosen:
             detail(study, chosen)
+            tested.switch(study, chosen.filters, "rule")
 
 
-def picked(study: Study, rules: pd.DataFrame, key: str, height: int = 560) -> Rule | None:
+def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = 560) -> Rule | None:
     """A table of rules and the one chosen in it: the one of the address until another row is, else the best."""
     frame = pd.DataFrame(
         {
@@ -72,10 +74,9 @@ def picked(study: Study, rules: pd.DataFrame, key: str, height: int = 560) -> Ru
             "Confidence": rules["confidence"].to_numpy(),
             "Score": rules["score"].to_numpy(),
             "Lift": rules["lift"].to_numpy(),
-            "Patches": [f"{both} of {size}" for both, size in zip(rules["n_both"], rules["n_class"], strict=True)],
         }
     )
-    names = [Rule(tuple(f), k) for f, k in zip(rules["filters"], rules["label"].tolist(), strict=True)]
+    names = [Rule(tuple(f), k, strongest) for f, k in shelf.columns(rules, "filters", "label")]
     return chosen_of(frame, names, key, height)
 
 
@@ -106,8 +107,8 @@ def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int)
 def detail(study: Study, rule: Rule) -> None:
     """A rule in words and in its patches, with the ways on from here."""
     patches = shelf.catalogue(study)
-    everywhere = patches.matching(Wanted(filters=rule.filters))
-    rows = patches.matching(Wanted(None if rule.label < 0 else rule.label, rule.filters))
+    everywhere = patches.matching(Wanted(filters=rule.filters, strongest=rule.strongest))
+    rows = patches.matching(Wanted(rule.label, rule.filters, rule.strongest))
     rows = patches.ordered(rows, "response", rule.filters)
     st.subheader(show.plain(f"{shelf.units(rule.filters)} → {shelf.label(study, rule.label)}"), anchor=False)
     total = len(patches.matching(Wanted(rule.label)))
@@ -119,7 +120,7 @@ def detail(study: Study, rule: Rule) -> None:
     ))  # fmt: skip
     picks = gallery(
         shelf.patches(study, rows, noted="response", filters=rule.filters, groups=()),
-        (shelf.key(study), "rule", rule.name), key="rule-patches", label="Patches of the rule", tile=72, height=330,
+        (shelf.key(study), "rule", rule), key="rule-patches", label="Patches of the rule", tile=72, height=330,
     )  # fmt: skip
     if picks.action == "unit":
         shelf.go("units/unit", unit=int(patches.items[picks.opened, 0]))
@@ -128,7 +129,8 @@ def detail(study: Study, rule: Rule) -> None:
             if st.button(shelf.unit(number), key=f"unit-{number}", help="Open this filter"):
                 shelf.go("units/unit", unit=number)
         if st.button("All its patches", icon=":material/grid_on:"):
-            shelf.go("mine/patches", label=shelf.label(study, rule.label), filters=",".join(map(str, rule.filters)))
+            held = ",".join(map(str, rule.filters))
+            shelf.go("mine/patches", label=shelf.label(study, rule.label), filters=held, strongest=rule.strongest)
 
 
 def shared(study: Study, found: Mined, label: int) -> None:
@@ -151,24 +153,27 @@ def shared(study: Study, found: Mined, label: int) -> None:
         }
     )
     with left:
-        rule = chosen_of(frame, [Rule(tuple(filters), -1) for filters in sets["filters"]], "shared", 560)
+        rule = chosen_of(
+            frame, [Rule(tuple(filters), -1, found.config.filters) for filters in sets["filters"]], "shared", 560
+        )
         st.caption(f"{len(sets):,} filter sets are frequent in two classes or more. Numbers are their support there.")
     with right:
         if rule:
-            across(study, rule.filters)
+            across(study, rule)
 
 
-def across(study: Study, filters: tuple[int, ...]) -> None:
+def across(study: Study, rule: Rule) -> None:
     """The patches of all classes that hold these filters, grouped by class."""
     patches = shelf.catalogue(study)
-    counts = patches.by_label(Wanted(filters=filters))
+    wanted = Wanted(filters=rule.filters, strongest=rule.strongest)
+    counts = patches.by_label(wanted)
     ranked = sorted(counts, key=lambda k: (-counts[k], k))
-    parts = [patches.ordered(patches.matching(Wanted(k, filters)), "response", filters) for k in ranked]
-    st.subheader(show.plain(f"{shelf.units(filters)} in {len(ranked)} classes"), anchor=False)
+    parts = [patches.ordered(patches.matching(replace(wanted, label=k)), "response", rule.filters) for k in ranked]
+    st.subheader(show.plain(f"{shelf.units(rule.filters)} in {len(ranked)} classes"), anchor=False)
     groups = [(shelf.label(study, k), len(part)) for k, part in zip(ranked, parts, strict=True)]
     picks = gallery(
-        shelf.patches(study, np.concatenate(parts), noted="response", filters=filters, groups=groups),
-        (shelf.key(study), "across", filters), key="shared-patches", label="Patches by class", tile=72, height=460,
+        shelf.patches(study, np.concatenate(parts), noted="response", filters=rule.filters, groups=groups),
+        (shelf.key(study), "across", rule), key="shared-patches", label="Patches by class", tile=72, height=460,
     )  # fmt: skip
     if picks.action == "unit":
         shelf.go("units/unit", unit=int(patches.items[picks.opened, 0]))
@@ -220,18 +225,19 @@ def _beneath(study: Study, found: Mined, label: int) -> None:
         rules = rules[rules["label"] == label]
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
-        chosen = picked(study, rules, "graph-rules", 330)
+        chosen = picked(study, rules, found.config.filters, "graph-rules", 330)
     with right:
         if chosen:
             detail(study, chosen)
+            tested.switch(study, chosen.filters, "rule")
 
 
 def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:
     """The nodes with room between them, filters with the average patch of the class where they weigh most."""
-    spread = 60 * np.sqrt(len(nodes))
+    spread = 52 * np.sqrt(len(nodes))
     classes = (nodes["kind"] == "class").to_numpy()
-    heights = np.where(classes, 30, 30 + 5 * np.minimum(nodes["degree"].to_numpy(), 6))
-    widths = np.where(classes, [18 + 7.6 * len(name) for name in nodes["name"]], heights)
+    heights = np.where(classes, 32, 34 + 5 * np.minimum(nodes["degree"].to_numpy(), 6))
+    widths = np.where(classes, [20 + 8.4 * len(name) for name in nodes["name"]], heights)
     places = apart(nodes[["x", "y"]].to_numpy() * [1.5 * spread, spread], np.stack([widths, heights + 12], 1))
     pictures = shelf.faces(study) if len(nodes) <= PICTURED else {}
     boxes = zip(places.tolist(), widths.tolist(), heights.tolist(), strict=True)
@@ -244,8 +250,3 @@ def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:
             shelf.columns(nodes, "node", "kind", "number", "name"), boxes, strict=True
         )
     ]  # fmt: skip
-
-
-def ablated(study: Study, found: Mined) -> None:
-    """What silencing the mined filters costs, against random ones."""
-    st.info("Not there yet.")

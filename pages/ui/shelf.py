@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.config import load
 from core.errors import VitrineError
 from core.explain import EXPLAINERS
+from core.mining.average import contributing, weighted
 from core.mining.catalogue import Catalogue, Order, Rows
 from core.mining.itemsets import MiningConfig
 from core.mining.rules import Mined, mine
+from core.mining.transactions import Transactions
 from core.study import BUNDLED, Listed, Study, list_studies
 from core.tags import Tags
 from core.workbench import home
@@ -59,7 +62,7 @@ def summary(study: Study) -> str:
     title = EXPLAINERS[method].title if method in EXPLAINERS else method
     patches = manifest["tables"]["patches"]["rows"]
     return (
-        f"{model['name']}, layer {model['layer']} with {model['units']:,} filters · {data['images']:,} images · "
+        f"{model['name']}, layer {model['layer']} with {model['filters']:,} filters · {data['images']:,} images · "
         f"{patches:,} patches of {manifest['window']} px chosen by {title}"
     )
 
@@ -71,12 +74,17 @@ def catalogue(study: Study) -> Catalogue:
 
 def table(study: Study, name: str) -> pd.DataFrame:
     """A table of the study, read once; not to be changed."""
-    return _table(key(study), name, study)
+    return _table((key(study), name), study)
+
+
+def config(study: Study) -> MiningConfig:
+    """The settings the study's own rules were mined with."""
+    return load(MiningConfig, study.config["mining"])
 
 
 def mined(study: Study, config: MiningConfig) -> Mined:
     """What these settings find in the study's transactions; kept for every setting tried lately."""
-    return _mined(key(study), config, study)
+    return _mined((key(study), config), study)
 
 
 def key(study: Study) -> str:
@@ -84,19 +92,43 @@ def key(study: Study) -> str:
     return f"{study.manifest['digest']} {study.path}"
 
 
+def averaged(study: Study, uniform: bool, top: int) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
+    """For each row of table `averages` its picture in [0, 1], its patches and their weights, heaviest first.
+
+    `uniform` weighs all patches alike, `top` (0 for all) takes only the heaviest so many.
+    """
+    return _averaged((key(study), uniform, top), study)
+
+
+# The first argument of each is the key of its cache; the study itself is not looked at.
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _catalogue(_key: str, _study: Study) -> Catalogue:
+def _catalogue(key: str, _study: Study) -> Catalogue:  # noqa: ARG001
     return Catalogue(_study)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _table(_key: str, name: str, _study: Study) -> pd.DataFrame:
-    return _study.table(name)
+def _table(key: tuple[str, str], _study: Study) -> pd.DataFrame:
+    return _study.table(key[1])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _mined(_key: str, config: MiningConfig, _study: Study) -> Mined:
-    return mine(_study, config)
+def _mined(key: tuple[str, MiningConfig], _study: Study) -> Mined:
+    return mine(_study, key[1])
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _averaged(key: tuple[str, bool, int], _study: Study) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
+    _, uniform, top = key
+    found, patches, crops = mined(_study, config(_study)), catalogue(_study), _study.array("crops")
+    transactions = Transactions(patches.items, patches.patches["label"].to_numpy(np.int64))
+    pictures, rows, weights = [], [], []
+    for label, number in columns(table(_study, "averages"), "label", "filter"):
+        own_rows, weight = contributing(found, transactions, patches.responses, label, number)
+        own_rows, weight = own_rows[: top or None], weight[: top or None]
+        pictures.append(weighted(crops[own_rows], np.ones(len(own_rows)) if uniform else weight).astype(np.float32))
+        rows.append(own_rows)
+        weights.append(weight)
+    return np.stack(pictures), rows, weights
 
 
 def tags(study: Study) -> Tags:

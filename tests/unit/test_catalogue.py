@@ -10,7 +10,7 @@ from core.mining.catalogue import Catalogue, Wanted
 class Shelf:
     """A study of two images and four patches, known by heart."""
 
-    manifest: ClassVar = {"model": {"units": 6}}
+    manifest: ClassVar = {"model": {"filters": 6}}
 
     def table(self, name):
         if name == "images":
@@ -47,6 +47,7 @@ def test_demands_are_met_together(shelf):
     assert shelf.matching(Wanted()).tolist() == [0, 1, 2, 3]
     assert shelf.matching(Wanted(filters=(2,))).tolist() == [0, 1, 2]
     assert shelf.matching(Wanted(filters=(2, 5))).tolist() == [0, 2]
+    assert shelf.matching(Wanted(filters=(2,), strongest=1)).tolist() == [0, 1]
     assert shelf.matching(Wanted(filters=(2,), outcome="wrong")).tolist() == [2]
     assert shelf.matching(Wanted(outcome="right", drop=0.2)).tolist() == [0]
     assert shelf.matching(Wanted(image=1, among=(0, 3))).tolist() == [3]
@@ -57,6 +58,7 @@ def test_counts_are_those_the_facet_would_show(shelf):
     wanted = Wanted(label=1, filters=(2,))
     assert shelf.by_label(wanted) == {0: 3}
     assert shelf.by_filter(wanted.without("label")) == {2: 3, 5: 2}
+    assert shelf.by_filter(Wanted(strongest=1)) == {2: 2, 1: 1, 5: 1}
     assert shelf.by_outcome(Wanted(filters=(2,))) == {"all": 3, "right": 2, "wrong": 1}
     assert wanted.demands() == ("label", "filters")
 

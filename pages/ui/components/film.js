@@ -111,7 +111,9 @@ class Film {
 
   address() {
     const url = new URL(location.href);
+    const theirs = [...url.searchParams].filter(([name]) => !this.data.frame.includes(name));
     url.search = this.data.query;
+    for (const [name, value] of theirs) url.searchParams.append(name, value);
     const look = shop.look?.();
     if (look) url.searchParams.set("view", look);
     if (document.documentElement.classList.contains("vitrine-present")) url.searchParams.set("present", "1");

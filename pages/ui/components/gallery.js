@@ -109,8 +109,8 @@ class Gallery {
     this.picked = new Set(kept);
     if (!this.head) this.size.value = head.tile;
     this.head = head;
-    this.sheets = new Sheets(head.sheets, payload, () => this.later(true));
-    this.contexts = head.contexts && new Sheets(head.contexts, payload, () => this.show(this.shown));
+    this.sheets = new Sheets(head.sheets, payload, () => this.arrived());
+    this.contexts = head.contexts && new Sheets(head.contexts, payload, () => this.arrived());
     this.scroller.setAttribute("aria-label", head.label);
     this.scroller.setAttribute("aria-multiselectable", String(head.many));
     this.all.hidden = this.none.hidden = !head.many;
@@ -131,7 +131,7 @@ class Gallery {
     this.frame.style.setProperty("--tile", `${tile}px`);
     const short = tile < 64;
     this.frame.classList.toggle("short", short);
-    this.body.classList.toggle("narrow", this.frame.clientWidth < 640);
+    this.body.classList.toggle("narrow", !this.head.panel || this.frame.clientWidth < 640);
     const lines = short ? 0 : this.head.lines;
     const pitch = { x: tile + 6 + GAP, y: tile + 6 + GAP + lines * CAPTION };
     const columns = Math.max(1, Math.floor((this.scroller.clientWidth - GAP) / pitch.x));
@@ -159,6 +159,12 @@ class Gallery {
   later(redraw = false) {
     this.redraw ||= redraw;
     this.frameRequest ??= requestAnimationFrame(() => { this.frameRequest = null; this.paint(this.redraw); this.redraw = false; });
+  }
+
+  /** A sheet has been decoded: fill what waited for it. */
+  arrived() {
+    this.later(true);
+    if (this.waits) this.show(this.shown);
   }
 
   rowAt(y) {
@@ -280,7 +286,7 @@ class Gallery {
     this.shown = index;
     this.marks();
     this.panel.replaceChildren();
-    if (index < 0 || index === undefined) return;
+    if (!this.head.panel || index < 0 || index === undefined) return;
     const { head } = this;
     const text = make("div");
     this.panel.append(this.whole(index), text);
@@ -306,17 +312,16 @@ class Gallery {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", this.contexts ? `Whole image of ${head.titles[index]} with its windows` : head.titles[index]);
     if (!this.contexts) {
-      this.sheets.draw(canvas, index);
+      this.waits = !this.sheets.draw(canvas, index);
       return canvas;
     }
     const image = head.images[index];
-    if (!this.contexts.draw(canvas, image)) return canvas;
     const patch = make("canvas");
     patch.width = patch.height = head.sheets.cell;
     const [x, y, width, height] = head.boxes[index].map((part) => part * 512);
-    if (head.sharp && this.sheets.draw(patch, index)) {
-      canvas.getContext("2d").drawImage(patch, x, y, width, height);
-    }
+    this.waits = !this.contexts.draw(canvas, image) || !this.sheets.draw(patch, index);
+    if (this.waits) return canvas;
+    canvas.getContext("2d").drawImage(patch, x, y, width, height);
     this.windows(canvas.getContext("2d"), head.windows?.[image] ?? [], [x, y, width, height]);
     return canvas;
   }

@@ -142,7 +142,7 @@ class Graph {
     const ground = getComputedStyle(this.canvas).backgroundColor;
     return [
       { selector: "node", style: {
-        label: "data(label)", color: text, "font-size": 11, "font-family": theme.fontFamily, "min-zoomed-font-size": 7,
+        label: "data(label)", color: text, "font-size": 13, "font-family": theme.fontFamily, "min-zoomed-font-size": 7,
         width: "data(size)", height: "data(size)", "text-outline-color": ground, "text-outline-width": 2,
       } },
       { selector: "node[kind = 'filter']", style: {
@@ -151,7 +151,7 @@ class Graph {
       { selector: "node[picture]", style: { "background-image": "data(picture)", "background-fit": "cover" } },
       { selector: "node[kind = 'class']", style: {
         shape: "round-rectangle", "background-color": CLASS, color: "#111", "text-outline-width": 0, "text-valign": "center",
-        width: "data(width)", height: "data(size)", "font-size": 13, "font-weight": 600, "min-zoomed-font-size": 5,
+        width: "data(width)", height: "data(size)", "font-size": 15, "font-weight": 600, "min-zoomed-font-size": 5,
       } },
       { selector: "edge", style: {
         width: "mapData(weight, 0, 1, 0.6, 7)", opacity: "mapData(weight, 0, 1, 0.25, 0.75)", "line-color": text,

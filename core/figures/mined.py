@@ -1,0 +1,102 @@
+"""Charts of what was mined: what silencing filters costs, what a filter answers in each class."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+# Okabe and Ito's colours, told apart by all eyes; every use has a shape or a pattern of its own as well.
+INK, BLUE, ORANGE, GREEN, PINK, SKY = "#777777", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+_PATTERNS = ("", "/", "x", ".", "-")
+
+
+def ablation(table: pd.DataFrame) -> go.Figure:
+    """Accuracy of each class with all filters, without its mined ones, and without random ones of the same number.
+
+    `table` is `Ablation.per_class` with a column "mined"; the error bars are one deviation over the random draws.
+    """
+    table = table.sort_values("mined", ascending=False, kind="stable")
+    names = table["name"]
+    figure = go.Figure()
+    for name, mined, baseline in zip(names, table["mined"], table["baseline"], strict=True):
+        figure.add_scatter(
+            x=[mined, baseline], y=[name, name], mode="lines", line={"color": INK, "width": 2}, opacity=0.5,
+            showlegend=False, hoverinfo="skip",
+        )  # fmt: skip
+    figure.add_scatter(
+        x=table["baseline"], y=names, mode="markers", name="all filters",
+        marker={"symbol": "circle-open", "size": 13, "color": INK, "line": {"width": 3}},
+        hovertemplate="%{y}: %{x:.1%} with all filters<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=table["random_mean"], y=names, mode="markers", name="without random filters, as many",
+        marker={"symbol": "diamond", "size": 10, "color": BLUE},
+        error_x={"array": table["random_std"], "color": BLUE, "thickness": 2},
+        hovertemplate="%{y}: %{x:.1%} ± %{error_x.array:.1%} without random filters<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=table["mined"], y=names, mode="markers", name="without the mined filters",
+        marker={"symbol": "square", "size": 12, "color": ORANGE}, customdata=table["filters"],
+        hovertemplate="%{y}: %{x:.1%} without its %{customdata} mined filters<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title="Accuracy", range=[-0.03, 1.03], tickformat=".0%", zeroline=False)
+    return _laid(figure, 90 + 30 * len(table))
+
+
+def answers(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequence[str], title: str) -> go.Figure:
+    """A histogram of a filter's answers, stacked by class: the four classes where they are highest, and the rest."""
+    means = {int(k): float(values[labels == k].mean()) for k in np.unique(labels) if k >= 0}
+    top = [k for k in sorted(means, key=lambda k: (-means[k], k))[:4] if means[k] > 0]
+    edges = np.linspace(0, max(float(values.max()), 1e-9), 31)
+    middles, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    figure = go.Figure()
+    kinds = [(names[k], labels == k) for k in top] + [("all others", ~np.isin(labels, top))]
+    for (name, chosen), colour, pattern in zip(
+        kinds, (*(BLUE, ORANGE, GREEN, PINK)[: len(top)], "#BBBBBB"), (*_PATTERNS[: len(top)], ""), strict=True
+    ):
+        counts = np.histogram(values[chosen], edges)[0]
+        figure.add_bar(
+            x=middles, y=counts, width=width, name=name, marker={"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "size": 6}},
+            hovertemplate="%{y} at %{x:.3g}<extra>" + _plain(name) + "</extra>",
+        )  # fmt: skip
+    figure.update_layout(barmode="stack", bargap=0)
+    figure.update_xaxes(title=title)
+    figure.update_yaxes(title="Count")
+    return _laid(figure, 320)
+
+
+def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figure:
+    """The probabilities of some classes before and after filters were silenced, highest before on top."""
+    names = list(before)
+    figure = go.Figure()
+    for values, name, colour, pattern in (
+        (after, "without these filters", ORANGE, "/"),
+        (before, "all filters", INK, ""),
+    ):
+        shares = [values[label] for label in names]
+        figure.add_bar(
+            x=shares, y=names, orientation="h", name=name, marker={"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "size": 6}},
+            text=[f"{share:.1%}" for share in shares], textposition="outside", cliponaxis=False,
+            hovertemplate="%{y}: %{x:.2%}<extra>" + name + "</extra>",
+        )  # fmt: skip
+    figure.update_layout(barmode="group", bargap=0.25)
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(range=[0, 1.12], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    return _laid(figure, 110 + 46 * len(names))
+
+
+def _plain(name: str) -> str:
+    """A name that plotly shows as it is: its texts know some markup."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _laid(figure: go.Figure, height: int) -> go.Figure:
+    figure.update_layout(
+        height=height, margin={"l": 8, "r": 8, "t": 36, "b": 8}, template="none", paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)", legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+    )  # fmt: skip
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
+    return figure

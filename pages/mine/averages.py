@@ -1,0 +1,100 @@
+"""Average patches: for each class and filter of its rules the mean of its patches, weighed by the filter's response."""
+
+from collections import Counter
+
+import numpy as np
+import streamlit as st
+
+from core.mining.average import stretched
+from core.study import Study
+from pages.ui import own, shelf, show
+from pages.ui.gallery import Items, gallery
+
+FEW = 10  # patches below which an average says more about them than about the filter
+_WEIGHTS = {"response": "By response", "uniform": "All alike"}
+
+
+def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bool) -> Items:
+    """The chosen averages for the gallery, grouped by class."""
+    table = shelf.table(study, "averages").iloc[chosen]
+    pictures, rows, weights = shelf.averaged(study, uniform, top)
+    counts = [len(rows[k]) for k in chosen]
+    pixels = [stretched(pictures[k]) if contrast else pictures[k] for k in chosen]
+    return Items(
+        pixels=shelf.as_pixels(np.stack(pixels)),
+        ids=chosen,
+        titles=[shelf.unit(number) for number in table["filter"]],
+        notes=[f"n = {count}{', few' * (count < FEW)}" for count in counts],
+        facts=[
+            ("Class", [shelf.label(study, k) for k in table["label"]]),
+            ("Patches", [f"{count:,}" for count in counts]),
+            ("Responses", [f"{sum(weights[k]):.4g} in all, {weights[k][0]:.3g} at most" for k in chosen]),
+        ],
+        groups=[(shelf.label(study, k), count) for k, count in Counter(table["label"].tolist()).items()],
+        actions=[
+            ("patches", ["Its patches"] * len(chosen)),
+            ("unit", [f"Open {shelf.unit(number)}" for number in table["filter"]]),
+        ],
+    )
+
+
+@st.fragment
+def page(study: Study) -> None:
+    """The choices, the averages, and the patches behind the one that was opened."""
+    table = shelf.table(study, "averages")
+    if not len(table):
+        st.info("This study has no rule, and averages are made of rules. The Rules page says which support gives some.")
+        return
+    first, second, third, fourth = st.columns([1.2, 1.2, 1, 0.8], vertical_alignment="bottom", gap="medium")
+    labels = [-1, *sorted(table["label"].unique().tolist(), key=lambda k: study.labels[k])]
+    label = own.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k]).draw(
+        first.selectbox, format_func=lambda k: "All classes" if k < 0 else study.labels[k]
+    )
+    most = max(2, int(table["patches"].max()))
+    top = own.number("Patches averaged, strongest first", 1, most, "top", default=most, step=1).draw(second.slider)
+    weights = own.choice("Weights", list(_WEIGHTS), "weights").draw(
+        third.segmented_control, required=True, format_func=_WEIGHTS.get
+    )
+    contrast = own.switch("Stretch contrast", "contrast").draw(
+        fourth.toggle, help="Darkest value to black, brightest to white, in each average by itself."
+    )
+    part = table if label < 0 else table[table["label"] == label]
+    part = part.sort_values(["label", "weight"], ascending=[True, False], kind="stable")
+    chosen = part.index.tolist()
+    few = int((np.minimum(part["patches"], top) < FEW).sum())
+    if few:
+        st.caption(
+            f"{few} of these {len(part)} averages rest on fewer than {FEW} patches and are marked: read them with care."
+        )
+    uniform = weights == "uniform"
+    picks = gallery(
+        lambda: tiles(study, chosen, uniform, 0 if top == most else top, contrast),
+        (shelf.key(study), tuple(chosen), uniform, top, contrast),
+        key="averages", label="Average patches", noun=("average", "averages"), height=520,
+    )  # fmt: skip
+    if picks.action == "unit":
+        shelf.go("units/unit", unit=int(table["filter"].iloc[picks.opened]))
+    if picks.action == "patches":
+        own.keep("average", str(picks.opened))
+    behind(study, own.text("average"), uniform, 0 if top == most else top)
+
+
+def behind(study: Study, opened: str, uniform: bool, top: int) -> None:
+    """The patches of one average, heaviest first."""
+    table = shelf.table(study, "averages")
+    if not opened.isdigit() or int(opened) >= len(table):
+        st.caption("Choose an average to see the patches it is made of.")
+        return
+    row = table.iloc[int(opened)]
+    rows = shelf.averaged(study, uniform, top)[1][int(opened)]
+    number, name = int(row["filter"]), shelf.label(study, int(row["label"]))
+    st.subheader(show.plain(f"{shelf.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False)
+    picks = gallery(
+        shelf.patches(study, rows, noted="response", filters=(number,), groups=()),
+        (shelf.key(study), "behind", opened, top), key="behind", label=f"Patches of {shelf.unit(number)}", height=330,
+    )  # fmt: skip
+    if picks.action == "unit":
+        shelf.go("units/unit", unit=number)
+
+
+page(shelf.study())

@@ -1,0 +1,177 @@
+"""Making, comparing and deleting studies."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.config import digest, dump
+from core.draft import remove
+from core.explain import EXPLAINERS
+from core.jobs import Job
+from core.mining.itemsets import MiningConfig
+from core.mining.patches import PatchConfig
+from core.mining.transactions import TransactionConfig
+from core.models import MODELS
+from core.params import params_of
+from core.pipeline import StudyConfig, build_study, expected_passes, planned
+from core.study import Study
+from core.workbench import device, pass_seconds
+from pages.ui import forms, shelf, show, state
+from pages.ui.run import duration
+from pages.ui.run import watched as bar
+
+_PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": MiningConfig}
+
+
+def form() -> None:
+    """What a new study is made of; checking tells what it will cost, and then it can be built."""
+    with st.expander("Build a study", icon=":material/add:", expanded=not shelf.listed()):
+        models = list(MODELS)
+        left, middle, right = st.columns([1.4, 1, 1], gap="medium")
+        folder = left.text_input(
+            "Folder of images", key="new-folder", placeholder="/home/you/photos",
+            help="On the machine Vitrine runs on. A sub-folder per class lets the study tell right from wrong; "
+            "`vitrine flowers` draws such a folder.",
+        )  # fmt: skip
+        model = middle.selectbox(
+            "Model", models, index=models.index(state.place().model) if state.place().model in models else 0,
+            key="new-model", accept_new_options=True, help="One of the list, or ARCHITECTURE:FILE for own weights.",
+        )  # fmt: skip
+        name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
+        config = _settings(StudyConfig(model=model or "", data=str(Path(folder).expanduser()) if folder else ""))
+        if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
+            with shelf.refused():
+                st.session_state["checked"] = (digest(dump(config)), _facts(config))
+        known, facts = st.session_state.get("checked", ("", ""))
+        if known == digest(dump(config)):
+            st.info(show.plain(facts))
+            job = _job()
+            running = job is not None and job.state == "running"
+            path = shelf.folder() / _file(name or _suggested(folder, model))
+            st.button("Build", type="primary", disabled=running, on_click=_start, args=(config, path),
+                      help="One study is being built already." if running else "")  # fmt: skip
+
+
+def watched() -> None:
+    """The build that runs or ended last, if any."""
+    if job := _job():
+        bar(job, _ended)
+
+
+def compared(studies: dict[str, Study]) -> None:
+    """The settings of some studies side by side, those that differ first."""
+    flat = {name: _flat(dump(dict(study.config))) for name, study in studies.items()}
+    keys = sorted({key for settings in flat.values() for key in settings})
+    rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
+    different = [row for row in rows if len({row[name] for name in flat}) > 1]
+    st.subheader(f"{len(different)} settings differ", anchor=False)
+    st.dataframe(different, hide_index=True, alt="The settings that differ")
+    with st.expander(f"The {len(rows) - len(different)} that are the same"):
+        st.dataframe(
+            [row for row in rows if row not in different], hide_index=True, alt="The settings that are the same"
+        )
+
+
+@st.dialog("Delete this study?")
+def deleted(name: str, study: Study) -> None:
+    """Ask, and delete."""
+    st.write(show.plain(f"{name} will be gone for good. The images it was made from stay where they are."))
+    with st.container(horizontal=True):
+        if st.button("Delete", type="primary"):
+            with shelf.refused():
+                remove(study.path)
+                state.tell("info", f"{name} is deleted.")
+                st.rerun()
+        if st.button("Keep it"):
+            st.rerun()
+
+
+def lost(study: Study) -> None:
+    """Say which images are no longer where the study found them."""
+    folder = study.manifest["data"]["folder"]
+    gone, total = study.lost(), study.manifest["data"]["images"]
+    if len(gone) == total:
+        st.caption(show.plain(f"Its images are no longer in {folder}; the study shows its own small copies."))
+    elif gone:
+        some = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
+        st.caption(show.plain(f"{len(gone)} of its {total} images are no longer in {folder}: {some}"))
+
+
+def _settings(config: StudyConfig) -> StudyConfig:
+    """The configuration with what the forms say."""
+    methods = [name for name, method in EXPLAINERS.items() if not method.signed]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        explainer = st.selectbox(
+            "Heatmap", methods, index=methods.index("grad_cam"), key="new-explainer", width=220,
+            format_func=lambda name: EXPLAINERS[name].title,
+        )  # fmt: skip
+        layer = st.text_input("Layer", key="new-layer", placeholder="the last with positions", width=220)
+        for owner, kind in _PARTS.items():
+            with st.popover(owner.capitalize()):
+                forms.settings(params_of(kind), f"study.{owner}")
+        with st.popover("More"):
+            own = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
+            forms.settings(own, "study")
+    parts: dict[str, Any] = {owner: kind(**state.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
+    return replace(config, layer=layer.strip(), explainer=explainer, **parts, **state.settings("study"))
+
+
+def _facts(config: StudyConfig) -> str:
+    """What a build of this will be, once everything that can be wrong has been looked at."""
+    plan = planned(config, state.network(config.model))
+    images, side = len(plan.folder.paths), plan.side
+    passes = expected_passes(config, images)
+    layer = plan.model.survey.layer(plan.layer)
+    filters = f"{layer.units:,} filters" if layer else "its filters"
+    return (
+        f"{images:,} images, layer {plan.layer} with {filters}, windows of {side} px. "
+        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}."
+    )
+
+
+def _start(config: StudyConfig, path: Path) -> None:
+    """Build in a thread of this session; what is finished survives its end."""
+    model = state.network(config.model)
+    job = Job(
+        lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
+    )
+    state.desk().jobs.append(job)
+    st.session_state["building"] = job
+
+
+def _job() -> Job | None:
+    return st.session_state.get("building")
+
+
+def _ended(job: Job) -> None:
+    if job.state == "done" and isinstance(job.result, Study):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.success(show.plain(f"{job.result.name} is finished, in {duration(job.seconds)}."))
+            if st.button("Open it", type="primary"):
+                shelf.go("mine/patches", study=job.result.name)
+    elif job.state == "cancelled":
+        st.info("Stopped. What was finished is kept: building the same again goes on from there.")
+    elif job.error:
+        st.error(show.plain(str(job.error)))
+
+
+def _suggested(folder: str, model: str | None) -> str:
+    return _file(f"{Path(folder).name}-{(model or '').partition(':')[0]}") if folder else "study"
+
+
+def _file(name: str) -> str:
+    """A name as a folder may have it."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or "study"
+
+
+def _flat(config: Any, above: str = "") -> dict[str, str]:
+    """Nested settings as dotted names."""
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = str(value)
+    return found

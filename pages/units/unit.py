@@ -1,0 +1,166 @@
+"""The passport of a filter: what it sees, in which classes, by which rules, and on the current image."""
+
+import numpy as np
+import streamlit as st
+
+from core.errors import UnknownName
+from core.figures import mined as charts
+from core.figures.sheet import overlay
+from core.figures.tiles import described
+from core.images import resized
+from core.mining.catalogue import Wanted
+from core.study import Study
+from pages.ui import own, ruled, shelf, show, state, tested
+from pages.ui.gallery import Items, gallery
+
+
+def asked(study: Study) -> own.Own[int]:
+    """Which filter: of an address that names none, the nearest there is."""
+    count = study.manifest["model"]["filters"]
+    facts = shelf.table(study, "filters")
+    busiest = int(facts["patches"].to_numpy().argmax())
+
+    def read(text: str) -> int:
+        digits = text.lstrip("Ff")
+        if not digits.isdigit():
+            raise UnknownName(f"There is no filter called {text!r}.", f"Filters are F0 to F{count - 1}.")
+        if int(digits) >= count:
+            layer = study.manifest["model"]["layer"]
+            state.tell(
+                "warning", f"{layer} has no F{digits}: its filters are F0 to F{count - 1}. This is the last one."
+            )
+        return min(int(digits), count - 1)
+
+    return own.Own("Filter", "unit", busiest, read, given={"options": list(range(count))},
+                   valid=lambda number: min(max(number, 0), count - 1))  # fmt: skip
+
+
+def titled(study: Study) -> int:
+    """The filter's name, the ways to others, and where it stands."""
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    ask = asked(study)
+    with right.container(horizontal=True, horizontal_alignment="right", vertical_alignment="bottom"):
+        number = ask.draw(st.selectbox, format_func=shelf.unit, width=140, help="Type a number to find a filter.")
+        for text, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
+            st.button(text, shortcut=shortcut, on_click=own.put, args=("unit", number + step),
+                      disabled=not 0 <= number + step < study.manifest["model"]["filters"])  # fmt: skip
+    facts = shelf.table(study, "filters").iloc[number]
+    total = study.manifest["tables"]["patches"]["rows"]
+    classes = [shelf.label(study, k) for k in facts["classes"]]
+    used = f"used by the rules of {', '.join(classes)}" if classes else "in no rule"
+    left.title(show.plain(f"{study.manifest['model']['layer']} · {shelf.unit(number)}"), anchor=False)
+    left.markdown(show.plain(
+        f"Among the strongest filters of {facts['patches']:,} of {total:,} patches "
+        f"({facts['patches'] / max(total, 1):.1%}), {used}."
+    ))  # fmt: skip
+    return number
+
+
+def here(study: Study, number: int) -> None:
+    """What the filter answers to the current image."""
+    st.subheader("On the current image", anchor=False)
+    with shelf.refused():
+        bench, picture = tested.bench(study), state.subject()
+        answer = bench.activations(picture, study.manifest["model"]["layer"])[number]
+        view = bench.view(picture)
+        values = resized(answer[None].float(), view.shape[:2])[0].numpy()
+        silent = not float(answer.max()) > 0
+        note = f"{shelf.unit(number)} does not answer to this image." if silent else ""
+        st.image(view if silent else overlay(view, np.maximum(values, 0)), width="stretch",
+                 caption=show.plain(described(shelf.unit(number), picture.name, values, note)))  # fmt: skip
+        if not silent:
+            st.caption(
+                f"Highest {float(answer.max()):.3g}, mean {float(answer.mean()):.3g} over {answer.numel()} cells."
+            )
+
+
+def spread(study: Study, number: int) -> None:
+    """How strongly it answers, by class."""
+    st.subheader("Its answers by class", anchor=False)
+    if "pooled" in study.manifest["arrays"]:
+        values, labels = np.asarray(study.array("pooled")[:, number]), shelf.table(study, "images")["predicted"]
+        what, kind = "Mean of its map", "images"
+    else:
+        patches = shelf.catalogue(study)
+        values, labels = patches.response(np.arange(len(patches.patches)), (number,)), patches.patches["label"]
+        what, kind = "Response", "patches"
+    active = values > 0
+    if not active.any():
+        st.caption(f"Silent in all {len(values):,} {kind}.")
+        return
+    title = f"{what} in the {active.sum():,} of {len(values):,} {kind} where it answers"
+    st.plotly_chart(charts.answers(values[active], labels.to_numpy()[active], study.labels, title), key="answers",
+                    config={"displayModeBar": False})  # fmt: skip
+
+
+def averages(study: Study, number: int) -> None:
+    """Its average patch in each class that uses it."""
+    table = shelf.table(study, "averages")
+    table = table[table["filter"] == number].sort_values("weight", ascending=False)
+    st.subheader("What it sees on average", anchor=False)
+    if not len(table):
+        st.caption("No rule uses it, and averages are made of the patches of rules.")
+        return
+
+    def make() -> Items:
+        return Items(
+            pixels=shelf.as_pixels(study.array("averages")[table.index.to_numpy()]),
+            ids=table["label"].tolist(),
+            titles=[shelf.label(study, k) for k in table["label"]],
+            notes=[f"n = {count}" for count in table["patches"]],
+            actions=[("rules", ["Rules of this class"] * len(table))],
+        )
+
+    picks = gallery(make, (shelf.key(study), "unit", number), key="unit-averages", label="Average patches by class",
+                    noun=("class", "classes"), tile=120, height=340, panel=False)  # fmt: skip
+    if picks.action == "rules":
+        shelf.go("mine/rules", label=shelf.label(study, picks.opened))
+
+
+def patches(study: Study, number: int) -> None:
+    """The patches it answers to most, of all classes."""
+    known = shelf.catalogue(study)
+    wanted = Wanted(filters=(number,))
+    rows = known.ordered(known.matching(wanted), "response", wanted.filters)
+    st.subheader(f"Its {len(rows):,} patches, strongest first", anchor=False)
+    if len(rows):
+        picks = gallery(
+            shelf.patches(study, rows, noted="response", filters=wanted.filters),
+            (shelf.key(study), "of", number), key="unit-patches", label=f"Patches of {shelf.unit(number)}", height=430,
+        )  # fmt: skip
+        if picks.action == "image":
+            shelf.go("mine/patches", image=int(known.patches["image"].iloc[picks.opened]))
+
+
+def rules(study: Study, number: int) -> None:
+    """The rules with it, the chosen one put to the test."""
+    found = shelf.mined(study, shelf.config(study))
+    own_rules = found.rules[[number in filters for filters in found.rules["filters"]]]
+    st.subheader(f"Its {len(own_rules)} rules", anchor=False)
+    if not len(own_rules):
+        st.caption("None at this study's support. The Rules page mines with others.")
+        return
+    if chosen := ruled.picked(study, own_rules, found.config.filters, "unit-rules", 330):
+        tested.switch(study, chosen.filters, "unit")
+
+
+@st.fragment
+def passport(study: Study) -> None:
+    """Everything about one filter."""
+    number = titled(study)
+    facts = shelf.table(study, "filters").iloc[number]
+    if not facts["largest"] > 0 and not facts["patches"]:
+        images = study.manifest["data"]["images"]
+        st.info(f"{shelf.unit(number)} was never active in a patch of the {images:,} images of this study.")
+    left, middle, right = st.columns([1.35, 0.85, 1.4], gap="medium")
+    for column, part in ((left, averages), (middle, here), (right, spread)):
+        with column:
+            part(study, number)
+    left, right = st.columns([1.6, 1], gap="medium")
+    with left:
+        patches(study, number)
+    with right:
+        rules(study, number)
+
+
+passport(shelf.study())
