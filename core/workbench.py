@@ -13,14 +13,17 @@ import torch
 from torch import Tensor
 
 from core.cache import TensorCache
+from core.capture import capture
 from core.config import digest
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.base import Watch, unwatched
 from core.images import Picture, Pixels
+from core.mining.ablation import from_images
 from core.models.model import Model
 from core.params import checked
 from core.progress import Report, part, silent
+from core.survey import grid
 
 
 def home() -> Path:
@@ -87,6 +90,16 @@ class Workbench:
         values, indices = self.probabilities(picture).topk(min(count, len(self.model.labels)))
         pairs = zip(indices.tolist(), values.tolist(), strict=True)
         return [(i, self.model.labels[i], p) for i, p in pairs]
+
+    def activations(self, picture: Picture, layer: str) -> Tensor:
+        """What a layer's filters answer to the picture, (D, h, w). Raises UnknownName for a layer there is not."""
+        return self.cache.get((self.model.sha, picture.sha, "activations", layer), lambda: self._seen(picture, layer))
+
+    def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
+        """The model's softmax over its classes with these filters of a layer silenced, (C,)."""
+        kept = torch.ones(1, self.activations(picture, layer).shape[0], device=self.model.device)
+        kept[:, sorted(set(filters))] = 0
+        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), kept)[0, 0].softmax(0).cpu()
 
     def target(self, picture: Picture, wanted: str | int = "predicted") -> int:
         """A class index from "predicted", an index or a label."""
@@ -168,6 +181,13 @@ class Workbench:
         targets = torch.tensor([target], device=self.model.device)
         images = self._tensor(picture)
         return Query(self.model, images, targets, layer, seed=seed, report=report, cache=self.cache)
+
+    @torch.no_grad()
+    def _seen(self, picture: Picture, layer: str) -> Tensor:
+        with capture(self.model.net, layer) as seen:
+            self.model.net(self._tensor(picture))
+        facts = self.model.survey.layer(layer)
+        return (grid(seen[layer], facts.layout) if facts else seen[layer])[0].cpu()
 
     @torch.no_grad()
     def _probabilities(self, picture: Picture) -> Tensor:
