@@ -35,11 +35,13 @@ def train(parser: ArgumentParser) -> None:
 
 
 def _flowers(args: Namespace) -> int:
-    from core.data.flowers import VARIANTS, write
+    from core.data.flowers import write
+    from core.params import checked, params_of
 
-    report = printed(sys.stderr)
-    write(args.variant, args.per_class, args.seed, args.size, args.out, report, rho=args.rho)
-    print(f"{args.out}: {args.per_class * len(VARIANTS[args.variant].classes)} images")
+    given = {"per_class": args.per_class, "seed": args.seed, "size": args.size, "rho": args.rho}
+    settings = checked(params_of(write), given, "flowers")
+    manifest = write(args.variant, args.out, report=printed(sys.stderr), **settings)
+    print(f"{args.out}: {len(manifest['images'])} images")
     return 0
 
 

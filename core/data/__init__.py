@@ -1,0 +1,1 @@
+"""Pictures to explain: synthetic flowers with exact masks, and folders of images."""
