@@ -53,7 +53,9 @@ class Draft:
                 pq.write_table(_columns(frame), file, compression="zstd")
         for name, array in arrays.items():
             with _replacing(aside / f"{name}.npy") as file:
-                np.save(file, array, allow_pickle=False)
+                # numpy.save hides which error of the disk it met
+                file.write(_header(array.shape, array.dtype))
+                file.write(np.ascontiguousarray(array).tobytes())
         with _replacing(aside / "facts.json") as file:
             file.write(json.dumps(facts).encode())
         aside.rename(self._shard(shard))
