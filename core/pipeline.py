@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.config import digest, dump, load
-from core.data.folders import ImageFolder, image_folder
+from core.data.classes import ImageFolder, image_folder
 from core.draft import Draft, writing
 from core.mining.average import all_averages
 from core.mining.itemsets import MiningConfig

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from core.data.folders import UNKNOWN, ImageFolder
+from core.data.classes import UNKNOWN, ImageFolder
 from core.errors import BadImage
 from core.explain.base import Ledger, Query, scored
 from core.images import Pixels, decode
