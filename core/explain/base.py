@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,14 @@ from core.explain.tape import Tape, joined, recorded
 from core.images import resized
 from core.models.model import Model
 from core.params import Param, checked, params_of
-from core.progress import Report, chunks, silent
+from core.progress import Report, chunks, part, silent
 from core.registry import Registry
 from core.survey import grid
+from core.windows import Scene
 
 Score = Literal["logit", "prob", "logprob"]
 Method = Callable[..., Tensor | Iterator[Tensor]]
+M = TypeVar("M", bound=Method)
 Cost = Callable[[Mapping[str, Any], int], float]
 
 
@@ -69,11 +71,8 @@ class Query:
 
     @property
     def at(self) -> str:
-        """The layer where activations are read; Unsupported where the model has none with positions."""
-        name = self.layer or self.model.survey.default
-        if not name:
-            raise Unsupported(f"{self.model.name} has no layer with positions.", "Choose a method that needs none.")
-        return name
+        """The layer where activations are read. Raises UnknownName or Unsupported as `Model.place`."""
+        return self.model.place(self.layer)
 
     def logits(self, images: Tensor) -> Tensor:
         """The model's outputs (N, C) for these images, counted as passes."""
@@ -114,21 +113,25 @@ class Query:
             return torch.autograd.grad(total, leaf)[0]
 
     @torch.no_grad()
-    def windows(self, boxes: Tensor, fill: Tensor, kind: Score = "logit") -> Tensor:
-        """Scores (B, P) of each image with each box (P, 4: top, left, height, width) replaced by that part of `fill`.
+    def windows(self, boxes: Tensor, fill: Tensor, kind: Score = "logit", inside: Tensor | None = None) -> Tensor:
+        """Scores (B, P) of each image with each box replaced by that part of `fill`, exact to rounding.
 
-        `fill` holds images (B or 1, 3, H, W).
+        `boxes` are (P, 4) or (B, P, 4) of top, left, height and width; `fill` holds images (B or 1, 3, H, W). Where
+        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box reaches is computed.
         """
-        fill = fill.expand_as(self.images)
-        scores = torch.empty(len(self.images), len(boxes), device=self.images.device)
-        for span in self.chunks(scores.numel(), "hidden windows"):
-            rows, columns = (torch.tensor(span) // len(boxes)).tolist(), (torch.tensor(span) % len(boxes)).tolist()
-            changed = self.images[rows]
-            for image, row, column in zip(changed, rows, columns, strict=True):
-                top, left, height, width = boxes[column].tolist()
-                part = (slice(None), slice(top, top + height), slice(left, left + width))
-                image[part] = fill[row][part]
-            scores.view(-1)[span.start : span.stop] = self.score(changed, self.targets[rows], kind)
+        boxes = boxes.expand(len(self.images), -1, -1).cpu()
+        scores = torch.empty(boxes.shape[:2], device=self.images.device)
+        report = self.report
+        for row, (image, filler) in enumerate(zip(self.images, fill.expand_as(self.images), strict=True)):
+            scene = Scene(image[None])
+            order = boxes[row, :, 2:].amax(1).argsort(stable=True)  # those of one chunk become equally large
+            share = part(report, row / len(scores), (row + 1) / len(scores))
+            for span in chunks(len(order), self.batch, share, "hidden windows"):
+                chosen = order[span.start : span.stop]
+                masks = None if inside is None else inside[chosen]
+                changed = scene.filled(boxes[row, chosen], filler, masks)
+                images = changed if self.images.device.type == "cpu" else changed.whole()
+                scores[row, chosen] = self.score(images, self.targets[row].expand(len(chosen)), kind).to(scores.dtype)
         return scores
 
     def tape(self, *layers: str) -> Tape:
@@ -251,14 +254,14 @@ def explainer(
     cost: Cost,
     needs: tuple[str, ...] = (),
     signed: bool = False,
-) -> Callable[[Method], Method]:
+) -> Callable[[M], M]:
     """Register a method under its function's name; its settings are the `Knob`s of its signature.
 
     The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; one that can stop early is
     a generator that yields its running maps, the last of which is the result.
     """
 
-    def register(run: Method) -> Method:
+    def register(run: M) -> M:
         summary, _, about = (run.__doc__ or "").strip().partition("\n")
         name = getattr(run, "__name__", title)
         entry = Explainer(
@@ -380,7 +383,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         scores=scores.cpu(),
         targets=query.targets.cpu(),
         settings=dict(settings),
-        layer=query.at if {"layer", "head"} & set(method.needs) else "",
+        layer=_read_layer(method, query),
         seed=query.seed,
         seconds=time.perf_counter() - start,
         forwards=query.ledger.forwards,
@@ -389,6 +392,13 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         finished=finished,
         remarks=dict(query.ledger.remarks),
     )
+
+
+def _read_layer(method: Explainer, query: Query) -> str:
+    """The layer that the method read, for its tile; "" where it read none in particular."""
+    if "head" in method.needs:
+        return query.model.survey.default
+    return query.at if "layer" in method.needs else ""
 
 
 def _kept(ledger: Ledger, report: Report) -> Report:

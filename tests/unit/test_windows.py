@@ -1,0 +1,158 @@
+"""Incremental scores against full passes, operation by operation and on whole networks."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+
+from core.models.model import frozen
+from core.windows import Changed, Scene
+from tests import nets
+
+
+def scene(channels=3, side=21, seed=0):
+    return Scene(torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(seed)))
+
+
+def copies(made, side=5):
+    """Seven copies with a window each, in all corners and between."""
+    tops, lefts = [0, 0, 16, 16, 7, 8, 3], [0, 16, 0, 16, 5, 9, 12]
+    patches = torch.randn(7, made.image.shape[1], side, side, generator=torch.Generator().manual_seed(9))
+    return made.changed(patches, tops, lefts)
+
+
+KERNEL = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(1))
+
+LOCAL = {
+    "convolution": lambda x: F.conv2d(x, KERNEL, torch.ones(4), padding=1),
+    "strided": lambda x: F.conv2d(x, KERNEL, stride=2, padding=1),
+    "striding over": lambda x: F.conv2d(x, KERNEL[:, :, :1, :1], stride=3),
+    "dilated": lambda x: F.conv2d(x, KERNEL, dilation=2, padding=2),
+    "unpadded": lambda x: F.conv2d(x, KERNEL),
+    "uneven": lambda x: F.conv2d(x, KERNEL[:, :, :1], stride=(1, 2), padding=(0, 1)),
+    "depthwise": lambda x: F.conv2d(x, KERNEL[:3, :1], padding=1, groups=3),
+    "max pool": lambda x: F.max_pool2d(x, 2),
+    "overlapping max pool": lambda x: F.max_pool2d(x, 3, 2, 1),
+    "max pool over the edge": lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
+    "average pool": lambda x: F.avg_pool2d(x, 2),
+    "batch norm": lambda x: F.batch_norm(x, torch.ones(3), torch.full((3,), 2.0)),
+    "activations": lambda x: F.silu(F.relu6(F.relu(x) * 3) - 0.5),
+    "sum of two reaches": lambda x: x + F.conv2d(x, KERNEL[:3], padding=1),
+    "joined channels": lambda x: torch.cat([x, F.max_pool2d(x, 3, 1, 1), F.conv2d(x, KERNEL, padding=1)], 1),
+    "channel weights": lambda x: x * torch.tensor([1.0, 2, 3]).view(1, 3, 1, 1) + torch.ones(3, 1, 1),
+}
+
+
+def in_place(x):
+    y = F.conv2d(x, KERNEL[:3], padding=1)
+    y += x
+    return F.relu(y, inplace=True)
+
+
+@pytest.mark.parametrize("name", [*LOCAL, "in place"])
+def test_operations_on_windows_equal_those_on_whole_copies(name):
+    apply = LOCAL.get(name, in_place)
+    made = scene()
+    with torch.no_grad():
+        expected = apply(copies(made).whole())
+        for _ in range(2):  # the second time on what the first has kept
+            found = apply(copies(made))
+            assert isinstance(found, Changed), "the whole map was computed"
+            assert found.patch[0].numel() < 0.8 * expected[0].numel()
+            assert found.shape == expected.shape
+            assert torch.allclose(found.whole(), expected, atol=1e-5)
+
+
+FAR = {
+    "mean": lambda x: x.mean((2, 3)),
+    "flatten": lambda x: F.linear(x.flatten(1), torch.ones(2, 3 * 21 * 21)),
+    "adaptive pool": lambda x: F.adaptive_avg_pool2d(x, 3),
+    "softmax over places": lambda x: x.flatten(2).softmax(-1),
+    "permuted": lambda x: x.permute(0, 2, 3, 1) * 2,
+    "large kernel": lambda x: F.conv2d(x, torch.ones(1, 3, 15, 15), padding=7),
+    "padded average pool": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+    "reflection": lambda x: F.pad(x, (1, 1, 1, 1), "reflect"),
+    "statistics of its own": F.instance_norm,
+    "scaled by its mean": lambda x: x * x.mean((2, 3), keepdim=True).sigmoid(),
+    "in place with a whole": lambda x: F.relu(x).mul_(x.mean((2, 3), keepdim=True)) + F.relu(x),
+    "whole in place": lambda x: torch.zeros(7, 3, 21, 21).add_(x),
+    "transposed": lambda x: F.conv_transpose2d(x, KERNEL.transpose(0, 1), stride=2),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_operations_that_reach_everywhere_get_whole_copies(name):
+    with torch.no_grad():
+        found, expected = FAR[name](copies(scene())), FAR[name](copies(scene()).whole())
+        found = found.whole() if isinstance(found, Changed) else found
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+ARCHITECTURES = ["resnet18", "squeezenet1_1", "mobilenet_v2", "densenet121", "googlenet", "shufflenet_v2_x0_5",
+                 "efficientnet_b0"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_of_torchvision_score_windows_as_full_passes(name):
+    options = {"init_weights": False} if name == "googlenet" else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = frozen(torchvision.models.get_model(name, weights=None, num_classes=7, **options))
+        image = torch.randn(1, 3, 96, 96)
+    made = Scene(image)
+    boxes = torch.tensor([[0, 0, 16, 16], [80, 80, 16, 16], [33, 47, 16, 16], [90, 10, 6, 16]])
+    with torch.no_grad():
+        changed = made.filled(boxes, torch.zeros(3, 96, 96))
+        found, expected = net(changed), net(changed.whole())
+    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_filling_changes_the_boxes_and_nothing_else():
+    made, fill = scene(), torch.full((3, 21, 21), 5.0)
+    boxes = torch.tensor([[0, 0, 4, 9], [19, 2, 2, 3], [5, 5, 10, 1]])
+    ring = torch.zeros(3, 21, 21, dtype=torch.bool)
+    ring[:, ::2] = True
+    for inside in (None, ring):
+        whole = made.filled(boxes, fill, inside).whole()
+        for n, (top, left, height, width) in enumerate(boxes.tolist()):
+            expected = made.image[0].clone()
+            own = torch.zeros(21, 21, dtype=torch.bool)
+            own[top : top + height, left : left + width] = True
+            own = own if inside is None else own & inside[n]
+            expected[:, own] = 5.0
+            assert torch.equal(whole[n], expected)
+
+
+@pytest.mark.parametrize("net", ["gap", "cnn", "residual", "norelu", "linear", "vit"])
+@pytest.mark.parametrize("unit", ["", "features"])
+def test_windows_of_a_query_equal_full_passes(net, unit):
+    q = nets.query(net, batch=3)
+    if unit:
+        q = nets.query("gap", batch=3, unit_layer="features.5")
+    fill = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+    boxes = torch.tensor([[0, 0, 6, 6], [26, 26, 6, 6], [10, 3, 9, 4], [0, 0, 32, 32], [31, 31, 1, 1]])
+    own = torch.stack([boxes, boxes.flip(0)])
+    for given in (boxes, own):
+        found = q.windows(given, fill, "prob")
+        for row in range(2):
+            for column, (top, left, h, w) in enumerate(given.expand(2, -1, -1)[row].tolist()):
+                image = q.images[row : row + 1].clone()
+                image[0, :, top : top + h, left : left + w] = fill[row, :, top : top + h, left : left + w]
+                expected = q.score(image, q.targets[row : row + 1], "prob")
+                assert float(found[row, column]) == pytest.approx(float(expected), abs=1e-5)
+
+
+class Drifting(nn.Module):
+    """Makes its kernel anew at every call, so that what is kept can never be taken for it."""
+
+    def forward(self, x):
+        self.calls = getattr(self, "calls", 0) + 1
+        return F.conv2d(x, KERNEL * self.calls, padding=1)
+
+
+def test_what_is_kept_is_never_mistaken_for_something_else():
+    made, net, other = scene(), Drifting(), Drifting()
+    with torch.no_grad():
+        for _ in range(5):
+            assert torch.allclose(net(copies(made)).whole(), other(copies(made).whole()), atol=1e-5)
