@@ -93,6 +93,7 @@ def _film() -> None:
             "exports": ["png", "npz", "csv"] if ready else [],
             "command": _command() if ready else "",
             "query": address.query(),
+            "frame": list(address.OWN),
         },
         _picked_image,
         _exported,
@@ -127,7 +128,7 @@ def _memory() -> None:
     with st.sidebar.container(key="vitrine-memory", gap="small"):
         images = len(desk.uploads())
         own = f"{images} image{'s' * (images != 1)} of yours, " if images else ""
-        st.caption(f"{own}{used / 2**20:,.0f} of {budget / 2**20:,.0f} MB kept for this tab")
+        st.caption(f"{own}{show.size(used)} of {show.size(budget)} kept for this tab")
         st.button(
             "Free", on_click=desk.free, help="Forget the results kept for this tab. Images stay.", width="stretch"
         )

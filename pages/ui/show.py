@@ -35,6 +35,12 @@ def cost(seconds: float, passes: float) -> str:
     return f"{duration(seconds)} · {passes:,.0f} model passes"
 
 
+def size(count: float) -> str:
+    """Bytes as people say them."""
+    megabytes = count / 2**20
+    return "under 1 MB" if megabytes < 1 else f"{megabytes:,.0f} MB"
+
+
 def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
     """A comparison as a grid: rows of classes, columns of methods, every tile in whatever state it is.
 

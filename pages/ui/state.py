@@ -95,12 +95,13 @@ def place() -> Place:
 
 
 def go(**changes: Any) -> None:
-    """Move: change what is looked at. Another model begins with its own predicted class and layer."""
-    if changes.get("model", place().model) != place().model:
+    """Move: change what is looked at. Another model or image begins with its predicted class, a model with its layer."""
+    here = place()
+    if here.model and changes.get("model", here.model) != here.model:
         changes = {"targets": (), "layer": "", **changes}
-    if changes.get("image", place().image) != place().image:
+    if here.image and changes.get("image", here.image) != here.image:
         changes = {"targets": (), **changes}
-    st.session_state["place"] = replace(place(), **changes)
+    st.session_state["place"] = replace(here, **changes)
 
 
 def settings(owner: str) -> dict[str, Any]:

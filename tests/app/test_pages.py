@@ -1,0 +1,166 @@
+"""Every page without a browser: by its address, with an example and with an upload, and with what is hostile."""
+
+import html
+import io
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+import core.export  # noqa: F401 - here, so that no page's time limit pays for importing torch
+from tests.pages_list import FILES, PAGES, SCRIPT
+
+
+@pytest.fixture
+def app() -> Iterator[AppTest]:
+    one = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    yield one
+    assert [fault.value for fault in one.exception] == []
+    assert not [box.value for box in one.error if "defect" in box.value]
+
+
+def parts(app: AppTest) -> list[str]:
+    return [element.proto.component_name for element in app.get("bidi_component")]
+
+
+def said(app: AppTest) -> str:
+    return html.unescape(" ".join(box.value for box in [*app.error, *app.warning, *app.info]))
+
+
+@pytest.mark.parametrize("title", list(PAGES.values()))
+def test_a_page_is_alive_without_being_asked(app: AppTest, title: str) -> None:
+    app.run()
+    app.switch_page(FILES[title]).run()
+    assert {"vitrine_film", "vitrine_chips"} <= set(parts(app))
+    assert not app.error
+    assert not app.warning
+
+
+def test_start_has_an_explained_example(app: AppTest) -> None:
+    app.run()
+    assert "vitrine_grid" in parts(app)
+    desk = app.session_state["place"]
+    assert desk.image
+    assert desk.model
+
+
+def test_an_upload_becomes_the_image_looked_at(app: AppTest, photo: bytes) -> None:
+    app.run()
+    example = app.session_state["place"].image
+    app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
+    assert app.session_state["place"].image not in {example, ""}
+    assert not app.error
+    app.switch_page(FILES["Compare"]).run()
+    assert "vitrine_grid" in parts(app)
+
+
+def picture(mode: str, size: tuple[int, int] = (40, 30), kind: str = "PNG", **more: object) -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode, size).save(stream, kind, **more)
+    return stream.getvalue()
+
+
+HOSTILE = {
+    "empty.png": b"",
+    "text.png": b"<script>alert(1)</script>",
+    "cut.jpg": picture("RGB", (400, 300), "JPEG")[:500],
+    "bomb.png": picture("1", (20_000, 20_000)),
+    "heavy.png": picture("RGB") + bytes(12_600_000),
+    "<b>bold</b> ![x](http://example.com/x.png) :red[x] $x$.png": b"no image",
+    "é" * 300 + ".png": b"no image",
+}
+
+
+@pytest.mark.parametrize("name", list(HOSTILE), ids=range(len(HOSTILE)))
+def test_a_hostile_upload_gets_its_sentence_and_nothing_is_lost(app: AppTest, name: str) -> None:
+    app.run()
+    before = app.session_state["place"]
+    app.file_uploader[0].set_value([(name, HOSTILE[name], "image/png")]).run()
+    assert len(app.error) == 1
+    assert len(said(app)) < 400
+    assert "Traceback" not in said(app)
+    assert not {"<", "[", "!", ":red"} & set(app.error[0].value)
+    assert app.session_state["place"] == before
+    assert "vitrine_grid" in parts(app)
+    app.run()
+    assert not app.error
+
+
+UNUSUAL = {
+    "cmyk.jpg": picture("CMYK", kind="JPEG"),
+    "deep.png": picture("I;16"),
+    "palette.png": picture("P", transparency=0),
+    "dot.png": picture("RGB", (1, 1)),
+    "still.gif": picture("RGB", kind="GIF"),
+}
+
+
+@pytest.mark.parametrize("name", list(UNUSUAL))
+def test_an_unusual_image_is_taken(app: AppTest, name: str) -> None:
+    app.run()
+    app.file_uploader[0].set_value([(name, UNUSUAL[name], "image/png")]).run()
+    assert not app.error
+    assert len(app.session_state["place"].image) > 20
+
+
+ADDRESSES = [
+    ("model", "no-such-model", "no-such-model"),
+    ("img", "no-such-image", "not on the server"),
+    ("cls", "no-such-class", "no-such-class"),
+    ("cls", "-5", "-5"),
+    ("m", "grad_cam,gradcam", "gradcam"),
+    ("set", "rise.masks:many", "many"),
+    ("set", "rise.mask:500", "mask"),
+    ("set", "nonsense", "nonsense"),
+    ("set", "rise.masks:99999999", "99999999"),
+    ("layer", "no-such-layer", "no-such-layer"),
+    ("seed", "-1", "-1"),
+    ("seed", "<script>", "<script>"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "word"), ADDRESSES)
+def test_an_address_that_names_nothing_is_told_and_the_rest_kept(
+    app: AppTest, name: str, value: str, word: str
+) -> None:
+    app.query_params["m"] = "saliency"
+    app.query_params[name] = value
+    app.run()
+    assert word in said(app)
+    assert len(app.warning) == 1
+    assert app.session_state["place"].methods in {("saliency",), ("grad_cam",)}
+    app.run()
+    assert not app.warning
+
+
+def test_an_address_is_taken_over_and_written_back(app: AppTest) -> None:
+    app.query_params["cls"] = ["1", "0"]
+    app.query_params["m"] = "saliency,grad_cam"
+    app.query_params["set"] = "saliency.reduce:sum_abs"
+    app.query_params["seed"] = "7"
+    app.run()
+    place = app.session_state["place"]
+    assert (place.targets, place.methods, place.seed) == ((1, 0), ("saliency", "grad_cam"), 7)
+    assert app.session_state["settings"]["saliency"] == {"reduce": "sum_abs"}
+    assert app.query_params["set"] == "saliency.reduce:sum_abs"
+    assert app.query_params["model"] == place.model
+
+
+def test_a_setting_stands_in_the_form_and_in_the_address(app: AppTest) -> None:
+    app.query_params["m"] = "saliency"
+    app.run()
+    app.switch_page(FILES["Compare"]).run()
+    app.selectbox(key="set.saliency.reduce").set_value("sum_abs").run()
+    assert app.query_params["set"] == "saliency.reduce:sum_abs"
+    app.button(key="reset.saliency").click().run()
+    assert "set" not in app.query_params
+
+
+def test_another_model_begins_with_its_own_prediction(app: AppTest) -> None:
+    app.query_params["cls"] = "1"
+    app.run()
+    models = [name for name in app.selectbox(key="model").options if name != app.session_state["place"].model]
+    app.selectbox(key="model").set_value(models[0]).run()
+    assert app.session_state["place"].model == models[0]
+    assert app.session_state["place"].targets == ()

@@ -1,0 +1,170 @@
+"""A server of the real app, a real browser, and a page that fails its test on whatever must never happen."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60_000  # milliseconds; generous, as machines of tests are slow
+
+
+class Server:
+    """The app on a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.file = folder / "census.json"
+        self.log = folder / "server.log"
+        settings = {"VITRINE_CENSUS": str(self.file), "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "full"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "tests/e2e/server.py"), str(self.port)],
+                cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def ready(self) -> "Server":
+        """Wait until it answers."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2):
+                    return self
+            except OSError:
+                time.sleep(0.1)
+        pytest.fail(f"the server did not start:\n{self.log.read_text()}")
+
+    def census(self) -> dict[str, int]:
+        """What it holds and has done."""
+        self.file.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            if self.file.exists():
+                return json.loads(self.file.read_text())
+            time.sleep(0.05)
+        pytest.fail(f"no census:\n{self.log.read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server that most tests share."""
+    one = Server(tmp_path_factory.mktemp("server"))
+    yield one.ready()
+    one.stop()
+
+
+@pytest.fixture
+def fresh_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that nobody has visited."""
+    one = Server(tmp_path)
+    yield one.ready()
+    one.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    with playwright.sync_playwright() as play:
+        one = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield one
+        one.close()
+
+
+@dataclass
+class Tab:
+    """A page of the browser, and what passed between it and the server."""
+
+    page: Any
+    faults: list[str] = field(default_factory=list)
+    sent: int = 0  # bytes over the websocket, to the server
+    got: int = 0
+
+    def watch(self) -> None:
+        """Note every request that leaves the machine, every error of the page, and all traffic."""
+        self.page.on("request", lambda request: self._request(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("websocket", self._socket)
+
+    def open(self, url: str) -> "Tab":
+        """Go to an address and wait until the page has settled."""
+        self.page.goto(url)
+        return self.settle()
+
+    def settle(self) -> "Tab":
+        """Wait until the script has ended and no tile is being computed."""
+        self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=PATIENCE)
+        self.page.wait_for_function(SETTLED, timeout=PATIENCE)
+        return self
+
+    def tile(self, title: str, row: int = 0) -> Any:
+        """The tile of a method."""
+        named = self.page.locator(".title", has_text=title)
+        return self.page.locator("figure.tile:not(.lead)").filter(has=named).nth(row)
+
+    def _request(self, url: str) -> None:
+        if not url.startswith(("http://127.0.0.1", "blob:", "data:", "ws://127.0.0.1")):
+            self.faults.append(f"left the machine: {url}")
+
+    def _socket(self, socket: Any) -> None:
+        socket.on("framesent", lambda data: self._count("sent", data))
+        socket.on("framereceived", lambda data: self._count("got", data))
+
+    def _count(self, way: str, data: str | bytes) -> None:
+        setattr(self, way, getattr(self, way) + len(data))
+
+
+SETTLED = """() => {
+  const roots = [...document.querySelectorAll('*')].filter((node) => node.shadowRoot).map((node) => node.shadowRoot);
+  const tiles = roots.flatMap((root) => [...root.querySelectorAll('figure.tile')]);
+  return document.querySelector('[data-test-script-state="notRunning"]')
+    && tiles.every((tile) => !['running', 'queued'].includes(tile.dataset.phase));
+}"""
+
+
+@pytest.fixture
+def tabs(browser: Any) -> Iterator[Callable[..., Tab]]:
+    """Open as many tabs as a test needs, each a visitor of its own; afterwards none may have met a fault."""
+    contexts, opened = [], []
+
+    def make(**options: Any) -> Tab:
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce", **options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        one = Tab(context.new_page())
+        one.watch()
+        opened.append(one)
+        return one
+
+    yield make
+    for one in opened:
+        if not one.page.is_closed():
+            one.faults += one.page.locator('[data-testid="stException"]').all_inner_texts()
+            one.faults += one.page.get_by_text("met a defect").all_inner_texts()
+    for context in contexts:
+        context.close()
+    assert [fault for one in opened for fault in one.faults] == []
+
+
+@pytest.fixture
+def tab(tabs: Callable[..., Tab]) -> Tab:
+    """One visitor's tab."""
+    return tabs()

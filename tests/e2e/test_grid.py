@@ -1,0 +1,178 @@
+"""The grid of maps: everything about its look happens in the browser, and its numbers are the real ones."""
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.e2e
+CHEAP = "m=grad_cam,saliency,guided_backprop"
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-").strip("≥≤ "))
+
+
+def pixels(tab: Any, title: str) -> list[int]:
+    """What is painted in a tile."""
+    paint = """canvas => {
+      const { width, height } = canvas;
+      return [width, ...canvas.getContext('2d').getImageData(0, 0, width, height).data.slice(0, 40000)];
+    }"""
+    return tab.tile(title).locator("canvas:not(.ramp)").evaluate(paint)
+
+
+def exported(tab: Any, what: str) -> bytes:
+    tab.page.get_by_role("button", name="Export").click()
+    with tab.page.expect_download() as saved:
+        tab.page.get_by_role("button", name=what).click()
+    return saved.value.path().read_bytes()
+
+
+@pytest.fixture
+def compared(server: Any, tab: Any) -> Any:
+    return tab.open(f"{server.url}/compare?{CHEAP}")
+
+
+def test_steps_of_the_look_send_nothing(compared: Any) -> None:
+    page = compared.page
+    before = pixels(compared, "Grad-CAM")
+    page.wait_for_timeout(500)
+    sent = compared.sent
+    page.get_by_role("slider", name="Opacity").fill("0.3")
+    page.wait_for_timeout(100)
+    dimmed = pixels(compared, "Grad-CAM")
+    page.get_by_role("slider", name="Threshold").fill("0.5")
+    page.get_by_role("combobox", name="Blend").select_option("even")
+    for mode in ("row", "method", "symmetric", "positive", "negative", "fixed", "own"):
+        page.get_by_role("combobox", name="Range", exact=True).select_option(mode)
+    page.get_by_role("combobox", name="Colours").select_option("viridis")
+    page.wait_for_timeout(100)
+    coloured = pixels(compared, "Grad-CAM")
+    page.get_by_role("button", name="Zoom in").click()
+    compared.tile("Grad-CAM").get_by_role("button").hover()
+    page.get_by_role("button", name="The whole image").click()
+    page.wait_for_timeout(300)
+    assert compared.sent == sent
+    assert before != dimmed != coloured
+
+
+def test_crosshair_reads_the_values_that_the_export_holds(compared: Any) -> None:
+    maps = np.load(io.BytesIO(exported(compared, "Raw maps")))
+    stage = compared.tile("Grad-CAM").get_by_role("button")
+    box = stage.bounding_box()
+    for u, v in ((0.3, 0.4), (0.52, 0.51), (0.8, 0.2)):
+        compared.page.mouse.move(box["x"] + u * box["width"], box["y"] + v * box["height"])
+        place = compared.page.locator("figure.lead .value").first.inner_text()
+        x, y = map(int, re.findall(r"\d+", place))
+        for title, name in (("Grad-CAM", "grad_cam"), ("Saliency", "saliency")):
+            values = next(maps[key] for key in maps.files if key.startswith(f"{name}-"))
+            seen = number(compared.tile(title).locator(".value").inner_text())
+            reach = float(np.abs(values).max())
+            assert seen == pytest.approx(float(values[y, x]), rel=6e-3, abs=reach / 30_000)
+
+
+def test_zoom_is_linked_and_the_crosshair_follows_the_keyboard(compared: Any) -> None:
+    page = compared.page
+    stage = compared.tile("Saliency").get_by_role("button")
+    stage.focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    shapes = page.locator(".sheet").evaluate_all("all => all.map(one => getComputedStyle(one).transform)")
+    assert len(set(shapes)) == 1
+    assert shapes[0].startswith("matrix(1.5")
+    values = [compared.tile(name).locator(".value").inner_text() for name in ("Grad-CAM", "Saliency")]
+    assert all(values)
+    assert page.get_by_role("status").filter(has_text="Saliency").count() == 1
+    page.keyboard.press("0")
+    assert page.locator(".sheet").first.evaluate("one => getComputedStyle(one).transform").startswith("matrix(1,")
+
+
+def test_a_tile_opens_at_large_and_gives_the_focus_back(compared: Any) -> None:
+    stage = compared.tile("Grad-CAM").get_by_role("button")
+    stage.focus()
+    compared.page.keyboard.press("Enter")
+    drawer = compared.page.get_by_role("dialog")
+    assert drawer.get_by_role("heading", name="Grad-CAM").is_visible()
+    assert drawer.get_by_text("Forward passes").is_visible()
+    compared.page.keyboard.press("Escape")
+    assert compared.page.get_by_role("dialog").count() == 0
+    assert stage.evaluate("node => node === node.getRootNode().activeElement")
+
+
+def test_two_classes_and_their_difference(server: Any, tab: Any) -> None:
+    tab.open(f"{server.url}/compare?cls=0&cls=1&{CHEAP}")
+    tab.page.get_by_role("checkbox", name="Difference").check()
+    assert tab.page.locator("figure.lead").count() == 3
+    assert "−" in tab.tile("Grad-CAM", 2).locator(".target").inner_text()
+    assert tab.tile("Grad-CAM", 2).locator(".ends").inner_text()
+
+
+def test_a_class_seen_before_costs_no_pass(server: Any, tab: Any) -> None:
+    tab.open(f"{server.url}/compare?cls=0&{CHEAP}")
+    chips = tab.page.get_by_role("group", name="Most probable classes")
+    first = chips.get_by_role("button", pressed=True).inner_text()
+    other = chips.get_by_role("button", pressed=False).first
+    other.click()
+    tab.page.wait_for_timeout(300)
+    tab.settle()
+    assert chips.get_by_role("button", pressed=True).inner_text() != first
+    pushed, got = server.census()["pushed"], tab.got
+    chips.get_by_role("button", name=first.split("\n")[0]).first.click()
+    tab.page.wait_for_timeout(500)
+    tab.settle()
+    assert chips.get_by_role("button", pressed=True).inner_text() == first
+    assert server.census()["pushed"] == pushed
+    print(f"bytes to the browser for a class seen before: {tab.got - got:,}")
+
+
+def test_stop_keeps_what_there_is(server: Any, tab: Any) -> None:
+    tab.page.goto(f"{server.url}/compare?m=grad_cam,rise&set=rise.masks:8000")
+    run = tab.page.get_by_role("button", name=re.compile("^Run"))
+    stop = tab.page.get_by_role("button", name="Stop", exact=True)
+    run.or_(stop).first.wait_for()
+    if run.is_visible():
+        run.click()
+    stop.click()
+    tab.settle()
+    tile = tab.tile("RISE")
+    tab.page.wait_for_function("() => !document.body.innerText.includes('maps ·') || true")
+    text = tile.inner_text().lower()
+    assert "stopped" in text or "unfinished" in text
+    assert tab.tile("Grad-CAM").locator(".ends").inner_text()
+    pushed = server.census()["pushed"]
+    tab.page.wait_for_timeout(1000)
+    assert server.census()["pushed"] == pushed
+
+
+def test_the_link_holds_the_look(server: Any, tabs: Callable[..., Any]) -> None:
+    tab = tabs(permissions=["clipboard-read", "clipboard-write"])
+    tab.open(f"{server.url}/compare?{CHEAP}")
+    tab.page.get_by_role("slider", name="Opacity").fill("0.4")
+    tab.page.get_by_role("combobox", name="Range", exact=True).select_option("row")
+    tab.page.get_by_role("button", name="Copy link").click()
+    tab.page.get_by_text("Link copied").wait_for()
+    link = tab.page.evaluate("navigator.clipboard.readText()")
+    other = tabs().open(link)
+    assert other.page.get_by_role("slider", name="Opacity").input_value() == "0.4"
+    assert other.page.get_by_role("combobox", name="Range", exact=True).input_value() == "row"
+    assert other.page.locator("figure.tile:not(.lead)").count() == 3
+
+
+def test_exports(compared: Any) -> None:
+    assert exported(compared, "Figure")[:8] == b"\x89PNG\r\n\x1a\n"
+    assert exported(compared, "Scores").decode().splitlines()[0].startswith("image,model,method")
+    compared.page.get_by_role("button", name="Export").click()
+    assert "vitrine explain" in compared.page.locator(".menu code").inner_text()
+
+
+def test_presentation_and_its_key(compared: Any) -> None:
+    page = compared.page
+    page.keyboard.press("p")
+    assert not page.get_by_test_id("stSidebar").is_visible()
+    page.keyboard.press("Escape")
+    assert page.get_by_test_id("stSidebar").is_visible()

@@ -1,0 +1,17 @@
+"""The pages by address with their titles, read from the navigation's own list."""
+
+import ast
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parents[1] / "pages" / "ui" / "main.py"
+
+
+def _sections() -> dict[str, list[tuple[str, str, str]]]:
+    tree = ast.parse(SCRIPT.read_text("utf-8"))
+    found = next(n for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "SECTIONS")
+    return ast.literal_eval(found.value)
+
+
+ENTRIES = [entry for entries in _sections().values() for entry in entries]
+PAGES = {"" if index == 0 else name.rpartition("/")[2]: title for index, (name, title, _) in enumerate(ENTRIES)}
+FILES = {title: str(SCRIPT.parents[1] / f"{name}.py") for name, title, _ in ENTRIES}
