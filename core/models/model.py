@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from core.errors import UnknownName
+from core.errors import UnknownName, Unsupported
 from core.images import Preprocess
 from core.progress import Report
 from core.registry import unknown
@@ -43,6 +43,20 @@ class Model:
         if not exact:
             raise unknown("class", text, self.labels)
         return exact[0]
+
+    def place(self, layer: str = "") -> str:
+        """The layer where activations are read: the named one, or the surveyed default.
+
+        Raises UnknownName for a layer the network lacks, Unsupported for one without positions or where none has them.
+        """
+        name, usable = layer or self.survey.default, [known.name for known in self.survey.usable]
+        if not name:
+            raise Unsupported(f"{self.name} has no layer with positions.", "Choose a method that needs none.")
+        if name in usable:
+            return name
+        if self.survey.layer(name):
+            raise Unsupported(f"Layer '{name}' of {self.name} has no positions.", "Choose a layer before it.")
+        raise unknown("layer", name, usable)
 
 
 @dataclass(frozen=True)
