@@ -4,8 +4,11 @@ import captum.attr
 import pytest
 import torch
 
+from core.errors import Unsupported
 from core.explain.base import explain
-from core.explain.cam import grad_cam
+from core.explain.cam import cam, grad_cam, grad_cam_pp, hires_cam, layer_cam, upsampled_activation, xgrad_cam
+from core.explain.propagation import rectified_slope
+from core.images import resized
 from tests import nets
 from tests.nets import query
 
@@ -17,6 +20,8 @@ def test_grad_cam_times_its_positions_adds_up_to_the_logit():
     values, slopes = tape.values[q.at], tape.slopes[q.at]
     before = (slopes.mean((2, 3), keepdim=True) * values).sum((1, 2, 3))
     assert torch.allclose(before + q.net.fc.bias[1], tape.logits[:, 1], atol=1e-5)
+    assert torch.allclose(cam(q).mean((1, 2)) + q.net.fc.bias[1], tape.logits[:, 1], atol=1e-5)
+    assert torch.allclose(cam(q).relu(), grad_cam(q) * 64, rtol=1e-4, atol=1e-6)
     assert torch.allclose(grad_cam(q), (slopes.mean((2, 3), keepdim=True) * values).sum(1).relu())
 
 
@@ -46,3 +51,114 @@ def test_grad_cam_of_tokens_drops_the_class_token():
     values, slopes = tape.values[q.at][:, 1:], tape.slopes[q.at][:, 1:]
     expected = (values * slopes.mean(1, keepdim=True)).sum(2).relu().view(2, 4, 4)
     assert torch.allclose(grad_cam(q), expected)
+
+
+class PreActivation(torch.nn.Module):
+    """A network whose last ReLU is called by hand between its last layer and the pooling, as in DenseNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, 2, 1),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(8, 12, 3, padding=1),
+            torch.nn.BatchNorm2d(12),
+        )
+        self.fc = torch.nn.Linear(12, nets.CLASSES)
+
+    def forward(self, x):
+        return self.fc(torch.nn.functional.relu(self.features(x), inplace=True).mean((2, 3)))
+
+
+@pytest.mark.parametrize("make", [nets.NoRelu, nets.ReusedRelu, PreActivation])
+def test_cam_averages_to_the_logit_whatever_the_activation(make):
+    q = query(nets.seeded(make))
+    found = explain("cam", q)
+    assert found.layer == q.model.survey.default
+    assert torch.allclose(cam(q).mean((1, 2)) + q.net.fc.bias[1], found.scores, atol=1e-5)
+
+
+def test_cam_is_refused_where_the_network_ends_otherwise():
+    for net in ("cnn", "vit", "linear"):
+        with pytest.raises(Unsupported, match="global average pooling"):
+            explain("cam", query(net))
+
+
+def test_cams_of_a_pooled_network_are_multiples_of_each_other():
+    """The slope is w/Z everywhere: HiResCAM = XGrad-CAM = Grad-CAM; LayerCAM and ++ only see positive weights."""
+    q = query("gap")
+    values, weight = q.tape().values[q.at], q.net.fc.weight[1]
+    positive = weight.clamp(min=0)[None, :, None, None]
+    assert torch.allclose(hires_cam(q), grad_cam(q), atol=1e-6)
+    assert torch.allclose(xgrad_cam(q), grad_cam(q), atol=1e-6)
+    assert torch.allclose(layer_cam(q), (positive / 64 * values).sum(1), atol=1e-6)
+    paper = positive / (2 + weight[None, :, None, None] * values.mean((2, 3), keepdim=True))
+    assert torch.allclose(grad_cam_pp(q), (paper * values).sum(1), rtol=1e-5, atol=1e-7)
+    assert torch.allclose(grad_cam_pp(q, normalise="authors"), (positive / 64 * values).sum(1), atol=1e-6)
+
+
+def test_grad_cam_pp_equals_the_printed_formula():
+    """Equation 19 with its powers, place by place, on a network whose slopes differ between places."""
+    q = query("cnn", count=1)
+    tape = q.tape()
+    values, slopes = tape.values[q.at][0].double(), tape.slopes[q.at][0].double()
+    for normalise in ("paper", "authors"):
+        total = torch.zeros(values.shape[1:], dtype=torch.float64)
+        for one, slope in zip(values, slopes, strict=True):
+            bottom = 2 * slope**2 + one.sum() * slope**3
+            shares = torch.where(slope > 0, slope**2 / bottom, 0.0)
+            if normalise == "authors" and shares.sum() > 0:
+                shares = shares / shares.sum()
+            total += (shares * slope.clamp(min=0)).sum() * one
+        ours = grad_cam_pp(q, normalise=normalise)[0].double()
+        assert torch.allclose(ours, total.clamp(min=0), rtol=1e-4, atol=1e-6 * float(total.max()))
+
+
+@pytest.mark.parametrize("name", ["grad_cam", "grad_cam_pp"])
+def test_guided_cams_are_the_product(name):
+    q = query("cnn")
+    fine = rectified_slope(q, "guided").abs().amax(1)
+    where = explain(name, q).maps
+    assert torch.allclose(explain(f"guided_{name}", q).maps, fine * where, atol=1e-7)
+    assert not explain(f"guided_{name}", q).maps[where == 0].any()
+
+
+def test_score_cam_equals_a_plain_loop():
+    q = query("cnn", count=1)
+    values = q.tape().values[q.at][0]
+    scores = []
+    for one in values:
+        large = resized(one[None], q.size)
+        spread = large.max() - large.min()
+        mask = (large - large.min()) / spread if spread > 0 else torch.zeros_like(large)
+        scores.append(float(q.net(q.images * mask[None]).detach()[0, 1]))
+    weights = torch.tensor(scores).softmax(0)
+    expected = (weights[:, None, None] * values).sum(0).relu()
+    ours = explain("score_cam", q).maps
+    assert torch.allclose(ours, resized(expected[None], q.size), rtol=1e-4)
+    strongest = values.mean((1, 2)).topk(8).indices
+    few = (torch.tensor(scores)[strongest].softmax(0)[:, None, None] * values[strongest]).sum(0)
+    assert torch.allclose(explain("score_cam", q, {"channels": 8}).maps, resized(few[None], q.size), rtol=1e-4)
+
+
+def test_upsampled_activation_shows_the_strongest_filters():
+    q = query("gap", count=1)
+    values = q.tape().values[q.at][0]
+    first = values[values.square().mean((1, 2)).argmax()]
+    expected = (first - first.min()) / (first.max() - first.min())
+    assert torch.allclose(upsampled_activation(q, units=1)[0], expected)
+    asked = query("gap", count=1, target=3, unit_layer="features.5")
+    unit = asked.tape("features.5").values["features.5"][0, 3]
+    expected = (unit - unit.min()) / (unit.max() - unit.min())
+    assert torch.allclose(upsampled_activation(asked)[0], expected)
+
+
+def test_cams_explain_a_unit_of_a_later_layer():
+    q = query("gap", count=1, target=5, unit_layer="features.8", layer="features.5")
+    values = q.tape().values["features.5"]
+    leaf = values.clone().requires_grad_()
+    later = q.net.features[6:](leaf)[0, 5].mean()
+    slopes = torch.autograd.grad(later, leaf)[0]
+    assert torch.allclose(grad_cam(q), (slopes.mean((2, 3), keepdim=True) * values).sum(1).relu(), atol=1e-7)
+    with pytest.raises(Unsupported, match="not units"):
+        explain("cam", q)
