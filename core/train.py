@@ -29,6 +29,7 @@ def train(
     activity: Annotated[float, Knob("Penalty on the activations of the last filters.", 0, 10)] = 0.1,
     weights: Annotated[float, Knob("Penalty on the weights of the last layer.", 0, 1)] = 0.015,
     seed: Annotated[int, Knob("Seed of images, first weights and order.", 0, 999_999)] = 0,
+    fresh: Annotated[int, Knob("Images drawn afterwards to measure the card's figures.", 60, 100_000)] = 1200,
     keep_epochs: Annotated[bool, Knob("Keep the weights of every epoch, in files beside the last one.")] = False,
     report: Report = silent,
 ) -> dict[str, Any]:
@@ -64,7 +65,8 @@ def train(
         if keep_epochs:
             name = f"{out.stem}-epoch{epoch + 1:02d}{out.suffix}"
             bundled.write(net, out.with_name(name), facts | {"epoch": epoch + 1})
-    return bundled.write(net, out, facts | _measured(net.eval(), variant, FRESH_SEED + seed, part(report, 0.8, 1.0)))
+    found = _measured(net.eval(), variant, fresh, FRESH_SEED + seed, part(report, 0.8, 1.0))
+    return bundled.write(net, out, facts | found)
 
 
 def evaluate(
@@ -99,9 +101,8 @@ def evaluate(
     return {"accuracy": float(right.mean()), "active": float(active.mean()), "silencing": costs}
 
 
-def _measured(net: nn.Sequential, variant: str, seed: int, report: Report) -> dict[str, Any]:
-    """The figures of a card, on 1,200 images that were not trained on."""
-    images = 1200
+def _measured(net: nn.Sequential, variant: str, images: int, seed: int, report: Report) -> dict[str, Any]:
+    """The figures of a card, on images that were not trained on."""
     kind = VARIANTS[variant]
     shortcut = variant == "shortcut"
     found = evaluate(net, variant, images=images, seed=seed, report=part(report, 0.0, 0.34 if shortcut else 1.0))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Sample:
     alt: str  # what it shows, as a sentence
     model: str  # the bundled model it was made for
     label: str  # its true class
+    draw: Mapping[str, Any]  # what `flowers.draw` was called with
 
 
 def scan(root: Path) -> Folder:
@@ -114,7 +116,7 @@ def manifest(folder: Folder) -> dict[str, Any]:
 def samples(folder: Path = SAMPLES) -> list[Sample]:
     """The images that come with Vitrine, in the order in which to show them."""
     listed = json.loads((folder / "samples.json").read_text("utf-8"))
-    return [Sample(row["name"], folder / row["file"], row["alt"], row["model"], row["label"]) for row in listed]
+    return [Sample(**{key: row[key] for key in row if key != "file"}, path=folder / row["file"]) for row in listed]
 
 
 def _images(folder: Path) -> list[Path]:
