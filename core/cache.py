@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
 from torch import Tensor
@@ -85,7 +85,7 @@ def _bytes(value: object) -> int:  # noqa: PLR0911 - one line per kind of value
         return value.untyped_storage().nbytes()
     if isinstance(value, bytes):
         return len(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return sum(_bytes(item) for item in value.values())
     if isinstance(value, list | tuple):
         return sum(_bytes(item) for item in value)

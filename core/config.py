@@ -3,13 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
+from reprlib import repr as short
 from typing import Any, TypeVar, get_type_hints
 
 from core.errors import BadParameter
 from core.registry import unknown
 
 T = TypeVar("T")
+
+_PLAIN: Mapping[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def dump(config: object) -> Any:
@@ -24,21 +27,31 @@ def dump(config: object) -> Any:
 
 
 def load(kind: type[T], data: object) -> T:
-    """The dataclass `kind` from its JSON form; unknown keys are refused with the nearest known ones."""
+    """The dataclass `kind` from its JSON form.
+
+    Raises UnknownName for a field it does not have, BadParameter for one that is missing or of the wrong kind.
+    """
     if not isinstance(data, Mapping):
-        raise BadParameter(f"{kind.__name__} cannot be read from {data!r}.", "Give an object with its fields.")
+        raise BadParameter(f"{kind.__name__} cannot be read from {short(data)}.", "Give an object with its fields.")
     hints = get_type_hints(kind)
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # kind is a dataclass by contract
-    given: dict[str, Any] = {}
-    for key, value in data.items():
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # kind is a dataclass by contract
+    for key in data:
         if key not in known:
             raise unknown(f"field of {kind.__name__}", str(key), known)
-        hint = hints[key]
-        if is_dataclass(hint):
-            given[key] = load(hint, value)  # type: ignore[arg-type]
-        else:
-            given[key] = tuple(value) if isinstance(value, list) else value
-    return kind(**given)
+    for name, field in known.items():
+        if name not in data and field.default is MISSING and field.default_factory is MISSING:
+            raise BadParameter(f"{kind.__name__} lacks '{name}'.", "Give all fields that have no default.")
+    return kind(**{key: _read(hints[key], value, f"{kind.__name__}.{key}") for key, value in data.items()})
+
+
+def _read(hint: Any, value: Any, label: str) -> Any:
+    """A field's value as its type wants it; only plain types are checked, ranges are the business of `params`."""
+    if is_dataclass(hint):
+        return load(hint, value)  # type: ignore[arg-type]  # hints are types, never instances
+    fitting = isinstance(value, (int, float) if hint is float else hint) if hint in _PLAIN else True
+    if not fitting or (isinstance(value, bool) and hint in {int, float}):
+        raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {_PLAIN[hint]}.")
+    return tuple(value) if isinstance(value, list) else value
 
 
 def digest(config: object) -> str:

@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import repr as short
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from core.errors import BadParameter
@@ -85,7 +86,7 @@ def _valid(param: Param, value: object, owner: str) -> Any:
     if param.kind == "choice":
         if str(value) not in param.choices:
             hint = f"Choose one of {', '.join(param.choices)}."
-            raise BadParameter(f"{label} cannot be {value!r}.", hint)
+            raise BadParameter(f"{label} cannot be {short(value)}.", hint)
         return str(value)
     if param.kind == "bool":
         return _as_bool(label, value)
@@ -97,7 +98,7 @@ def _as_bool(label: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
     if str(value).lower() not in words:
-        raise BadParameter(f"{label} cannot be {value!r}.", "Use true or false.")
+        raise BadParameter(f"{label} cannot be {short(value)}.", "Use true or false.")
     return words[str(value).lower()]
 
 
@@ -105,17 +106,20 @@ def _as_number(param: Param, label: str, value: object) -> int | float:
     word = "a whole number" if param.kind == "int" else "a number"
     try:
         number = float(value)  # type: ignore[arg-type]  # anything else lands in the except
-    except (TypeError, ValueError):
-        raise BadParameter(f"{label} cannot be {value!r}.", f"Give {word}.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {word}.") from None
     if isinstance(value, bool) or not math.isfinite(number) or (param.kind == "int" and number != int(number)):
-        raise BadParameter(f"{label} cannot be {value!r}.", f"Give {word}.")
+        raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {word}.")
     low, high = param.knob.low, param.knob.high
     if (low is not None and number < low) or (high is not None and number > high):
-        raise BadParameter(f"{label} cannot be {value}.", f"It {_range(low, high)}.")
-    return int(number) if param.kind == "int" else number
+        raise BadParameter(f"{label} cannot be {short(value)}.", f"It {_range(low, high)}.")
+    if param.kind == "float":
+        return number
+    # Beyond 2 ** 53 a float would round what int() reads exactly.
+    return int(value) if isinstance(value, int) or str(value).strip().lstrip("+-").isdecimal() else int(number)  # type: ignore[call-overload]
 
 
 def _range(low: float | None, high: float | None) -> str:
     if low is None or high is None:
-        return f"must be at least {low:g}" if low is not None else f"must be at most {high:g}"
-    return f"must lie between {low:g} and {high:g}"
+        return f"must be at least {low:,}" if low is not None else f"must be at most {high:,}"
+    return f"must lie between {low:,} and {high:,}"

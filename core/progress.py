@@ -18,14 +18,16 @@ def part(report: Report, low: float, high: float) -> Report:
 def chunks(total: int, size: int, report: Report = silent, note: str = "") -> Iterator[range]:
     """The ranges of at most `size` that cover `range(total)`, reported before the first and after each one.
 
-    The report after the last range says 1.0; a report that raises ends the loop, so long work can be cancelled
-    at every chunk.
+    The last report says 1.0, also where there is nothing to do; a report that raises ends the loop, so long work can
+    be cancelled at every chunk.
     """
     report(0.0, note)
     for start in range(0, total, size):
         stop = min(start + size, total)
         yield range(start, stop)
         report(stop / total, note)
+    if total <= 0:
+        report(1.0, note)
 
 
 def printed(stream: TextIO) -> Report:

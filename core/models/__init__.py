@@ -94,7 +94,7 @@ def _bundled_card(facts: Mapping[str, Any]) -> ModelCard:
         size=facts["size"],
         parameters=facts["parameters"],
         megabytes=path.stat().st_size / 2**20,
-        accuracy=facts["accuracy"],
+        accuracy=100 * facts["accuracy"],
         note=facts["note"],
         load=partial(_flowers, facts["name"], path, facts),
     )

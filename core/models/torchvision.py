@@ -62,7 +62,7 @@ def _card(name: str) -> ModelCard:
         size=_prepared(weights).crop,
         parameters=weights.meta["num_params"],
         megabytes=float(weights.meta.get("_file_size", 4 * weights.meta["num_params"] / 2**20)),
-        accuracy=_accuracy(weights),
+        accuracy=weights.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1"),
         note=_NOTE.format(weights.name),
         load=lambda device, report: _load(name, device, report),
     )
@@ -76,7 +76,7 @@ def _load(name: str, device: torch.device | str, report: Report) -> Model:
     net, _ = fitted(name, state, path.name)
     report(0.9, "looking at its layers")
     labels = tuple(weights.meta["categories"])
-    facts = {"source": "torchvision", "weights": weights.name, "accuracy": _accuracy(weights)}
+    facts = {"source": "torchvision", "weights": weights.name}
     return as_model(name, net, labels=labels, preprocess=_prepared(weights), facts=facts, device=device)
 
 
@@ -110,11 +110,6 @@ def _options(architecture: str, state: State) -> dict[str, Any]:
         patch = int(architecture.rsplit("_", 1)[1])
         return {"image_size": math.isqrt(position.shape[1] - 1) * patch}
     return {}
-
-
-def _accuracy(weights: Any) -> float | None:
-    """Percent of ImageNet's validation images whose first guess is right, as torchvision states it."""
-    return weights.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1")
 
 
 def _prepared(weights: Any) -> Preprocess:

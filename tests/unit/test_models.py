@@ -17,13 +17,11 @@ from safetensors.torch import save, save_file
 from torchvision import models
 
 from core.errors import BadModel, Cancelled, Unavailable, UnknownName
-from core.models import MODELS, load
+from core.models import load
 from core.models.bundled import architecture
 from core.models.download import fetch
 from core.models.files import labels, read
 from core.models.model import as_model, content_sha, frozen
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def net_of(name: str, classes: int = 4, **options: Any) -> torch.nn.Module:
@@ -370,7 +368,7 @@ def test_a_registry_model_reads_torch_s_own_cache(monkeypatch: pytest.MonkeyPatc
     model = load("shufflenet_v2_x0_5")
     assert (model.name, model.labels[1], model.preprocess.resize) == ("shufflenet_v2_x0_5", "goldfish", 256)
     assert torch.equal(model.net(torch.ones(1, 3, 224, 224)), net(torch.ones(1, 3, 224, 224)))
-    assert model.facts["accuracy"] == MODELS["shufflenet_v2_x0_5"].accuracy
+    assert model.facts["weights"] == "IMAGENET1K_V1"
 
 
 def test_labels_function_counts(tmp_path: Path) -> None:
