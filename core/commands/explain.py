@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from core.commands import complain
+from core.commands import complain, say
 from core.errors import BadImage, BadParameter, Unsupported, VitrineError
 from core.progress import Report, part, printed
 
@@ -74,7 +74,7 @@ def _explain(args: Namespace) -> int:
             failed = _told(path, f"{entry['method']}: {entry['reason']}")
         if not args.json:
             best = found["top5"][0]
-            print(f"{folder}: {best['label']} {best['probability']:.1%}, {len(found['maps'])} maps")
+            say(f"{folder}: {best['label']} {best['probability']:.1%}, {len(found['maps'])} maps")
     if args.json:
         print(json.dumps(records, indent=2, ensure_ascii=False))
     return 2 if failed else 0
@@ -91,10 +91,8 @@ def _told(path: str, problem: str) -> bool:
 
 def _work(args: Namespace, bench: "Workbench") -> Work:
     """The arguments checked against the model, before any image is opened."""
-    from core.capture import module_named
-
     if args.layer:
-        module_named(bench.model.net, args.layer)
+        bench.model.place(args.layer)
     methods = _methods(args, bench)
     return Work(methods, _targets(args, bench), _settings(args.set, methods), args.layer, args.seed)
 

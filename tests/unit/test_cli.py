@@ -81,7 +81,7 @@ def test_version_is_that_of_the_project(capsys):
         (["--completion", "bsh"], "no shell called 'bsh'. Did you mean 'bash'"),
         (["flowers", "--variant", "single-6", "--out", "x"], "Did you mean 'single-6c'"),
         (["train", "--variant", "single-6", "--out", "x"], "Did you mean 'single-6c'"),
-        (["train", "--variant", "single-6c", "--out", "x", "--epochs", "0"], "train.epochs cannot be 0"),
+        (["train", "--variant", "single-6c", "--out", "x", "--epochs", "0"], "train.epochs cannot be '0'"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_code_2(words, expected, capsys, tmp_path, monkeypatch):
@@ -104,7 +104,7 @@ def test_a_mistake_gets_one_sentence_and_code_2(words, expected, capsys, tmp_pat
             "no layer called 'features.88'. Did you mean 'features.8'",
         ),
         (["--method", "rise", "--set", "rise.maks=500"], "no setting of rise called 'maks'. Did you mean 'masks'"),
-        (["--method", "rise", "--set", "rise.masks=-1"], "rise.masks cannot be -1"),
+        (["--method", "rise", "--set", "rise.masks=-1"], "rise.masks cannot be '-1'"),
         (["--method", "rise", "--set", "rise.masks=many"], "rise.masks cannot be 'many'. Give a whole number."),
         (["--method", "rise", "--set", "masks=500"], "--set 'masks=500' cannot be read. Write METHOD.SETTING=VALUE"),
         (["--method", "rise", "--set", "rice.masks=500"], "no method called 'rice'. Did you mean 'rise'"),
