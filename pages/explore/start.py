@@ -40,7 +40,7 @@ target = state.targets(bench, picture)[0]
 usable = bench.usable()
 asks = [Ask(name, target) for name in FIRST if usable.get(name, "absent") == ""]
 
-left, right = st.columns([2.1, 1], gap="large")
+left, right = st.columns([2.5, 1], gap="large")
 with left:
     shown = compared.answered(bench, picture, asks)
     show.comparison(shown, "first", compact=True)
@@ -48,17 +48,21 @@ with right:
     st.subheader("Your own image")
     kinds = ", ".join(FORMATS[:-1])
     st.file_uploader(
-        f"Drop, paste or pick an image: {kinds} or {FORMATS[-1]}, up to {MAX_BYTES // 10**6} MB",
+        f"Drop, paste or pick: {kinds} or {FORMATS[-1]}",
         accept_multiple_files=True,
         key=uploader(),
         on_change=taken,
+        max_upload_size=MAX_BYTES // 10**6,
     )
     st.caption("Images stay in the memory of this server and are gone when the tab closes. Nothing is sent elsewhere.")
     components.paste()
 
-st.space("small")
 doors = [(page, title, text) for name, title, text in DOORS if (page := frame.page(name))]
-for column, (page, title, text) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
-    with column.container(border=True, height="stretch"):
-        st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right")
-        st.write(text)
+with st.container(key="vitrine-doors"):
+    for column, (page, title, text) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right")
+            st.write(text)
+
+with st.expander(f"What {bench.model.name} allows"):
+    show.model(bench)

@@ -15,12 +15,12 @@ wanted = st.pills(
     ["all", *families],
     default="all",
     required=True,
-    format_func=str.capitalize,
+    format_func=show.family,
     bind="query-params",
     key="family",
 )
 for family in families if wanted == "all" else [wanted]:
-    st.subheader(family.capitalize(), anchor=False)
+    st.subheader(show.family(family), anchor=False)
     for name, method in EXPLAINERS.items():
         if method.family == family:
             show.card(name, method, usable[name], bench)

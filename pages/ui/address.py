@@ -35,7 +35,7 @@ def adopt() -> None:
         _take(lambda text=text: _setting(text))
     _take(lambda: _seed(given.get("seed", ["0"])[0]))
     if "cls" in given:
-        _take(lambda: _targets(given["cls"]))
+        _targets(given["cls"])
     if "layer" in given:
         _take(lambda: _layer(given["layer"][0]))
     st.session_state["view"] = given.get("view", [""])[0]
@@ -114,5 +114,8 @@ def _layer(name: str) -> None:
 
 
 def _targets(texts: list[str]) -> None:
-    labels = state.bench().model
-    state.go(targets=tuple(dict.fromkeys(labels.target(text) for text in texts))[:4])
+    model = state.bench().model
+    found: dict[int, None] = {}
+    for text in texts:
+        _take(lambda text=text: found.setdefault(model.target(text)))
+    state.go(targets=tuple(found)[:4])

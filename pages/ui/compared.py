@@ -24,7 +24,7 @@ def current(bench: Workbench, picture: Picture, asks: Sequence[Ask]) -> Comparis
     if desk.comparison:
         desk.comparison.cancel()
     desk.comparison = fresh
-    fresh.start(_affordable(bench, fresh.open()))
+    fresh.start(affordable(bench, fresh.open()))
     return fresh
 
 
@@ -70,9 +70,10 @@ def _status(shown: Comparison, busy: bool) -> None:
                 st.rerun()
 
 
-def _affordable(bench: Workbench, asks: Sequence[Ask]) -> list[Ask]:
+def affordable(bench: Workbench, asks: Sequence[Ask]) -> list[Ask]:
+    """The cheapest of these asks that together take no longer than `AT_ONCE`."""
     chosen: list[Ask] = []
-    for ask in asks:
+    for ask in sorted(asks, key=lambda ask: bench.passes([ask])):
         if bench.estimate([*chosen, ask]) > AT_ONCE:
             break
         chosen.append(ask)

@@ -69,7 +69,7 @@ def around(current: Any) -> None:
 def _header(workbench: Workbench, picture: Picture) -> None:
     with st.container(key="vitrine-header", gap="small"):
         _film()
-        left, right = st.columns([1, 3.4], vertical_alignment="center", gap="medium")
+        left, right = st.columns([1, 3.8], vertical_alignment="center", gap="medium")
         with left:
             _models(workbench)
         with right:
@@ -127,8 +127,8 @@ def _memory() -> None:
     used, budget = desk.cache.used + desk.files.used, desk.cache.budget + desk.files.budget
     with st.sidebar.container(key="vitrine-memory", gap="small"):
         images = len(desk.uploads())
-        own = f"{images} image{'s' * (images != 1)} of yours, " if images else ""
-        st.caption(f"{own}{show.size(used)} of {show.size(budget)} kept for this tab")
+        own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
+        st.caption(f"{show.size(used)} of {show.size(budget)} kept for this tab{own}")
         st.button(
             "Free", on_click=desk.free, help="Forget the results kept for this tab. Images stay.", width="stretch"
         )

@@ -35,10 +35,15 @@ def cost(seconds: float, passes: float) -> str:
     return f"{duration(seconds)} · {passes:,.0f} model passes"
 
 
+def family(name: str) -> str:
+    """A family of methods as a heading."""
+    return "Class activation maps" if name == "cam" else name.capitalize()
+
+
 def size(count: float) -> str:
     """Bytes as people say them."""
     megabytes = count / 2**20
-    return "under 1 MB" if megabytes < 1 else f"{megabytes:,.0f} MB"
+    return "Under 1 MB" if megabytes < 1 else f"{megabytes:,.0f} MB"
 
 
 def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
@@ -72,6 +77,33 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
         },
         key,
     )
+
+
+def model(bench: Workbench) -> None:
+    """What a model is made of, and what each method can do with it."""
+    facts, survey = bench.model.facts, bench.model.survey
+    if note := facts.get("note"):
+        st.markdown(plain(str(note)))
+    left, right = st.columns([1.3, 1], gap="large")
+    with left:
+        st.markdown("**Layers that maps can be read from**")
+        rows = [
+            {"layer": layer.name, "kind": layer.kind, "units": layer.units, "positions": "{} × {}".format(*layer.cells)}
+            for layer in survey.usable
+        ]
+        st.dataframe(rows, hide_index=True, height=320)
+        st.markdown(f"Explained unless another is chosen: `{survey.default or 'none'}`")
+    with right:
+        st.markdown("**Methods**")
+        reasons = bench.usable()
+        works = [EXPLAINERS[name].title for name, reason in reasons.items() if not reason]
+        st.markdown(f"{len(works)} of {len(reasons)} work on this model: {plain(', '.join(works))}.")
+        for reason in filter(None, reasons.values()):
+            st.markdown(f"- {plain(reason)}")
+        st.markdown("**Operations**")
+        st.markdown(plain(", ".join(survey.operations)))
+        if survey.reused:
+            st.markdown(f"Used more than once in a pass: {plain(', '.join(survey.reused))}")
 
 
 def card(name: str, method: Explainer, unmet: str, bench: Workbench) -> None:

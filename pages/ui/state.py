@@ -95,7 +95,7 @@ def place() -> Place:
 
 
 def go(**changes: Any) -> None:
-    """Move: change what is looked at. Another model or image begins with its predicted class, a model with its layer."""
+    """Move: change what is looked at. Another model or image begins with its predicted class, a model also its layer."""
     here = place()
     if here.model and changes.get("model", here.model) != here.model:
         changes = {"targets": (), "layer": "", **changes}

@@ -8,7 +8,7 @@ const make = (tag, properties = {}, ...children) => {
   return node;
 };
 
-const percent = (chance) => (chance >= 0.9995 ? "100 %" : chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`);
+const percent = (chance) => (chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`);
 
 function chip({ index, label, chance }, chosen, send) {
   const on = chosen.includes(index);
