@@ -155,10 +155,8 @@ def _new(classes: int, seed: int) -> nn.Sequential:
 
 def _prepared(images: Tensor) -> Tensor:
     """Bytes as the network wants them, on its device."""
-    scaled = images.to(_device()).float() / 255
-    return (scaled - torch.tensor(bundled.MEAN, device=scaled.device).view(3, 1, 1)) / torch.tensor(
-        bundled.STD, device=scaled.device
-    ).view(3, 1, 1)
+    mean, std = (torch.tensor(values).view(3, 1, 1).to(_device()) for values in (bundled.MEAN, bundled.STD))
+    return (images.to(_device()).float() / 255 - mean) / std
 
 
 def _device() -> torch.device:

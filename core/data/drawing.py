@@ -1,5 +1,6 @@
 """Painting an arrangement without its colours: which part is where, and how bright, at four times the size."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,15 @@ _TONE = np.arange(256) / FULL
 _PLAIN = np.round(255 * np.clip(np.minimum(_TONE, 1) - np.maximum(_TONE - 1, 0), 0, 1)).astype(int).tolist()
 _GLOSS = np.round(255 * np.maximum(_TONE - 1, 0)).astype(int).tolist()
 _ONLY = [[255 if part == k else 0 for part in range(256)] for k in range(len(LAYERS))]
+
+_PATTERNS: tuple[Callable[[int, int], bool], ...] = (  # is the cell in column i and row j of a tag black?
+    lambda i, j: j % 2 == 0,
+    lambda i, j: i % 2 == 0,
+    lambda i, j: (i + j) % 2 == 0,
+    lambda i, j: max(abs(i - 3), abs(j - 3)) in (1, 3),
+    lambda i, j: i in (j, 6 - j),
+    lambda i, j: 3 in (i, j),
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class _Canvas:
         )
 
     def sketch(self) -> Sketch:
+        """What was painted, at its final size."""
         plain = self.tones.point(_PLAIN)
         cover = np.zeros((len(LAYERS), self._size, self._size), np.uint8)
         weight = np.zeros_like(cover)
@@ -193,15 +204,14 @@ def _paint_petal(canvas: _Canvas, scene: Scene, reach: float, angle: float, tone
     u = np.linspace(0, 1, 22)
     half = form.width * np.sin(np.pi * u**form.blunt) ** 0.75
     across = np.concatenate([half, -half[::-1]])
-    dent = (
-        form.notch * np.cos(np.pi / 2 * np.minimum(np.abs(across) / (form.width * 0.7), 1)) * (np.r_[u, u[::-1]] > 0.8)
-    )
-    along = np.concatenate([u, u[::-1]]) - dent
+    along = np.concatenate([u, u[::-1]])
+    dent = form.notch * np.cos(np.pi / 2 * np.minimum(np.abs(across) / (form.width * 0.7), 1))
+    along = along - dent * (along > 0.8)
     turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     place = scene.tilt @ turned * reach
 
-    def outline(length: float, width: float, shift: float = 0.0) -> Array:
-        return scene.head + np.stack([along * length, across * width + shift * along * (1 - along)], 1) @ place.T
+    def outline(length: float, width: float) -> Array:
+        return scene.head + np.stack([along * length, across * width], 1) @ place.T
 
     canvas.shape("petals", outline(1.0, 1.0), 0.66 + tone)
     for length, width, level in ((0.975, 0.93, 0.94), (0.955, 0.82, 1.01), (0.92, 0.66, 1.07), (0.86, 0.46, 1.12)):
@@ -232,14 +242,7 @@ def _paint_tag(canvas: _Canvas, place: Array, tag: int) -> None:
     inner = half - 0.016
     steps = np.linspace(-inner, inner, 8)
     pitch = steps[1] - steps[0]
-    cells = {
-        0: [(i, j) for i in range(7) for j in range(7) if j % 2 == 0],
-        1: [(i, j) for i in range(7) for j in range(7) if i % 2 == 0],
-        2: [(i, j) for i in range(7) for j in range(7) if (i + j) % 2 == 0],
-        3: [(i, j) for i in range(7) for j in range(7) if max(abs(i - 3), abs(j - 3)) in (1, 3)],
-        4: [(i, j) for i in range(7) for j in range(7) if i == j or i + j == 6],
-        5: [(i, j) for i in range(7) for j in range(7) if 3 in (i, j)],
-    }[tag]
+    cells = [(i, j) for i in range(7) for j in range(7) if _PATTERNS[tag](i, j)]
     for i, j in cells:
         canvas.shade(place + [steps[i], steps[j]] + (corner + 1) / 2 * pitch, ink)
 

@@ -25,7 +25,6 @@ class Petals:
     count: int
     width: float  # half width over length
     blunt: float  # where along its length a petal is widest: below 1 near the base, above 1 near the tip
-    round: float  # of the outline: below 1 full, above 1 pointed
     notch: float  # depth of the dent in the tip
     phase: float  # radians
     rows: int  # rings of petals, the back one first
@@ -111,11 +110,12 @@ PARTS = ("stem", "leaves", "pot", "petals", "centre")
 def _petals(rng: np.random.Generator) -> Petals:
     count = int(rng.integers(5, 12))
     snug = np.pi / count * rng.uniform(0.72, 1.12)  # 1 where neighbours just touch
+    blunt = rng.uniform(0.95, 1.9)
+    rng.uniform()  # skipped, so that a seed keeps the flowers on which the bundled networks were trained
     return Petals(
         count=count,
         width=float(np.clip(snug, 0.17, 0.56)),
-        blunt=rng.uniform(0.95, 1.9),
-        round=rng.uniform(0.55, 1.15),
+        blunt=blunt,
         notch=rng.choice([0.0, 0.0, 0.07, 0.13]),
         phase=rng.uniform(0, 2 * np.pi),
         rows=int(rng.integers(1, 3)),
