@@ -127,9 +127,10 @@ def _every(shape: tuple[int, ...], side: int) -> NDArray[np.int64]:
 def _window_sums(sums: NDArray[np.float64], where: NDArray[np.int64], side: int, *, dense: bool) -> NDArray[np.float64]:
     if dense:
         whole = sums[:, side:, side:] - sums[:, :-side, side:] - sums[:, side:, :-side] + sums[:, :-side, :-side]
-        return whole.reshape(len(sums), -1)
+        return whole.reshape(len(sums), whole.shape[1] * whole.shape[2])
     y, x = where[..., 0], where[..., 1]
-    flat, width = sums.reshape(len(sums), -1), sums.shape[2]
+    height, width = sums.shape[1:]
+    flat = sums.reshape(len(sums), height * width)
     corner = y * width + x
 
     def at(offset: int) -> NDArray[np.float64]:
@@ -154,7 +155,7 @@ def _crowded(
 
 def _first_best(sums: NDArray[np.float64], where: NDArray[np.int64]) -> NDArray[np.int64]:
     """The highest sum of each row; among equal ones the upper, then the left window."""
-    place = np.broadcast_to(where[..., 0] * (where.max() + 1) + where[..., 1], sums.shape)
+    place = np.broadcast_to(where[..., 0] * (where.max(initial=0) + 1) + where[..., 1], sums.shape)
     return np.where(sums == sums.max(1, keepdims=True), place, np.iinfo(np.int64).max).argmin(1)
 
 
