@@ -1,11 +1,10 @@
 """Building a study: the whole method of Meynen et al. 2023, shard by shard, from one configuration."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,44 +15,14 @@ from core.config import digest, dump, load
 from core.data.classes import ImageFolder, image_folder
 from core.draft import Draft, writing
 from core.mining.average import all_averages
-from core.mining.itemsets import MiningConfig
-from core.mining.patches import PatchConfig
 from core.mining.rules import Mined, mine
+from core.mining.settings import StudyConfig, validated
 from core.mining.shard import SHARD, Plan, filled
-from core.mining.transactions import TransactionConfig, Transactions, strongest
+from core.mining.transactions import Transactions, strongest
 from core.models import Model
 from core.models import load as load_model
-from core.params import Knob, checked, params_of
 from core.progress import Report, part, silent
 from core.study import Study
-
-
-@dataclass(frozen=True)
-class StudyConfig:
-    """All that decides what a study holds, besides the images themselves."""
-
-    model: str
-    data: str
-    layer: Annotated[str, Knob("The layer whose filters are studied; the last with positions if left out.")] = ""
-    explainer: Annotated[str, Knob("The method of the heatmaps; its maps must not be signed.")] = "grad_cam"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    patches: PatchConfig = field(default_factory=PatchConfig)
-    transactions: TransactionConfig = field(default_factory=TransactionConfig)
-    mining: MiningConfig = field(default_factory=MiningConfig)
-    seed: Annotated[int, Knob("Seed of the random windows.", 0, 2**31 - 1)] = 0
-    limit: Annotated[int, Knob("Images used, evenly from all sub-folders; 0 takes all.", 0, 10_000_000)] = 0
-    thumbnail: Annotated[int, Knob("Side of the stored small images in pixels.", 16, 256)] = 64
-    batch: Annotated[int, Knob("Images pushed through the model at a time.", 1, 1024)] = 32
-
-
-def validated(config: StudyConfig) -> StudyConfig:
-    """The same configuration with every setting in range; raises BadParameter for the first that is not."""
-    parts = {"patches": config.patches, "transactions": config.transactions, "mining": config.mining}
-    for name, one in parts.items():
-        checked(params_of(type(one)), dump(one), name)
-    own = {param.name: getattr(config, param.name) for param in params_of(StudyConfig)}
-    checked(params_of(StudyConfig), own, "study")
-    return config
 
 
 def config_of(study: Study) -> StudyConfig:

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import TooLarge
+from core.mining.settings import Kind, MiningConfig
 from core.mining.transactions import Transactions
-from core.params import Knob
 
-Kind = Literal["closed", "all"]
 Itemset = tuple[int, ...]  # ascending
 
 
@@ -70,26 +69,6 @@ class Index:
                 stack.append(stack[-1] & own if stack else own)
             before = one
             yield stack[-1]
-
-
-@dataclass(frozen=True)
-class MiningConfig:
-    """How rules are mined from transactions."""
-
-    support: Annotated[float, Knob("Share of a class's patches that must hold the filters.", 0.01, 1, 0.01)] = 0.5
-    confidence: Annotated[
-        float, Knob("Share of the patches holding the filters that must be of the class.", 0, 1, 0.01)
-    ] = 0.0
-    least: Annotated[int, Knob("Patches a rule must have at least; one patch is no pattern.", 1, 1000)] = 2
-    best: Annotated[int, Knob("Rules kept for each class (q), by support × confidence.", 1, 200)] = 10
-    filters: Annotated[int, Knob("Strongest filters of each patch that count (N - 1).", 1, 100)] = 10
-    sets: Annotated[
-        Kind, Knob("Closed sets (none whose patches a larger set also has), or all sets up to `max_size`.")
-    ] = "closed"
-    max_size: Annotated[int, Knob("Filters in a set, where all sets are mined.", 1, 12)] = 5
-    balanced: Annotated[bool, Knob("Confidence as if all classes had equally many patches.")] = False
-    fold: Annotated[bool, Knob("One rule for all sets that have exactly the same patches.")] = True
-    limit: Annotated[int, Knob("Sets in one class beyond which mining stops with a reason.", 100, 1_000_000)] = 20_000
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,51 +10,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from core.errors import BadParameter
 from core.explain.base import Query
-from core.params import Knob
+from core.mining.settings import PatchConfig
 from core.progress import chunks, part
-
-
-@dataclass(frozen=True)
-class PatchConfig:
-    """How patches are found; sections 3.1 of Meynen et al. 2023, with every reading of its text."""
-
-    window: Annotated[int, Knob("Side of a patch in pixels; 0 takes 64 for an image of 224.", 0, 4096)] = 0
-    count: Annotated[int, Knob("Candidates taken from each image (k).", 1, 100)] = 10
-    draws: Annotated[int, Knob("Random windows tried for each candidate (m).", 1, 100_000)] = 1000
-    sampling: Annotated[
-        Literal["redraw", "fixed", "dense"],
-        Knob("New random windows for each candidate, the same ones for all, or every position."),
-    ] = "redraw"
-    max_overlap: Annotated[float, Knob("Share of a window that earlier ones may already cover.", 0, 1, 0.05)] = 1.0
-    tau: Annotated[float, Knob("The selection ends when the score changes by less than this.", 0, 100, 0.01)] = 0.1
-    perturbation: Annotated[
-        Literal["cumulative", "independent"], Knob("Cover all windows so far together, or each one alone.")
-    ] = "cumulative"
-    score: Annotated[Literal["prob", "logit", "logprob"], Knob("The score that is watched.")] = "prob"
-    target: Annotated[Literal["predicted", "label"], Knob("The class that map, score and transaction speak of.")] = (
-        "predicted"
-    )
-    correct_only: Annotated[bool, Knob("Take patches only from images that the model gets right.")] = False
-    difference: Annotated[
-        Literal["absolute", "drop"], Knob("Compare the size of the change with tau, or the signed drop.")
-    ] = "absolute"
-    from_clean: Annotated[bool, Knob("Compare the first window with the clean image; else test from the second.")] = (
-        True
-    )
-    keep_last: Annotated[bool, Knob("Keep the window that ended the selection.")] = True
-    fill: Annotated[
-        Literal["mean", "black", "blur"], Knob("What covers a window: zero after normalising, black, or a blur.")
-    ] = "mean"
-
-    def side(self, size: int) -> int:
-        """The window's side for images of `size` pixels; BadParameter where it does not fit."""
-        side = self.window or max(1, round(64 * size / 224))
-        if side > size:
-            message = f"A window of {side} pixels does not fit into the {size} pixels that the model sees."
-            raise BadParameter(message, f"Use at most {size}.")
-        return side
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from core.errors import TooLarge
 from core.mining.graph import graph
-from core.mining.itemsets import Frequent, Index, Itemset, MiningConfig, frequent
+from core.mining.itemsets import Frequent, Index, Itemset, frequent
+from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 from core.study import Study
 

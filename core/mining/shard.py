@@ -19,8 +19,9 @@ from core.errors import BadImage
 from core.explain.base import Ledger, Query, scored
 from core.images import Pixels, decode
 from core.mining.heatmaps import read, studied_layer
-from core.mining.patches import Candidates, PatchConfig, Selection, candidates, relevant
-from core.mining.transactions import TransactionConfig, responses, strongest
+from core.mining.patches import Candidates, Selection, candidates, relevant
+from core.mining.settings import PatchConfig, TransactionConfig
+from core.mining.transactions import responses, strongest
 from core.models.model import Model
 from core.progress import Report, chunks, part
 

@@ -2,32 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-
-from core.params import Knob
-
-Ranking = Literal["raw", "zscore", "share"]
-
-
-@dataclass(frozen=True)
-class TransactionConfig:
-    """Which filters of a patch become the items of its transaction."""
-
-    filters: Annotated[int, Knob("Filters kept for each patch, strongest first.", 1, 100)] = 25
-    ranking: Annotated[
-        Ranking,
-        Knob(
-            "Strongest by raw response, by its z-score over all patches, or by the share of the filter's response in "
-            "the image that falls into the patch."
-        ),
-    ] = "raw"
-    matrix: Annotated[bool, Knob("Keep the responses of all filters, not only of the strongest.")] = False
 
 
 @lru_cache(maxsize=64)

@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.mining.itemsets import MiningConfig
 from core.mining.rules import Mined
+from core.mining.settings import MiningConfig
 from core.study import Study
 from pages.ui import own, ruled, shelf, tested
 

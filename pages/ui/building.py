@@ -10,12 +10,10 @@ from core.config import digest, dump
 from core.draft import remove
 from core.explain import EXPLAINERS
 from core.jobs import Job
-from core.mining.itemsets import MiningConfig
-from core.mining.patches import PatchConfig
-from core.mining.transactions import TransactionConfig
+from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.models import MODELS
 from core.params import params_of
-from core.pipeline import StudyConfig, build_study, expected_passes, planned
+from core.pipeline import build_study, expected_passes, planned
 from core.study import Study
 from core.workbench import device, pass_seconds
 from pages.ui import forms, shelf, show, state

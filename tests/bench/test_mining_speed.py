@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from core.mining.itemsets import MiningConfig
 from core.mining.rules import mine
+from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 
 pytestmark = pytest.mark.bench

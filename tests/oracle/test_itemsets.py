@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from core.errors import TooLarge
-from core.mining.itemsets import Index, MiningConfig, columns_of, eclat, explodes, frequent, least_count, plain
+from core.mining.itemsets import Index, columns_of, eclat, explodes, frequent, least_count, plain
+from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from core.errors import BadParameter
 from core.explain.base import Query
-from core.mining.patches import Candidates, PatchConfig, candidates, integral, relevant
+from core.mining.patches import Candidates, candidates, integral, relevant
+from core.mining.settings import PatchConfig
 from core.mining.transactions import Transactions, responses, strongest, window_weights
 from tests.nets import model
 

@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from core.mining.itemsets import MiningConfig
 from core.mining.rules import highest_support, mine
+from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 
 

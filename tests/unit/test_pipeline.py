@@ -13,11 +13,9 @@ from PIL import Image
 from core.errors import BadParameter, Cancelled, Unavailable, UnknownName, Unsupported
 from core.mining import shard as shards
 from core.mining.average import average, stretched
-from core.mining.itemsets import MiningConfig
-from core.mining.patches import PatchConfig
 from core.mining.rules import mine, transactions_of
-from core.mining.transactions import TransactionConfig
-from core.pipeline import StudyConfig, build_study, config_of, expected_passes, planned
+from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
+from core.pipeline import build_study, config_of, expected_passes, planned
 from tests.nets import CLASSES, SIDE, model
 
 PATCHES = PatchConfig(window=10, count=4, draws=60)
