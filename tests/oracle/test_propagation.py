@@ -19,7 +19,9 @@ def relative(ours, theirs):
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
-@pytest.mark.parametrize("make", [nets.GapNet, nets.TinyCnn, torchvision.models.resnet18, torchvision.models.squeezenet1_1])
+@pytest.mark.parametrize(
+    "make", [nets.GapNet, nets.TinyCnn, torchvision.models.resnet18, torchvision.models.squeezenet1_1]
+)
 @pytest.mark.parametrize(("kind", "peer"), PEERS)
 @pytest.mark.filterwarnings("ignore:Setting backward hooks", "ignore:Input Tensor 0 did not")
 def test_rectified_slope_equals_captum(make, kind, peer):
