@@ -20,7 +20,7 @@ def taken() -> None:
     """Keep the files just given; what cannot be read leaves its sentence and everything else stands."""
     for file in st.session_state.get(uploader()) or []:
         try:
-            picture = state.desk().add(file.getvalue(), file.name)
+            picture = state.desk().add(state.received(file), file.name)
         except VitrineError as error:
             state.tell("error", str(error))
             continue

@@ -39,8 +39,12 @@ def answered(bench: Workbench, picture: Picture, asks: Sequence[Ask]) -> Compari
 def drawn(shown: Comparison, key: str) -> None:
     """The comparison as a grid that fills as answers come, with what it will cost, costs and did cost above it."""
 
+    # Streamlit keeps what a fragment or a button refers to a while after the tab has closed: they ask the desk.
     @st.fragment(run_every=0.6 if shown.running else None)
     def live() -> None:
+        shown = state.desk().comparison
+        if shown is None:
+            return
         busy = shown.running
         _status(shown, busy)
         show.comparison(shown, key)
@@ -57,7 +61,7 @@ def _status(shown: Comparison, busy: bool) -> None:
         if busy and shown.job:
             done = sum(1 for ask in shown.asks if ask.key in shown.answers)
             st.progress(min(shown.job.fraction, 1.0), f"{done} of {len(shown.asks)} maps · {shown.job.note}")
-            st.button("Stop", key="stop-comparison", on_click=shown.cancel)
+            st.button("Stop", key="stop-comparison", on_click=_stop)
             return
         seconds, passes = shown.spent()
         took = f"{len(shown.answers)} maps · {show.cost(seconds, passes)}" if shown.answers else "No maps yet"
@@ -68,6 +72,11 @@ def _status(shown: Comparison, busy: bool) -> None:
             if st.button(f"Run {many} · about {cost}", key="run-rest", type="primary"):
                 shown.start(rest)
                 st.rerun()
+
+
+def _stop() -> None:
+    if shown := state.desk().comparison:
+        shown.cancel()
 
 
 def affordable(bench: Workbench, asks: Sequence[Ask]) -> list[Ask]:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
 from core.data.folders import SUFFIXES
@@ -76,6 +79,15 @@ def desk() -> Desk:
     return Desk()
 
 
+def received(file: UploadedFile) -> bytes:
+    """The content of an uploaded file, which Streamlit would keep until long after the tab has closed."""
+    content = file.getvalue()
+    context = get_script_run_ctx()
+    if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+    return content
+
+
 @dataclass(frozen=True)
 class Place:
     """What is looked at: all that an address can say beside the settings of methods."""
@@ -95,7 +107,7 @@ def place() -> Place:
 
 
 def go(**changes: Any) -> None:
-    """Move: change what is looked at. Another model or image begins with its predicted class, a model also its layer."""
+    """Change what is looked at. Another image or model begins with its predicted class, a model also its layer."""
     here = place()
     if here.model and changes.get("model", here.model) != here.model:
         changes = {"targets": (), "layer": "", **changes}

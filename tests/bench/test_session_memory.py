@@ -1,0 +1,52 @@
+"""A session that looks at many images holds what its budget allows, and no more with every one."""
+
+import gc
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.workbench import Ask, Workbench
+
+pytestmark = pytest.mark.slow
+IMAGES, WARM = 300, 100
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_CACHE_MB", "32")
+    from core.models import MODELS, load
+    from pages.ui.run import Comparison
+    from pages.ui.state import Desk
+
+    model = load(next(name for name, card in MODELS.items() if card.source == "bundled"))
+    desk, sizes = Desk(), []
+    for index in range(IMAGES):
+        stream = io.BytesIO()
+        noise = np.random.default_rng(index).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(stream, "PNG")
+        picture = desk.add(stream.getvalue(), f"{index}.png")
+        bench = Workbench(model, desk.cache)
+        desk.comparison = Comparison(bench, picture, [Ask(name, 0) for name in ("grad_cam", "saliency")])
+        desk.comparison.start(desk.comparison.open())
+        assert desk.comparison.job
+        assert desk.comparison.job.wait(60)
+        assert len(desk.comparison.found()) == 2
+        assert desk.cache.used <= desk.cache.budget
+        assert desk.files.used <= desk.files.budget
+        sizes.append(resident())
+    gc.collect()
+    growth = np.mean(sizes[-50:]) - np.mean(sizes[WARM : WARM + 50])
+    print(f"resident: {sizes[0] >> 20} MB at first, {sizes[WARM] >> 20} MB warm, {sizes[-1] >> 20} MB at last")
+    assert growth < 32 << 20
+    assert len(desk.uploads()) < IMAGES
+    desk.close()
+    assert desk.cache.used == desk.files.used == len(desk.uploads()) == 0
