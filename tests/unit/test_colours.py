@@ -38,7 +38,7 @@ def test_a_table_cannot_be_written_to():
 
 
 def test_jet_is_refused_with_the_names_there_are():
-    with pytest.raises(UnknownName, match="no colour map called 'jet'.*inferno"):
+    with pytest.raises(UnknownName, match=r"no colour map called 'jet'.*inferno"):
         table("jet")
 
 
