@@ -58,10 +58,10 @@ def answers(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequ
     ):
         counts = np.histogram(values[chosen], edges)[0]
         figure.add_bar(
-            x=middles, y=counts, width=width, name=name, marker={"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "size": 6}},
+            x=middles, y=counts, width=width, name=name, marker=_fill(colour, pattern),
             hovertemplate="%{y} at %{x:.3g}<extra>" + _plain(name) + "</extra>",
         )  # fmt: skip
-    figure.update_layout(barmode="stack", bargap=0)
+    figure.update_layout(barmode="stack", bargap=0, legend_traceorder="normal")
     figure.update_xaxes(title=title)
     figure.update_yaxes(title="Count")
     return _laid(figure, 320)
@@ -77,7 +77,7 @@ def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figu
     ):
         shares = [values[label] for label in names]
         figure.add_bar(
-            x=shares, y=names, orientation="h", name=name, marker={"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "size": 6}},
+            x=shares, y=names, orientation="h", name=name, marker=_fill(colour, pattern),
             text=[f"{share:.1%}" for share in shares], textposition="outside", cliponaxis=False,
             hovertemplate="%{y}: %{x:.2%}<extra>" + name + "</extra>",
         )  # fmt: skip
@@ -85,6 +85,10 @@ def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figu
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(range=[0, 1.12], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     return _laid(figure, 110 + 46 * len(names))
+
+
+def _fill(colour: str, pattern: str) -> dict[str, object]:
+    return {"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "size": 6}}
 
 
 def _plain(name: str) -> str:

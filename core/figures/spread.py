@@ -1,4 +1,4 @@
-"""Room between the nodes of a graph: places moved apart until no two boxes overlap."""
+"""Room for a graph: turned and stretched to the shape of its frame, its nodes moved apart until none overlap."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,6 +7,18 @@ from scipy.spatial import cKDTree
 Places = NDArray[np.float64]  # (n, 2)
 
 _GROW, _EVERY = 1.12, 8  # where pushing alone does not help, everything grows by this factor every so many rounds
+
+
+def lying(places: Places, shape: float) -> Places:
+    """The places turned so that their longest extent lies across, centred, and `shape` times as wide as high (2)."""
+    centred = places - places.mean(0) if len(places) else places
+    if len(centred) < 3:
+        return centred
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    axes *= np.where(axes.sum(1, keepdims=True) < 0, -1.0, 1.0)  # the sign of an axis is arbitrary
+    turned = centred @ axes.T
+    extent = np.maximum(np.ptp(turned, axis=0), 1e-9)
+    return turned * (np.array([shape, 1.0]) * 2 / extent)
 
 
 def apart(places: Places, sizes: Places, gap: float = 14.0, rounds: int = 240) -> Places:

@@ -18,6 +18,7 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
     """The chosen averages for the gallery, grouped by class."""
     table = shelf.table(study, "averages").iloc[chosen]
     pictures, rows, weights = shelf.averaged(study, uniform, top)
+    area = study.manifest["window"] ** 2
     counts = [len(rows[k]) for k in chosen]
     pixels = [stretched(pictures[k]) if contrast else pictures[k] for k in chosen]
     return Items(
@@ -28,7 +29,10 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
         facts=[
             ("Class", [shelf.label(study, k) for k in table["label"]]),
             ("Patches", [f"{count:,}" for count in counts]),
-            ("Responses", [f"{sum(weights[k]):.4g} in all, {weights[k][0]:.3g} at most" for k in chosen]),
+            (
+                "Response",
+                [f"{weights[k].mean() / area:.3g} on average, {weights[k][0] / area:.3g} at most" for k in chosen],
+            ),
         ],
         groups=[(shelf.label(study, k), count) for k, count in Counter(table["label"].tolist()).items()],
         actions=[

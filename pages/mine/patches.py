@@ -48,7 +48,7 @@ def facets(study: Study, patches: Catalogue) -> Wanted:
     )  # fmt: skip
     strongest.draw(st.slider, help="How many of a patch's strongest filters count.")
     outcome.draw(
-        st.segmented_control, required=True, disabled=not patches.labelled,
+        st.segmented_control, required=True, wrap=True, disabled=not patches.labelled,
         format_func=lambda name: f"{_OUTCOMES[name]} ({by_outcome[name]:,})",
         help="Whether the patch's image was classified rightly." if patches.labelled else "The images have no labels.",
     )  # fmt: skip

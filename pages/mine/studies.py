@@ -7,7 +7,7 @@ from pages.ui import building, shelf, show
 
 _FACTS = {
     "Study": lambda e, s: e,
-    "Model": lambda e, s: s.manifest["model"]["name"],
+    "Model": lambda e, s: shelf.short(s.manifest["model"]["name"]),
     "Layer": lambda e, s: s.manifest["model"]["layer"],
     "Images": lambda e, s: s.manifest["data"]["images"],
     "Patches": lambda e, s: s.manifest["tables"]["patches"]["rows"],

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.figures.spread import apart
+from core.figures.spread import apart, lying
 from core.mining.catalogue import Wanted
-from core.mining.itemsets import MiningConfig
 from core.mining.rules import Mined, highest_support
+from core.mining.settings import MiningConfig
 from core.study import Study
 from pages.ui import own, shelf, show, tested
 from pages.ui.gallery import gallery
 from pages.ui.graph import Node, graph
 
 NODES = 600  # more than people can read
+SHAPE = 1.45  # the graph is so much wider than high
 PICTURED = 200  # nodes up to which filters show their average patch
 
 _SHARE = partial(st.column_config.ProgressColumn, min_value=0.0, max_value=1.0, format="%.2f")
@@ -68,7 +69,7 @@ def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: 
     """A table of rules and the one chosen in it: the one of the address until another row is, else the best."""
     frame = pd.DataFrame(
         {
-            "Filters": [shelf.units(filters) for filters in rules["filters"]],
+            "Filters": [shelf.units(filters, 5) for filters in rules["filters"]],
             "Class": [shelf.label(study, k) for k in rules["label"]],
             "Support": rules["support"].to_numpy(),
             "Confidence": rules["confidence"].to_numpy(),
@@ -90,7 +91,7 @@ def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int)
         frame, key=f"{key}-{hash(tuple(rules))}", hide_index=True, height=min(height, 38 + 35 * len(frame)),
         on_select="rerun", selection_mode="single-row-required", selection_default={"selection": {"rows": [first]}},
         column_config={
-            "Filters": st.column_config.TextColumn(width=135),
+            "Filters": st.column_config.TextColumn(width=190),
             "Support": _SHARE("Support", width=115, color="#0072B2"),
             "Confidence": _SHARE("Confidence", width=115, color="#009E73"),
             "Score": st.column_config.NumberColumn(format="%.3f", width=65),
@@ -144,7 +145,7 @@ def shared(study: Study, found: Mined, label: int) -> None:
     left, right = st.columns([1, 1.2], gap="medium")
     frame = pd.DataFrame(
         {
-            "Filters": [shelf.units(filters) for filters in sets["filters"]],
+            "Filters": [shelf.units(filters, 5) for filters in sets["filters"]],
             "Classes": sets["classes"].to_numpy(),
             "Shared by": [
                 ", ".join(f"{shelf.label(study, k)} {s:.2f}" for k, s in zip(labels, supports, strict=True))
@@ -234,11 +235,11 @@ def _beneath(study: Study, found: Mined, label: int) -> None:
 
 def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:
     """The nodes with room between them, filters with the average patch of the class where they weigh most."""
-    spread = 52 * np.sqrt(len(nodes))
     classes = (nodes["kind"] == "class").to_numpy()
-    heights = np.where(classes, 32, 34 + 5 * np.minimum(nodes["degree"].to_numpy(), 6))
+    heights = np.where(classes, 32, 36 + 5 * np.minimum(nodes["degree"].to_numpy(), 6))
     widths = np.where(classes, [20 + 8.4 * len(name) for name in nodes["name"]], heights)
-    places = apart(nodes[["x", "y"]].to_numpy() * [1.5 * spread, spread], np.stack([widths, heights + 12], 1))
+    places = lying(nodes[["x", "y"]].to_numpy(), SHAPE) * 34 * np.sqrt(len(nodes))
+    places = apart(places, np.stack([widths, heights + 14], 1))
     pictures = shelf.faces(study) if len(nodes) <= PICTURED else {}
     boxes = zip(places.tolist(), widths.tolist(), heights.tolist(), strict=True)
     return [

@@ -14,8 +14,8 @@ from core.errors import VitrineError
 from core.explain import EXPLAINERS
 from core.mining.average import contributing, weighted
 from core.mining.catalogue import Catalogue, Order, Rows
-from core.mining.itemsets import MiningConfig
 from core.mining.rules import Mined, mine
+from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 from core.study import BUNDLED, Listed, Study, list_studies
 from core.tags import Tags
@@ -62,9 +62,15 @@ def summary(study: Study) -> str:
     title = EXPLAINERS[method].title if method in EXPLAINERS else method
     patches = manifest["tables"]["patches"]["rows"]
     return (
-        f"{model['name']}, layer {model['layer']} with {model['filters']:,} filters · {data['images']:,} images · "
-        f"{patches:,} patches of {manifest['window']} px chosen by {title}"
+        f"{short(model['name'])}, layer {model['layer']} with {model['filters']:,} filters · "
+        f"{data['images']:,} images · {patches:,} patches of {manifest['window']} px chosen by {title}"
     )
+
+
+def short(model: str) -> str:
+    """A model's name; own weights by their file's name, without its folder."""
+    architecture, colon, file = model.partition(":")
+    return f"{architecture}{colon}{Path(file).name}" if colon else model
 
 
 def catalogue(study: Study) -> Catalogue:
@@ -141,9 +147,15 @@ def unit(number: int) -> str:
     return f"F{number}"
 
 
-def units(numbers: Sequence[int]) -> str:
-    """Several filters in a line."""
-    return " + ".join(map(unit, numbers))
+def units(numbers: Sequence[int], most: int = 100) -> str:
+    """Several filters in a line; of more than `most` the first ones, and how many there are."""
+    some = " + ".join(map(unit, numbers[:most]))
+    return some if len(numbers) <= most else f"{some} … ({len(numbers)})"
+
+
+def amount(value: float) -> str:
+    """A number as people read it: three digits, thousands with commas."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def label(study: Study, number: int) -> str:
@@ -203,9 +215,11 @@ def _items(
     side = study.manifest["model"]["size"]
     numbers, images = np.unique(part["image"].to_numpy(), return_inverse=True)
     first = shelf.items[rows, 0].tolist()
-    values = shelf.response(rows, filters) if noted in {"response", "image"} else part[noted].to_numpy()
-    word = {"image": "response"}.get(noted, noted)
-    notes = [f"{word} {value:.3g}" for value in values]
+    if noted in {"response", "image"}:  # sums over the window in the study, means on the page
+        word, values = "response", shelf.response(rows, filters) / study.manifest["window"] ** 2
+    else:
+        word, values = noted, part[noted].to_numpy()
+    notes = [f"{word} {amount(value)}" for value in values]
     said = [label(study, k) for k in part["label"]]
     held = [", ".join(unit(item) for item in row[:10] if item >= 0) for row in shelf.items[rows].tolist()]
     return Items(
@@ -218,7 +232,7 @@ def _items(
             ("Image", part["path"].tolist()),
             ("True class", [label(study, k) for k in part["true"]]),
             ("Place", [f"{x}, {y} px, number {rank + 1}" for x, y, rank in columns(part, "x", "y", "rank")]),
-            ("Heatmap", [f"{score:.4g} in the window" for score in part["score"]]),
+            ("Heatmap", [f"{amount(score)} in the window" for score in part["score"]]),
             ("Covered", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
             ("Filters", held),
         ],

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.config import digest
 from core.figures import mined as charts
+from core.mining.ablation import Ablation
 from core.mining.rules import Mined
+from core.mining.trial import tried
 from core.study import Study
 from core.workbench import Workbench
 from pages.ui import shelf, show, state
+from pages.ui.run import working
 
 
 def bench(study: Study) -> Workbench:
@@ -22,7 +26,8 @@ def bench(study: Study) -> Workbench:
 
 def switch(study: Study, filters: Sequence[int], key: str) -> None:
     """A switch that turns filters off for the current image, with the most probable classes before and after."""
-    if not st.toggle(f"Turn {shelf.units(filters)} off for the current image", key=f"off-{key}"):
+    these = "this filter" if len(filters) == 1 else "these filters"
+    if not st.toggle(f"Turn {these} off for the current image", key=f"off-{key}"):
         return
     with shelf.refused():
         model, picture = bench(study), state.subject()
@@ -40,12 +45,52 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
         first, then = names[0], model.model.labels[int(after.argmax())]
         change = f"still {first}" if then == first else f"{then} instead of {first}"
         st.caption(show.plain(
-            f"Without {shelf.units(filters)} the model says {change}: "
-            f"{first} falls from {float(before[top[0]]):.1%} to {float(after[top[0]]):.1%}."
-            if after[top[0]] < before[top[0]] else f"Without {shelf.units(filters)} the model says {change}; "
-            f"{first} goes from {float(before[top[0]]):.1%} to {float(after[top[0]]):.1%}."
+            f"Without {these} the model says {change}; {first} goes from {float(before[top[0]]):.1%} to "
+            f"{float(after[top[0]]):.1%}."
         ))  # fmt: skip
 
 
 def ablation(study: Study, found: Mined) -> None:
     """The accuracy of every class without the filters of its rules, against random filters of the same number."""
+    sets = {int(label): found.filters_of(int(label)) for label in sorted(found.rules["label"].unique())}
+    key = (shelf.key(study), digest({str(label): list(filters) for label, filters in sets.items()}))
+    results = st.session_state.setdefault("ablation", {})
+    st.markdown(
+        "Are these filters the ones that matter? Every class is classified again with the filters of its rules "
+        "silenced, and with as many random ones instead, 20 times over."
+    )
+    if key not in results:
+        instant = "pooled" in study.manifest["arrays"]
+        if not instant and not st.button("Silence them", type="primary", help="Reads the images again; takes a while."):
+            return
+        model = bench(study).model
+        results[key] = working("Silencing filters", lambda report: tried(study, {"mined": sets}, model, report=report))
+    _shown(results[key])
+
+
+def _shown(found: Ablation) -> None:
+    """Averages in a line, the classes as a chart and as a table."""
+    summary = found.summary()
+    numbers = {
+        "All filters": f"{summary['baseline']:.1%}",
+        "Without the mined ones": f"{summary['mined']:.1%}",
+        "Without random ones": f"{summary['random_mean']:.1%} ± {summary['random_std']:.1%}",
+        "Filters silenced per class": f"{summary['filters_per_class']:.1f}",
+        "Images": f"{summary['images']:,}",
+    }
+    for column, (name, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
+        column.metric(name, value)
+    table = found.per_class
+    st.plotly_chart(charts.ablation(table), key="ablation-chart", config={"displayModeBar": False})
+    with st.expander("The same as a table"):
+        st.dataframe(
+            table.drop(columns="label"), hide_index=True, alt="Accuracy of each class with filters silenced",
+            column_config={
+                name: st.column_config.NumberColumn(format="percent")
+                for name in ("baseline", "mined", "random_mean", "random_std")
+            },
+        )  # fmt: skip
+    st.caption(
+        "Mean over classes. The chart shows each class: the further the orange square lies left of the blue diamond, "
+        "the more its rules name the filters that matter. Measured on the images the rules were mined from."
+    )

@@ -8,6 +8,7 @@ from core.figures import mined as charts
 from core.figures.sheet import overlay
 from core.figures.tiles import described
 from core.images import resized
+from core.mining.average import weighted
 from core.mining.catalogue import Wanted
 from core.study import Study
 from pages.ui import own, ruled, shelf, show, state, tested
@@ -44,14 +45,14 @@ def titled(study: Study) -> int:
         for text, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
             st.button(text, shortcut=shortcut, on_click=own.put, args=("unit", number + step),
                       disabled=not 0 <= number + step < study.manifest["model"]["filters"])  # fmt: skip
-    facts = shelf.table(study, "filters").iloc[number]
+    held = int(shelf.table(study, "filters")["patches"].iloc[number])
     total = study.manifest["tables"]["patches"]["rows"]
-    classes = [shelf.label(study, k) for k in facts["classes"]]
+    edges = shelf.table(study, "edges")
+    classes = [shelf.label(study, k) for k in edges.loc[edges["filter"] == number, "label"]]
     used = f"used by the rules of {', '.join(classes)}" if classes else "in no rule"
     left.title(show.plain(f"{study.manifest['model']['layer']} · {shelf.unit(number)}"), anchor=False)
     left.markdown(show.plain(
-        f"Among the strongest filters of {facts['patches']:,} of {total:,} patches "
-        f"({facts['patches'] / max(total, 1):.1%}), {used}."
+        f"Among the strongest filters of {held:,} of {total:,} patches ({held / max(total, 1):.1%}), {used}."
     ))  # fmt: skip
     return number
 
@@ -83,7 +84,8 @@ def spread(study: Study, number: int) -> None:
     else:
         patches = shelf.catalogue(study)
         values, labels = patches.response(np.arange(len(patches.patches)), (number,)), patches.patches["label"]
-        what, kind = "Response", "patches"
+        values = values / study.manifest["window"] ** 2
+        what, kind = "Mean response", "patches"
     active = values > 0
     if not active.any():
         st.caption(f"Silent in all {len(values):,} {kind}.")
@@ -94,27 +96,30 @@ def spread(study: Study, number: int) -> None:
 
 
 def averages(study: Study, number: int) -> None:
-    """Its average patch in each class that uses it."""
+    """Its average patch over all classes, and in each class whose rules use it."""
+    st.subheader("What it sees on average", anchor=False)
+    known = shelf.catalogue(study)
+    rows = known.matching(Wanted(filters=(number,)))
+    if not len(rows):
+        st.caption("No patch has it among its strongest filters.")
+        return
     table = shelf.table(study, "averages")
     table = table[table["filter"] == number].sort_values("weight", ascending=False)
-    st.subheader("What it sees on average", anchor=False)
-    if not len(table):
-        st.caption("No rule uses it, and averages are made of the patches of rules.")
-        return
 
     def make() -> Items:
+        every = weighted(study.array("crops")[rows], known.response(rows, (number,)))
         return Items(
-            pixels=shelf.as_pixels(study.array("averages")[table.index.to_numpy()]),
-            ids=table["label"].tolist(),
-            titles=[shelf.label(study, k) for k in table["label"]],
-            notes=[f"n = {count}" for count in table["patches"]],
-            actions=[("rules", ["Rules of this class"] * len(table))],
+            pixels=shelf.as_pixels(np.concatenate([every[None], study.array("averages")[table.index.to_numpy()]])),
+            ids=[-1, *table["label"].tolist()],
+            titles=["all its patches", *(shelf.label(study, k) for k in table["label"])],
+            notes=[f"n = {count}" for count in (len(rows), *table["patches"])],
+            actions=[("rules", ["Rules of this class"] * (1 + len(table)))],
         )
 
     picks = gallery(make, (shelf.key(study), "unit", number), key="unit-averages", label="Average patches by class",
-                    noun=("class", "classes"), tile=120, height=340, panel=False)  # fmt: skip
+                    noun=("average", "averages"), tile=120, height=340, panel=False)  # fmt: skip
     if picks.action == "rules":
-        shelf.go("mine/rules", label=shelf.label(study, picks.opened))
+        shelf.go("mine/rules", label=shelf.label(study, picks.opened) if picks.opened >= 0 else "")
 
 
 def patches(study: Study, number: int) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from core.figures.spread import apart
+from core.figures.spread import apart, lying
 
 
 def overlaps(places, sizes):
@@ -26,3 +26,17 @@ def test_a_heap_comes_apart():
 
 def test_one_spot():
     assert overlaps(apart(np.zeros((5, 2)), np.full((5, 2), 20.0)), np.full((5, 2), 20.0)) == 0
+
+
+def test_a_standing_graph_lies_down():
+    rng = np.random.default_rng(1)
+    places = rng.normal(size=(60, 2)) * [1, 5] + 7
+    turned = lying(places, 1.5)
+    assert np.allclose(np.ptp(turned, axis=0), [3, 2])
+    assert abs(np.corrcoef(turned[:, 0], places[:, 1])[0, 1]) > 0.99
+    assert np.array_equal(turned, lying(places, 1.5))
+
+
+def test_few_places_stay_as_they_are():
+    assert lying(np.array([[1.0, 1.0], [3.0, 1.0]]), 1.5).tolist() == [[-1.0, 0.0], [1.0, 0.0]]
+    assert lying(np.zeros((0, 2)), 1.5).shape == (0, 2)

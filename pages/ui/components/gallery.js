@@ -266,7 +266,7 @@ class Gallery {
     const many = this.head.many;
     const selected = many ? this.picked.has(this.head.ids[tile.index]) : tile.index === this.active;
     tile.classList.toggle("many", many);
-    tile.classList.toggle("active", tile.index === this.shown);
+    tile.classList.toggle("active", this.head.panel && tile.index === this.shown);
     tile.setAttribute("aria-selected", String(selected));
     tile.tabIndex = tile.index === this.active ? 0 : -1;
   }

@@ -154,7 +154,7 @@ class Graph {
         width: "data(width)", height: "data(size)", "font-size": 15, "font-weight": 600, "min-zoomed-font-size": 5,
       } },
       { selector: "edge", style: {
-        width: "mapData(weight, 0, 1, 0.6, 7)", opacity: "mapData(weight, 0, 1, 0.25, 0.75)", "line-color": text,
+        width: "mapData(weight, 0, 1, 0.5, 5)", opacity: "mapData(weight, 0, 1, 0.2, 0.45)", "line-color": text,
         "curve-style": "haystack", "haystack-radius": 0,
       } },
       { selector: ".away", style: { display: "none" } },
