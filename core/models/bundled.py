@@ -75,6 +75,8 @@ def write(net: nn.Module, path: Path, card: Mapping[str, Any]) -> dict[str, Any]
 
 def writable(path: Path) -> None:
     """Make the folder of a weights file; Unavailable where the file cannot be written, before any training."""
+    if path.suffix != ".safetensors":
+        raise Unavailable(f"{path} cannot be written as weights.", "Let its name end in .safetensors.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir() or not os.access(path.parent, os.W_OK):
