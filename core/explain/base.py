@@ -1,6 +1,7 @@
 """One question to a model, the methods that answer it, and the only function that calls them."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from core.cache import TensorCache
 from core.capture import Rules, capture
-from core.errors import Cancelled, TooLarge, Unsupported
+from core.errors import BadParameter, Cancelled, TooLarge, Unsupported
+from core.explain.settling import Settling
 from core.explain.tape import Tape, joined, recorded
 from core.images import resized
 from core.models.model import Model
@@ -26,6 +28,8 @@ Score = Literal["logit", "prob", "logprob"]
 Method = Callable[..., Tensor | Iterator[Tensor]]
 M = TypeVar("M", bound=Method)
 Cost = Callable[[Mapping[str, Any], int], float]
+Budget = Literal["quick", "standard", "paper"]
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
 
 
 class Ledger:
@@ -35,6 +39,7 @@ class Ledger:
         self.forwards = 0  # images pushed through the model
         self.backwards = 0  # images whose gradient was taken
         self.fraction = 0.0  # of the work done, as last reported
+        self.layer = ""  # where the map was read, if not at the query's layer
         self.remarks: dict[str, float | str] = {}
 
 
@@ -235,6 +240,13 @@ class Explainer:
     needs: tuple[str, ...]
     signed: bool
     cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
+    budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
+
+    def budget(self, name: str) -> dict[str, Any]:
+        """The settings of the budget "quick", "standard" (the defaults) or "paper"; BadParameter for another name."""
+        if name not in BUDGETS:
+            raise BadParameter(f"There is no budget called {name!r}.", f"Choose one of {', '.join(BUDGETS)}.")
+        return dict(self.budgets.get(name, {}))
 
     def unmet(self, model: Model) -> str:
         """Why this method cannot work on this model, as one sentence; "" if it can."""
@@ -254,11 +266,14 @@ def explainer(
     cost: Cost,
     needs: tuple[str, ...] = (),
     signed: bool = False,
+    budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
 ) -> Callable[[M], M]:
     """Register a method under its function's name; its settings are the `Knob`s of its signature.
 
     The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; one that can stop early is
-    a generator that yields its running maps, the last of which is the result.
+    a generator that yields its running maps, the last of which is the result. `budgets` names the settings that make it
+    quick, or what its paper used; the defaults are the standard. It yields at fixed numbers of passes, never by the
+    clock: when a map has settled must not depend on the machine.
     """
 
     def register(run: M) -> M:
@@ -266,12 +281,16 @@ def explainer(
         name = getattr(run, "__name__", title)
         entry = Explainer(
             name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
-            signed, cost,
+            signed, cost, budgets or {},
         )  # fmt: skip
         EXPLAINERS.add(name, entry)
         return run
 
     return register
+
+
+# Activations whose backward rule no method changes.
+SMOOTH = frozenset({"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid", "hardsigmoid"})
 
 
 def _needs_layer(model: Model, title: str) -> str:
@@ -288,11 +307,11 @@ def _needs_relu(model: Model, title: str) -> str:
     used = set(model.survey.operations)
     if used & {"relu", "relu6"}:
         return ""
-    found = ", ".join(sorted(used & {"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid"})) or "none"
+    found = ", ".join(sorted(used & SMOOTH)) or "none"
     return f"{title} changes the backward rule of ReLU, and {model.name} has no ReLU (its activations: {found})."
 
 
-NEEDS: Mapping[str, Callable[[Model, str], str]] = {"layer": _needs_layer, "head": _needs_head, "relu": _needs_relu}
+NEEDS: dict[str, Callable[[Model, str], str]] = {"layer": _needs_layer, "head": _needs_head, "relu": _needs_relu}
 
 
 @dataclass(frozen=True)
@@ -332,6 +351,7 @@ class Look:
     maps: Tensor  # (B, H, W)
     fraction: float
     forwards: int
+    settled: float | None = None  # rank correlation with the map after half of the passes; None while unknown
 
 
 Watch = Callable[[Look], bool]
@@ -343,12 +363,18 @@ def unwatched(look: Look) -> bool:
 
 
 def explain(
-    name: str, query: Query, settings: Mapping[str, object] | None = None, watch: Watch = unwatched
+    name: str,
+    query: Query,
+    settings: Mapping[str, object] | None = None,
+    watch: Watch = unwatched,
+    *,
+    settle: bool = False,
 ) -> Explanation:
     """Answer a query with the method `name`: settings and needs checked, memory retried, maps checked and resized.
 
-    `watch` sees each running map of a method that has them and may end it early by returning True; a cancelled method
-    that has a running map gives it back as unfinished. Raises UnknownName, BadParameter, Unsupported, TooLarge.
+    `watch` sees each running map of a method that has them and may end it early by returning True; a method stopped so
+    or cancelled gives back its map so far as unfinished. With `settle` a method is finished as soon as its map has
+    settled. Raises UnknownName, BadParameter, Unsupported, TooLarge.
     """
     method = EXPLAINERS[name]
     chosen = checked(method.params, settings or {}, name)
@@ -356,7 +382,7 @@ def explain(
         raise Unsupported(reason, "Choose another method or another model.")
     while True:
         try:
-            return _answered(method, query, chosen, watch)
+            return _answered(method, query, chosen, watch, settle)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_memory(error):
                 raise
@@ -368,11 +394,12 @@ def explain(
             query.cache.clear()
 
 
-def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watch: Watch) -> Explanation:
+def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watch: Watch, settle: bool) -> Explanation:
     start = time.perf_counter()
     query = replace(query, report=_kept(query.ledger, query.report))
+    planned = method.cost(settings, min(query.size)) * len(query.images) if settle else math.inf
     outcome = method.run(query, **settings)
-    maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch)
+    maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch, planned)
     maps = _sound(method, query, maps.detach())
     scores = replace(query, report=silent).clean_scores()  # a map that was cancelled is still worth this one pass
     if finished:
@@ -383,7 +410,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         scores=scores.cpu(),
         targets=query.targets.cpu(),
         settings=dict(settings),
-        layer=_read_layer(method, query),
+        layer=query.ledger.layer or (query.at if "layer" in method.needs else ""),
         seed=query.seed,
         seconds=time.perf_counter() - start,
         forwards=query.ledger.forwards,
@@ -392,13 +419,6 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         finished=finished,
         remarks=dict(query.ledger.remarks),
     )
-
-
-def _read_layer(method: Explainer, query: Query) -> str:
-    """The layer that the method read, for its tile; "" where it read none in particular."""
-    if "head" in method.needs:
-        return query.model.survey.default
-    return query.at if "layer" in method.needs else ""
 
 
 def _kept(ledger: Ledger, report: Report) -> Report:
@@ -411,14 +431,20 @@ def _kept(ledger: Ledger, report: Report) -> Report:
     return keep
 
 
-def _driven(query: Query, looks: Iterator[Tensor], watch: Watch) -> tuple[Tensor, bool]:
-    """The last map of a generator, and whether it came to its own end."""
+def _driven(query: Query, looks: Iterator[Tensor], watch: Watch, planned: float) -> tuple[Tensor, bool]:
+    """The last map of a generator, and whether it came to its own end or settled before its `planned` passes."""
     last: Tensor | None = None
+    settling = Settling()
     try:
         for last in looks:
             maps = resized(last.detach().float(), query.size).cpu()
-            if watch(Look(maps, query.ledger.fraction, query.ledger.forwards)):
+            settled = settling.look(query.ledger.forwards, maps)
+            if settled is not None:
+                query.ledger.remarks["settled"] = settled
+            if watch(Look(maps, query.ledger.fraction, query.ledger.forwards, settled)):
                 return last, False
+            if settling.enough((query.ledger.forwards + 2 * query.ledger.backwards) / planned):
+                return last, True
     except Cancelled:
         if last is None:
             raise

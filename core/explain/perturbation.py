@@ -38,6 +38,7 @@ def _windows(settings: Mapping[str, Any], side: int) -> float:
     caution="Sees only evidence of about the window's size; two copies of the same evidence hide each other's effect.",
     cost=_windows,
     signed=True,
+    budgets={"quick": {"window": 48, "stride": 24}, "paper": {"stride": 8}},
 )
 @torch.no_grad()
 def occlusion(
@@ -74,6 +75,7 @@ def occlusion(
     formula="1/(N·p) Σᵢ s(x ⊙ Mᵢ) Mᵢ(u); centred: 1/N Σᵢ (sᵢ − s̄)(Mᵢ(u) − p)/Var M(u)",
     caution="Grainy with few masks; plain values carry a large constant part: compare places, not heights.",
     cost=lambda settings, side: settings["masks"],
+    budgets={"quick": {"masks": 300}, "paper": {"masks": 8000}},
 )
 @torch.no_grad()
 def rise(

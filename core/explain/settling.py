@@ -1,0 +1,41 @@
+"""How settled a running map is: whether the second half of the work still changed where it is high and low."""
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+
+SETTLED = 0.98  # rank correlation
+SIDE = 28  # cells per side on which maps are compared
+
+
+class Settling:
+    """The looks at one running map so far, coarse and ranked."""
+
+    def __init__(self) -> None:
+        self._looks: list[tuple[int, NDArray[np.float64]]] = []
+        self._latest: list[float] = []
+
+    def look(self, work: int, maps: Tensor) -> float | None:
+        """The rank correlation (Spearman) of maps (B, H, W) with what they were after half of the `work`.
+
+        Looks in immediate succession always agree, since they share nearly all of the work. The least settled of the
+        images counts; None as long as there is no look at half the work, and for a map without differences.
+        """
+        side = min(SIDE, *maps.shape[-2:])
+        coarse = F.adaptive_avg_pool2d(maps.float()[:, None], side).flatten(1).cpu().numpy()
+        ranks = rankdata(coarse, axis=1) - (coarse.shape[1] + 1) / 2
+        half = next((old for done, old in reversed(self._looks) if 2 * done <= work), None)
+        self._looks.append((work, ranks))
+        if half is None:
+            return None
+        scale = np.sqrt((ranks**2).sum(1) * (half**2).sum(1))
+        if not scale.all():
+            return None
+        self._latest.append(float(((ranks * half).sum(1) / scale).min()))
+        return self._latest[-1]
+
+    def enough(self, fraction: float) -> bool:
+        """Whether the work can stop: a quarter of it is done, and the last two looks were settled."""
+        return fraction >= 0.25 and len(self._latest) > 1 and min(self._latest[-2:]) >= SETTLED
