@@ -45,7 +45,7 @@ def ablation(table: pd.DataFrame) -> go.Figure:
     return _laid(figure, 90 + 30 * len(table))
 
 
-def answers(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequence[str], title: str) -> go.Figure:
+def answers(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequence[str]) -> go.Figure:
     """A histogram of a filter's answers, stacked by class: the four classes where they are highest, and the rest."""
     means = {int(k): float(values[labels == k].mean()) for k in np.unique(labels) if k >= 0}
     top = [k for k in sorted(means, key=lambda k: (-means[k], k))[:4] if means[k] > 0]
@@ -62,7 +62,6 @@ def answers(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequ
             hovertemplate="%{y} at %{x:.3g}<extra>" + _plain(name) + "</extra>",
         )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0, legend_traceorder="normal")
-    figure.update_xaxes(title=title)
     figure.update_yaxes(title="Count")
     return _laid(figure, 320)
 

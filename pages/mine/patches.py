@@ -10,7 +10,7 @@ from core.tags import TAGS
 from pages.ui import own, shelf, show
 from pages.ui.gallery import gallery
 
-_OUTCOMES = {"all": "All", "right": "Right", "wrong": "Wrong"}
+_OUTCOMES = {"all": "Any", "right": "Right", "wrong": "Wrong"}
 _ORDERS = {"score": "heatmap in the window", "drop": "drop in probability", "response": "response", "image": "image"}
 
 
@@ -48,7 +48,7 @@ def facets(study: Study, patches: Catalogue) -> Wanted:
     )  # fmt: skip
     strongest.draw(st.slider, help="How many of a patch's strongest filters count.")
     outcome.draw(
-        st.segmented_control, required=True, wrap=True, disabled=not patches.labelled,
+        st.selectbox, disabled=not patches.labelled,
         format_func=lambda name: f"{_OUTCOMES[name]} ({by_outcome[name]:,})",
         help="Whether the patch's image was classified rightly." if patches.labelled else "The images have no labels.",
     )  # fmt: skip

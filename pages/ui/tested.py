@@ -71,15 +71,15 @@ def ablation(study: Study, found: Mined) -> None:
 def _shown(found: Ablation) -> None:
     """Averages in a line, the classes as a chart and as a table."""
     summary = found.summary()
-    numbers = {
-        "All filters": f"{summary['baseline']:.1%}",
-        "Without the mined ones": f"{summary['mined']:.1%}",
-        "Without random ones": f"{summary['random_mean']:.1%} ± {summary['random_std']:.1%}",
-        "Filters silenced per class": f"{summary['filters_per_class']:.1f}",
-        "Images": f"{summary['images']:,}",
-    }
-    for column, (name, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
-        column.metric(name, value)
+    numbers = (
+        ("All filters", f"{summary['baseline']:.1%}", "accuracy, mean over classes"),
+        ("Without mined ones", f"{summary['mined']:.1%}", f"{summary['filters_per_class']:.1f} filters per class"),
+        ("Without random ones", f"{summary['random_mean']:.1%}", f"± {summary['random_std']:.1%} over 20 draws"),
+        ("Images", f"{summary['images']:,}", "those the rules were mined from"),
+    )
+    grid = st.grid(4, min_column_width=170)
+    for name, value, text in numbers:
+        grid.metric(name, value, text, delta_color="off", delta_arrow="off")
     table = found.per_class
     st.plotly_chart(charts.ablation(table), key="ablation-chart", config={"displayModeBar": False})
     with st.expander("The same as a table"):
@@ -91,6 +91,6 @@ def _shown(found: Ablation) -> None:
             },
         )  # fmt: skip
     st.caption(
-        "Mean over classes. The chart shows each class: the further the orange square lies left of the blue diamond, "
-        "the more its rules name the filters that matter. Measured on the images the rules were mined from."
+        "The further the orange square lies left of the blue diamond, the more do the rules of that class name the "
+        "filters that matter."
     )

@@ -90,9 +90,10 @@ def spread(study: Study, number: int) -> None:
     if not active.any():
         st.caption(f"Silent in all {len(values):,} {kind}.")
         return
-    title = f"{what} in the {active.sum():,} of {len(values):,} {kind} where it answers"
-    st.plotly_chart(charts.answers(values[active], labels.to_numpy()[active], study.labels, title), key="answers",
+    title = f"{what}, in the {active.sum():,} of {len(values):,} {kind} where it answers"
+    st.plotly_chart(charts.answers(values[active], labels.to_numpy()[active], study.labels), key="answers",
                     config={"displayModeBar": False})  # fmt: skip
+    st.caption(title)
 
 
 def averages(study: Study, number: int) -> None:
@@ -157,9 +158,9 @@ def passport(study: Study) -> None:
     if not facts["largest"] > 0 and not facts["patches"]:
         images = study.manifest["data"]["images"]
         st.info(f"{shelf.unit(number)} was never active in a patch of the {images:,} images of this study.")
-    left, middle, right = st.columns([1.35, 0.85, 1.4], gap="medium")
-    for column, part in ((left, averages), (middle, here), (right, spread)):
-        with column:
+    grid = st.grid(3, min_column_width=270, gap="medium")
+    for part in (averages, here, spread):
+        with grid.cell():
             part(study, number)
     left, right = st.columns([1.6, 1], gap="medium")
     with left:

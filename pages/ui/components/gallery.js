@@ -17,6 +17,12 @@ function unpack(bytes) {
   return { head, payload: bytes.subarray(4 + length) };
 }
 
+/** Browsers draw sliders and boxes for light or dark ground; tell them which one the theme has. */
+function scheme(frame) {
+  const [red, green, blue] = getComputedStyle(frame).color.match(/[\d.]+/g).map(Number);
+  frame.style.colorScheme = red + green + blue > 384 ? "dark" : "light";
+}
+
 /** Sheets of equal cells, decoded when first needed; the least recently used ones are dropped. */
 class Sheets {
   constructor(spec, payload, ready) {
@@ -99,6 +105,7 @@ class Gallery {
 
   update({ data, setStateValue, setTriggerValue }) {
     Object.assign(this, { setStateValue, setTriggerValue });
+    scheme(this.frame);
     const { head, payload } = unpack(data);
     if (this.head?.token === head.token) return;
     this.sheets?.close();

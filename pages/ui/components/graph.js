@@ -23,6 +23,12 @@ function unpack(bytes) {
   return { head, payload: bytes.subarray(4 + length) };
 }
 
+/** Browsers draw sliders and boxes for light or dark ground; tell them which one the theme has. */
+function scheme(frame) {
+  const [red, green, blue] = getComputedStyle(frame).color.match(/[\d.]+/g).map(Number);
+  frame.style.colorScheme = red + green + blue > 384 ? "dark" : "light";
+}
+
 /** Cytoscape comes with a component of its own that is sent once; wait until it has arrived. */
 async function library() {
   while (!globalThis.cytoscape) await new Promise((resolve) => setTimeout(resolve, 30));
@@ -84,6 +90,7 @@ class Graph {
 
   async update({ data, setTriggerValue }) {
     this.setTriggerValue = setTriggerValue;
+    scheme(this.frame);
     const { head, payload } = unpack(data);
     const cytoscape = await library();
     if (this.closed) return;
