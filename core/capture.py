@@ -132,6 +132,9 @@ class Rules(TorchFunctionMode):
 _ATTRIBUTES = frozenset({"__get__", "detach", "clone", "requires_grad_", "contiguous", "to"})
 
 
+_BY_NUMBER = {"add": "shift", "sub": "shift", "mul": "scale", "div": "scale", "true_divide": "scale"}
+
+
 class Watched(TorchFunctionMode):
     """The operations that made real-valued tensors on this thread while the block runs, with their counts.
 
@@ -148,6 +151,8 @@ class Watched(TorchFunctionMode):
         """Called by torch for every operation of this thread."""
         result = func(*args, **(kwargs or {}))
         name = OPERATIONS.get(func, getattr(func, "__name__", ""))
+        if name in _BY_NUMBER and not all(isinstance(operand, Tensor) for operand in args[:2]):
+            name = _BY_NUMBER[name]
         made = result[0] if isinstance(result, tuple) and result else result
         if isinstance(made, Tensor) and made.is_floating_point() and name not in _ATTRIBUTES:
             self.calls[name] = self.calls.get(name, 0) + 1

@@ -1,6 +1,6 @@
 """Explainers: one function per method, registered by importing the families below."""
 
-from core.explain import cam, gradient, perturbation, propagation, sampled
+from core.explain import cam, control, gradient, perturbation, propagation, relevance, sampled
 from core.explain.base import EXPLAINERS, Explainer, Explanation, Look, Query, explain
 
 __all__ = [
@@ -10,9 +10,11 @@ __all__ = [
     "Look",
     "Query",
     "cam",
+    "control",
     "explain",
     "gradient",
     "perturbation",
     "propagation",
+    "relevance",
     "sampled",
 ]

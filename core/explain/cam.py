@@ -37,6 +37,7 @@ def cam(query: Query) -> Tensor:
     if query.unit_layer:
         raise Unsupported("CAM explains classes, not units of a layer.", "Choose Grad-CAM.")
     survey = query.model.survey
+    query.ledger.layer = survey.default
     values = query.maps_at(query.tape(survey.default).values[survey.default], survey.default)
     weights = query.net.get_parameter(f"{survey.head}.weight")[query.targets]
     return torch.einsum("bk,bkhw->bhw", weights, values.relu() if survey.head_rectifies else values)

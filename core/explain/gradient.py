@@ -81,6 +81,7 @@ def layerwise_ixg(
     stages = query.model.survey.stages
     skipped = min(skip_first, len(stages) - 1)
     tape = query.tape(*stages[skipped:])
+    query.ledger.layer = ", ".join(stages[skipped:])
     received = _attention(query)[skipped:] if attention_weight else [None] * len(stages)
     if len(received) < len(stages) - skipped:
         message = f"{query.model.name} does not tell how much attention its blocks pay."

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.capture import Rules
 from core.errors import Unsupported
-from core.explain.base import Query, explainer
+from core.explain.base import SMOOTH, Query, explainer
 from core.explain.gradient import Reduce, reduced
 
 
@@ -30,11 +30,31 @@ def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     return reduced(rectified_slope(query, "guided"), reduce)
 
 
+@explainer(
+    "Deconvnet",
+    family="propagation",
+    paper="Zeiler & Fergus 2014",
+    formula="at every ReLU: R ← R · [R > 0]; largest |R| over the colour channels",
+    caution="Hardly depends on the class: it redraws the image's edges. Never read it as evidence.",
+    cost=lambda settings, side: 3,
+    needs=("relu",),
+)
+def deconvnet(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
+    """The score projected back to the image by running the network's layers in reverse.
+
+    Filters are applied transposed, pooling puts values back where the maximum came from, and every ReLU keeps only
+    what is positive on the way down, whatever it saw on the way up.
+    """
+    return reduced(rectified_slope(query, "deconvnet"), reduce)
+
+
 def rectified_slope(query: Query, kind: Literal["guided", "deconvnet"]) -> Tensor:
     """The slope at the images (B, 3, H, W) under a changed rule of ReLU, kept in the query's cache.
 
     Raises Unsupported where no ReLU was met: the result would be the plain gradient under another name.
     """
+    if others := ", ".join(sorted(SMOOTH & set(query.model.survey.operations))):
+        query.ledger.remarks["plain gradient at"] = others
     return query.cache.get((*query.key, kind), lambda: _rectified_slope(query, RECTIFIERS[kind], kind))
 
 
@@ -60,7 +80,8 @@ def _guided(relu: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
 
 
 def _deconvnet(relu: Callable[..., Tensor], source: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return Relay.apply(source, relu(source, *args, **kwargs), _positive)
+    # On a copy: a ReLU that works in place would put its own backward into the source.
+    return Relay.apply(source, relu(source.clone(), *args, **kwargs), _positive)
 
 
 def _positive(received: Tensor) -> Tensor:
