@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "methods": ("list the methods of explanation with their settings", "core.commands.catalogue", "methods"),
     "explain": ("explain what a model sees in images", "core.commands.explain", "explain"),
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
+    "study": ("find what a model's filters see in a folder of images", "core.commands.study", "study"),
     "train": ("train the small network on flowers", "core.commands.flowers", "train"),
 }
 ROOT = Path(__file__).resolve().parents[1]

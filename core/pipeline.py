@@ -33,7 +33,7 @@ def config_of(study: Study) -> StudyConfig:
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> Plan:
     """What a build would do: model, images, layer, window; raises all that can be wrong before work starts."""
     validated(config)
-    model = model or load_model(config.model, device)
+    model = model or load_model(config.model, device, labels=config.labels or None)
     folder = image_folder(config.data, model.labels, config.limit)
     return Plan.of(
         model,
@@ -225,7 +225,7 @@ def _manifest(draft: Draft, config: StudyConfig, plan: Plan, count: int) -> dict
             "head": model.survey.head if plan.layer == model.survey.default else "",
         },
         "data": {
-            "folder": config.data,
+            "folder": plan.folder.root.as_posix(),
             "images": len(images),
             "skipped": int((images["problem"] != "").sum()),
             "labelled": int((images["label"] >= 0).sum()),

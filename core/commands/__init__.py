@@ -8,10 +8,10 @@ from typing import Any
 from core.params import checked, params_of
 
 
-def options(parser: ArgumentParser, source: Callable[..., object]) -> None:
+def options(parser: ArgumentParser, source: Callable[..., object], prefix: str = "") -> None:
     """An option for each setting that a function declares in its signature."""
     for param in params_of(source):
-        option, text = f"--{param.name.replace('_', '-')}", param.knob.help.replace("%", "%%")
+        option, text = f"--{prefix}{param.name}".replace("_", "-"), param.knob.help.replace("%", "%%")
         if param.kind == "bool":
             parser.add_argument(option, action=BooleanOptionalAction, default=param.default, help=text)
         else:
@@ -24,10 +24,10 @@ def options(parser: ArgumentParser, source: Callable[..., object]) -> None:
             )
 
 
-def chosen(args: Namespace, source: Callable[..., object], owner: str) -> dict[str, Any]:
+def chosen(args: Namespace, source: Callable[..., object], owner: str, prefix: str = "") -> dict[str, Any]:
     """What `options` read, as the checked settings of the function; `owner` is its name in messages."""
     params = params_of(source)
-    return checked(params, {param.name: getattr(args, param.name) for param in params}, owner)
+    return checked(params, {param.name: getattr(args, f"{prefix}{param.name}") for param in params}, owner)
 
 
 def say(text: str) -> None:

@@ -14,7 +14,7 @@ Ranking = Literal["raw", "zscore", "share"]  # of responses
 
 @dataclass(frozen=True)
 class PatchConfig:
-    """How patches are found; sections 3.1 of Meynen et al. 2023, with every reading of its text."""
+    """How patches are found; section 3.1 of Meynen et al. 2023, with every reading of its text."""
 
     window: Annotated[int, Knob("Side of a patch in pixels; 0 takes 64 for an image of 224.", 0, 4096)] = 0
     count: Annotated[int, Knob("Candidates taken from each image (k).", 1, 100)] = 10
@@ -94,6 +94,7 @@ class StudyConfig:
 
     model: str
     data: str
+    labels: Annotated[str, Knob("File with the class names of own weights, one in a line.")] = ""
     layer: Annotated[str, Knob("The layer whose filters are studied; the last with positions if left out.")] = ""
     explainer: Annotated[str, Knob("The method of the heatmaps; its maps must not be signed.")] = "grad_cam"
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,262 @@
+"""`vitrine study`: build a study and read what it holds."""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.commands import chosen, options, say
+from core.errors import BadParameter, StudyError, VitrineError
+from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
+from core.params import params_of
+from core.progress import printed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.mining.ablation import Sets
+    from core.mining.rules import Mined
+    from core.study import Study
+
+AS_BUILT = "as built"
+GROUPS: dict[str, tuple[Callable[..., object], str]] = {
+    "patches": (PatchConfig, "patch-"),
+    "transactions": (TransactionConfig, "transaction-"),
+    "mining": (MiningConfig, "mining-"),
+}
+
+
+def study(parser: ArgumentParser) -> None:
+    """Declare `vitrine study` and the commands below it."""
+    below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    build = below.add_parser("build", help="build a study, or continue an interrupted one")
+    build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
+    build.add_argument("--data", required=True, metavar="DIR", help="images, one sub-folder per class")
+    build.add_argument("--out", required=True, type=Path, metavar="STUDY", help="the study's folder")
+    build.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="setting of the explainer")
+    options(build, StudyConfig)
+    for source, prefix in GROUPS.values():
+        options(build, source, prefix)
+    build.set_defaults(run=_build)
+    _reader(below, "info", "what a study is made of", _info).add_argument(
+        "--verify", action="store_true", help="also read every file and compare it with its checksum"
+    )
+    _mining(_reader(below, "rules", "which filters tell which class", _rules))
+    _mining(_reader(below, "shared", "filters that several classes share", _shared))
+    patches = _reader(below, "patches", "the patches, strongest drop first", _patches)
+    patches.add_argument("--filters", default="", metavar="F,F", help="only patches that hold all these filters")
+    ablate = _reader(below, "ablate", "accuracy with a class's filters silenced", _ablate)
+    ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
+    ablate.add_argument("--draws", type=int, default=20, help="random sets of as many filters (default: %(default)s)")
+    ablate.add_argument("--seed", type=int, default=0, help="seed of the random sets (default: %(default)s)")
+    _mining(ablate)
+
+
+def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -> ArgumentParser:
+    found: ArgumentParser = below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    found.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of yours")
+    found.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
+    found.add_argument("--json", action="store_true", help="as JSON")
+    found.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
+    found.set_defaults(run=run)
+    return found
+
+
+def _mining(parser: ArgumentParser) -> None:
+    """Options that mine the stored transactions anew."""
+    options(parser, MiningConfig)
+    parser.set_defaults(**{param.name: AS_BUILT for param in params_of(MiningConfig)})
+
+
+def _build(args: Namespace) -> int:
+    from core.explain import EXPLAINERS
+    from core.params import checked
+    from core.pipeline import build_study
+    from core.workbench import device
+
+    own = chosen(args, StudyConfig, "study")
+    parts: dict[str, Any] = {
+        name: source(**chosen(args, source, name, prefix.replace("-", "_")))
+        for name, (source, prefix) in GROUPS.items()
+    }
+    method = EXPLAINERS[own["explainer"]]
+    given = dict(_pair(text) for text in args.set)
+    settings = {name: value for name, value in checked(method.params, given, method.name).items() if name in given}
+    config = StudyConfig(args.model, args.data, settings=settings, **own, **parts)
+    found = build_study(config, args.out, device=device(), report=printed(sys.stderr))
+    _told(found)
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadParameter(f"--set {text!r} cannot be read.", "Write SETTING=VALUE.")
+    return name, value
+
+
+def _told(study: "Study") -> None:
+    """A study in a few lines."""
+    manifest, images = study.manifest, study.table("images")
+    data, model = manifest["data"], manifest["model"]
+    rows = {name: facts["rows"] for name, facts in manifest["tables"].items()}
+    say(f"{study.path}: {model['name']}, layer {model['layer']} ({model['filters']} filters)")
+    say(f"{data['images']} images from {data['folder']}, {data['labelled']} with a class of the model")
+    for path, problem in images.loc[images["problem"] != "", ["path", "problem"]].itertuples(index=False):
+        say(f"skipped {path}: {problem}")
+    if data["strange"]:
+        say(f"no class of the model: {', '.join(data['strange'])}")
+    say(f"{rows['patches']} patches of {manifest['window']} px, {rows['rules']} rules, {rows['shared']} shared sets")
+    passes = manifest["passes"]
+    say(f"{passes['forwards']} forward passes ({passes['perturbed']} of them with patches covered), "
+        f"{passes['backwards']} backward")  # fmt: skip
+
+
+def _info(args: Namespace) -> int:
+    study = _opened(args.study)
+    if args.json:
+        print(json.dumps({**study.manifest, "log": study.log}, indent=2, ensure_ascii=False))
+    elif args.csv:
+        _written(study.table("classes"), args.csv)
+    else:
+        _told(study)
+        for stage, seconds in study.log.get("seconds", {}).items():
+            say(f"{seconds:9.1f} s  {stage}")
+        if lost := study.lost():
+            say(f"{len(lost)} of the images are no longer there, such as {lost[0]}; their thumbnails are kept.")
+    if args.verify and (damaged := study.damaged()):
+        raise StudyError(f"The study {study.name} is damaged: {', '.join(damaged)} changed.", "Build it again.")
+    return 0
+
+
+def _rules(args: Namespace) -> int:
+    study = _opened(args.study)
+    rules = _mined(args, study).rules
+    if args.label:
+        rules = rules[rules["label"] == _label(study, args.label)]
+    named = rules.assign(name=[study.labels[label] for label in rules["label"]])
+    first = ["name", "filters", "support", "confidence", "score", "lift", "n_both", "n_class", "n_all"]
+    return _shown(args, named, first)
+
+
+def _shared(args: Namespace) -> int:
+    study = _opened(args.study)
+    shared = _mined(args, study).shared
+    if args.label:
+        label = _label(study, args.label)
+        shared = shared[[label in labels for labels in shared["labels"]]]
+    named = shared.assign(names=[", ".join(study.labels[label] for label in labels) for labels in shared["labels"]])
+    return _shown(args, named, ["filters", "classes", "names", "n_all"])
+
+
+def _patches(args: Namespace) -> int:
+    import pandas as pd
+
+    from core.mining.rules import transactions_of
+
+    study = _opened(args.study)
+    label = _label(study, args.label) if args.label else None
+    wanted = [int(word) for word in args.filters.split(",") if word.strip().isdigit()]
+    if args.filters and len(wanted) != len(args.filters.split(",")):
+        raise BadParameter(f"--filters {args.filters!r} cannot be read.", "Write numbers between commas, such as 3,17.")
+    held = transactions_of(study).holding(wanted, label)
+    patches, images = study.table("patches"), study.table("images")
+    patches.insert(0, "patch", pd.RangeIndex(len(patches)))
+    found = patches.iloc[held]
+    named = found.assign(
+        path=images["path"].to_numpy()[found["image"]], name=[study.labels[one] for one in found["label"]]
+    ).sort_values("drop", ascending=False, kind="stable")
+    return _shown(args, named, ["patch", "path", "name", "x", "y", "size", "score", "drop", "response"])
+
+
+def _ablate(args: Namespace) -> int:
+    from core.mining.trial import tried
+    from core.models import load
+    from core.pipeline import config_of
+    from core.workbench import device
+
+    study = _opened(args.study)
+    config = config_of(study)
+    mined = _mined(args, study)
+    model = load(config.model, device(), labels=config.labels or None)
+    if model.sha != study.manifest["model"]["sha"]:
+        raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
+    sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
+    found = tried(study, sets, model, folder=args.data, draws=args.draws, seed=args.seed, report=printed(sys.stderr))
+    table = found.per_class
+    if args.label:
+        table = table[table["label"] == _label(study, args.label)]
+    summary = {**found.summary(), "per_class": json.loads(table.to_json(orient="records"))}
+    if args.json:
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+        return 0
+    if not args.csv:
+        say(
+            f"{summary['images']} images, accuracy averaged over classes: {summary['baseline']:.1%} as it is, "
+            f"{summary['mined']:.1%} without {summary['filters_per_class']:.1f} mined filters, "
+            f"{summary['random_mean']:.1%} ± {summary['random_std']:.1%} without as many random ones"
+        )
+    return _shown(args, table, list(table.columns))
+
+
+def _opened(name: str) -> "Study":
+    """The study at a path, or else one of the user's or the bundled ones by its name."""
+    from core.study import BUNDLED, Study
+    from core.workbench import home
+
+    places = [Path(name), home() / "studies" / name, BUNDLED / name]
+    return Study(next((place for place in places if place.exists()), places[0]))
+
+
+def _mined(args: Namespace, study: "Study") -> "Mined":
+    """The study's rules under the settings given, else under its own."""
+    from dataclasses import asdict
+
+    from core.mining.rules import mine
+    from core.params import checked
+    from core.pipeline import config_of
+
+    own = config_of(study).mining
+    given = {name: getattr(args, name) for name in asdict(own) if getattr(args, name) != AS_BUILT}
+    settings = checked(params_of(MiningConfig), {**asdict(own), **given}, "mining")
+    return mine(study, MiningConfig(**settings), seed=study.manifest["seed"])
+
+
+def _label(study: "Study", wanted: str) -> int:
+    from core.registry import unknown
+
+    known = [label.casefold() for label in study.labels]
+    if wanted.casefold() in known:
+        return known.index(wanted.casefold())
+    if wanted.isdigit() and int(wanted) < len(known):
+        return int(wanted)
+    raise unknown("class", wanted, study.labels)
+
+
+def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
+    """A table as asked for: JSON, CSV file, or its most telling columns."""
+    if args.json:
+        print(json.dumps(json.loads(table.to_json(orient="records")), indent=2, ensure_ascii=False))
+    elif args.csv:
+        _written(table, args.csv)
+    elif len(table):
+        say(_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}"))
+    else:
+        say("Nothing is found with these settings.")
+    return 0
+
+
+def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table with lists written out."""
+    lists = [name for name in ("filters", "labels", "supports") if name in table and table[name].dtype == object]
+    return table.assign(**{name: [" ".join(map(str, one)) for one in table[name]] for name in lists})
+
+
+def _written(table: "pd.DataFrame", path: Path) -> None:
+    try:
+        _plain(table).to_csv(path, index=False)
+    except OSError as error:
+        raise VitrineError(f"{path} cannot be written ({error.strerror}).", "Choose another file.") from None
+    say(f"{path}: {len(table)} rows")
