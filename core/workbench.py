@@ -135,12 +135,17 @@ class Workbench:
         layer: str = "",
         report: Report = silent,
         watch: Watch = unwatched,
+        also: tuple[int, ...] = (),
     ) -> Explanation:
-        """The answer to one ask; a finished one is kept. Raises what `core.explain.explain` raises."""
+        """The answer to one ask; a finished one is kept. Raises what `core.explain.explain` raises.
+
+        `also` names classes that will be asked about next: they share the forward where a method allows it.
+        """
         if found := self.known(picture, ask, seed, layer):
             report(1.0, EXPLAINERS[ask.name].title)
             return found
-        result = explain(ask.name, self._query(picture, ask.target, seed, layer, report), ask.settings, watch)
+        query = self._query(picture, ask.target, also, seed=seed, layer=layer, report=report)
+        result = explain(ask.name, query, ask.settings, watch)
         if result.finished:
             self.cache.put(self._key(picture, ask, seed, layer), result)
         return result
@@ -158,12 +163,15 @@ class Workbench:
     ) -> None:
         """Answer the asks, cheap ones first, handing each to `done` as it finishes; one that fails stops no other."""
         weights = {id(ask): self.passes([ask]) for ask in asks}
+        targets = tuple(dict.fromkeys(ask.target for ask in asks))
         total, before = sum(weights.values()) or 1.0, 0.0
         for ask in sorted(asks, key=lambda ask: weights[id(ask)]):
             after = before + weights[id(ask)]
             try:
                 share = part(report, before / total, after / total)
-                answer: Answer = self.explain(picture, ask, seed=seed, layer=layer, report=share, watch=watch(ask))
+                answer: Answer = self.explain(
+                    picture, ask, seed=seed, layer=layer, report=share, watch=watch(ask), also=targets
+                )
             except VitrineError as error:
                 answer = error
             before = after
@@ -177,10 +185,11 @@ class Workbench:
     def _tensor(self, picture: Picture) -> Tensor:
         return self.model.preprocess.tensor(self.view(picture))[None].to(self.model.device)
 
-    def _query(self, picture: Picture, target: int, seed: int, layer: str, report: Report) -> Query:
-        targets = torch.tensor([target], device=self.model.device)
-        images = self._tensor(picture)
-        return Query(self.model, images, targets, layer, seed=seed, report=report, cache=self.cache)
+    def _query(self, picture: Picture, target: int, also: tuple[int, ...], **rest: Any) -> Query:
+        targets, images = torch.tensor([target], device=self.model.device), self._tensor(picture)
+        # Whatever reads layers by default finds them on the first tape.
+        stages = self.model.survey.stages[1:]
+        return Query(self.model, images, targets, also=also, watched=stages, cache=self.cache, **rest)
 
     @torch.no_grad()
     def _seen(self, picture: Picture, layer: str) -> Tensor:

@@ -1,0 +1,110 @@
+"""One forward for many maps: what is shared, what is recorded anew, and that sharing changes nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from core.cache import TensorCache
+from core.explain import EXPLAINERS, explain
+from core.images import Picture
+from core.workbench import Ask, Workbench
+from tests import nets
+
+WHITE_BOX = [
+    "saliency", "input_x_gradient", "cam", "grad_cam", "grad_cam_pp", "layer_cam", "hires_cam", "xgrad_cam",
+    "layerwise_ixg", "upsampled_activation",
+]  # fmt: skip
+
+
+@pytest.fixture
+def forwards():
+    """A model and the list of batch sizes that went through its network."""
+    model, seen = nets.model("gap"), []
+    model.net.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    return model, seen
+
+
+def test_ten_maps_from_one_forward_and_one_backward(forwards):
+    model, seen = forwards
+    query = nets.query(model, count=1, watched=model.survey.stages[1:])
+    for name in WHITE_BOX:
+        explain(name, replace(query, ledger=query.ledger))
+    assert seen == [1]
+    assert query.ledger.backwards == 1
+
+
+def test_guided_and_deconvnet_add_one_pass_each(forwards):
+    model, seen = forwards
+    query = nets.query(model, count=1)
+    for name in ("grad_cam", "guided_backprop", "deconvnet", "guided_grad_cam", "guided_grad_cam_pp"):
+        explain(name, query)
+    assert len(seen) == 3
+    assert query.ledger.backwards == 3
+
+
+def test_targets_share_the_forward(forwards):
+    model, seen = forwards
+    query = nets.query(model, count=2, target=1, also=(0, 1, 4))
+    query.tape()
+    assert seen == [2]
+    assert query.ledger.backwards == 6
+    for target in (0, 4):
+        other = replace(query, targets=torch.full((2,), target))
+        alone = replace(other, cache=TensorCache(1 << 20), also=())
+        shared = other.tape()
+        assert len(seen) == 1
+        wanted = alone.tape()
+        seen.pop()
+        for layer, slope in wanted.slopes.items():
+            assert torch.equal(shared.slopes[layer], slope)
+        assert torch.equal(other.clean_scores("prob"), wanted.logits.softmax(1)[:, target])
+
+
+def test_a_layer_not_on_the_tape_is_recorded_with_all_others(forwards):
+    model, seen = forwards
+    query = nets.query(model)
+    first = query.tape()
+    second = query.tape("features.2")
+    assert len(seen) == 2
+    assert set(second.values) == {*first.values, "features.2"}
+    assert query.tape() is second
+    assert len(seen) == 2
+
+
+def test_a_cache_too_small_for_a_tape_only_costs_time(forwards):
+    model, seen = forwards
+    query = nets.query(model, cache=TensorCache(1))
+    one, again = query.tape(), query.tape()
+    assert len(seen) == 2
+    assert torch.equal(one.slopes[""], again.slopes[""])
+
+
+def test_parts_of_a_batch_are_joined():
+    whole, parts = nets.query("gap", count=5), nets.query("gap", count=5, batch=2)
+    for layer, slope in whole.tape().slopes.items():
+        assert torch.allclose(parts.tape().slopes[layer], slope, atol=1e-6)
+        assert len(slope) == 5
+
+
+def test_a_layer_that_the_score_does_not_read_has_slope_zero():
+    query = nets.query("gap", target=0, unit_layer="features.2", layer="features.8")
+    assert not query.tape().slopes["features.8"].any()
+    assert query.tape().slopes[""].any()
+
+
+def test_a_comparison_of_two_classes_is_one_forward(forwards):
+    model, seen = forwards
+    bench = Workbench(model)
+    pixels = np.random.default_rng(0).integers(0, 256, (nets.SIDE, nets.SIDE, 3), dtype=np.uint8)
+    picture = Picture("noise.png", pixels, "0" * 64)
+    answers = {}
+    asks = [Ask(name, target) for name in WHITE_BOX for target in (0, 3)]
+    bench.compare(picture, asks, lambda ask, answer: answers.update({(ask.name, ask.target): answer}))
+    assert len(seen) == 1
+    assert len(answers) == 20
+    alone = Workbench(nets.model("gap"))
+    for (name, target), answer in answers.items():
+        assert torch.equal(answer.maps, alone.explain(picture, Ask(name, target)).maps)
+    assert all(name in EXPLAINERS for name in WHITE_BOX)
