@@ -1,6 +1,6 @@
 """Explainers: one function per method, registered by importing the families below."""
 
-from core.explain import cam, control, gradient, perturbation, propagation, relevance, sampled
+from core.explain import cam, control, gradient, perturbation, propagation, relevance, sampled, surrogate
 from core.explain.base import EXPLAINERS, Explainer, Explanation, Look, Query, explain
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "propagation",
     "relevance",
     "sampled",
+    "surrogate",
 ]

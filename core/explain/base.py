@@ -188,7 +188,7 @@ class Query:
     @torch.no_grad()
     def _clean_scores(self, kind: Score) -> Tensor:
         # One pass per image: it can be cancelled, but is no progress.
-        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.ledger.fraction, note))
+        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(0.0, note))
         return torch.cat(
             [self.score(self.images[s.start : s.stop], self.targets[s.start : s.stop], kind) for s in spans]
         )
@@ -221,6 +221,17 @@ def scored(logits: Tensor, targets: Tensor, kind: Score) -> Tensor:
 def images_sha(images: Tensor) -> str:
     """A hash of the images' content."""
     return hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def singly(query: Query, run: Callable[[Query], Iterator[Tensor]]) -> Iterator[Tensor]:
+    """Running maps (B, H, W) of a method that works on one image at a time; those not yet begun are zero."""
+    maps = torch.zeros(len(query.images), *query.size)
+    for row in range(len(maps)):
+        share = part(query.report, row / len(maps), (row + 1) / len(maps))
+        chosen = slice(row, row + 1)
+        for found in run(replace(query, images=query.images[chosen], targets=query.targets[chosen], report=share)):
+            maps[row] = found
+            yield maps.clone()
 
 
 @dataclass(frozen=True)
@@ -422,11 +433,11 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
 
 
 def _kept(ledger: Ledger, report: Report) -> Report:
-    """The same report, remembering how far the work is for whoever looks at a running map."""
+    """The same report that never falls, remembering how far the work is for whoever looks at a running map."""
 
     def keep(fraction: float, note: str) -> None:
-        ledger.fraction = fraction
-        report(fraction, note)
+        ledger.fraction = max(ledger.fraction, fraction)
+        report(ledger.fraction, note)
 
     return keep
 

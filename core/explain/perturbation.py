@@ -3,18 +3,17 @@
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import BadParameter
-from core.explain.base import Query, explainer
+from core.explain.base import Query, explainer, singly
 from core.explain.baseline import Baseline, baseline, scaled
+from core.explain.superpixels import LOOK, Count, CutBy, HideBy, Watched, blocks, pieces
 from core.params import Knob
-
-LOOK = 64  # masks between two looks at a running map; also the block of masks drawn by one generator
 
 
 def sliding(size: tuple[int, int], window: int, stride: int) -> Tensor:
@@ -47,7 +46,7 @@ def occlusion(
     window: Annotated[int, Knob("Side of the window in pixels of a 224 px image.", 4, 112, 4)] = 32,
     stride: Annotated[int, Knob("Step of the window in pixels of a 224 px image.", 2, 112, 2)] = 16,
     fill: Annotated[Baseline, Knob("What is put into the window.")] = "grey",
-    score: Annotated[Literal["prob", "logit"], Knob("The score that is watched.")] = "prob",
+    score: Watched = "prob",
 ) -> Tensor:
     """How far the score falls when a window slides over the image.
 
@@ -69,6 +68,45 @@ def occlusion(
 
 
 @explainer(
+    "Feature ablation",
+    family="perturbation",
+    paper="Zeiler & Fergus 2014, on segments (captum)",
+    formula="s(x) − s(x with the segment hidden)",
+    caution="Evidence that stands in two segments is seen in neither: hiding one leaves the other.",
+    cost=lambda settings, side: settings["segments"] + 1,
+    signed=True,
+    budgets={"quick": {"segments": 30}, "paper": {"segments": 200}},
+)
+@torch.no_grad()
+def feature_ablation(
+    query: Query, *, cut: CutBy = "slic", segments: Count = 60, hide: HideBy = "mean", score: Watched = "prob"
+) -> Iterator[Tensor]:
+    """How far the score falls when one segment of the image is hidden.
+
+    As occlusion, but the windows follow the borders in the image, so that the map does, too.
+    """
+
+    def one(query: Query) -> Iterator[Tensor]:
+        cut_up = pieces(query, cut, segments, hide)
+        inside = torch.stack([cut_up.cells == number for number in range(cut_up.count)])
+        scores = query.windows(bounding(inside), cut_up.hidden[None], score, inside)[0]
+        yield cut_up.spread(query.clean_scores(score) - scores)
+
+    yield from singly(query, one)
+
+
+def bounding(inside: Tensor) -> Tensor:
+    """The smallest boxes (P, 4) as top, left, height, width around masks (P, H, W) that are nowhere empty."""
+    spans = []
+    for axis in (2, 1):
+        lines = inside.any(axis).int()
+        first = lines.argmax(1)
+        spans.append((first, lines.shape[1] - lines.flip(1).argmax(1) - first))
+    (top, height), (left, width) = spans
+    return torch.stack([top, left, height, width], 1)
+
+
+@explainer(
     "RISE",
     family="perturbation",
     paper="Petsiuk et al. 2018",
@@ -84,7 +122,7 @@ def rise(
     masks: Annotated[int, Knob("Random masks tried.", 50, 8000, 50)] = 1000,
     cells: Annotated[int, Knob("Coarse cells per side.", 2, 16)] = 7,
     keep: Annotated[float, Knob("Chance that a cell stays visible.", 0.1, 0.9, 0.1)] = 0.5,
-    score: Annotated[Literal["prob", "logit"], Knob("The score that is watched.")] = "prob",
+    score: Watched = "prob",
     centred: Annotated[bool, Knob("Take away the part that every pixel shares: signed and less noisy.")] = False,
 ) -> Iterator[Tensor]:
     """Average of random masks, each weighed by the score it leaves.
@@ -129,9 +167,7 @@ def random_masks(query: Query, span: range, cells: int, keep: float) -> Tensor:
 
     Grids of `cells` × `cells` zeros and ones, enlarged bilinearly and cropped at a random offset (Petsiuk et al. 2018).
     """
-    blocks = range(span.start // LOOK, (span.stop - 1) // LOOK + 1)
-    draws = torch.cat([torch.rand(LOOK, cells * cells + 2, generator=query.rng(block)) for block in blocks])
-    draws = draws[span.start - blocks.start * LOOK :][: len(span)]
+    draws = blocks(query, span, cells * cells + 2)
     grids = (draws[:, 2:] < keep).float().view(-1, cells, cells).to(query.images.device)
     rows, columns = (
         _enlarging(cells, side)[(share * ceil(side / cells)).long()].to(grids.device)

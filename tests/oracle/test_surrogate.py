@@ -1,0 +1,157 @@
+"""Surrogates on networks whose answer is known, and against captum and brute force."""
+
+from itertools import permutations
+
+import captum.attr
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from core.explain.base import explain
+from core.explain.superpixels import pieces
+from core.explain.surrogate import coalitions
+from tests import nets
+from tests.nets import query
+
+SLIC = {"cut": "slic", "segments": 12, "score": "logit"}
+
+
+def patchwork(net, **rest):
+    """A query about an image of sixteen noisy tiles, which SLIC can tell apart."""
+    q = query(net, count=1, **rest)
+    tiles = nets.images(1, seed=8, side=4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    q.images.mul_(0.1).add_(tiles)
+    return q
+
+
+def shares(net, q, cut_up):
+    """What each segment of an additive network adds when it is shown instead of its mean colour."""
+    gain = (net.terms(q.images, 1) - net.terms(cut_up.hidden[None], 1))[0].detach()
+    return torch.stack([gain[cut_up.cells == number].sum() for number in range(cut_up.count)])
+
+
+@pytest.fixture
+def additive():
+    net = nets.seeded(nets.Additive)
+    q = patchwork(net)
+    cut_up = pieces(q, "slic", 12, "mean")
+    assert 6 <= cut_up.count <= 20
+    return q, cut_up, shares(net, q, cut_up)
+
+
+def test_segments_are_numbered_and_hidden_by_their_mean(additive):
+    q, cut_up, _ = additive
+    assert cut_up.cells.unique().tolist() == list(range(cut_up.count))
+    for number in range(cut_up.count):
+        own = cut_up.cells == number
+        expected = q.images[0][:, own].mean(1, keepdim=True).expand(-1, int(own.sum()))
+        assert torch.allclose(cut_up.hidden[:, own], expected, atol=1e-5)
+    black = pieces(q, "slic", 12, "black").hidden
+    assert torch.allclose(q.model.preprocess.pixels(black), torch.zeros_like(black), atol=1e-6)
+
+
+def test_quickshift_does_not_cross_a_border_of_colours():
+    q = query("gap", count=1)
+    q.images[:, :, :, :16], q.images[:, :, :, 16:] = -1.5, 1.5
+    cells = pieces(q, "quickshift", 50, "mean").cells
+    assert not set(cells[:, :16].unique().tolist()) & set(cells[:, 16:].unique().tolist())
+
+
+def test_lime_without_penalty_finds_a_linear_network(additive):
+    q, cut_up, expected = additive
+    found = explain("lime_image", q, {**SLIC, "samples": 300, "alpha": 0})
+    assert torch.allclose(found.maps[0], expected[cut_up.cells], atol=1e-3)
+    assert found.remarks["weighted R²"] == pytest.approx(1, abs=1e-6)
+    assert found.remarks["local prediction"] == pytest.approx(float(found.scores[0]), abs=1e-3)
+    penalised = explain("lime_image", q, {**SLIC, "samples": 300}).maps[0]
+    assert 0 < float((penalised - expected[cut_up.cells]).abs().max()) < 0.3 * float(expected.abs().max())
+
+
+def test_lime_is_the_weighted_ridge_of_its_definition():
+    q = patchwork("gap", seed=2)
+    cut_up = pieces(q, "slic", 12, "mean")
+    rng = torch.cat([torch.rand(64, cut_up.count, generator=q.rng(block)) for block in range(2)])[:100]
+    visible = (rng < 0.5).numpy()
+    visible[0] = True
+    scores = []
+    for row in visible:
+        shown = torch.where(torch.tensor(row)[cut_up.cells], q.images[0], cut_up.hidden)
+        scores.append(float(q.net(shown[None]).softmax(1)[0, 1]))
+    distance = 1 - np.sqrt(visible.sum(1) / cut_up.count)
+    line = Ridge(alpha=1.0).fit(visible, scores, sample_weight=np.sqrt(np.exp(-(distance**2) / 0.25**2)))
+    found = explain("lime_image", q, {**SLIC, "samples": 100, "score": "prob"})
+    assert torch.allclose(found.maps[0], torch.tensor(line.coef_).float()[cut_up.cells], atol=1e-6)
+
+
+def test_shapley_values_of_an_additive_network_are_its_terms(additive):
+    q, cut_up, expected = additive
+    found = explain("kernel_shap", q, {**SLIC, "samples": 100})
+    assert torch.allclose(found.maps[0], expected[cut_up.cells], atol=1e-3)
+
+
+def test_shapley_values_tend_to_the_average_over_all_orders():
+    q = patchwork("gap")
+    cut_up = pieces(q, "slic", 4, "mean")
+    assert 3 <= cut_up.count <= 6
+    expected = torch.zeros(cut_up.count)
+    orders = list(permutations(range(cut_up.count)))
+    value = {}
+    for code in range(2**cut_up.count):
+        row = torch.tensor([[bool(code >> bit & 1) for bit in range(cut_up.count)]])
+        value[code] = float(cut_up.score(row, "logit"))
+    for order in orders:
+        code = 0
+        for segment in order:
+            expected[segment] += (value[code | 1 << segment] - value[code]) / len(orders)
+            code |= 1 << segment
+    found = explain("kernel_shap", q, {"cut": "slic", "segments": 4, "score": "logit", "samples": 4000}).maps[0]
+    scale = float(expected.abs().max())
+    assert torch.allclose(found, expected[cut_up.cells], atol=0.05 * scale)
+    values = torch.stack([found[cut_up.cells == number][0] for number in range(cut_up.count)])
+    assert float(values.sum()) == pytest.approx(value[2**cut_up.count - 1] - value[0], abs=1e-4)
+
+
+def test_coalitions_come_in_pairs_with_the_sizes_of_the_kernel(additive):
+    _, cut_up, _ = additive
+    draw = coalitions(cut_up)
+    whole = draw(range(4000))
+    assert torch.equal(whole[0::2], ~whole[1::2])
+    for span in (range(1), range(7, 130), range(127, 129)):
+        assert torch.equal(draw(span), whole[span.start : span.stop])
+    sizes = torch.arange(1, cut_up.count)
+    expected = 1 / (sizes * (cut_up.count - sizes))
+    found = torch.bincount(whole.sum(1), minlength=cut_up.count)[1 : cut_up.count] / len(whole)
+    assert torch.allclose(found, expected / expected.sum(), atol=0.03)
+
+
+def test_one_segment_takes_everything():
+    q = query("gap", count=1)
+    q.images.fill_(0.3)
+    for name in ("kernel_shap", "lime_image", "superpixel_tree", "feature_ablation"):
+        found = explain(name, q, {"cut": "quickshift"}).maps
+        assert torch.allclose(found, torch.zeros_like(found), atol=1e-5)  # its mean colour is what it shows
+
+
+def test_feature_ablation_equals_captum():
+    q = patchwork("residual")
+    cut_up = pieces(q, "slic", 12, "blur")
+    found = explain("feature_ablation", q, {**SLIC, "hide": "blur"})
+    expected = captum.attr.FeatureAblation(q.net).attribute(
+        q.images, baselines=cut_up.hidden[None], target=q.targets, feature_mask=cut_up.cells[None, None]
+    )
+    assert torch.allclose(found.maps, expected[:, 0], atol=1e-5)
+    assert found.forwards == cut_up.count + 1
+
+
+def test_feature_ablation_of_an_additive_network_is_its_terms(additive):
+    q, cut_up, expected = additive
+    assert torch.allclose(explain("feature_ablation", q, SLIC).maps[0], expected[cut_up.cells], atol=1e-3)
+
+
+def test_a_tree_asks_first_about_the_segment_that_decides(additive):
+    q, cut_up, expected = additive
+    found = explain("superpixel_tree", q, {**SLIC, "samples": 500}).maps[0]
+    values = torch.stack([found[cut_up.cells == number][0] for number in range(cut_up.count)])
+    assert float(values.sum()) == pytest.approx(1, abs=1e-5)
+    assert int(values.argmax()) == int(expected.abs().argmax())
