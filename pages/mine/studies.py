@@ -40,7 +40,7 @@ def opened(name: str, study: Study) -> None:
             if st.button(text, key=f"to-{page}"):
                 shelf.go(page, study=name)
         own = not study.path.is_relative_to(BUNDLED)
-        if st.button("Delete", icon=":material/delete:", disabled=not own,
+        if st.button("Delete", key="delete", icon=":material/delete:", disabled=not own,
                      help="" if own else "Studies that come with Vitrine stay."):  # fmt: skip
             building.deleted(name, study)
     building.lost(study)

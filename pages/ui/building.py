@@ -77,7 +77,7 @@ def deleted(name: str, study: Study) -> None:
     """Ask, and delete."""
     st.write(show.plain(f"{name} will be gone for good. The images it was made from stay where they are."))
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary"):
+        if st.button("Delete", key="delete-now", type="primary"):
             with shelf.refused():
                 remove(study.path)
                 state.tell("info", f"{name} is deleted.")

@@ -31,11 +31,8 @@ class Own(Generic[T]):
 
     def value(self) -> T:
         """The value now: of its widget, else of the address, else what this session had, else the default."""
-        if self.key not in st.session_state:
-            st.session_state[self.key] = self._first()
-        found = self.valid(st.session_state[self.key])
-        if found != st.session_state[self.key]:
-            st.session_state[self.key] = found
+        found = self.valid(st.session_state[self.key] if self.key in st.session_state else self._first())
+        st.session_state[self.key] = found  # always: a widget of the same key on another page would begin anew
         return found
 
     def draw(self, make: Callable[..., T], **look: Any) -> T:

@@ -65,14 +65,17 @@ def here(study: Study, number: int) -> None:
         answer = bench.activations(picture, study.manifest["model"]["layer"])[number]
         view = bench.view(picture)
         values = resized(answer[None].float(), view.shape[:2])[0].numpy()
-        silent = not float(answer.max()) > 0
-        note = f"{shelf.unit(number)} does not answer to this image." if silent else ""
-        st.image(view if silent else overlay(view, np.maximum(values, 0)), width="stretch",
-                 caption=show.plain(described(shelf.unit(number), picture.name, values, note)))  # fmt: skip
-        if not silent:
-            st.caption(
-                f"Highest {float(answer.max()):.3g}, mean {float(answer.mean()):.3g} over {answer.numel()} cells."
-            )
+        high, usual = float(answer.max()), strongest(study, number)
+        note = "" if high > 0 else f"{shelf.unit(number)} does not answer to this image."
+        shaded = view if note else overlay(view, np.maximum(values, 0), limits=(0, max(high, usual)))
+        st.image(shaded, caption=show.plain(described(shelf.unit(number), picture.name, values, note)), width="stretch")
+        if not note:
+            st.caption(f"Highest {high:.3g} here; the most that a patch of this study has on average is {usual:.3g}.")
+
+
+def strongest(study: Study, number: int) -> float:
+    """The highest mean answer within a patch of the study: where the colours of its map end."""
+    return float(shelf.table(study, "filters")["largest"].iloc[number]) / study.manifest["window"] ** 2
 
 
 def spread(study: Study, number: int) -> None:

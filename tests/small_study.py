@@ -1,0 +1,34 @@
+"""A study of a few flowers, built once for all tests that look at studies."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from core.data import flowers
+from core.mining.itemsets import MiningConfig
+from core.mining.patches import PatchConfig
+from core.pipeline import StudyConfig, build_study
+from core.study import Study
+
+VARIANT, EACH = "double-12c", 5
+
+
+def images(folder: Path) -> Path:
+    """A folder of flowers with a sub-folder per class."""
+    for label, name in enumerate(flowers.class_names(VARIANT)):
+        (folder / name).mkdir(parents=True)
+        for index in range(EACH):
+            Image.fromarray(flowers.draw(VARIANT, label, index, seed=77).image).save(folder / name / f"{index}.png")
+    return folder
+
+
+def built(home: Path, name: str = "small") -> Study:
+    """A study of these flowers among the user's own, in `home`/studies."""
+    config = StudyConfig(
+        model=f"flowers-{VARIANT}",
+        data=str(images(home / "flowers")),
+        patches=PatchConfig(count=3, draws=200),
+        mining=MiningConfig(support=0.6),
+        thumbnail=48,
+    )
+    return build_study(config, home / "studies" / name)
