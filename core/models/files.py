@@ -139,10 +139,10 @@ def _misfits(wanted: Mapping[str, Tensor], state: State, owner: str) -> list[str
     ]
     unexpected = [f"'{key[:80]}'" for key in state if key not in wanted]
     problems = []
-    if missing:
-        problems.append(f"it lacks {_first(missing)}")
     if other:
         problems.append(_first(other))
+    if missing:
+        problems.append(f"it lacks {_first(missing)}")
     if unexpected:
         problems.append(f"{owner} has no {_first(unexpected)}")
     return problems

@@ -19,7 +19,7 @@ from core.models.files import State, classes, fit, read
 from core.models.model import Model, ModelCard, as_model
 from core.progress import Report, part
 
-_UNINITIALISED = (torch.Tensor.normal_, torch.Tensor.uniform_)
+_DRAWING = (torch.Tensor.normal_, torch.Tensor.uniform_)
 _NOTE = "Trained on ImageNet-1K with the recipe of torchvision's {}; downloaded when first used."
 
 
@@ -126,14 +126,20 @@ def _title(name: str) -> str:
 
 
 class _Unset(TorchFunctionMode):
-    """Networks built on this thread while the block runs keep their first weights unset.
+    """Networks built on this thread while the block runs have no first weights, only their shapes.
 
-    Drawing them would move the global random state, and take seconds, for numbers that are overwritten at once.
+    Drawing them would move the global random state, and take seconds, for numbers that are replaced at once.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(0)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch for every operation of this thread."""
-        kwargs = kwargs or {}
-        if func in _UNINITIALISED or getattr(func, "__module__", "") == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
+        kwargs = dict(kwargs or {})
+        if func is torch.empty:
+            kwargs["device"] = "meta"
+        elif func in _DRAWING and not args[0].is_meta:
+            kwargs["generator"] = self.generator  # small tables are made of zeros and then drawn
         return func(*args, **kwargs)

@@ -217,7 +217,7 @@ DOORS = [
     ("layer_norm", nn.LayerNorm(6)),
     ("add", lambda x: x + x),
     ("add", lambda x: x.clone().add_(x)),
-    ("add", lambda x: 1 + x),
+    ("add", lambda x: torch.add(x, x)),
     ("mul", lambda x: x * x),
     ("cat", lambda x: torch.cat([x, x], 1)),
     ("mean", lambda x: x.mean((2, 3))),
@@ -246,3 +246,10 @@ def test_every_door_to_an_operation_has_its_name(name: str, call: Callable[[Tens
     with Watched() as watched:
         call(x)
     assert watched.calls[name] == 1
+
+
+def test_sums_with_a_number_are_told_from_sums_of_tensors() -> None:
+    x = torch.rand(2, 3)
+    with Watched() as watched:
+        _ = 1 + x * 3 + x
+    assert watched.calls == {"scale": 1, "shift": 1, "add": 1}
