@@ -32,7 +32,8 @@ def fetch(url: str, folder: Path, report: Report = silent) -> Path:
             raise Unavailable(f"{path.name} arrived damaged: its sha256 is not the promised one.", "Try again.")
         aside.replace(path)
     except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        cause = getattr(error, "reason", error)
+        reason = getattr(cause, "strerror", None) or cause
         hint = f"Connect this machine to the internet, or fetch {url} elsewhere and save it as {path}."
         raise Unavailable(f"{path.name} could not be downloaded ({reason}).", hint) from None
     finally:
