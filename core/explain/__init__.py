@@ -1,6 +1,6 @@
 """Explainers: one function per method, registered by importing the families below."""
 
-from core.explain import cam, control, gradient, perturbation, propagation, relevance, sampled, surrogate
+from core.explain import cam, control, gradient, learned, perturbation, propagation, relevance, sampled, surrogate
 from core.explain.base import EXPLAINERS, Explainer, Explanation, Look, Query, explain
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "control",
     "explain",
     "gradient",
+    "learned",
     "perturbation",
     "propagation",
     "relevance",

@@ -58,6 +58,7 @@ class Query:
     unit_layer: str = ""
     also: tuple[int, ...] = ()  # further classes that will be asked about: a tape is recorded for them on the way
     watched: tuple[str, ...] = ()  # further layers that will be asked for: tapes hold them on the way
+    content: str = ""  # decides the images, where the asker knows; else their hash
     seed: int = 0
     batch: int = 32
     report: Report = silent
@@ -175,10 +176,10 @@ class Query:
 
     def key_of(self, targets: Tensor) -> tuple[Hashable, ...]:
         """The key of the same question about other targets."""
-        return (self.model.sha, self._images_sha, tuple(targets.tolist()), self.unit_layer)
+        return (self.model.sha, self.content or self._hash, tuple(targets.tolist()), self.unit_layer)
 
     @cached_property
-    def _images_sha(self) -> str:
+    def _hash(self) -> str:
         return images_sha(self.images)
 
     def _known_tape(self, targets: Tensor) -> Tape | None:
@@ -229,8 +230,8 @@ def singly(query: Query, run: Callable[[Query], Iterator[Tensor]]) -> Iterator[T
     for row in range(len(maps)):
         share = part(query.report, row / len(maps), (row + 1) / len(maps))
         chosen = slice(row, row + 1)
-        for found in run(replace(query, images=query.images[chosen], targets=query.targets[chosen], report=share)):
-            maps[row] = found
+        one = replace(query, images=query.images[chosen], targets=query.targets[chosen], report=share, content="")
+        for maps[row] in run(one):
             yield maps.clone()
 
 
@@ -407,7 +408,7 @@ def explain(
 
 def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watch: Watch, settle: bool) -> Explanation:
     start = time.perf_counter()
-    query = replace(query, report=_kept(query.ledger, query.report))
+    query = replace(query, report=_kept(query.ledger, query.report), content=query.content or images_sha(query.images))
     planned = method.cost(settings, min(query.size)) * len(query.images) if settle else math.inf
     outcome = method.run(query, **settings)
     maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch, planned)

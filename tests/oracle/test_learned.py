@@ -1,0 +1,98 @@
+"""Learned masks where the best mask is known."""
+
+import pytest
+import torch
+from torch import nn
+
+from core.errors import BadParameter
+from core.explain.base import explain
+from core.explain.baseline import blurred
+from core.explain.learned import _levels, _Masks, _perturbed
+from tests import nets
+from tests.nets import SIDE, query
+
+
+class Corner(nn.Module):
+    """Looks at the contrast of the upper left quarter alone."""
+
+    def forward(self, x):
+        corner = x[:, :, : SIDE // 2, : SIDE // 2].square().mean((1, 2, 3))
+        return torch.stack([torch.zeros_like(corner), 4 * corner], 1)
+
+
+def halves(maps):
+    """Means of the upper and the lower half; the extremal mask is also asked about the mirrored image."""
+    return float(maps[0, : SIDE // 2].mean()), float(maps[0, SIDE // 2 :].mean())
+
+
+@pytest.mark.parametrize("aim", ["delete", "preserve"])
+def test_both_methods_find_the_half_that_counts(aim):
+    methods = [
+        ("meaningful_perturbation", {"sparse": 0.3, "smooth": 0.05}),
+        ("extremal_perturbation", {"areas": "0.2"}),
+    ]
+    for name, rest in methods:
+        upper, lower = halves(explain(name, query(Corner(), count=1), {"aim": aim, "steps": 200, **rest}).maps)
+        assert upper > lower + 0.25, name
+
+
+def test_nothing_is_deleted_where_the_blur_shows_the_same():
+    q = query("gap", count=1)
+    q.images.fill_(0.4)
+    assert float(explain("meaningful_perturbation", q).maps.abs().max()) == 0
+
+
+def test_a_heavy_price_on_the_area_closes_the_mask():
+    found = explain("meaningful_perturbation", query("gap"), {"aim": "preserve", "sparse": 10, "steps": 50})
+    assert float(found.maps.abs().max()) == 0
+    assert found.backwards == 2 * 50
+
+
+@pytest.mark.parametrize("aim", ["delete", "preserve"])
+def test_extremal_masks_have_the_areas_asked_for(aim):
+    found = explain("extremal_perturbation", query("gap", count=1), {"areas": "0.1, 0.3", "aim": aim, "steps": 300})
+    reached = [float(area) for area in str(found.remarks["areas"]).split(",")]
+    assert reached == pytest.approx([0.1, 0.3], abs=0.02)
+    assert float(found.maps.min()) >= 0
+    assert float(found.maps.max()) <= 1
+    assert found.forwards == 2 * 300 + 1
+
+
+def test_the_extremal_mask_of_a_linear_network_covers_its_largest_terms():
+    net = nets.seeded(nets.LinearNet)
+    q = query(net, count=1)
+    with torch.no_grad():
+        net.fc.weight.mul_(100)  # the terms must outweigh the first pull towards the area
+    q.images.copy_(q.images.add(q.images.flip(-1)))  # the optimiser also sees the image mirrored
+    weight = net.fc.weight[1].view(3, SIDE, SIDE)
+    terms = ((weight + weight.flip(-1)) * q.images[0]).sum(0).detach()
+    best = terms.flatten().topk(int(0.2 * SIDE**2)).indices
+    found = explain("extremal_perturbation", q, {"areas": "0.2", "smooth": 0, "hide": "fade", "steps": 400})
+    chosen = found.maps[0].flatten().topk(len(best)).indices
+    assert len(set(best.tolist()) & set(chosen.tolist())) > 0.75 * len(best)  # a fifth by chance
+
+
+def test_open_masks_are_nearly_one_and_closed_ones_zero():
+    for side in (32, 64, 224):
+        masks = _Masks((side, side), 21.0, torch.device("cpu"))
+        ones = masks(torch.ones(1, masks.rows * masks.columns))
+        assert float(ones.min()) >= 0.97
+        assert float(ones.max()) <= 1
+        assert float(masks(torch.zeros(1, masks.rows * masks.columns)).abs().max()) == 0
+
+
+def test_levels_lead_from_the_blur_to_the_image():
+    image = nets.images(1)[0]
+    levels = _levels(image, "blur")
+    assert torch.equal(levels[-1], image)
+    assert torch.allclose(levels[0], blurred(image, 20 * 32 / 224))
+    masks = torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
+    seen = _perturbed(_levels(image, "fade"), masks)
+    assert torch.allclose(seen, masks * image, atol=1e-6)
+    assert torch.allclose(_perturbed(levels, torch.ones(1, 1, 32, 32))[0], image, atol=1e-6)
+
+
+@pytest.mark.parametrize("areas", ["", "0", "1.5", "a lot", "0.1,,0.2", ", ".join(["0.1"] * 9)])
+def test_senseless_areas_are_refused(areas):
+    with pytest.raises(BadParameter, match="areas"):
+        explain("extremal_perturbation", query("gap"), {"areas": areas})
