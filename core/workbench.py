@@ -183,13 +183,18 @@ class Workbench:
         return (self.model.sha, picture.sha, ask.name, ask.target, settings, seed, layer or self.model.survey.default)
 
     def _tensor(self, picture: Picture) -> Tensor:
-        return self.model.preprocess.tensor(self.view(picture))[None].to(self.model.device)
+        def make() -> Tensor:
+            return self.model.preprocess.tensor(self.view(picture))[None].to(self.model.device)
+
+        return self.cache.get((self.model.sha, picture.sha, "tensor"), make)
 
     def _query(self, picture: Picture, target: int, also: tuple[int, ...], **rest: Any) -> Query:
         targets, images = torch.tensor([target], device=self.model.device), self._tensor(picture)
         # Whatever reads layers by default finds them on the first tape.
         stages = self.model.survey.stages[1:]
-        return Query(self.model, images, targets, also=also, watched=stages, cache=self.cache, **rest)
+        return Query(
+            self.model, images, targets, also=also, watched=stages, content=picture.sha, cache=self.cache, **rest
+        )
 
     @torch.no_grad()
     def _seen(self, picture: Picture, layer: str) -> Tensor:
