@@ -146,7 +146,7 @@ def _shared(args: Namespace) -> int:
     shared = _mined(args, study).shared
     if args.label:
         label = _label(study, args.label)
-        shared = shared[[label in labels for labels in shared["labels"]]]
+        shared = shared[shared["labels"].map(lambda labels: label in labels).astype(bool)]
     named = shared.assign(names=[", ".join(study.labels[label] for label in labels) for labels in shared["labels"]])
     return _shown(args, named, ["filters", "classes", "names", "n_all"])
 

@@ -1,0 +1,50 @@
+"""The studies that come with Vitrine: whole, small, of the bundled models, and with the rules the data set plants."""
+
+import time
+
+import pytest
+
+from core.mining.rules import mine
+from core.mining.settings import MiningConfig
+from core.mining.trial import tried
+from core.models import load
+from core.study import BUNDLED, Study, list_studies
+
+NAMES = ("flowers-double-12c", "flowers-shortcut-6c")
+
+
+def test_both_are_there_and_nothing_else():
+    assert [(one.path.name, one.problem) for one in list_studies(BUNDLED)] == [(name, "") for name in NAMES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_small_whole_and_of_the_bundled_model(name):
+    study = Study(BUNDLED / name)
+    assert sum(file.stat().st_size for file in study.path.iterdir()) < 8_000_000
+    assert study.damaged() == []
+    assert study.manifest["model"]["sha"] == load(name).sha, "the weights changed: build the bundled studies again"
+    assert study.manifest["data"]["skipped"] == 0
+    assert study.config["data"] == name  # no path of the machine it was built on
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_class_has_a_strong_rule_and_needs_its_filters(name):
+    study = Study(BUNDLED / name)
+    mined = mine(study)
+    best = mined.rules[(mined.rules["support"] >= 0.8) & (mined.rules["confidence"] >= 0.9)]
+    assert set(best["label"]) == set(range(len(study.labels)))
+    sets = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
+    found = tried(study, sets, load(name)).summary()
+    assert found["baseline"] - found["mined"] >= 0.4
+    assert found["baseline"] - found["random_mean"] <= 0.1
+
+
+def test_mining_again_takes_less_than_a_second():
+    study = Study(BUNDLED / NAMES[0])
+    mine(study)
+    took = []
+    for filters, support in ((5, 0.5), (10, 0.3), (25, 0.5), (10, 0.5), (10, 0.9)):
+        start = time.process_time()  # of this process alone, whatever else the machine does
+        mine(study, MiningConfig(filters=filters, support=support))
+        took.append(time.process_time() - start)
+    assert sorted(took)[2] < 1

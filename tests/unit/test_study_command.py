@@ -1,0 +1,117 @@
+"""`vitrine study` from end to end on the smallest data."""
+
+import csv
+import json
+
+import pytest
+
+from core.cli import main
+from core.data import flowers
+from core.study import BUNDLED, Study
+
+NAME = "flowers-single-6c"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A study of twelve flowers and one file that is no image."""
+    root = tmp_path_factory.mktemp("cli")
+    flowers.write("single-6c", root / "data", per_class=2, seed=5)
+    (root / "data" / "images" / "red" / "broken.png").write_bytes(b"x")
+    words = ["study", "build", "--model", NAME, "--data", str(root / "data"), "--out", str(root / "s")]
+    assert main([*words, "--mining-least", "1", "--patch-count", "3", "--patch-sampling", "dense"]) == 0
+    return root
+
+
+def told(capsys, *words, code=0):
+    assert main(["study", *map(str, words)]) == code
+    out, err = capsys.readouterr()
+    assert err.count("\n") <= (code != 0)
+    return err if code else out
+
+
+def test_build_takes_every_setting_and_is_not_done_twice(built, capsys):
+    study = Study(built / "s")
+    assert study.config["patches"]["sampling"] == "dense"
+    assert study.config["patches"]["count"] == 3
+    assert study.config["mining"]["least"] == 1
+    words = ["build", "--model", NAME, "--data", built / "data", "--out", built / "s"]
+    again = told(capsys, *words, "--mining-least", 1, "--patch-count", 3, "--patch-sampling", "dense")
+    assert "13 images" in again
+    assert "skipped red/broken.png: " in again
+    assert "holds a study of other settings" in told(capsys, *words, code=2)
+
+
+def test_info_tells_what_it_is_made_of(built, capsys):
+    text = told(capsys, "info", built / "s", "--verify")
+    assert "flowers-single-6c, layer relu4 (128 filters)" in text
+    assert "13 images" in text
+    assert "12 forward passes" not in text  # perturbed ones count too
+    facts = json.loads(told(capsys, "info", built / "s", "--json"))
+    assert facts["data"]["skipped"] == 1
+    assert facts["log"]["seconds"]
+
+
+def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
+    text = told(capsys, "rules", built / "s", "--class", "red", "--best", "1")
+    assert "red" in text
+    assert "blue" not in text
+    rules = json.loads(told(capsys, "rules", built / "s", "--json"))
+    assert {"filters", "support", "confidence", "score", "lift", "n_both"} <= set(rules[0])
+    one = json.loads(told(capsys, "rules", built / "s", "--json", "--best", "1"))
+    assert len(one) == 6
+    assert told(capsys, "shared", built / "s", "--class", "red", "--support", "1").strip()
+    nothing = told(capsys, "rules", built / "s", "--confidence", "1", "--least", "1000")
+    assert nothing == "Nothing is found with these settings.\n"
+
+
+def test_patches_are_listed_and_written_as_csv(built, capsys, tmp_path):
+    rule = json.loads(told(capsys, "rules", built / "s", "--json", "--best", "1", "--class", "red"))[0]
+    filters = ",".join(map(str, rule["filters"]))
+    listed = json.loads(told(capsys, "patches", built / "s", "--filters", filters, "--class", "red", "--json"))
+    assert len(listed) >= rule["n_both"]
+    assert [one["drop"] for one in listed] == sorted((one["drop"] for one in listed), reverse=True)
+    told(capsys, "patches", built / "s", "--csv", tmp_path / "p.csv")
+    with (tmp_path / "p.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(Study(built / "s").table("patches"))
+
+
+def test_ablate_gives_what_the_table_of_the_paper_gives(built, capsys):
+    facts = json.loads(told(capsys, "ablate", built / "s", "--json", "--draws", "5"))
+    assert {"baseline", "mined", "random_mean", "random_std", "filters_per_class", "per_class"} <= set(facts)
+    assert len(facts["per_class"]) == 6
+    other = json.loads(told(capsys, "ablate", built / "s", "--json", "--data", built / "data", "--class", "red"))
+    assert other["mined"] == pytest.approx(facts["mined"])
+    assert [one["name"] for one in other["per_class"]] == ["red"]
+    assert "accuracy averaged over classes: 100.0% as it is" in told(capsys, "ablate", built / "s", "--draws", "1")
+
+
+def test_bundled_studies_go_by_their_names(capsys):
+    assert "flowers-double-12c" in told(capsys, "info", "flowers-double-12c")
+    assert BUNDLED.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["info", "nowhere"], "There is no study in nowhere."),
+        (["rules", "S", "--support", "0"], "mining.support cannot be '0'. It must lie between 0.01 and 1."),
+        (["rules", "S", "--class", "rad"], "There is no class called 'rad'. Did you mean 'red'"),
+        (["patches", "S", "--filters", "1,b"], "--filters '1,b' cannot be read."),
+        (["ablate", "S", "--data", "nowhere"], "nowhere cannot be opened as a folder"),
+        (["rules", "S", "--csv", "/no/where.csv"], "cannot"),
+        (["build", "--model", NAME, "--data", "D", "--out", "N", "--patch-window", "500"], "A window of 500 pixels"),
+        (["build", "--model", NAME, "--data", "D", "--out", "N", "--set", "speed"], "--set 'speed' cannot be read."),
+        (["build", "--model", NAME, "--data", "D", "--out", "N", "--mining-support", "2"], "mining.support cannot be"),
+        (["build", "--model", NAME, "--data", "D/images/red/00002.png", "--out", "N"], "cannot be opened as a folder"),
+        (["build", "--model", "flowers-sinle-6c", "--data", "D", "--out", "N"], "Did you mean"),
+        ([], "required"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(built, capsys, words, sentence):
+    places = {"S": str(built / "s"), "N": str(built / "new")}
+    words = [
+        places.get(word, word.replace("D/", f"{built}/data/") if word != "D" else str(built / "data")) for word in words
+    ]
+    assert sentence in told(capsys, *words, code=2)
+    assert not (built / "new").exists()
