@@ -38,11 +38,16 @@ class Panel:
 
 
 def limits_of(values: Map, signed: bool) -> Limits:
-    """The range that the colours of a map span by itself: its own extremes, or as far on both sides of zero."""
-    if signed:
-        far = float(np.abs(values).max())
-        return -far, far
-    return float(values.min()), float(values.max())
+    """The range that the colours of a map span by itself, from its smallest value or as far on both sides of zero.
+
+    The one value in a thousand that is largest stays outside: a single bright pixel must not hide all the others.
+    """
+    sizes = np.abs(values) if signed else values
+    high, most = float(np.quantile(sizes, 0.999, method="higher")), float(sizes.max())
+    low = float(values.min())
+    if high <= max(low, 0) < most:
+        high = most  # so sparse a map that its thousandth is all there is to see
+    return (-high, high) if signed else (low, high)
 
 
 def sharing(panels: Sequence[Panel]) -> list[Panel]:
@@ -128,8 +133,10 @@ def _panel(
     ramp = table(colours or default(panel.signed))[None, np.linspace(0, 255, _TILE).astype(np.intp)]
     page.paste(Image.fromarray(np.ascontiguousarray(np.repeat(ramp, _BAR, 0))), (left, top))
     top += _BAR + 2
-    _text(draw, (left, top), _number(low), _TILE, colour=_QUIET)
-    _text(draw, (left + _TILE, top), _number(high), _TILE, colour=_QUIET, anchor="ra")
+    under = "≤ " * bool(panel.values.min() < low)
+    over = "≥ " * bool(panel.values.max() > high)
+    _text(draw, (left, top), under + _number(low), _TILE, colour=_QUIET)
+    _text(draw, (left + _TILE, top), over + _number(high), _TILE, colour=_QUIET, anchor="ra")
     if panel.signed:
         _text(draw, (left + _TILE // 2, top), _number((low + high) / 2), _TILE, colour=_QUIET, anchor="ma")
 

@@ -51,6 +51,16 @@ def test_a_map_of_one_value_leaves_the_photo_alone(view, signed):
     assert (overlay(view, np.zeros((6, 6), np.float32), signed=signed) == view).all()
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_one_bright_pixel_does_not_hide_the_others(signed):
+    values = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
+    values[50, 50] = 1000
+    assert limits_of(values, signed)[1] == pytest.approx(0.999, abs=1e-3)
+    lonely = np.zeros((100, 100), np.float32)
+    lonely[3, 4] = 2
+    assert limits_of(lonely, signed)[1] == 2
+
+
 def test_sharing_puts_all_maps_on_one_range(values):
     small, large = Panel("a", values=np.abs(values)), Panel("b", values=np.abs(values) * 3)
     limits = {panel.limits for panel in sharing([small, large, Panel("photo")])}
