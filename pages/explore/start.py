@@ -45,7 +45,7 @@ with left:
     shown = compared.answered(bench, picture, asks)
     show.comparison(shown, "first", compact=True)
 with right:
-    st.subheader("Your own image")
+    st.header("Your own image", anchor=False)
     kinds = ", ".join(FORMATS[:-1])
     st.file_uploader(
         f"Drop, paste or pick: {kinds} or {FORMATS[-1]}",

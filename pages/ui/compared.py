@@ -45,13 +45,12 @@ def drawn(shown: Comparison, key: str) -> None:
         shown = state.desk().comparison
         if shown is None:
             return
-        busy = shown.running
+        before, busy = st.session_state.get("busy"), shown.running
+        st.session_state["busy"] = busy
+        if before and not busy:
+            st.rerun()  # before anything is drawn: a click on a button that this run replaces would be lost
         _status(shown, busy)
         show.comparison(shown, key)
-        if st.session_state.get("busy") and not busy:
-            st.session_state["busy"] = False
-            st.rerun()
-        st.session_state["busy"] = busy
 
     live()
 

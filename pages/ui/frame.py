@@ -20,7 +20,7 @@ _KINDS = {"png": "image/png", "npz": "application/octet-stream", "csv": "text/cs
 
 def settle() -> None:
     """Page settings that must come first."""
-    st.set_page_config("Vitrine", page_icon=str(ROOT / "assets" / "icon.png"), layout="wide")
+    st.set_page_config("Vitrine", page_icon=str(ROOT / "assets" / "icon.png"), layout="wide", initial_sidebar_state=236)
     st.html(ROOT / "pages" / "ui" / "frame.css")
 
 
@@ -130,8 +130,12 @@ def _memory() -> None:
         own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
         st.caption(f"{show.size(used)} of {show.size(budget)} kept for this tab{own}")
         st.button(
-            "Free", on_click=desk.free, help="Forget the results kept for this tab. Images stay.", width="stretch"
+            "Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch"
         )
+
+
+def _freed() -> None:
+    state.desk().free()
 
 
 @st.cache_data(show_spinner=False)

@@ -43,7 +43,7 @@ def visit(app: AppTest, title: str, **query: str) -> AppTest:
 
 
 def said(app: AppTest) -> str:
-    kinds = (app.error, app.warning, app.info, app.caption, app.markdown, app.subheader, app.title)
+    kinds = (app.error, app.warning, app.info, app.caption, app.markdown, app.header, app.title)
     return html.unescape(" ".join(str(box.value) for boxes in kinds for box in boxes))
 
 

@@ -75,7 +75,7 @@ def test_two_visitors_with_different_models_at_once(server: Any, tabs: Callable[
         one.settle()
     for one, name in zip(both, names, strict=True):
         assert f"model={name}" in one.page.url
-        assert name in one.page.get_by_test_id("stSelectbox").first.inner_text()
+        assert one.page.get_by_role("combobox", name="Model").input_value() == name
         assert one.page.locator("figure.mapped").count() == 2
 
 

@@ -128,8 +128,6 @@ class Tile {
       { type: "button", className: "stage" },
       make("span", { className: "sheet" }, this.image, this.canvas),
       make("span", { className: "cross" }),
-      this.value,
-      this.cover,
     );
     this.stage.ariaDescription = "Enter opens it, arrow keys read values, plus and minus zoom.";
     this.title = make("span", { className: "title" });
@@ -143,7 +141,7 @@ class Tile {
       "figure",
       { className: "tile" },
       make("figcaption", {}, this.title, this.target),
-      this.stage,
+      make("div", { className: "frame" }, this.stage, this.value, this.cover),
       this.ramp,
       make("span", { className: "ends" }, this.low, this.zero, this.high),
       this.facts,
@@ -167,7 +165,7 @@ class Tile {
     const note = this.covering();
     this.cover.replaceChildren(...note);
     this.cover.hidden = !note.length;
-    this.stage.ariaLabel = header.alt ?? `${header.title} for ${header.label}: ${this.cover.textContent}`;
+    this.stage.ariaLabel = header.alt ?? `${header.title} for ${header.label}: ${note.map((one) => one.textContent).join(", ")}`;
     const passes = header.passes === undefined ? "" : `${header.passes.toLocaleString("en")} passes`;
     const facts = [header.layer, header.time, passes, header.phase === "done" && header.finished === false ? "unfinished" : ""];
     this.facts.textContent = facts.filter(Boolean).join(" · ");
@@ -592,7 +590,7 @@ class Grid {
       press("−", "Zoom out", () => this.zoom(1 / 1.5)),
       this.zoomed,
       press("+", "Zoom in", () => this.zoom(1.5)),
-      press("Fit", "The whole image", () => this.whole()),
+      press("Fit", "Fit the whole image", () => this.whole()),
       original,
       press("?", "Keys", () => this.help.showModal()),
     );

@@ -1,0 +1,250 @@
+"""What the filters see, in a browser: the gallery, the graph, and the ways through a study."""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.study import Study
+from tests import small_study
+from tests.e2e.conftest import ROOT, Server
+from tests.e2e.test_access import found
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    small_study.built(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mined(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app of a user with one small study."""
+    before = os.environ.get("VITRINE_HOME")
+    os.environ["VITRINE_HOME"] = str(home)
+    one = Server(tmp_path_factory.mktemp("server"))
+    if before is None:
+        del os.environ["VITRINE_HOME"]
+    else:
+        os.environ["VITRINE_HOME"] = before
+    yield one.ready()
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def large() -> Iterator[str]:
+    """The address of a page with a large gallery and a large graph."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = str(ROOT / "tests/e2e/big_parts.py")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true", f"--server.port={port}"],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL),  # noqa: PLW1509 - never outlive the tests
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}/"
+    process.kill()
+    process.wait()
+
+
+SCROLLED = """async (scroller) => {
+  const frame = scroller.closest('[data-paint]'), painted = [];
+  for (let step = 0; step < 60; step++) {
+    scroller.scrollTop = scroller.scrollHeight * ((step * 37) % 60) / 60;
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    painted.push(Number(frame.dataset.paint));
+  }
+  return painted;
+}"""
+
+
+def test_ten_thousand_patches_stay_fluent(large: str, tab: Any) -> None:
+    tab.open(large)
+    box = tab.page.get_by_role("listbox", name="Large gallery")
+    box.get_by_role("option").first.wait_for()
+    tab.page.wait_for_timeout(500)
+    sent, got = tab.sent, tab.got
+    painted = box.evaluate(SCROLLED)
+    assert statistics.median(painted) < 25, painted
+    assert box.get_by_role("option").count() < 200
+    tab.page.get_by_role("slider", name="Size").fill("40")
+    tab.page.wait_for_timeout(300)
+    assert (tab.sent, tab.got) == (sent, got)
+    assert tab.got < 12e6
+
+
+def test_the_gallery_by_keyboard(large: str, tab: Any) -> None:
+    tab.open(large)
+    page = tab.page
+    page.get_by_role("option").first.focus()
+    for key in ("End", "Space", "ArrowLeft", "Space", "Home", "Shift+ArrowRight"):
+        page.keyboard.press(key)
+    page.get_by_text("4 selected, ").wait_for()
+    focused = page.get_by_role("option", selected=True).first
+    assert focused.get_attribute("aria-setsize") == "10000"
+    page.keyboard.press("Enter")
+    page.get_by_text("open 1").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("0 selected").wait_for()
+    page.keyboard.press("Control+a")
+    page.get_by_text("10000 selected").wait_for()
+
+
+def test_hovering_shows_the_whole_image_and_texts_stay_texts(large: str, tab: Any) -> None:
+    tab.open(large)
+    page = tab.page
+    page.get_by_role("option").nth(5).hover()
+    page.locator(".panel").get_by_text("patch 5", exact=True).wait_for()
+    assert page.get_by_text("<b>5</b>.png").count() == 1
+    whole = page.get_by_role("img", name="Whole image of patch 5")
+    painted = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, 512, 512).data).size"
+    page.wait_for_timeout(300)
+    assert whole.evaluate(painted) > 50
+
+
+def test_a_large_graph_is_thinned_out_without_the_server(large: str, tab: Any) -> None:
+    tab.open(f"{large}?graph=1")
+    page = tab.page
+    page.get_by_text("2000 links shown").wait_for()
+    page.wait_for_timeout(500)
+    sent, got = tab.sent, tab.got
+    least = page.get_by_role("slider", name="Minimum weight")
+    for value in ("0.2", "0.5", "0.9"):
+        least.fill(value)
+    page.get_by_role("checkbox", name="Only shared filters").check()
+    page.wait_for_timeout(300)
+    assert (tab.sent, tab.got) == (sent, got)
+    spent = float(page.locator("[data-step]").get_attribute("data-step"))
+    assert spent < 300
+    shown = page.get_by_text("links shown").inner_text()
+    assert int(shown.split(",")[2].split()[0]) < 200
+
+
+def test_the_graph_by_its_search_and_its_card(large: str, tab: Any) -> None:
+    tab.open(f"{large}?graph=1")
+    page = tab.page
+    page.get_by_role("combobox", name="Find").fill("F12")
+    page.locator(".card").get_by_text("F12", exact=True).wait_for()
+    page.get_by_text("picked f12").wait_for()
+    page.get_by_role("listitem").first.get_by_role("button").click()
+    page.get_by_text("picked c").wait_for()
+    page.get_by_role("button", name="Show this class").click()
+    page.get_by_text("opened c").wait_for()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="PNG").click()
+    assert saved.value.path().read_bytes()[:4] == b"\x89PNG"
+
+
+def test_from_a_patch_to_its_filter_and_to_its_rules(mined: Server, tab: Any) -> None:
+    tab.open(f"{mined.url}/patches?study=small")
+    page = tab.page
+    page.get_by_role("option").first.click()
+    opens = page.get_by_role("button", name="Open F")
+    name = opens.inner_text().removeprefix("Open ")
+    opens.click()
+    page.get_by_role("heading", name=f"· {name}").wait_for()
+    assert f"unit={name[1:]}" in page.url
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("heading", name=f"· F{int(name[1:]) + 1}").wait_for()
+    page.go_back()
+
+
+def test_a_slider_gives_a_new_table_at_once(mined: Server, tab: Any) -> None:
+    tab.open(f"{mined.url}/rules?study=small&support=0.9")
+    page = tab.page
+    slider = page.get_by_role("slider", name="Support")
+    took = []
+    for _ in range(9):
+        url = page.url
+        slider.focus()
+        start = time.perf_counter()
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function("url => location.href !== url", arg=url)
+        tab.settle()
+        took.append(time.perf_counter() - start)
+    assert page.get_by_text("rules. Choose a row").count() == 1
+    assert statistics.median(took) < 3, took  # `make bench` measures it without company
+
+
+def test_turning_filters_off_for_the_current_image(mined: Server, tab: Any) -> None:
+    tab.open(f"{mined.url}/rules?study=small")
+    page = tab.page
+    page.get_by_text("for the current image").click()
+    page.get_by_text("the model says").wait_for()
+    page.locator(".js-plotly-plot").wait_for()
+
+
+def test_a_study_is_deleted_only_after_asking(mined: Server, tab: Any, home: Path) -> None:
+    spare = home / "studies" / "a-spare"
+    shutil.copytree(home / "studies" / "small", spare)
+    tab.open(f"{mined.url}/studies")
+    page = tab.page
+    page.get_by_test_id("stDataFrame").click(position={"x": 17, "y": 122})  # the third row: two studies are bundled
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Keep it").click()
+    tab.settle()
+    assert spare.exists()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("a-spare is deleted").wait_for()
+    assert not spare.exists()
+
+
+def test_a_study_is_built_stopped_and_finished(mined: Server, tab: Any, home: Path) -> None:
+    tab.open(f"{mined.url}/studies")
+    page = tab.page
+    page.get_by_text("Build a study").click()
+    page.get_by_role("textbox", name="Folder of images").fill(str(home / "flowers"))
+    page.get_by_role("textbox", name="Name", exact=True).fill("by hand")
+    page.get_by_role("textbox", name="Name", exact=True).press("Enter")
+    tab.settle()
+    page.get_by_role("button", name="Check").click()
+    page.get_by_text("60 images").wait_for()
+    page.get_by_role("button", name="Build", exact=True).click()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped.").wait_for()
+    page.get_by_role("button", name="Build", exact=True).click()
+    page.get_by_text("by-hand is finished").wait_for(timeout=180_000)
+    assert Study(home / "studies" / "by-hand").manifest["data"]["images"] == 60
+    page.get_by_role("button", name="Open it").click()
+    page.get_by_role("option").first.wait_for()
+    assert "study=by-hand" in page.url
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_of_ours_in_a_study(mined: Server, tabs: Any, scheme: str) -> None:
+    tab = tabs(color_scheme=scheme)
+    for address in (
+        "patches",
+        "rules",
+        "rules?show=graph",
+        "rules?show=shared",
+        "rules?show=ablation",
+        "averages",
+        "unit",
+    ):
+        tab.open(f"{mined.url}/{address}")
+        assert found(tab.page) == [], address
