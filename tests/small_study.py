@@ -5,9 +5,8 @@ from pathlib import Path
 from PIL import Image
 
 from core.data import flowers
-from core.mining.itemsets import MiningConfig
-from core.mining.patches import PatchConfig
-from core.pipeline import StudyConfig, build_study
+from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
+from core.pipeline import build_study
 from core.study import Study
 
 VARIANT, EACH = "double-12c", 5

@@ -92,7 +92,7 @@ def behind(study: Study, opened: str, uniform: bool, top: int) -> None:
     row = table.iloc[int(opened)]
     rows = shelf.averaged(study, uniform, top)[1][int(opened)]
     number, name = int(row["filter"]), shelf.label(study, int(row["label"]))
-    st.subheader(show.plain(f"{shelf.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False)
+    st.header(show.plain(f"{shelf.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False)
     picks = gallery(
         shelf.patches(study, rows, noted="response", filters=(number,), groups=()),
         (shelf.key(study), "behind", opened, top), key="behind", label=f"Patches of {shelf.unit(number)}", height=330,

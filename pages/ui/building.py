@@ -11,7 +11,7 @@ from core.draft import remove
 from core.explain import EXPLAINERS
 from core.jobs import Job
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
-from core.models import MODELS
+from core.models import MODELS, Model
 from core.params import params_of
 from core.pipeline import build_study, expected_passes, planned
 from core.study import Study
@@ -25,7 +25,7 @@ _PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": M
 
 def form() -> None:
     """What a new study is made of; checking tells what it will cost, and then it can be built."""
-    with st.expander("Build a study", icon=":material/add:", expanded=not shelf.listed()):
+    with st.expander("Build a study", key="new-study", icon=":material/add:", expanded=not shelf.listed()):
         models = list(MODELS)
         left, middle, right = st.columns([1.4, 1, 1], gap="medium")
         folder = left.text_input(
@@ -64,7 +64,7 @@ def compared(studies: dict[str, Study]) -> None:
     keys = sorted({key for settings in flat.values() for key in settings})
     rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
     different = [row for row in rows if len({row[name] for name in flat}) > 1]
-    st.subheader(f"{len(different)} settings differ", anchor=False)
+    st.header(f"{len(different)} settings differ", anchor=False)
     st.dataframe(different, hide_index=True, alt="The settings that differ")
     with st.expander(f"The {len(rows) - len(different)} that are the same"):
         st.dataframe(
@@ -118,7 +118,7 @@ def _settings(config: StudyConfig) -> StudyConfig:
 
 def _facts(config: StudyConfig) -> str:
     """What a build of this will be, once everything that can be wrong has been looked at."""
-    plan = planned(config, state.network(config.model))
+    plan = planned(config, _network(config), device())
     images, side = len(plan.folder.paths), plan.side
     passes = expected_passes(config, images)
     layer = plan.model.survey.layer(plan.layer)
@@ -137,6 +137,11 @@ def _start(config: StudyConfig, path: Path) -> None:
     )
     state.desk().jobs.append(job)
     st.session_state["building"] = job
+
+
+def _network(config: StudyConfig) -> Model | None:
+    """The shared network, unless it goes by labels of its own."""
+    return None if config.labels else state.network(config.model)
 
 
 def _job() -> Job | None:

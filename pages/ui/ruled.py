@@ -111,7 +111,7 @@ def detail(study: Study, rule: Rule) -> None:
     everywhere = patches.matching(Wanted(filters=rule.filters, strongest=rule.strongest))
     rows = patches.matching(Wanted(rule.label, rule.filters, rule.strongest))
     rows = patches.ordered(rows, "response", rule.filters)
-    st.subheader(show.plain(f"{shelf.units(rule.filters)} → {shelf.label(study, rule.label)}"), anchor=False)
+    st.header(show.plain(f"{shelf.units(rule.filters)} → {shelf.label(study, rule.label)}"), anchor=False)
     total = len(patches.matching(Wanted(rule.label)))
     st.markdown(show.plain(
         f"{len(rows):,} of the {total:,} patches of {shelf.label(study, rule.label)} hold "
@@ -170,7 +170,7 @@ def across(study: Study, rule: Rule) -> None:
     counts = patches.by_label(wanted)
     ranked = sorted(counts, key=lambda k: (-counts[k], k))
     parts = [patches.ordered(patches.matching(replace(wanted, label=k)), "response", rule.filters) for k in ranked]
-    st.subheader(show.plain(f"{shelf.units(rule.filters)} in {len(ranked)} classes"), anchor=False)
+    st.header(show.plain(f"{shelf.units(rule.filters)} in {len(ranked)} classes"), anchor=False)
     groups = [(shelf.label(study, k), len(part)) for k, part in zip(ranked, parts, strict=True)]
     picks = gallery(
         shelf.patches(study, np.concatenate(parts), noted="response", filters=rule.filters, groups=groups),

@@ -35,14 +35,14 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
         before, after = model.probabilities(picture), model.without(picture, layer, filters)
         top = [index for index, _, _ in model.top(picture)]
         top += [int(index) for index in after.topk(min(5, len(after))).indices if int(index) not in top]
-        names = [model.model.labels[index] for index in top]
+        names = [study.labels[index] for index in top]
         left, right = st.columns([1, 3], vertical_alignment="center")
-        left.image(model.view(picture), caption=show.plain(picture.name), width="stretch")
+        left.image(model.view(picture), caption=show.plain(picture.name), alt=picture.name, width="stretch")
         right.plotly_chart(
             charts.switched(*(dict(zip(names, values[top].tolist(), strict=True)) for values in (before, after))),
             key=f"switched-{key}", config={"displayModeBar": False},
         )  # fmt: skip
-        first, then = names[0], model.model.labels[int(after.argmax())]
+        first, then = names[0], study.labels[int(after.argmax())]
         change = f"still {first}" if then == first else f"{then} instead of {first}"
         st.caption(show.plain(
             f"Without {these} the model says {change}; {first} goes from {float(before[top[0]]):.1%} to "

@@ -59,7 +59,7 @@ def titled(study: Study) -> int:
 
 def here(study: Study, number: int) -> None:
     """What the filter answers to the current image."""
-    st.subheader("On the current image", anchor=False)
+    st.header("On the current image", anchor=False)
     with shelf.refused():
         bench, picture = tested.bench(study), state.subject()
         answer = bench.activations(picture, study.manifest["model"]["layer"])[number]
@@ -68,7 +68,8 @@ def here(study: Study, number: int) -> None:
         high, usual = float(answer.max()), strongest(study, number)
         note = "" if high > 0 else f"{shelf.unit(number)} does not answer to this image."
         shaded = view if note else overlay(view, np.maximum(values, 0), limits=(0, max(high, usual)))
-        st.image(shaded, caption=show.plain(described(shelf.unit(number), picture.name, values, note)), width="stretch")
+        words = described(shelf.unit(number), picture.name, values, note)
+        st.image(shaded, caption=show.plain(words), alt=words, width="stretch")
         if not note:
             st.caption(f"Highest {high:.3g} here; the most that a patch of this study has on average is {usual:.3g}.")
 
@@ -80,7 +81,7 @@ def strongest(study: Study, number: int) -> float:
 
 def spread(study: Study, number: int) -> None:
     """How strongly it answers, by class."""
-    st.subheader("Its answers by class", anchor=False)
+    st.header("Its answers by class", anchor=False)
     if "pooled" in study.manifest["arrays"]:
         values, labels = np.asarray(study.array("pooled")[:, number]), shelf.table(study, "images")["predicted"]
         what, kind = "Mean of its map", "images"
@@ -101,7 +102,7 @@ def spread(study: Study, number: int) -> None:
 
 def averages(study: Study, number: int) -> None:
     """Its average patch over all classes, and in each class whose rules use it."""
-    st.subheader("What it sees on average", anchor=False)
+    st.header("What it sees on average", anchor=False)
     known = shelf.catalogue(study)
     rows = known.matching(Wanted(filters=(number,)))
     if not len(rows):
@@ -131,7 +132,7 @@ def patches(study: Study, number: int) -> None:
     known = shelf.catalogue(study)
     wanted = Wanted(filters=(number,))
     rows = known.ordered(known.matching(wanted), "response", wanted.filters)
-    st.subheader(f"Its {len(rows):,} patches, strongest first", anchor=False)
+    st.header("Its patches, strongest first", anchor=False)
     if len(rows):
         picks = gallery(
             shelf.patches(study, rows, noted="response", filters=wanted.filters),
@@ -145,7 +146,7 @@ def rules(study: Study, number: int) -> None:
     """The rules with it, the chosen one put to the test."""
     found = shelf.mined(study, shelf.config(study))
     own_rules = found.rules[[number in filters for filters in found.rules["filters"]]]
-    st.subheader(f"Its {len(own_rules)} rules", anchor=False)
+    st.header("Its rules", anchor=False)
     if not len(own_rules):
         st.caption("None at this study's support. The Rules page mines with others.")
         return

@@ -1,7 +1,7 @@
 // A gallery of thousands of small pictures: only the rows in view exist, everything but picking stays in the browser.
 
 const mounted = new WeakMap();
-const GAP = 6, CAPTION = 19, HEADING = 34, DECODED = 10;
+const GAP = 6, CAPTION = 19, HEADING = 34, DECODED = 128e6;
 
 const make = (tag, className, text) => {
   const node = document.createElement(tag);
@@ -50,7 +50,7 @@ class Sheets {
     const blob = new Blob([this.payload.subarray(start, start + length)], { type: this.spec.type });
     createImageBitmap(blob).then((bitmap) => { entry.bitmap = bitmap; this.ready(); });
     for (const [key, old] of this.decoded) {
-      if (this.decoded.size <= DECODED) break;
+      if (this.decoded.size * this.spec.cell ** 2 * this.spec.per * 4 <= DECODED) break;
       old.bitmap?.close();
       this.decoded.delete(key);
     }
@@ -184,6 +184,12 @@ class Gallery {
   }
 
   paint(redraw) {
+    const start = performance.now();
+    this.arrange(redraw);
+    this.frame.dataset.paint = (performance.now() - start).toFixed(1);
+  }
+
+  arrange(redraw) {
     if (!this.rows?.length) {
       for (const index of [...this.tiles.keys()]) this.release(index);
       return;
@@ -231,7 +237,7 @@ class Gallery {
   tile() {
     const tile = make("div", "tile");
     tile.setAttribute("role", "option");
-    tile.append(make("canvas"), make("span", "check"), make("div", "caption"), make("div", "caption note"));
+    tile.append(make("canvas"), make("span", "check"), make("div", "caption"), make("div", "caption note"), make("span", "unseen"));
     tile.onclick = (event) => this.click(event, tile.index, event.target.classList.contains("check"));
     tile.ondblclick = () => this.open(tile.index);
     tile.onmouseenter = () => this.show(tile.index);
@@ -241,25 +247,23 @@ class Gallery {
 
   fill(tile, index) {
     const { head } = this;
-    const [canvas, , title, note] = tile.children;
+    const [canvas, , title, note, rest] = tile.children;
     tile.index = index;
     tile.drawn = false;
     canvas.width = canvas.height = head.sheets.cell;
     title.textContent = head.titles[index];
     note.textContent = head.notes[index] ?? "";
-    title.hidden = head.lines < 1;
     note.hidden = head.lines < 2;
     tile.title = head.titles[index];
-    tile.setAttribute("aria-label", this.alt(index));
+    rest.textContent = this.alt(index);
     tile.setAttribute("aria-posinset", index + 1);
     tile.setAttribute("aria-setsize", head.ids.length);
     this.mark(tile);
   }
 
+  /** What the panel would say, for ears. */
   alt(index) {
-    const { titles, notes, facts } = this.head;
-    const parts = facts.map(([name, values]) => `${name} ${values[index]}`);
-    return [titles[index], notes[index], ...parts].filter(Boolean).join(", ");
+    return this.head.facts.map(([name, values]) => `, ${name} ${values[index]}`).join("");
   }
 
   release(index) {
@@ -297,7 +301,7 @@ class Gallery {
     const { head } = this;
     const text = make("div");
     this.panel.append(this.whole(index), text);
-    text.append(make("h3", "", head.titles[index]));
+    text.append(make("p", "name", head.titles[index]));
     const list = make("dl");
     for (const [name, values] of head.facts) list.append(make("dt", "", name), make("dd", "", values[index]));
     text.append(list);

@@ -243,7 +243,7 @@ class Graph {
     if (node.data("picture")) {
       this.card.append(Object.assign(make("img", "picture"), { src: node.data("picture"), alt: `Average patch of ${node.data("label")}` }));
     }
-    this.card.append(make("h3", "", node.data("label")), make("p", "", `${words} at this weight.`));
+    this.card.append(make("p", "name", node.data("label")), make("p", "", `${words} at this weight.`));
     const list = make("ul");
     edges.forEach((edge) => {
       const other = edge.connectedNodes().not(node)[0];
