@@ -74,7 +74,7 @@ class Workbench:
 
     def __init__(self, model: Model, cache: TensorCache | None = None) -> None:
         self.model = model
-        self.cache = cache or TensorCache(budget())
+        self.cache = TensorCache(budget()) if cache is None else cache  # an empty one counts as False
 
     def view(self, picture: Picture) -> Pixels:
         """The part of the picture the model sees, (H, W, 3)."""
