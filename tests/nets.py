@@ -11,7 +11,7 @@ from core.images import Preprocess
 from core.models.model import Model, as_model
 
 if TYPE_CHECKING:
-    from core.explain.base import Query
+    from core.explain.base import Explainer, Query
 
 SIDE = 32
 CLASSES = 5
@@ -163,6 +163,17 @@ def images(count: int = 2, seed: int = 0, side: int = SIDE) -> Tensor:
     return torch.stack(
         [torch.randn(3, side, side, generator=torch.Generator().manual_seed(1000 * seed + i)) for i in range(count)]
     )
+
+
+def quick(method: "Explainer") -> dict[str, Any]:
+    """A method's settings at their cheapest: every number that drives the cost at the cheaper end of its range."""
+    chosen = {param.name: param.default for param in method.params}
+    for param in method.params:
+        for end in (param.knob.low, param.knob.high) if param.kind in ("int", "float") else ():
+            value = int(end or 0) if param.kind == "int" else end
+            if method.cost({**chosen, param.name: value}, SIDE) < method.cost(chosen, SIDE):
+                chosen[param.name] = value
+    return chosen
 
 
 def query(net: str | nn.Module | Model, count: int = 2, target: int = 1, side: int = SIDE, **rest: Any) -> "Query":

@@ -31,18 +31,6 @@ def shared(net):
     return nets.model(net)
 
 
-def quick(name):
-    """The method's settings at their cheapest: every number that drives the cost at its lowest allowed value."""
-    method = EXPLAINERS[name]
-    chosen = {param.name: param.default for param in method.params}
-    for param in method.params:
-        if param.kind in ("int", "float") and param.knob.low is not None:
-            lowest = {**chosen, param.name: int(param.knob.low) if param.kind == "int" else param.knob.low}
-            if method.cost(lowest, nets.SIDE) < method.cost(chosen, nets.SIDE):
-                chosen = lowest
-    return chosen
-
-
 def ask(name, count=2, model=None, **rest):
     model = model or home(name)
     targets = torch.arange(count) % nets.CLASSES
@@ -50,7 +38,7 @@ def ask(name, count=2, model=None, **rest):
 
 
 def answer(name, query):
-    return explain(name, query, quick(name))
+    return explain(name, query, nets.quick(EXPLAINERS[name]))
 
 
 def close(one, other):
@@ -85,7 +73,7 @@ def test_card_is_complete(name):
     assert len(method.about) > 60
     for text in (method.title, method.family, method.formula, method.caution, method.paper):
         assert text
-    assert method.cost(quick(name), 224) >= 0
+    assert method.cost(nets.quick(method), 224) >= 0
 
 
 @pytest.mark.parametrize("name", NAMES)
