@@ -19,8 +19,9 @@ Corners = tuple[Starts, Starts]  # tops and lefts
 class Scene:
     """One image and everything a network made of it, kept while copies with small changes are asked about."""
 
-    def __init__(self, image: Tensor) -> None:
-        self.image = image  # (1, C, H, W)
+    def __init__(self, image: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
+        self.image = image.contiguous(memory_format=order)  # (1, C, H, W)
+        self.order = order
         self._kept: dict[object, tuple[object, Any]] = {}
 
     def changed(self, patches: Tensor, tops: Starts, lefts: Starts) -> "Changed":
@@ -71,7 +72,9 @@ class Changed(Tensor):
     @staticmethod
     def __new__(cls, scene: Scene, clean: Tensor, patch: Tensor, at: Corners) -> "Changed":  # noqa: D102
         shape = (len(patch), *clean.shape[1:])
-        made = Tensor._make_wrapper_subclass(cls, shape, dtype=clean.dtype, device=clean.device)
+        # Operations must see the order in which `whole` lays the values out: some ask for it before they are called.
+        strides = torch.empty(shape, device="meta", memory_format=scene.order).stride()
+        made = Tensor._make_wrapper_subclass(cls, shape, strides, dtype=clean.dtype, device=clean.device)
         made.scene, made.clean, made.patch, made.at = scene, clean, patch, at
         return made
 
@@ -96,14 +99,16 @@ class Changed(Tensor):
 
     def whole(self) -> Tensor:
         """The copies as an ordinary tensor (N, C, H, W)."""
-        return self.part(self.clean, _origin(len(self)), self.clean.shape[-2:])
+        copies = self.part(self.clean, _origin(len(self)), self.clean.shape[-2:])
+        return copies.contiguous(memory_format=self.scene.order)
 
     def part(self, clean: Tensor, at: Corners, size: Sequence[int], padding: tuple[int, int] = (0, 0)) -> Tensor:
         """Windows (N, C, *size) of the copies, `at` corners of the map `clean` that has `padding` before each axis."""
         (height, width), (h, w) = size, self.patch.shape[-2:]
         if (h, w) == (height, width) and at == self.at and padding == (0, 0):
             return self.patch
-        cut = self.patch.new_empty(len(self), clean.shape[1], height, width)
+        shape = (len(self), clean.shape[1], height, width)
+        cut = torch.empty(shape, dtype=clean.dtype, device=clean.device, memory_format=self.scene.order)
         for n, (top, left, patch_top, patch_left) in enumerate(zip(*at, *self.at, strict=True)):
             cut[n] = clean[0, :, top : top + height, left : left + width]
             y, x = patch_top + padding[0] - top, patch_left + padding[1] - left  # of the patch in the window

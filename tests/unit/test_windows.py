@@ -11,8 +11,8 @@ from core.windows import Changed, Scene
 from tests import nets
 
 
-def scene(channels=3, side=21, seed=0):
-    return Scene(torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(seed)))
+def scene(order=torch.contiguous_format, side=21):
+    return Scene(torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)), order)
 
 
 def copies(made, side=5):
@@ -50,10 +50,14 @@ def in_place(x):
     return F.relu(y, inplace=True)
 
 
+ORDERS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", [*LOCAL, "in place"])
-def test_operations_on_windows_equal_those_on_whole_copies(name):
+def test_operations_on_windows_equal_those_on_whole_copies(name, order):
     apply = LOCAL.get(name, in_place)
-    made = scene()
+    made = scene(order)
     with torch.no_grad():
         expected = apply(copies(made).whole())
         for _ in range(2):  # the second time on what the first has kept
@@ -81,10 +85,11 @@ FAR = {
 }
 
 
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", FAR)
-def test_operations_that_reach_everywhere_get_whole_copies(name):
+def test_operations_that_reach_everywhere_get_whole_copies(name, order):
     with torch.no_grad():
-        found, expected = FAR[name](copies(scene())), FAR[name](copies(scene()).whole())
+        found, expected = FAR[name](copies(scene(order))), FAR[name](copies(scene(order)).whole())
         found = found.whole() if isinstance(found, Changed) else found
     assert torch.allclose(found, expected, atol=1e-5)
 
@@ -93,14 +98,15 @@ ARCHITECTURES = ["resnet18", "squeezenet1_1", "mobilenet_v2", "densenet121", "go
                  "efficientnet_b0"]  # fmt: skip
 
 
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_networks_of_torchvision_score_windows_as_full_passes(name):
+def test_networks_of_torchvision_score_windows_as_full_passes(name, order):
     options = {"init_weights": False} if name == "googlenet" else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = frozen(torchvision.models.get_model(name, weights=None, num_classes=7, **options))
         image = torch.randn(1, 3, 96, 96)
-    made = Scene(image)
+    made = Scene(image, order)
     boxes = torch.tensor([[0, 0, 16, 16], [80, 80, 16, 16], [33, 47, 16, 16], [90, 10, 6, 16]])
     with torch.no_grad():
         changed = made.filled(boxes, torch.zeros(3, 96, 96))
