@@ -45,6 +45,7 @@ def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None
         sizes.append(resident())
     gc.collect()
     growth = np.mean(sizes[-50:]) - np.mean(sizes[WARM : WARM + 50])
+    print("resident, MB:", *(size >> 20 for size in sizes[::50]))
     print(f"resident: {sizes[0] >> 20} MB at first, {sizes[WARM] >> 20} MB warm, {sizes[-1] >> 20} MB at last")
     assert growth < 32 << 20
     assert len(desk.uploads()) < IMAGES
