@@ -71,8 +71,8 @@ def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figu
     names = list(before)
     figure = go.Figure()
     for values, name, colour, pattern in (
-        (after, "without these filters", ORANGE, "/"),
         (before, "all filters", INK, ""),
+        (after, "without these filters", ORANGE, "/"),
     ):
         shares = [values[label] for label in names]
         figure.add_bar(
@@ -80,7 +80,7 @@ def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figu
             text=[f"{share:.1%}" for share in shares], textposition="outside", cliponaxis=False,
             hovertemplate="%{y}: %{x:.2%}<extra>" + name + "</extra>",
         )  # fmt: skip
-    figure.update_layout(barmode="group", bargap=0.25)
+    figure.update_layout(barmode="group", bargap=0.25, legend_traceorder="normal")
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(range=[0, 1.12], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     return _laid(figure, 110 + 46 * len(names))

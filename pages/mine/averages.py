@@ -97,8 +97,7 @@ def behind(study: Study, opened: str, uniform: bool, top: int) -> None:
         shelf.patches(study, rows, noted="response", filters=(number,), groups=()),
         (shelf.key(study), "behind", opened, top), key="behind", label=f"Patches of {shelf.unit(number)}", height=330,
     )  # fmt: skip
-    if picks.action == "unit":
-        shelf.go("units/unit", unit=number)
+    shelf.follow(study, picks, number)
 
 
 page(shelf.study())

@@ -126,9 +126,10 @@ def browse(study: Study) -> None:
             st.button(f"All images, not only {wanted.image}", on_click=clear, args=("image",), icon=":material/close:")
         if len(rows) > shelf.SHOWN:
             st.caption(f"The first {shelf.SHOWN:,} of {len(rows):,} patches. Narrow them down to see the others.")
+        tags = {row: kept for row, kept in shelf.tags(study).all().items() if row in set(rows.tolist())}
         picks = gallery(
-            shelf.patches(study, rows, noted=sort, filters=wanted.filters),
-            (shelf.key(study), tuple(rows[: shelf.SHOWN].tolist()), sort, wanted.filters),
+            shelf.patches(study, rows, noted=sort, filters=wanted.filters, words=tags),
+            (shelf.key(study), tuple(rows[: shelf.SHOWN].tolist()), sort, wanted.filters, tuple(tags.items())),
             key="patches", label=f"Patches of {study.name}", many=True,
         )  # fmt: skip
         taken(study, patches, rows, picks.selected)

@@ -123,8 +123,10 @@ def _facts(config: StudyConfig) -> str:
     passes = expected_passes(config, images)
     layer = plan.model.survey.layer(plan.layer)
     filters = f"{layer.units:,} filters" if layer else "its filters"
+    known = sum(label >= 0 for label in plan.folder.labels)
+    classes = "" if known == images else f" ({known:,} of them in a folder named like a class of the model)"
     return (
-        f"{images:,} images, layer {plan.layer} with {filters}, windows of {side} px. "
+        f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
         f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}."
     )
 

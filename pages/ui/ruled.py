@@ -59,10 +59,11 @@ def listed(study: Study, found: Mined, label: int) -> None:
     with left:
         chosen = picked(study, rules, found.config.filters, "rules")
         st.caption(f"{len(rules):,} rules. Choose a row to see its patches. The score is support × confidence.")
+        if chosen:
+            tested.switch(study, chosen.filters, "rule")
     with right:
         if chosen:
             detail(study, chosen)
-            tested.switch(study, chosen.filters, "rule")
 
 
 def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = 560) -> Rule | None:
@@ -123,8 +124,7 @@ def detail(study: Study, rule: Rule) -> None:
         shelf.patches(study, rows, noted="response", filters=rule.filters, groups=()),
         (shelf.key(study), "rule", rule), key="rule-patches", label="Patches of the rule", tile=72, height=330,
     )  # fmt: skip
-    if picks.action == "unit":
-        shelf.go("units/unit", unit=int(patches.items[picks.opened, 0]))
+    shelf.follow(study, picks)
     with st.container(horizontal=True):
         for number in rule.filters:
             if st.button(shelf.unit(number), key=f"unit-{number}", help="Open this filter"):
@@ -170,14 +170,13 @@ def across(study: Study, rule: Rule) -> None:
     counts = patches.by_label(wanted)
     ranked = sorted(counts, key=lambda k: (-counts[k], k))
     parts = [patches.ordered(patches.matching(replace(wanted, label=k)), "response", rule.filters) for k in ranked]
-    st.header(show.plain(f"{shelf.units(rule.filters)} in {len(ranked)} classes"), anchor=False)
+    st.header(show.plain(f"{shelf.units(rule.filters)}: patches of {len(ranked)} classes"), anchor=False)
     groups = [(shelf.label(study, k), len(part)) for k, part in zip(ranked, parts, strict=True)]
     picks = gallery(
         shelf.patches(study, np.concatenate(parts), noted="response", filters=rule.filters, groups=groups),
         (shelf.key(study), "across", rule), key="shared-patches", label="Patches by class", tile=72, height=460,
     )  # fmt: skip
-    if picks.action == "unit":
-        shelf.go("units/unit", unit=int(patches.items[picks.opened, 0]))
+    shelf.follow(study, picks)
 
 
 def graphed(study: Study, found: Mined, label: int) -> None:
@@ -227,10 +226,11 @@ def _beneath(study: Study, found: Mined, label: int) -> None:
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
         chosen = picked(study, rules, found.config.filters, "graph-rules", 330)
+        if chosen:
+            tested.switch(study, chosen.filters, "node")
     with right:
         if chosen:
             detail(study, chosen)
-            tested.switch(study, chosen.filters, "rule")
 
 
 def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:

@@ -1,6 +1,6 @@
 """The studies as pages see them: which one is open, its tables in memory, its patches as a gallery, ways to pages."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from core.study import BUNDLED, Listed, Study, list_studies
 from core.tags import Tags
 from core.workbench import home
 from pages.ui import frame, own, show, state
-from pages.ui.gallery import Items
+from pages.ui.gallery import Items, Picks
 
 SHOWN = 10_000  # patches a gallery takes at once
 
@@ -166,17 +166,26 @@ def label(study: Study, number: int) -> str:
 def go(page: str, **query: Any) -> None:
     """Show another page of this session with these parameters (and the open study)."""
     found = frame.page(page)
-    query = {"study": st.session_state.get("study", ""), **query}
+    query = {"study": st.session_state.get("study"), **query}
     if found is not None:
-        st.switch_page(found, query_params={name: str(value) for name, value in query.items() if value != ""})
+        st.switch_page(found, query_params={name: str(value) for name, value in query.items() if value is not None})
+
+
+def follow(study: Study, picks: Picks, number: int | None = None) -> None:
+    """Go where a patch's buttons lead: to its strongest filter (or to `number`), or to all patches of its image."""
+    if picks.action == "unit":
+        go("units/unit", unit=int(catalogue(study).items[picks.opened, 0]) if number is None else number)
+    if picks.action == "image":
+        image = int(catalogue(study).patches["image"].iloc[picks.opened])
+        go("mine/patches", image=image, label="all", filters="", drop=0)
 
 
 def link(page: str, label: str, **query: Any) -> None:
     """A link to another page of this session."""
     found = frame.page(page)
-    query = {"study": st.session_state.get("study", ""), **query}
+    query = {"study": st.session_state.get("study"), **query}
     if found is not None:
-        wanted = {name: str(value) for name, value in query.items() if value != ""}
+        wanted = {name: str(value) for name, value in query.items() if value is not None}
         st.page_link(found, label=label, query_params=wanted)
 
 
@@ -200,15 +209,25 @@ def patches(
     noted: Order = "drop",
     filters: Sequence[int] = (),
     groups: Sequence[tuple[str, int]] | None = None,
+    words: Mapping[int, Sequence[str]] | None = None,
 ) -> Callable[[], Items]:
     """The patches with these numbers for a gallery, made when asked for; where they are grouped (or of one class, with
-    no groups at all) a tile need not name its class.
+    no groups at all) a tile need not name its class. `words` are the tags of patches that have any.
     """
-    return lambda: _items(study, rows[:SHOWN], noted, filters, groups)
+    return lambda: _items(
+        study, rows[:SHOWN], noted, filters, grouped=groups is not None, groups=groups or (), words=words or {}
+    )
 
 
 def _items(
-    study: Study, rows: Rows, noted: Order, filters: Sequence[int], groups: Sequence[tuple[str, int]] | None
+    study: Study,
+    rows: Rows,
+    noted: Order,
+    filters: Sequence[int],
+    *,
+    grouped: bool,
+    groups: Sequence[tuple[str, int]],
+    words: Mapping[int, Sequence[str]],
 ) -> Items:
     shelf = catalogue(study)
     part = shelf.patches.iloc[rows]
@@ -225,8 +244,8 @@ def _items(
     return Items(
         pixels=np.asarray(study.array("crops")[rows]),
         ids=rows.tolist(),
-        titles=said if groups is None else notes,
-        notes=notes if groups is None else (),
+        titles=notes if grouped else said,
+        notes=() if grouped else notes,
         facts=[
             ("Class", said),
             ("Image", part["path"].tolist()),
@@ -235,12 +254,13 @@ def _items(
             ("Heatmap", [f"{amount(score)} in the window" for score in part["score"]]),
             ("Covered", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
             ("Filters", held),
+            *([("Tags", [", ".join(words.get(row, ())) or "none" for row in rows.tolist()])] if words else []),
         ],
         wholes=np.asarray(study.array("thumbnails")[numbers]),
         images=images.tolist(),
         boxes=[(x / side, y / side, s / side, s / side) for x, y, s in columns(part, "x", "y", "size")],
         windows=_windows(study, numbers),
-        groups=groups or (),
+        groups=groups,
         actions=[
             ("unit", [f"Open {unit(number)}" if number >= 0 else "No filter" for number in first]),
             ("image", ["Only this image"] * len(rows)),

@@ -124,7 +124,7 @@ def averages(study: Study, number: int) -> None:
     picks = gallery(make, (shelf.key(study), "unit", number), key="unit-averages", label="Average patches by class",
                     noun=("average", "averages"), tile=120, height=340, panel=False)  # fmt: skip
     if picks.action == "rules":
-        shelf.go("mine/rules", label=shelf.label(study, picks.opened) if picks.opened >= 0 else "")
+        shelf.go("mine/rules", label=shelf.label(study, picks.opened) if picks.opened >= 0 else "all")
 
 
 def patches(study: Study, number: int) -> None:
@@ -138,8 +138,7 @@ def patches(study: Study, number: int) -> None:
             shelf.patches(study, rows, noted="response", filters=wanted.filters),
             (shelf.key(study), "of", number), key="unit-patches", label=f"Patches of {shelf.unit(number)}", height=430,
         )  # fmt: skip
-        if picks.action == "image":
-            shelf.go("mine/patches", image=int(known.patches["image"].iloc[picks.opened]))
+        shelf.follow(study, picks)
 
 
 def rules(study: Study, number: int) -> None:

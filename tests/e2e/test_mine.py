@@ -172,6 +172,18 @@ def test_from_a_patch_to_its_filter_and_to_its_rules(mined: Server, tab: Any) ->
     page.go_back()
 
 
+def test_from_a_rules_patch_to_all_patches_of_its_image(mined: Server, tab: Any) -> None:
+    tab.open(f"{mined.url}/rules?study=small")
+    page = tab.page
+    page.get_by_role("button", name="Only this image").click()
+    page.get_by_role("button", name="All images, not only").wait_for()
+    tab.settle()
+    assert "image=" in page.url
+    assert 1 <= page.get_by_role("option").count() <= 3
+    page.get_by_role("button", name="All images, not only").click()
+    page.get_by_text("133 patches").wait_for()
+
+
 def test_a_slider_gives_a_new_table_at_once(mined: Server, tab: Any) -> None:
     tab.open(f"{mined.url}/rules?study=small&support=0.9")
     page = tab.page

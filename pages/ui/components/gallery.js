@@ -115,18 +115,21 @@ class Gallery {
     const lost = kept.length !== this.picked.size;
     this.picked = new Set(kept);
     if (!this.head) this.size.value = head.tile;
+    const same = this.head?.ids.length === head.ids.length && head.ids.every((id, i) => id === this.head.ids[i]);
     this.head = head;
     this.sheets = new Sheets(head.sheets, payload, () => this.arrived());
     this.contexts = head.contexts && new Sheets(head.contexts, payload, () => this.arrived());
     this.scroller.setAttribute("aria-label", head.label);
     this.scroller.setAttribute("aria-multiselectable", String(head.many));
     this.all.hidden = this.none.hidden = !head.many;
-    this.active = 0;
-    this.anchor = 0;
     for (const index of [...this.tiles.keys()]) this.release(index);
-    this.scroller.scrollTop = 0;
+    if (!same) {
+      this.active = this.anchor = 0;
+      this.shown = head.ids.length ? 0 : -1;
+      this.scroller.scrollTop = 0;
+    }
     this.layout();
-    this.show(head.ids.length ? 0 : -1);
+    this.show(this.shown);
     if (lost) this.report();
     this.tell();
   }
