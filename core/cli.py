@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "app": ("open the app in the browser", "core.commands.app", "app"),
     "models": ("list the models that can be loaded by name", "core.commands.catalogue", "models"),
     "methods": ("list the methods of explanation with their settings", "core.commands.catalogue", "methods"),
+    "check": ("say what a model is made of and what each method can do with it", "core.commands.check", "check"),
     "explain": ("explain what a model sees in images", "core.commands.explain", "explain"),
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
     "study": ("find what a model's filters see in a folder of images", "core.commands.study", "study"),

@@ -127,6 +127,8 @@ def command(model: str, image: str, asks: Sequence[Ask], *, seed: int = 0, layer
         words += ["--target", str(target)]
     for name, value in settings.items():
         words += ["--set", f"{name}={value}"]
+    if any(ask.settle for ask in asks):
+        words.append("--settle")
     if layer:
         words += ["--layer", layer]
     return shlex.join([*words, "--seed", str(seed), "--out", out])

@@ -56,6 +56,7 @@ class Ask:
     name: str
     target: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    settle: bool = False  # finish as soon as the map has settled
 
     @property
     def key(self) -> str:
@@ -145,7 +146,7 @@ class Workbench:
             report(1.0, EXPLAINERS[ask.name].title)
             return found
         query = self._query(picture, ask.target, also, seed=seed, layer=layer, report=report)
-        result = explain(ask.name, query, ask.settings, watch)
+        result = explain(ask.name, query, ask.settings, watch, settle=ask.settle)
         if result.finished:
             self.cache.put(self._key(picture, ask, seed, layer), result)
         return result
@@ -180,7 +181,8 @@ class Workbench:
     def _key(self, picture: Picture, ask: Ask, seed: int, layer: str) -> tuple[object, ...]:
         method = EXPLAINERS[ask.name]
         settings = digest(checked(method.params, ask.settings, ask.name))
-        return (self.model.sha, picture.sha, ask.name, ask.target, settings, seed, layer or self.model.survey.default)
+        own = (ask.name, ask.target, settings, ask.settle)
+        return (self.model.sha, picture.sha, *own, seed, layer or self.model.survey.default)
 
     def _tensor(self, picture: Picture) -> Tensor:
         def make() -> Tensor:

@@ -30,6 +30,7 @@ class Work:
     settings: Settings
     layer: str
     seed: int
+    settle: bool
 
 
 def explain(parser: ArgumentParser) -> None:
@@ -44,6 +45,12 @@ def explain(parser: ArgumentParser) -> None:
         "--target", action="append", metavar="CLASS", help="class to explain: predicted (default), index or label"
     )
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.SETTING=VALUE", help="change a setting")
+    parser.add_argument(
+        "--budget",
+        default="standard",
+        help="settings of all methods: quick, standard (the defaults) or paper; --set wins",
+    )
+    parser.add_argument("--settle", action="store_true", help="finish a method as soon as its map has settled")
     parser.add_argument("--layer", default="", help="where activations are read (default: the last with positions)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="gets a folder for each image")
@@ -94,7 +101,8 @@ def _work(args: Namespace, bench: "Workbench") -> Work:
     if args.layer:
         bench.model.place(args.layer)
     methods = _methods(args, bench)
-    return Work(methods, _targets(args, bench), _settings(args.set, methods), args.layer, args.seed)
+    settings = _settings(args.set, args.budget, methods)
+    return Work(methods, _targets(args, bench), settings, args.layer, args.seed, args.settle)
 
 
 def _writable(out: Path) -> None:
@@ -123,12 +131,12 @@ def _methods(args: Namespace, bench: "Workbench") -> list[str]:
     return names
 
 
-def _settings(texts: Sequence[str], methods: Sequence[str]) -> Settings:
-    """The settings given as METHOD.SETTING=VALUE, by method, each checked against what its method declares."""
+def _settings(texts: Sequence[str], budget: str, methods: Sequence[str]) -> Settings:
+    """The budget's settings, changed by those given as METHOD.SETTING=VALUE, each checked against its declaration."""
     from core.explain import EXPLAINERS
     from core.params import checked
 
-    given: dict[str, dict[str, str]] = {}
+    given: dict[str, dict[str, Any]] = {name: EXPLAINERS[name].budget(budget) for name in methods}
     for text in texts:
         name, equals, value = text.partition("=")
         method, dot, setting = name.partition(".")
@@ -137,7 +145,7 @@ def _settings(texts: Sequence[str], methods: Sequence[str]) -> Settings:
             raise BadParameter(f"--set {text!r} cannot be read.", hint)
         if EXPLAINERS[method] and method not in methods:
             raise BadParameter(f"--set {text!r} is for a method that is not asked for.", f"Add {method} to --method.")
-        given.setdefault(method, {})[setting] = value
+        given[method][setting] = value
     for method, values in given.items():
         checked(EXPLAINERS[method].params, values, method)
     return given
@@ -179,7 +187,7 @@ def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report)
     from core.workbench import Ask
 
     targets = dict.fromkeys(bench.target(picture, wanted) for wanted in work.targets)
-    asks = [Ask(name, target, work.settings.get(name, {})) for target in targets for name in work.methods]
+    asks = [Ask(name, target, work.settings[name], work.settle) for target in targets for name in work.methods]
     found: dict[str, Answer] = {}
     bench.compare(
         picture,

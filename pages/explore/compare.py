@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.explain import EXPLAINERS
+from core.explain.base import BUDGETS
 from core.workbench import Ask
 from pages.ui import compared, forms, show, state
 
@@ -59,6 +60,14 @@ def methods() -> None:
         )  # fmt: skip
 
 
+def budget() -> None:
+    """Give the methods looked at the settings of the chosen budget."""
+    if wanted := st.session_state["budget"]:
+        for name in names:
+            state.settings(name).clear()
+            state.settings(name).update(EXPLAINERS[name].budget(wanted))
+
+
 def settings() -> None:
     """What holds for all methods, then the settings of each."""
     left, right = st.columns(2)
@@ -69,6 +78,15 @@ def settings() -> None:
         "Layer", [layer.name for layer in layers], key="layer", format_func=sized, required=bool(layers),
         on_change=lambda: state.go(layer=st.session_state["layer"]),
     )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        now = next((b for b in BUDGETS if all(state.settings(n) == EXPLAINERS[n].budget(b) for n in names)), None)
+        st.session_state["budget"] = now
+        st.segmented_control("Budget", BUDGETS, key="budget", format_func=str.capitalize, on_change=budget)
+        st.session_state["settle"] = state.place().settle
+        st.toggle(
+            "Stop when settled", key="settle", on_change=lambda: state.go(settle=st.session_state["settle"]),
+            help="Methods that grow their map step by step finish as soon as it no longer changes.",
+        )  # fmt: skip
     adjustable = [name for name in names if EXPLAINERS[name].params]
     if adjustable:
         for tab, name in zip(st.tabs([EXPLAINERS[name].title for name in adjustable]), adjustable, strict=True):
@@ -88,5 +106,8 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
         on_change=lambda: state.go(targets=tuple(st.session_state["classes"])),
     )  # fmt: skip
 
-asks = [Ask(name, target, dict(state.settings(name))) for target in state.targets(bench, picture) for name in names]
+settle = state.place().settle
+asks = [
+    Ask(name, target, dict(state.settings(name)), settle) for target in state.targets(bench, picture) for name in names
+]
 compared.drawn(compared.current(bench, picture, asks), "grid")

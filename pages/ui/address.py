@@ -13,7 +13,7 @@ from core.params import checked
 from core.registry import unknown
 from pages.ui import state
 
-OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "view")
+OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
 
 
 def adopt() -> None:
@@ -34,6 +34,7 @@ def adopt() -> None:
     for text in given.get("set", []):
         _take(lambda text=text: _setting(text))
     _take(lambda: _seed(given.get("seed", ["0"])[0]))
+    state.go(settle="settle" in given)
     if "cls" in given:
         _targets(given["cls"])
     if "layer" in given:
@@ -68,6 +69,7 @@ def _own() -> dict[str, list[str]]:
         "set": changed,
         "layer": [here.layer],
         "seed": [str(here.seed)] if here.seed else [],
+        "settle": ["true"] if here.settle else [],
     }
     return {name: values for name, values in found.items() if values and values[0]}
 

@@ -98,6 +98,7 @@ class Place:
     methods: tuple[str, ...] = ()
     layer: str = ""
     seed: int = 0
+    settle: bool = False  # methods finish as soon as their map has settled
 
 
 def place() -> Place:

@@ -164,3 +164,15 @@ def test_another_model_begins_with_its_own_prediction(app: AppTest) -> None:
     app.selectbox(key="model").set_value(models[0]).run()
     assert app.session_state["place"].model == models[0]
     assert app.session_state["place"].targets == ()
+
+
+def test_a_budget_is_shown_in_the_forms_and_in_the_address(app: AppTest) -> None:
+    app.query_params["m"] = "rise"
+    app.run()
+    app.switch_page(FILES["Compare"]).run()
+    next(group for group in app.get("button_group") if group.key == "budget").set_value("quick").run()
+    assert app.session_state["settings"]["rise"] == {"masks": 300}
+    assert app.query_params["set"] == "rise.masks:300"
+    app.toggle(key="settle").set_value(True).run()
+    assert app.query_params["settle"] == "true"
+    assert not app.exception

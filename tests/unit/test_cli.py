@@ -12,6 +12,7 @@ from core import cli
 from core.cli import COMMANDS, SHELLS, main, parser
 from core.commands import app
 from core.errors import BadParameter
+from core.explain import EXPLAINERS
 from tests import nets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,6 +174,33 @@ def test_a_record_tells_the_settings_that_were_used(explain, tmp_path):
     entry = json.loads((tmp_path / "out/photo/result.json").read_text())["maps"][0]
     assert entry["settings"]["masks"] == 50
     assert entry["passes"]["forward"] >= 50
+
+
+def test_a_budget_sets_all_methods_and_set_wins(explain, tmp_path):
+    assert explain("--method", "rise,occlusion", "--budget", "quick", "--set", "rise.masks=50") == 0
+    maps = {entry["method"]: entry for entry in json.loads((tmp_path / "out/photo/result.json").read_text())["maps"]}
+    assert maps["rise"]["settings"]["masks"] == 50
+    assert maps["occlusion"]["settings"]["window"] == 48
+
+
+def test_settling_saves_passes(explain, tmp_path):
+    passes, calm = [], ["--set", "smoothgrad.spread=0.01"]
+    for words in ([], ["--settle"]):
+        assert explain("--method", "smoothgrad", "--set", "smoothgrad.samples=200", *calm, *words) == 0
+        entry = json.loads((tmp_path / "out/photo/result.json").read_text())["maps"][0]
+        assert entry["finished"]
+        passes.append(entry["passes"]["forward"])
+    assert passes[1] < passes[0] >= 200
+
+
+def test_check_says_what_every_method_can_do(capsys):
+    assert main(["check", "--model", "gap"]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in EXPLAINERS)
+    assert main(["check", "--model", "gap", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["default_layer"]
+    assert set(facts["methods"]) == set(EXPLAINERS)
 
 
 def test_the_same_question_gives_the_same_bytes(explain, tmp_path):
