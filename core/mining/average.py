@@ -21,8 +21,7 @@ def contributing(
     Section 4.1 of Meynen et al. 2023; heaviest first.
     """
     counted = transactions.first(mined.config.filters)
-    rules = mined.rules[mined.rules["label"] == label]
-    held = [counted.holding(list(one), label) for one in rules["filters"] if filter in one]
+    held = [counted.holding(one, label) for one in mined.sets_of.get(label, []) if filter in one]
     patches = np.unique(np.concatenate(held)) if held else np.zeros(0, np.int64)
     at = (counted.items[patches] == filter).argmax(1)
     weights = responses[patches, at].astype(np.float64)

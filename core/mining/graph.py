@@ -22,11 +22,11 @@ def graph(rules: pd.DataFrame, names: Sequence[str] = (), seed: int = 0) -> tupl
     places = _places(edges, seed)
     rows = []
     for column, kind in (("label", "class"), ("filter", "filter")):
-        for number in sorted(set(edges[column].tolist())):
-            own = edges[edges[column] == number]
+        tied = edges.groupby(column)["weight"].agg(["size", "sum"])
+        for number, degree, weight in zip(tied.index.tolist(), tied["size"], tied["sum"], strict=True):
             name = names[number] if kind == "class" and number < len(names) else f"{kind} {number}"
             node = f"{kind[0]}{number}"
-            rows.append((node, kind, number, name, len(own), float(own["weight"].sum()), *places[node]))
+            rows.append((node, kind, number, name, int(degree), float(weight), *places[node]))
     return pd.DataFrame(rows, columns=list(NODES)), edges
 
 

@@ -49,9 +49,10 @@ def candidates(maps: NDArray[Any], side: int, config: PatchConfig, numbers: Sequ
     # Sums taken by differences keep rounding dust where everything is zero.
     floor = 1e-9 * work.sum((1, 2))
     drawn = None if config.sampling == "dense" else _drawn(work.shape, side, config, numbers, seed)
+    above = integral(work)
     for round_ in range(config.count):
         where = _every(work.shape, side) if drawn is None else drawn[:, round_ % drawn.shape[1]]
-        sums = _window_sums(integral(work), where, side, dense=drawn is None)
+        sums = _window_sums(above, where, side, dense=drawn is None)
         sums = np.where(_crowded(where, corners, found, side, config.max_overlap), -np.inf, sums)
         best = _first_best(sums, where)
         alive = (found == round_) & (sums[rows, best] > floor)
@@ -61,9 +62,21 @@ def candidates(maps: NDArray[Any], side: int, config: PatchConfig, numbers: Sequ
         corners[alive, round_], scores[alive, round_] = chosen[alive], sums[rows, best][alive]
         found[alive] += 1
         for i in np.flatnonzero(alive):
-            y, x = chosen[i]
-            work[i, y : y + side, x : x + side] = 0
+            _clear(work[i], above[i], chosen[i], side)
     return Candidates(corners, scores, found, side)
+
+
+def _clear(one: NDArray[np.float64], above: NDArray[np.float64], corner: NDArray[np.int64], side: int) -> None:
+    """Set a window of a map to zero, and take what it held out of the integral image: only sums beyond it change."""
+    y, x = corner.tolist()
+    window = one[y : y + side, x : x + side]
+    gone = window.cumsum(0).cumsum(1)
+    down, right = slice(y + side + 1, None), slice(x + side + 1, None)
+    above[y + 1 : y + side + 1, x + 1 : x + side + 1] -= gone
+    above[y + 1 : y + side + 1, right] -= gone[:, -1:]
+    above[down, x + 1 : x + side + 1] -= gone[-1]
+    above[down, right] -= gone[-1, -1]
+    window[:] = 0
 
 
 def _drawn(
@@ -88,15 +101,11 @@ def _window_sums(sums: NDArray[np.float64], where: NDArray[np.int64], side: int,
     if dense:
         whole = sums[:, side:, side:] - sums[:, :-side, side:] - sums[:, side:, :-side] + sums[:, :-side, :-side]
         return whole.reshape(len(sums), whole.shape[1] * whole.shape[2])
-    y, x = where[..., 0], where[..., 1]
     height, width = sums.shape[1:]
-    flat = sums.reshape(len(sums), height * width)
-    corner = y * width + x
-
-    def at(offset: int) -> NDArray[np.float64]:
-        return np.take_along_axis(flat, corner + offset, 1)
-
-    return at(side * width + side) - at(side) - at(side * width) + at(0)
+    start = np.arange(len(sums))[:, None] * (height * width) + where[..., 0] * width + where[..., 1]
+    flat = sums.reshape(-1)
+    across, down = flat[start + side], flat[start + side * width]
+    return flat[start + (side * width + side)] - across - down + flat[start]
 
 
 def _crowded(

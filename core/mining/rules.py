@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,17 @@ class Mined:
     nodes: pd.DataFrame
     edges: pd.DataFrame
 
+    @cached_property
+    def sets_of(self) -> dict[int, list[Itemset]]:
+        """The filter sets of each class's rules, best first."""
+        found: dict[int, list[Itemset]] = {}
+        for label, filters in zip(self.rules["label"], self.rules["filters"], strict=True):
+            found.setdefault(int(label), []).append(tuple(filters))
+        return found
+
     def filters_of(self, label: int) -> tuple[int, ...]:
         """F_c: the union of the filters of a class's rules, ascending."""
-        rules = self.rules
-        return tuple(sorted({int(item) for one in rules.loc[rules["label"] == label, "filters"] for item in one}))
+        return tuple(sorted({item for one in self.sets_of.get(label, []) for item in one}))
 
 
 def transactions_of(study: Study) -> Transactions:

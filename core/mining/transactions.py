@@ -1,5 +1,6 @@
 """From patches to transactions: how strongly every filter responds within a patch, and which respond most."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -62,7 +63,7 @@ class Transactions:
         """The same transactions of only the `count` strongest filters each."""
         return Transactions(self.items[:, :count], self.labels)
 
-    def holding(self, filters: tuple[int, ...] | list[int], label: int | None = None) -> NDArray[np.int64]:
+    def holding(self, filters: Iterable[int], label: int | None = None) -> NDArray[np.int64]:
         """The patches whose transaction holds all these filters, of one class or (None) of all: G_R and G_F."""
         found = np.ones(len(self.labels), bool) if label is None else self.labels == label
         for item in filters:
