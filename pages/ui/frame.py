@@ -108,6 +108,7 @@ def _models(workbench: Workbench) -> None:
         "Model",
         state.models(),
         key="model",
+        format_func=_short,
         on_change=lambda: state.go(model=st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
@@ -129,9 +130,13 @@ def _memory() -> None:
         images = len(desk.uploads())
         own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
         st.caption(f"{show.size(used)} of {show.size(budget)} kept for this tab{own}")
-        st.button(
-            "Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch"
-        )
+        st.button("Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch")
+
+
+def _short(model: str) -> str:
+    """A model's name, of own weights without their folder."""
+    architecture, colon, file = model.partition(":")
+    return f"{architecture}: {Path(file).name}" if colon else model
 
 
 def _freed() -> None:
