@@ -42,27 +42,31 @@ def candidates(maps: NDArray[Any], side: int, config: PatchConfig, numbers: Sequ
     whose windows hold nothing more has fewer than k.
     """
     work = maps.astype(np.float64)
-    rows = np.arange(len(work))
     corners = np.zeros((len(work), config.count, 2), np.int64)
     scores = np.zeros((len(work), config.count))
     found = np.zeros(len(work), np.int64)
     # Sums taken by differences keep rounding dust where everything is zero.
     floor = 1e-9 * work.sum((1, 2))
-    drawn = None if config.sampling == "dense" else _drawn(work.shape, side, config, numbers, seed)
     above = integral(work)
+    # A window goes by the place of its upper left corner in the integral image: places grow down and to the right.
+    drawn = None if config.sampling == "dense" else _drawn(above.shape, side, config, numbers, seed)
+    every = _places(above.shape, side, np.arange(_count(above.shape, side)))[None]
     for round_ in range(config.count):
-        where = _every(work.shape, side) if drawn is None else drawn[:, round_ % drawn.shape[1]]
+        where = every if drawn is None else drawn[:, round_ % drawn.shape[1]]
         sums = _window_sums(above, where, side, dense=drawn is None)
-        sums = np.where(_crowded(where, corners, found, side, config.max_overlap), -np.inf, sums)
-        best = _first_best(sums, where)
-        alive = (found == round_) & (sums[rows, best] > floor)
+        if config.max_overlap < 1:
+            crowded = _crowded(np.stack(np.divmod(where, above.shape[2]), 2), corners, found, side, config.max_overlap)
+            sums = np.where(crowded, -np.inf, sums)
+        best = sums.max(1)
+        place = np.where(sums == best[:, None], where, np.iinfo(np.int64).max).min(1)
+        alive = (found == round_) & (best > floor)
         if not alive.any():
             break
-        chosen = np.broadcast_to(where, (len(work), *where.shape[1:]))[rows, best]
-        corners[alive, round_], scores[alive, round_] = chosen[alive], sums[rows, best][alive]
+        corners[alive, round_] = np.stack(np.divmod(place, above.shape[2]), 1)[alive]
+        scores[alive, round_] = best[alive]
         found[alive] += 1
         for i in np.flatnonzero(alive):
-            _clear(work[i], above[i], chosen[i], side)
+            _clear(work[i], above[i], corners[i, round_], side)
     return Candidates(corners, scores, found, side)
 
 
@@ -79,22 +83,25 @@ def _clear(one: NDArray[np.float64], above: NDArray[np.float64], corner: NDArray
     window[:] = 0
 
 
+def _count(shape: tuple[int, ...], side: int) -> int:
+    """How many windows there are, by the shape of an integral image."""
+    return (shape[1] - side) * (shape[2] - side)
+
+
+def _places(shape: tuple[int, ...], side: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of windows that are numbered row by row: a row of places has `side` more than windows begin in it."""
+    return numbers + numbers // (shape[2] - side) * side
+
+
 def _drawn(
     shape: tuple[int, ...], side: int, config: PatchConfig, numbers: Sequence[int], seed: int
 ) -> NDArray[np.int64]:
-    """Random corners (B, rounds, m, 2)."""
+    """Places of random windows (B, rounds, m)."""
     rounds = config.count if config.sampling == "redraw" else 1
-    top = (shape[1] - side, shape[2] - side)
-    corners = np.zeros((len(numbers), rounds, config.draws, 2), np.int64)
-    for own, number in zip(corners, numbers, strict=True):
-        own[:] = np.random.default_rng([seed, number]).integers(0, top, own.shape, endpoint=True)
-    return corners
-
-
-def _every(shape: tuple[int, ...], side: int) -> NDArray[np.int64]:
-    """All corners (1, positions, 2), row by row."""
-    grid = np.indices((shape[1] - side + 1, shape[2] - side + 1))
-    return grid.reshape(1, 2, -1).transpose(0, 2, 1)
+    windows = np.zeros((len(numbers), rounds, config.draws), np.int64)
+    for own, number in zip(windows, numbers, strict=True):
+        own[:] = np.random.default_rng([seed, number]).integers(0, _count(shape, side), own.shape)
+    return _places(shape, side, windows)
 
 
 def _window_sums(sums: NDArray[np.float64], where: NDArray[np.int64], side: int, *, dense: bool) -> NDArray[np.float64]:
@@ -102,7 +109,7 @@ def _window_sums(sums: NDArray[np.float64], where: NDArray[np.int64], side: int,
         whole = sums[:, side:, side:] - sums[:, :-side, side:] - sums[:, side:, :-side] + sums[:, :-side, :-side]
         return whole.reshape(len(sums), whole.shape[1] * whole.shape[2])
     height, width = sums.shape[1:]
-    start = np.arange(len(sums))[:, None] * (height * width) + where[..., 0] * width + where[..., 1]
+    start = np.arange(len(sums))[:, None] * (height * width) + where
     flat = sums.reshape(-1)
     across, down = flat[start + side], flat[start + side * width]
     return flat[start + (side * width + side)] - across - down + flat[start]
@@ -110,22 +117,14 @@ def _window_sums(sums: NDArray[np.float64], where: NDArray[np.int64], side: int,
 
 def _crowded(
     where: NDArray[np.int64], corners: NDArray[np.int64], found: NDArray[np.int64], side: int, allowed: float
-) -> NDArray[np.bool_] | bool:
-    """Which windows lie by more than the allowed share on one chosen before."""
-    if allowed >= 1:
-        return False
+) -> NDArray[np.bool_]:
+    """Which windows, by their corners (B, m, 2), lie by more than the allowed share on one chosen before."""
     worst = np.zeros((len(corners), where.shape[1]))
     for rank in range(int(found.max(initial=0))):
         apart = np.abs(where - corners[:, rank, None])
         shared = np.clip(side - apart, 0, None).prod(2) / side**2
         worst = np.maximum(worst, np.where((rank < found)[:, None], shared, 0))
     return worst > allowed + 1e-12
-
-
-def _first_best(sums: NDArray[np.float64], where: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The highest sum of each row; among equal ones the upper, then the left window."""
-    place = np.broadcast_to(where[..., 0] * (where.max(initial=0) + 1) + where[..., 1], sums.shape)
-    return np.where(sums == sums.max(1, keepdims=True), place, np.iinfo(np.int64).max).argmin(1)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def naive(one, side, config, number, seed=0):
     one = one.astype(float).copy()
     rng = np.random.default_rng([seed, number])
     top = np.array(one.shape) - side
-    draws = rng.integers(0, top, (config.count, config.draws, 2), endpoint=True)
+    numbers = rng.integers(0, (top + 1).prod(), (config.count, config.draws))
+    draws = np.stack(np.divmod(numbers, top[1] + 1), 2)
     everywhere = [(y, x) for y in range(top[0] + 1) for x in range(top[1] + 1)]
     found = []
     for round_ in range(config.count):
@@ -66,7 +67,7 @@ def test_candidates_equal_slicing(sampling, overlap):
     for i, number in enumerate([7, 8, 9]):
         if sampling == "fixed":
             rng = np.random.default_rng([3, number])
-            draws = rng.integers(0, [18, 18], (1, 200, 2), endpoint=True)
+            draws = np.stack(np.divmod(rng.integers(0, 19 * 19, (1, 200)), 19), 2)
             truth = naive_fixed(maps[i], 6, config, draws[0])
         else:
             truth = naive(maps[i], 6, config, number, 3)
