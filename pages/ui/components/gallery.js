@@ -195,6 +195,7 @@ class Gallery {
   arrange(redraw) {
     if (!this.rows?.length) {
       for (const index of [...this.tiles.keys()]) this.release(index);
+      for (const tile of this.spare) tile.remove();
       return;
     }
     const top = this.scroller.scrollTop, bottom = top + this.scroller.clientHeight;
@@ -210,6 +211,7 @@ class Gallery {
       if (!wanted.has(index) && !(focused && index === this.active)) this.release(index);
     }
     for (const [index, place] of wanted) this.place(index, place, redraw);
+    for (const tile of this.spare) tile.remove();
     this.headings(rows.filter((row) => row.title));
     if (!this.tiles.has(this.active)) this.tab(wanted.keys().next().value);
   }
@@ -230,7 +232,7 @@ class Gallery {
       tile = this.spare.pop() ?? this.tile();
       this.fill(tile, index);
       this.tiles.set(index, tile);
-      this.space.append(tile);
+      if (!tile.isConnected) this.space.append(tile);
       redraw = true;
     }
     tile.style.transform = `translate(${x}px, ${y}px)`;
@@ -270,10 +272,8 @@ class Gallery {
   }
 
   release(index) {
-    const tile = this.tiles.get(index);
-    tile.remove();
+    this.spare.push(this.tiles.get(index));
     this.tiles.delete(index);
-    this.spare.push(tile);
   }
 
   mark(tile) {
