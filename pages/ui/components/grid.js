@@ -26,7 +26,7 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const number = (value) => {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  return (size >= 1e-3 && size < 1e5 ? String(+value.toPrecision(3)) : value.toExponential(1)).replaceAll("-", "−");
+  return (size >= 1e-3 && size < 1e5 ? String(+value.toPrecision(3)) : value.toExponential(2)).replaceAll("-", "−");
 };
 const percent = (chance) => (chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`);
 
