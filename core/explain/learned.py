@@ -210,7 +210,8 @@ class _Masks:
     def __call__(self, free: Tensor) -> Tensor:
         """Masks (K, h, w) from free values (K, rows · columns)."""
         index, weight, (height, width) = _neighbours(self.size, self.step, self.sigma)
-        values = free[:, index.to(self.device)] * weight.to(self.device)
+        # Not free[:, index]: its backward adds up in the order in which threads happen to finish.
+        values = F.embedding(index.to(self.device), free.T).movedim(-1, 0) * weight.to(self.device)
         return (values * (20 * values).softmax(-1)).sum(-1).view(-1, height, width)
 
 
