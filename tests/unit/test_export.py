@@ -84,7 +84,7 @@ def test_the_command_asks_the_same_again():
     assert args.model == "resnet18:/a b/w.pth"
     assert args.method == "rise,saliency"
     assert args.target == ["2", "0"]
-    assert _settings(args.set, ["rise", "saliency"]) == {"rise": {"masks": "500"}}
+    assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
 
 
