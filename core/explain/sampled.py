@@ -25,6 +25,7 @@ Sample = Callable[[list[int], list[int]], tuple[Tensor, Tensor | float]]
     formula="|1/n Σᵢ ∂s/∂x(x + eᵢ)|, eᵢ ~ N(0, σ²)",
     caution="Much noise shows a smoother network than the one that decides; little noise leaves the speckle.",
     cost=lambda settings, side: 3 * settings["samples"],
+    budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def smoothgrad(
     query: Query, *, samples: Samples = 25, spread: Spread = 0.15, reduce: Reduce = "max_abs"
@@ -45,6 +46,7 @@ def smoothgrad(
     formula="1/n Σᵢ (∂s/∂x(x + eᵢ))², eᵢ ~ N(0, σ²)",
     caution="Squares let a few strong copies rule the map; values are no longer in units of the score.",
     cost=lambda settings, side: 3 * settings["samples"],
+    budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def smoothgrad_sq(
     query: Query, *, samples: Samples = 25, spread: Spread = 0.15, reduce: Reduce = "max_abs"
@@ -65,6 +67,7 @@ def smoothgrad_sq(
     formula="variance over i of ∂s/∂x(x + eᵢ), eᵢ ~ N(0, σ²)",
     caution="Shows where the gradient is unsteady, which is not where it is large: zero for a linear model.",
     cost=lambda settings, side: 3 * settings["samples"],
+    budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def vargrad(
     query: Query, *, samples: Samples = 25, spread: Spread = 0.15, reduce: Reduce = "max_abs"
@@ -86,6 +89,7 @@ def vargrad(
     caution="Answers why this image and not the baseline: pixels that equal the baseline get nothing.",
     cost=lambda settings, side: 3 * settings["steps"] + 1,
     signed=True,
+    budgets={"quick": {"steps": 20}, "paper": {"steps": 300}},
 )
 def integrated_gradients(
     query: Query,
@@ -122,6 +126,7 @@ def integrated_gradients(
     caution="Its values hang on the baselines: random pixels are far from any photograph a network has seen.",
     cost=lambda settings, side: 3 * settings["samples"],
     signed=True,
+    budgets={"quick": {"samples": 20}, "paper": {"samples": 200}},
 )
 def gradient_shap(
     query: Query,
