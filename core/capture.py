@@ -144,11 +144,14 @@ class Watched(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.calls: dict[str, int] = {}
+        self.overwrites: dict[str, int] = {}  # those of them that wrote over what they read
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Called by torch for every operation of this thread."""
+        source = args[0] if args and func in OPERATIONS else None
+        version = source._version if isinstance(source, Tensor) else 0
         result = func(*args, **(kwargs or {}))
         name = OPERATIONS.get(func, getattr(func, "__name__", ""))
         if name in _BY_NUMBER and not all(isinstance(operand, Tensor) for operand in args[:2]):
@@ -156,4 +159,6 @@ class Watched(TorchFunctionMode):
         made = result[0] if isinstance(result, tuple) and result else result
         if isinstance(made, Tensor) and made.is_floating_point() and name not in _ATTRIBUTES:
             self.calls[name] = self.calls.get(name, 0) + 1
+            if isinstance(source, Tensor) and source._version > version:
+                self.overwrites[name] = self.overwrites.get(name, 0) + 1
         return result

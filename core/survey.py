@@ -1,8 +1,7 @@
 """What a network is made of, found by watching one forward instead of keeping lists by hand."""
 
 import math
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +20,9 @@ _PASSIVE = (
     nn.Flatten,
 )  # fmt: skip
 
+NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "rms_norm"})
+_LINEAR = frozenset({"conv2d", "linear"})
+
 _IMAGES = 2  # in the watched forward: an output that does not grow with it holds no image's positions
 
 
@@ -33,6 +35,9 @@ class Layer:
     shape: tuple[int, ...]  # without the batch
     layout: Layout
     through: bool = True  # nothing but plain sequences around it: what it puts out is not one branch of several
+    calls: int = 1  # in one forward
+    operations: tuple[str, ...] = ()  # what it does itself; none for one that is made of others
+    reads: str = ""  # the layer whose very output it reads; "" where something stands between them
 
     @property
     def units(self) -> int:
@@ -62,7 +67,7 @@ class Survey:
     head: str  # the one Linear after global average pooling of `default`; "" where the network does not end so
     head_rectifies: bool  # a ReLU stands between `default` and that pooling
     rectified: bool  # `default` puts out no negative values
-    reused: tuple[str, ...]  # modules called more than once in a forward
+    overwrites: Mapping[str, int]  # operations that write over what they read, and how often
     input_size: tuple[int, int]
 
     def layer(self, name: str) -> Layer | None:
@@ -73,6 +78,22 @@ class Survey:
     def usable(self) -> tuple[Layer, ...]:
         """The layers with more than one position: those that maps can be read from."""
         return tuple(layer for layer in self.layers if layer.layout != "vector")
+
+    @property
+    def reused(self) -> tuple[Layer, ...]:
+        """The layers called more than once in a forward."""
+        return tuple(layer for layer in self.layers if layer.calls > 1)
+
+    @property
+    def norms(self) -> tuple[Layer, ...]:
+        """The layers that normalise."""
+        return tuple(layer for layer in self.layers if not NORMS.isdisjoint(layer.operations))
+
+    @property
+    def folded(self) -> tuple[Layer, ...]:
+        """The batch norms of what a layer with weights puts out: the two together are one linear layer."""
+        linear = {layer.name for layer in self.layers if not _LINEAR.isdisjoint(layer.operations)}
+        return tuple(layer for layer in self.norms if "batch_norm" in layer.operations and layer.reads in linear)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -97,6 +118,8 @@ class _Call:
     shape: tuple[int, ...]  # without the batch
     how: Layout
     first: int  # the call that made this very tensor: a container hands on what its last part made
+    reads: int | None  # the call that made the very tensor it reads
+    operations: tuple[str, ...]  # of a module without parts
 
 
 def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
@@ -106,45 +129,70 @@ def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
     calls: list[_Call] = []
     attended: list[int] = []  # how many outputs there were when each attention finished
     makers = WeakTensorKeyDictionary()
+    begun: dict[str, Mapping[str, int]] = {}  # what had been done when a module was called last
 
-    def hook_for(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
+    def before(name: str) -> Callable[[nn.Module, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any) -> None:
+            begun[name] = dict(watched.calls)
+
+        return hook
+
+    def after(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if "attention" in type(module).__name__.lower():
                 attended.append(len(calls))
             if isinstance(output, Tensor):
-                first = makers.setdefault(output, len(calls))
-                calls.append(_Call(name, module, tuple(output.shape[1:]), layout(output), first))
+                parts = any(True for _ in module.children())
+                done = {} if parts else watched.calls.items() - begun[name].items()
+                calls.append(
+                    _Call(
+                        name,
+                        module,
+                        tuple(output.shape[1:]),
+                        layout(output),
+                        first=makers.setdefault(output, len(calls)),
+                        reads=makers.get(inputs[0]) if inputs and isinstance(inputs[0], Tensor) else None,
+                        operations=tuple(sorted(operation for operation, _ in done)),
+                    )
+                )
 
         return hook
 
     with ExitStack() as stack, torch.no_grad(), Watched() as watched:
         for name, module in net.named_modules():
             if name:
-                handle = module.register_forward_hook(hook_for(name))
-                stack.callback(handle.remove)
+                stack.callback(module.register_forward_pre_hook(before(name)).remove)
+                stack.callback(module.register_forward_hook(after(name)).remove)
         net(images)
 
-    counts = Counter(call.name for call in calls)
     last = {call.name: call for call in calls}
     chosen = _default(calls, calls[attended[-1] - 1] if attended and attended[-1] else None)
     head, rectifies, rectified = _end(net, images, chosen, calls) if chosen else ("", False, False)
     return Survey(
-        layers=tuple(_layer(net, call) for call in calls if last[call.name] is call),
+        layers=tuple(_layer(net, call, calls) for call in calls if last[call.name] is call),
         operations=tuple(sorted(watched.calls)),
         default=chosen.name if chosen else "",
         head=head,
         head_rectifies=rectifies,
         rectified=rectified,
-        reused=tuple(name for name, count in counts.items() if count > 1),
+        overwrites=dict(sorted(watched.overwrites.items())),
         input_size=size,
     )
 
 
-def _layer(net: nn.Module, call: _Call) -> Layer:
+def _layer(net: nn.Module, call: _Call, calls: Sequence[_Call]) -> Layer:
     parents = call.name.split(".")[:-1]
     around = [net.get_submodule(".".join(parents[: depth + 1])) for depth in range(len(parents))]
-    through = all(isinstance(module, nn.Sequential | nn.ModuleList) for module in around)
-    return Layer(call.name, type(call.module).__name__, call.shape, call.how, through)
+    return Layer(
+        call.name,
+        type(call.module).__name__,
+        call.shape,
+        call.how,
+        through=all(isinstance(module, nn.Sequential | nn.ModuleList) for module in around),
+        calls=sum(1 for other in calls if other.name == call.name),
+        operations=call.operations,
+        reads="" if call.reads is None else calls[call.reads].name,
+    )
 
 
 def layout(output: Tensor) -> Layout:

@@ -1,13 +1,10 @@
 """What pages and commands work with: one model, one cache, and everything asked about a picture computed once."""
 
 import os
-import statistics
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -17,10 +14,11 @@ from core.capture import capture
 from core.config import digest
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
-from core.explain.base import Watch, unwatched
+from core.explain.base import BUDGETS, Budget, Precision, Watch, passes, unwatched
 from core.images import Picture, Pixels
 from core.mining.ablation import from_images
 from core.models.model import Model
+from core.models.pace import batch_of, seconds_of
 from core.params import checked
 from core.progress import Report, part, silent
 from core.survey import grid
@@ -38,6 +36,15 @@ def device() -> torch.device:
         return torch.zeros(1, device=wanted).device
     except (RuntimeError, AssertionError):
         raise BadParameter(f"VITRINE_DEVICE names {wanted!r}, which this machine lacks.", "Use cpu or cuda.") from None
+
+
+def precision() -> Precision:
+    """How methods compute that put many scores together: VITRINE_PRECISION, or half on a GPU and full elsewhere."""
+    wanted = os.environ.get("VITRINE_PRECISION") or ("half" if device().type == "cuda" else "full")
+    for known in get_args(Precision):
+        if wanted == known:
+            return known
+    raise BadParameter(f"VITRINE_PRECISION is {wanted!r}.", "Use full or half.")
 
 
 def budget() -> int:
@@ -64,6 +71,16 @@ class Ask:
         return digest(self)[:16]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a method would do on a model: why it cannot work, or else where it reads and what it costs."""
+
+    reason: str = ""
+    place: str = ""  # the layer or layers it reads unless another is asked for; "" is the image
+    passes: Mapping[Budget, float] = field(default_factory=dict)
+    seconds: Mapping[Budget, float] = field(default_factory=dict)
+
+
 Answer = Explanation | VitrineError
 
 
@@ -83,8 +100,7 @@ class Workbench:
 
     def probabilities(self, picture: Picture) -> Tensor:
         """The model's softmax over its classes, (C,)."""
-        key = (self.model.sha, picture.sha, "probabilities")
-        return self.cache.get(key, lambda: self._probabilities(picture))
+        return self._query(picture, 0, batch=1).clean_logits()[0].softmax(0).cpu()
 
     def top(self, picture: Picture, count: int = 5) -> list[tuple[int, str, float]]:
         """The most probable classes as (index, label, probability), highest first."""
@@ -110,13 +126,15 @@ class Workbench:
         """Every method with the reason why it cannot work on this model; "" where it can."""
         return {name: method.unmet(self.model) for name, method in EXPLAINERS.items()}
 
+    def plans(self) -> dict[str, Plan]:
+        """What every method would do on this model, before any of them runs."""
+        return {name: self._plan(name, reason) for name, reason in self.usable().items()}
+
     def passes(self, asks: Sequence[Ask]) -> float:
-        """Forward passes that these tiles need, a backward counted as two."""
-        total = 0.0
-        for ask in asks:
-            method = EXPLAINERS[ask.name]
-            total += method.cost(checked(method.params, ask.settings, ask.name), self.model.preprocess.crop)
-        return total
+        """Forward passes that these tiles need together beyond the prediction itself, a backward counted as two."""
+        methods = [(EXPLAINERS[ask.name], ask) for ask in asks]
+        asked = [(method, checked(method.params, ask.settings, ask.name), ask.target) for method, ask in methods]
+        return passes(asked, self.model.preprocess.crop)
 
     def estimate(self, asks: Sequence[Ask]) -> float:
         """Seconds that these tiles will take: their passes times the measured time of one."""
@@ -145,7 +163,7 @@ class Workbench:
         if found := self.known(picture, ask, seed, layer):
             report(1.0, EXPLAINERS[ask.name].title)
             return found
-        query = self._query(picture, ask.target, also, seed=seed, layer=layer, report=report)
+        query = self._query(picture, ask.target, also=also, seed=seed, layer=layer, report=report)
         result = explain(ask.name, query, ask.settings, watch, settle=ask.settle)
         if result.finished:
             self.cache.put(self._key(picture, ask, seed, layer), result)
@@ -178,6 +196,15 @@ class Workbench:
             before = after
             done(ask, answer)
 
+    def _plan(self, name: str, reason: str) -> Plan:
+        if reason:
+            return Plan(reason)
+        method = EXPLAINERS[name]
+        asks = {budget: Ask(name, 0, method.budget(budget)) for budget in BUDGETS}
+        place = method.place(self.model.survey, "", checked(method.params, {}, name))
+        needed = {budget: self.passes([ask]) for budget, ask in asks.items()}
+        return Plan("", place, needed, {budget: self.estimate([ask]) for budget, ask in asks.items()})
+
     def _key(self, picture: Picture, ask: Ask, seed: int, layer: str) -> tuple[object, ...]:
         method = EXPLAINERS[ask.name]
         settings = digest(checked(method.params, ask.settings, ask.name))
@@ -190,12 +217,17 @@ class Workbench:
 
         return self.cache.get((self.model.sha, picture.sha, "tensor"), make)
 
-    def _query(self, picture: Picture, target: int, also: tuple[int, ...], **rest: Any) -> Query:
-        targets, images = torch.tensor([target], device=self.model.device), self._tensor(picture)
-        # Whatever reads layers by default finds them on the first tape.
-        stages = self.model.survey.stages[1:]
+    def _query(self, picture: Picture, target: int, batch: int = 0, **rest: Any) -> Query:
         return Query(
-            self.model, images, targets, also=also, watched=stages, content=picture.sha, cache=self.cache, **rest
+            self.model,
+            self._tensor(picture),
+            torch.tensor([target], device=self.model.device),
+            watched=self.model.survey.stages[1:],  # whatever reads layers by default finds them on the first tape
+            content=picture.sha,
+            batch=batch or batch_of(self.model, home() / "pace"),
+            precision=precision(),
+            cache=self.cache,
+            **rest,
         )
 
     @torch.no_grad()
@@ -205,29 +237,7 @@ class Workbench:
         facts = self.model.survey.layer(layer)
         return (grid(seen[layer], facts.layout) if facts else seen[layer])[0].cpu()
 
-    @torch.no_grad()
-    def _probabilities(self, picture: Picture) -> Tensor:
-        return self.model.net(self._tensor(picture)).softmax(1)[0].cpu()
 
-
-_PASS_SECONDS: dict[tuple[str, str], float] = {}
-_PASS_LOCK = threading.Lock()
-
-
-@torch.no_grad()
-def pass_seconds(model: Model, batch: int = 8) -> float:
-    """Seconds of one image's forward in a batch on this model's device: median of three, measured once."""
-    key = (model.sha, str(model.device))
-    with _PASS_LOCK:
-        if key not in _PASS_SECONDS:
-            side = model.preprocess.crop
-            images = torch.zeros(batch, 3, side, side, device=model.device)
-            model.net(images)
-            _PASS_SECONDS[key] = statistics.median(_timed(model, images) for _ in range(3)) / batch
-        return _PASS_SECONDS[key]
-
-
-def _timed(model: Model, images: Tensor) -> float:
-    start = time.perf_counter()
-    float(model.net(images).sum())  # reading the number waits for the device
-    return time.perf_counter() - start
+def pass_seconds(model: Model) -> float:
+    """Seconds of one image's forward on this model's device, in the batches that suit it."""
+    return seconds_of(model, home() / "pace")

@@ -33,7 +33,7 @@ def _methods(args: Namespace) -> int:
     from core.explain import EXPLAINERS
 
     if args.json:
-        hidden = ("run", "cost")  # functions
+        hidden = ("run", "cost", "place")  # functions
         return _json([{k: v for k, v in vars(card).items() if k not in hidden} for card in EXPLAINERS.values()])
     for method in EXPLAINERS.values():
         print(f"{method.name:24} {method.summary}")

@@ -2,7 +2,12 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.workbench import Workbench
 
 
 def check(parser: ArgumentParser) -> None:
@@ -14,28 +19,51 @@ def check(parser: ArgumentParser) -> None:
 
 
 def _check(args: Namespace) -> int:
-    from core.explain import EXPLAINERS
     from core.models import load
-    from core.workbench import device
+    from core.workbench import Workbench, device
 
-    model = load(args.model, device=device(), labels=args.labels)
-    found = model.survey
-    reasons = {name: method.unmet(model) for name, method in EXPLAINERS.items()}
+    bench = Workbench(load(args.model, device=device(), labels=args.labels))
     if args.json:
-        layers = [{**vars(layer), "units": layer.units, "cells": layer.cells} for layer in found.layers]
-        facts = {"model": model.name, "classes": len(model.labels), "default_layer": found.default, "head": found.head}
-        facts |= {"operations": found.operations, "reused": found.reused, "layers": layers, "methods": reasons}
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
-        return 0
-    print(f"{model.name}: {len(model.labels)} classes, input {model.preprocess.crop} px, runs on {model.device}")
-    print(f"operations: {', '.join(found.operations)}")
-    print(f"modules called more than once: {', '.join(found.reused) or 'none'}")
-    print(f"pooled into one linear layer: {found.head or 'no'}")
-    print("layers that maps can be read from (* the default):")
-    for layer in found.usable:
-        mark = "*" if layer.name == found.default else " "
-        print(f"{mark} {layer.name:40} {layer.kind:24} {layer.units} × {layer.cells[0]} × {layer.cells[1]}")
-    print("methods:")
-    for name, reason in reasons.items():
-        print(f"  {name:24} {reason or 'works'}")
+        print(json.dumps(_facts(bench), indent=2, ensure_ascii=False))
+    else:
+        _say(bench)
     return 0
+
+
+def _facts(bench: "Workbench") -> dict[str, Any]:
+    """All that is known, for programs."""
+    model, survey = bench.model, bench.model.survey
+    return {
+        "model": model.name,
+        "classes": len(model.labels),
+        "device": str(model.device),
+        "input": vars(model.preprocess),
+        "default_layer": survey.default,
+        "head": survey.head,
+        "operations": survey.operations,
+        "normalisation": Counter(layer.kind for layer in survey.norms),
+        "folded": [layer.name for layer in survey.folded],
+        "in_place": {"until_loaded": model.overwrote, "in_code": survey.overwrites},
+        "reused": {layer.name: layer.calls for layer in survey.reused},
+        "layers": [{**vars(layer), "units": layer.units, "cells": layer.cells} for layer in survey.layers],
+        "methods": {name: vars(plan) for name, plan in bench.plans().items()},
+    }
+
+
+def _say(bench: "Workbench") -> None:
+    from core.explain.base import BUDGETS
+    from core.models.described import described
+
+    model = bench.model
+    print(f"{model.name}: {len(model.labels)} classes, runs on {model.device}")
+    for heading, text in described(model).items():
+        print(f"{heading}: {text}")
+    print("Layers that maps can be read from (* the default):")
+    for layer in model.survey.usable:
+        mark = "*" if layer.name == model.survey.default else " "
+        print(f"{mark} {layer.name:40} {layer.kind:24} {layer.units} × {layer.cells[0]} × {layer.cells[1]}")
+    print(f"Methods, with the passes that they take ({', '.join(BUDGETS)}) and what they read:")
+    for name, plan in bench.plans().items():
+        costs = [f"{passes:,.0f} in {plan.seconds[budget]:,.1f} s" for budget, passes in plan.passes.items()]
+        cost = " · ".join(costs if len(set(costs)) > 1 else costs[:1])
+        print(f"  {name:24} {plan.reason or f'{cost}; {plan.place}'.removesuffix('; ')}")

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args
@@ -21,15 +21,18 @@ from core.models.model import Model
 from core.params import Param, checked, params_of
 from core.progress import Report, chunks, part, silent
 from core.registry import Registry
-from core.survey import grid
+from core.survey import Survey, grid
 from core.windows import Changed, Scene
 
 Score = Literal["logit", "prob", "logprob"]
 Method = Callable[..., Tensor | Iterator[Tensor]]
 M = TypeVar("M", bound=Method)
 Cost = Callable[[Mapping[str, Any], int], float]
+Place = Callable[[Survey, str, Mapping[str, Any]], str]
 Budget = Literal["quick", "standard", "paper"]
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
+Precision = Literal["full", "half"]
+ROUGHLY = "half, probabilities to ±0.005"  # what a map says that was computed so
 
 
 class Ledger:
@@ -39,7 +42,6 @@ class Ledger:
         self.forwards = 0  # images pushed through the model
         self.backwards = 0  # images whose gradient was taken
         self.fraction = 0.0  # of the work done, as last reported
-        self.layer = ""  # where the map was read, if not at the query's layer
         self.remarks: dict[str, float | str] = {}
 
 
@@ -61,6 +63,8 @@ class Query:
     content: str = ""  # decides the images, where the asker knows; else their hash
     seed: int = 0
     batch: int = 0  # images in one pass; 0 is what suits the device
+    precision: Precision = "full"  # "half" allows methods that put many scores together to compute them roughly
+    coarse: bool = False  # this question is answered so
     report: Report = silent
     ledger: Ledger = field(default_factory=Ledger)
     cache: TensorCache = field(default_factory=lambda: TensorCache(1 << 30))
@@ -85,10 +89,28 @@ class Query:
         """The layer where activations are read. Raises UnknownName or Unsupported as `Model.place`."""
         return self.model.place(self.layer)
 
+    def rough(self) -> "Query":
+        """The same question in half precision where the asker allows it, remarked on the map.
+
+        Passes run in float16, in bfloat16 on a CPU and wherever a gradient is taken; scores come back in float32.
+        """
+        if self.precision == "full":
+            return self
+        self.ledger.remarks["precision"] = ROUGHLY
+        return replace(self, coarse=True)
+
     def logits(self, images: Tensor) -> Tensor:
         """The model's outputs (N, C) for these images, counted as passes."""
         self.ledger.forwards += len(images)
-        return self.net(images if isinstance(images, Changed) else images.contiguous(memory_format=self.model.order))
+        ordered = images if isinstance(images, Changed) else images.contiguous(memory_format=self.model.order)
+        if self.coarse:
+            device = images.device.type
+            half = torch.bfloat16 if device == "cpu" or torch.is_grad_enabled() else torch.float16
+            with torch.autocast(device, half):
+                found = self.net(ordered).float()
+            if bool(found.isfinite().all()):  # float16 ends at 65,504
+                return found
+        return self.net(ordered)
 
     def score(self, images: Tensor, targets: Tensor, kind: Score = "logit") -> Tensor:
         """The number being explained, (N,): a class's logit or (log-)probability, or a unit's mean response."""
@@ -100,7 +122,13 @@ class Query:
 
     def clean_scores(self, kind: Score = "logit") -> Tensor:
         """The score (B,) of the images themselves, computed once and kept in the cache."""
-        return self.cache.get((*self.key, "score", kind), lambda: self._clean_scores(kind))
+        if self.unit_layer:
+            return self.cache.get((*self.key, "score"), lambda: self._over_images(self.score))
+        return scored(self.clean_logits(), self.targets, kind)
+
+    def clean_logits(self) -> Tensor:
+        """The model's outputs (B, C) for the images themselves, computed once and kept in the cache."""
+        return self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
 
     def chunks(self, total: int, note: str = "") -> Iterator[range]:
         """Ranges of at most `batch` that cover `range(total)`; progress and cancelling happen here."""
@@ -164,10 +192,14 @@ class Query:
         parts = [self._tapes(slice(span.start, span.stop), sorted(wanted), asked) for span in spans]
         tapes = [joined(tapes) for tapes in zip(*parts, strict=True)]
         for targets, tape in zip(asked, tapes, strict=True):
-            self.cache.put((*self.key_of(targets), "tape"), tape)
-            for kind in () if self.unit_layer else get_args(Score):
-                self.cache.put((*self.key_of(targets), "score", kind), scored(tape.logits, targets, kind))
+            replace(self, targets=targets).remember(tape)
         return tapes[0]
+
+    def remember(self, tape: Tape) -> None:
+        """Keep a tape of these images and targets for whoever asks next; one without slopes only tells the outputs."""
+        if tape.slopes:
+            self.cache.put((*self.key, "tape"), tape)
+        self.cache.get(self._logits_key, lambda: tape.logits)  # what was told first stays
 
     def maps_at(self, values: Tensor, layer: str) -> Tensor:
         """An output of `layer` as maps (B, K, h, w), whatever order the network keeps its positions in."""
@@ -181,7 +213,12 @@ class Query:
 
     def key_of(self, targets: Tensor) -> tuple[Hashable, ...]:
         """The key of the same question about other targets."""
-        return (self.model.sha, self.content or self._hash, tuple(targets.tolist()), self.unit_layer)
+        asked = (tuple(targets.tolist()), self.unit_layer, self.coarse)
+        return (self.model.sha, self.content or self._hash, *asked)
+
+    @property
+    def _logits_key(self) -> tuple[Hashable, ...]:
+        return (self.model.sha, self.content or self._hash, "logits", self.coarse)
 
     @cached_property
     def _hash(self) -> str:
@@ -192,12 +229,11 @@ class Query:
         return known if isinstance(known, Tape) else None
 
     @torch.no_grad()
-    def _clean_scores(self, kind: Score) -> Tensor:
+    def _over_images(self, told: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """What some images and their targets tell, for all images in batches."""
         # One pass per image: it can be cancelled, but is no progress.
         spans = chunks(len(self.images), self.batch, lambda _, note: self.report(0.0, note))
-        return torch.cat(
-            [self.score(self.images[s.start : s.stop], self.targets[s.start : s.stop], kind) for s in spans]
-        )
+        return torch.cat([told(self.images[s.start : s.stop], self.targets[s.start : s.stop]) for s in spans])
 
     def _tapes(self, part: slice, layers: list[str], asked: list[Tensor]) -> list[Tape]:
         def score_of(targets: Tensor) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
@@ -212,6 +248,7 @@ class Query:
         return recorded(self.net, images, [*layers, *units], [score_of(targets[part]) for targets in asked])
 
     def _unit_score(self, values: Tensor, targets: Tensor) -> Tensor:
+        values = values.float() if self.coarse else values
         return self.maps_at(values, self.unit_layer).flatten(2).mean(2).gather(1, targets[:, None])[:, 0]
 
 
@@ -241,6 +278,22 @@ def singly(query: Query, run: Callable[[Query], Iterator[Tensor]]) -> Iterator[T
 
 
 @dataclass(frozen=True)
+class Shared:
+    """Work that several methods need and the first of them does for all, in forward passes per image."""
+
+    name: str
+    once: float  # whatever the number of targets
+    each: float  # for each target
+
+    def passes(self, targets: int = 1) -> float:
+        """What it takes for this many targets of an image."""
+        return self.once + self.each * targets
+
+
+TAPE = Shared("tape", once=1, each=2)
+
+
+@dataclass(frozen=True)
 class Explainer:
     """A method with what a form, a card and a check must know about it, read from its own signature and docstring."""
 
@@ -257,6 +310,8 @@ class Explainer:
     needs: tuple[str, ...]
     signed: bool
     cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
+    shares: tuple[Shared, ...]  # parts of that cost which other methods share
+    place: Place  # (survey, layer asked for, settings) -> where it reads; "" is the image
     budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
 
     def budget(self, name: str) -> dict[str, Any]:
@@ -273,6 +328,19 @@ class Explainer:
 EXPLAINERS: Registry[Explainer] = Registry("method")
 
 
+def passes(asked: Iterable[tuple[Explainer, Mapping[str, Any], int]], side: int) -> float:
+    """Forward passes that methods with their settings and targets take together for an image of `side` pixels.
+
+    What they share is counted once, as long as it is kept.
+    """
+    total, shared = 0.0, dict[Shared, set[int]]()
+    for method, settings, target in asked:
+        total += method.cost(settings, side) - sum(work.passes() for work in method.shares)
+        for work in method.shares:
+            shared.setdefault(work, set()).add(target)
+    return total + sum(work.passes(len(targets)) for work, targets in shared.items())
+
+
 def explainer(
     title: str,
     *,
@@ -282,6 +350,8 @@ def explainer(
     caution: str,
     cost: Cost,
     needs: tuple[str, ...] = (),
+    shares: tuple[Shared, ...] = (),
+    place: Place | None = None,
     signed: bool = False,
     budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
 ) -> Callable[[M], M]:
@@ -289,8 +359,9 @@ def explainer(
 
     The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; one that can stop early is
     a generator that yields its running maps, the last of which is the result. `budgets` names the settings that make it
-    quick, or what its paper used; the defaults are the standard. It yields at fixed numbers of passes, never by the
-    clock: when a map has settled must not depend on the machine.
+    quick, or what its paper used; the defaults are the standard. `place` is for a method that reads elsewhere than at
+    the query's layer, or than at the image where it needs no layer. A generator yields at fixed numbers of passes,
+    never by the clock: when a map has settled must not depend on the machine.
     """
 
     def register(run: M) -> M:
@@ -298,12 +369,20 @@ def explainer(
         name = getattr(run, "__name__", title)
         entry = Explainer(
             name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
-            signed, cost, budgets or {},
+            signed, cost, shares, place or (_chosen if "layer" in needs else _image), budgets or {},
         )  # fmt: skip
         EXPLAINERS.add(name, entry)
         return run
 
     return register
+
+
+def _chosen(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
+    return layer or survey.default
+
+
+def _image(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
+    return ""
 
 
 # Activations whose backward rule no method changes.
@@ -427,7 +506,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         scores=scores.cpu(),
         targets=query.targets.cpu(),
         settings=dict(settings),
-        layer=query.ledger.layer or (query.at if "layer" in method.needs else ""),
+        layer=method.place(query.model.survey, query.layer, settings),
         seed=query.seed,
         seconds=time.perf_counter() - start,
         forwards=query.ledger.forwards,

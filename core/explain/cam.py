@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.base import Query, explainer
+from core.explain.base import TAPE, Query, explainer
 from core.explain.gradient import Reduce, reduced
-from core.explain.propagation import rectified_slope
+from core.explain.propagation import GUIDED, rectified_slope
 from core.images import resized
 from core.params import Knob
 
@@ -26,6 +26,8 @@ Normalise = Annotated[
     caution="Exists only where a network ends in global average pooling and one linear layer; as coarse as its layer.",
     cost=lambda settings, side: 3,
     needs=("head",),
+    shares=(TAPE,),
+    place=lambda survey, layer, settings: survey.default,
     signed=True,
 )
 def cam(query: Query) -> Tensor:
@@ -37,7 +39,6 @@ def cam(query: Query) -> Tensor:
     if query.unit_layer:
         raise Unsupported("CAM explains classes, not units of a layer.", "Choose Grad-CAM.")
     survey = query.model.survey
-    query.ledger.layer = survey.default
     values = query.maps_at(query.tape(survey.default).values[survey.default], survey.default)
     weights = query.net.get_parameter(f"{survey.head}.weight")[query.targets]
     return torch.einsum("bk,bkhw->bhw", weights, values.relu() if survey.head_rectifies else values)
@@ -51,6 +52,7 @@ def cam(query: Query) -> Tensor:
     caution="As coarse as its layer; several objects melt into one blob; blank where every weight is negative.",
     cost=lambda settings, side: 3,
     needs=("layer",),
+    shares=(TAPE,),
 )
 def grad_cam(query: Query) -> Tensor:
     """Where the layer's filters that raise the score respond.
@@ -70,6 +72,7 @@ def grad_cam(query: Query) -> Tensor:
     caution="Its weights are derived for layers behind a ReLU; it ignores all evidence against the class.",
     cost=lambda settings, side: 3,
     needs=("layer",),
+    shares=(TAPE,),
 )
 def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     """Grad-CAM with a weight for every place, meant to keep several objects of one class apart.
@@ -88,6 +91,7 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     caution="Evidence against the class is left out; at early layers it shows edges rather than objects.",
     cost=lambda settings, side: 3,
     needs=("layer",),
+    shares=(TAPE,),
 )
 def layer_cam(query: Query) -> Tensor:
     """Filter responses, each place weighted by its own positive slope.
@@ -106,6 +110,7 @@ def layer_cam(query: Query) -> Tensor:
     caution="Faithful to the layer, not to the pixels under it; equals Grad-CAM where the network ends in pooling.",
     cost=lambda settings, side: 3,
     needs=("layer",),
+    shares=(TAPE,),
 )
 def hires_cam(query: Query) -> Tensor:
     """What each place of the layer adds to the score: response times slope, place by place.
@@ -125,6 +130,7 @@ def hires_cam(query: Query) -> Tensor:
     caution="Derived for networks of ReLUs; as coarse as its layer.",
     cost=lambda settings, side: 3,
     needs=("layer",),
+    shares=(TAPE,),
 )
 def xgrad_cam(query: Query) -> Tensor:
     """Grad-CAM with slopes averaged where the filter responds.
@@ -145,6 +151,7 @@ def xgrad_cam(query: Query) -> Tensor:
     caution="One pass per filter; the softmax hands nearly all weight to few filters where scores are large.",
     cost=lambda settings, side: settings["channels"] + 3,
     needs=("layer",),
+    shares=(TAPE,),
 )
 @torch.no_grad()
 def score_cam(
@@ -177,6 +184,7 @@ def score_cam(
     caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
     cost=lambda settings, side: 6,
     needs=("layer", "relu"),
+    shares=(TAPE, GUIDED),
 )
 def guided_grad_cam(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     """The fine lines of guided backprop, kept where Grad-CAM sees the class.
@@ -194,6 +202,7 @@ def guided_grad_cam(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
     cost=lambda settings, side: 6,
     needs=("layer", "relu"),
+    shares=(TAPE, GUIDED),
 )
 def guided_grad_cam_pp(query: Query, *, reduce: Reduce = "max_abs", normalise: Normalise = "paper") -> Tensor:
     """The fine lines of guided backprop, kept where Grad-CAM++ sees the class.
@@ -212,6 +221,7 @@ def guided_grad_cam_pp(query: Query, *, reduce: Reduce = "max_abs", normalise: N
     caution="Knows nothing of the class, only what excites the layer: a method that looks no better explains little.",
     cost=lambda settings, side: 3,
     needs=("layer",),
+    shares=(TAPE,),
 )
 def upsampled_activation(
     query: Query, *, units: Annotated[int, Knob("Filters shown together, the strongest first.", 1, 64)] = 3

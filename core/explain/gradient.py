@@ -9,9 +9,10 @@ from torch import Tensor
 
 from core.capture import Rules
 from core.errors import Unsupported
-from core.explain.base import Query, explainer
+from core.explain.base import TAPE, Query, explainer
 from core.images import resized
 from core.params import Knob
+from core.survey import Survey
 
 Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels become one value.")]
 
@@ -28,6 +29,7 @@ def reduced(slopes: Tensor, how: str) -> Tensor:
     formula="|∂s/∂x|, largest over the colour channels",
     caution="Noisy on deep networks; shows where the score is sensitive, not what it is made of.",
     cost=lambda settings, side: 3,
+    shares=(TAPE,),
 )
 def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     """How fast the score changes with each pixel.
@@ -45,6 +47,7 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     formula="Σ over the colours of x · ∂s/∂x",
     caution="Pixels of the mean colour count as nothing, whatever they mean; exact only for networks without biases.",
     cost=lambda settings, side: 3,
+    shares=(TAPE,),
     signed=True,
 )
 def input_x_gradient(query: Query) -> Tensor:
@@ -65,6 +68,8 @@ def input_x_gradient(query: Query) -> Tensor:
     caution="Averages over depths: a map that only one of them sees is diluted; biases are left out of every sum.",
     cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
     needs=("layer",),
+    shares=(TAPE,),
+    place=lambda survey, layer, settings: ", ".join(_stages(survey, settings["skip_first"])),
     signed=True,
 )
 def layerwise_ixg(
@@ -78,20 +83,23 @@ def layerwise_ixg(
     At the end of each stage (for transformers: at the input of each block) activations are multiplied by their
     gradient and added up over the channels. Early stages are fine but noisy, late ones coarse but clear.
     """
-    stages = query.model.survey.stages
-    skipped = min(skip_first, len(stages) - 1)
-    tape = query.tape(*stages[skipped:])
-    query.ledger.layer = ", ".join(stages[skipped:])
-    received = _attention(query)[skipped:] if attention_weight else [None] * len(stages)
-    if len(received) < len(stages) - skipped:
+    stages = _stages(query.model.survey, skip_first)
+    tape = query.tape(*stages)
+    received = _attention(query)[-len(stages) :] if attention_weight else [None] * len(stages)
+    if len(received) < len(stages):
         message = f"{query.model.name} does not tell how much attention its blocks pay."
         raise Unsupported(message, "Set layerwise_ixg.attention_weight to false.")
     total = torch.zeros(len(query.images), *query.size, device=query.images.device)
-    for layer, weights in zip(stages[skipped:], received, strict=False):
+    for layer, weights in zip(stages, received, strict=True):
         product = tape.values[layer] * tape.slopes[layer]
         product = product if weights is None else product * weights[..., None]
         total += resized(query.maps_at(product, layer).sum(1), query.size, mass_preserving=True)
-    return total / (len(stages) - skipped)
+    return total / len(stages)
+
+
+def _stages(survey: Survey, skip: int) -> tuple[str, ...]:
+    """The stations on the way to the default layer without the first ones, at least one."""
+    return survey.stages[min(skip, len(survey.stages) - 1) :]
 
 
 def _attention(query: Query) -> list[Tensor]:

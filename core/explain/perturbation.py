@@ -26,7 +26,7 @@ def sliding(size: tuple[int, int], window: int, stride: int) -> Tensor:
 
 
 def _windows(settings: Mapping[str, Any], side: int) -> float:
-    return len(sliding((side, side), scaled(settings["window"], side), scaled(settings["stride"], side))) + 1
+    return len(sliding((side, side), scaled(settings["window"], side), scaled(settings["stride"], side)))
 
 
 @explainer(
@@ -73,7 +73,7 @@ def occlusion(
     paper="Zeiler & Fergus 2014, on segments (captum)",
     formula="s(x) − s(x with the segment hidden)",
     caution="Evidence that stands in two segments is seen in neither: hiding one leaves the other.",
-    cost=lambda settings, side: settings["segments"] + 1,
+    cost=lambda settings, side: settings["segments"],
     signed=True,
     budgets={"quick": {"segments": 30}, "paper": {"segments": 200}},
 )
@@ -130,6 +130,7 @@ def rise(
     Coarse random grids, smoothly enlarged and shifted, hide parts of the image. Where a visible pixel goes with a high
     score again and again, the average is high. The standard error says how far another draw of masks might differ.
     """
+    query = query.rough()
     batch, device = len(query.images), query.images.device
     sums = torch.zeros(2, batch + 1, *query.size, dtype=torch.float64, device=device)  # Σ s·M and Σ s²·M², last s = 1
     totals = torch.zeros(batch, 1, 1, dtype=torch.float64, device=device)

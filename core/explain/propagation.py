@@ -8,8 +8,10 @@ from torch import Tensor
 
 from core.capture import Rules
 from core.errors import Unsupported
-from core.explain.base import SMOOTH, Query, explainer
+from core.explain.base import SMOOTH, Query, Shared, explainer
 from core.explain.gradient import Reduce, reduced
+
+GUIDED = Shared("guided", once=0, each=3)
 
 
 @explainer(
@@ -20,6 +22,7 @@ from core.explain.gradient import Reduce, reduced
     caution="Shows edges that the network can see, hardly depending on the class or even on trained weights.",
     cost=lambda settings, side: 3,
     needs=("relu",),
+    shares=(GUIDED,),
 )
 def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     """The details of the image that excite the network, sharp as a drawing.

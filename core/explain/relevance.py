@@ -27,6 +27,7 @@ from core.explain.sweep import (
 )  # fmt: skip
 from core.models.model import Model
 from core.params import Knob
+from core.survey import Survey
 
 Skip = Annotated[
     Literal["clamp", "proportional", "ignore"],
@@ -54,6 +55,7 @@ NEEDS["sweep"] = _needs_known
     caution="Follows excitation only, so classes that share their evidence look alike; never read it at the pixels.",
     cost=lambda settings, side: 6,
     needs=("layer", "sweep"),
+    place=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
     """Where a walk from the class down the excitatory connections arrives.
@@ -72,6 +74,7 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
     caution="Shows only what speaks more for the class than against it: blank where all evidence is shared.",
     cost=lambda settings, side: 8,
     needs=("layer", "sweep"),
+    place=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
     """Excitation backprop, minus what would excite the opposite of the class.
@@ -134,8 +137,7 @@ def lrp(
 
 def _walked(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
     """What arrives (B, h, w) at the layer where the walk ends, summed over its channels."""
-    end = _end(query, finer)
-    query.ledger.layer = end
+    end = _end(query.model.survey, query.layer, finer)
     maps = []
     for part in _parts(query, "excitation"):
         sweep = Sweep(excitatory, by_positive_values, sums, handed_on)
@@ -181,11 +183,10 @@ def _contrasted(sweep: Sweep, start: Tensor, seed: Tensor) -> tuple[Tensor, Tens
     return last.source, excitatory(last, received) - excitatory(against, received)
 
 
-def _end(query: Query, finer: int) -> str:
+def _end(survey: Survey, layer: str, finer: int) -> str:
     """The layer chosen by hand, or the station that lies `finer` stages before the default layer."""
-    if query.layer:
-        return query.layer
-    survey = query.model.survey
+    if layer:
+        return layer
     stations = [*(stage for stage in survey.stages if stage != survey.default), survey.default]
     return stations[max(len(stations) - 1 - finer, 0)]
 

@@ -70,9 +70,7 @@ def read(
     query.ledger.forwards += len(images)
     if tape.slopes:
         query.ledger.backwards += len(images)
-        query.cache.put((*query.key, "tape"), tape)
-    for kind in ("logit", "prob", "logprob"):
-        query.cache.put((*query.key, "score", kind), scored(tape.logits, targets, kind))
+    query.remember(tape)
     maps = explain(explainer, query, settings).maps
     return Reading(query, tape.logits, maps, query.maps_at(tape.values[layer], layer))
 

@@ -1,5 +1,6 @@
 """A loaded network with everything that belongs to its weights: labels, preprocessing, hash and survey."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -26,6 +27,7 @@ class Model:
     survey: Survey
     facts: Mapping[str, Any] = field(default_factory=dict)  # accuracy, how trained, licence …
     order: torch.memory_format = torch.contiguous_format  # of the images' values that suits network and device
+    overwrote: Mapping[str, int] = field(default_factory=dict)  # kinds of modules that did until frozen, and how many
 
     @property
     def device(self) -> torch.device:
@@ -76,6 +78,11 @@ class ModelCard:
     load: Callable[[torch.device | str, Report], Model] = field(repr=False, compare=False)
 
 
+def overwriting(net: nn.Module) -> dict[str, int]:
+    """The kinds of modules that are set to write their output over their input, and how many of each there are."""
+    return dict(Counter(type(module).__name__ for module in net.modules() if getattr(module, "inplace", False)))
+
+
 def frozen(net: nn.Module) -> nn.Module:
     """The same network in eval mode, without parameter gradients and without in-place activations.
 
@@ -102,13 +109,14 @@ def as_model(
 ) -> Model:
     """A network frozen, moved to `device` and surveyed; without labels its classes are "class 0", "class 1" …"""
     preprocess = preprocess or Preprocess()
+    overwrote = overwriting(net)
     net = frozen(net).to(device)
     found = survey(net, (preprocess.crop, preprocess.crop))
     if not labels:
         classes = _classes(net, preprocess.crop)
         labels = tuple(f"class {index}" for index in range(classes))
     sha, order = sha or content_sha(net.state_dict()), _order(net, preprocess.crop)
-    return Model(name, net, labels, preprocess, sha, found, dict(facts or {}), order)
+    return Model(name, net, labels, preprocess, sha, found, dict(facts or {}), order, overwrote)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from core.errors import VitrineError
 from core.explain import EXPLAINERS, Explainer, Explanation
 from core.figures import colours, tiles
 from core.images import Picture
+from core.models.described import described
 from core.workbench import Ask, Workbench
 from pages.ui import components, state
 from pages.ui.run import Comparison, duration
@@ -80,30 +81,32 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
 
 
 def model(bench: Workbench) -> None:
-    """What a model is made of, and what each method can do with it."""
-    facts, survey = bench.model.facts, bench.model.survey
-    if note := facts.get("note"):
+    """What a model is made of, and what each method would do with it."""
+    survey = bench.model.survey
+    if note := bench.model.facts.get("note"):
         st.markdown(plain(str(note)))
-    left, right = st.columns([1.3, 1], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Layers that maps can be read from**")
         rows = [
             {"layer": layer.name, "kind": layer.kind, "units": layer.units, "positions": "{} × {}".format(*layer.cells)}
             for layer in survey.usable
         ]
-        st.dataframe(rows, hide_index=True, height=320)
+        st.dataframe(rows, hide_index=True, height=320, alt="Layers that maps can be read from")
         st.markdown(f"Explained unless another is chosen: `{survey.default or 'none'}`")
     with right:
-        st.markdown("**Methods**")
-        reasons = bench.usable()
-        works = [EXPLAINERS[name].title for name, reason in reasons.items() if not reason]
-        st.markdown(f"{len(works)} of {len(reasons)} work on this model: {plain(', '.join(works))}.")
-        for reason in filter(None, reasons.values()):
-            st.markdown(f"- {plain(reason)}")
-        st.markdown("**Operations**")
-        st.markdown(plain(", ".join(survey.operations)))
-        if survey.reused:
-            st.markdown(f"Used more than once in a pass: {plain(', '.join(survey.reused))}")
+        for heading, text in described(bench.model).items():
+            st.markdown(f"**{heading}** {plain(text)}")
+    st.markdown("**What each method would do**")
+    rows = [
+        {
+            "method": EXPLAINERS[name].title,
+            "reads": plan.reason or plan.place or "the image",
+            **{budget: cost(plan.seconds[budget], passes) for budget, passes in plan.passes.items()},
+        }
+        for name, plan in bench.plans().items()
+    ]
+    st.dataframe(rows, hide_index=True, alt="What each method would do on this model")
 
 
 def card(name: str, method: Explainer, unmet: str, bench: Workbench) -> None:

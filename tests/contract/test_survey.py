@@ -128,8 +128,13 @@ def test_tables_of_relative_positions_are_no_maps() -> None:
 
 def test_reused_modules_and_operations() -> None:
     found = survey_of("resnet18")
-    assert "layer1.0.relu" in found.reused
-    assert "layer1.0.conv1" not in found.reused
+    reused = [layer.name for layer in found.reused]
+    assert reused == [f"layer{stage}.{block}.relu" for stage in (1, 2, 3, 4) for block in (0, 1)]
+    assert found.overwrites == {"add": 8}
+    assert len(found.norms) == len(found.folded) == 20
+    assert {layer.kind for layer in survey_of("convnext_tiny").norms} == {"LayerNorm", "LayerNorm2d"}
+    assert survey_of("densenet121").overwrites == {"relu": 1}
+    assert 0 < len(survey_of("densenet121").folded) < len(survey_of("densenet121").norms)
     assert {"conv2d", "batch_norm", "relu", "add", "max_pool2d", "adaptive_avg_pool2d", "linear"} <= set(
         found.operations
     )

@@ -5,6 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.images import Preprocess
+from core.models.described import described
+from core.models.model import as_model, overwriting
 from core.survey import layout, survey
 from tests.nets import NETS, SIDE, seeded
 
@@ -41,7 +44,7 @@ def test_nothing_is_left_behind() -> None:
 def test_layers_in_the_order_they_finish() -> None:
     found = survey(seeded(NETS["residual"]).eval(), (SIDE, SIDE))
     assert [layer.name for layer in found.layers] == ["stem", "norm", "one", "two", "relu", "fc"]
-    assert found.reused == ("relu",)
+    assert [(layer.name, layer.calls) for layer in found.reused] == [("relu", 2)]
     stem, fc = found.layer("stem"), found.layer("fc")
     assert stem is not None
     assert fc is not None
@@ -49,6 +52,54 @@ def test_layers_in_the_order_they_finish() -> None:
     assert (fc.layout, fc.units, fc.cells) == ("vector", 5, (1, 1))
     assert found.layer("nowhere") is None
     assert "fc" not in [layer.name for layer in found.usable]
+
+
+def test_what_overwrites_what_it_reads_is_seen() -> None:
+    """The sum of the residual block does; its ReLU module did until it was frozen, the one called directly never."""
+    net = seeded(NETS["residual"])
+    assert overwriting(net) == {"ReLU": 1}
+    found = as_model("residual", net, preprocess=Preprocess(crop=SIDE))
+    assert found.overwrote == {"ReLU": 1}
+    assert found.survey.overwrites == {"add": 1}
+    assert survey(seeded(Rectifying), (SIDE, SIDE)).overwrites == {"relu": 1}
+    assert survey(seeded(NETS["vit"]).eval(), (SIDE, SIDE)).overwrites == {}
+
+
+class Normed(nn.Module):
+    """Two convolutions with a norm behind the first, before the second, and of a sum: only the first can be folded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.behind = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.before, self.two = nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3, padding=1)
+        self.sum, self.groups = nn.BatchNorm2d(6), nn.GroupNorm(2, 6)
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.behind(self.one(x)).relu()
+        x = self.groups(self.sum(x + self.two(self.before(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+def test_norms_and_what_they_read() -> None:
+    found = survey(seeded(Normed).eval(), (SIDE, SIDE))
+    assert [layer.name for layer in found.norms] == ["behind", "before", "sum", "groups"]
+    assert [layer.name for layer in found.folded] == ["behind"]
+    assert found.layer("behind").reads == "one"
+    assert found.layer("before").reads == ""
+    assert found.layer("groups").operations == ("group_norm",)
+
+
+def test_sentences_about_a_model() -> None:
+    told = described(as_model("residual", seeded(NETS["residual"]), preprocess=Preprocess(crop=SIDE)))
+    assert told["Normalisation"] == "BatchNorm2d × 1; all folded into the layer before for LRP and excitation backprop"
+    assert told["In place"].startswith("ReLU × 1 until loading switched it off; add × 1 in")
+    assert told["Called more than once"] == "relu (ReLU) × 2"
+    assert told["Input"].startswith("32 × 32 pixels, shorter side 256 and cut from the middle, resized bilinear; less")
+    assert told["End"].endswith("fc")
+    plain = described(as_model("linear", seeded(NETS["linear"]), preprocess=Preprocess(crop=SIDE, resize=SIDE)))
+    assert plain["Normalisation"] == "none"
+    assert plain["In place"] == plain["Called more than once"] == "nothing"
 
 
 class Rectifying(nn.Module):

@@ -9,7 +9,8 @@ import torch
 from core.cache import TensorCache
 from core.explain import EXPLAINERS, explain
 from core.images import Picture
-from core.workbench import Ask, Workbench
+from core.models import load
+from core.workbench import Ask, Workbench, pass_seconds
 from tests import nets
 
 WHITE_BOX = [
@@ -94,11 +95,14 @@ def test_a_layer_that_the_score_does_not_read_has_slope_zero():
     assert query.tape().slopes[""].any()
 
 
+PICTURE = Picture("noise.png", np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8), "0" * 64)
+
+
 def test_a_comparison_of_two_classes_is_one_forward(forwards):
     model, seen = forwards
-    bench = Workbench(model)
-    pixels = np.random.default_rng(0).integers(0, 256, (nets.SIDE, nets.SIDE, 3), dtype=np.uint8)
-    picture = Picture("noise.png", pixels, "0" * 64)
+    bench, picture = Workbench(model), PICTURE
+    pass_seconds(model)
+    seen.clear()
     answers = {}
     asks = [Ask(name, target) for name in WHITE_BOX for target in (0, 3)]
     bench.compare(picture, asks, lambda ask, answer: answers.update({(ask.name, ask.target): answer}))
@@ -108,3 +112,49 @@ def test_a_comparison_of_two_classes_is_one_forward(forwards):
     for (name, target), answer in answers.items():
         assert torch.equal(answer.maps, alone.explain(picture, Ask(name, target)).maps)
     assert all(name in EXPLAINERS for name in WHITE_BOX)
+
+
+def spent(bench, asks):
+    """The passes of a comparison whose prediction is already there, a backward counted as two."""
+    bench.probabilities(PICTURE)
+    answers = {}
+    bench.compare(PICTURE, asks, lambda ask, answer: answers.update({ask.key: answer}))
+    return sum(answer.forwards + 2 * answer.backwards for answer in answers.values())
+
+
+@pytest.mark.parametrize("targets", [(1,), (0, 3), (0, 1, 4)])
+def test_the_estimate_of_a_set_counts_what_is_shared_once(targets):
+    bench = Workbench(nets.model("gap"))
+    ten = [Ask(name, target) for target in targets for name in WHITE_BOX]
+    guided = [Ask(name, t) for t in targets for name in ("guided_backprop", "guided_grad_cam", "guided_grad_cam_pp")]
+    assert bench.passes(ten) == 1 + 2 * len(targets) == spent(bench, ten)
+    assert bench.estimate(ten[:10]) == pytest.approx(bench.estimate(ten[:1]))
+    both = [*ten, *guided, *(Ask("deconvnet", target) for target in targets)]
+    assert bench.passes(both) == 1 + (2 + 3 + 3) * len(targets) == spent(Workbench(bench.model), both)
+
+
+# Their cost is told in the time of passes: rules repeat every operation, and the image decides the number of segments.
+ROUGHLY = {"excitation_bp", "contrastive_ebp", "lrp", "feature_ablation", "score_cam"}
+
+
+def test_passes_are_what_the_estimate_says():
+    model = load("flowers-single-6c")
+    table = []
+    for name, method in EXPLAINERS.items():
+        asks = [Ask(name, 1, nets.quick(method))]
+        table.append((name, Workbench(model).passes(asks), spent(Workbench(model), asks)))
+    print("\n".join(f"{name:24} estimated {estimated:6.0f}, spent {real:6}" for name, estimated, real in table))
+    assert {name for name, estimated, real in table if estimated != real} <= ROUGHLY
+    assert all(estimated >= real for _, estimated, real in table if estimated != real)
+
+
+@pytest.mark.parametrize("name", [name for name, method in EXPLAINERS.items() if method.shares])
+def test_what_a_method_shares_is_done_for_it(name):
+    """Alone it takes its cost; after others that share the same, that cost less what is shared."""
+    model, method = nets.model("gap"), EXPLAINERS[name]
+    ask, cost = Ask(name, 2, nets.quick(method)), Workbench(model).passes([Ask(name, 2, nets.quick(method))])
+    bench = Workbench(model)
+    spent(bench, [Ask("saliency", 2), Ask("guided_backprop", 2)])
+    other = replace(ask, settle=True)  # the same work under another key
+    rest = cost - sum(work.passes() for work in method.shares)
+    assert spent(bench, [other]) == rest if name not in ROUGHLY else spent(bench, [other]) <= rest
