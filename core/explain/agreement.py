@@ -1,0 +1,42 @@
+"""How far maps agree: whether they order the pixels alike, and whether their strongest pixels are the same ones."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+TOP = 0.2  # share of the pixels that counts as the strongest
+
+Maps = NDArray[np.floating]  # (M, H, W), raw; signed ones count with their sign
+Matrix = NDArray[np.float64]  # (M, M), symmetric; NaN where a map has the same value everywhere and so no order
+
+
+def spearman(maps: Maps) -> Matrix:
+    """The rank correlation of every pair of maps, from -1 to 1 (Spearman 1904); equal values share their mean rank."""
+    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
+    ranks -= (ranks.shape[1] + 1) / 2
+    lengths = np.sqrt(np.square(ranks).sum(1, keepdims=True))
+    lengths[lengths == 0] = np.nan
+    ranks /= lengths
+    return np.clip(ranks @ ranks.T, -1, 1)
+
+
+def overlap(maps: Maps, share: float = TOP) -> Matrix:
+    """Intersection over union of the strongest pixels, a `share` of each map, for every pair of maps: from 0 to 1.
+
+    Values tied where the share ends divide the places that are left, so that no order among them is made up: a pixel
+    may belong in part, and the overlap is Σ min / Σ max of the parts (Jaccard 1901 for sets, Ruzicka 1958 for parts).
+    """
+    parts = np.stack([_strongest(one, share) for one in maps.reshape(len(maps), -1)])
+    shared = np.array([np.minimum(one, parts).sum(1) for one in parts])
+    sizes = parts.sum(1)
+    return shared / (sizes[:, None] + sizes - shared)
+
+
+def _strongest(values: NDArray[np.floating], share: float) -> NDArray[np.float64]:
+    """How far each value (N,) belongs to the highest `share` of all, from 0 to 1."""
+    if values.min() == values.max():
+        return np.full(len(values), np.nan)
+    count = max(1, round(share * len(values)))
+    border = np.partition(values, -count)[-count]
+    above, tied = values > border, values == border
+    return above + tied * ((count - above.sum()) / tied.sum())
