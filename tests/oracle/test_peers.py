@@ -1,4 +1,4 @@
-"""The same maps from independent tools, where they are installed: pytorch-grad-cam, zennit and captum.
+"""The same maps from independent tools, where they are installed: pytorch-grad-cam, zennit, lime and captum.
 
 Networks with random weights, and real ones on real photos where `../shared/data` is there. Run with `-s` for the table
 of largest differences, relative to the largest value of the peer's map.
@@ -13,14 +13,18 @@ import captum.attr
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from safetensors.torch import load_file
+from torch import nn
 
 from core.explain.base import explain
 from core.explain.baseline import scaled
 from core.explain.cam import grad_cam, grad_cam_pp, hires_cam, layer_cam, responses, xgrad_cam
 from core.explain.propagation import rectified_slope
 from core.explain.relevance import SUMS, _walked
+from core.explain.superpixels import pieces
+from core.explain.surrogate import coins
 from core.images import decode
 from tests import nets
 
@@ -31,17 +35,21 @@ CAMS = {
     "GradCAM": grad_cam, "GradCAMPlusPlus": grad_cam_pp, "LayerCAM": layer_cam, "HiResCAM": hires_cam,
     "XGradCAM": xgrad_cam,
 }  # fmt: skip
-REAL = pytest.param(
-    "squeezenet1_0 (real)",
-    marks=pytest.mark.skipif(not (DATA / "models").is_dir(), reason="the folder ../shared/data is not here"),
+REAL, MOBILE = (
+    pytest.param(
+        f"{name} (real)",
+        marks=pytest.mark.skipif(not (DATA / "models").is_dir(), reason="the folder ../shared/data is not here"),
+    )
+    for name in ("squeezenet1_0", "mobilenet_v2")
 )
 
 
 @cache
 def network(name):
     if name.endswith("(real)"):
-        net = torchvision.models.squeezenet1_0()
-        net.load_state_dict(load_file(DATA / "models" / "squeezenet1_0.safetensors"))
+        known = name.removesuffix(" (real)")
+        net = torchvision.models.get_model(known, weights=None)
+        net.load_state_dict(load_file(DATA / "models" / f"{known}.safetensors"))
         return nets.model(net, side=224)
     make = getattr(torchvision.models, name)
     return nets.model(nets.seeded(lambda: make(weights=None)), side=64)
@@ -82,7 +90,7 @@ def from_grad_cam(peer, query, layer):
         return values, slopes, np.maximum(cam.get_cam_image(images, module, targets, values, slopes, False), 0)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", REAL])
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", REAL, MOBILE])
 @pytest.mark.parametrize("peer", CAMS)
 def test_cams_equal_grad_cam_of_others(peer, name):
     query = asked(name)
@@ -100,11 +108,61 @@ def test_cams_equal_grad_cam_of_others(peer, name):
     assert torch.allclose(responses(query)[0], torch.from_numpy(values), atol=1e-5)
 
 
-def test_score_cam_equals_grad_cam_of_others_where_nothing_is_enlarged():
-    """Elsewhere it enlarges maps corner to corner, and here they are enlarged pixel centre to pixel centre."""
-    query = nets.query("cnn", layer="features.1")
-    *_, theirs = from_grad_cam("ScoreCAM", query, "features.1")
-    assert difference("ScoreCAM, pytorch-grad-cam", "tiny", explain("score_cam", query).maps, theirs) <= 1e-5
+@pytest.mark.parametrize("name", ["resnet18", REAL])
+def test_score_cam_equals_grad_cam_of_others_once_maps_are_enlarged_alike(name, monkeypatch):
+    """It enlarges maps corner to corner, and here they are enlarged pixel centre to pixel centre."""
+    query = replace(asked(name), layer="layer3" if name == "resnet18" else "")
+    ours = explain("score_cam", query).maps
+    *_, theirs = from_grad_cam("ScoreCAM", query, query.at)
+    difference("ScoreCAM with corners aligned, pytorch-grad-cam", name, ours, enlarged(theirs, query))
+    monkeypatch.setattr(nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear"))
+    *_, theirs = from_grad_cam("ScoreCAM", query, query.at)
+    assert difference("ScoreCAM, pytorch-grad-cam", name, ours, enlarged(theirs, query)) <= 1e-5
+
+
+def enlarged(maps, query):
+    return F.interpolate(torch.from_numpy(maps)[:, None], query.size, mode="bilinear")[:, 0]
+
+
+class Drawn:
+    """Hands lime draws made elsewhere in place of random ones."""
+
+    def __init__(self, visible):
+        self.visible = visible
+
+    def randint(self, low, high, size):
+        assert (low, high, size) == (0, 2, self.visible.size)
+        return self.visible.ravel()
+
+
+@pytest.mark.parametrize("name", ["resnet18", REAL, MOBILE])
+@pytest.mark.parametrize("cut", ["quickshift", "slic"])
+def test_lime_equals_lime_of_others_on_the_same_segments_and_draws(cut, name, monkeypatch):
+    """Its distance is the cosine to the whole image, which for draws of zeros and ones is 1 − √(visible share)."""
+    tools = pytest.importorskip("lime.lime_image", reason="needs the extra `peers`")
+    monkeypatch.setattr(tools, "tqdm", iter)  # its bars would hide the table
+    query = doubled(asked(name))
+    query = replace(query, images=query.images[:1], targets=query.targets[:1])
+    settings = {"samples": 100, "cut": cut, "segments": 30, "score": "prob"}
+    ours, cut_up = explain("lime_image", query, settings), pieces(query, cut, 30, "mean")
+    visible = coins(cut_up)(range(100)).numpy().astype(int)
+
+    @torch.no_grad()
+    def probabilities(images):
+        return query.net(torch.from_numpy(images).permute(0, 3, 1, 2)).softmax(1).numpy()
+
+    peer = tools.LimeImageExplainer(kernel_width=0.25)
+    peer.random_state = Drawn(visible)
+    theirs = peer.explain_instance(
+        query.images[0].permute(1, 2, 0).numpy(), probabilities, labels=(217,), top_labels=None, num_samples=100,
+        segmentation_fn=lambda image: cut_up.cells.numpy(), random_seed=0,
+    )  # fmt: skip
+    values = torch.zeros(cut_up.count, dtype=torch.float64)
+    for segment, coefficient in theirs.local_exp[217]:
+        values[segment] = coefficient
+    assert difference(f"LIME on {cut}, lime", name, ours.maps[0], values[cut_up.cells]) <= 1e-5
+    assert ours.remarks["weighted R²"] == pytest.approx(theirs.score, rel=1e-5)
+    assert ours.remarks["local prediction"] == pytest.approx(theirs.local_pred[0], rel=1e-5)
 
 
 def from_zennit(composite, query, layer=""):
