@@ -192,6 +192,8 @@ def _ablate(args: Namespace) -> int:
     if args.json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
         return 0
+    for path, problem in found.skipped.items():
+        say(f"skipped {path}: {problem}")
     if not args.csv:
         say(
             f"{summary['images']} images, accuracy averaged over classes: {summary['baseline']:.1%} as it is, "

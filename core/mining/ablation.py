@@ -1,7 +1,7 @@
 """Are the mined filters the ones that matter? Accuracy of each class with its filters silenced (Table 1)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Ablation:
 
     per_class: pd.DataFrame  # label, name, images, filters, baseline, one column per set, random_mean, random_std
     draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets of the same number
+    skipped: Mapping[str, str] = field(default_factory=dict)  # what was left out, and why
 
     def summary(self) -> dict[str, Any]:
         """Means over classes; `random_std` is the deviation of that mean over the random draws."""
@@ -38,6 +39,7 @@ class Ablation:
             "random_std": float(drawn.std()),
             "filters_per_class": _mean(table["filters"]),
             "images": int(table["images"].sum()),
+            "skipped": [{"path": path, "problem": problem} for path, problem in self.skipped.items()],
             "per_class": table.to_dict("records"),
         }
 

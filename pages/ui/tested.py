@@ -1,18 +1,25 @@
 """Rules put to the test: what silencing their filters costs a class on average, and this image at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
 from core.config import digest
 from core.figures import mined as charts
+from core.jobs import Job
 from core.mining.ablation import Ablation
 from core.mining.rules import Mined
 from core.mining.trial import tried
+from core.progress import Report
 from core.study import Study
 from core.workbench import Workbench
 from pages.ui import shelf, show, state
-from pages.ui.run import working
+from pages.ui.run import watched, working
+
+TITLE = "Silencing filters"
+Key = tuple[str, str, str]  # of a study, of sets of filters, and the folder of other images
 
 
 def bench(study: Study) -> Workbench:
@@ -53,33 +60,74 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
 def ablation(study: Study, found: Mined) -> None:
     """The accuracy of every class without the filters of its rules, against random filters of the same number."""
     sets = {int(label): found.filters_of(int(label)) for label in sorted(found.rules["label"].unique())}
-    key = (shelf.key(study), digest({str(label): list(filters) for label, filters in sets.items()}))
-    results = st.session_state.setdefault("ablation", {})
     st.markdown(
         "Are these filters the ones that matter? Every class is classified again with the filters of its rules "
         "silenced, and with as many random ones instead, 20 times over."
     )
+    folder = st.text_input(
+        "Try it on other images", key="ablation-folder", placeholder="those the rules were mined from", width=520,
+        help="A folder on the machine Vitrine runs on, with one sub-folder per class: best of images the rules have "
+        "never seen.",
+    ).strip()  # fmt: skip
+    key = (shelf.key(study), digest({str(label): list(filters) for label, filters in sets.items()}), folder)
+    results = st.session_state.setdefault("ablation", {})
     if key not in results:
-        instant = "pooled" in study.manifest["arrays"]
-        if not instant and not st.button("Silence them", type="primary", help="Reads the images again; takes a while."):
-            return
         model = bench(study).model
-        results[key] = working("Silencing filters", lambda report: tried(study, {"mined": sets}, model, report=report))
-    _shown(results[key])
+        if folder or "pooled" not in study.manifest["arrays"]:
+            _watched(key, lambda report: tried(study, {"mined": sets}, model, folder=folder, report=report))
+        else:
+            results[key] = working(TITLE, lambda report: tried(study, {"mined": sets}, model, report=report))
+    if key in results:
+        _shown(results[key], folder)
 
 
-def _shown(found: Ablation) -> None:
-    """Averages in a line, the classes as a chart and as a table."""
+def _watched(key: Key, work: Callable[[Report], Ablation]) -> None:
+    """Work that reads images: begun by a button, watched, stopped, and kept once it is done."""
+    asked, job = st.session_state.get("ablating", (None, None))
+    if asked == key:
+        watched(job, partial(_ended, key))
+    if key not in st.session_state["ablation"] and (asked != key or job.state != "running"):
+        hint = "Reads the images; you can go on meanwhile."
+        st.button("Silence them", type="primary", help=hint, on_click=_begin, args=(key, work))
+
+
+def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
+    _, earlier = st.session_state.get("ablating", (None, None))
+    if earlier:
+        earlier.cancel()
+    job = Job(work, TITLE)
+    state.desk().jobs.append(job)
+    st.session_state["ablating"] = (key, job)
+
+
+def _ended(key: Key, job: Job) -> None:
+    if job.state == "done":
+        st.session_state["ablation"][key] = job.result
+    elif job.state == "cancelled":
+        st.info("Stopped.")
+    elif job.error:
+        st.error(show.plain(str(job.error)))
+
+
+def _shown(found: Ablation, folder: str) -> None:
+    """Averages in a line, the classes as a chart and as a table, and what was left out."""
     summary = found.summary()
+    source = show.plain(f"of {Path(folder).name}") if folder else "those the rules were mined from"
     numbers = (
         ("All filters", f"{summary['baseline']:.1%}", "accuracy, mean over classes"),
         ("Without mined ones", f"{summary['mined']:.1%}", f"{summary['filters_per_class']:.1f} filters per class"),
         ("Without random ones", f"{summary['random_mean']:.1%}", f"± {summary['random_std']:.1%} over 20 draws"),
-        ("Images", f"{summary['images']:,}", "those the rules were mined from"),
+        ("Images", f"{summary['images']:,}", source),
     )
     grid = st.grid(4, min_column_width=170)
     for name, value, text in numbers:
         grid.metric(name, value, text, delta_color="off", delta_arrow="off")
+    if found.skipped:
+        with st.expander(f"Left out: {len(found.skipped):,}", icon=":material/warning:"):
+            st.dataframe(
+                {"What": list(found.skipped), "Why": list(found.skipped.values())}, hide_index=True,
+                alt="What could not be used, and why",
+            )  # fmt: skip
     table = found.per_class
     st.plotly_chart(charts.ablation(table), key="ablation-chart", config={"displayModeBar": False})
     with st.expander("The same as a table"):

@@ -150,6 +150,39 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
         assert float(values["Without mined ones"].rstrip("%")) < float(values["Without random ones"].rstrip("%"))
 
 
+def silenced(app: AppTest, folder: Path) -> AppTest:
+    """The ablation on other images, waited for."""
+    app.text_input(key="ablation-folder").set_value(str(folder)).run()
+    assert not app.metric
+    next(button for button in app.button if button.label == "Silence them").click().run()
+    assert app.session_state["ablating"][1].wait(60)
+    return app.run()
+
+
+def test_the_ablation_on_images_held_out(app: AppTest, home: Path, tmp_path: Path) -> None:
+    visit(app, "Rules", show="ablation")
+    own = {metric.label: metric.value for metric in app.metric}
+    silenced(app, home / "flowers")
+    assert {metric.label: metric.value for metric in app.metric} == own, "these are the very images"
+    shutil.copytree(home / "flowers", tmp_path / "held-out")
+    first = next((tmp_path / "held-out").iterdir())
+    (first / "0.png").write_bytes(b"x")
+    (tmp_path / "held-out" / "zebra").mkdir()
+    shutil.copy(first / "1.png", tmp_path / "held-out" / "zebra")
+    silenced(app, tmp_path / "held-out")
+    images = next(metric for metric in app.metric if metric.label == "Images")
+    assert (images.value, html.unescape(images.delta)) == ("59", "of held-out")
+    assert any(box.label == "Left out: 2" for box in app.expander)
+    assert not app.error
+
+
+def test_a_folder_without_images_is_a_sentence(app: AppTest, tmp_path: Path) -> None:
+    visit(app, "Rules", show="ablation")
+    silenced(app, tmp_path)
+    assert "There is no image in" in said(app)
+    assert not app.metric
+
+
 def test_a_node_of_the_graph_chooses_the_rules_beneath(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     number = int(study.table("edges")["filter"][0])

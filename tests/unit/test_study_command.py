@@ -82,8 +82,12 @@ def test_ablate_gives_what_the_table_of_the_paper_gives(built, capsys):
     assert len(facts["per_class"]) == 6
     other = json.loads(told(capsys, "ablate", built / "s", "--json", "--data", built / "data", "--class", "red"))
     assert other["mined"] == pytest.approx(facts["mined"])
+    assert [one["path"] for one in other["skipped"]] == ["red/broken.png"]
+    assert facts["skipped"] == other["skipped"]
     assert [one["name"] for one in other["per_class"]] == ["red"]
-    assert "accuracy averaged over classes: 100.0% as it is" in told(capsys, "ablate", built / "s", "--draws", "1")
+    text = told(capsys, "ablate", built / "s", "--draws", "1")
+    assert "accuracy averaged over classes: 100.0% as it is" in text
+    assert "skipped red/broken.png: " in text
 
 
 def test_bundled_studies_go_by_their_names(capsys):

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,11 +21,11 @@ class Shelf:
 
     def __init__(self, net, folder, count=6, *, pooled=True):
         rng, views = np.random.default_rng(0), []
-        self.paths = []
+        self.paths, self.root = [], folder
         for number in range(count):
             pixels = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
             path = folder / f"{number % 2}" / f"{number}.png"
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True, parents=True)
             Image.fromarray(pixels).save(path)
             self.paths.append(path.relative_to(folder).as_posix())
             views.append(net.preprocess.tensor(pixels))
@@ -55,6 +57,40 @@ def test_no_filters_are_the_baseline(net, tmp_path):
     found = tried(Shelf(net, tmp_path), {"mined": {}}, net, draws=2).per_class
     assert (found["mined"] == found["baseline"]).all()
     assert (found["random_mean"] == found["baseline"]).all()
+
+
+def test_what_cannot_be_used_is_left_out_and_listed(net, tmp_path):
+    study = Shelf(net, tmp_path / "own", pooled=False)
+    other = tmp_path / "other"
+    whole = tried(study, {"mined": {0: [1]}}, net, folder=study.root, draws=2)
+    assert whole.skipped == {}
+    shutil.copytree(study.root, other)
+    (other / "1" / "1.png").write_bytes(b"no picture")
+    (other / "zebra").mkdir()
+    shutil.copy(other / "0" / "0.png", other / "zebra")
+    found = tried(study, {"mined": {0: [1]}}, net, folder=other, draws=2)
+    assert found.per_class["images"].tolist() == [3, 2]
+    assert set(found.skipped) == {"zebra/", "1/1.png"}
+    assert found.skipped["zebra/"] == "The model has no class zebra."
+    assert found.skipped["1/1.png"].startswith("1/1.png ")
+    assert found.summary()["skipped"][0] == {"path": "zebra/", "problem": "The model has no class zebra."}
+    (study.root / "0" / "2.png").unlink()
+    gone = tried(study, {"mined": {0: [1]}}, net, draws=2)
+    assert list(gone.skipped) == ["0/2.png"]
+    assert gone.per_class["images"].tolist() == [2, 3]
+
+
+def test_a_folder_that_cannot_be_used_is_a_sentence(net, tmp_path):
+    study = Shelf(net, tmp_path / "own")
+    (tmp_path / "bad" / "0").mkdir(parents=True)
+    with pytest.raises(Unavailable, match="There is no image in"):
+        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
+    (tmp_path / "bad" / "0" / "a.png").write_bytes(b"x")
+    with pytest.raises(Unavailable, match=r"None of the images in .*bad can be read\. 0/a\.png"):
+        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
+    (tmp_path / "bad" / "0").rename(tmp_path / "bad" / "zebra")
+    with pytest.raises(Unsupported, match="None of these images has a class"):
+        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
 
 
 def test_images_that_are_gone_are_a_sentence(net, tmp_path):
