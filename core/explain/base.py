@@ -32,7 +32,9 @@ Place = Callable[[Survey, str, Mapping[str, Any]], str]
 Budget = Literal["quick", "standard", "paper"]
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 Precision = Literal["full", "half"]
-ROUGHLY = "half, probabilities to ±0.005"  # what a map says that was computed so
+TOLERANCE = 0.01  # of a probability: a network whose answers half precision moves further is asked in full
+_STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # of the images on trial
+_LIFT = 2.0**12  # keeps slopes in the range of float16
 
 
 class Ledger:
@@ -90,23 +92,27 @@ class Query:
         return self.model.place(self.layer)
 
     def rough(self) -> "Query":
-        """The same question in half precision where the asker allows it, remarked on the map.
+        """The same question in half precision, where the asker allows it and the answers stay within TOLERANCE.
 
-        Passes run in float16, in bfloat16 on a CPU and wherever a gradient is taken; scores come back in float32.
+        For methods that put many scores together. Passes then run in float16, scores come back in float32; the map
+        says by how much probabilities were off on trial, for these images at several strengths.
         """
         if self.precision == "full":
             return self
-        self.ledger.remarks["precision"] = ROUGHLY
-        return replace(self, coarse=True)
+        coarse = replace(self, coarse=True)
+        off = self.cache.get((self._logits_key, "off"), lambda: self._difference(coarse))
+        if off > TOLERANCE:
+            self.ledger.remarks["precision"] = f"full, as half would be off by {off:.1g}"
+            return self
+        self.ledger.remarks["precision"] = f"half, probabilities ±{off:.1g}"
+        return coarse
 
     def logits(self, images: Tensor) -> Tensor:
         """The model's outputs (N, C) for these images, counted as passes."""
         self.ledger.forwards += len(images)
         ordered = images if isinstance(images, Changed) else images.contiguous(memory_format=self.model.order)
         if self.coarse:
-            device = images.device.type
-            half = torch.bfloat16 if device == "cpu" or torch.is_grad_enabled() else torch.float16
-            with torch.autocast(device, half):
+            with torch.autocast(images.device.type, torch.float16):
                 found = self.net(ordered).float()
             if bool(found.isfinite().all()):  # float16 ends at 65,504
                 return found
@@ -149,7 +155,13 @@ class Query:
                 with rules:
                     total = self.score(leaf, targets, kind).sum()
             self.ledger.backwards += len(images)
-            return torch.autograd.grad(total, leaf)[0]
+            slope = torch.autograd.grad(total * _LIFT if self.coarse else total, leaf)[0]
+        if self.coarse:
+            slope = slope / _LIFT
+            return (
+                slope if bool(slope.isfinite().all()) else replace(self, coarse=False).gradient(images, targets, kind)
+            )
+        return slope
 
     @torch.no_grad()
     def windows(self, boxes: Tensor, fill: Tensor, kind: Score = "logit", inside: Tensor | None = None) -> Tensor:
@@ -224,6 +236,13 @@ class Query:
     def _hash(self) -> str:
         return images_sha(self.images)
 
+    @torch.no_grad()
+    def _difference(self, other: "Query") -> float:
+        """By how much two ways to ask differ in any probability, for these images at several strengths."""
+        trials = [self.images * strength for strength in _STRENGTHS]
+        pairs = [(self.logits(images).softmax(1), other.logits(images).softmax(1)) for images in trials]
+        return max(float((one - two).abs().max()) for one, two in pairs)
+
     def _known_tape(self, targets: Tensor) -> Tape | None:
         known = self.cache.peek((*self.key_of(targets), "tape"))
         return known if isinstance(known, Tape) else None
@@ -266,14 +285,17 @@ def images_sha(images: Tensor) -> str:
     return hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
-def singly(query: Query, run: Callable[[Query], Iterator[Tensor]]) -> Iterator[Tensor]:
-    """Running maps (B, H, W) of a method that works on one image at a time; those not yet begun are zero."""
+def singly(query: Query, run: Callable[[Query], Iterator[Tensor]], *, rough: bool = False) -> Iterator[Tensor]:
+    """Running maps (B, H, W) of a method that works on one image at a time; those not yet begun are zero.
+
+    Of a `rough` one each image is asked about in half precision where that is allowed.
+    """
     maps = torch.zeros(len(query.images), *query.size)
     for row in range(len(maps)):
         share = part(query.report, row / len(maps), (row + 1) / len(maps))
         chosen = slice(row, row + 1)
         one = replace(query, images=query.images[chosen], targets=query.targets[chosen], report=share, content="")
-        for maps[row] in run(one):
+        for maps[row] in run(one.rough() if rough else one):
             yield maps.clone()
 
 

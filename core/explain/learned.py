@@ -66,7 +66,7 @@ def meaningful_perturbation(
                 large = F.interpolate(mask.detach(), query.size, mode="bilinear")[0, 0]
                 yield (1 - large if aim == "delete" else large).cpu()
 
-    yield from singly(query.rough(), one)
+    yield from singly(query, one, rough=True)
 
 
 def _roughness(mask: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def extremal_perturbation(
             if step % EVERY == EVERY - 1 or step == steps - 1:
                 yield _shown(maker(free.detach()), aim, query)
 
-    yield from singly(query.rough(), one)
+    yield from singly(query, one, rough=True)
 
 
 def _shown(small: Tensor, aim: str, query: Query) -> Tensor:

@@ -55,7 +55,7 @@ def lime_image(
         for look in cut_up.tried(samples, score, coins(cut_up)):
             yield cut_up.spread(fit(*look))
 
-    yield from singly(query.rough(), one)
+    yield from singly(query, one, rough=True)
 
 
 @explainer(
@@ -92,7 +92,7 @@ def kernel_shap(
         for visible, scores in cut_up.tried(samples, score, coalitions(cut_up)):
             yield cut_up.spread(_shapley(visible, scores - empty, full - empty))
 
-    yield from singly(query.rough(), one)
+    yield from singly(query, one, rough=True)
 
 
 def _shapley(visible: Tensor, gains: Tensor, total: float) -> Tensor:
@@ -155,7 +155,7 @@ def superpixel_tree(
             tree.fit(visible.numpy(), (scores > scores.mean()).numpy())
             yield cut_up.spread(torch.from_numpy(tree.feature_importances_))
 
-    yield from singly(query.rough(), one)
+    yield from singly(query, one, rough=True)
 
 
 def coins(cut_up: Pieces) -> Callable[[range], Tensor]:
