@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import FlopCounterMode
 
 aten = torch.ops.aten
 MOST = 0.7  # of a map: a change that reaches more is computed on the whole map
@@ -47,6 +48,17 @@ class Scene:
             patches.append(torch.where(own[window], fill[window], self.image[0][window]))
         return self.changed(torch.stack(patches), tops, lefts)
 
+    def rows(self, count: int) -> Sequence[int]:
+        """Which image each of so many copies is of."""
+        return [0] * count
+
+    def hold(self, target: Tensor, changed: "Changed", padding: tuple[int, int] = (0, 0)) -> None:
+        """Told of every changed part of a map `target`, which has `padding` before each axis."""
+
+    def whole(self, _clean: Tensor, share: float) -> bool:
+        """Whether a change that reaches this share of a map is computed on the whole map."""
+        return share > MOST
+
     def once(self, key: tuple[object, ...], inputs: object, make: Callable[[], Any]) -> Any:
         """The unchanged value under `key`, made by the first copy that needs it.
 
@@ -57,15 +69,65 @@ class Scene:
         return self._kept[key][1]
 
 
+class Steps(Scene):
+    """Images (B, C, H, W) that change window after window, each change on top of the earlier ones.
+
+    Every step computes only what its windows reach, and what it computes becomes what the next one starts from; with
+    the next one, the maps of the last are of no use any more.
+    """
+
+    def __init__(self, images: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
+        super().__init__(images.clone(), order)
+        self.spared = 0  # multiplications that the first pass found a step of one image can do without
+        self._rows: Sequence[int] = range(len(images))
+        self._held: list[tuple[Tensor, Tensor, Corners]] = []
+        self._wide: set[int] = set()
+
+    def first(self, tops: Starts, lefts: Starts, side: int) -> "Changed":
+        """The images as they are: a plain pass that keeps what later windows, as large as these, will need."""
+        shape = (*self.image.shape[:2], side, side)
+        # A patch without values: what is done to it follows the shapes alone.
+        return Changed(self, self.image, torch.empty(shape, dtype=self.image.dtype, device="meta"), (tops, lefts))
+
+    def then(self, rows: Sequence[int], patches: Tensor, tops: Starts, lefts: Starts) -> "Changed":
+        """These of the images, each with another patch (N, C, h, w) put at its place, to stay."""
+        self._settle()
+        self._rows = rows
+        return self.changed(patches, tops, lefts)
+
+    def rows(self, _count: int) -> Sequence[int]:
+        """Which image each copy is of."""
+        return self._rows
+
+    def hold(self, target: Tensor, changed: "Changed", padding: tuple[int, int] = (0, 0)) -> None:
+        """Put the changed parts into the map before the next step, when nobody reads what was there any more."""
+        if not changed.blank:
+            tops, lefts = ([n + before for n in starts] for starts, before in zip(changed.at, padding, strict=True))
+            self._held.append((target, changed.patch, (tops, lefts)))
+
+    def whole(self, clean: Tensor, share: float) -> bool:
+        """Whether a change is computed on the whole map: once it was, the kept map is out of date for good."""
+        if share > MOST:
+            self._wide.add(id(clean))
+        return id(clean) in self._wide
+
+    def _settle(self) -> None:
+        for target, patch, at in self._held:
+            height, width = patch.shape[-2:]
+            for row, one, y, x in zip(self._rows, patch, *at, strict=True):
+                target[row, :, y : y + height, x : x + width] = one
+        self._held.clear()
+
+
 class Changed(Tensor):
-    """N copies (N, C, H, W) of one map that differ from it only inside a window each.
+    """Copies (N, C, H, W) of one map, or of a map each, that differ from it only inside a window each.
 
     Operations that work place by place or on small neighbourhoods are computed inside the windows, grown by their
     reach; every other operation gets the whole copies. Only without gradients.
     """
 
     scene: Scene
-    clean: Tensor  # (1, C, H, W)
+    clean: Tensor  # (1, C, H, W), or a map per image of the scene
     patch: Tensor  # (N, C, h, w)
     at: Corners  # of the patches
 
@@ -76,6 +138,7 @@ class Changed(Tensor):
         strides = torch.empty(shape, device="meta", memory_format=scene.order).stride()
         made = Tensor._make_wrapper_subclass(cls, shape, strides, dtype=clean.dtype, device=clean.device)
         made.scene, made.clean, made.patch, made.at = scene, clean, patch, at
+        scene.hold(clean, made)
         return made
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -97,8 +160,15 @@ class Changed(Tensor):
     def __repr__(self) -> str:  # type: ignore[override]
         return f"Changed({tuple(self.shape)}, windows of {tuple(self.patch.shape[2:])})"
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing has changed yet, and the patches are only shapes."""
+        return self.patch.is_meta
+
     def whole(self) -> Tensor:
         """The copies as an ordinary tensor (N, C, H, W)."""
+        if self.blank:
+            return self.clean.clone(memory_format=self.scene.order)
         copies = self.part(self.clean, _origin(len(self)), self.clean.shape[-2:])
         return copies.contiguous(memory_format=self.scene.order)
 
@@ -108,9 +178,12 @@ class Changed(Tensor):
         if (h, w) == (height, width) and at == self.at and padding == (0, 0):
             return self.patch
         shape = (len(self), clean.shape[1], height, width)
+        if self.blank:
+            return self.patch.new_empty(shape)
         cut = torch.empty(shape, dtype=clean.dtype, device=clean.device, memory_format=self.scene.order)
-        for n, (top, left, patch_top, patch_left) in enumerate(zip(*at, *self.at, strict=True)):
-            cut[n] = clean[0, :, top : top + height, left : left + width]
+        rows = self.scene.rows(len(self))
+        for n, (row, top, left, patch_top, patch_left) in enumerate(zip(rows, *at, *self.at, strict=True)):
+            cut[n] = clean[row, :, top : top + height, left : left + width]
             y, x = patch_top + padding[0] - top, patch_left + padding[1] - left  # of the patch in the window
             y0, y1, x0, x1 = max(y, 0), min(y + h, height), max(x, 0), min(x + w, width)
             if y0 < y1 and x0 < x1:
@@ -141,10 +214,11 @@ def _pointwise(func: Any, x: Any, *rest: Any, **options: Any) -> Any:
     """An operation on single values, whatever channel-wise numbers it takes beside."""
     if options or not isinstance(x, Changed):
         return None
-    clean, patch = _clean(x.scene, func, (x, *rest)), func(x.patch, *rest)
-    if isinstance(clean, Tensor):
-        return Changed(x.scene, clean, patch, x.at)
-    return (Changed(x.scene, clean[0], patch[0], x.at), *clean[1:])  # batch norm hands back its statistics, too
+    clean = _clean(x.scene, func, (x, *rest))
+    values, *statistics = (clean,) if isinstance(clean, Tensor) else clean  # of batch norm
+    found = x.patch if x.blank else func(x.patch, *rest)
+    made = Changed(x.scene, values, found if isinstance(found, Tensor) else found[0], x.at)
+    return made if isinstance(clean, Tensor) else (made, *statistics)
 
 
 def _joined(func: Any, x: Any, y: Any, **options: Any) -> Any:
@@ -154,7 +228,7 @@ def _joined(func: Any, x: Any, y: Any, **options: Any) -> Any:
     if not isinstance(y, Changed):
         placeless = not isinstance(y, Tensor) or ((y.dim() < 4 or len(y) == 1) and set(y.shape[-2:]) <= {1})
         return _pointwise(func, x, y) if placeless else None
-    if x.shape != y.shape:
+    if x.shape != y.shape or x.blank != y.blank:
         return None
     (a, b), at = _aligned([x, y])
     return Changed(x.scene, _clean(x.scene, func, (x, y)), func(a, b), at)
@@ -162,7 +236,9 @@ def _joined(func: Any, x: Any, y: Any, **options: Any) -> Any:
 
 def _cat(func: Any, maps: list[Any], dim: int = 0) -> Any:
     """Maps of the same size behind each other along the channels."""
-    if dim != 1 or not all(isinstance(one, Changed) for one in maps) or len({one.shape[-2:] for one in maps}) > 1:
+    if dim != 1 or not all(isinstance(one, Changed) for one in maps):
+        return None
+    if len({(one.shape[-2:], one.blank) for one in maps}) > 1:
         return None
     patches, at = _aligned(maps)
     scene = maps[0].scene
@@ -192,7 +268,10 @@ def _convolution(func: Any, x: Any, weight: Tensor, bias: Any, *rest: Any) -> An
         return None
     clean = _clean(x.scene, func, (x, weight, bias, *rest))
     axes = [_Axis(*each) for each in zip(weight.shape[-2:], stride, padding, dilation, strict=True)]
-    return _grown(x, clean, axes, 0.0, lambda inside: F.conv2d(inside, weight, bias, stride, 0, dilation, groups))
+    found = _grown(x, clean, axes, 0.0, lambda inside: F.conv2d(inside, weight, bias, stride, 0, dilation, groups))
+    if isinstance(found, Changed) and isinstance(x.scene, Steps) and x.blank:
+        x.scene.spared += weight[0].numel() * (clean[0].numel() - found.patch[0].numel())
+    return found
 
 
 def _max_pool(func: Any, x: Any, kernel: Any, *rest: Any) -> Any:
@@ -252,17 +331,23 @@ class _Axis:
 
 def _grown(
     x: Changed, clean: Tensor, axes: list[_Axis], empty: float, apply: Callable[[Tensor], Tensor]
-) -> Changed | None:
-    """A sliding kernel where its output may differ from `clean`; None where that is most of the map."""
+) -> Tensor | None:
+    """A sliding kernel where its output may differ from `clean`; where that is most of the map, `clean` itself if
+    nothing has changed yet, and else None.
+    """
     sides, (rows, columns) = clean.shape[-2:], axes
     tops, height = rows.touched(x.at[0], x.patch.shape[-2], sides[0])
     lefts, width = columns.touched(x.at[1], x.patch.shape[-1], sides[1])
-    if height * width > MOST * sides[0] * sides[1]:
-        return None
+    if x.scene.whole(clean, height * width / (sides[0] * sides[1])):
+        return clean if x.blank else None
+    if x.blank:
+        patch = x.patch.new_empty((len(x), clean.shape[1], height, width))
+        return Changed(x.scene, clean, patch, (tops, lefts))
     behind = [axis.behind(before, side) for axis, before, side in zip(axes, x.clean.shape[-2:], sides, strict=True)]
     pads = (columns.padding, behind[1], rows.padding, behind[0])
     padded = x.scene.once(("padded", id(x.clean), pads, empty), x.clean, lambda: F.pad(x.clean, pads, value=empty))
     (read_tops, read_height), (read_lefts, read_width) = rows.read(tops, height), columns.read(lefts, width)
+    x.scene.hold(padded, x, (rows.padding, columns.padding))
     inside = x.part(padded, (read_tops, read_lefts), (read_height, read_width), (rows.padding, columns.padding))
     return Changed(x.scene, clean, apply(inside), (tops, lefts))
 
@@ -280,7 +365,8 @@ def _in_place(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = RULES[twin](twin, *args, **kwargs)
     if result is None:
         patch = twin(*tree_map_only(Changed, Changed.whole, args), **kwargs)
-        result = Changed(x.scene, patch[:1], patch, _origin(len(patch)))  # nothing outside the windows is left to read
+        clean = patch[:1].repeat(len(x.scene.image), 1, 1, 1)  # nothing outside the windows is left to read
+        result = Changed(x.scene, clean, patch, _origin(len(patch)))
     x.clean, x.patch, x.at = result.clean, result.patch, result.at
     return x
 
@@ -313,3 +399,16 @@ IN_PLACE: Mapping[Any, Any] = {
     aten.mul_.Tensor: aten.mul.Tensor,
     aten.div_.Tensor: aten.div.Tensor,
 }
+
+
+@torch.no_grad()
+def multiplications(
+    net: nn.Module, size: int, side: int, order: torch.memory_format = torch.contiguous_format
+) -> tuple[int, int]:
+    """Those of a pass of one image on the CPU, and how many of them a step with a window in its middle spares."""
+    image = torch.zeros(1, 3, size, size)
+    steps, corner = Steps(image, order), [(size - side) // 2]
+    net(steps.first(corner, corner, side))
+    with FlopCounterMode(display=False) as counter:
+        net(image.contiguous(memory_format=order))
+    return counter.get_total_flops() // 2, steps.spared

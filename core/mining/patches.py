@@ -1,7 +1,7 @@
 """From heatmaps to patches: windows rich in evidence, and those of them that the prediction depends on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from torch import Tensor
 from core.explain.base import Query
 from core.mining.settings import PatchConfig
 from core.progress import chunks, part
+from core.windows import Steps
+
+GROUP = 4  # images whose maps are kept in memory while their windows are covered
 
 
 @dataclass(frozen=True)
@@ -139,12 +142,52 @@ class Selection:
 
 
 @torch.no_grad()
-def relevant(query: Query, clean: Tensor, windows: Candidates, config: PatchConfig) -> Selection:
+def relevant(
+    query: Query, clean: Tensor, windows: Candidates, config: PatchConfig, *, stepwise: bool = False
+) -> Selection:
     """Cover the candidates one after the other until the score of the query's target hardly changes any more.
 
     All images go on together, and one whose selection has ended is pushed no more. `clean` are the scores (B,) of the
-    images themselves.
+    images themselves. With `stepwise`, and where windows are covered on top of earlier ones, only the first pass of an
+    image is a whole one: later ones compute what their window reaches, the same to rounding.
     """
+    total = len(query.images)
+    if not stepwise or config.perturbation != "cumulative" or not total:
+        return _selected(query, clean, windows, config, lambda rank, rows, covered: covered)
+    parts, size = [], min(query.batch, GROUP)
+    for start in range(0, total, size):
+        some = slice(start, min(start + size, total))
+        report = part(query.report, some.start / total, some.stop / total)
+        group = replace(query, images=query.images[some], targets=query.targets[some], report=report, content="")
+        own = Candidates(windows.corners[some], windows.scores[some], windows.found[some], windows.side)
+        parts.append(_selected(group, clean[some], own, config, _Stepwise(group, own)))
+    joined = {
+        name: np.concatenate([getattr(one, name) for one in parts]) for name in ("clean", "after", "before", "kept")
+    }
+    return Selection(**joined, stop=[stop for one in parts for stop in one.stop])
+
+
+class _Stepwise:
+    """What the network is handed of covered images so that a window costs what it reaches."""
+
+    def __init__(self, query: Query, windows: Candidates) -> None:
+        self.order, self.windows = query.model.order, windows
+
+    def __call__(self, rank: int, rows: NDArray[np.int64], covered: Tensor) -> Tensor:
+        """The images of these rows with their windows up to this rank covered; each rank asks for some of the last."""
+        side = self.windows.side
+        tops, lefts = self.windows.corners[rows, rank].T.tolist()
+        if rank == 0:
+            self.steps, self.place = Steps(covered, self.order), {row: place for place, row in enumerate(rows.tolist())}
+            return self.steps.first(tops, lefts, side)
+        patches = [one[:, y : y + side, x : x + side] for one, y, x in zip(covered, tops, lefts, strict=True)]
+        return self.steps.then([self.place[row] for row in rows.tolist()], torch.stack(patches), tops, lefts)
+
+
+Handed = Callable[[int, NDArray[np.int64], Tensor], Tensor]  # (rank, rows, images covered so far) -> images
+
+
+def _selected(query: Query, clean: Tensor, windows: Candidates, config: PatchConfig, handed: Handed) -> Selection:
     work = query.images.clone() if config.perturbation == "cumulative" else query.images
     filling = _filling(query, config, windows.side)
     total, rounds = windows.found.shape[0], config.count
@@ -158,12 +201,13 @@ def relevant(query: Query, clean: Tensor, windows: Candidates, config: PatchConf
         active = np.flatnonzero(going & (windows.found > rank))
         report = part(query.report, rank / rounds, (rank + 1) / rounds)
         for span in chunks(len(active), query.batch, report, "covering patches"):
-            rows = torch.from_numpy(active[span.start : span.stop]).to(clean.device)
-            corners = torch.from_numpy(windows.corners[active[span.start : span.stop], rank]).to(clean.device)
+            some = active[span.start : span.stop]
+            rows = torch.from_numpy(some).to(clean.device)
+            corners = torch.from_numpy(windows.corners[some, rank]).to(clean.device)
             covered = torch.where(_inside(corners, windows.side, query.size), filling(rows), work[rows])
             if config.perturbation == "cumulative":
                 work[rows] = covered
-            after[rows, rank] = query.score(covered, query.targets[rows], config.score)
+            after[rows, rank] = query.score(handed(rank, some, covered), query.targets[rows], config.score)
         rows = torch.from_numpy(active).to(clean.device)
         change = last[rows] - after[rows, rank]
         before[rows, rank] = last[rows] if config.perturbation == "cumulative" else clean[rows]

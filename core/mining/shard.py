@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,23 @@ from torch import Tensor
 from core.data.classes import UNKNOWN, ImageFolder
 from core.errors import BadImage
 from core.explain.base import Ledger, Query, scored
-from core.images import Pixels, decode
+from core.images import Pixels
+from core.mining.files import opened
 from core.mining.heatmaps import read, studied_layer
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.settings import PatchConfig, TransactionConfig
 from core.mining.transactions import responses, strongest
 from core.models.model import Model
 from core.progress import Report, chunks, part
+from core.windows import multiplications
 
 Parts = tuple[dict[str, pd.DataFrame], dict[str, NDArray[Any]], dict[str, Any]]
 
 
 SHARD = 64  # images; memory grows with it, and a crash loses at most the work of one
+# Patches are covered step by step where that spares this share of a pass, and so many multiplications: what is spared
+# below that goes into handling maps piece by piece.
+SPARED, WORTH = 0.5, 10**9
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,15 @@ class Plan:
     def span(self, shard: int) -> range:
         """The numbers of a shard's images."""
         return range(shard * SHARD, min((shard + 1) * SHARD, len(self.folder.paths)))
+
+    @cached_property
+    def stepwise(self) -> bool:
+        """Whether covering a patch costs only what it reaches; counted, since no study may depend on a clock."""
+        model = self.model
+        if model.device.type != "cpu" or self.patches.perturbation != "cumulative":
+            return False
+        whole, spared = multiplications(model.net, model.preprocess.crop, self.side, model.order)
+        return spared >= max(SPARED * whole, WORTH)
 
     @property
     def optional(self) -> tuple[str, ...]:
@@ -156,7 +171,7 @@ def _found(plan: Plan, images: pd.DataFrame, batch: _Batch, costs: _Costs, repor
         query = Query(
             plan.model, batch.images, batch.targets, plan.layer, batch=plan.batch, ledger=costs.ledger, report=report
         )
-        chosen = relevant(query, clean, windows, plan.patches)
+        chosen = relevant(query, clean, windows, plan.patches, stepwise=plan.stepwise)
     kept = np.arange(plan.patches.count) < chosen.kept[:, None]
     stop = [why or stop for why, stop in zip(refused, chosen.stop, strict=True)]
     return _Found(windows, chosen, kept, stop)
@@ -169,13 +184,11 @@ def _opened(plan: Plan, span: range) -> tuple[pd.DataFrame, list[Pixels]]:
         path, label = plan.folder.paths[number], plan.folder.labels[number]
         sha, size, problem = "", (0, 0), ""
         try:
-            picture = decode((plan.folder.root / path).read_bytes(), path)
+            picture = opened(plan.folder.root, path)
             sha, size = picture.sha[:16], picture.pixels.shape[:2]
             views.append(plan.model.preprocess.view(picture.pixels))
         except BadImage as error:
             problem = error.message
-        except OSError as error:
-            problem = f"{path} cannot be read ({error.strerror})."
         records.append((number, path, sha, size[1], size[0], label, problem))
     names = ["image", "path", "sha", "width", "height", "label", "problem"]
     images = pd.DataFrame(records, columns=names).assign(

@@ -2,21 +2,30 @@
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 
 from core.data import flowers
-from core.images import decode
-from core.mining.settings import StudyConfig
+from core.explain.base import Query
+from core.images import Preprocess, decode
+from core.mining.patches import Candidates, relevant
+from core.mining.settings import PatchConfig, StudyConfig
+from core.mining.shard import SPARED, WORTH
 from core.mining.transactions import responses
 from core.models import load
+from core.models.bundled import architecture
+from core.models.model import as_model
 from core.pipeline import build_study, planned
+from core.windows import multiplications
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +76,33 @@ def test_build_costs_little_more_than_its_passes(tmp_path, one_thread, which):
     needed = min(passes) / (5 * len(images)) * forwards
     print(f"{which}: build {whole:.2f} s, {forwards} bare forward passes {needed:.2f} s, ratio {whole / needed:.2f}")
     assert whole / needed < 1.25
+
+
+@pytest.mark.parametrize("name", ["bundled", "squeezenet1_0", "resnet18", "resnet50", "vgg11", "vgg16"])
+def test_covering_step_by_step_is_chosen_where_it_pays(one_thread, name):
+    """Three windows on each of eight images, on top of each other: the figures on which SPARED and WORTH rest."""
+    torch.manual_seed(0)
+    side, net = (128, architecture(6)) if name == "bundled" else (224, torchvision.models.get_model(name, weights=None))
+    model = as_model(name, net, preprocess=Preprocess(crop=side))
+    config = PatchConfig(count=3, tau=0.0)
+    window = config.side(side)
+    query = Query(model, torch.randn(8, 3, side, side), torch.zeros(8, dtype=torch.int64), batch=8)
+    corners = np.random.default_rng(0).integers(0, side - window, (8, 3, 2))
+    windows = Candidates(corners, np.ones((8, 3)), np.full(8, 3), window)
+    clean = query.clean_scores("prob")
+
+    def took(stepwise):
+        return processor_seconds(lambda: relevant(query, clean, windows, config, stepwise=stepwise))
+
+    took(True)
+    found = statistics.median(took(True) / took(False) for _ in range(3))
+    whole, spared = multiplications(model.net, side, window, model.order)
+    chosen = spared >= max(SPARED * whole, WORTH)
+    print(
+        f"{name}: a window spares {spared / whole:.0%} of {whole / 1e9:.2f} milliard multiplications, three windows "
+        f"take {found:.2f} of three whole passes: {'step by step' if chosen else 'whole passes'}"
+    )
+    assert not chosen or found < 0.9
 
 
 def test_transactions_are_twenty_times_faster_than_enlarging_and_cropping(one_thread):

@@ -13,6 +13,7 @@ from core.explain.base import Query
 from core.mining.patches import Candidates, candidates, integral, relevant
 from core.mining.settings import PatchConfig
 from core.mining.transactions import Transactions, responses, strongest, window_weights
+from tests import nets
 from tests.nets import model
 
 
@@ -221,6 +222,27 @@ def test_signed_drop_ends_where_covering_raises_the_score():
 
     assert selected(Rising(), difference="drop", tau=0.01)[0].kept.tolist() == [1, 1]
     assert selected(Rising(), difference="absolute", tau=0.01)[0].kept.tolist() != [1, 1]
+
+
+@pytest.mark.parametrize("net", ["gap", "cnn", "residual", "vit"])
+@pytest.mark.parametrize("config", [{"tau": 0.0}, {"tau": 0.01, "score": "logit"}, {"tau": 0.0, "fill": "blur"}])
+def test_covering_step_by_step_equals_whole_passes(net, config):
+    rows, settings = nets.images(11), PatchConfig(count=4, **config)
+    found = np.array([4, 4, 0, 1, 2, 3, 4, 4, 4, 4, 4])
+    corners = np.random.default_rng(0).integers(0, 24, (11, 4, 2))
+    windows = Candidates(corners, np.ones((11, 4)), found, 8)
+    results = []
+    for stepwise in (False, True):
+        query = Query(model(net), rows, torch.arange(11) % nets.CLASSES, batch=5)
+        clean = query.clean_scores(settings.score)
+        query.ledger.forwards = 0
+        results.append((relevant(query, clean, windows, settings, stepwise=stepwise), query.ledger.forwards))
+    (whole, passes), (steps, same) = results
+    assert passes == same
+    assert steps.after == pytest.approx(whole.after, abs=1e-5, nan_ok=True)
+    assert steps.before == pytest.approx(whole.before, abs=1e-5, nan_ok=True)
+    assert steps.kept.tolist() == whole.kept.tolist()
+    assert steps.stop == whole.stop
 
 
 @pytest.mark.parametrize(("fill", "value"), [("mean", 0.0), ("black", None)])

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -217,6 +218,20 @@ def test_the_same_build_gives_the_same_bytes_and_so_does_a_resumed_one(data, gap
     resumed = build_study(settings, tmp_path / "s", model=gap, report=lambda f, note: notes.append(note))
     assert not any(note.startswith(("reading images 1 ", "reading images 5 ")) for note in notes)
     assert content(resumed) == content(study)
+
+
+def test_covering_step_by_step_gives_the_same_study(data, gap, study, tmp_path, monkeypatch):
+    assert not planned(config_of(study), gap).stepwise, "a tiny network is not worth it"
+    monkeypatch.setattr(shards, "WORTH", 0)
+    monkeypatch.setattr(shards, "SPARED", 0.1)
+    assert planned(config_of(study), gap).stepwise
+    independent = replace(PATCHES, perturbation="independent")
+    assert not planned(replace(config_of(study), patches=independent), gap).stepwise
+    steps = build_study(config_of(study), tmp_path / "s", model=gap)
+    assert content(steps) == content(build_study(config_of(study), tmp_path / "t", model=gap))
+    assert steps.manifest["passes"] == study.manifest["passes"]
+    for name in ("windows", "patches", "rules"):
+        pd.testing.assert_frame_equal(steps.table(name), study.table(name), rtol=1e-4)
 
 
 def test_progress_rises_to_one(data, gap, tmp_path):

@@ -7,7 +7,7 @@ import torchvision
 from torch import nn
 
 from core.models.model import frozen
-from core.windows import Changed, Scene
+from core.windows import Changed, Scene, Steps, multiplications
 from tests import nets
 
 
@@ -162,3 +162,55 @@ def test_what_is_kept_is_never_mistaken_for_something_else():
     with torch.no_grad():
         for _ in range(5):
             assert torch.allclose(net(copies(made)).whole(), other(copies(made).whole()), atol=1e-5)
+
+
+PLACES = torch.tensor([[0, 0], [3, 4], [16, 16], [5, 9], [16, 0], [4, 4]])
+
+
+def stepped(net, images, order, side=5):
+    """Results and those of whole passes of three images that change in turn, some of them dropping out."""
+    steps, now = Steps(images, order), images.clone()
+    tops, lefts = PLACES[:3].T.tolist()
+    yield net(steps.first(tops, lefts, side)), net(now)
+    for rank, rows in enumerate([[0, 1, 2], [0, 2], [0, 2], [2]]):
+        tops, lefts = PLACES[[(2 * rank + row) % len(PLACES) for row in rows]].T.tolist()
+        patches = torch.randn(len(rows), 3, side, side, generator=torch.Generator().manual_seed(rank))
+        for row, patch, y, x in zip(rows, patches, tops, lefts, strict=True):
+            now[row, :, y : y + side, x : x + side] = patch
+        yield net(steps.then(rows, patches, tops, lefts)), net(now[rows])
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", [*LOCAL, "in place", *FAR])
+def test_changes_on_top_of_changes_equal_whole_copies(name, order):
+    apply = {**LOCAL, **FAR, "in place": in_place, "whole in place": lambda x: torch.zeros(x.shape).add_(x)}[name]
+
+    def net(x):  # what comes after reads what was kept
+        y = apply(x)
+        return F.relu(F.conv2d(y, torch.ones(2, y.shape[1], 3, 3), padding=1)) if y.dim() == 4 else y
+
+    images = torch.randn(3, 3, 21, 21, generator=torch.Generator().manual_seed(5))
+    was = images.clone()
+    with torch.no_grad():
+        for found, expected in stepped(net, images, order):
+            assert torch.allclose(found.whole() if isinstance(found, Changed) else found, expected, atol=1e-4)
+    assert torch.equal(images, was)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_of_torchvision_score_steps_as_full_passes(name):
+    options = {"init_weights": False} if name == "googlenet" else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = frozen(torchvision.models.get_model(name, weights=None, num_classes=7, **options))
+        images = torch.randn(3, 3, 96, 96)
+    with torch.no_grad():
+        for found, expected in stepped(net, images, torch.channels_last, side=24):
+            assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_multiplications_are_those_of_the_window_and_its_surroundings():
+    net = frozen(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 1), nn.Flatten(), nn.Linear(8 * 400, 2)))
+    assert multiplications(net, 20, 5) == ((8 * 27 + 8 * 8 + 2 * 8) * 400, (8 * 27 + 8 * 8) * (400 - 49))
+    assert multiplications(net, 20, 20)[1] == 0
+    assert multiplications(nets.model("linear").net, nets.SIDE, 4)[1] == 0
