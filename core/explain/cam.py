@@ -152,6 +152,7 @@ def xgrad_cam(query: Query) -> Tensor:
     cost=lambda settings, side: settings["channels"] + 3,
     needs=("layer",),
     shares=(TAPE,),
+    budgets={"quick": {"channels": 128}},
 )
 @torch.no_grad()
 def score_cam(

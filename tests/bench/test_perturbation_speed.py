@@ -1,4 +1,4 @@
-"""What perturbation costs beside the bare forwards it stands on, side by side in one run.
+"""What perturbation costs beside the bare forwards it stands on, and what every method together costs.
 
 The bare forwards are those of a plain loop: batches of 32 in the usual order of values.
 """
@@ -7,18 +7,21 @@ import statistics
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 
 from core.cache import TensorCache
-from core.explain import Query, explain
+from core.errors import VitrineError
+from core.explain import EXPLAINERS, Query, explain
 from core.explain.baseline import scaled
 from core.explain.perturbation import sliding
 from core.explain.superpixels import pieces
-from core.images import Preprocess
+from core.images import Picture, Preprocess
 from core.models.bundled import architecture
 from core.models.model import as_model
+from core.workbench import Ask, Workbench, pass_seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
@@ -107,3 +110,30 @@ def test_windows_equal_full_passes(name):
     error = float((found - expected).abs().max() / expected.abs().max())
     print(f"\nwindows against full passes, {name}: largest relative difference {error:.1e}")
     assert error <= 1e-5
+
+
+def test_every_method_quickly_on_one_image():
+    """A session that has seen nothing yet; which batch suits the machine is known from before."""
+    torch.manual_seed(0)
+    model = as_model("squeezenet1_0", NETS["squeezenet1_0"][0](), preprocess=Preprocess(crop=224))
+    noise = np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    picture = Picture("noise", noise.repeat(8, 0).repeat(8, 1), "0" * 64)
+    each = pass_seconds(model)
+    bench, done = Workbench(model), []
+    names = [name for name, reason in bench.usable().items() if not reason]
+    start = time.perf_counter()
+
+    def finished(ask, answer):
+        done.append((ask.name, time.perf_counter() - start, answer))
+
+    bench.compare(picture, [Ask(name, 1, EXPLAINERS[name].budget("quick")) for name in names], finished)
+    before = 0.0
+    print(f"\nevery method at quick on squeezenet1_0, {each * 1e3:.0f} ms a pass; seconds each, and since the start:")
+    for name, at, answer in done:
+        passes = answer.forwards + 2 * answer.backwards
+        print(f"{name:24} {at - before:7.2f} {at:7.2f} {passes:6} passes, at {each:.3f} s {passes * each:6.1f} s")
+        before = at
+    assert not any(isinstance(answer, VitrineError) for _, _, answer in done)
+    assert len(done) == len(names) >= 30
+    assert done[9][1] <= 3
+    assert done[-1][1] <= 120
