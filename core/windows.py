@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
-from torch.utils.flop_counter import FlopCounterMode
 
 aten = torch.ops.aten
 MOST = 0.7  # of a map: a change that reaches more is computed on the whole map
@@ -406,6 +405,8 @@ def multiplications(
     net: nn.Module, size: int, side: int, order: torch.memory_format = torch.contiguous_format
 ) -> tuple[int, int]:
     """Those of a pass of one image on the CPU, and how many of them a step with a window in its middle spares."""
+    from torch.utils.flop_counter import FlopCounterMode
+
     image = torch.zeros(1, 3, size, size)
     steps, corner = Steps(image, order), [(size - side) // 2]
     net(steps.first(corner, corner, side))
