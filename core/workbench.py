@@ -14,7 +14,9 @@ from core.capture import capture
 from core.config import digest
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
-from core.explain.base import BUDGETS, Budget, Precision, Watch, passes, unwatched
+from core.explain.explainer import BUDGETS, Budget, passes
+from core.explain.query import Precision
+from core.explain.run import Watch, unwatched
 from core.images import Picture, Pixels
 from core.mining.ablation import from_images
 from core.models.model import Model

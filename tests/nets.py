@@ -11,7 +11,7 @@ from core.images import Preprocess
 from core.models.model import Model, as_model
 
 if TYPE_CHECKING:
-    from core.explain.base import Explainer, Query
+    from core.explain import Explainer, Query
 
 SIDE = 32
 CLASSES = 5
@@ -178,7 +178,7 @@ def quick(method: "Explainer") -> dict[str, Any]:
 
 def query(net: str | nn.Module | Model, count: int = 2, target: int = 1, side: int = SIDE, **rest: Any) -> "Query":
     """One question about `target` to a tiny network and `count` images."""
-    from core.explain.base import Query
+    from core.explain import Query
 
     asked = net if isinstance(net, Model) else model(net, side=side)
     return Query(asked, images(count, side=side), torch.full((count,), target), **rest)

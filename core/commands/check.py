@@ -51,7 +51,7 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
 
 
 def _say(bench: "Workbench") -> None:
-    from core.explain.base import BUDGETS
+    from core.explain.explainer import BUDGETS
     from core.models.described import described
 
     model = bench.model

@@ -1,14 +1,18 @@
 """Explainers: one function per method, registered by importing the families below."""
 
 from core.explain import cam, control, gradient, learned, perturbation, propagation, relevance, sampled, surrogate
-from core.explain.base import EXPLAINERS, Explainer, Explanation, Look, Query, explain
+from core.explain.explainer import BUDGETS, EXPLAINERS, Explainer
+from core.explain.query import Query
+from core.explain.run import Explanation, Look, Watch, explain
 
 __all__ = [
+    "BUDGETS",
     "EXPLAINERS",
     "Explainer",
     "Explanation",
     "Look",
     "Query",
+    "Watch",
     "cam",
     "control",
     "explain",

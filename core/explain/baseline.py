@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from core.explain.base import Query
+from core.explain.query import Query
 
 Baseline = Literal["grey", "black", "blur", "uniform"]
 SIDE = 224  # pixels: lengths in settings are given for this side and scaled to the image's

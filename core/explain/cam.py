@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.base import TAPE, Query, explainer
+from core.explain.explainer import TAPE, explainer
 from core.explain.gradient import Reduce, reduced
 from core.explain.propagation import GUIDED, rectified_slope
+from core.explain.query import Query
 from core.images import resized
 from core.params import Knob
 

@@ -5,7 +5,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from core.explain.base import Query, explainer, images_sha
+from core.explain.explainer import explainer
+from core.explain.query import Query, images_sha
 from core.params import Knob
 
 

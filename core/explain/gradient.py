@@ -9,7 +9,8 @@ from torch import Tensor
 
 from core.capture import Rules
 from core.errors import Unsupported
-from core.explain.base import TAPE, Query, explainer
+from core.explain.explainer import TAPE, explainer
+from core.explain.query import Query
 from core.images import resized
 from core.params import Knob
 from core.survey import Survey

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import BadParameter
-from core.explain.base import Query, explainer, singly
 from core.explain.baseline import Baseline, baseline, scaled
+from core.explain.explainer import explainer
+from core.explain.query import Query, singly
 from core.explain.superpixels import LOOK, Count, CutBy, HideBy, Watched, blocks, pieces
 from core.params import Knob
 

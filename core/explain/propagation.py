@@ -8,8 +8,9 @@ from torch import Tensor
 
 from core.capture import Rules
 from core.errors import Unsupported
-from core.explain.base import SMOOTH, Query, Shared, explainer
+from core.explain.explainer import SMOOTH, Shared, explainer
 from core.explain.gradient import Reduce, reduced
+from core.explain.query import Query
 
 GUIDED = Shared("guided", once=0, each=3)
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from core.capture import capture
 from core.errors import Unsupported
-from core.explain.base import NEEDS, Query, explainer
+from core.explain.explainer import NEEDS, explainer
+from core.explain.query import Query
 from core.explain.sweep import (
     KNOWN,
     Operation,

@@ -7,9 +7,10 @@ import torch
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
-from core.explain.base import Query, explainer
 from core.explain.baseline import Baseline, baseline
+from core.explain.explainer import explainer
 from core.explain.gradient import Reduce, reduced
+from core.explain.query import Query
 from core.params import Knob
 
 Samples = Annotated[int, Knob("Noisy copies of the image.", 2, 200)]

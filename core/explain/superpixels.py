@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.explain.base import Query, Score, images_sha
 from core.explain.baseline import Baseline, baseline
+from core.explain.query import Query, Score, images_sha
 from core.params import Knob
 
 Cut = Literal["quickshift", "slic"]

@@ -6,7 +6,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from core.explain.base import Query, explainer, singly
+from core.explain.explainer import explainer
+from core.explain.query import Query, singly
 from core.explain.superpixels import Count, CutBy, HideBy, Pieces, Samples, Watched, blocks, pieces
 from core.params import Knob
 

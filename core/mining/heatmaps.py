@@ -9,7 +9,9 @@ from torch import Tensor
 
 from core.capture import capture
 from core.errors import Unsupported
-from core.explain.base import EXPLAINERS, Explainer, Query, explain, scored
+from core.explain.explainer import EXPLAINERS, Explainer
+from core.explain.query import Query, scored
+from core.explain.run import explain
 from core.explain.tape import Tape
 from core.models.model import Model
 from core.params import checked

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from core.explain.base import Query
+from core.explain.query import Query
 from core.mining.settings import PatchConfig
 from core.progress import chunks, part
 from core.windows import Steps

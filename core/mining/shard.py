@@ -17,7 +17,7 @@ from torch import Tensor
 
 from core.data.classes import UNKNOWN, ImageFolder
 from core.errors import BadImage
-from core.explain.base import Ledger, Query, scored
+from core.explain.query import Ledger, Query, scored
 from core.images import Pixels
 from core.mining.files import opened
 from core.mining.heatmaps import read, studied_layer

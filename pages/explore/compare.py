@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from core.explain import EXPLAINERS
-from core.explain.base import BUDGETS
+from core.explain import BUDGETS, EXPLAINERS
 from core.workbench import Ask
 from pages.ui import compared, forms, show, state
 

@@ -10,8 +10,7 @@ from typing import Literal, TypeVar
 import streamlit as st
 
 from core.errors import VitrineError
-from core.explain import Explanation, Look
-from core.explain.base import Watch
+from core.explain import Explanation, Look, Watch
 from core.images import Picture
 from core.jobs import Job
 from core.progress import Report

@@ -76,7 +76,7 @@ def test_the_explainer_of_contributing_works(tmp_path):
     method, oracle = ("\n".join(re.findall(r"^\+(?!\+)(.*)$", diff, re.M)) for diff in blocks(CONTRIBUTING, "diff"))
     code = [
         "import torch",
-        "from core.explain.base import explain",
+        "from core.explain import explain",
         "from core.explain.gradient import *",
         "from core.explain.gradient import Annotated, Knob, Query, Tensor, explainer",
         method,

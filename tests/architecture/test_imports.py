@@ -115,7 +115,7 @@ def test_every_module_has_a_line(path):
         ("core.export", "core.workbench"),
         ("core.models.torchvision", "core.models.files"),
         ("core.models.torchvision", "torchvision.models"),
-        ("core.explain.base", "core.models.model"),
+        ("core.explain.query", "core.models.model"),
         ("pages.explore.compare", "pages.ui.state"),
         ("pages.ui.state", "streamlit"),
     ],
@@ -128,7 +128,7 @@ def test_the_table_allows(importer, imported):
     ("importer", "imported"),
     [
         ("core.workbench", "core.export"),
-        ("core.explain.base", "core.models"),
+        ("core.explain.query", "core.models"),
         ("core.figures.sheet", "core.explain"),
         ("core.params", "core.config"),
         ("core.workbench", "core"),

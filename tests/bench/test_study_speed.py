@@ -15,7 +15,7 @@ import torch.nn.functional as F
 import torchvision
 
 from core.data import flowers
-from core.explain.base import Query
+from core.explain import Query
 from core.images import Preprocess, decode
 from core.mining.patches import Candidates, relevant
 from core.mining.settings import PatchConfig, StudyConfig

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.errors import Unsupported
-from core.explain.base import explain
+from core.explain import explain
 from core.explain.cam import cam, grad_cam, grad_cam_pp, hires_cam, layer_cam, upsampled_activation, xgrad_cam
 from core.explain.propagation import rectified_slope
 from core.images import resized

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.explain.base import explain
+from core.explain import explain
 from tests.nets import query
 
 

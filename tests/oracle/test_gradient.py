@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.errors import Unsupported
-from core.explain.base import explain
+from core.explain import explain
 from core.explain.baseline import baseline
 from tests import nets
 from tests.nets import query

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from core.errors import BadParameter
-from core.explain.base import explain
+from core.explain import explain
 from core.explain.baseline import blurred
 from core.explain.learned import _levels, _Masks, _perturbed
 from tests import nets

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.errors import BadParameter
-from core.explain.base import Query
+from core.explain import Query
 from core.mining.patches import Candidates, candidates, integral, relevant
 from core.mining.settings import PatchConfig
 from core.mining.transactions import Transactions, responses, strongest, window_weights

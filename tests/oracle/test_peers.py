@@ -19,7 +19,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
-from core.explain.base import explain
+from core.explain import explain
 from core.explain.baseline import scaled
 from core.explain.cam import grad_cam, grad_cam_pp, hires_cam, layer_cam, responses, xgrad_cam
 from core.explain.propagation import rectified_slope

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from core.errors import BadParameter
-from core.explain.base import explain
+from core.explain import explain
 from core.explain.baseline import baseline, blurred
 from core.explain.perturbation import random_masks, sliding
 from tests import nets

@@ -7,7 +7,7 @@ import torchvision
 from torch import nn
 
 from core.errors import Unsupported
-from core.explain.base import explain
+from core.explain import explain
 from core.explain.propagation import rectified_slope
 from tests import nets
 from tests.nets import query

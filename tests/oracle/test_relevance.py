@@ -8,8 +8,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.errors import Unsupported
-from core.explain import EXPLAINERS
-from core.explain.base import explain
+from core.explain import EXPLAINERS, explain
 from core.explain.relevance import SUMS, _walked
 from core.explain.sweep import Operation, by_alpha1beta0, by_epsilon, by_gamma, excitatory
 from tests import nets

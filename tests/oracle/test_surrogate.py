@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from core.explain.base import explain
+from core.explain import explain
 from core.explain.superpixels import pieces
 from core.explain.surrogate import coalitions
 from tests import nets

@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 
 from core.errors import BadParameter
 from core.explain import EXPLAINERS, Query, explain
-from core.explain.base import TOLERANCE
 from core.explain.baseline import baseline
+from core.explain.query import TOLERANCE
 from core.images import decode
 from core.models import load
 from core.workbench import Workbench, precision

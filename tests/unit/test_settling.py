@@ -6,8 +6,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from core.errors import BadParameter, Cancelled
-from core.explain import EXPLAINERS, explain
-from core.explain.base import BUDGETS
+from core.explain import BUDGETS, EXPLAINERS, explain
 from core.explain.settling import Settling
 from core.params import checked
 from tests import nets

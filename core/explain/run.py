@@ -1,0 +1,173 @@
+"""Answering a query: the only function that calls a method, and what comes of it."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.errors import Cancelled, TooLarge, Unsupported
+from core.explain.explainer import EXPLAINERS, Explainer
+from core.explain.query import Ledger, Query, images_sha
+from core.explain.settling import Settling
+from core.images import resized
+from core.params import checked
+from core.progress import Report, silent
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The maps of one method for the images of one query, raw, at the size of the images."""
+
+    name: str
+    maps: Tensor  # (B, H, W) float32 on the CPU
+    scores: Tensor  # (B,) the explained logits
+    targets: Tensor  # (B,)
+    settings: Mapping[str, Any]
+    layer: str
+    seed: int
+    seconds: float
+    forwards: int
+    backwards: int
+    signed: bool
+    finished: bool = True  # False: stopped early, the map so far
+    remarks: Mapping[str, float | str] = field(default_factory=dict)
+
+    def note(self, index: int = 0) -> str:
+        """Why a map is blank, as one sentence; "" for a map with something to see."""
+        one = self.maps[index]
+        if not bool((one != 0).any()):
+            return "No evidence: the map is zero everywhere."
+        if not self.signed and float(one.max()) <= 0:
+            return "No positive evidence for this target."
+        if float(one.max()) == float(one.min()):
+            return "The map has the same value everywhere."
+        return ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A running map, shown while its method still works."""
+
+    maps: Tensor  # (B, H, W)
+    fraction: float
+    forwards: int
+    settled: float | None = None  # rank correlation with the map after half of the passes; None while unknown
+
+
+Watch = Callable[[Look], bool]
+
+
+def unwatched(look: Look) -> bool:
+    """The watcher who looks away and never stops the work."""
+    return False
+
+
+def explain(
+    name: str,
+    query: Query,
+    settings: Mapping[str, object] | None = None,
+    watch: Watch = unwatched,
+    *,
+    settle: bool = False,
+) -> Explanation:
+    """Answer a query with the method `name`: settings and needs checked, memory retried, maps checked and resized.
+
+    `watch` sees each running map of a method that has them and may end it early by returning True; a method stopped so
+    or cancelled gives back its map so far as unfinished. With `settle` a method is finished as soon as its map has
+    settled. Raises UnknownName, BadParameter, Unsupported, TooLarge.
+    """
+    method = EXPLAINERS[name]
+    chosen = checked(method.params, settings or {}, name)
+    if reason := method.unmet(query.model):
+        raise Unsupported(reason, "Choose another method or another model.")
+    while True:
+        try:
+            return _answered(method, query, chosen, watch, settle)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            if query.batch == 1:
+                message = f"{method.title} does not fit into memory even one image at a time."
+                raise TooLarge(message, "Use a smaller image or model, or free the session's memory.") from None
+            # No result depends on the batch size, so a smaller one is always sound.
+            query = replace(query, batch=query.batch // 2, ledger=Ledger())
+            query.cache.clear()
+
+
+def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watch: Watch, settle: bool) -> Explanation:
+    start = time.perf_counter()
+    query = replace(query, report=_kept(query.ledger, query.report), content=query.content or images_sha(query.images))
+    planned = method.cost(settings, min(query.size)) * len(query.images) if settle else math.inf
+    outcome = method.run(query, **settings)
+    maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch, planned)
+    maps = _sound(method, query, maps.detach())
+    scores = replace(query, report=silent).clean_scores()  # a map that was cancelled is still worth this one pass
+    if finished:
+        query.report(1.0, method.title)
+    return Explanation(
+        name=method.name,
+        maps=resized(maps, query.size).cpu(),
+        scores=scores.cpu(),
+        targets=query.targets.cpu(),
+        settings=dict(settings),
+        layer=method.place(query.model.survey, query.layer, settings),
+        seed=query.seed,
+        seconds=time.perf_counter() - start,
+        forwards=query.ledger.forwards,
+        backwards=query.ledger.backwards,
+        signed=method.signed or bool((maps < 0).any()),  # a setting may allow signs that the default has not
+        finished=finished,
+        remarks=dict(query.ledger.remarks),
+    )
+
+
+def _kept(ledger: Ledger, report: Report) -> Report:
+    """The same report that never falls, remembering how far the work is for whoever looks at a running map."""
+
+    def keep(fraction: float, note: str) -> None:
+        ledger.fraction = max(ledger.fraction, fraction)
+        report(ledger.fraction, note)
+
+    return keep
+
+
+def _driven(query: Query, looks: Iterator[Tensor], watch: Watch, planned: float) -> tuple[Tensor, bool]:
+    """The last map of a generator, and whether it came to its own end or settled before its `planned` passes."""
+    last: Tensor | None = None
+    settling = Settling()
+    try:
+        for last in looks:
+            maps = resized(last.detach().float(), query.size).cpu()
+            settled = settling.look(query.ledger.forwards, maps)
+            if settled is not None:
+                query.ledger.remarks["settled"] = settled
+            if watch(Look(maps, query.ledger.fraction, query.ledger.forwards, settled)):
+                return last, False
+            if settling.enough((query.ledger.forwards + 2 * query.ledger.backwards) / planned):
+                return last, True
+    except Cancelled:
+        if last is None:
+            raise
+        return last, False
+    finally:
+        getattr(looks, "close", lambda: None)()
+    if last is None:
+        raise RuntimeError("a method yielded no map")
+    return last, True
+
+
+def _sound(method: Explainer, query: Query, maps: Tensor) -> Tensor:
+    if maps.dim() != 3 or len(maps) != len(query.images):
+        raise RuntimeError(f"{method.name} returned {tuple(maps.shape)} instead of (B, h, w)")
+    if not bool(torch.isfinite(maps).all()):
+        message = f"{method.title} gave values that are not numbers on this image."
+        raise Unsupported(message, "Check the model's weights, or choose another method.")
+    return maps.float()
+
+
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
