@@ -210,25 +210,31 @@ class _Masks:
 
     def __call__(self, free: Tensor) -> Tensor:
         """Masks (K, h, w) from free values (K, rows · columns)."""
-        index, weight, (height, width) = _neighbours(self.size, self.step, self.sigma)
-        # Not free[:, index]: its backward adds up in the order in which threads happen to finish.
-        values = F.embedding(index.to(self.device), free.T).movedim(-1, 0) * weight.to(self.device)
-        return (values * (20 * values).softmax(-1)).sum(-1).view(-1, height, width)
+        down, across, weight = (part.to(self.device) for part in _neighbours(self.size, self.step, self.sigma))
+        (height, width), near = weight.shape[:2], weight.shape[2]
+        # As products of matrices: their backward adds up in a fixed order, and fast.
+        values = down @ free.view(-1, self.rows, self.columns) @ across
+        values = values.view(-1, height, near, width, near).transpose(2, 3) * weight
+        values = values.flatten(3)
+        return (values * (20 * values).softmax(-1)).sum(-1)
 
 
 @lru_cache(maxsize=4)
-def _neighbours(size: tuple[int, int], step: int, sigma: float) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """For each place of a mask: which free values are around it, (places, neighbours), and how much each counts."""
+def _neighbours(size: tuple[int, int], step: int, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Which free values are around each place of a mask, and how much each of them counts.
+
+    Two selections, (h · n, rows) and (columns, w · n), that take the n nearest lines of free values for each line of
+    the mask, down and across; and weights (h, w, n, n).
+    """
     block, radius = max(1, step // 3), 1 + ceil(sigma / step)
     offsets = torch.arange(-radius, radius + 1)
-    axes = []
+    selections, far = [], []
     for side in size:
         count = ceil(side / step)
         places = torch.arange(ceil(side / block)) * block + (block - 1) / 2
         near = (places / step).floor().long()[:, None] + offsets
-        axes.append((near.clamp(0, count - 1), places[:, None] - ((near + 0.5) * step - 0.5), count))
-    (down, far_down, _), (across, far_across, columns) = axes
-    index = down[:, None, :, None] * columns + across[None, :, None, :]
-    distance = (far_down[:, None, :, None].square() + far_across[None, :, None, :].square()).sqrt()
+        selections.append(F.one_hot(near.clamp(0, count - 1).flatten(), count).float())
+        far.append(places[:, None] - ((near + 0.5) * step - 0.5))
+    distance = (far[0][:, None, :, None].square() + far[1][None, :, None, :].square()).sqrt()
     weight = (-2 * (distance / sigma - 0.5).clamp_min(0).square()).exp()
-    return index.flatten(2).flatten(0, 1), weight.flatten(2).flatten(0, 1), (len(down), len(across))
+    return selections[0], selections[1].T, weight
