@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from core.errors import Unavailable
 from core.explain import EXPLAINERS, Explanation
-from core.figures.sheet import Panel, overlay, png, sharing, sheet
+from core.explain.agreement import overlap, spearman
+from core.figures.sheet import Panel, overlay, png, sheet
+from core.figures.style import DEFAULT, Span, Style, span, spans
+from core.figures.tiles import PHOTO, fine
 from core.images import Picture
 from core.workbench import Answer, Ask, Workbench
 
@@ -39,34 +42,51 @@ def npz(answers: Answers) -> bytes:
     return stream.getvalue()
 
 
+def npy(found: Explanation) -> bytes:
+    """One raw map (H, W) as the file that `numpy.load` reads."""
+    stream = io.BytesIO()
+    np.save(stream, found.maps[0].numpy())
+    return stream.getvalue()
+
+
 def overlays(bench: Workbench, picture: Picture, answers: Answers) -> dict[str, bytes]:
     """Each map over what the model sees of the picture, as a PNG file, by key."""
     view = bench.view(picture)
     signed = {key(ask): found.signed for ask, found in answers if isinstance(found, Explanation)}
-    return {name: png(overlay(view, values, signed=signed[name])) for name, values in arrays(answers).items()}
+    return {name: png(overlay(view, one, span(one, signed[name]))) for name, one in arrays(answers).items()}
 
 
-def figure(
-    bench: Workbench,
-    picture: Picture,
-    answers: Answers,
-    *,
-    shared: bool = False,
-    sequential: str = "",
-    diverging: str = "",
-) -> bytes:
-    """All maps side by side as a PNG file: a row for each class, a column for each method.
-
-    `shared` puts every map of a row on one colour range; without it each has its own.
-    """
+def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = DEFAULT) -> bytes:
+    """All maps side by side as a PNG file: a row for each class, a column for each method."""
+    ranges = _spans(answers, style)
     rows = []
     for target in dict.fromkeys(ask.target for ask, _ in answers):
-        panels = [_panel(bench, ask, found) for ask, found in answers if ask.target == target]
+        row = [(ask, found) for ask, found in answers if ask.target == target]
+        panels = [_panel(bench, ask, found, ranges.get((target, ask.name))) for ask, found in row]
         chance = f"{float(bench.probabilities(picture)[target]):.1%}"
-        photo = Panel(bench.model.labels[target], (f"probability {chance}",))
-        rows.append([photo, *(sharing(panels) if shared else panels)])
-    title = f"{picture.name} · {bench.model.name}"
-    return png(sheet(bench.view(picture), title, rows, sequential=sequential, diverging=diverging))
+        rows.append([Panel(bench.model.labels[target], (f"probability {chance}",)), *panels])
+    return png(sheet(bench.view(picture), _title(bench, picture), rows, style))
+
+
+def tile(bench: Workbench, picture: Picture, answers: Answers, ask: Ask, style: Style = DEFAULT) -> bytes:
+    """One of the maps at large as a PNG file, in the colours it has beside the others."""
+    found = next(answer for one, answer in answers if one.key == ask.key)
+    panel = _panel(bench, ask, found, _spans(answers, style).get((ask.target, ask.name)))
+    view = fine(bench.model.preprocess, picture.pixels)
+    return png(sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO))
+
+
+def agreement(bench: Workbench, answers: Answers) -> list[dict[str, Any]]:
+    """How far the maps of each class with at least two agree, ready for JSON; None where a map has no order."""
+    found = []
+    for target in dict.fromkeys(ask.target for ask, _ in answers):
+        row = [(ask.name, one) for ask, one in answers if ask.target == target]
+        maps = {name: one.maps[0].numpy() for name, one in row if isinstance(one, Explanation)}
+        if len(maps) > 1:
+            stacked = np.stack(list(maps.values()))
+            tables = {"spearman": _plain(spearman(stacked)), "overlap": _plain(overlap(stacked))}
+            found.append({"target": _class(bench, target), "methods": list(maps), **tables})
+    return found
 
 
 def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
@@ -140,6 +160,7 @@ def write(folder: Path, bench: Workbench, picture: Picture, answers: Answers, se
     Raises Unavailable where the folder cannot be written.
     """
     found = record(bench, picture, answers, seed)
+    found["agreement"] = agreement(bench, answers)
     files = {f"{name}.png": content for name, content in overlays(bench, picture, answers).items()}
     files["maps.npz"] = npz(answers)
     files["figure.png"] = figure(bench, picture, answers)
@@ -158,12 +179,32 @@ def unwritable(path: Path, error: OSError) -> Unavailable:
     return Unavailable(f"{path} cannot be written: {error.strerror or error}.", "Choose another place with --out.")
 
 
-def _panel(bench: Workbench, ask: Ask, found: Answer) -> Panel:
+def _spans(answers: Answers, style: Style) -> dict[tuple[int, str], Span]:
+    """What the colours of each map span, by class and method."""
+    maps = {
+        (ask.target, ask.name): (found.maps[0].numpy(), found.signed)
+        for ask, found in answers
+        if isinstance(found, Explanation)
+    }
+    return spans(maps, style)
+
+
+def _title(bench: Workbench, picture: Picture) -> str:
+    return f"{picture.name} · {bench.model.name}"
+
+
+def _panel(bench: Workbench, ask: Ask, found: Answer, colours: Span | None) -> Panel:
     title, label = EXPLAINERS[ask.name].title, bench.model.labels[ask.target]
     if not isinstance(found, Explanation):
         return Panel(title, (label,), note=str(found))
     at = f"layer {found.layer}" if found.layer else "pixels"
-    return Panel(title, (label, at), found.maps[0].numpy(), found.signed, found.note())
+    if not found.finished:
+        at += f" · unfinished, {found.forwards:,} passes"
+    return Panel(title, (label, at), found.maps[0].numpy(), colours, found.note())
+
+
+def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:
+    return [[None if np.isnan(value) else round(value, 4) for value in row] for row in table.tolist()]
 
 
 def _entry(bench: Workbench, ask: Ask, found: Explanation) -> dict[str, Any]:

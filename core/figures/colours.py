@@ -28,8 +28,3 @@ def table(name: str) -> NDArray[np.uint8]:
     found = np.round(colours).astype(np.uint8)
     found.setflags(write=False)
     return found
-
-
-def default(signed: bool) -> str:
-    """The colour map for maps with a meaning of zero in their middle, or for those without."""
-    return DIVERGING[0] if signed else SEQUENTIAL[0]

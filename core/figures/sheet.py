@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from core.figures.colours import default, table
+from core.figures.colours import table
+from core.figures.style import DEFAULT, Map, Span, Style
 from core.images import Pixels
-
-Map = NDArray[np.float32]  # (H, W), raw
-Limits = tuple[float, float]
 
 OPACITY = 0.6  # exponent: small values stay visible, and zero leaves the photo alone
 
-_TILE, _GAP, _MARGIN, _BAR, _LINE = 256, 16, 20, 10, 19  # pixels
+TILE, _GAP, _MARGIN, _BAR, _LINE = 256, 16, 20, 10, 19  # pixels
 _MAPS_PER_ROW = 6
 _PAPER, _INK, _QUIET = (255, 255, 255), (24, 26, 30), (88, 93, 102)
 
@@ -32,72 +30,59 @@ class Panel:
     title: str
     lines: tuple[str, ...] = ()
     values: Map | None = None
-    signed: bool = False
+    span: Span | None = None  # of the colours, with `values`
     note: str = ""  # why there is nothing to see
-    limits: Limits | None = None  # of the colours; None: the map's own
 
 
-def limits_of(values: Map, signed: bool) -> Limits:
-    """The range that the colours of a map span by itself, from its smallest value or as far on both sides of zero.
-
-    The one value in a thousand that is largest stays outside: a single bright pixel must not hide all the others.
-    """
-    sizes = np.abs(values) if signed else values
-    high, most = float(np.quantile(sizes, 0.999, method="higher")), float(sizes.max())
-    low = float(values.min())
-    if high <= max(low, 0) < most:
-        high = most  # so sparse a map that its thousandth is all there is to see
-    return (-high, high) if signed else (low, high)
-
-
-def sharing(panels: Sequence[Panel]) -> list[Panel]:
-    """The same panels on one colour range, the smallest that holds all their maps; one signed map makes it signed."""
-    maps = [panel.values for panel in panels if panel.values is not None]
-    if not maps:
-        return list(panels)
-    signed = any(panel.signed for panel in panels)
-    limits = limits_of(np.stack([np.array(limits_of(values, signed), np.float32) for values in maps]), signed)
-    return [replace(panel, signed=signed, limits=limits) for panel in panels]
-
-
-def overlay(
-    view: Pixels, values: Map, *, signed: bool = False, limits: Limits | None = None, colours: str = ""
-) -> Pixels:
+def overlay(view: Pixels, values: Map, span: Span, style: Style = DEFAULT) -> Pixels:
     """A raw map in colour over its photo, (H, W, 3): the stronger the evidence, the less of the photo shows through.
 
-    A value's share v of the colour range decides its opacity, v ** 0.6; in a signed map v is the distance from zero.
+    A value's share v of the span decides its opacity, v ** 0.6; in a signed span v is the distance from zero. A photo
+    finer than the map gets the map's values interpolated between its own.
     """
-    low, high = limits or limits_of(values, signed)
-    share = np.clip((values - low) / (high - low), 0, 1) if high > low else np.full(values.shape, 0.5 * signed)
-    strength = np.abs(2 * share - 1) if signed else share
-    alpha = (strength**OPACITY)[..., None]
-    coloured = table(colours or default(signed))[np.round(share * 255).astype(np.intp)]
-    return np.round(view * (1 - alpha) + coloured * alpha).astype(np.uint8)
+    height, width = view.shape[:2]
+    if values.shape != (height, width):
+        values = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR))
+    if span.low == span.high:
+        return view.copy()
+    share = np.clip((values - span.low) / (span.high - span.low), 0, 1)
+    place = np.round(share * 255).astype(np.intp)
+    seen = _opacity(share, span, style) * (1 if not span.only else place > 0)
+    return np.round(view * (1 - seen[..., None]) + _colours(span, style)[place] * seen[..., None]).astype(np.uint8)
+
+
+def _opacity(share: NDArray[np.floating], span: Span, style: Style) -> NDArray[np.floating]:
+    """How much of the photo is hidden at each share of the span."""
+    strength = np.abs(2 * share - 1) if span.signed else share
+    full = strength**OPACITY if style.blend == "value" else np.ones_like(strength)
+    return full * style.opacity * (strength >= style.threshold)
+
+
+def _colours(span: Span, style: Style) -> NDArray[np.uint8]:
+    return table(style.diverging if span.signed else style.sequential)
 
 
 def sheet(
-    view: Pixels, title: str, rows: Sequence[Sequence[Panel]], *, sequential: str = "", diverging: str = ""
+    view: Pixels, title: str, rows: Sequence[Sequence[Panel]], style: Style = DEFAULT, *, side: int = TILE
 ) -> Image.Image:
-    """All panels over one photo, a row for each sequence, each row led by the photo itself or by what it explains.
+    """All panels over one photo, `side` pixels each; a row for each sequence, led by the photo or what it explains.
 
     A row longer than seven panels goes on below itself, under its second panel.
     """
     lines = [line for row in rows for line in _wrapped(row)]
     columns = max(len(line) for line in lines)
     captions = 1 + max(len(panel.lines) for line in lines for panel in line if panel)
-    height = captions * _LINE + _TILE + _BAR + 2 * _LINE + _GAP
+    height = captions * _LINE + side + _BAR + 2 * _LINE + _GAP
     head = _MARGIN + 2 * _LINE
-    page = Image.new(
-        "RGB", (2 * _MARGIN + columns * (_TILE + _GAP) - _GAP, head + len(lines) * height + _MARGIN - _GAP), _PAPER
-    )
+    size = (2 * _MARGIN + columns * (side + _GAP) - _GAP, head + len(lines) * height + _MARGIN - _GAP)
+    page = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(page)
     _text(draw, (_MARGIN, _MARGIN - 4), title, page.width - 2 * _MARGIN, size=17, bold=True)
     for row, line in enumerate(lines):
         for column, panel in enumerate(line):
             if panel is not None:
-                place = (_MARGIN + column * (_TILE + _GAP), head + row * height)
-                colours = diverging if panel.signed else sequential
-                _panel(page, place, panel, view, captions=captions, colours=colours)
+                place = (_MARGIN + column * (side + _GAP), head + row * height)
+                _panel(page, place, panel, view, style, captions=captions, side=side)
     return page
 
 
@@ -116,45 +101,58 @@ def _wrapped(row: Sequence[Panel]) -> list[list[Panel | None]]:
 
 
 def _panel(
-    page: Image.Image, place: tuple[int, int], panel: Panel, view: Pixels, *, captions: int, colours: str
+    page: Image.Image, place: tuple[int, int], panel: Panel, view: Pixels, style: Style, *, captions: int, side: int
 ) -> None:
     draw, (left, top) = ImageDraw.Draw(page), place
-    _text(draw, (left, top), panel.title, _TILE, size=15, bold=True)
+    _text(draw, (left, top), panel.title, side, size=15, bold=True)
     for index, line in enumerate(panel.lines, 1):
-        _text(draw, (left, top + index * _LINE), line, _TILE, colour=_QUIET)
+        _text(draw, (left, top + index * _LINE), line, side, colour=_QUIET)
     top += captions * _LINE
-    page.paste(_tile(view, panel, colours), (left, top))
-    top += _TILE + 6
-    if panel.values is None or panel.note:
-        for index, line in enumerate(_broken(panel.note)):
-            _text(draw, (left, top + index * _LINE), line, _TILE)
+    page.paste(_tile(view, panel, style, side), (left, top))
+    top += side + 6
+    if panel.values is None or panel.span is None or panel.note:
+        for index, line in enumerate(_broken(panel.note, side)):
+            _text(draw, (left, top + index * _LINE), line, side)
         return
-    low, high = panel.limits or limits_of(panel.values, panel.signed)
-    ramp = table(colours or default(panel.signed))[None, np.linspace(0, 255, _TILE).astype(np.intp)]
-    page.paste(Image.fromarray(np.ascontiguousarray(np.repeat(ramp, _BAR, 0))), (left, top))
+    page.paste(_ramp(panel.span, style, side), (left, top))
     top += _BAR + 2
-    under = "≤ " * bool(panel.values.min() < low)
-    over = "≥ " * bool(panel.values.max() > high)
-    _text(draw, (left, top), under + _number(low), _TILE, colour=_QUIET)
-    _text(draw, (left + _TILE, top), over + _number(high), _TILE, colour=_QUIET, anchor="ra")
-    if panel.signed:
-        _text(draw, (left + _TILE // 2, top), _number((low + high) / 2), _TILE, colour=_QUIET, anchor="ma")
+    (low, high), span = _ends(panel.values, panel.span), panel.span
+    _text(draw, (left, top), low, side, colour=_QUIET)
+    _text(draw, (left + side, top), high, side, colour=_QUIET, anchor="ra")
+    if span.signed:
+        _text(draw, (left + side // 2, top), _number((span.low + span.high) / 2), side, colour=_QUIET, anchor="ma")
 
 
-def _tile(view: Pixels, panel: Panel, colours: str) -> Image.Image:
+def _tile(view: Pixels, panel: Panel, style: Style, side: int) -> Image.Image:
     """The panel's picture as a square tile; maps are coloured at their own size, so that zooming mixes no colours."""
     picture = view
-    if panel.values is not None and not panel.note:
-        picture = overlay(view, panel.values, signed=panel.signed, limits=panel.limits, colours=colours)
-    return Image.fromarray(picture).resize((_TILE, _TILE), Image.Resampling.BICUBIC)
+    if panel.values is not None and panel.span and not panel.note:
+        picture = overlay(view, panel.values, panel.span, style)
+    return Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _broken(text: str) -> list[str]:
+def _ramp(span: Span, style: Style, side: int) -> Image.Image:
+    """The colour bar under a tile, bare where the threshold leaves the photo bare."""
+    share = np.linspace(0, 1, side)
+    seen = _opacity(share, span, replace(style, opacity=1.0, blend="even"))[:, None]
+    line = np.array(_PAPER) * (1 - seen) + _colours(span, style)[np.round(share * 255).astype(np.intp)] * seen
+    return Image.fromarray(np.repeat(np.round(line[None]).astype(np.uint8), _BAR, 0))
+
+
+def _ends(values: Map, span: Span) -> tuple[str, str]:
+    """The numbers at the ends of a colour bar, marked where values lie beyond them."""
+    least, most = float(values.min()), float(values.max())
+    if span.low > span.high:
+        return _number(span.low), "≤ " * (least < span.high) + _number(span.high)
+    return "≤ " * (least < span.low) + _number(span.low), "≥ " * (most > span.high) + _number(span.high)
+
+
+def _broken(text: str, side: int) -> list[str]:
     """A sentence over at most three lines, the last of which takes whatever is left."""
     lines, words = [""], _shown(text).split()
     for word in words:
         longer = f"{lines[-1]} {word}".strip()
-        if len(lines) == 3 or _font(13, False).getlength(longer) <= _TILE:
+        if len(lines) == 3 or _font(13, False).getlength(longer) <= side:
             lines[-1] = longer
         else:
             lines.append(word)

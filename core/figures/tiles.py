@@ -8,15 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from core.figures.style import Map
 from core.images import Pixels, Preprocess
 
-Map = NDArray[np.float32]  # (H, W), raw
-
 _LEVELS = 65535
-_PHOTO = 672  # pixels, the side beyond which a finer photo under a map is not worth its bytes
+PHOTO = 672  # pixels, the side beyond which a finer photo under a map is not worth its bytes
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
@@ -56,12 +54,16 @@ def described(title: str, label: str, values: Map, note: str = "") -> str:
     return f"{title} for {label}: strongest at the {place}; {share:.0%} of the image above half of the maximum."
 
 
-def photo(preprocess: Preprocess, pixels: Pixels) -> bytes:
+def fine(preprocess: Preprocess, pixels: Pixels) -> Pixels:
     """What the model sees of a picture, as finely as the picture has it, in whole multiples of the model's own size."""
-    fine = min(min(pixels.shape[:2]) // preprocess.resize, _PHOTO // preprocess.crop)
-    times = max(1, fine)
+    times = max(1, min(min(pixels.shape[:2]) // preprocess.resize, PHOTO // preprocess.crop))
     larger = replace(preprocess, crop=preprocess.crop * times, resize=preprocess.resize * times)
-    return _jpeg(Image.fromarray(larger.view(pixels)), 92)
+    return larger.view(pixels)
+
+
+def photo(preprocess: Preprocess, pixels: Pixels) -> bytes:
+    """The same as a JPEG file."""
+    return _jpeg(Image.fromarray(fine(preprocess, pixels)), 92)
 
 
 def thumbnail(pixels: Pixels, side: int = 112) -> bytes:

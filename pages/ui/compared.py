@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.images import Picture
 from core.workbench import Ask, Workbench
-from pages.ui import show, state
+from pages.ui import agreed, show, state
 from pages.ui.run import Comparison
 
 AT_ONCE = 10.0  # seconds of work that may start without being asked for
@@ -51,6 +51,7 @@ def drawn(shown: Comparison, key: str) -> None:
             st.rerun()  # before anything is drawn: a click on a button that this run replaces would be lost
         _status(shown, busy)
         show.comparison(shown, key)
+        agreed.matrix(shown)
 
     live()
 
@@ -59,8 +60,9 @@ def _status(shown: Comparison, busy: bool) -> None:
     with st.container(key="vitrine-status", horizontal=True, vertical_alignment="center", gap="medium"):
         if busy and shown.job:
             done = sum(1 for ask in shown.asks if ask.key in shown.answers)
-            st.progress(min(shown.job.fraction, 1.0), f"{done} of {len(shown.asks)} maps · {shown.job.note}")
-            st.button("Stop", key="stop-comparison", on_click=_stop)
+            doing = "stopping after the current pass" if shown.stopping else shown.job.note
+            st.progress(min(shown.job.fraction, 1.0), f"{done} of {len(shown.asks)} maps · {doing}")
+            st.button("Stop", key="stop-comparison", on_click=_stop, disabled=shown.stopping)
             return
         seconds, passes = shown.spent()
         took = f"{len(shown.answers)} maps · {show.cost(seconds, passes)}" if shown.answers else "No maps yet"

@@ -12,10 +12,9 @@ from core.errors import VitrineError
 from core.figures import tiles
 from core.images import Picture
 from core.workbench import Workbench
-from pages.ui import address, components, show, state
+from pages.ui import address, components, saving, show, state
 
 ROOT = Path(__file__).resolve().parents[2]
-_KINDS = {"png": "image/png", "npz": "application/octet-stream", "csv": "text/csv"}
 
 
 def settle() -> None:
@@ -79,7 +78,7 @@ def _header(workbench: Workbench, picture: Picture) -> None:
 def _film() -> None:
     uploads = state.desk().uploads()
     examples = state.samples()
-    items = [{"id": name, "name": _titled(name), "own": False} for name in examples]
+    items = [{"id": name, "name": words, "own": False} for name, words in state.described().items()]
     items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
     pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
     sizes = [len(data) for data in pictures]
@@ -96,10 +95,9 @@ def _film() -> None:
             "frame": list(address.OWN),
         },
         _picked_image,
-        _exported,
+        lambda: saving.whole(st.session_state["film"].get("export") or {}),
     )
-    if wanted := st.session_state.pop("wanted", None):
-        components.save(*wanted)
+    saving.hand_over("header")
 
 
 def _models(workbench: Workbench) -> None:
@@ -157,10 +155,6 @@ def _upload_thumb(sha: str) -> bytes:
     return state.desk().cache.get(("thumbnail", sha), make)
 
 
-def _titled(name: str) -> str:
-    return Path(name).stem.replace("_", " ").replace("-", " ")
-
-
 def _picked_image() -> None:
     wanted = st.session_state["film"].get("pick")
     if wanted in state.samples() or wanted in state.desk().uploads():
@@ -179,27 +173,6 @@ def _picked_class() -> None:
         state.go(targets=tuple(i for i in chosen if i != index))
     elif index not in chosen:
         state.go(targets=(*chosen, index)[-4:])
-
-
-def _exported() -> None:
-    wanted = st.session_state["film"].get("export") or {}
-    shown, kind = state.desk().comparison, wanted.get("kind")
-    if shown is None or kind not in _KINDS:
-        return
-    view = wanted.get("view") or {}
-    found, name = shown.found(), Path(shown.picture.name).stem or "image"
-    if kind == "png":
-        content = export.figure(
-            shown.bench, shown.picture, found, shared=view.get("range") == "row",
-            sequential=view.get("sequential", ""), diverging=view.get("diverging", ""),
-        )  # fmt: skip
-    elif kind == "npz":
-        content = export.npz(found)
-    else:
-        content = export.table(shown.bench, shown.picture, found, shown.seed).encode()
-    number = st.session_state.get("saved", 0) + 1
-    st.session_state["saved"] = number
-    st.session_state["wanted"] = (f"{name}.{kind}", _KINDS[kind], content, number)
 
 
 def _command() -> str:

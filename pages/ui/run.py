@@ -9,11 +9,11 @@ from typing import Literal, TypeVar
 
 import streamlit as st
 
-from core.errors import VitrineError
+from core.errors import Cancelled, VitrineError
 from core.explain import Explanation, Look, Watch
 from core.images import Picture
 from core.jobs import Job
-from core.progress import Report
+from core.progress import Report, part
 from core.workbench import Answer, Ask, Workbench
 
 T = TypeVar("T")
@@ -54,14 +54,16 @@ class Comparison:
         self.looks: dict[str, Look] = {}
         self.current = ""  # key of the ask being answered
         self.job: Job | None = None
+        self.stopping = False  # the work has been asked to stop and has not come to an end yet
         self._queue: tuple[Ask, ...] = ()
+        self._dropped: set[str] = set()  # keys of asks of the queue that are no longer wanted
         for ask in self.asks:
             if found := bench.known(picture, ask, seed, layer):
                 self.answers[ask.key] = found
 
     def same(self, other: "Comparison | None") -> bool:
         """Whether the other one answers the same asks about the same picture."""
-        return other is not None and self._facts() == other._facts()
+        return other is not None and self.facts() == other.facts()
 
     def open(self) -> tuple[Ask, ...]:
         """The asks without an answer, cheap ones first."""
@@ -70,6 +72,8 @@ class Comparison:
     def start(self, asks: Sequence[Ask]) -> None:
         """Work these asks out in the background."""
         self._queue = tuple(asks)
+        self._dropped = set()
+        self.stopping = False
         if self._queue:
             self.job = Job(self._work, "comparison")
 
@@ -79,20 +83,35 @@ class Comparison:
         job = self.job
         if job and job.state == "failed" and job.error and self.current not in self.answers:
             self.answers[self.current] = job.error
-            self.start([ask for ask in self._queue if ask.key not in self.answers])
+            if not self.stopping:
+                self.start([ask for ask in self._queue if ask.key not in self.answers])
         return self.job is not None and self.job.state == "running"
 
     def cancel(self) -> None:
         """Ask the work to stop; a running map stays as it is, marked unfinished."""
+        self.stopping = True
         if self.job:
             self.job.cancel()
+
+    def drop(self, key: str) -> None:
+        """Take one ask out of the work, which goes on with the others; a running map stays as it is, unfinished."""
+        self._dropped.add(key)
+        if key != self.current:
+            self._queue = tuple(ask for ask in self._queue if ask.key != key)
+
+    def leaving(self, ask: Ask) -> bool:
+        """Whether an ask being answered will end at its next report."""
+        return ask.key == self.current and (self.stopping or ask.key in self._dropped)
 
     def phase(self, ask: Ask) -> Phase:
         """How far one ask is."""
         if answer := self.answers.get(ask.key):
             return "failed" if isinstance(answer, VitrineError) else "done"
         if self.job is not None and self.job.state == "running" and ask in self._queue:
-            return "running" if ask.key == self.current else "queued"
+            if ask.key == self.current:
+                return "running"
+            if not self.stopping and ask.key not in self._dropped:
+                return "queued"
         return "stopped" if ask in self._queue else "waiting"
 
     def found(self) -> list[tuple[Ask, Answer]]:
@@ -104,13 +123,26 @@ class Comparison:
         maps = [answer for answer in self.answers.values() if isinstance(answer, Explanation)]
         return sum(m.seconds for m in maps), sum(m.forwards + 2 * m.backwards for m in maps)
 
-    def _facts(self) -> tuple[object, ...]:
+    def facts(self) -> tuple[object, ...]:
+        """What decides the answers."""
         return (self.bench.model.sha, self.picture.sha, [a.key for a in self.asks], self.seed, self.layer)
 
     def _work(self, report: Report) -> None:
-        self.bench.compare(
-            self.picture, self._queue, self._done, seed=self.seed, layer=self.layer, report=report, watch=self._watch
-        )
+        def heard(fraction: float, note: str) -> None:
+            share(fraction, note)
+            if self.current in self._dropped:
+                raise Cancelled
+
+        queue = self._queue
+        while rest := [ask for ask in queue if ask.key not in self.answers and ask.key not in self._dropped]:
+            share = part(report, 1 - len(rest) / len(queue), 1.0)
+            try:
+                self.bench.compare(
+                    self.picture, rest, self._done, seed=self.seed, layer=self.layer, report=heard, watch=self._watch
+                )
+            except Cancelled:
+                if self.current not in self._dropped:
+                    raise
 
     def _done(self, ask: Ask, answer: Answer) -> None:
         self.answers[ask.key] = answer
@@ -121,7 +153,7 @@ class Comparison:
 
         def look(seen: Look) -> bool:
             self.looks[ask.key] = seen
-            return False
+            return self.leaving(ask)
 
         return look
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import streamlit as st
 
+from core import export
 from core.errors import VitrineError
 from core.explain import EXPLAINERS, Explainer, Explanation
 from core.figures import colours, tiles
 from core.images import Picture
 from core.models.described import described
 from core.workbench import Ask, Workbench
-from pages.ui import components, state
+from pages.ui import components, saving, state
 from pages.ui.run import Comparison, duration
 
 Message = tuple[Mapping[str, Any], bytes]
@@ -77,7 +78,16 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
             "compact": compact,
         },
         key,
+        lambda: _stopped(st.session_state[key].get("stop")),
+        lambda: saving.one(st.session_state[key].get("export") or {}),
     )
+    saving.hand_over(key)
+
+
+def _stopped(wanted: object) -> None:
+    shown = state.desk().comparison
+    if shown and isinstance(wanted, str):
+        shown.drop(wanted)
 
 
 def model(bench: Workbench) -> None:
@@ -135,12 +145,14 @@ def tile(shown: Comparison, ask: Ask) -> Message:
     """One tile's header and map, for a finished answer, a running map, an error, or a place in the queue."""
     label = shown.bench.model.labels[ask.target]
     title = EXPLAINERS[ask.name].title
-    header: dict[str, Any] = {"title": title, "label": label, "phase": shown.phase(ask), "method": ask.name}
+    header: dict[str, Any] = {"title": title, "label": label, "phase": shown.phase(ask), "ask": ask.key}
+    header["leaving"] = header["phase"] == "running" and shown.leaving(ask)
     answer = shown.answers.get(ask.key)
     if isinstance(answer, VitrineError):
         return {**header, "error": answer.message, "hint": answer.hint}, b""
     if isinstance(answer, Explanation):
-        return _finished(header, answer, label)
+        line = export.command(shown.bench.model.name, shown.picture.name, [ask], seed=shown.seed, layer=shown.layer)
+        return _finished({**header, "command": line}, answer, label)
     if look := shown.looks.get(ask.key):
         facts, payload = tiles.quantised(look.maps[0].numpy())
         signed = EXPLAINERS[ask.name].signed
@@ -150,6 +162,7 @@ def tile(shown: Comparison, ask: Ask) -> Message:
             "fraction": round(look.fraction, 3),
             "passes": look.forwards,
             "signed": signed,
+            "settled": look.settled,
         }, payload
     if header["phase"] == "waiting":
         header["cost"] = cost(shown.bench.estimate([ask]), shown.bench.passes([ask]))

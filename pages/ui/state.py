@@ -11,7 +11,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
-from core.data.folders import SUFFIXES
+from core.data import folders
+from core.data.folders import SAMPLES, SUFFIXES
 from core.errors import VitrineError
 from core.images import Picture, decode
 from core.models import MODELS, load
@@ -19,7 +20,6 @@ from core.models.model import Model
 from core.workbench import Workbench, budget, device
 from pages.ui.run import Comparison, working
 
-SAMPLES = Path(__file__).resolve().parents[2] / "assets" / "images"
 Level = str  # "error", "warning" or "info"
 
 
@@ -173,6 +173,13 @@ def models() -> tuple[str, ...]:
 def samples() -> dict[str, Path]:
     """The bundled examples by name."""
     return {path.name: path for path in sorted(SAMPLES.rglob("*")) if path.suffix.lower() in SUFFIXES}
+
+
+@st.cache_data(show_spinner=False)
+def described() -> dict[str, str]:
+    """What each bundled example shows, in words; its name where nobody has written them."""
+    words = {one.path.name: one.alt for one in folders.samples(SAMPLES)}
+    return {name: words.get(name, path.stem.replace("-", " ")) for name, path in samples().items()}
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

@@ -6,6 +6,7 @@ import streamlit as st
 from core.errors import UnknownName
 from core.figures import mined as charts
 from core.figures.sheet import overlay
+from core.figures.style import Span
 from core.figures.tiles import described
 from core.images import resized
 from core.mining.average import weighted
@@ -67,7 +68,7 @@ def here(study: Study, number: int) -> None:
         values = resized(answer[None].float(), view.shape[:2])[0].numpy()
         high, usual = float(answer.max()), strongest(study, number)
         note = "" if high > 0 else f"{shelf.unit(number)} does not answer to this image."
-        shaded = view if note else overlay(view, np.maximum(values, 0), limits=(0, max(high, usual)))
+        shaded = view if note else overlay(view, np.maximum(values, 0), Span(0, max(high, usual)))
         words = described(shelf.unit(number), picture.name, values, note)
         st.image(shaded, caption=show.plain(words), alt=words, width="stretch")
         if not note:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from core.errors import UnknownName
-from core.figures.colours import DIVERGING, SEQUENTIAL, default, table
+from core.figures.colours import DIVERGING, SEQUENTIAL, table
+from core.figures.style import Style
 
 
 @pytest.mark.parametrize("name", SEQUENTIAL + DIVERGING)
@@ -43,5 +44,5 @@ def test_jet_is_refused_with_the_names_there_are():
 
 
 def test_signed_maps_diverge():
-    assert default(signed=True) in DIVERGING
-    assert default(signed=False) in SEQUENTIAL
+    assert Style().diverging in DIVERGING
+    assert Style().sequential in SEQUENTIAL

@@ -2,16 +2,19 @@ import csv
 import io
 import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import spearmanr
 
 from core import export
 from core.cache import TensorCache
 from core.cli import parser
 from core.commands.explain import _settings
 from core.errors import TooLarge, Unavailable
+from core.figures.style import Style
 from core.images import decode
 from core.workbench import Ask, Workbench
 from tests import nets
@@ -57,11 +60,48 @@ def test_nothing_but_failures_still_makes_a_figure_and_a_table(bench, picture):
     assert export.table(bench, picture, broken).strip() == ""
 
 
-def test_sharing_a_range_changes_the_figure(bench, picture, answers):
-    own, shared = (export.figure(bench, picture, answers, shared=shared) for shared in (False, True))
-    assert own != shared
+@pytest.mark.parametrize("mode", ["row", "method", "symmetric", "fixed"])
+def test_the_figure_follows_the_range_and_the_colours(bench, picture, answers, mode):
+    own, other = (export.figure(bench, picture, answers, Style(range=name)) for name in ("own", mode))
+    assert own != other
     assert own == export.figure(bench, picture, answers)
-    assert own != export.figure(bench, picture, answers, sequential="gray")
+    assert own != export.figure(bench, picture, answers, Style(sequential="gray"))
+
+
+def test_a_map_at_large_has_the_colours_it_has_beside_the_others(bench, picture, answers):
+    ask, answer = answers[1]
+    alone = export.tile(bench, picture, answers[1:2], ask)
+    assert Image.open(io.BytesIO(alone)).width >= 672
+    assert export.tile(bench, picture, answers, ask) == alone
+    assert export.tile(bench, picture, answers, ask, Style(range="row")) != alone
+    assert (np.load(io.BytesIO(export.npy(answer))) == answer.maps[0].numpy()).all()
+
+
+def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
+    ask, answer = answers[1]
+    part = replace(answer, finished=False)
+    assert export.tile(bench, picture, [(ask, part)], ask) != export.tile(bench, picture, [(ask, answer)], ask)
+
+
+def test_agreement_is_told_for_classes_with_two_maps(bench, picture, answers):
+    broken = [*answers[:3], (Ask("rise", 1), TooLarge("RISE does not fit."))]
+    (only,) = export.agreement(bench, broken)
+    assert only["target"] == {"index": 3, "label": "class 3"}
+    assert only["methods"] == ["saliency", "grad_cam"]
+    one, two = (answer.maps[0].numpy().ravel() for _, answer in answers[:2])
+    assert only["spearman"][0][1] == pytest.approx(spearmanr(one, two).statistic, abs=1e-4)
+    assert [only["overlap"][i][i] for i in (0, 1)] == [1, 1]
+    blank = replace(answers[0][1], maps=answers[0][1].maps * 0)
+    (only,) = export.agreement(bench, [(answers[0][0], blank), answers[1]])
+    assert only["spearman"][0] == only["overlap"][0] == [None, None]
+    assert export.agreement(bench, answers[:1]) == []
+
+
+def test_agreement_stands_in_the_record_on_disk(bench, picture, answers, tmp_path):
+    export.write(tmp_path / "out", bench, picture, answers)
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert record["agreement"] == export.agreement(bench, answers)
+    assert len(record["agreement"]) == 2
 
 
 def test_the_table_has_a_line_per_map(bench, picture, answers):

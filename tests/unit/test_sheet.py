@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from core.figures.colours import default, table
-from core.figures.sheet import OPACITY, Panel, limits_of, overlay, png, sharing, sheet
+from core.figures.colours import table
+from core.figures.sheet import OPACITY, Panel, overlay, png, sheet
+from core.figures.style import Span, Style, span
 
 
 @pytest.fixture
@@ -15,64 +18,58 @@ def values():
     return np.random.default_rng(1).normal(size=(6, 6)).astype(np.float32)
 
 
-def naive(view, values, signed, low, high):
+def naive(view, values, span, style):
     """Every pixel by itself, with Python's own numbers."""
-    colours = table(default(signed)).tolist()
+    colours = table(style.diverging if span.signed else style.sequential).tolist()
     out = np.zeros_like(view)
     for y in range(values.shape[0]):
         for x in range(values.shape[1]):
-            share = min(max((float(values[y, x]) - low) / (high - low), 0.0), 1.0)
-            alpha = (abs(2 * share - 1) if signed else share) ** OPACITY
+            share = min(max((float(values[y, x]) - span.low) / (span.high - span.low), 0.0), 1.0)
+            strength = abs(2 * share - 1) if span.signed else share
+            alpha = (strength**OPACITY if style.blend == "value" else 1) * style.opacity
+            if strength < style.threshold or (span.only and round(share * 255) == 0):
+                alpha = 0
             colour = colours[round(share * 255)]
             for c in range(3):
                 out[y, x, c] = round(int(view[y, x, c]) * (1 - alpha) + colour[c] * alpha)
     return out
 
 
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("limits", [None, (-1.0, 2.0)])
-def test_overlay_equals_the_naive_one(view, values, signed, limits):
-    low, high = limits or limits_of(values, signed)
-    ours = overlay(view, values, signed=signed, limits=limits).astype(int)
-    assert np.abs(ours - naive(view, values, signed, low, high)).max() <= 1  # float32 against float64
+SPANS = [Span(-1, 2), Span(-2, 2, signed=True), Span(0, 1.5, only=True), Span(0, -1.5, only=True), Span(2, -1)]
+STYLES = [Style(), Style(threshold=0.4, opacity=0.5), Style(blend="even", sequential="gray", diverging="PuOr")]
+
+
+@pytest.mark.parametrize("span", SPANS, ids=range(len(SPANS)))
+@pytest.mark.parametrize("style", STYLES, ids=range(len(STYLES)))
+def test_overlay_equals_the_naive_one(view, values, span, style):
+    ours = overlay(view, values, span, style).astype(int)
+    assert np.abs(ours - naive(view, values, span, style)).max() <= 1  # float32 against float64
 
 
 def test_zero_of_a_signed_map_shows_the_photo(view):
     values = np.zeros((6, 6), np.float32)
     values[0, 0], values[5, 5] = 3, -1
-    shown = overlay(view, values, signed=True)
+    shown = overlay(view, values, span(values, signed=True))
     untouched = values == 0
     assert (shown[untouched] == view[untouched]).all()
-    assert (shown[0, 0] == table(default(True))[255]).all()
+    assert (shown[0, 0] == table(Style().diverging)[255]).all()
 
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_a_map_of_one_value_leaves_the_photo_alone(view, signed):
-    assert (overlay(view, np.zeros((6, 6), np.float32), signed=signed) == view).all()
+    values = np.zeros((6, 6), np.float32)
+    assert (overlay(view, values, span(values, signed)) == view).all()
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_one_bright_pixel_does_not_hide_the_others(signed):
-    values = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
-    values[50, 50] = 1000
-    assert limits_of(values, signed)[1] == pytest.approx(0.999, abs=1e-3)
-    lonely = np.zeros((100, 100), np.float32)
-    lonely[3, 4] = 2
-    assert limits_of(lonely, signed)[1] == 2
-
-
-def test_sharing_puts_all_maps_on_one_range(values):
-    small, large = Panel("a", values=np.abs(values)), Panel("b", values=np.abs(values) * 3)
-    limits = {panel.limits for panel in sharing([small, large, Panel("photo")])}
-    assert limits == {(np.abs(values).min(), np.abs(values).max() * 3)}
-    mixed = sharing([small, Panel("c", values=values * 5, signed=True)])
-    assert all(panel.signed for panel in mixed)
-    assert mixed[0].limits == (-np.abs(values).max() * 5, np.abs(values).max() * 5)
-    assert sharing([Panel("photo")]) == [Panel("photo")]
+def test_a_finer_photo_keeps_its_size(view, values):
+    fine = np.repeat(np.repeat(view, 4, 0), 4, 1)
+    shown = overlay(fine, values, Span(-2, 2, signed=True))
+    assert shown.shape == (24, 24, 3)
+    assert (overlay(fine, values * 0, Span(-2, 2, signed=True)) == fine).all()
 
 
 def test_a_sheet_has_a_row_per_sequence_and_wraps_long_ones(view, values):
-    photo, one = Panel("photo"), Panel("Saliency", ("tench",), values, note="")
+    photo, one = Panel("photo"), Panel("Saliency", ("tench",), values, Span(-2, 2, signed=True))
     single = sheet(view, "t", [[photo, one]])
     double = sheet(view, "t", [[photo, one], [photo, one]])
     wrapped = sheet(view, "t", [[photo, *[one] * 7]])
@@ -83,7 +80,11 @@ def test_a_sheet_has_a_row_per_sequence_and_wraps_long_ones(view, values):
 
 def test_any_text_can_be_drawn(view, values):
     hostile = "写真\N{PILE OF POO}\x00\r\n<script>\N{RIGHT-TO-LEFT OVERRIDE}" + "x" * 100_000
-    panels = [Panel(hostile, (hostile,)), Panel(hostile, (hostile, ""), values), Panel("", (), None, note=hostile)]
+    panels = [
+        Panel(hostile, (hostile,)),
+        Panel(hostile, (hostile, ""), values, Span(-2, 2)),
+        Panel("", (), None, note=hostile),
+    ]
     page = sheet(view, hostile, [panels])
     assert page.width < 1000
     assert png(page) == png(sheet(view, hostile, [panels]))
@@ -93,7 +94,23 @@ def test_a_note_is_drawn_instead_of_the_map(view):
     values = np.ones((6, 6), np.float32)
     values[0] = 2
     photo = Panel("photo")
-    noted = sheet(view, "t", [[photo, Panel("a", values=values, note="No evidence.")]])
+    noted = sheet(view, "t", [[photo, Panel("a", values=values, span=Span(1, 2), note="No evidence.")]])
     silent = sheet(view, "t", [[photo, Panel("a", values=None, note="No evidence.")]])
-    drawn = sheet(view, "t", [[photo, Panel("a", values=values)]])
+    drawn = sheet(view, "t", [[photo, Panel("a", values=values, span=Span(1, 2))]])
     assert png(noted) == png(silent) != png(drawn)
+
+
+def test_the_style_reaches_the_sheet_and_its_colour_bar(view, values):
+    def page(style, **change):
+        return png(sheet(view, "t", [[Panel("photo"), replace(panel, **change)]], style))
+
+    panel = Panel("a", values=np.abs(values), span=Span(0, 2))
+    plain = page(Style())
+    others = [Style(opacity=0.5), Style(threshold=0.5), Style(blend="even"), Style(sequential="viridis")]
+    assert len({plain, *(page(style) for style in others), page(Style(), span=Span(0, 1))}) == 6
+    assert page(Style(diverging="PuOr")) == plain
+
+
+def test_a_side_makes_the_tiles_larger(view, values):
+    small, large = (sheet(view, "t", [[Panel("a", (), values, Span(0, 1))]], side=side) for side in (256, 672))
+    assert large.width - small.width == large.height - small.height == 672 - 256

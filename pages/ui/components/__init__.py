@@ -25,7 +25,9 @@ def part(name: str) -> Callable[..., Any]:
     )
 
 
-_blob, _film, _chips, _grid, _save, _paste = (part(n) for n in ("blob", "film", "chips", "grid", "save", "paste"))
+_blob, _film, _chips, _grid, _matrix, _save, _paste = (
+    part(name) for name in ("blob", "film", "chips", "grid", "matrix", "save", "paste")
+)
 
 
 def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -> None:
@@ -45,15 +47,23 @@ def chips(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:
     return _chips(data=dict(data), key="chips", on_pick_change=picked)
 
 
-def grid(data: Mapping[str, Any], key: str) -> Any:
-    """Maps side by side, rows of targets and columns of methods; how they look is settled in the browser alone."""
-    return _grid(data=dict(data), key=key)
+def grid(data: Mapping[str, Any], key: str, stopped: Callable[[], None], exported: Callable[[], None]) -> Any:
+    """Maps side by side, rows of targets and columns of methods; how they look is settled in the browser alone.
+
+    Events `stop` (the key of an ask) and `export` (the key of an ask, a kind, a view).
+    """
+    return _grid(data=dict(data), key=key, on_stop_change=stopped, on_export_change=exported)
 
 
-def save(name: str, kind: str, content: bytes, number: int) -> None:
-    """Give the browser a file to save, once for each number."""
-    with st.container(key="vitrine-hidden-save", gap=None):
-        _save(data=packed({"name": name, "kind": kind, "number": number}, content), key="save")
+def matrix(data: Mapping[str, Any]) -> None:
+    """A coloured table for each class of how far its maps agree, to be kept as CSV."""
+    _matrix(data=dict(data), key="matrix")
+
+
+def save(place: str, name: str, kind: str, content: bytes, number: int) -> None:
+    """Give the browser a file to save, once for each number; `place` names the part of the page that gives it."""
+    with st.container(key=f"vitrine-hidden-save-{place}", gap=None):
+        _save(data=packed({"name": name, "kind": kind, "number": number}, content), key=f"save-{place}")
 
 
 def paste() -> None:

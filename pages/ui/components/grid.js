@@ -86,7 +86,10 @@ const difference = (one, two) => {
 function span(tile, tiles, view) {
   const { map } = tile;
   const top = (m) => (view.clip ? m.high : m.signed ? m.reach : m.max);
-  const group = { row: (t) => t.row === tile.row, method: (t) => t.column === tile.column }[view.range];
+  const group = {
+    row: (t) => t.row === tile.row,
+    method: (t) => t.column === tile.column && (tile.of || !t.of), // a difference leaves the range of others alone
+  }[view.range];
   const maps = group ? tiles.filter((t) => t.map && group(t)).map((t) => t.map) : [map];
   const signed = maps.some((m) => m.signed);
   const reach = Math.max(...maps.map((m) => (view.clip ? Math.max(m.high, m.signed ? 0 : -m.min) : m.reach)));
@@ -123,6 +126,8 @@ class Tile {
     this.image = make("img", { alt: "", draggable: false });
     this.value = make("span", { className: "value" });
     this.cover = make("span", { className: "cover" });
+    this.halt = make("button", { type: "button", className: "halt", textContent: "×", hidden: true });
+    this.halt.onclick = () => grid.stop(this.header.ask);
     this.stage = make(
       "button",
       { type: "button", className: "stage" },
@@ -141,7 +146,7 @@ class Tile {
       "figure",
       { className: "tile" },
       make("figcaption", {}, this.title, this.target),
-      make("div", { className: "frame" }, this.stage, this.value, this.cover),
+      make("div", { className: "frame" }, this.stage, this.value, this.cover, this.halt),
       this.ramp,
       make("span", { className: "ends" }, this.low, this.zero, this.high),
       this.facts,
@@ -165,6 +170,9 @@ class Tile {
     const note = this.covering();
     this.cover.replaceChildren(...note);
     this.cover.hidden = !note.length;
+    this.halt.hidden = header.leaving || !["running", "queued"].includes(header.phase);
+    this.halt.title = this.halt.ariaLabel =
+      header.phase === "queued" ? `Take ${header.title} for ${header.label} out of the queue` : `Stop ${header.title} for ${header.label}`;
     this.stage.ariaLabel = header.alt ?? `${header.title} for ${header.label}: ${note.map((one) => one.textContent).join(", ")}`;
     const passes = header.passes === undefined ? "" : `${header.passes.toLocaleString("en")} passes`;
     const facts = [header.layer, header.time, passes, header.phase === "done" && header.finished === false ? "unfinished" : ""];
@@ -172,12 +180,15 @@ class Tile {
   }
 
   covering() {
-    const { phase, note, error, hint, cost, fraction } = this.header;
+    const { phase, note, error, hint, cost, fraction, settled, leaving } = this.header;
     const strong = (text) => make("strong", { textContent: text });
     if (error) return [strong(error), make("span", { textContent: hint ?? "" })];
     if (note) return [strong(note)];
-    if (phase === "running") return [strong(fraction ? `${Math.round(fraction * 100)} %` : "Computing")];
-    if (phase === "queued") return [make("span", { textContent: "In the queue" })];
+    if (phase === "running") {
+      const part = leaving ? "Stopping" : fraction ? `${Math.round(fraction * 100)} %` : "Computing";
+      return [strong(settled === undefined || settled === null ? part : `${part} · settled ${settled.toFixed(2).replace("-", "−")}`)];
+    }
+    if (phase === "queued") return [make("span", { textContent: leaving ? "Leaving the queue" : "In the queue" })];
     if (phase === "stopped") return [strong("Stopped"), make("span", { textContent: "before there was a map" })];
     if (phase === "waiting") return [strong("Not run yet"), make("span", { textContent: cost ?? "" })];
     return [];
@@ -201,7 +212,7 @@ class Tile {
     const beyond = (end) => (low <= high ? (end > 0 ? this.map.max > high : this.map.min < low) : this.map.min < high);
     this.low.textContent = (beyond(-1) && low < high ? "≤ " : "") + number(low);
     this.zero.textContent = signed ? number((low + high) / 2) : "";
-    this.high.textContent = (beyond(1) ? (high < 0 ? "≤ " : "≥ ") : "") + number(high);
+    this.high.textContent = (beyond(1) ? (low > high ? "≤ " : "≥ ") : "") + number(high);
   }
 
   at(u, v) {
@@ -262,7 +273,8 @@ class Grid {
     if (this.url) URL.revokeObjectURL(this.url);
   }
 
-  show(data) {
+  show(data, send) {
+    this.send = send;
     if (!shop.view || (data.view && data.view !== shop.opened)) {
       shop.view = opened(data.view);
       shop.opened = data.view;
@@ -372,6 +384,16 @@ class Grid {
       const alt = `${one.header.title}, difference ${label}: from ${number(map.min)} to ${number(map.max)}`;
       tile.take({ header: { title: one.header.title, label, phase: "done", note, alt }, map });
     }
+  }
+
+  // The tile says so at once; the work ends with the pass it is in.
+  stop(ask) {
+    for (const tile of this.tiles.filter((one) => one.header.ask === ask)) {
+      tile.header = { ...tile.header, leaving: true };
+      tile.caption();
+      if (this.large?.source === tile) this.enlarge();
+    }
+    this.send("stop", ask);
   }
 
   // ---- zoom and crosshair, linked by a few CSS variables
@@ -515,8 +537,9 @@ class Grid {
       tile.stage.focus();
     };
     this.drawer.ariaLabel = `${tile.header.title} for ${tile.header.label}`;
+    this.told = this.about(tile);
     const left = make("div", { className: "left" }, large.node, make("label", { className: "swipe" }, "Image", swipe, "Map"));
-    this.drawer.replaceChildren(make("div", { className: "inside" }, left, this.about(tile), close));
+    this.drawer.replaceChildren(make("div", { className: "inside" }, left, this.told, close));
     this.drawer.showModal();
     this.enlarge();
   }
@@ -524,6 +547,11 @@ class Grid {
   enlarge() {
     const { large } = this;
     const { source } = large;
+    if (large.header.phase && large.header.phase !== source.header.phase) {
+      const told = this.about(source);
+      this.told.replaceWith(told);
+      this.told = told;
+    }
     large.header = source.header;
     large.map = source.map;
     large.blank = source.blank;
@@ -554,7 +582,35 @@ class Grid {
       make("p", { textContent: column.caution }),
       make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })])),
       make("p", { className: "source", textContent: column.paper }),
+      ...(header.phase === "done" && header.ask ? this.keeping(header) : []),
     );
+  }
+
+  // What of one map can be kept: its picture as it looks here, its values, the command that makes it again.
+  keeping({ ask, command }) {
+    const said = make("span", { className: "said", role: "status" });
+    const press = (text, title, onclick) => make("button", { type: "button", className: "keep", textContent: text, title, onclick });
+    const file = (text, kind, title) => press(text, title, () => this.send("export", { ask, kind, view: this.view }));
+    const copy = press("Copy the command", "The command line that makes this map again", async () => {
+      try {
+        await navigator.clipboard.writeText(command);
+        said.textContent = "Command copied";
+      } catch {
+        said.textContent = "The browser did not allow copying";
+      }
+    });
+    return [
+      make("h3", { textContent: "Export this map" }),
+      make(
+        "div",
+        { className: "keeps" },
+        file("Picture (PNG)", "png", "The map over the image, in the colours it has here"),
+        file("Raw values (NPY)", "npy", "The values as 32-bit numbers, for numpy.load"),
+        copy,
+        said,
+      ),
+      make("code", { textContent: command, tabIndex: 0 }),
+    ];
   }
 
   // ---- the toolbar
@@ -599,7 +655,7 @@ class Grid {
 
   set(name, value) {
     this.view[name] = value;
-    if (name === "range" || name === "difference") this.show(this.data);
+    if (name === "range" || name === "difference") this.show(this.data, this.send);
     else this.refresh();
   }
 
@@ -637,9 +693,9 @@ class Grid {
   }
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   let part = parts.get(parentElement);
   if (!part) parts.set(parentElement, (part = new Grid(parentElement)));
-  part.show(data);
+  part.show(data, setTriggerValue);
   return () => part.end();
 }

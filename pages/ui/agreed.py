@@ -1,0 +1,55 @@
+"""How far the maps of a comparison agree with each other, and with maps that look at no model."""
+
+import base64
+from typing import Any
+
+import streamlit as st
+
+from core import export
+from core.errors import VitrineError
+from core.explain import EXPLAINERS, Explanation
+from core.explain.agreement import TOP
+from core.figures import colours
+from core.workbench import Answer, Ask
+from pages.ui import components
+from pages.ui.run import Comparison
+
+CONTROLS = ("random", "edge_detector")  # whatever does not differ from these explains nothing
+
+
+def matrix(shown: Comparison) -> None:
+    """A table for each class in which two maps at least are there, counting the controls; worked out while open."""
+    box = st.expander("Agreement", expanded=True, key="agreement", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        if tables := _known(shown):
+            scale = base64.b64encode(colours.table(colours.DIVERGING[0]).tobytes()).decode()
+            components.matrix({"classes": tables, "colours": scale, "share": TOP, "chance": TOP / (2 - TOP)})
+        else:
+            st.markdown("Once there is a map, it is compared here with the others and with two controls.")
+
+
+def _known(shown: Comparison) -> list[dict[str, Any]]:
+    """The tables of the answers so far, from the last run where nothing has come since."""
+    maps = [(ask, answer) for ask, answer in shown.found() if isinstance(answer, Explanation)]
+    key = (*shown.facts(), [(ask.key, answer.forwards) for ask, answer in maps])
+    if st.session_state.get("agreed", (None,))[0] != key:
+        st.session_state["agreed"] = (key, _tables(shown, maps))
+    found: list[dict[str, Any]] = st.session_state["agreed"][1]
+    return found
+
+
+def _tables(shown: Comparison, maps: list[tuple[Ask, Explanation]]) -> list[dict[str, Any]]:
+    chosen = {(ask.name, ask.target) for ask, _ in maps}
+    wanted = [Ask(name, target) for target in dict.fromkeys(ask.target for ask, _ in maps) for name in CONTROLS]
+    controls = [(ask, _control(shown, ask)) for ask in wanted if (ask.name, ask.target) not in chosen]
+    found = export.agreement(shown.bench, [*maps, *controls])
+    return [{**one, "methods": [EXPLAINERS[name].title for name in one["methods"]]} for one in found]
+
+
+def _control(shown: Comparison, ask: Ask) -> Answer:
+    try:
+        return shown.bench.explain(shown.picture, ask, seed=shown.seed, layer=shown.layer)
+    except VitrineError as error:
+        return error

@@ -1,0 +1,101 @@
+"""A comparison at work: one tile is stopped or taken out of the queue, and the others go on."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from core.cache import TensorCache
+from core.errors import VitrineError
+from core.images import decode
+from core.workbench import Ask, Workbench
+from pages.ui.run import Comparison
+from tests import nets
+
+LONG = Ask("rise", 0, {"masks": 2000})
+SILENT = Ask("occlusion", 0, {"stride": 2})  # has no running maps
+LAST = Ask("rise", 1, {"masks": 2500})
+
+
+@pytest.fixture
+def compare(photo: bytes) -> Callable[..., Comparison]:
+    bench = Workbench(nets.model("gap"), TensorCache(1 << 26))
+    return lambda *asks: Comparison(bench, decode(photo, "photo.png"), asks)
+
+
+def until(check: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not check() and time.monotonic() < end:
+        time.sleep(0.001)
+    assert check()
+
+
+def test_a_running_map_stays_unfinished_and_the_next_one_is_made(compare: Callable[..., Comparison]) -> None:
+    shown = compare(LONG, LAST)
+    shown.start(shown.asks)
+    until(lambda: LONG.key in shown.looks)
+    shown.drop(LONG.key)
+    until(lambda: not shown.running)
+    stopped, whole = shown.answers[LONG.key], shown.answers[LAST.key]
+    assert not stopped.finished
+    assert 0 < stopped.forwards < 2000
+    assert whole.finished
+    assert shown.phase(LONG) == shown.phase(LAST) == "done"
+
+
+def test_a_method_without_running_maps_ends_at_its_next_report(compare: Callable[..., Comparison]) -> None:
+    shown = compare(SILENT, LAST)
+    shown.start(shown.asks)
+    until(lambda: shown.current == SILENT.key)
+    shown.drop(SILENT.key)
+    assert shown.phase(SILENT) in {"running", "stopped"}
+    until(lambda: not shown.running)
+    assert SILENT.key not in shown.answers
+    assert shown.phase(SILENT) == "stopped"
+    assert shown.answers[LAST.key].finished
+    assert shown.open() == (SILENT,)
+    shown.start(shown.open())
+    until(lambda: not shown.running)
+    assert shown.answers[SILENT.key].finished
+
+
+def test_a_queued_map_is_taken_out_and_may_be_asked_for_again(compare: Callable[..., Comparison]) -> None:
+    shown = compare(LONG, LAST)
+    shown.start(shown.asks)
+    until(lambda: shown.current == LONG.key)
+    assert shown.phase(LAST) == "queued"
+    shown.drop(LAST.key)
+    assert shown.phase(LAST) == "waiting"
+    until(lambda: not shown.running)
+    assert list(shown.answers) == [LONG.key]
+    shown.start(shown.open())
+    until(lambda: not shown.running)
+    assert shown.answers[LAST.key].finished
+
+
+def test_stopping_everything_says_so_at_once(compare: Callable[..., Comparison]) -> None:
+    shown = compare(LONG, LAST)
+    shown.start(shown.asks)
+    until(lambda: LONG.key in shown.looks)
+    shown.drop(LONG.key)
+    shown.cancel()
+    assert shown.stopping
+    assert shown.phase(LAST) == "stopped"
+    until(lambda: not shown.running)
+    assert list(shown.answers) == [LONG.key]
+
+
+def test_an_answer_that_broke_stops_no_other(compare: Callable[..., Comparison], monkeypatch) -> None:
+    shown = compare(SILENT, LAST)
+    explain = shown.bench.explain
+
+    def broken(picture, ask, **rest):
+        if ask.name == "occlusion":
+            raise ValueError("a defect")
+        return explain(picture, ask, **rest)
+
+    monkeypatch.setattr(shown.bench, "explain", broken)
+    shown.start(shown.asks)
+    until(lambda: not shown.running)
+    assert isinstance(shown.answers[SILENT.key], VitrineError)
+    assert shown.answers[LAST.key].finished
