@@ -4,14 +4,11 @@ import streamlit as st
 
 from core.explain import BUDGETS, EXPLAINERS
 from core.workbench import Ask
-from pages.ui import compared, forms, show, state
-
-FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise")
-SETS = ("First look", "Class activation maps", "All within 10 s", "All that work")
+from pages.ui import compared, forms, sets, show, state
 
 bench, picture = state.bench(), state.subject()
 usable, labels, layers = bench.usable(), bench.model.labels, bench.model.survey.usable
-names = state.place().methods or tuple(name for name in FIRST if name in EXPLAINERS)
+names = state.place().methods or sets.FIRST
 
 
 def chosen(family: str) -> None:
@@ -19,21 +16,6 @@ def chosen(family: str) -> None:
     now = set(st.session_state[f"family.{family}"])
     keep = {name for name in names if EXPLAINERS[name].family != family}
     state.go(methods=tuple(name for name in EXPLAINERS if name in keep | now))
-
-
-def whole() -> None:
-    """Take one of the ready sets."""
-    wanted = st.session_state["set"]
-    works = [name for name in EXPLAINERS if not usable[name]]
-    if wanted == "First look":
-        found = [name for name in FIRST if name in EXPLAINERS]
-    elif wanted == "Class activation maps":
-        found = [name for name in works if EXPLAINERS[name].family == "cam"]
-    elif wanted == "All within 10 s":
-        found = [ask.name for ask in compared.affordable(bench, [Ask(name, 0) for name in works])]
-    else:
-        found = works
-    state.go(methods=tuple(found))
 
 
 def titled(name: str) -> str:
@@ -49,7 +31,7 @@ def sized(name: str) -> str:
 
 def methods() -> None:
     """The methods of every family, to be chosen or left, and ready sets of them."""
-    st.menu_button("Ready sets", SETS, key="set", on_click=whole)
+    st.menu_button("Ready sets", list(sets.SETS), key="set", on_click=lambda: sets.take(st.session_state["set"]))
     for family in dict.fromkeys(method.family for method in EXPLAINERS.values()):
         members = [name for name, method in EXPLAINERS.items() if method.family == family]
         st.session_state[f"family.{family}"] = [name for name in members if name in names]

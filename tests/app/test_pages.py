@@ -2,13 +2,19 @@
 
 import html
 import io
+import json
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-import core.export  # noqa: F401 - here, so that no page's time limit pays for importing torch
+from core.data.folders import samples
+from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
+from core.workbench import Workbench
+from pages.ui.sets import REVIEW, SETS
 from tests.pages_list import FILES, PAGES, SCRIPT
 
 
@@ -176,3 +182,53 @@ def test_a_budget_is_shown_in_the_forms_and_in_the_address(app: AppTest) -> None
     app.toggle(key="settle").set_value(True).run()
     assert app.query_params["settle"] == "true"
     assert not app.exception
+
+
+def taken(app: AppTest, name: str) -> tuple[str, ...]:
+    app.menu_button(key="set").click(name).run()
+    return app.session_state["place"].methods
+
+
+def test_ready_sets_choose_what_works_and_say_what_does_not(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = dict.fromkeys(EXPLAINERS, "")
+    monkeypatch.setattr(Workbench, "usable", lambda self: reasons)
+    monkeypatch.setattr(Workbench, "estimate", lambda self, asks: 1.0 if len(asks) < 4 else 11.0)
+    app.query_params["m"] = "saliency"
+    app.run()
+    app.switch_page(FILES["Compare"]).run()
+    assert app.menu_button(key="set").options == list(SETS)
+    assert taken(app, "Controls") == ("random", "edge_detector", "centre_gaussian")
+    assert len(taken(app, "All within 10 s")) == 3
+    assert set(taken(app, "Figure 4 of Song & Zhang's review")) == set(REVIEW)
+    assert not said(app)
+    reasons["cam"] = reasons["random"] = "No."
+    assert taken(app, "CAM family") == tuple(n for n in EXPLAINERS if EXPLAINERS[n].family == "cam" and n != "cam")
+    assert "left out" in said(app)
+    assert "CAM." in said(app)
+    reasons.update(edge_detector="No.", centre_gaussian="No.")
+    before = app.session_state["place"].methods
+    assert taken(app, "Controls") == before
+
+
+def shown(app: AppTest, name: str) -> dict[str, Any]:
+    """What a part in the browser is told."""
+    return json.loads(next(part.proto.json for part in app.get("bidi_component") if part.proto.component_name == name))
+
+
+def test_examples_are_named_by_what_they_show(app: AppTest) -> None:
+    app.run()
+    names = {item["id"]: item["name"] for item in shown(app, "vitrine_film")["items"]}
+    assert names == {sample.path.name: sample.alt for sample in samples()}
+
+
+def test_a_single_map_is_compared_with_the_controls(app: AppTest) -> None:
+    app.query_params["m"] = "saliency"
+    app.run()
+    app.switch_page(FILES["Compare"]).run()
+    end = time.monotonic() + 60
+    while "vitrine_matrix" not in parts(app) and time.monotonic() < end:
+        app.run()
+    (only,) = shown(app, "vitrine_matrix")["classes"]
+    assert only["methods"] == ["Saliency", "Random", "Edge detector"]
+    assert only["spearman"][0][0] == only["overlap"][0][0] == 1
+    assert only["spearman"][0][1] == only["spearman"][1][0] != only["overlap"][0][1]
