@@ -100,7 +100,8 @@ def layerwise_ixg(
 
 def _stages(survey: Survey, skip: int) -> tuple[str, ...]:
     """The stations on the way to the default layer without the first ones, at least one."""
-    return survey.stages[min(skip, len(survey.stages) - 1) :]
+    stages = survey.stages or (survey.default,)
+    return stages[min(skip, len(stages) - 1) :]
 
 
 def _attention(query: Query) -> list[Tensor]:

@@ -17,7 +17,7 @@ def described(model: Model) -> dict[str, str]:
         "Normalisation": _normalisation(survey),
         "In place": _in_place(model.overwrote, survey.overwrites),
         "Called more than once": _reused(survey.reused),
-        "End": f"global average pooling, then only {survey.head}" if survey.head else "no plain pooling",
+        "End": _end(survey.head),
     }
 
 
@@ -26,6 +26,10 @@ def _input(preprocess: Preprocess) -> str:
     fitted = "" if preprocess.resize == crop else f", shorter side {preprocess.resize} and cut from the middle"
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (preprocess.mean, preprocess.std))
     return f"{crop} × {crop} pixels{fitted}, resized {preprocess.interpolation}; less the mean {mean}, divided by {std}"
+
+
+def _end(head: str) -> str:
+    return f"global average pooling and the linear layer {head}" if head else "not just pooling and one linear layer"
 
 
 def _normalisation(survey: Survey) -> str:

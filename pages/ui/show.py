@@ -107,11 +107,11 @@ def model(bench: Workbench) -> None:
     with right:
         for heading, text in described(bench.model).items():
             st.markdown(f"**{heading}** {plain(text)}")
-    st.markdown("**What each method would do**")
+    st.markdown("**What each method would do alone.** Those that need the same pass share it.")
     rows = [
         {
             "method": EXPLAINERS[name].title,
-            "reads": plan.reason or plan.place or "the image",
+            "reads, or why not": plan.reason or plan.place or "the image",
             **{budget: cost(plan.seconds[budget], passes) for budget, passes in plan.passes.items()},
         }
         for name, plan in bench.plans().items()
