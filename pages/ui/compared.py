@@ -61,18 +61,23 @@ def _status(shown: Comparison, busy: bool) -> None:
         if busy and shown.job:
             done = sum(1 for ask in shown.asks if ask.key in shown.answers)
             doing = "stopping after the current pass" if shown.stopping else shown.job.note
-            st.progress(min(shown.job.fraction, 1.0), f"{done} of {len(shown.asks)} maps · {doing}")
+            # First, so that it does not move away from under the pointer while the rest of the line comes.
             st.button("Stop", key="stop-comparison", on_click=_stop, disabled=shown.stopping)
+            st.progress(min(shown.job.fraction, 1.0), f"{done} of {len(shown.asks)} maps · {doing}")
             return
         seconds, passes = shown.spent()
-        took = f"{len(shown.answers)} maps · {show.cost(seconds, passes)}" if shown.answers else "No maps yet"
+        took = f"{_maps(len(shown.answers))} · {show.cost(seconds, passes)}" if shown.answers else "No maps yet"
         st.markdown(took)
         if rest := shown.open():
             cost = show.cost(shown.bench.estimate(rest), shown.bench.passes(rest))
-            many = f"the other {len(rest)}" if shown.answers else f"{len(rest)} maps"
+            many = f"the other {_maps(len(rest))}" if shown.answers else _maps(len(rest))
             if st.button(f"Run {many} · about {cost}", key="run-rest", type="primary"):
                 shown.start(rest)
                 st.rerun()
+
+
+def _maps(count: int) -> str:
+    return "1 map" if count == 1 else f"{count} maps"
 
 
 def _stop() -> None:

@@ -6,10 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
+
+from core.explain import EXPLAINERS
+from core.explain.agreement import overlap, spearman
+from core.figures.style import Style, spans
 
 pytestmark = pytest.mark.e2e
 CHEAP = "m=grad_cam,saliency,guided_backprop"
+TWELVE = "m=grad_cam,saliency,guided_backprop,input_x_gradient&cls=0&cls=1&cls=2"
+MODES = ("row", "method", "symmetric", "positive", "negative", "fixed", "own")
 
 
 def number(text: str) -> float:
@@ -37,8 +45,10 @@ def compared(server: Any, tab: Any) -> Any:
     return tab.open(f"{server.url}/compare?{CHEAP}")
 
 
-def test_steps_of_the_look_send_nothing(compared: Any) -> None:
+def test_steps_of_the_look_send_nothing(server: Any, tab: Any) -> None:
+    compared = tab.open(f"{server.url}/compare?{TWELVE}")
     page = compared.page
+    page.locator("figure.mapped").nth(11).wait_for()
     before = pixels(compared, "Grad-CAM")
     page.wait_for_timeout(500)
     sent = compared.sent
@@ -47,11 +57,14 @@ def test_steps_of_the_look_send_nothing(compared: Any) -> None:
     dimmed = pixels(compared, "Grad-CAM")
     page.get_by_role("slider", name="Threshold").fill("0.5")
     page.get_by_role("combobox", name="Blend").select_option("even")
-    for mode in ("row", "method", "symmetric", "positive", "negative", "fixed", "own"):
+    for mode in MODES:
         page.get_by_role("combobox", name="Range", exact=True).select_option(mode)
     page.get_by_role("combobox", name="Colours").select_option("viridis")
     page.wait_for_timeout(100)
     coloured = pixels(compared, "Grad-CAM")
+    page.get_by_role("slider", name="Size").fill("300")
+    page.get_by_role("checkbox", name="Clip").uncheck()
+    page.get_by_role("checkbox", name="Difference").check()
     page.get_by_role("button", name="Zoom in").click()
     compared.tile("Grad-CAM").get_by_role("button").hover()
     page.get_by_role("button", name="Fit the whole image").click()
@@ -112,6 +125,77 @@ def test_two_classes_and_their_difference(server: Any, tab: Any) -> None:
     assert tab.tile("Grad-CAM", 2).locator(".ends").inner_text()
 
 
+def test_ranges_mean_the_same_in_the_browser_and_in_the_exported_figure(server: Any, tab: Any) -> None:
+    tab.open(f"{server.url}/compare?{TWELVE}")
+    page = tab.page
+    titles = {name: EXPLAINERS[name].title for name in ("grad_cam", "saliency", "guided_backprop", "input_x_gradient")}
+    raw = np.load(io.BytesIO(exported(tab, "Raw maps")))
+    maps = {(row, name): (raw[f"{name}-{row}"], EXPLAINERS[name].signed) for row in range(3) for name in titles}
+    figures = set()
+    for mode in MODES:
+        page.get_by_role("combobox", name="Range", exact=True).select_option(mode)
+        page.wait_for_timeout(200)
+        for clip in (False, True):
+            page.get_by_role("checkbox", name="Clip").set_checked(clip)
+            page.wait_for_timeout(200)
+            for (row, name), span in spans(maps, Style(range=mode, clip=clip)).items():
+                low, _, high = tab.tile(titles[name], row).locator(".ends span").all_inner_texts()
+                reach = float(np.abs(maps[row, name][0]).max())
+                wanted = pytest.approx((span.low, span.high), rel=6e-3, abs=reach / 30_000)
+                assert (number(low), number(high)) == wanted, (mode, clip, name, row)
+        figures.add(exported(tab, "Figure"))
+    assert len(figures) == len(MODES)
+
+
+def test_an_open_tile_is_exported(server: Any, tabs: Callable[..., Any]) -> None:
+    tab = tabs(permissions=["clipboard-read", "clipboard-write"])
+    tab.open(f"{server.url}/compare?{CHEAP}")
+    page, raw = tab.page, np.load(io.BytesIO(exported(tab, "Raw maps")))
+    page.get_by_role("slider", name="Opacity").fill("1")
+    tab.tile("Saliency").get_by_role("button").click()
+    drawer = page.get_by_role("dialog")
+    pictures = []
+    for threshold in (0, 1):
+        page.get_by_role("slider", name="Threshold", include_hidden=True).evaluate(
+            "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }", threshold
+        )
+        with page.expect_download() as saved:
+            drawer.get_by_role("button", name="Picture").click()
+        pictures.append(Image.open(saved.value.path()).convert("RGB"))
+    assert min(pictures[0].size) >= 672
+    assert pictures[0].size == pictures[1].size
+    assert pictures[0].tobytes() != pictures[1].tobytes()
+    with page.expect_download() as saved:
+        drawer.get_by_role("button", name="Raw values").click()
+    key = next(key for key in raw.files if key.startswith("saliency-"))
+    assert saved.value.suggested_filename.endswith(f"-{key}.npy")
+    assert (np.load(saved.value.path()) == raw[key]).all()
+    drawer.get_by_role("button", name="Copy the command").press("Enter")
+    drawer.get_by_text("Command copied").wait_for()
+    line = page.evaluate("navigator.clipboard.readText()")
+    assert line == drawer.locator("code").inner_text()
+    assert "--method saliency --target" in line
+
+
+def test_agreement_follows_the_maps(server: Any, tab: Any) -> None:
+    tab.open(f"{server.url}/compare?{TWELVE}")
+    page = tab.page
+    page.locator(".matrix tbody th").nth(3 * 6 - 1).wait_for()
+    assert page.locator(".matrix table").count() == 3
+    rows = page.locator(".matrix table").first.locator("tbody th").all_inner_texts()
+    assert rows == ["Grad-CAM", "Saliency", "Guided backprop", "Input × gradient", "Random", "Edge detector"]
+    raw = np.load(io.BytesIO(exported(tab, "Raw maps")))
+    maps = np.stack([raw[f"{name}-0"] for name in ("grad_cam", "saliency")])
+    cells = page.locator(".matrix table").first.locator("tbody td")
+    assert number(cells.nth(1).inner_text()) == pytest.approx(spearman(maps)[0, 1], abs=0.006)
+    assert number(cells.nth(6).inner_text()) == pytest.approx(overlap(maps)[0, 1], abs=0.006)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Agreement as CSV").click()
+    table = pd.read_csv(saved.value.path())
+    assert len(table) == 3 * 15
+    assert table["spearman"][0] == pytest.approx(spearman(maps)[0, 1], abs=1e-4)
+
+
 def choose(tab: Any, chips: Any, text: str) -> None:
     """Click a class and wait until its maps are there."""
     label = text.split("\n", maxsplit=1)[0]
@@ -138,6 +222,7 @@ def test_stop_keeps_what_there_is(server: Any, tab: Any) -> None:
     run = tab.page.get_by_role("button", name=re.compile("^Run"))
     stop = tab.page.get_by_role("button", name="Stop", exact=True)
     run.click()
+    tab.page.locator('figure[data-phase="running"] .title', has_text="RISE").wait_for()
     stop.click()
     tab.settle()
     tile = tab.tile("RISE")
@@ -147,6 +232,23 @@ def test_stop_keeps_what_there_is(server: Any, tab: Any) -> None:
     pushed = server.census()["pushed"]
     tab.page.wait_for_timeout(1000)
     assert server.census()["pushed"] == pushed
+
+
+def test_one_tile_is_stopped_and_the_others_go_on(server: Any, tab: Any) -> None:
+    long = ("rise.masks", "lime_image.samples", "kernel_shap.samples")
+    settings = "&".join(f"set={name}:8000" for name in long)
+    tab.page.goto(f"{server.url}/compare?m=rise,lime_image,kernel_shap&{settings}&set=lime_image.cut:slic")
+    tab.page.get_by_role("button", name=re.compile("^Run")).click()
+    first, second, third = (tab.tile(name) for name in ("RISE", "LIME", "KernelSHAP"))
+    third.get_by_role("button", name="out of the queue").press("Enter")
+    tab.page.locator('figure[data-phase="waiting"] .title', has_text="KernelSHAP").wait_for()
+    first.get_by_text("settled").wait_for()
+    first.get_by_role("button", name="Stop").click()
+    second.get_by_text("settled").wait_for()
+    assert "unfinished" in first.locator(".facts").inner_text().lower()
+    second.get_by_role("button", name="Stop").click()
+    tab.settle()
+    assert [tile.get_attribute("data-phase") for tile in (first, second, third)] == ["done", "done", "waiting"]
 
 
 def test_the_link_holds_the_look(server: Any, tabs: Callable[..., Any]) -> None:
