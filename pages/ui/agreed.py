@@ -31,9 +31,9 @@ def matrix(shown: Comparison) -> None:
 
 
 def _known(shown: Comparison) -> list[dict[str, Any]]:
-    """The tables of the answers so far, from the last run where nothing has come since."""
-    maps = [(ask, answer) for ask, answer in shown.found() if isinstance(answer, Explanation)]
-    key = (*shown.facts(), [(ask.key, answer.forwards) for ask, answer in maps])
+    """The tables of the finished maps so far, from the last run where none has come since."""
+    maps = [(ask, answer) for ask, answer in shown.found() if isinstance(answer, Explanation) and answer.finished]
+    key = (*shown.facts(), [ask.key for ask, _ in maps])
     if st.session_state.get("agreed", (None,))[0] != key:
         st.session_state["agreed"] = (key, _tables(shown, maps))
     found: list[dict[str, Any]] = st.session_state["agreed"][1]
