@@ -24,6 +24,8 @@ from tests.e2e.test_access import found
 
 pytestmark = pytest.mark.e2e
 
+LONG = 180_000  # milliseconds for the work of a model, which a busy machine does slowly
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -219,7 +221,7 @@ def test_rules_are_tried_on_other_images(mined: Server, tab: Any, home: Path) ->
     folder.fill(str(several(home / "flowers", home / "others", 5)))
     folder.press("Enter")
     page.get_by_role("button", name="Silence them").click()
-    page.get_by_text("of others").wait_for()
+    page.get_by_text("of others").wait_for(timeout=LONG)
     assert page.get_by_text("300", exact=True).count() == 1
     folder.fill(str(home / "studies"))
     folder.press("Enter")
@@ -262,12 +264,12 @@ def test_a_study_is_built_stopped_and_finished(mined: Server, tab: Any, home: Pa
     page.get_by_role("textbox", name="Name", exact=True).press("Enter")
     tab.settle()
     page.get_by_role("button", name="Check").click()
-    page.get_by_text("300 images").wait_for()
+    page.get_by_text("300 images").wait_for(timeout=LONG)
     page.get_by_role("button", name="Build", exact=True).click()
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped.").wait_for()
     page.get_by_role("button", name="Build", exact=True).click()
-    page.get_by_text("by-hand is finished").wait_for(timeout=180_000)
+    page.get_by_text("by-hand is finished").wait_for(timeout=LONG)
     assert Study(home / "studies" / "by-hand").manifest["data"]["images"] == 300
     page.get_by_role("button", name="Open it").click()
     page.get_by_role("option").first.wait_for()
