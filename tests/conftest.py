@@ -10,7 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before anything loads torch: as many threads in all as one process has
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers take whole files, so that a file sets up what its tests share once; one takes all browser tests.
+
+    Those come first: they take the longest, and two browsers at once would only wait for each other.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    for item in items:
+        group = "browser" if item.get_closest_marker("e2e") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
