@@ -10,7 +10,7 @@ app: .venv/ready            ## start the app; ARGS="--port 9000" hands arguments
 	$(BIN)/vitrine app $(ARGS)
 
 test: .venv/ready           ## all tests but the slow ones; ARGS="tests/unit -x" chooses
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: .venv/ready          ## format, lint, types, directions of imports
 	$(BIN)/ruff format --check .

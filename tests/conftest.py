@@ -5,10 +5,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before anything loads torch: as many threads in all as one process has
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,15 +18,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before anything loads torch: as many 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers take whole files, so that a file sets up what its tests share once; one takes all browser tests.
+class OneBrowser(LoadScopeScheduling):
+    """Whole files to each worker, so that what the tests of a file share is set up once, and all browser tests to one.
 
-    Those come first: they take the longest, and two browsers at once would only wait for each other.
+    Two browsers at once would only wait for each other.
     """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "browser" if path.startswith("tests/e2e/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
+    """Called by pytest-xdist."""
+    return OneBrowser(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no worker is left alone with it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
-    for item in items:
-        group = "browser" if item.get_closest_marker("e2e") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -57,9 +57,10 @@ def test_an_image_pasted_anywhere_is_taken(server: Any, tab: Any, photo: bytes) 
     paste = """bytes => {
       const box = new DataTransfer();
       box.items.add(new File([new Uint8Array(bytes)], 'pasted.png', { type: 'image/png' }));
-      document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: box, bubbles: true }));
+      const event = new ClipboardEvent('paste', { clipboardData: box, bubbles: true, cancelable: true });
+      return !document.dispatchEvent(event);
     }"""
-    tab.page.evaluate(paste, list(photo))
+    tab.page.wait_for_function(paste, arg=list(photo))  # again until somebody listens and takes it
     tab.page.get_by_role("group", name="Images").locator("button.own").wait_for()
 
 
