@@ -49,18 +49,18 @@ def page(study: Study) -> None:
     if not len(table):
         st.info("This study has no rule, and averages are made of rules. The Rules page says which support gives some.")
         return
-    first, second, third, fourth = st.columns([1.2, 1.2, 1, 0.8], vertical_alignment="bottom", gap="medium")
+    choices = st.grid(4, min_column_width=190, vertical_alignment="bottom", gap="medium")
     labels = [-1, *sorted(table["label"].unique().tolist(), key=lambda k: study.labels[k])]
     label = own.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k]).draw(
-        first.selectbox, format_func=lambda k: "All classes" if k < 0 else study.labels[k]
+        choices.selectbox, format_func=lambda k: "All classes" if k < 0 else study.labels[k]
     )
     most = max(2, int(table["patches"].max()))
-    top = own.number("Patches averaged, strongest first", 1, most, "top", default=most, step=1).draw(second.slider)
+    top = own.number("Patches averaged, strongest first", 1, most, "top", default=most, step=1).draw(choices.slider)
     weights = own.choice("Weights", list(_WEIGHTS), "weights").draw(
-        third.segmented_control, required=True, format_func=_WEIGHTS.get
+        choices.segmented_control, required=True, format_func=_WEIGHTS.get
     )
     contrast = own.switch("Stretch contrast", "contrast").draw(
-        fourth.toggle, help="Darkest value to black, brightest to white, in each average by itself."
+        choices.toggle, help="Darkest value to black, brightest to white, in each average by itself."
     )
     part = table if label < 0 else table[table["label"] == label]
     part = part.sort_values(["label", "weight"], ascending=[True, False], kind="stable")

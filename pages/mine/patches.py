@@ -82,8 +82,8 @@ def clear(name: str) -> None:
 
 def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> None:
     """What can be done with the selected patches, or with all that are shown."""
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
-    with left.container(horizontal=True, vertical_alignment="bottom"):
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    with row:
         word = st.selectbox("Tag", TAGS, accept_new_options=True, key="word", width=200, disabled=not picked)
         for on, text in ((True, "Tag the selection"), (False, "Take the tag off")):
             st.button(
@@ -97,9 +97,10 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
             index=False
         )
 
-    right.download_button(
+    row.space("stretch")
+    row.download_button(
         f"CSV of {len(part):,} {'selected' if picked else 'shown'}", sheet, f"{study.name}-patches.csv", "text/csv",
-        on_click="ignore", width="stretch", icon=":material/download:",
+        on_click="ignore", icon=":material/download:",
     )  # fmt: skip
 
 
