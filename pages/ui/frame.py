@@ -68,7 +68,7 @@ def around(current: Any) -> None:
 def _header(workbench: Workbench, picture: Picture) -> None:
     with st.container(key="vitrine-header", gap="small"):
         _film()
-        left, right = st.columns([1, 3.8], vertical_alignment="center", gap="medium")
+        left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
         with left:
             _models(workbench)
         with right:
