@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -136,18 +137,13 @@ class Query:
         """The slope of the score at these images (N, 3, H, W), under changed operation rules if given."""
         with torch.enable_grad():
             leaf = images.detach().requires_grad_()
-            if rules is None:
+            with rules or nullcontext():
                 total = self.score(leaf, targets, kind).sum()
-            else:
-                with rules:
-                    total = self.score(leaf, targets, kind).sum()
             self.ledger.backwards += len(images)
-            slope = torch.autograd.grad(total * _LIFT if self.coarse else total, leaf)[0]
-        if self.coarse:
-            slope = slope / _LIFT
-            return (
-                slope if bool(slope.isfinite().all()) else replace(self, coarse=False).gradient(images, targets, kind)
-            )
+            lift = _LIFT if self.coarse else 1
+            slope = torch.autograd.grad(total * lift, leaf)[0] / lift
+        if self.coarse and not bool(slope.isfinite().all()):
+            return replace(self, coarse=False).gradient(images, targets, kind, rules)
         return slope
 
     @torch.no_grad()
