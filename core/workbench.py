@@ -205,7 +205,8 @@ class Workbench:
         asks = {budget: Ask(name, 0, method.budget(budget)) for budget in BUDGETS}
         place = method.place(self.model.survey, "", checked(method.params, {}, name))
         needed = {budget: self.passes([ask]) for budget, ask in asks.items()}
-        return Plan("", place, needed, {budget: self.estimate([ask]) for budget, ask in asks.items()})
+        second = pass_seconds(self.model)
+        return Plan("", place, needed, {budget: count * second for budget, count in needed.items()})
 
     def _key(self, picture: Picture, ask: Ask, seed: int, layer: str) -> tuple[object, ...]:
         method = EXPLAINERS[ask.name]

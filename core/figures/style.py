@@ -26,9 +26,7 @@ class Style:
     """How maps look, whatever they show."""
 
     range: Range = "own"  # "row" and "method" share one range among the maps of a class or of a method
-    clip: bool = (
-        True  # leave the one value in a thousand that is largest out: one bright pixel must not hide all others
-    )
+    clip: bool = True  # leave the largest value in a thousand out: one bright pixel must not hide all others
     low: float = 0.0  # ends of the range "fixed"
     high: float = 1.0
     threshold: float = 0.0  # below this share of the range the photo is bare

@@ -78,7 +78,7 @@ def _header(workbench: Workbench, picture: Picture) -> None:
 def _film() -> None:
     uploads = state.desk().uploads()
     examples = state.samples()
-    items = [{"id": name, "name": words, "own": False} for name, words in state.described().items()]
+    items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
     items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
     pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
     sizes = [len(data) for data in pictures]
@@ -144,7 +144,7 @@ def _freed() -> None:
 @st.cache_data(show_spinner=False)
 def thumb(name: str) -> bytes:
     """A bundled example as a small square JPEG."""
-    return tiles.thumbnail(state.sample(state.samples()[name]).pixels)
+    return tiles.thumbnail(state.sample(state.samples()[name].path).pixels)
 
 
 def _upload_thumb(sha: str) -> bytes:

@@ -1,7 +1,9 @@
 """What one session has and where it stands: its uploads, kept results and running work, and what is looked at."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
 from core.data import folders
-from core.data.folders import SAMPLES, SUFFIXES
+from core.data.folders import Sample
 from core.errors import VitrineError
 from core.images import Picture, decode
 from core.models import MODELS, load
@@ -170,16 +172,10 @@ def models() -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (os.environ.get("VITRINE_MODEL"), *MODELS))))
 
 
-def samples() -> dict[str, Path]:
-    """The bundled examples by name."""
-    return {path.name: path for path in sorted(SAMPLES.rglob("*")) if path.suffix.lower() in SUFFIXES}
-
-
-@st.cache_data(show_spinner=False)
-def described() -> dict[str, str]:
-    """What each bundled example shows, in words; its name where nobody has written them."""
-    words = {one.path.name: one.alt for one in folders.samples(SAMPLES)}
-    return {name: words.get(name, path.stem.replace("-", " ")) for name, path in samples().items()}
+@cache
+def samples() -> Mapping[str, Sample]:
+    """The bundled examples by the names of their files, which no session changes."""
+    return {one.path.name: one for one in folders.samples()}
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -191,12 +187,12 @@ def sample(path: Path) -> Picture:
 def subject() -> Picture:
     """The picture looked at; an image that is no longer there leaves its sentence and the first example in place."""
     known, name = samples(), place().image
-    found = sample(known[name]) if name in known else desk().upload(name) if name else None
+    found = sample(known[name].path) if name in known else desk().upload(name) if name else None
     if found is None:
         if name:
             tell("warning", "This link names an image that is not on the server. Upload it again; the rest is kept.")
         go(image=next(iter(known)))
-        found = sample(known[place().image])
+        found = sample(known[place().image].path)
     return found
 
 
