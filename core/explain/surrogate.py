@@ -11,6 +11,8 @@ from core.explain.query import Query, singly
 from core.explain.superpixels import Count, CutBy, HideBy, Pieces, Samples, Watched, blocks, pieces
 from core.params import Knob
 
+ROUNDING = 1e-3  # of the largest score: scores closer together than this may differ by half precision alone
+
 
 @explainer(
     "LIME",
@@ -153,7 +155,8 @@ def superpixel_tree(
         cut_up = pieces(query, cut, segments, hide)
         for visible, scores in cut_up.tried(samples, score, coins(cut_up)):
             tree = DecisionTreeClassifier(max_depth=depth, random_state=0)
-            tree.fit(visible.numpy(), (scores > scores.mean()).numpy())
+            told = scores.max() - scores.min() > ROUNDING * scores.abs().max()  # else the tree would explain rounding
+            tree.fit(visible.numpy(), (told & (scores > scores.mean())).numpy())
             yield cut_up.spread(torch.from_numpy(tree.feature_importances_))
 
     yield from singly(query, one, rough=True)
