@@ -17,7 +17,7 @@ from core.errors import Unavailable
 from core.explain import EXPLAINERS, Explanation
 from core.explain.agreement import overlap, spearman
 from core.figures.sheet import Panel, overlay, png, sheet
-from core.figures.style import DEFAULT, Span, Style, span, spans
+from core.figures.style import DEFAULT, Drawn, Span, Style, span, spans
 from core.figures.tiles import PHOTO, fine
 from core.images import Picture
 from core.workbench import Answer, Ask, Workbench
@@ -52,8 +52,8 @@ def npy(found: Explanation) -> bytes:
 def overlays(bench: Workbench, picture: Picture, answers: Answers) -> dict[str, bytes]:
     """Each map over what the model sees of the picture, as a PNG file, by key."""
     view = bench.view(picture)
-    signed = {key(ask): found.signed for ask, found in answers if isinstance(found, Explanation)}
-    return {name: png(overlay(view, one, span(one, signed[name]))) for name, one in arrays(answers).items()}
+    maps = {key(ask): _drawn(found) for ask, found in answers if isinstance(found, Explanation)}
+    return {name: png(overlay(view, one.values, span(one))) for name, one in maps.items()}
 
 
 def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = DEFAULT) -> bytes:
@@ -181,12 +181,12 @@ def unwritable(path: Path, error: OSError) -> Unavailable:
 
 def _spans(answers: Answers, style: Style) -> dict[tuple[int, str], Span]:
     """What the colours of each map span, by class and method."""
-    maps = {
-        (ask.target, ask.name): (found.maps[0].numpy(), found.signed)
-        for ask, found in answers
-        if isinstance(found, Explanation)
-    }
+    maps = {(ask.target, ask.name): _drawn(found) for ask, found in answers if isinstance(found, Explanation)}
     return spans(maps, style)
+
+
+def _drawn(found: Explanation) -> Drawn:
+    return Drawn(found.maps[0].numpy(), found.signed, found.offset)
 
 
 def _title(bench: Workbench, picture: Picture) -> str:

@@ -52,6 +52,7 @@ class Explainer:
     caution: str  # when it misleads
     needs: tuple[str, ...]
     signed: bool
+    offset: bool  # all values share a part that means nothing: colours begin at the least one, not at zero
     cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
     shares: tuple[Shared, ...]  # parts of that cost which other methods share
     place: Place  # (survey, layer asked for, settings) -> where it reads; "" is the image
@@ -96,6 +97,7 @@ def explainer(
     shares: tuple[Shared, ...] = (),
     place: Place | None = None,
     signed: bool = False,
+    offset: bool = False,
     budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
 ) -> Callable[[M], M]:
     """Register a method under its function's name; its settings are the `Knob`s of its signature.
@@ -112,7 +114,7 @@ def explainer(
         name = getattr(run, "__name__", title)
         entry = Explainer(
             name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
-            signed, cost, shares, place or (_chosen if "layer" in needs else _image), budgets or {},
+            signed, offset, cost, shares, place or (_chosen if "layer" in needs else _image), budgets or {},
         )  # fmt: skip
         EXPLAINERS.add(name, entry)
         return run

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from math import ceil
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from core.explain.explainer import explainer
 from core.explain.query import Query, singly
 from core.explain.superpixels import LOOK, Count, CutBy, HideBy, Watched, blocks, pieces
 from core.params import Knob
+
+Divisor = Literal["keep", "mean"]
 
 
 def sliding(size: tuple[int, int], window: int, stride: int) -> Tensor:
@@ -114,6 +116,7 @@ def bounding(inside: Tensor) -> Tensor:
     formula="1/(N·p) Σᵢ s(x ⊙ Mᵢ) Mᵢ(u); centred: 1/N Σᵢ (sᵢ − s̄)(Mᵢ(u) − p)/Var M(u)",
     caution="Grainy with few masks; plain values carry a large constant part: compare places, not heights.",
     cost=lambda settings, side: settings["masks"],
+    offset=True,
     budgets={"quick": {"masks": 300}, "paper": {"masks": 8000}},
 )
 @torch.no_grad()
@@ -125,6 +128,10 @@ def rise(
     keep: Annotated[float, Knob("Chance that a cell stays visible.", 0.1, 0.9, 0.1)] = 0.5,
     score: Watched = "prob",
     centred: Annotated[bool, Knob("Take away the part that every pixel shares: signed and less noisy.")] = False,
+    divisor: Annotated[
+        Divisor, Knob("What the plain sum is divided by: keep, or each pixel's mean over the masks.")
+    ] = "keep",
+    errors: Annotated[bool, Knob("Show the standard error at each pixel in place of the value.")] = False,
 ) -> Iterator[Tensor]:
     """Average of random masks, each weighed by the score it leaves.
 
@@ -133,35 +140,63 @@ def rise(
     """
     query = query.rough()
     batch, device = len(query.images), query.images.device
-    sums = torch.zeros(2, batch + 1, *query.size, dtype=torch.float64, device=device)  # Σ s·M and Σ s²·M², last s = 1
-    totals = torch.zeros(batch, 1, 1, dtype=torch.float64, device=device)
+    sums = torch.zeros(2, 2 * batch + 1, *query.size, dtype=torch.float64, device=device)
+    totals = torch.zeros(2, batch, 1, 1, dtype=torch.float64, device=device)
     hidden = torch.empty(query.batch, *query.images.shape[1:], dtype=query.images.dtype, device=device)
     for span in query.chunks(masks, "random masks"):
         drawn = random_masks(query, span, cells, keep)
-        scores = torch.ones(batch + 1, len(span), dtype=torch.float64, device=device)
+        scores = torch.empty(batch, len(span), dtype=torch.float64, device=device)
         for row, (image, target) in enumerate(zip(query.images, query.targets, strict=True)):
             shown = torch.mul(image[None], drawn[:, None], out=hidden[: len(span)])
             scores[row] = query.score(shown, target.expand(len(span)), score)
+        squares = scores.square()
         flat = drawn.flatten(1).double()
-        sums[0] += (scores @ flat).view_as(sums[0])
-        sums[1] += (scores.square() @ flat.square_()).view_as(sums[1])
-        totals += scores[:batch].sum(1).view_as(totals)
+        weights = torch.cat([scores, squares, torch.ones_like(scores[:1])])
+        sums[0] += (weights @ flat).view_as(sums[0])
+        sums[1] += (weights @ flat.square_()).view_as(sums[1])
+        totals += torch.stack([scores, squares]).sum(2)[..., None, None]
         if span.stop == masks or span.start // LOOK != span.stop // LOOK:
-            means = sums / span.stop
-            query.ledger.remarks["standard error"] = _standard_error(means, span.stop, keep)
-            yield _centred(means, totals / span.stop) if centred else means[0, :batch] / keep
+            estimate = _covariance if centred else _average
+            values, variance = estimate(_moments(sums / span.stop, totals / span.stop), keep, divisor)
+            error = (variance.clamp_min(0) / span.stop).sqrt()
+            query.ledger.remarks["standard error"] = float(error.mean())
+            yield error if errors else values
 
 
-def _centred(means: Tensor, scores: Tensor) -> Tensor:
-    """The covariance of score and mask over the variance of the mask, from the means of s·M, s²·M², M and M²."""
-    visible = means[0, -1]
-    return (means[0, :-1] - scores * visible) / (means[1, -1] - visible.square()).clamp_min(1e-12)
+class Moments(NamedTuple):
+    """Means over the masks, m of a pixel's visibility (H, W) and s of the scores (B, 1, 1): `ssm` is that of s²·m."""
+
+    sm: Tensor
+    ssm: Tensor
+    m: Tensor
+    smm: Tensor
+    ssmm: Tensor
+    mm: Tensor
+    s: Tensor
+    ss: Tensor
 
 
-def _standard_error(means: Tensor, count: int, keep: float) -> float:
-    """The standard error of the plain map after `count` masks, averaged over its pixels."""
-    variance = means[1, :-1] - means[0, :-1].square()
-    return float(variance.clamp_min(0).sqrt().mean()) / (count**0.5 * keep)
+def _moments(means: Tensor, totals: Tensor) -> Moments:
+    batch = totals.shape[1]
+    return Moments(*(part for row in means for part in (row[:batch], row[batch:-1], row[-1])), *totals)
+
+
+def _average(of: Moments, keep: float, divisor: Divisor) -> tuple[Tensor, Tensor]:
+    """The plain map and the variance that a single mask gives it."""
+    share = of.m.clamp_min(1e-12) if divisor == "mean" else keep
+    return of.sm / share, (of.ssmm - of.sm.square()) / share**2
+
+
+def _covariance(of: Moments, keep: float, divisor: Divisor) -> tuple[Tensor, Tensor]:
+    """The covariance of score and mask over the mask's variance, and the variance that a single mask gives it."""
+    spread = (of.mm - of.m.square()).clamp_min(1e-12)
+    common = of.sm - of.s * of.m
+    product = (  # the mean of (s − s̄)²·(m − m̄)², multiplied out
+        of.ssmm - 2 * of.m * of.ssm + of.m.square() * of.ss
+        - 2 * of.s * (of.smm - 2 * of.m * of.sm + of.m.square() * of.s)
+        + of.s.square() * (of.mm - of.m.square())
+    )  # fmt: skip
+    return common / spread, (product - common.square()) / spread.square()
 
 
 def random_masks(query: Query, span: range, cells: int, keep: float) -> Tensor:

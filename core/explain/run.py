@@ -33,6 +33,7 @@ class Explanation:
     forwards: int
     backwards: int
     signed: bool
+    offset: bool = False  # what all values share means nothing
     finished: bool = True  # False: stopped early, the map so far
     remarks: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -108,6 +109,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
     scores = replace(query, report=silent).clean_scores()  # a map that was cancelled is still worth this one pass
     if finished:
         query.report(1.0, method.title)
+    signed = method.signed or bool((maps < 0).any())  # a setting may allow signs that the default has not
     return Explanation(
         name=method.name,
         maps=resized(maps, query.size).cpu(),
@@ -119,7 +121,8 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         seconds=time.perf_counter() - start,
         forwards=query.ledger.forwards,
         backwards=query.ledger.backwards,
-        signed=method.signed or bool((maps < 0).any()),  # a setting may allow signs that the default has not
+        signed=signed,
+        offset=method.offset and not signed,
         finished=finished,
         remarks=dict(query.ledger.remarks),
     )

@@ -6,7 +6,7 @@ The grid in the browser means the same by these words; its tests compare the two
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.figures.colours import DIVERGING, SEQUENTIAL
 
 Map = NDArray[np.float32]  # (H, W), raw
-Range = Literal["own", "row", "method", "symmetric", "positive", "negative", "fixed"]
+Range = Literal["own", "minmax", "row", "method", "symmetric", "positive", "negative", "fixed"]
 Blend = Literal["value", "even"]
 Place = TypeVar("Place", bound=tuple[Hashable, Hashable])  # row and column
 
@@ -25,7 +25,7 @@ _CLIP = 0.999  # share of the values that the colours reach
 class Style:
     """How maps look, whatever they show."""
 
-    range: Range = "own"  # "row" and "method" share one range among the maps of a class or of a method
+    range: Range = "own"  # from zero; "row" and "method" share one range among the maps of a class or of a method
     clip: bool = True  # leave the largest value in a thousand out: one bright pixel must not hide all others
     low: float = 0.0  # ends of the range "fixed"
     high: float = 1.0
@@ -43,6 +43,14 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "sequential": SEQUENTIAL,
     "diverging": DIVERGING,
 }
+
+
+class Drawn(NamedTuple):
+    """A map with what its colours must know."""
+
+    values: Map
+    signed: bool
+    offset: bool = False  # what all values share means nothing, so that their zero does not, either
 
 
 @dataclass(frozen=True)
@@ -71,14 +79,14 @@ def styled(view: Mapping[str, Any]) -> Style:
     return Style(**found)
 
 
-def span(values: Map, signed: bool, style: Style = DEFAULT) -> Span:
+def span(one: Drawn, style: Style = DEFAULT) -> Span:
     """What the colours of a single map span."""
-    return spans({(0, 0): (values, signed)}, style)[0, 0]
+    return spans({(0, 0): one}, style)[0, 0]
 
 
-def spans(maps: Mapping[Place, tuple[Map, bool]], style: Style) -> dict[Place, Span]:
-    """What the colours of each map span; maps, and whether they are signed, stand at their row and column."""
-    facts = {place: _Facts.of(values, signed, style.clip) for place, (values, signed) in maps.items()}
+def spans(maps: Mapping[Place, Drawn], style: Style) -> dict[Place, Span]:
+    """What the colours of each map span; maps stand at their row and column."""
+    facts = {place: _Facts.of(one, style.clip) for place, one in maps.items()}
     axis = {"row": 0, "method": 1}.get(style.range)
     found = {}
     for place, own in facts.items():
@@ -94,9 +102,11 @@ class _Facts:
     top: float  # of the values, or of their sizes where the map is signed: where the colours end
     reach: float  # how far they go from zero
     signed: bool
+    floor: float  # where the colours of an unsigned map begin
 
     @classmethod
-    def of(cls, values: Map, signed: bool, clip: bool) -> "_Facts":
+    def of(cls, one: Drawn, clip: bool) -> "_Facts":
+        values, signed, offset = one
         low, high = float(values.min()), float(values.max())
         sizes = np.abs(values) if signed else values
         top = most = float(sizes.max())
@@ -105,7 +115,7 @@ class _Facts:
             if top <= (0 if signed else low):
                 top = most  # so sparse a map that its thousandth is all there is to see
         reach = max(top, 0 if signed else -low) if clip else max(-low, high)
-        return cls(low, high, top, reach, signed)
+        return cls(low, high, top, reach, signed, low if offset else min(low, 0))
 
 
 def _span(own: _Facts, peers: list[_Facts], style: Style) -> Span:
@@ -123,4 +133,5 @@ def _span(own: _Facts, peers: list[_Facts], style: Style) -> Span:
         case _ if signed:
             return Span(-reach, reach, signed=True)
         case _:
-            return Span(min(peer.low for peer in peers), max(peer.top for peer in peers))
+            low = own.low if style.range == "minmax" else min(peer.floor for peer in peers)
+            return Span(low, max(peer.top for peer in peers))

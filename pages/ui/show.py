@@ -155,13 +155,14 @@ def tile(shown: Comparison, ask: Ask) -> Message:
         return _finished({**header, "command": line}, answer, label)
     if look := shown.looks.get(ask.key):
         facts, payload = tiles.quantised(look.maps[0].numpy())
-        signed = EXPLAINERS[ask.name].signed
+        method = EXPLAINERS[ask.name]
         return {
             **header,
             **facts,
             "fraction": round(look.fraction, 3),
             "passes": look.forwards,
-            "signed": signed,
+            "signed": method.signed or facts["min"] < 0,
+            "offset": method.offset,
             "settled": look.settled,
         }, payload
     if header["phase"] == "waiting":
@@ -177,6 +178,7 @@ def _finished(header: dict[str, Any], answer: Explanation, label: str) -> Messag
         **header,
         **facts,
         "signed": answer.signed,
+        "offset": answer.offset,
         "note": note,
         "finished": answer.finished,
         "layer": answer.layer,

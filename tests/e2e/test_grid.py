@@ -12,12 +12,12 @@ from PIL import Image
 
 from core.explain import EXPLAINERS
 from core.explain.agreement import overlap, spearman
-from core.figures.style import Style, spans
+from core.figures.style import Drawn, Style, spans
 
 pytestmark = pytest.mark.e2e
 CHEAP = "m=grad_cam,saliency,guided_backprop"
 TWELVE = "m=grad_cam,saliency,guided_backprop,input_x_gradient&cls=0&cls=1&cls=2"
-MODES = ("row", "method", "symmetric", "positive", "negative", "fixed", "own")
+MODES = ("minmax", "row", "method", "symmetric", "positive", "negative", "fixed", "own")
 
 
 def number(text: str) -> float:
@@ -130,7 +130,7 @@ def test_ranges_mean_the_same_in_the_browser_and_in_the_exported_figure(server: 
     page = tab.page
     titles = {name: EXPLAINERS[name].title for name in ("grad_cam", "saliency", "guided_backprop", "input_x_gradient")}
     raw = np.load(io.BytesIO(exported(tab, "Raw maps")))
-    maps = {(row, name): (raw[f"{name}-{row}"], EXPLAINERS[name].signed) for row in range(3) for name in titles}
+    maps = {(row, name): Drawn(raw[f"{name}-{row}"], EXPLAINERS[name].signed) for row in range(3) for name in titles}
     figures = set()
     for mode in MODES:
         page.get_by_role("combobox", name="Range", exact=True).select_option(mode)
@@ -140,7 +140,7 @@ def test_ranges_mean_the_same_in_the_browser_and_in_the_exported_figure(server: 
             page.wait_for_timeout(200)
             for (row, name), span in spans(maps, Style(range=mode, clip=clip)).items():
                 low, _, high = tab.tile(titles[name], row).locator(".ends span").all_inner_texts()
-                reach = float(np.abs(maps[row, name][0]).max())
+                reach = float(np.abs(maps[row, name].values).max())
                 wanted = pytest.approx((span.low, span.high), rel=6e-3, abs=reach / 30_000)
                 assert (number(low), number(high)) == wanted, (mode, clip, name, row)
         figures.add(exported(tab, "Figure"))

@@ -118,8 +118,25 @@ def test_rise_equals_its_formula_mask_by_mask():
     assert torch.allclose(found.maps[0].double(), weighed.mean(0) / 0.5, atol=1e-6)
     error = float((weighed.std(0, correction=0) / (100**0.5 * 0.5)).mean())
     assert found.remarks["standard error"] == pytest.approx(error, rel=1e-4)
-    centred = ((scores - scores.mean())[:, None, None] * (drawn - drawn.mean(0))).mean(0) / drawn.var(0, correction=0)
-    assert torch.allclose(explain("rise", q, {"masks": 100, "centred": True}).maps[0].double(), centred, atol=1e-6)
+    assert torch.allclose(explain("rise", q, {"masks": 100, "errors": True}).maps.mean(), torch.tensor(error).float())
+    whole = explain("rise", q, {"masks": 100, "divisor": "mean"})
+    assert torch.allclose(whole.maps[0].double(), weighed.mean(0) / drawn.mean(0), atol=1e-6)
+    products = (scores - scores.mean())[:, None, None] * (drawn - drawn.mean(0)) / drawn.var(0, correction=0)
+    centred = explain("rise", q, {"masks": 100, "centred": True})
+    assert torch.allclose(centred.maps[0].double(), products.mean(0), atol=1e-6)
+    spread = products.std(0, correction=0) / 100**0.5
+    assert centred.remarks["standard error"] == pytest.approx(float(spread.mean()), rel=1e-4)
+    found = explain("rise", q, {"masks": 100, "centred": True, "errors": True})
+    assert torch.allclose(found.maps[0].double(), spread, atol=1e-6)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_the_standard_error_of_rise_is_the_spread_over_other_draws(centred):
+    settings = {"masks": 200, "centred": centred}
+    found = [explain("rise", query("gap", count=1, seed=seed), settings) for seed in range(16)]
+    spread = torch.cat([one.maps for one in found]).double().std(0).mean()
+    told = sum(one.remarks["standard error"] for one in found) / len(found)
+    assert told == pytest.approx(float(spread), rel=0.25)
 
 
 def test_masks_depend_on_seed_and_number_alone():

@@ -69,8 +69,8 @@ def test_the_figure_follows_the_range_and_the_colours(bench, picture, answers, m
 
 
 def test_a_map_at_large_has_the_colours_it_has_beside_the_others(bench, picture, answers):
-    ask, answer = answers[1]
-    alone = export.tile(bench, picture, answers[1:2], ask)
+    ask, answer = answers[0]  # smaller values than the other map of its class, so that one range for both dims it
+    alone = export.tile(bench, picture, answers[:1], ask)
     assert Image.open(io.BytesIO(alone)).width >= 672
     assert export.tile(bench, picture, answers, ask) == alone
     assert export.tile(bench, picture, answers, ask, Style(range="row")) != alone

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from core.figures.style import DEFAULT, Span, Style, span, spans, styled
+from core.figures.style import DEFAULT, Drawn, Span, Style, span, spans, styled
 
 
 def ramp(low, high):
@@ -16,8 +16,12 @@ def ramp(low, high):
 @pytest.fixture
 def maps():
     """Two classes and three methods, the last of them signed."""
-    found = {("cat", "a"): (ramp(0, 1), False), ("cat", "b"): (ramp(0.5, 4), False), ("cat", "c"): (ramp(-2, 6), True)}
-    return found | {("dog", name): (values / 2, signed) for (_, name), (values, signed) in found.items()}
+    found = {
+        ("cat", "a"): Drawn(ramp(0, 1), False),
+        ("cat", "b"): Drawn(ramp(0.5, 4), False),
+        ("cat", "c"): Drawn(ramp(-2, 6), True),
+    }
+    return found | {("dog", name): Drawn(one.values / 2, one.signed) for (_, name), one in found.items()}
 
 
 def told(maps, **style):
@@ -27,8 +31,23 @@ def told(maps, **style):
 def test_own(maps):
     found = told(maps)
     assert found["cat", "a"] == Span(0, 1)
+    assert found["dog", "b"] == Span(0, 2)  # zero keeps its colour
+    assert found["cat", "c"] == Span(-6, 6, signed=True)
+
+
+def test_least_to_greatest(maps):
+    found = told(maps, range="minmax")
     assert found["dog", "b"] == Span(0.25, 2)
     assert found["cat", "c"] == Span(-6, 6, signed=True)
+    assert told({(0, 0): Drawn(ramp(-3, -1), False)}) == told({(0, 0): Drawn(ramp(-3, -1), False)}, range="minmax")
+
+
+def test_what_all_values_share_is_left_out_where_it_means_nothing(maps):
+    maps["cat", "b"] = Drawn(maps["cat", "b"].values, False, offset=True)
+    assert told(maps)["cat", "b"] == Span(0.5, 4)
+    assert told(maps, range="method")["cat", "b"] == Span(0, 4)  # beside a map whose zero counts
+    maps["dog", "b"] = Drawn(maps["dog", "b"].values, False, offset=True)
+    assert told(maps, range="method")["cat", "b"] == Span(0.25, 4)
 
 
 def test_one_range_for_a_class(maps):
@@ -39,7 +58,7 @@ def test_one_range_for_a_class(maps):
 
 def test_one_range_for_a_method(maps):
     found = told(maps, range="method")
-    assert found["cat", "b"] == found["dog", "b"] == Span(0.25, 4)
+    assert found["cat", "b"] == found["dog", "b"] == Span(0, 4)
     assert found["cat", "c"] == found["dog", "c"] == Span(-6, 6, signed=True)
 
 
@@ -48,7 +67,7 @@ def test_modes_of_the_sign(maps):
     assert told(maps, range="positive")["cat", "c"] == Span(0, 6, only=True)
     assert told(maps, range="negative")["cat", "c"] == Span(0, -2, only=True)
     assert told(maps, range="negative")["cat", "a"] == Span(0, 0, only=True)
-    assert told({(0, 0): (ramp(-3, -1), True)}, range="positive")[0, 0] == Span(0, 0, only=True)
+    assert told({(0, 0): Drawn(ramp(-3, -1), True)}, range="positive")[0, 0] == Span(0, 0, only=True)
 
 
 def test_fixed(maps):
@@ -61,11 +80,11 @@ def test_fixed(maps):
 def test_one_bright_pixel_does_not_hide_the_others(signed):
     values = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
     values[50, 50] = 1000
-    assert span(values, signed).high == pytest.approx(0.999, abs=1e-3)
-    assert span(values, signed, Style(clip=False)).high == 1000
+    assert span(Drawn(values, signed)).high == pytest.approx(0.999, abs=1e-3)
+    assert span(Drawn(values, signed), Style(clip=False)).high == 1000
     lonely = np.zeros((100, 100), np.float32)
     lonely[3, 4] = 2
-    assert span(lonely, signed).high == 2
+    assert span(Drawn(lonely, signed)).high == 2
 
 
 def test_a_look_is_read_as_far_as_it_makes_sense():

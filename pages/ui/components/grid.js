@@ -9,7 +9,7 @@ const DEFAULTS = {
   sequential: "inferno", diverging: "RdBu_r", zoom: 1, x: 0.5, y: 0.5, difference: false,
 };
 const RANGES = {
-  own: "Own", row: "Shared per row", method: "Shared per method", symmetric: "Symmetric", positive: "Positive only",
+  own: "Own", minmax: "Own, min to max", row: "Shared per row", method: "Shared per method", symmetric: "Symmetric", positive: "Positive only",
   negative: "Negative only", fixed: "Fixed",
 };
 const KEYS = [
@@ -63,7 +63,8 @@ function read({ header, payload }) {
   const levels = new Uint16Array(payload.buffer, payload.byteOffset, header.width * header.height);
   const values = new Float32Array(levels.length);
   for (let i = 0; i < levels.length; i++) values[i] = header.zero + header.step * levels[i];
-  return measured({ values, width: header.width, height: header.height, min: header.min, max: header.max, signed: header.signed });
+  const { width, height, min, max, signed, offset } = header;
+  return measured({ values, width, height, min, max, signed, floor: offset ? min : Math.min(min, 0) });
 }
 
 // The value that one in a thousand lies beyond, so that a single pixel does not dim a whole map.
@@ -98,10 +99,11 @@ function span(tile, tiles, view) {
     case "positive": return { low: 0, high: Math.max(0, map.signed ? Math.min(map.max, top(map)) : top(map)), only: true };
     case "negative": return { low: 0, high: Math.min(0, map.signed ? Math.max(map.min, -top(map)) : map.min), only: true };
     case "fixed": return { low: view.low, high: view.high, signed: signed && view.low < 0 && view.high > 0 };
-    default:
-      return signed
-        ? { low: -reach, high: reach, signed: true }
-        : { low: Math.min(...maps.map((m) => m.min)), high: Math.max(...maps.map(top)), signed: false };
+    default: {
+      if (signed) return { low: -reach, high: reach, signed: true };
+      const low = view.range === "minmax" ? map.min : Math.min(...maps.map((m) => m.floor));
+      return { low, high: Math.max(...maps.map(top)), signed: false };
+    }
   }
 }
 
