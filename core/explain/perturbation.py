@@ -59,8 +59,8 @@ def occlusion(
     if stride > window:
         message = f"occlusion.stride ({stride}) is larger than occlusion.window ({window})."
         raise BadParameter(message, "Windows would leave gaps: make the stride smaller.")
-    sides = [(scaled(window, side), scaled(stride, side)) for side in query.size]
-    boxes = sliding(query.size, *sides[0])
+    side = min(query.size)  # as blurs and masks: windows of images that are not square are
+    boxes = sliding(query.size, scaled(window, side), scaled(stride, side))
     drops = query.clean_scores(score)[:, None] - query.windows(boxes, baseline(query, fill), score)
     total = torch.zeros(len(drops), *query.size, dtype=torch.float64)
     cover = torch.zeros(query.size, dtype=torch.float64)
