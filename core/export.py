@@ -23,6 +23,7 @@ from core.images import Picture
 from core.workbench import Answer, Ask, Workbench
 
 Answers = Sequence[tuple[Ask, Answer]]  # in the order in which they are shown
+CONTROLS = ("random", "edge_detector")  # whatever does not differ from these explains nothing
 
 
 def key(ask: Ask) -> str:
@@ -76,16 +77,20 @@ def tile(bench: Workbench, picture: Picture, answers: Answers, ask: Ask, style: 
     return png(sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO))
 
 
-def agreement(bench: Workbench, answers: Answers) -> list[dict[str, Any]]:
-    """How far the maps of each class with at least two agree, ready for JSON; None where a map has no order."""
+def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> list[dict[str, Any]]:
+    """How far the maps of each class agree with each other and with the controls, ready for JSON.
+
+    None stands where a map has no order: it has the same value everywhere.
+    """
     found = []
-    for target in dict.fromkeys(ask.target for ask, _ in answers):
-        row = [(ask.name, one) for ask, one in answers if ask.target == target]
-        maps = {name: one.maps[0].numpy() for name, one in row if isinstance(one, Explanation)}
-        if len(maps) > 1:
-            stacked = np.stack(list(maps.values()))
-            tables = {"spearman": _plain(spearman(stacked)), "overlap": _plain(overlap(stacked))}
-            found.append({"target": _class(bench, target), "methods": list(maps), **tables})
+    for target in dict.fromkeys(ask.target for ask, one in answers if isinstance(one, Explanation)):
+        row = {ask.name: one for ask, one in answers if ask.target == target and isinstance(one, Explanation)}
+        for name in CONTROLS:
+            if name not in row:
+                row[name] = bench.explain(picture, Ask(name, target), seed=seed)
+        stacked = np.stack([one.maps[0].numpy() for one in row.values()])
+        tables = {"spearman": _plain(spearman(stacked)), "overlap": _plain(overlap(stacked))}
+        found.append({"target": _class(bench, target), "methods": list(row), **tables})
     return found
 
 
@@ -160,7 +165,7 @@ def write(folder: Path, bench: Workbench, picture: Picture, answers: Answers, se
     Raises Unavailable where the folder cannot be written.
     """
     found = record(bench, picture, answers, seed)
-    found["agreement"] = agreement(bench, answers)
+    found["agreement"] = agreement(bench, picture, answers, seed)
     files = {f"{name}.png": content for name, content in overlays(bench, picture, answers).items()}
     files["maps.npz"] = npz(answers)
     files["figure.png"] = figure(bench, picture, answers)
