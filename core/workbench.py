@@ -16,6 +16,7 @@ from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.explainer import BUDGETS, Budget, passes
 from core.explain.query import Precision
+from core.explain.rectified import Kind
 from core.explain.run import Watch, unwatched
 from core.images import Picture, Pixels
 from core.mining.ablation import from_images
@@ -157,15 +158,17 @@ class Workbench:
         report: Report = silent,
         watch: Watch = unwatched,
         also: tuple[int, ...] = (),
+        ahead: tuple[Kind, ...] = (),
     ) -> Explanation:
         """The answer to one ask; a finished one is kept. Raises what `core.explain.explain` raises.
 
-        `also` names classes that will be asked about next: they share the forward where a method allows it.
+        `also` names classes that will be asked about next, `ahead` kinds of slopes: they share the forward where a
+        method allows it.
         """
         if found := self.known(picture, ask, seed, layer):
             report(1.0, EXPLAINERS[ask.name].title)
             return found
-        query = self._query(picture, ask.target, also=also, seed=seed, layer=layer, report=report)
+        query = self._query(picture, ask.target, also=also, ahead=ahead, seed=seed, layer=layer, report=report)
         result = explain(ask.name, query, ask.settings, watch, settle=ask.settle)
         if result.finished:
             self.cache.put(self._key(picture, ask, seed, layer), result)
@@ -184,14 +187,17 @@ class Workbench:
     ) -> None:
         """Answer the asks, cheap ones first, handing each to `done` as it finishes; one that fails stops no other."""
         weights = {id(ask): self.passes([ask]) for ask in asks}
-        targets = tuple(dict.fromkeys(ask.target for ask in asks))
+        new = [ask for ask in asks if not self.known(picture, ask, seed, layer)]
+        targets = tuple(dict.fromkeys(ask.target for ask in new))
+        needed = {work.name for ask in new for work in EXPLAINERS[ask.name].shares}
+        ahead = tuple(kind for kind in get_args(Kind) if kind in needed)
         total, before = sum(weights.values()) or 1.0, 0.0
         for ask in sorted(asks, key=lambda ask: weights[id(ask)]):
             after = before + weights[id(ask)]
             try:
                 share = part(report, before / total, after / total)
                 answer: Answer = self.explain(
-                    picture, ask, seed=seed, layer=layer, report=share, watch=watch(ask), also=targets
+                    picture, ask, seed=seed, layer=layer, report=share, watch=watch(ask), also=targets, ahead=ahead
                 )
             except VitrineError as error:
                 answer = error

@@ -33,7 +33,10 @@ class Shared:
         return self.once + self.each * targets
 
 
-TAPE = Shared("tape", once=1, each=2)
+FORWARD = Shared("forward", once=1, each=0)
+TAPE = (FORWARD, Shared("plain", once=0, each=2))
+GUIDED = (FORWARD, Shared("guided", once=0, each=2))
+DECONVNET = (FORWARD, Shared("deconvnet", once=0, each=2))
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def explainer(
         name = getattr(run, "__name__", title)
         entry = Explainer(
             name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
-            signed, offset, cost, shares, place or (_chosen if "layer" in needs else _image), budgets or {},
+            signed, offset, cost, tuple(dict.fromkeys(shares)), place or (_chosen if "layer" in needs else _image),
+            budgets or {},
         )  # fmt: skip
         EXPLAINERS.add(name, entry)
         return run
