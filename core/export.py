@@ -146,7 +146,7 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
 def command(model: str, image: str, asks: Sequence[Ask], *, seed: int = 0, layer: str = "", out: str = "out") -> str:
     """The command line that makes these maps again."""
     settings: Mapping[str, Any] = {f"{ask.name}.{n}": value for ask in asks for n, value in ask.settings.items()}
-    words = ["vitrine", "explain", image, "--model", model]
+    words = ["vitrine", "explain", f"./{image}" if image.startswith("-") else image, "--model", model]
     words += ["--method", ",".join(dict.fromkeys(ask.name for ask in asks))]
     for target in dict.fromkeys(ask.target for ask in asks):
         words += ["--target", str(target)]

@@ -7,7 +7,6 @@ from typing import Any
 
 import streamlit as st
 
-from core import export
 from core.errors import VitrineError
 from core.figures import tiles
 from core.images import Picture
@@ -90,7 +89,7 @@ def _film() -> None:
             "items": items,
             "current": state.place().image,
             "exports": ["png", "npz", "csv"] if ready else [],
-            "command": _command() if ready else "",
+            "command": shown.command() if shown else "",
             "query": address.query(),
             "frame": list(address.OWN),
         },
@@ -173,10 +172,3 @@ def _picked_class() -> None:
         state.go(targets=tuple(i for i in chosen if i != index))
     elif index not in chosen:
         state.go(targets=(*chosen, index)[-4:])
-
-
-def _command() -> str:
-    shown = state.desk().comparison
-    if shown is None:
-        return ""
-    return export.command(shown.bench.model.name, shown.picture.name, shown.asks, seed=shown.seed, layer=shown.layer)

@@ -131,6 +131,8 @@ def test_the_command_asks_the_same_again():
     assert args.target == ["2", "0"]
     assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
+    dashed = shlex.split(export.command("resnet18", "-x.png", asks))
+    assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
 
 
 def test_a_folder_that_cannot_be_written_is_unavailable(bench, picture, answers, tmp_path):
