@@ -51,7 +51,7 @@ def test_steps_of_the_look_send_nothing(server: Any, tab: Any) -> None:
     page.locator("figure.mapped").nth(11).wait_for()
     before = pixels(compared, "Grad-CAM")
     page.wait_for_timeout(500)
-    sent = compared.sent
+    sent, asked = compared.sent, compared.asked
     page.get_by_role("slider", name="Opacity").fill("0.3")
     page.wait_for_timeout(100)
     dimmed = pixels(compared, "Grad-CAM")
@@ -69,7 +69,7 @@ def test_steps_of_the_look_send_nothing(server: Any, tab: Any) -> None:
     compared.tile("Grad-CAM").get_by_role("button").hover()
     page.get_by_role("button", name="Fit the whole image").click()
     page.wait_for_timeout(300)
-    assert compared.sent == sent
+    assert (compared.sent, compared.asked) == (sent, asked)
     assert before != dimmed != coloured
 
 
