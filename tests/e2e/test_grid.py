@@ -50,6 +50,7 @@ def test_steps_of_the_look_send_nothing(server: Any, tab: Any) -> None:
     page = compared.page
     page.locator("figure.mapped").nth(11).wait_for()
     before = pixels(compared, "Grad-CAM")
+    compared.tile("Grad-CAM").get_by_role("button").hover()  # brings the font of the crosshair's numbers
     page.wait_for_timeout(500)
     sent, asked = compared.sent, compared.asked
     page.get_by_role("slider", name="Opacity").fill("0.3")
