@@ -14,6 +14,10 @@ from streamlit.testing.v1 import AppTest
 
 import core.study
 from core.errors import TooLarge
+from core.mining.rules import mine
+from core.mining.trial import tried
+from core.models import load
+from core.pipeline import config_of
 from core.study import Study
 from core.tags import Tags
 from tests import small_study
@@ -220,6 +224,22 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
         assert float(values["Without mined ones"].rstrip("%")) < float(values["Without random ones"].rstrip("%"))
+
+
+def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    mined = mine(study, config_of(study).mining)
+    sets = {"mined": {int(label): mined.filters_of(int(label)) for label in mined.rules["label"].unique()}}
+    facts = tried(study, sets, load(study.manifest["model"]["name"])).summary()
+    visit(app, "Rules", study="small", show="ablation")
+    words = said(app)
+    spread = [f"± {facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
+    assert f"Spread over classes: {spread[0]} with all filters, {spread[1]} without mined ones, {spread[2]}" in words
+    assert f"one mined filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, a random one" in words
+    table = app.dataframe[0].value
+    assert table["drop_per_filter"].tolist() == pytest.approx(
+        [row["drop_per_filter"] for row in facts["per_class"]], nan_ok=True
+    )
 
 
 def silenced(app: AppTest, folder: Path) -> AppTest:
