@@ -21,8 +21,9 @@ tables
     itemsets     label, filters (list, ascending), n_both, n_all: frequent filter sets of each class, with the number of
                  transactions that hold them in the class and everywhere
     rules        rule, label, rank (0 is the class's best), filters (list), size, n_class, n_all, n_both, support,
-                 confidence, lift, score, folded (how many other filter sets have exactly the same patches)
-    shared       filters (list), size, labels (list, by falling support), supports (list), classes (2 or more), n_all
+                 confidence, lift, score: one for all sets with the same patches of the class, if folded
+    shared       filters (list), size, labels (list, by falling support), supports (list), classes (2 or more), n_all:
+                 sets frequent in several classes, if closed the largest with these labels and supports
     nodes        node ("f12" or "c3"), kind ("filter" or "class"), number (filter or label), name, degree, weight, x, y
                  (in -1…1)
     edges        filter, label, weight (best score of that class's rules with the filter), rules (how many)

@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,19 +188,36 @@ def _ablate(args: Namespace) -> int:
     table = found.per_class
     if args.label:
         table = table[table["label"] == _label(study, args.label)]
-    summary = {**found.summary(), "per_class": json.loads(table.to_json(orient="records"))}
     if args.json:
-        print(json.dumps(summary, indent=2, ensure_ascii=False))
+        summary = {**found.summary(), "per_class": json.loads(table.to_json(orient="records"))}
+        print(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
         return 0
     for path, problem in found.skipped.items():
         say(f"skipped {path}: {problem}")
     if not args.csv:
-        say(
-            f"{summary['images']} images, accuracy averaged over classes: {summary['baseline']:.1%} as it is, "
-            f"{summary['mined']:.1%} without {summary['filters_per_class']:.1f} mined filters, "
-            f"{summary['random_mean']:.1%} ± {summary['random_std']:.1%} without as many random ones"
-        )
-    return _shown(args, table, list(table.columns))
+        _averaged(found.summary())
+    return _shown(args, table, [str(name) for name in table if table[name].notna().any()])
+
+
+def _averaged(summary: Mapping[str, Any]) -> None:
+    """What an ablation comes to, in two lines; of random filters only where some were tried."""
+
+    def share(name: str) -> str:
+        return "–" if summary[name] is None else f"{summary[name]:.1%}"
+
+    means = [
+        f"{share('baseline')} as it is",
+        f"{share('mined')} without {summary['filters_per_class']:.1f} mined filters",
+        f"{share('random_mean')} ± {share('random_std')} without as many random ones",
+    ]
+    spread = [f"{share(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
+    prices = [
+        f"a mined filter costs {share('mined_drop_per_filter')}",
+        f"a random one {share('random_drop_per_filter')}",
+    ]
+    tried = 3 if summary["random_mean"] is not None else 2
+    say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:tried])}")
+    say(f"deviation over classes: {', '.join(spread[:tried])}; on average {', '.join(prices[: tried - 1])}")
 
 
 def _opened(name: str) -> "Study":
@@ -223,6 +240,10 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
     own = config_of(study).mining
     given = {name: getattr(args, name) for name in asdict(own) if getattr(args, name) != AS_BUILT}
     settings = checked(params_of(MiningConfig), {**asdict(own), **given}, "mining")
+    kept = study.manifest["arrays"]["items"]["shape"][1]
+    if "filters" in given and settings["filters"] > kept:
+        message = f"mining.filters cannot be {settings['filters']}. The study keeps {kept} filters of each patch."
+        raise BadParameter(message, f"Use 1 to {kept}.")
     return mine(study, MiningConfig(**settings), seed=study.manifest["seed"])
 
 

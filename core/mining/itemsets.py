@@ -1,8 +1,8 @@
 """Frequent sets of filters: mined in each class by eclat, then counted over the transactions of all classes."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from core.errors import TooLarge
 from core.mining.settings import Kind, MiningConfig
 from core.mining.transactions import Transactions
+from core.progress import Report, chunks, part, silent
+
+ALTOGETHER = 25  # so many times the limit of one class is the limit of all, with what they share
+SPAN = 1024  # sets counted between two reports
 
 Itemset = tuple[int, ...]  # ascending
 
@@ -82,31 +86,132 @@ class Frequent:
     shared: Mapping[int, list[tuple[int, int]]]  # set -> (label, count) of all classes where it is frequent, if several
 
 
-def frequent(transactions: Transactions, index: Index, config: MiningConfig, names: Sequence[str] = ()) -> Frequent:
+def frequent(
+    transactions: Transactions,
+    index: Index,
+    config: MiningConfig,
+    names: Sequence[str] = (),
+    report: Report = silent,
+) -> Frequent:
     """The filter sets frequent in a class (level 1) and their counts over all classes (level 2).
 
-    Closed mode keeps the largest of the sets that have the same transactions; the best score of a class is always
-    reached by one of them. Raises TooLarge where a class has more than `config.limit` sets.
+    Closed mode keeps the largest of the sets that have the same transactions in a class; the best score of a class is
+    always reached by one of them. What classes share need not be closed in any of them, so the largest of the sets
+    with the same classes and counts are counted too, as sets of no class: within each, the class's own larger set
+    says as much. Raises TooLarge where a class has more than `config.limit` sets, or all have `ALTOGETHER` times that.
     """
     mined: dict[int, dict[Itemset, int]] = {}
-    for label in index.labels.tolist():
+    room = int(config.limit * ALTOGETHER)
+    for span in chunks(len(index.labels), 1, part(report, 0, 0.5), "mining classes"):
+        label = int(index.labels[span.start])
         title = names[label] if label < len(names) else str(label)
-        items = transactions.items[transactions.labels == label]
-        mined[label] = _mined(items, title, config)
-    sets = sorted({one for found in mined.values() for one in found})
-    number = {one: i for i, one in enumerate(sets)}
+        mined[label] = _mined(transactions.items[transactions.labels == label], title, config)
+        room -= len(mined[label])
+        if room < 0:
+            raise _too_many(config)
     least = np.array([least_count(config.support, int(size), config.least) for size in index.sizes])
-    n_all = np.zeros(len(sets), np.int64)
-    shared: dict[int, list[tuple[int, int]]] = {}
-    for i, bits in enumerate(index.every(sets)):
-        counts = index.counts(bits)
-        n_all[i] = counts.sum()
-        enough = np.flatnonzero(counts >= least)
-        if len(enough) > 1:
-            shared[i] = [(int(index.labels[c]), int(counts[c])) for c in enough]
+    between: set[Itemset] = set()
+    if config.sets == "closed":
+        for one in common(index, least, part(report, 0.5, 0.7)):
+            between.add(one)
+            if len(between) > room:
+                raise _too_many(config)
+    sets = sorted(between.union(*mined.values()))
+    n_all, shared = _counted(sets, index, least, part(report, 0.7, 1))
+    number = {one: i for i, one in enumerate(sets)}
     found = {label: np.array([number[one] for one in ones], np.int64) for label, ones in mined.items()}
     both = {label: np.array(list(ones.values()), np.int64) for label, ones in mined.items()}
     return Frequent(sets, n_all, found, both, shared)
+
+
+def _counted(
+    sets: Sequence[Itemset], index: Index, least: NDArray[np.int64], report: Report
+) -> tuple[NDArray[np.int64], dict[int, list[tuple[int, int]]]]:
+    """For each set its count over all classes, and where it is frequent in several, these and their counts."""
+    n_all = np.zeros(len(sets), np.int64)
+    shared: dict[int, list[tuple[int, int]]] = {}
+    held = index.every(sets)
+    for span in chunks(len(sets), SPAN, report, "counting sets"):
+        for i in span:
+            counts = index.counts(next(held))
+            n_all[i] = counts.sum()
+            enough = np.flatnonzero(counts >= least)
+            if len(enough) > 1:
+                shared[i] = [(int(index.labels[c]), int(counts[c])) for c in enough]
+    return n_all, shared
+
+
+def _too_many(config: MiningConfig) -> TooLarge:
+    message = (
+        f"The classes together have more than {int(config.limit * ALTOGETHER):,} filter sets at support "
+        f"{config.support:g}."
+    )
+    return TooLarge(message, "Raise the support, or use fewer filters per transaction.")
+
+
+def common(index: Index, least: NDArray[np.int64], report: Report = silent) -> Iterator[Itemset]:
+    """The sets frequent in several classes; of those with the same classes and counts there only the largest.
+
+    That largest set is what all transactions with the set, in the classes where it is frequent, have in common. This
+    is a closure, so that the search of Uno 2004 (as in `_closed`) finds each once without comparing it to others.
+    """
+    whole = _Branch(
+        np.arange(len(index.sizes)), index.starts, np.arange(len(index.filters)), index.bits, index.counts(index.bits)
+    )
+    everyone = np.full(index.bits.shape[1], ~np.uint64(0))
+    root = whole.within(index.sizes >= least, everyone, index.sizes, least)
+    if root.held.any():
+        yield tuple(index.filters[root.items[root.held]].tolist())
+    for place in range(len(root.items)):
+        report(place / len(root.items), _COMPARING)
+        for rows in root.grown(least, [place]):
+            yield tuple(index.filters[rows].tolist())
+            report(place / len(root.items), _COMPARING)
+    report(1.0, _COMPARING)
+
+
+_COMPARING = "comparing classes"
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """The transactions of a set in the classes where it is frequent, and which items go with it in two or more."""
+
+    classes: NDArray[np.int64]  # (c,) positions in `Index.labels`
+    starts: NDArray[np.int64]  # (c,) first word of each class in `bits`
+    items: NDArray[np.int64]  # (r,) rows of `Index.bits`, ascending
+    bits: NDArray[np.uint64]  # (r, words) the transactions that hold set and item
+    counts: NDArray[np.int64]  # (r, c) how many these are
+    held: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # (r,) the items of the set itself
+
+    def within(
+        self, kept: NDArray[np.bool_], bits: NDArray[np.uint64], counts: NDArray[np.int64], least: NDArray[np.int64]
+    ) -> "_Branch":
+        """The branch of these transactions, `counts` in each class, in the classes (c,) that are `kept`."""
+        classes = self.classes[kept]
+        may = (self.counts[:, kept] >= least[classes]).sum(1) > 1
+        words = np.diff(self.starts, append=self.bits.shape[1])[kept]
+        starts = np.cumsum(words) - words
+        columns = np.arange(words.sum()) + np.repeat(self.starts[kept] - starts, words)
+        both = self.bits[np.ix_(may, columns)] & bits[columns]
+        found = np.add.reduceat(np.bitwise_count(both), starts, axis=1, dtype=np.int64)
+        still = (found >= least[classes]).sum(1) > 1
+        found = found[still]
+        held = (found == counts[kept]).all(1)
+        return _Branch(classes, starts, self.items[may][still], both[still], found, held)
+
+    def grown(self, least: NDArray[np.int64], places: Iterable[int]) -> Iterator[NDArray[np.int64]]:
+        """The sets, as rows, that adding one of the items at these `places`, and others after it, leads to."""
+        for place in places:
+            if self.held[place]:
+                continue
+            counts = self.counts[place]
+            inner = self.within(counts >= least[self.classes], self.bits[place], counts, least)
+            at = int(np.searchsorted(inner.items, self.items[place]))
+            if inner.held[:at].sum() > self.held[:place].sum():
+                continue  # another item leads to it
+            yield inner.items[inner.held]
+            yield from inner.grown(least, range(at + 1, len(inner.items)))
 
 
 def _mined(items: NDArray[Any], title: str, config: MiningConfig) -> dict[Itemset, int]:

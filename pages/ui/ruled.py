@@ -1,5 +1,6 @@
 """The views of mined rules: table and graph on one selection, what classes share, the chosen rule in pictures."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.errors import TooLarge
 from core.figures.spread import apart, lying
 from core.mining.catalogue import Wanted
 from core.mining.rules import Mined, highest_support
@@ -41,15 +43,20 @@ class Rule:
 def nothing(study: Study, config: MiningConfig, label: int) -> None:
     """Why there is no rule, and the nearest setting that gives one."""
     of = "" if label < 0 else f" for {shelf.label(study, label)}"
-    highest = highest_support(study, config, None if label < 0 else label)
-    if highest is None:
-        st.info(show.plain(f"No rule{of} at support {config.support:.2f}, nor at any lower one. Lower the confidence."))
+    none = f"No rule{of} at support {config.support:.2f}"
+    try:
+        highest = highest_support(study, config, None if label < 0 else label)
+    except TooLarge as error:
+        st.info(show.plain(f"{none}. {error}"))
         return
-    shown = np.floor(highest * 100) / 100
-    st.info(
-        show.plain(f"No rule{of} at support {config.support:.2f}. The highest support that gives one is {shown:.2f}.")
-    )
-    st.button(f"Use {shown:.2f}", on_click=own.put, args=("support", float(shown)), type="primary")
+    if highest is None:
+        alone = ": hardly any two patches of a class hold the same filter."
+        change = ". Lower the confidence." if config.confidence else alone
+        st.info(show.plain(f"{none}, nor at any lower one{change}"))
+        return
+    shown = math.floor(highest * 100 + 1e-9) / 100
+    st.info(show.plain(f"{none}. The highest support that gives one is {shown:.2f}."))
+    st.button(f"Use {shown:.2f}", on_click=own.put, args=("support", shown), type="primary")
 
 
 def listed(study: Study, found: Mined, label: int) -> None:

@@ -1,20 +1,30 @@
 """What the filters see, without a browser: every page empty and with a study, and the ways between them."""
 
 import html
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import core.study
+from core.errors import TooLarge
+from core.mining.rules import mine
+from core.mining.trial import tried
+from core.models import load
+from core.pipeline import config_of
 from core.study import Study
 from core.tags import Tags
 from tests import small_study
 from tests.pages_list import FILES, SCRIPT
 
+Plant = Callable[[Callable[[int, float], list[int]]], Study]
+NUMBERS = count()
 MINE = ("Patches", "Rules", "Averages", "Filter", "Studies")
 
 
@@ -127,16 +137,82 @@ def test_rules_at_another_support_and_where_there_are_none(app: AppTest) -> None
     assert not app.error
 
 
-def test_no_rule_offers_the_support_that_gives_one(app: AppTest) -> None:
-    visit(app, "Rules", support="1", n="25", confidence="0.99")
-    if "No rule" not in said(app):
-        visit(app, "Rules", support="1", n="1", confidence="1")
+@pytest.fixture
+def plant(home: Path) -> Iterator[Plant]:
+    """The small study with other filters in its patches, told by their class and their place in it (in [0, 1))."""
+    made = []
+
+    def planted(filters: Callable[[int, float], list[int]]) -> Study:
+        folder = home / "studies" / f"planted-{next(NUMBERS)}"  # pages remember what they read of a path
+        shutil.copytree(home / "studies" / "small", folder)
+        made.append(folder)
+        labels = Study(folder).table("patches")["label"].to_numpy()
+        items = np.full_like(np.load(folder / "items.npy"), -1)
+        for row, label in enumerate(labels.tolist()):
+            place = (labels[:row] == label).sum() / (labels == label).sum()
+            held = filters(label, place)
+            items[row, : len(held)] = held
+        np.save(folder / "items.npy", items)
+        return Study(folder)
+
+    yield planted
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+def test_no_rule_offers_the_support_that_gives_one(app: AppTest, plant: Plant) -> None:
+    study = plant(lambda label, place: [label] if place < 0.6 else [])
+    counts = study.table("patches")["label"].value_counts()
+    label, total = int(counts.index[0]), int(counts.iloc[0])
+    share = sum(place / total < 0.6 for place in range(total)) / total
+    assert 0.5 < share < 1
+    visit(app, "Rules", study=study.name, label=study.labels[label], support="1")
+    shown = math.floor(share * 100 + 1e-9) / 100
+    assert f"No rule for {study.labels[label]} at support 1.00. The highest support that gives one is {shown:.2f}." in (
+        said(app)
+    )
+    assert not app.dataframe
+    next(button for button in app.button if button.label == f"Use {shown:.2f}").click().run()
+    assert app.slider(key="support").value == shown
+    assert app.dataframe[0].value["Filters"].tolist() == [f"F{label}"]
+    assert app.dataframe[0].value["Support"].tolist() == [pytest.approx(share)]
+
+
+def test_no_rule_at_any_support_says_what_to_change(
+    app: AppTest, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = plant(lambda label, place: [7])
+    visit(app, "Rules", study=study.name, confidence="1")
+    assert "No rule at support 0.60, nor at any lower one. Lower the confidence." in said(app)
+    assert not [button for button in app.button if button.label.startswith("Use ")]
+
+    def many(*_: object) -> float:
+        raise TooLarge("Below support 0.31 there are too many filter sets.", "Use fewer filters per transaction.")
+
+    monkeypatch.setattr("pages.ui.ruled.highest_support", many)
+    words = said(app.run())
+    assert "No rule at support 0.60. Below support 0.31 there are too many filter sets. Use fewer filters" in words
+    assert "nor at any lower one" not in words
+    assert not app.error
+
+
+def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
+    study = plant(lambda label, place: [])
+    visit(app, "Rules", study=study.name)
+    assert "nor at any lower one: hardly any two patches of a class hold the same filter." in said(app)
+
+
+def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plant) -> None:
+    study = plant(lambda label, place: [label, 120])  # in each class the larger set is the closed one
+    visit(app, "Rules", study=study.name, show="shared")
+    counts = study.table("patches")["label"].value_counts()
+    several = int((counts >= 2).sum())
+    assert app.dataframe[0].value["Filters"].tolist() == ["F120"]
+    assert app.dataframe[0].value["Classes"].tolist() == [several]
     words = said(app)
-    if "highest support" in words:
-        offer = next(button for button in app.button if button.label.startswith("Use 0."))
-        offer.click().run()
-        assert app.slider(key="support").value == float(offer.label.removeprefix("Use "))
-        assert len(app.dataframe) == 1
+    assert f"F120: patches of {len(counts)} classes" in words
+    assert "No set of filters" not in words
+    assert "vitrine_gallery" in parts(app)
 
 
 @pytest.mark.parametrize("view", ["shared", "graph", "ablation"])
@@ -148,6 +224,22 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
         assert float(values["Without mined ones"].rstrip("%")) < float(values["Without random ones"].rstrip("%"))
+
+
+def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    mined = mine(study, config_of(study).mining)
+    sets = {"mined": {int(label): mined.filters_of(int(label)) for label in mined.rules["label"].unique()}}
+    facts = tried(study, sets, load(study.manifest["model"]["name"])).summary()
+    visit(app, "Rules", study="small", show="ablation")
+    words = said(app)
+    spread = [f"± {facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
+    assert f"Spread over classes: {spread[0]} with all filters, {spread[1]} without mined ones, {spread[2]}" in words
+    assert f"one mined filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, a random one" in words
+    table = app.dataframe[0].value
+    assert table["drop_per_filter"].tolist() == pytest.approx(
+        [row["drop_per_filter"] for row in facts["per_class"]], nan_ok=True
+    )
 
 
 def silenced(app: AppTest, folder: Path) -> AppTest:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from core.errors import BadParameter, Cancelled, Unavailable, UnknownName, Unsupported
+from core.images import decode
 from core.mining import shard as shards
 from core.mining.average import average, stretched
 from core.mining.rules import mine, transactions_of
@@ -124,8 +125,6 @@ def test_tables_and_arrays_fit_together(study, gap):
 
 
 def test_crops_are_the_pixels_of_the_views(study, gap, data):
-    from core.images import decode
-
     patches, images = study.table("patches"), study.table("images")
     for number in (0, len(patches) - 1):
         one = next(patches.iloc[[number]].itertuples())
@@ -135,8 +134,6 @@ def test_crops_are_the_pixels_of_the_views(study, gap, data):
 
 
 def test_predictions_and_scores_are_those_of_the_model(study, gap, data):
-    from core.images import decode
-
     images = study.table("images")
     for number in (0, 8, 15):
         file = data / images["path"][number]
@@ -259,6 +256,28 @@ def test_other_rankings_choose_other_filters(data, gap, study, tmp_path, ranking
         z = np.where(wide > 0, (wide - wide.mean(0)) / np.maximum(wide.std(0), 1e-9), -np.inf)
         agree = np.argmax(z, 1) == other.array("items")[:, 0]
         assert agree.mean() > 0.95  # float16 may turn a near tie
+
+
+def test_share_ranks_by_the_part_of_a_filters_response_that_falls_into_the_patch(data, gap, tmp_path):
+    settings = config(data, transactions=TransactionConfig(filters=4, ranking="share"))
+    study = build_study(settings, tmp_path / "s", model=gap)
+    images, patches = study.table("images"), study.table("patches")
+    items, responses = study.array("items"), study.array("responses")
+    differs = 0
+    for row, patch in enumerate(patches.itertuples()):
+        file = data / images["path"][patch.image]
+        inputs = gap.preprocess.tensor(gap.preprocess.view(decode(file.read_bytes(), file.name).pixels))[None]
+        with torch.no_grad():
+            maps = torch.nn.functional.interpolate(gap.net.features(inputs), size=(SIDE, SIDE), mode="bilinear")[0]
+        window = maps[:, patch.y : patch.y + 10, patch.x : patch.x + 10].sum((1, 2)).numpy()
+        share = window / np.maximum(maps.sum((1, 2)).numpy(), 1e-12)
+        held = items[row][items[row] >= 0]
+        assert len(held) == min(4, int((window > 1e-6).sum()))
+        assert responses[row][: len(held)] == pytest.approx(window[held], rel=1e-4)
+        assert (np.diff(share[held]) <= 1e-5).all()
+        assert np.delete(share, held).max() <= share[held].min() + 1e-5
+        differs += held[0] != window.argmax()
+    assert differs, "the strongest response is not the largest share"
 
 
 def test_label_target_and_correct_images_only(data, gap, tmp_path):

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 from core.cli import main
@@ -60,9 +62,50 @@ def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
     assert {"filters", "support", "confidence", "score", "lift", "n_both"} <= set(rules[0])
     one = json.loads(told(capsys, "rules", built / "s", "--json", "--best", "1"))
     assert len(one) == 6
-    assert told(capsys, "shared", built / "s", "--class", "red", "--support", "1").strip()
     nothing = told(capsys, "rules", built / "s", "--confidence", "1", "--least", "1000")
     assert nothing == "Nothing is found with these settings.\n"
+
+
+@pytest.fixture
+def planted(built, tmp_path):
+    """The study with two filters in every patch: one of its class alone, and number 120."""
+    folder = shutil.copytree(built / "s", tmp_path / "planted")
+    labels = Study(folder).table("patches")["label"].to_numpy()
+    items = np.full_like(np.load(folder / "items.npy"), -1)
+    items[:, 0], items[:, 1] = labels, 120
+    np.save(folder / "items.npy", items)
+    return folder
+
+
+def test_shared_sets_name_the_classes_that_share_them(planted, capsys):
+    study = Study(planted)
+    labels = sorted(set(study.table("patches")["label"].tolist()))
+    assert len(labels) > 1
+    (only,) = json.loads(told(capsys, "shared", planted, "--support", "1", "--json"))
+    assert (only["filters"], only["size"], sorted(only["labels"]), only["supports"]) == (
+        [120], 1, labels, [1.0] * len(labels),
+    )  # fmt: skip
+    assert only["n_all"] == len(study.table("patches"))
+    first, second = (study.labels[label] for label in labels[:2])
+    text = told(capsys, "shared", planted, "--class", first).splitlines()
+    assert len(text) == 2
+    assert text[1].split()[:2] == ["120", str(len(labels))]
+    assert second in text[1]
+    rules = json.loads(told(capsys, "rules", planted, "--json"))
+    assert [rule["filters"] for rule in rules] == [[label, 120] for label in labels]
+    np.save(planted / "items.npy", np.where(np.load(planted / "items.npy") == 120, -1, np.load(planted / "items.npy")))
+    assert told(capsys, "shared", planted) == "Nothing is found with these settings.\n"
+
+
+def test_more_filters_than_the_study_keeps_are_refused(built, capsys):
+    kept = Study(built / "s").array("items").shape[1]
+    for command in ("rules", "shared", "ablate"):
+        said = told(capsys, command, built / "s", "--filters", kept + 1, code=2)
+        assert (
+            f"mining.filters cannot be {kept + 1}. The study keeps {kept} filters of each patch. Use 1 to {kept}."
+            in (said)
+        )
+    assert told(capsys, "rules", built / "s", "--filters", kept)
 
 
 def test_patches_are_listed_and_written_as_csv(built, capsys, tmp_path):
@@ -88,6 +131,31 @@ def test_ablate_gives_what_the_table_of_the_paper_gives(built, capsys):
     text = told(capsys, "ablate", built / "s", "--draws", "1")
     assert "accuracy averaged over classes: 100.0% as it is" in text
     assert "skipped red/broken.png: " in text
+
+
+def test_ablate_tells_spread_and_price_and_leaves_out_what_was_not_tried(built, capsys):
+    facts = json.loads(told(capsys, "ablate", built / "s", "--json", "--draws", "3"))
+    rows = facts["per_class"]
+    for name in ("baseline", "mined"):
+        assert facts[f"{name}_std_over_classes"] == pytest.approx(np.std([row[name] for row in rows]))
+    lost = facts["baseline"] - facts["mined"]
+    assert facts["mined_drop_per_filter"] == pytest.approx(lost / np.mean([row["filters"] for row in rows]))
+    text = told(capsys, "ablate", built / "s", "--draws", "3")
+    spread, price = facts["mined_std_over_classes"], facts["mined_drop_per_filter"]
+    assert f"deviation over classes: 0.0%, {spread:.1%}, " in text
+    assert f"; on average a mined filter costs {price:.1%}, a random one " in text
+
+    def refused(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    bare = told(capsys, "ablate", built / "s", "--json", "--draws", "0")
+    facts = json.loads(bare, parse_constant=refused)
+    assert facts["random_mean"] is facts["random_std"] is facts["random_drop_per_filter"] is None
+    assert facts["per_class"][0]["random_mean"] is None
+    assert facts["mined"] is not None
+    text = told(capsys, "ablate", built / "s", "--draws", "0")
+    assert "random" not in text
+    assert "nan" not in text.casefold()
 
 
 def test_bundled_studies_go_by_their_names(capsys):
