@@ -123,6 +123,7 @@ ADDRESSES = [
     ("layer", "no-such-layer", "no-such-layer"),
     ("seed", "-1", "-1"),
     ("seed", "<script>", "<script>"),
+    ("seed", "²", "²"),
 ]
 
 
