@@ -1,6 +1,11 @@
 """What can go wrong in a way that a user can act on: one class per thing that can happen."""
 
 
+def printable(text: str) -> str:
+    """The same text with a mark in place of every character that could steer a terminal or is none at all."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
 class VitrineError(Exception):
     """A problem a user can solve: one sentence with the offending thing, and a hint that says what to do."""
 
