@@ -505,6 +505,51 @@ def test_app_needs_its_script(monkeypatch, capsys, tmp_path):
     assert "not part of this installation" in sentence(capsys)
 
 
+def test_what_other_packages_warn_of_is_not_shown(tmp_path):
+    """Everything on stderr is our sentences, in a process of its own, as a user starts it."""
+    import pickle
+
+    Image.new("1", (11_000, 11_000)).save(tmp_path / "large.png")
+    (tmp_path / "four.pth").write_bytes(pickle.dumps({"a": 1}, 4))
+    script = f"""
+import torch
+torch.jit.script(torch.nn.Linear(2, 2)).save({str(tmp_path / "script.pt")!r})
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)
+    calls = [
+        ["explain", "large.png", "--model", "flowers-single-6c", "--method", "saliency", "--out", "out"],
+        ["check", "--model", "resnet18:four.pth"],
+        ["check", "--model", "resnet18:script.pt"],
+    ]
+    code = f"""
+import sys
+from core.cli import main
+for words in {calls!r}:
+    sys.argv = ["vitrine", *words]
+    print(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONWARNINGS", None)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["2", "2", "2"]
+    first, second, third = ended.stderr.splitlines()
+    assert first.startswith("vitrine: large.png has 11,000 × 11,000 px, 121 megapixels")
+    assert second.startswith("vitrine: four.pth ")
+    assert third.startswith("vitrine: script.pt is a TorchScript program")
+
+
+def test_nor_is_it_in_the_server_s_log():
+    code = "import app, warnings; warnings.warn('unseen'); print('begun')"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("begun\n", "")
+    command[1:1] = ["-W", "default"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "UserWarning: unseen" in ended.stderr, "who asks Python for warnings gets them"
+
+
 def test_argparse_complains_in_our_way():
     with pytest.raises(BadParameter, match=r"required.*See `vitrine explain --help`\."):
         parser("explain").parse_args(["explain"])
