@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import platform
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -162,6 +163,7 @@ def command(model: str, image: str, asks: Sequence[Ask], *, seed: int = 0, layer
 def write(folder: Path, bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
     """One picture's folder: maps.npz, a PNG per map, figure.png and result.json, whose content is returned.
 
+    Pictures of maps that an earlier result there tells of go, so that all in it belongs together; other files stay.
     Raises Unavailable where the folder cannot be written.
     """
     found = record(bench, picture, answers, seed)
@@ -172,11 +174,23 @@ def write(folder: Path, bench: Workbench, picture: Picture, answers: Answers, se
     files["result.json"] = (json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in _earlier(folder) - files.keys():
+            (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
     except OSError as error:
         raise unwritable(folder, error) from None
     return found
+
+
+def _earlier(folder: Path) -> set[str]:
+    """The names of the maps' pictures that an earlier result in this folder tells of."""
+    try:
+        entries = json.loads((folder / "result.json").read_text("utf-8"))["maps"]
+        names = {str(entry.get("overlay")) for entry in entries}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
+    return {name for name in names if name.partition("-")[0] in EXPLAINERS and re.fullmatch(r"\w+-\d+\.png", name)}
 
 
 def unwritable(path: Path, error: OSError) -> Unavailable:

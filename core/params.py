@@ -56,16 +56,20 @@ def params_of(source: Callable[..., object]) -> tuple[Param, ...]:
     return tuple(found)
 
 
-def checked(params: Sequence[Param], given: Mapping[str, object], owner: str) -> dict[str, Any]:
+def checked(
+    params: Sequence[Param], given: Mapping[str, object], owner: str, called: Callable[[str], str] | None = None
+) -> dict[str, Any]:
     """All settings of `owner`: the given ones validated, the others at their defaults, in declared order.
 
-    Raises UnknownName for a setting that does not exist and BadParameter for a value of the wrong kind or out of range.
+    `called` tells what messages call a setting; `owner.name` if left out. Raises UnknownName for a setting that does
+    not exist and BadParameter for a value of the wrong kind or out of range.
     """
+    called = called or (lambda name: f"{owner}.{name}")
     known = {param.name: param for param in params}
     for name in given:
         if name not in known:
             raise unknown(f"setting of {owner}", name, known)
-    return {p.name: _valid(p, given[p.name], owner) if p.name in given else p.default for p in params}
+    return {p.name: _valid(p, given[p.name], called(p.name)) if p.name in given else p.default for p in params}
 
 
 def _kind(base: object, name: str) -> tuple[Kind, tuple[str, ...]]:
@@ -78,9 +82,8 @@ def _kind(base: object, name: str) -> tuple[Kind, tuple[str, ...]]:
     raise TypeError(f"setting '{name}' has a type that no form can show: {base!r}")
 
 
-def _valid(param: Param, value: object, owner: str) -> Any:
+def _valid(param: Param, value: object, label: str) -> Any:
     """`value` as the type of `param`; texts (from a command line or an address) are read as that type."""
-    label = f"{owner}.{param.name}"
     if param.kind == "text":
         return str(value)
     if param.kind == "choice":

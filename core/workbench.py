@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, get_args
 
 import torch
@@ -26,6 +27,8 @@ from core.params import checked
 from core.progress import Report, part, silent
 from core.survey import grid
 
+MOST_SEED = 999_999_999
+
 
 def home() -> Path:
     """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
@@ -39,6 +42,14 @@ def device() -> torch.device:
         return torch.zeros(1, device=wanted).device
     except (RuntimeError, AssertionError):
         raise BadParameter(f"VITRINE_DEVICE names {wanted!r}, which this machine lacks.", "Use cpu or cuda.") from None
+
+
+def seed(value: str | int) -> int:
+    """A seed as forms, addresses and command lines give it; BadParameter for what is none."""
+    text = str(value)
+    if not text.isdecimal() or len(text) > len(str(MOST_SEED)):
+        raise BadParameter(f"The seed cannot be {short(value)}.", f"Give a whole number from 0 to {MOST_SEED:,}.")
+    return int(text)
 
 
 def precision() -> Precision:

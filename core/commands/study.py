@@ -265,7 +265,7 @@ def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
     elif args.csv:
         _written(table, args.csv)
     elif len(table):
-        say(_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}"))
+        say(*_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}").split("\n"))
     else:
         say("Nothing is found with these settings.")
     return 0

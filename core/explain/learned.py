@@ -83,6 +83,7 @@ def _roughness(mask: Tensor) -> Tensor:
     caution="The area is asked for, not found: too small a one breaks the object up, too large a one shows context.",
     cost=lambda settings, side: 3 * settings["steps"] * settings["areas"].count(",") + 3 * settings["steps"],
     budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2"}},
+    fitting=lambda settings: _shares(settings["areas"]),
 )
 def extremal_perturbation(
     query: Query,

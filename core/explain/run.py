@@ -14,7 +14,6 @@ from core.explain.explainer import EXPLAINERS, Explainer
 from core.explain.query import Ledger, Query, images_sha
 from core.explain.settling import Settling
 from core.images import resized
-from core.params import checked
 from core.progress import Report, silent
 
 
@@ -82,7 +81,7 @@ def explain(
     settled. Raises UnknownName, BadParameter, Unsupported, TooLarge.
     """
     method = EXPLAINERS[name]
-    chosen = checked(method.params, settings or {}, name)
+    chosen = method.chosen(settings or {})
     if reason := method.unmet(query.model):
         raise Unsupported(reason, "Choose another method or another model.")
     while True:

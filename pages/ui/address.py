@@ -11,6 +11,7 @@ from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS
 from core.params import checked
 from core.registry import unknown
+from core.workbench import seed
 from pages.ui import state
 
 OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
@@ -103,9 +104,7 @@ def _setting(text: str) -> None:
 
 
 def _seed(text: str) -> None:
-    if not text.isdigit() or len(text) > 9:
-        raise BadParameter(f"The seed cannot be {text!r}.", "Give a whole number.")
-    state.go(seed=int(text))
+    state.go(seed=seed(text))
 
 
 def _layer(name: str) -> None:

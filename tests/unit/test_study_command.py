@@ -174,7 +174,7 @@ def test_bundled_studies_go_by_their_names(capsys):
         (["rules", "S", "--csv", "/no/where.csv"], "cannot"),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--patch-window", "500"], "A window of 500 pixels"),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--set", "speed"], "--set 'speed' cannot be read."),
-        (["build", "--model", NAME, "--data", "D", "--out", "N", "--mining-support", "2"], "mining.support cannot be"),
+        (["build", "--model", NAME, "--data", "D", "--out", "N", "--mining-support", "2"], "--mining-support cannot"),
         (["build", "--model", NAME, "--data", "D/images/red/00002.png", "--out", "N"], "cannot be opened as a folder"),
         (["build", "--model", "flowers-sinle-6c", "--data", "D", "--out", "N"], "Did you mean"),
         ([], "required"),
