@@ -8,6 +8,7 @@ import pytest
 from core.cli import main
 from core.data import flowers
 from core.study import BUNDLED, Study
+from tests import small_study
 
 NAME = "flowers-single-6c"
 
@@ -100,6 +101,12 @@ def test_info_of_one_class(built, capsys, tmp_path):
     )
     told(capsys, "info", built / "s", "--class", "red", "--csv", tmp_path / "c.csv")
     assert (tmp_path / "c.csv").read_text().count("\n") == 2
+
+
+def test_ablate_without_labels_says_what_is_missing(built, capsys):
+    study = Study(built / "s")
+    plain = small_study.edited(study, built / "plain", images=study.table("images").assign(label=-1))
+    assert "Put them into one sub-folder per class." in told(capsys, "ablate", plain.path, code=2)
 
 
 def test_bundled_studies_go_by_their_names(capsys):
