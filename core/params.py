@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import repr as short
@@ -72,6 +73,20 @@ def checked(
     return {p.name: _valid(p, given[p.name], called(p.name)) if p.name in given else p.default for p in params}
 
 
+def whole(text: str) -> int | None:
+    """The number that plain digits spell; None for any other text, and for more digits than anything here counts."""
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
+
+
+def finite(value: object) -> float | None:
+    """A number, or the one that a text spells; None for anything else, for nan and for infinities."""
+    try:
+        number = float(value)  # type: ignore[arg-type]  # anything else lands in the except
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _kind(base: object, name: str) -> tuple[Kind, tuple[str, ...]]:
     """The kind of form field for a type, and the choices of a Literal."""
     simple: dict[object, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
@@ -107,11 +122,8 @@ def _as_bool(label: str, value: object) -> bool:
 
 def _as_number(param: Param, label: str, value: object) -> int | float:
     word = "a whole number" if param.kind == "int" else "a number"
-    try:
-        number = float(value)  # type: ignore[arg-type]  # anything else lands in the except
-    except (TypeError, ValueError, OverflowError):
-        raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {word}.") from None
-    if isinstance(value, bool) or not math.isfinite(number) or (param.kind == "int" and number != int(number)):
+    number = None if isinstance(value, bool) else finite(value)
+    if number is None or (param.kind == "int" and number != int(number)):
         raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {word}.")
     low, high = param.knob.low, param.knob.high
     if (low is not None and number < low) or (high is not None and number > high):

@@ -23,7 +23,7 @@ from core.images import Picture, Pixels
 from core.mining.ablation import from_images
 from core.models.model import Model
 from core.models.pace import batch_of, seconds_of
-from core.params import checked
+from core.params import checked, whole
 from core.progress import Report, part, silent
 from core.survey import grid
 
@@ -46,10 +46,10 @@ def device() -> torch.device:
 
 def seed(value: str | int) -> int:
     """A seed as forms, addresses and command lines give it; BadParameter for what is none."""
-    text = str(value)
-    if not text.isdecimal() or len(text) > len(str(MOST_SEED)):
+    number = whole(str(value))
+    if number is None or number > MOST_SEED:
         raise BadParameter(f"The seed cannot be {short(value)}.", f"Give a whole number from 0 to {MOST_SEED:,}.")
-    return int(text)
+    return number
 
 
 def precision() -> Precision:
@@ -65,9 +65,10 @@ def budget() -> int:
     """Bytes that one session's cache may hold: VITRINE_CACHE_MB, or 512 MB (2,048 on a GPU)."""
     default = "2048" if device().type == "cuda" else "512"
     text = os.environ.get("VITRINE_CACHE_MB") or default
-    if not text.isdigit():
+    megabytes = whole(text)
+    if megabytes is None:
         raise BadParameter(f"VITRINE_CACHE_MB is {text!r}.", "Give a whole number of megabytes.")
-    return int(text) << 20
+    return megabytes << 20
 
 
 @dataclass(frozen=True)

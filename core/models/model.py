@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.errors import BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
+from core.params import whole
 from core.progress import Report
 from core.registry import unknown
 from core.survey import Survey, survey
@@ -40,12 +41,12 @@ class Model:
         Raises UnknownName with the nearest labels, BadParameter for a label that several classes have.
         """
         text = str(wanted)
-        numbered = text.isdecimal() and len(text) < 10
-        if numbered and int(text) < len(self.labels):
-            return int(text)
+        number = whole(text)
+        if number is not None and number < len(self.labels):
+            return number
         exact = [i for i, label in enumerate(self.labels) if label == text]
         exact = exact or [i for i, label in enumerate(self.labels) if label.casefold() == text.casefold()]
-        if not exact and numbered:
+        if not exact and number is not None:
             raise UnknownName(f"There is no class {text}.", f"{self.name} has classes 0 to {len(self.labels) - 1}.")
         if not exact:
             raise unknown("class", text, self.labels)

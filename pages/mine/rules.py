@@ -8,7 +8,7 @@ import streamlit as st
 from core.mining.rules import Mined
 from core.mining.settings import MiningConfig
 from core.study import Study
-from pages.ui import own, ruled, shelf, tested
+from pages.ui import graphed, own, ruled, shelf, tested
 
 _VIEWS = {"rules": "Rules", "shared": "Shared by classes", "graph": "Graph", "ablation": "Ablation"}
 
@@ -54,7 +54,7 @@ def workbench(study: Study) -> None:
         if not rules_of(found, label):
             ruled.nothing(study, config, label)
         elif view == "graph":
-            ruled.graphed(study, found, label)
+            graphed.graphed(study, found, label)
         elif view == "shared":
             ruled.shared(study, found, label)
         elif view == "ablation":

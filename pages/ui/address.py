@@ -3,6 +3,7 @@
 Own parameters of a page need nothing here: bind its widgets with `bind="query-params"`.
 """
 
+from reprlib import repr as short
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -96,7 +97,7 @@ def _setting(text: str) -> None:
     owner, _, rest = text.partition(".")
     name, colon, value = rest.partition(":")
     if not colon:
-        raise BadParameter(f"{text!r} is no setting.", "Write METHOD.SETTING:VALUE.")
+        raise BadParameter(f"{short(text)} is no setting.", "Write METHOD.SETTING:VALUE.")
     params = EXPLAINERS[owner].params
     chosen = checked(params, {name: value}, owner)[name]
     if chosen != next(param.default for param in params if param.name == name):

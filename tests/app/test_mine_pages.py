@@ -1,25 +1,30 @@
 """What the filters see, without a browser: every page empty and with a study, and the ways between them."""
 
 import html
+import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import core.study
 from core.errors import TooLarge
-from core.mining.rules import mine
+from core.mining.rules import Mined, mine
+from core.mining.settings import MiningConfig
 from core.mining.trial import tried
 from core.models import load
 from core.pipeline import config_of
 from core.study import Study
 from core.tags import Tags
+from pages.ui.ruled import EACH, Rule
 from tests import small_study
 from tests.pages_list import FILES, SCRIPT
 
@@ -124,11 +129,13 @@ def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     assert "tag" in app.query_params
 
 
-def test_rules_at_another_support_and_where_there_are_none(app: AppTest) -> None:
+def test_rules_at_another_support_and_where_there_are_none(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
     visit(app, "Rules", support="0.8")
-    before = len(app.dataframe[0].value)
-    app.slider(key="support").set_value(0.5).run()
-    assert len(app.dataframe[0].value) > before
+    for support in (0.8, 0.5):
+        app.slider(key="support").set_value(support).run()
+        found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest["seed"]).rules
+        assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
     app.slider(key="n").set_value(1).run()
     app.slider(key="confidence").set_value(1.0)
     app.slider(key="support").set_value(1.0).run()
@@ -283,6 +290,94 @@ def test_a_node_of_the_graph_chooses_the_rules_beneath(app: AppTest, home: Path)
     assert len(app.dataframe[0].value) == sum(number in filters for filters in rules["filters"])
 
 
+def packets(app: AppTest, name: str) -> list[dict[str, Any]]:
+    """The headers of what the parts of this name are sent."""
+    sent = [part.proto.bytes for part in app.get("bidi_component") if part.proto.component_name == f"vitrine_{name}"]
+    return [json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")]) for data in sent]
+
+
+def marked(app: AppTest) -> dict[str, Any]:
+    return next(packet for packet in packets(app, "blob") if packet["id"] == "graph-marks")
+
+
+def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    rules, strongest = study.table("rules"), config_of(study).mining.filters
+    every = [Rule(tuple(f.tolist()), k, strongest) for f, k in zip(rules["filters"], rules["label"], strict=True)]
+    best, last = every[0], every[-1]
+    link = f"{best.nodes[0]}-{best.nodes[-1]}"
+    visit(app, "Rules", show="graph", node=link)
+    own = rules[rules["label"] == best.label]
+    assert len(app.dataframe[0].value) == sum(best.filters[0] in filters for filters in own["filters"])
+    assert marked(app) == {"id": "graph-marks", "chosen": link, "rule": best.nodes}
+
+    visit(app, "Rules", show="graph", node="")
+    assert len(app.dataframe[0].value) == len(rules)
+    (before,) = packets(app, "graph")
+    row = {"selection": {"rows": [len(rules) - 1], "columns": [], "cells": []}}
+    app.session_state[f"graph-rules-{hash(tuple(every))}"] = row
+    app.run()
+    assert marked(app)["rule"] == last.nodes
+    assert packets(app, "graph") == [before], "the graph itself is not sent again"
+    assert app.query_params["rule"] == last.name
+
+
+def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    visit(app, "Rules", show="graph", node="f1-c²")
+    assert "No rule at these settings has 'f1-c²'." in said(app)
+    assert len(app.dataframe[0].value) == len(study.table("rules"))
+
+
+def test_a_rule_shows_the_patches_of_each_of_its_filters(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    visit(app, "Rules")
+    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Strongest patches of each filter")
+    items = study.array("items")[:, : config_of(study).mining.filters]
+    filters = study.table("rules")["filters"][0]
+    counts = [min(EACH, int((items == number).any(1).sum())) for number in filters]
+    assert shown["groups"] == [[f"F{number}", count] for number, count in zip(filters, counts, strict=True)]
+    first = [name.partition(":")[0] for name in shown["ids"]]
+    assert [f"Open F{number}" for number in first] == shown["actions"][0][1]
+    rows = [int(name.partition(":")[2]) for name in shown["ids"]]
+    assert all(int(number) in items[row] for number, row in zip(first, rows, strict=True))
+    app.session_state["rule-filters"] = {"opened": {"action": "unit", "id": shown["ids"][-1]}}
+    app.run()
+    assert f"· F{filters[-1]}" in said(app)
+
+
+def many(filters: int, classes: int) -> Mined:
+    """Rules of one filter each, the later the better, as a graph with its nodes on a line."""
+    numbers = np.arange(filters)
+    scores = (numbers + 1) / filters
+    rules = pd.DataFrame(
+        {"filters": [[k] for k in numbers.tolist()], "label": numbers % classes, "support": scores, "confidence": 1.0,
+         "score": scores, "lift": 1.0, "n_both": 2}
+    )  # fmt: skip
+    edges = pd.DataFrame({"filter": numbers, "label": numbers % classes, "weight": scores, "rules": 1})
+    kinds = [("c", "class", classes), ("f", "filter", filters)]
+    rows = [(f"{short}{k}", kind, k, f"{kind} {k}", 1, 1.0) for short, kind, count in kinds for k in range(count)]
+    nodes = pd.DataFrame(rows, columns=["node", "kind", "number", "name", "degree", "weight"])
+    return Mined(MiningConfig(), rules, rules, rules, nodes.assign(x=np.linspace(-1, 1, len(nodes)), y=0.0), edges)
+
+
+def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
+    app: AppTest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = len(Study(home / "studies" / "small").labels)
+    monkeypatch.setattr("pages.ui.shelf.mined", lambda *_: many(900, classes))
+    visit(app, "Rules", show="graph")
+    (shown,) = packets(app, "graph")
+    assert f"{900 + classes} nodes are too many to read: these are the 600 of the strongest links." in said(app)
+    assert [node["id"] for node in shown["nodes"]] == [
+        *(f"c{k}" for k in range(classes)), *(f"f{k}" for k in range(300 + classes, 900))
+    ]  # fmt: skip
+    assert len(shown["edges"]) == 600 - classes
+    app.selectbox(key="label").set_value(0).run()
+    assert "too many" not in said(app)
+    assert len(packets(app, "graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
+
+
 def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest) -> None:
     visit(app, "Rules")
     app.toggle(key="off-rule").set_value(True).run()
@@ -314,13 +409,30 @@ def test_the_neighbours_of_a_filter(app: AppTest) -> None:
     assert app.query_params["unit"] == "1"
 
 
-def test_a_dead_filter_says_so(app: AppTest, home: Path) -> None:
-    facts = Study(home / "studies" / "small").table("filters")
-    dead = facts[(facts["largest"] == 0) & (facts["patches"] == 0)]["filter"]
-    if not len(dead):
-        pytest.skip("every filter of the small study answers somewhere")
-    visit(app, "Filter", unit=str(dead.iloc[0]))
-    assert "was never active" in said(app)
+def test_a_dead_filter_says_so(app: AppTest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study(home / "studies" / "small")
+    facts = study.table("filters")
+    facts.loc[7, ["patches", "classes", "rules", "mean", "deviation", "largest"]] = 0
+    facts.loc[8, ["patches", "largest"]] = 1
+    small_study.edited(study, tmp_path / "studies" / "dead", filters=facts)
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    visit(app, "Filter", unit="7")
+    assert "F7 was never active in a patch of the 60 images" in said(app)
+    app.selectbox(key="unit").set_value(8).run()
+    assert "· F8" in said(app)
+    assert "was never active" not in said(app)
+
+
+def test_an_ablation_of_images_without_classes_says_what_is_missing(
+    app: AppTest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(home / "studies" / "small")
+    images = study.table("images").assign(label=-1)
+    small_study.edited(study, tmp_path / "studies" / "plain", images=images)
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    visit(app, "Rules", show="ablation")
+    assert "None of these images has a class of the model. Put them into one sub-folder per class." in said(app)
+    assert not app.metric
 
 
 def test_studies_are_compared(app: AppTest, home: Path) -> None:

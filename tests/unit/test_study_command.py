@@ -10,6 +10,7 @@ import pytest
 from core.cli import main
 from core.data import flowers
 from core.study import BUNDLED, Study
+from tests import small_study
 
 NAME = "flowers-single-6c"
 
@@ -158,6 +159,24 @@ def test_ablate_tells_spread_and_price_and_leaves_out_what_was_not_tried(built, 
     assert "nan" not in text.casefold()
 
 
+def test_info_of_one_class(built, capsys, tmp_path):
+    whole = Study(built / "s").table("classes").set_index("name").loc["red"]
+    text = told(capsys, "info", built / "s", "--class", "red")
+    assert text.startswith(f"red: {whole['images']} images, {whole['predicted']} images classified so")
+    assert (
+        json.loads(told(capsys, "info", built / "s", "--class", "red", "--json"))["class"]["patches"]
+        == whole["patches"]
+    )
+    told(capsys, "info", built / "s", "--class", "red", "--csv", tmp_path / "c.csv")
+    assert (tmp_path / "c.csv").read_text().count("\n") == 2
+
+
+def test_ablate_without_labels_says_what_is_missing(built, capsys):
+    study = Study(built / "s")
+    plain = small_study.edited(study, built / "plain", images=study.table("images").assign(label=-1))
+    assert "Put them into one sub-folder per class." in told(capsys, "ablate", plain.path, code=2)
+
+
 def test_bundled_studies_go_by_their_names(capsys):
     assert "flowers-double-12c" in told(capsys, "info", "flowers-double-12c")
     assert BUNDLED.is_dir()
@@ -170,6 +189,19 @@ def test_bundled_studies_go_by_their_names(capsys):
         (["rules", "S", "--support", "0"], "mining.support cannot be '0'. It must lie between 0.01 and 1."),
         (["rules", "S", "--class", "rad"], "There is no class called 'rad'. Did you mean 'red'"),
         (["patches", "S", "--filters", "1,b"], "--filters '1,b' cannot be read."),
+        (["patches", "S", "--filters", "³"], "--filters '³' cannot be read."),
+        (["patches", "S", "--filters", "3,"], "--filters '3,' cannot be read."),
+        (["patches", "S", "--filters", "9999"], "There is no filter 9999. The filters of this layer are 0 to"),
+        (["patches", "S", "--filters", "9" * 5000], "cannot be read."),
+        (["patches", "S", "--class", "²"], "There is no class called '²'."),
+        (["patches", "S", "--class", "9" * 5000], "There is no class called '99"),
+        (["info", "S", "--class", "nonsense"], "There is no class called 'nonsense'."),
+        (["info", "S", "--json", "--csv", "F"], "Argument --csv: not allowed with argument --json."),
+        (["info", "x" * 5000], "cannot be opened"),
+        (["ablate", "S", "--draws", "-1"], "ablate.draws cannot be '-1'. It must lie between 1 and 1,000."),
+        (["ablate", "S", "--draws", "0"], "ablate.draws cannot be '0'."),
+        (["ablate", "S", "--draws", "³"], "ablate.draws cannot be '³'. Give a whole number."),
+        (["ablate", "S", "--seed", "-1"], "ablate.seed cannot be '-1'."),
         (["ablate", "S", "--data", "nowhere"], "nowhere cannot be opened as a folder"),
         (["rules", "S", "--csv", "/no/where.csv"], "cannot"),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--patch-window", "500"], "A window of 500 pixels"),
