@@ -63,5 +63,9 @@ class StudyError(VitrineError):
     """A study that is missing, incomplete, locked or of another version."""
 
 
+class StudyDamaged(StudyError):
+    """A study with files that are missing, or not as they were written."""
+
+
 class Cancelled(BaseException):
     """Raised inside a report to stop the work that reports."""

@@ -109,29 +109,40 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _told(study: "Study") -> None:
     """A study in a few lines."""
+    from core.mining.catalogue import STOPS, kept
+
     manifest, images = study.manifest, study.table("images")
     data, model = manifest["data"], manifest["model"]
     rows = {name: facts["rows"] for name, facts in manifest["tables"].items()}
     say(f"{study.path}: {model['name']}, layer {model['layer']} ({model['filters']} filters)")
-    say(f"{data['images']} images from {data['folder']}, {data['labelled']} with a class of the model")
+    say(f"{data['images']} images from {study.folder}, {data['labelled']} with a class of the model")
     for path, problem in images.loc[images["problem"] != "", ["path", "problem"]].itertuples(index=False):
         say(f"skipped {path}: {problem}")
+    for reason, count in data.get("left", {}).items():
+        say(f"left out: {reason} ({count})")
     if data["strange"]:
         say(f"no class of the model: {', '.join(data['strange'])}")
     say(f"{rows['patches']} patches of {manifest['window']} px, {rows['rules']} rules, {rows['shared']} shared sets")
+    found = kept(images)
+    say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in found.sum(axis=1).items()))
+    say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in found.sum().items()))
     passes = manifest["passes"]
     say(f"{passes['forwards']} forward passes ({passes['perturbed']} of them with patches covered), "
         f"{passes['backwards']} backward")  # fmt: skip
 
 
 def _info(args: Namespace) -> int:
+    from core.mining.catalogue import kept
+
     study = _opened(args.study)
     classes = study.table("classes")
     if args.label:
         classes = classes[classes["label"] == _label(study, args.label)]
     if args.json:
         own = {"class": classes.to_dict("records")[0]} if args.label else {}
-        print(json.dumps({**study.manifest, "log": study.log, **own}, indent=2, ensure_ascii=False))
+        found = kept(study.table("images"))
+        counted = {"kept": found.sum(axis=1).to_dict(), "stop": found.sum().to_dict()}
+        print(json.dumps({**study.manifest, **counted, "log": study.log, **own}, indent=2, ensure_ascii=False))
     elif args.csv:
         _written(classes, args.csv)
     elif args.label:

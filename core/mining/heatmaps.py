@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.capture import capture
-from core.errors import Unsupported
+from core.errors import Cancelled, Unsupported
 from core.explain.explainer import EXPLAINERS, Explainer
 from core.explain.query import Query, scored
 from core.explain.run import explain
@@ -63,7 +63,7 @@ def read(
     """Heatmaps of the predicted classes (or of `labels`) and the filters' maps, of images (B, 3, H, W) on the device.
 
     For a class activation map all of it comes from one forward, and the backward goes only as far as the layer; other
-    methods cost what they cost. `rest` is handed to the Query.
+    methods cost what they cost. `rest` is handed to the Query. Memory that runs out is torch's own error.
     """
     method = EXPLAINERS[explainer]
     tape = _tape(model, images, layer, labels, backward=_reads_only_the_layer(method))
@@ -73,8 +73,11 @@ def read(
     if tape.slopes:
         query.ledger.backwards += len(images)
     query.remember(tape)
-    maps = explain(explainer, query, settings).maps
-    return Reading(query, tape.logits, maps, query.maps_at(tape.values[layer], layer))
+    query.ledger.fraction = 0.0  # of these images: a ledger may be shared with others
+    found = explain(explainer, query, settings, halve=False)
+    if not found.finished:
+        raise Cancelled  # a study has no use for a map so far
+    return Reading(query, tape.logits, found.maps, query.maps_at(tape.values[layer], layer))
 
 
 def _reads_only_the_layer(method: Explainer) -> bool:

@@ -87,7 +87,9 @@ def spread(study: Study, number: int) -> None:
     """How strongly it answers, by class."""
     st.header("Its answers by class", anchor=False)
     if "pooled" in study.manifest["arrays"]:
-        values, labels = np.asarray(study.array("pooled")[:, number]), shelf.table(study, "images")["predicted"]
+        images = shelf.table(study, "images")
+        read = images["problem"].to_numpy() == ""
+        values, labels = np.asarray(study.array("pooled")[read, number]), images["predicted"][read]
         what, kind = "Mean of its map", "images"
     else:
         patches = shelf.catalogue(study)
@@ -163,8 +165,9 @@ def passport(study: Study) -> None:
     number = titled(study)
     facts = shelf.table(study, "filters").iloc[number]
     if not facts["largest"] > 0 and not facts["patches"]:
-        images = study.manifest["data"]["images"]
-        st.info(f"{shelf.unit(number)} was never active in a patch of the {images:,} images of this study.")
+        data = study.manifest["data"]
+        read = data["images"] - data["skipped"]
+        st.info(f"{shelf.unit(number)} was never active in a patch of the {read:,} images of this study.")
     grid = st.grid(3, min_column_width=270, gap="medium")
     for part in (averages, here, spread):
         with grid.cell():
