@@ -8,12 +8,16 @@ from torch import Tensor
 
 from core.errors import Unsupported
 from core.explain.explainer import GUIDED, TAPE, explainer
-from core.explain.gradient import Reduce, reduced
+from core.explain.gradient import reduced
 from core.explain.propagation import rectified_slope
 from core.explain.query import Query
 from core.images import resized
 from core.params import Knob
 
+Drawn = Annotated[
+    Literal["max_abs", "sum_abs", "sum"],
+    Knob("How the three colour channels of the drawing become one value; their sum keeps its sign."),
+]
 Normalise = Annotated[
     Literal["paper", "authors"],
     Knob("Weights as printed in the paper, or divided so that they add up to one as in its authors' code."),
@@ -70,7 +74,7 @@ def grad_cam(query: Query) -> Tensor:
     "Grad-CAM++",
     family="cam",
     paper="Chattopadhyay et al. 2018",
-    formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ αₖ(u) ReLU(g), α = 1 / (2 + g · Σ Aₖ), g = ∂s/∂Aₖ(u)",
+    formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ αₖ(u) ReLU(g), α = 1 / (2 + g · max(0, Σ Aₖ)) where g > 0, g = ∂s/∂Aₖ(u)",
     caution="Its weights are derived for layers behind a ReLU; it ignores all evidence against the class.",
     cost=lambda settings, side: 3,
     needs=("layer",),
@@ -128,8 +132,8 @@ def hires_cam(query: Query) -> Tensor:
     "XGrad-CAM",
     family="cam",
     paper="Fu et al. 2020",
-    formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ Aₖ(u) ∂s/∂Aₖ(u) / Σᵤ |Aₖ(u)|",
-    caution="Derived for networks of ReLUs; as coarse as its layer.",
+    formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ Aₖ(u) ∂s/∂Aₖ(u) / Σᵤ Aₖ(u)",
+    caution="As coarse as its layer; behind no ReLU, a filter whose responses nearly cancel may rule the map.",
     cost=lambda settings, side: 3,
     needs=("layer",),
     shares=TAPE,
@@ -141,7 +145,8 @@ def xgrad_cam(query: Query) -> Tensor:
     the score by about what its map adds up to.
     """
     values, slopes = responses(query)
-    weights = (slopes * values).sum((2, 3), keepdim=True) / (values.abs().sum((2, 3), keepdim=True) + 1e-7)
+    total = values.sum((2, 3), keepdim=True)
+    weights = (slopes * values).sum((2, 3), keepdim=True) / torch.where(total == 0, torch.inf, total)
     return (weights * values).sum(1).relu()
 
 
@@ -154,7 +159,7 @@ def xgrad_cam(query: Query) -> Tensor:
     cost=lambda settings, side: settings["channels"] + 3,
     needs=("layer",),
     shares=TAPE,
-    budgets={"quick": {"channels": 128}},
+    budgets={"quick": {"channels": 128}, "paper": {"channels": 4096}},
 )
 @torch.no_grad()
 def score_cam(
@@ -183,16 +188,17 @@ def score_cam(
     "Guided Grad-CAM",
     family="cam",
     paper="Selvaraju et al. 2017",
-    formula="|guided backprop| ⊙ Grad-CAM enlarged",
+    formula="guided backprop ⊙ Grad-CAM enlarged; of the colours the largest size, or the sum with its sign",
     caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
     cost=lambda settings, side: 5,
     needs=("layer", "relu"),
     shares=(*TAPE, *GUIDED),
 )
-def guided_grad_cam(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
+def guided_grad_cam(query: Query, *, reduce: Drawn = "max_abs") -> Tensor:
     """The fine lines of guided backprop, kept where Grad-CAM sees the class.
 
-    One tells where, the other draws what; their product is sharp and follows the class.
+    One tells where, the other draws what; their product is sharp and follows the class. The paper shows it in colours,
+    one value per colour channel; a map here has one value per pixel, so that it can be compared with all others.
     """
     return _fine(query, reduce) * resized(grad_cam(query), query.size)
 
@@ -201,13 +207,13 @@ def guided_grad_cam(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     "Guided Grad-CAM++",
     family="cam",
     paper="Chattopadhyay et al. 2018",
-    formula="|guided backprop| ⊙ Grad-CAM++ enlarged",
+    formula="guided backprop ⊙ Grad-CAM++ enlarged; of the colours the largest size, or the sum with its sign",
     caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
     cost=lambda settings, side: 5,
     needs=("layer", "relu"),
     shares=(*TAPE, *GUIDED),
 )
-def guided_grad_cam_pp(query: Query, *, reduce: Reduce = "max_abs", normalise: Normalise = "paper") -> Tensor:
+def guided_grad_cam_pp(query: Query, *, reduce: Drawn = "max_abs", normalise: Normalise = "paper") -> Tensor:
     """The fine lines of guided backprop, kept where Grad-CAM++ sees the class.
 
     As guided Grad-CAM, with the map that keeps several objects of one class apart.
@@ -215,7 +221,7 @@ def guided_grad_cam_pp(query: Query, *, reduce: Reduce = "max_abs", normalise: N
     return _fine(query, reduce) * resized(_grad_cam_pp(query, normalise), query.size)
 
 
-def _fine(query: Query, reduce: Reduce) -> Tensor:
+def _fine(query: Query, reduce: Drawn) -> Tensor:
     """The map of guided backprop, from the forward that the other factor needs, too."""
     return reduced(rectified_slope(replace(query, ahead=("plain", *query.ahead)), "guided"), reduce)
 
@@ -224,7 +230,7 @@ def _fine(query: Query, reduce: Reduce) -> Tensor:
     "Upsampled activation",
     family="cam",
     paper="baseline in Oramas et al. 2019",
-    formula="max over the n strongest filters of Aₖ scaled to 0…1 and enlarged",
+    formula="max over the n strongest filters of Aₖ enlarged and scaled to 0…1",
     caution="Knows nothing of the class, only what excites the layer: a method that looks no better explains little.",
     cost=lambda settings, side: 3,
     needs=("layer",),
@@ -235,17 +241,18 @@ def upsampled_activation(
 ) -> Tensor:
     """The strongest filter responses, simply enlarged.
 
-    A baseline without any explaining: each of the layer's most excited filters is scaled to the same range, and every
-    pixel shows the highest of them. Where a unit is explained, it is that unit alone.
+    A baseline without any explaining: each of the layer's most excited filters is enlarged and scaled to the same
+    range, and every pixel shows the highest of them. Where a unit is explained, it is that unit alone.
     """
     if query.unit_layer:
         layer = query.unit_layer
         values = query.maps_at(query.tape(layer).values[layer], layer)
-        return _unit_range(values[torch.arange(len(values)), query.targets])
+        return _unit_range(resized(values[torch.arange(len(values)), query.targets], query.size))
     values = responses(query)[0]
     chosen = values.square().mean((2, 3)).topk(min(units, values.shape[1]), dim=1).indices
     picked = torch.stack([one[kept] for one, kept in zip(values, chosen, strict=True)])
-    return _unit_range(picked.flatten(0, 1)).view_as(picked).amax(1)
+    large = _unit_range(resized(picked.flatten(0, 1), query.size))
+    return large.unflatten(0, picked.shape[:2]).amax(1)
 
 
 def responses(query: Query) -> tuple[Tensor, Tensor]:
@@ -256,8 +263,9 @@ def responses(query: Query) -> tuple[Tensor, Tensor]:
 
 def _grad_cam_pp(query: Query, normalise: str) -> Tensor:
     values, slopes = responses(query)
-    # g² / (2 g² + Σ A g³) without its common factor: where g > 0 nothing can become zero.
-    shares = (slopes > 0) / (2 + values.relu().sum((2, 3), keepdim=True) * slopes.relu())
+    # g² / (2 g² + Σ A g³) without its common factor. Derived for Σ A ≥ 0: a negative one, which only a smooth
+    # activation has, would divide by zero at g = −2 / Σ A.
+    shares = (slopes > 0) / (2 + values.sum((2, 3), keepdim=True).relu() * slopes.relu())
     if normalise == "authors":
         shares = shares / shares.sum((2, 3), keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
     weights = (shares * slopes.relu()).sum((2, 3), keepdim=True)

@@ -19,7 +19,9 @@ Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour cha
 
 
 def reduced(slopes: Tensor, how: str) -> Tensor:
-    """Slopes (B, 3, H, W) as maps (B, H, W): the largest size over the colour channels, or the sum of sizes."""
+    """Slopes (B, 3, H, W) as maps (B, H, W): of the colour channels the largest size, the sum of sizes, or the sum."""
+    if how == "sum":
+        return slopes.sum(1)
     return slopes.abs().amax(1) if how == "max_abs" else slopes.abs().sum(1)
 
 
@@ -106,15 +108,17 @@ def _stages(survey: Survey, skip: int) -> tuple[str, ...]:
 
 def _attention(query: Query) -> list[Tensor]:
     """For each attention of a transformer, how much each token gets (B, T): its mean over heads and asking tokens."""
-    found: list[Tensor] = []
+    parts: list[list[Tensor]] = []
 
     def rule(attend: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if attend is not F.multi_head_attention_forward:
             return attend(*args, **kwargs)
         output, weights = attend(*args, **{**kwargs, "need_weights": True, "average_attn_weights": True})
-        found.append(weights.mean(1))
+        parts[-1].append(weights.mean(1))
         return output, None
 
-    with torch.no_grad(), Rules({"attention": rule}):
-        query.logits(query.images)
-    return found
+    for span in query.chunks(len(query.images), "attention"):
+        parts.append([])
+        with torch.no_grad(), Rules({"attention": rule}):
+            query.logits(query.images[span.start : span.stop])
+    return [torch.cat(block) for block in zip(*parts, strict=True)]

@@ -1,12 +1,24 @@
 """Class activation maps against identities of networks that end in pooling, and against captum."""
 
+from dataclasses import replace
+
 import captum.attr
 import pytest
 import torch
 
+import core.explain.cam as family
 from core.errors import Unsupported
-from core.explain import explain
-from core.explain.cam import cam, grad_cam, grad_cam_pp, hires_cam, layer_cam, upsampled_activation, xgrad_cam
+from core.explain import EXPLAINERS, explain
+from core.explain.cam import (
+    cam,
+    grad_cam,
+    grad_cam_pp,
+    hires_cam,
+    layer_cam,
+    responses,
+    upsampled_activation,
+    xgrad_cam,
+)
 from core.explain.propagation import rectified_slope
 from core.images import resized
 from tests import nets
@@ -97,11 +109,18 @@ def test_cams_of_a_pooled_network_are_multiples_of_each_other():
     assert torch.allclose(grad_cam_pp(q, normalise="authors"), (positive / 64 * values).sum(1), atol=1e-6)
 
 
+def doubled(net, **rest):
+    """A question in double precision, and what its layer answers as maps (K, h, w): its values and their slopes."""
+    q = query(net, count=1, **rest)
+    q.net.double()
+    q = replace(q, images=q.images.double())
+    values, slopes = responses(q)
+    return q, values[0], slopes[0]
+
+
 def test_grad_cam_pp_equals_the_printed_formula():
     """Equation 19 with its powers, place by place, on a network whose slopes differ between places."""
-    q = query("cnn", count=1)
-    tape = q.tape()
-    values, slopes = tape.values[q.at][0].double(), tape.slopes[q.at][0].double()
+    q, values, slopes = doubled("cnn")
     for normalise in ("paper", "authors"):
         total = torch.zeros(values.shape[1:], dtype=torch.float64)
         for one, slope in zip(values, slopes, strict=True):
@@ -110,8 +129,29 @@ def test_grad_cam_pp_equals_the_printed_formula():
             if normalise == "authors" and shares.sum() > 0:
                 shares = shares / shares.sum()
             total += (shares * slope.clamp(min=0)).sum() * one
-        ours = grad_cam_pp(q, normalise=normalise)[0].double()
-        assert torch.allclose(ours, total.clamp(min=0), rtol=1e-4, atol=1e-6 * float(total.max()))
+        ours = grad_cam_pp(q, normalise=normalise)[0]
+        assert torch.allclose(ours, total.clamp(min=0), rtol=1e-9, atol=1e-12 * float(total.max()))
+
+
+@pytest.mark.parametrize(("net", "layer"), [("norelu", "features.1"), ("norelu", ""), ("vit", "")])
+def test_xgrad_cam_and_grad_cam_pp_of_a_smooth_activation_divide_by_plain_sums(net, layer):
+    """Place by place. In Grad-CAM++ a filter of negative sum counts as one of sum zero: its α has a pole."""
+    q, values, slopes = doubled(net, layer=layer)
+    assert float(values.min()) < 0
+    cross, plus = torch.zeros_like(values[0]), torch.zeros_like(values[0])
+    for one, slope in zip(values, slopes, strict=True):
+        cross += (one * slope / one.sum()).sum() * one
+        bottom = 2 * slope**2 + max(float(one.sum()), 0.0) * slope**3
+        plus += (torch.where(slope > 0, slope**2 / bottom, 0.0) * slope.clamp(min=0)).sum() * one
+    for ours, expected in ((xgrad_cam(q), cross), (grad_cam_pp(q), plus)):
+        assert torch.allclose(ours[0], expected.clamp(min=0), rtol=1e-8, atol=1e-10 * float(expected.abs().max()))
+
+
+def test_a_filter_that_answers_nothing_has_no_weight():
+    net = nets.seeded(nets.GapNet)
+    net.features[7].weight.data[3], net.features[7].bias.data[3] = 0, 0
+    q = query(net)
+    assert torch.allclose(xgrad_cam(q), grad_cam(q), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["grad_cam", "grad_cam_pp"])
@@ -121,6 +161,20 @@ def test_guided_cams_are_the_product(name):
     where = explain(name, q).maps
     assert torch.allclose(explain(f"guided_{name}", q).maps, fine * where, atol=1e-7)
     assert not explain(f"guided_{name}", q).maps[where == 0].any()
+    signed = explain(f"guided_{name}", q, {"reduce": "sum"})
+    assert torch.allclose(signed.maps, rectified_slope(q, "guided").sum(1) * where, atol=1e-7)
+    assert float(signed.maps.min()) < 0
+    assert signed.signed
+
+
+@pytest.mark.parametrize("name", ["grad_cam", "grad_cam_pp"])
+def test_guided_cams_are_guided_backprop_where_the_map_is_one(name, monkeypatch):
+    q = query("cnn")
+    inner = "grad_cam" if name == "grad_cam" else "_grad_cam_pp"
+    monkeypatch.setattr(family, inner, lambda asked, *rest: torch.ones(len(asked.images), 4, 4))
+    for reduce in ("max_abs", "sum_abs"):
+        ours = explain(f"guided_{name}", q, {"reduce": reduce}).maps
+        assert torch.equal(ours, explain("guided_backprop", q, {"reduce": reduce}).maps)
 
 
 def test_score_cam_equals_a_plain_loop():
@@ -141,14 +195,22 @@ def test_score_cam_equals_a_plain_loop():
     assert torch.allclose(explain("score_cam", q, {"channels": 8}).maps, resized(few[None], q.size), rtol=1e-4)
 
 
+def test_score_cam_of_the_paper_tries_every_filter():
+    wide = torch.nn.Sequential(torch.nn.Conv2d(3, 600, 8, 8), torch.nn.ReLU(), torch.nn.Conv2d(600, 4, 4))
+    q = query(nets.seeded(lambda: torch.nn.Sequential(wide, torch.nn.Flatten())), count=1, layer="0.1")
+    assert explain("score_cam", q, EXPLAINERS["score_cam"].budget("paper")).forwards >= 600
+
+
 def test_upsampled_activation_shows_the_strongest_filters():
     q = query("gap", count=1)
     values = q.tape().values[q.at][0]
-    first = values[values.square().mean((1, 2)).argmax()]
-    expected = (first - first.min()) / (first.max() - first.min())
-    assert torch.allclose(upsampled_activation(q, units=1)[0], expected)
+    strongest = resized(values[values.square().mean((1, 2)).topk(3).indices], q.size)
+    low, high = strongest.amin((1, 2), keepdim=True), strongest.amax((1, 2), keepdim=True)
+    scaled = (strongest - low) / (high - low)
+    assert torch.allclose(upsampled_activation(q, units=1)[0], scaled[0])
+    assert torch.allclose(upsampled_activation(q, units=3)[0], scaled.amax(0))
     asked = query("gap", count=1, target=3, unit_layer="features.5")
-    unit = asked.tape("features.5").values["features.5"][0, 3]
+    unit = resized(asked.tape("features.5").values["features.5"][:, 3], q.size)[0]
     expected = (unit - unit.min()) / (unit.max() - unit.min())
     assert torch.allclose(upsampled_activation(asked)[0], expected)
 

@@ -108,6 +108,16 @@ def test_attention_weighs_the_tokens():
         explain("layerwise_ixg", query("gap"), {"attention_weight": True})
 
 
+def test_attention_is_read_in_passes_that_fit_a_batch():
+    q = query("vit", count=5, batch=2)
+    seen = []
+    q.net.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    found = explain("layerwise_ixg", q, {"attention_weight": True}).maps
+    assert max(seen) == 2
+    alone = explain("layerwise_ixg", query("vit", count=5, batch=5), {"attention_weight": True}).maps
+    assert torch.allclose(found, alone, atol=1e-5 * float(alone.abs().max()))
+
+
 def test_smoothgrad_of_a_linear_network_is_its_gradient():
     q = query("linear")
     plain = explain("saliency", q).maps
