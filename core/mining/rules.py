@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from core.errors import TooLarge
 from core.mining.graph import graph
-from core.mining.itemsets import Frequent, Index, Itemset, frequent
+from core.mining.index import Index, Itemset
+from core.mining.itemsets import Frequent, frequent
 from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 from core.progress import Report, chunks, part, silent
