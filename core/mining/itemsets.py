@@ -1,78 +1,27 @@
 """Frequent sets of filters: mined in each class by eclat, then counted over the transactions of all classes."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import TooLarge
+from core.mining.index import Index, Itemset
 from core.mining.settings import Kind, MiningConfig
+from core.mining.sharing import common
 from core.mining.transactions import Transactions
 from core.progress import Report, chunks, part, silent
 
 ALTOGETHER = 25  # so many times the limit of one class is the limit of all, with what they share
 SPAN = 1024  # sets counted between two reports
 
-Itemset = tuple[int, ...]  # ascending
-
 
 def least_count(support: float, total: int, least: int = 1) -> int:
     """How many of `total` transactions make a set frequent; the threshold itself is enough."""
     return max(least, math.ceil(support * total - 1e-9))
-
-
-class Index:
-    """Which transactions hold which filter: one bit each, every class in words of its own.
-
-    Because no word is shared by two classes, one intersection of rows counts a set in all classes at once.
-    """
-
-    def __init__(self, transactions: Transactions) -> None:
-        items, labels = transactions.items, transactions.labels
-        self.labels, which, self.sizes = np.unique(labels, return_inverse=True, return_counts=True)
-        words = -(-self.sizes // 64)
-        self.starts = np.concatenate([[0], np.cumsum(words)[:-1]]).astype(np.int64)
-        order = np.argsort(which, kind="stable")
-        rank = np.empty(len(labels), np.int64)
-        rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
-        bit = self.starts[which] * 64 + rank
-        rows, columns = np.nonzero(items >= 0)
-        self.filters, row = np.unique(items[rows, columns], return_inverse=True)
-        self.bits = np.zeros((len(self.filters), int(words.sum())), np.uint64)
-        place = bit[rows]
-        np.bitwise_or.at(self.bits, (row, place >> 6), np.uint64(1) << (place & 63).astype(np.uint64))
-        self._row = {int(item): i for i, item in enumerate(self.filters)}
-
-    def bits_of(self, item: int) -> NDArray[np.uint64]:
-        """The transactions that hold one filter."""
-        return self.bits[self._row[item]]
-
-    def counts(self, bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """How many of these transactions each class has, in the order of `labels`."""
-        return np.add.reduceat(np.bitwise_count(bits), self.starts, axis=-1, dtype=np.int64)
-
-    def own(self, bits: NDArray[np.uint64], position: int) -> NDArray[np.uint64]:
-        """The words of the class at `position` of `labels`."""
-        end = self.starts[position + 1] if position + 1 < len(self.starts) else bits.shape[-1]
-        return bits[..., self.starts[position] : end]
-
-    def every(self, sets: Sequence[Itemset]) -> Iterator[NDArray[np.uint64]]:
-        """The transactions that hold each of these sets, in order; sorted sets share the work of common beginnings."""
-        stack: list[NDArray[np.uint64]] = []
-        before: Itemset = ()
-        for one in sets:
-            common = 0
-            while common < min(len(before), len(one)) and before[common] == one[common]:
-                common += 1
-            del stack[common:]
-            for item in one[common:]:
-                own = self.bits_of(item)
-                stack.append(stack[-1] & own if stack else own)
-            before = one
-            yield stack[-1]
 
 
 @dataclass(frozen=True)
@@ -96,12 +45,12 @@ def frequent(
     """The filter sets frequent in a class (level 1) and their counts over all classes (level 2).
 
     Closed mode keeps the largest of the sets that have the same transactions in a class; the best score of a class is
-    always reached by one of them. What classes share need not be closed in any of them, so the largest of the sets
-    with the same classes and counts are counted too, as sets of no class: within each, the class's own larger set
-    says as much. Raises TooLarge where a class has more than `config.limit` sets, or all have `ALTOGETHER` times that.
+    always reached by one of them. What classes share need not be closed in any, so the sets of `common` are counted
+    too, as sets of no class: the rule of a class's own larger set is at least as good. Raises TooLarge where a class
+    has more than `config.limit` sets, or all classes and what they share `ALTOGETHER` times as many.
     """
     mined: dict[int, dict[Itemset, int]] = {}
-    room = int(config.limit * ALTOGETHER)
+    room = config.limit * ALTOGETHER
     for span in chunks(len(index.labels), 1, part(report, 0, 0.5), "mining classes"):
         label = int(index.labels[span.start])
         title = names[label] if label < len(names) else str(label)
@@ -142,76 +91,9 @@ def _counted(
 
 
 def _too_many(config: MiningConfig) -> TooLarge:
-    message = (
-        f"The classes together have more than {int(config.limit * ALTOGETHER):,} filter sets at support "
-        f"{config.support:g}."
-    )
+    count = f"more than {config.limit * ALTOGETHER:,} filter sets"
+    message = f"The classes together have {count} at support {config.support:g}."
     return TooLarge(message, "Raise the support, or use fewer filters per transaction.")
-
-
-def common(index: Index, least: NDArray[np.int64], report: Report = silent) -> Iterator[Itemset]:
-    """The sets frequent in several classes; of those with the same classes and counts there only the largest.
-
-    That largest set is what all transactions with the set, in the classes where it is frequent, have in common. This
-    is a closure, so that the search of Uno 2004 (as in `_closed`) finds each once without comparing it to others.
-    """
-    whole = _Branch(
-        np.arange(len(index.sizes)), index.starts, np.arange(len(index.filters)), index.bits, index.counts(index.bits)
-    )
-    everyone = np.full(index.bits.shape[1], ~np.uint64(0))
-    root = whole.within(index.sizes >= least, everyone, index.sizes, least)
-    if root.held.any():
-        yield tuple(index.filters[root.items[root.held]].tolist())
-    for place in range(len(root.items)):
-        report(place / len(root.items), _COMPARING)
-        for rows in root.grown(least, [place]):
-            yield tuple(index.filters[rows].tolist())
-            report(place / len(root.items), _COMPARING)
-    report(1.0, _COMPARING)
-
-
-_COMPARING = "comparing classes"
-
-
-@dataclass(frozen=True)
-class _Branch:
-    """The transactions of a set in the classes where it is frequent, and which items go with it in two or more."""
-
-    classes: NDArray[np.int64]  # (c,) positions in `Index.labels`
-    starts: NDArray[np.int64]  # (c,) first word of each class in `bits`
-    items: NDArray[np.int64]  # (r,) rows of `Index.bits`, ascending
-    bits: NDArray[np.uint64]  # (r, words) the transactions that hold set and item
-    counts: NDArray[np.int64]  # (r, c) how many these are
-    held: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # (r,) the items of the set itself
-
-    def within(
-        self, kept: NDArray[np.bool_], bits: NDArray[np.uint64], counts: NDArray[np.int64], least: NDArray[np.int64]
-    ) -> "_Branch":
-        """The branch of these transactions, `counts` in each class, in the classes (c,) that are `kept`."""
-        classes = self.classes[kept]
-        may = (self.counts[:, kept] >= least[classes]).sum(1) > 1
-        words = np.diff(self.starts, append=self.bits.shape[1])[kept]
-        starts = np.cumsum(words) - words
-        columns = np.arange(words.sum()) + np.repeat(self.starts[kept] - starts, words)
-        both = self.bits[np.ix_(may, columns)] & bits[columns]
-        found = np.add.reduceat(np.bitwise_count(both), starts, axis=1, dtype=np.int64)
-        still = (found >= least[classes]).sum(1) > 1
-        found = found[still]
-        held = (found == counts[kept]).all(1)
-        return _Branch(classes, starts, self.items[may][still], both[still], found, held)
-
-    def grown(self, least: NDArray[np.int64], places: Iterable[int]) -> Iterator[NDArray[np.int64]]:
-        """The sets, as rows, that adding one of the items at these `places`, and others after it, leads to."""
-        for place in places:
-            if self.held[place]:
-                continue
-            counts = self.counts[place]
-            inner = self.within(counts >= least[self.classes], self.bits[place], counts, least)
-            at = int(np.searchsorted(inner.items, self.items[place]))
-            if inner.held[:at].sum() > self.held[:place].sum():
-                continue  # another item leads to it
-            yield inner.items[inner.held]
-            yield from inner.grown(least, range(at + 1, len(inner.items)))
 
 
 def _mined(items: NDArray[Any], title: str, config: MiningConfig) -> dict[Itemset, int]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from core.errors import TooLarge
 from core.mining.graph import graph
-from core.mining.itemsets import Frequent, Index, Itemset, frequent
+from core.mining.index import Index, Itemset
+from core.mining.itemsets import Frequent, frequent
 from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 from core.progress import Report, chunks, part, silent
@@ -66,12 +67,16 @@ def mine(
         source = transactions_of(source)
     transactions = source.first(config.filters)
     if not len(transactions.labels):
+        report(1.0, "rules mined")
         itemsets, rules, shared = (_frame([], columns) for columns in (ITEMSETS, RULES, SHARED))
         return Mined(config, itemsets, rules, shared, *graph(rules))
     index = Index(transactions)
     found = frequent(transactions, index, config, names, part(report, 0, 0.8))
-    rules = _rules(found, index, config, part(report, 0.8, 1))
-    return Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
+    rules = _rules(found, index, config, part(report, 0.8, 0.9))
+    report(0.9, "placing filters and classes")  # of all steps the one that cannot be stopped within
+    mined = Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
+    report(1.0, "rules mined")
+    return mined
 
 
 def highest_support(source: Study | Transactions, config: MiningConfig, label: int | None = None) -> float | None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from core.errors import Cancelled, TooLarge
-from core.mining.itemsets import Index, columns_of, eclat, explodes, frequent, least_count, plain
+from core.mining.index import Index
+from core.mining.itemsets import columns_of, eclat, explodes, frequent, least_count, plain
 from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 
@@ -192,11 +193,10 @@ def test_too_many_shared_sets_are_told(monkeypatch):
     whole = frequent(data, Index(data), config)
     mined, shared = sum(map(len, whole.found.values())), len(whole.shared)
     assert shared > 20
-    monkeypatch.setattr("core.mining.itemsets.ALTOGETHER", (mined + shared) / config.limit)
-    assert frequent(data, Index(data), config).shared == whole.shared
-    monkeypatch.setattr("core.mining.itemsets.ALTOGETHER", (mined + shared - 1) / config.limit)
-    with pytest.raises(TooLarge, match="The classes together have more than"):
-        frequent(data, Index(data), config)
+    monkeypatch.setattr("core.mining.itemsets.ALTOGETHER", 1)
+    assert frequent(data, Index(data), replace(config, limit=mined + shared)).shared == whole.shared
+    with pytest.raises(TooLarge, match=f"The classes together have more than {mined + shared - 1:,} "):
+        frequent(data, Index(data), replace(config, limit=mined + shared - 1))
 
 
 def test_mining_reports_every_class_and_can_be_stopped():

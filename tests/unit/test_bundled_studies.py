@@ -5,6 +5,7 @@ import pytest
 from core.mining.rules import mine
 from core.mining.trial import tried
 from core.models import load
+from core.pipeline import config_of
 from core.study import BUNDLED, Study, list_studies
 
 NAMES = ("flowers-double-12c", "flowers-shortcut-6c")
@@ -34,3 +35,17 @@ def test_every_class_has_a_strong_rule_and_needs_its_filters(name):
     found = tried(study, sets, load(name)).summary()
     assert found["baseline"] - found["mined"] >= 0.4
     assert found["baseline"] - found["random_mean"] <= 0.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_store_what_mining_gives_now(name):
+    study = Study(BUNDLED / name)
+    mined = mine(study, config_of(study).mining)
+    for table in ("itemsets", "rules", "shared"):
+        stored, again = study.table(table), getattr(mined, table)
+        assert list(stored) == list(again), "mining changed: build the bundled studies again"
+        assert [list(one) for one in stored["filters"]] == again["filters"].tolist()
+
+
+def test_filters_that_classes_share_are_found():
+    assert len(mine(Study(BUNDLED / "flowers-double-12c")).shared) > 0
