@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[Callable[..., object], str]] = {
 class Chance:
     """The random sets that mined ones are held against."""
 
-    draws: Annotated[int, Knob("Random sets of as many filters.", 1, 1000)] = 20
+    draws: Annotated[int, Knob("Random sets of as many filters; 0 for none.", 0, 1000)] = 20
     seed: Annotated[int, Knob("Seed of the random sets.", 0, 2**31 - 1)] = 0
 
 
