@@ -151,16 +151,15 @@ def plant(home: Path) -> Iterator[Plant]:
 
     def planted(filters: Callable[[int, float], list[int]]) -> Study:
         folder = home / "studies" / f"planted-{next(NUMBERS)}"  # pages remember what they read of a path
-        shutil.copytree(home / "studies" / "small", folder)
         made.append(folder)
-        labels = Study(folder).table("patches")["label"].to_numpy()
-        items = np.full_like(np.load(folder / "items.npy"), -1)
+        small = Study(home / "studies" / "small")
+        labels = small.table("patches")["label"].to_numpy()
+        items = np.full_like(small.array("items"), -1)
         for row, label in enumerate(labels.tolist()):
             place = (labels[:row] == label).sum() / (labels == label).sum()
             held = filters(label, place)
             items[row, : len(held)] = held
-        np.save(folder / "items.npy", items)
-        return Study(folder)
+        return small_study.edited(small, folder, items)
 
     yield planted
     for folder in made:

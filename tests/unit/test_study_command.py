@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -70,15 +69,13 @@ def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
 @pytest.fixture
 def planted(built, tmp_path):
     """The study with two filters in every patch: one of its class alone, and number 120."""
-    folder = shutil.copytree(built / "s", tmp_path / "planted")
-    labels = Study(folder).table("patches")["label"].to_numpy()
-    items = np.full_like(np.load(folder / "items.npy"), -1)
-    items[:, 0], items[:, 1] = labels, 120
-    np.save(folder / "items.npy", items)
-    return folder
+    study = Study(built / "s")
+    items = np.full_like(study.array("items"), -1)
+    items[:, 0], items[:, 1] = study.table("patches")["label"], 120
+    return small_study.edited(study, tmp_path / "planted", items).path
 
 
-def test_shared_sets_name_the_classes_that_share_them(planted, capsys):
+def test_shared_sets_name_the_classes_that_share_them(planted, capsys, tmp_path):
     study = Study(planted)
     labels = sorted(set(study.table("patches")["label"].tolist()))
     assert len(labels) > 1
@@ -94,8 +91,9 @@ def test_shared_sets_name_the_classes_that_share_them(planted, capsys):
     assert second in text[1]
     rules = json.loads(told(capsys, "rules", planted, "--json"))
     assert [rule["filters"] for rule in rules] == [[label, 120] for label in labels]
-    np.save(planted / "items.npy", np.where(np.load(planted / "items.npy") == 120, -1, np.load(planted / "items.npy")))
-    assert told(capsys, "shared", planted) == "Nothing is found with these settings.\n"
+    items = study.array("items")
+    apart = small_study.edited(study, tmp_path / "apart", np.where(items == 120, -1, items)).path
+    assert told(capsys, "shared", apart) == "Nothing is found with these settings.\n"
 
 
 def test_more_filters_than_the_study_keeps_are_refused(built, capsys):
