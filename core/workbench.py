@@ -39,7 +39,9 @@ def device() -> torch.device:
     """Where models run: VITRINE_DEVICE, else CUDA where there is one, else the CPU."""
     wanted = os.environ.get("VITRINE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.zeros(1, device=wanted).device
+        found = torch.zeros(1, device=wanted)
+        float(found)  # "meta" keeps no values
+        return found.device
     except (RuntimeError, AssertionError):
         raise BadParameter(f"VITRINE_DEVICE names {wanted!r}, which this machine lacks.", "Use cpu or cuda.") from None
 
@@ -66,8 +68,8 @@ def budget() -> int:
     default = "2048" if device().type == "cuda" else "512"
     text = os.environ.get("VITRINE_CACHE_MB") or default
     megabytes = whole(text)
-    if megabytes is None:
-        raise BadParameter(f"VITRINE_CACHE_MB is {text!r}.", "Give a whole number of megabytes.")
+    if megabytes is None or megabytes >= 10**9:
+        raise BadParameter(f"VITRINE_CACHE_MB is {short(text)}.", "Give a whole number of megabytes.")
     return megabytes << 20
 
 

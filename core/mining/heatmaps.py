@@ -14,7 +14,6 @@ from core.explain.query import Query, scored
 from core.explain.run import explain
 from core.explain.tape import Tape
 from core.models.model import Model
-from core.params import checked
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[st
     whose maps have signs.
     """
     method = EXPLAINERS[explainer]
-    checked(method.params, settings, explainer)
+    method.chosen(settings)
     if method.signed:
         way = "Choose one whose maps are not signed, such as grad_cam."
         raise Unsupported(f"{method.title} gives maps of both signs, and patches need non-negative ones.", way)

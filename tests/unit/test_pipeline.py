@@ -389,6 +389,11 @@ def test_moved_images_are_reported_and_thumbnails_stay(study, data, tmp_path):
         ({"explainer": "grad_kam"}, UnknownName, "grad_cam"),
         ({"settings": {"speed": 1}}, UnknownName, "speed"),
         ({"data": "/nowhere"}, Unavailable, "/nowhere"),
+        (
+            {"explainer": "extremal_perturbation", "settings": {"areas": "2"}},
+            BadParameter,
+            r"extremal_perturbation\.areas cannot be '2'",
+        ),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_written(data, gap, tmp_path, changes, error, match):
