@@ -43,6 +43,7 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
 
 
 @st.fragment
+@show.border("Averages")
 def page(study: Study) -> None:
     """The choices, the averages, and the patches behind the one that was opened."""
     table = shelf.table(study, "averages")

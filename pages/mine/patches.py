@@ -104,6 +104,7 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
 
 
 @st.fragment
+@show.border("Patches")
 def browse(study: Study) -> None:
     """Facets left, patches right."""
     patches = shelf.catalogue(study)

@@ -160,6 +160,7 @@ def rules(study: Study, number: int) -> None:
 
 
 @st.fragment
+@show.border("Filter")
 def passport(study: Study) -> None:
     """Everything about one filter."""
     number = titled(study)

@@ -166,6 +166,16 @@ def plant(home: Path) -> Iterator[Plant]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("title", ["Rules", "Patches", "Filter"])
+def test_a_study_damaged_while_it_is_open_is_a_sentence(app: AppTest, plant: Plant, title: str) -> None:
+    study = plant(lambda label, place: [label])
+    size = (study.path / "items.npy").stat().st_size
+    (study.path / "items.npy").write_bytes(bytes(size))
+    visit(app, title, study=study.name)
+    assert f"The study {study.name} is damaged: items.npy " in said(app)
+    assert not app.exception
+
+
 def test_no_rule_offers_the_support_that_gives_one(app: AppTest, plant: Plant) -> None:
     study = plant(lambda label, place: [label] if place < 0.6 else [])
     counts = study.table("patches")["label"].value_counts()
