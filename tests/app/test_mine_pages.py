@@ -300,12 +300,13 @@ def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
     assert "no longer in" not in said(app.run())
 
 
-def test_the_histogram_of_a_filter_counts_images_that_were_read(
+def test_images_that_were_not_read_are_listed_and_not_counted(
     app: AppTest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(home / "flowers", tmp_path / "flowers")
     first = next(iter(sorted((tmp_path / "flowers").iterdir())))
     (first / "0.png").write_bytes(b"no picture")
+    (first / "0.heic").write_bytes(b"x")
     config = StudyConfig(
         "flowers-double-12c", str(tmp_path / "flowers"), patches=PatchConfig(count=2, draws=50), limit=12
     )
@@ -313,6 +314,9 @@ def test_the_histogram_of_a_filter_counts_images_that_were_read(
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Filter")
     assert "of 11 images where it answers" in said(app)
+    chosen(app)
+    assert any(box.label == "Images that could not be read: 1" for box in app.expander)
+    assert "Left out of the folder: .heic files, which cannot be read (1)." in said(app)
 
 
 def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> None:
