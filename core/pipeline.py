@@ -90,8 +90,7 @@ def build_study(
             draft.keep(shard, *parts)
         with _timed() as took:
             _join(draft, plan, count, part(report, 0.9, 0.93))
-            report(0.93, "mining rules")
-            mined = _mine(draft, plan, config)
+            mined = _mine(draft, plan, config, part(report, 0.93, 0.96))
             _averages(draft, mined, part(report, 0.96, 0.98))
         log = _log(draft, count, took["seconds"])
         draft.finish(_manifest(draft, config, plan, count), log, part(report, 0.98, 1.0))
@@ -211,8 +210,9 @@ def _classes(draft: Draft, plan: Plan) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _mine(draft: Draft, plan: Plan, config: StudyConfig) -> Mined:
+def _mine(draft: Draft, plan: Plan, config: StudyConfig, report: Report) -> Mined:
     """Rules of the joined transactions, written as tables."""
+    report(0.0, "mining rules")
     transactions = _transactions(draft)
     mined = mine(transactions, config.mining, plan.model.labels, config.seed)
     for name in ("itemsets", "rules", "shared", "nodes", "edges"):

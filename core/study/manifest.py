@@ -22,7 +22,7 @@ _REBUILD = "Delete it and build it again."
 _KINDS = frozenset({"uint8", "int32", "float16", "float32"})  # of arrays
 _TABLE, _ARRAY, _FILE = {"rows": int, "columns": [str]}, {"shape": [int], "dtype": str}, {"bytes": int, "sha256": str}
 _LAYOUT: Mapping[str, Any] = {
-    "config": dict,
+    "config": {"model": str, "data": str, "explainer": str},
     "seed": int,
     "model": {"name": str, "sha": str, "layer": str, "filters": int, "cells": [int], "size": int, "head": str},
     "data": {"folder": str, "images": int, "skipped": int, "labelled": int, "strange": [str]},

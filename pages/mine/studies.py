@@ -48,6 +48,7 @@ def opened(name: str, study: Study) -> None:
                      help="" if own else "Studies that come with Vitrine stay."):  # fmt: skip
             building.deleted(name, study.path)
     building.lost(study)
+    building.left_out(study)
     building.endings(study)
 
 

@@ -98,6 +98,17 @@ def lost(study: Study) -> None:
         st.caption(show.plain(f"{len(gone)} of its {total} images are no longer in {folder}: {some}"))
 
 
+def left_out(study: Study) -> None:
+    """Say what of the folder is not in the study, and why."""
+    images = shelf.table(study, "images")
+    problems = images.loc[images["problem"] != "", ["path", "problem"]]
+    if len(problems):
+        with st.expander(f"Images that could not be read: {len(problems):,}"):
+            st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
+    for reason, count in study.manifest["data"].get("left", {}).items():
+        st.caption(show.plain(f"Left out of the folder: {reason} ({count:,})."))
+
+
 def endings(study: Study) -> None:
     """How many patches the images kept, and why no more."""
     found = kept(shelf.table(study, "images"))
@@ -106,8 +117,6 @@ def endings(study: Study) -> None:
     with st.expander("How many patches each image kept, and why no more"):
         st.dataframe(table.reset_index(names="Patches"), hide_index=True,
                      alt="Images by the number of patches they kept and by why they kept no more")  # fmt: skip
-    for reason, count in study.manifest["data"].get("left", {}).items():
-        st.caption(show.plain(f"Left out of the folder: {reason} ({count:,})."))
 
 
 def _settings(config: StudyConfig) -> StudyConfig:

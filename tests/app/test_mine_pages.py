@@ -18,10 +18,10 @@ from streamlit.testing.v1 import AppTest
 import core.study
 from core.errors import TooLarge
 from core.mining.rules import Mined, mine
-from core.mining.settings import MiningConfig
+from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
 from core.mining.trial import tried
 from core.models import load
-from core.pipeline import config_of
+from core.pipeline import build_study, config_of
 from core.study import Study
 from core.tags import Tags
 from pages.ui.ruled import EACH, Rule
@@ -453,13 +453,81 @@ def test_studies_are_compared(app: AppTest, home: Path) -> None:
     assert "0 settings differ" in said(app)
 
 
-def test_a_broken_study_gets_a_sentence(app: AppTest, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("rules.parquet", b"", "rules.parquet is missing or incomplete"),
+        ("build.json", b"{", "build.json cannot be read"),
+        ("study.json", b"{", "study.json cannot be read"),
+    ],
+)
+def test_a_broken_study_gets_a_sentence_and_can_be_deleted(
+    app: AppTest, home: Path, name: str, content: bytes, sentence: str
+) -> None:
     broken = home / "studies" / "broken"
     shutil.copytree(home / "studies" / "small", broken)
-    (broken / "rules.parquet").write_bytes(b"")
+    (broken / name).write_bytes(content)
     visit(app, "Studies")
-    shutil.rmtree(broken)
-    assert "rules.parquet is missing or incomplete" in said(app)
+    assert sentence in said(app)
+    assert len(app.dataframe[0].value) == 1, "the sound one is shown"
+    app.button(key="delete-broken").click().run()
+    assert broken.exists(), "it is asked first"
+    app.button(key="delete-broken").click()  # a dialog is open only in a run of its button here
+    app.button(key="delete-now").click().run()
+    assert not broken.exists()
+    assert "broken is deleted" in said(app)
+
+
+def chosen(app: AppTest) -> AppTest:
+    """The Studies page with the small study opened."""
+    visit(app, "Studies")
+    app.session_state["studies"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    return app.run()
+
+
+def test_an_open_study_counts_the_patches_that_images_kept(app: AppTest, home: Path) -> None:
+    images = Study(home / "studies" / "small").table("images")
+    chosen(app)
+    table = next(frame.value for frame in app.dataframe if "Patches" in frame.value and "Images" in frame.value
+                 and "Study" not in frame.value)  # fmt: skip
+    counts = images["patches"].value_counts()
+    assert dict(zip(table["Patches"], table["Images"], strict=True)) == counts.to_dict()
+    assert "no longer in" not in said(app)
+
+
+def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
+    flowers, away = home / "flowers", home / "away"
+    first = Study(home / "studies" / "small").table("images")["path"][0]
+    (flowers / first).rename(home / "one.png")
+    chosen(app)
+    some = said(app)
+    (home / "one.png").rename(flowers / first)
+    flowers.rename(away)
+    app.run()
+    every = said(app)
+    away.rename(flowers)
+    assert f"1 of its 60 images are no longer in {flowers}: {first}" in some
+    assert f"Its images are no longer in {flowers}; the study shows its own small copies" in every
+    assert "no longer in" not in said(app.run())
+
+
+def test_images_that_were_not_read_are_listed_and_not_counted(
+    app: AppTest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home / "flowers", tmp_path / "flowers")
+    first = next(iter(sorted((tmp_path / "flowers").iterdir())))
+    (first / "0.png").write_bytes(b"no picture")
+    (first / "0.heic").write_bytes(b"x")
+    config = StudyConfig(
+        "flowers-double-12c", str(tmp_path / "flowers"), patches=PatchConfig(count=2, draws=50), limit=12
+    )
+    build_study(config, tmp_path / "studies" / "few")
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    visit(app, "Filter")
+    assert "of 11 images where it answers" in said(app)
+    chosen(app)
+    assert any(box.label == "Images that could not be read: 1" for box in app.expander)
+    assert "Left out of the folder: .heic files, which cannot be read (1)." in said(app)
 
 
 def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> None:

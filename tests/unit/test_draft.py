@@ -19,7 +19,7 @@ from core.study.manifest import ARRAYS, LOG, MANIFEST, TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTED = {
-    "config": {"model": "m"},
+    "config": {"model": "m", "data": ".", "explainer": "grad_cam"},
     "seed": 0,
     "model": {"name": "m", "sha": "", "layer": "l", "filters": 1, "cells": [1, 1], "size": 8, "head": ""},
     "data": {"folder": ".", "images": 6, "skipped": 0, "labelled": 0, "strange": []},

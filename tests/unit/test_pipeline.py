@@ -236,9 +236,11 @@ def test_covering_step_by_step_gives_the_same_study(data, gap, study, tmp_path, 
         pd.testing.assert_frame_equal(steps.table(name), study.table(name), rtol=1e-4)
 
 
-def test_progress_rises_to_one(data, gap, tmp_path):
+@pytest.mark.parametrize("ranking", ["raw", "zscore"])
+def test_progress_rises_to_one(data, gap, tmp_path, ranking):
     seen = []
-    build_study(config(data), tmp_path / "s", model=gap, report=lambda f, note: seen.append(f))
+    settings = config(data, transactions=TransactionConfig(filters=8, ranking=ranking))
+    build_study(settings, tmp_path / "s", model=gap, report=lambda f, note: seen.append(f))
     assert seen == sorted(seen)
     assert seen[-1] == 1
 
@@ -636,6 +638,15 @@ def test_unfinished_maps_enter_no_study(gap, monkeypatch):
     images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     with pytest.raises(Cancelled):
         heatmaps.read(gap, images, gap.survey.default, explainer="rise", settings={"masks": 500}, batch=4, report=stop)
+
+
+def test_settings_of_another_version_are_a_sentence(study, tmp_path):
+    shutil.copytree(study.path, tmp_path / "s")
+    manifest = json.loads((tmp_path / "s" / "study.json").read_text())
+    manifest["config"]["mining"]["speed"] = 1
+    (tmp_path / "s" / "study.json").write_text(json.dumps(manifest))
+    with pytest.raises(StudyError, match=r"The study s is damaged: its settings are none of this version .*speed"):
+        config_of(type(study)(tmp_path / "s"))
 
 
 def test_the_patches_that_images_kept_are_counted(study):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -46,12 +47,37 @@ def test_build_takes_every_setting_and_is_not_done_twice(built, capsys):
 
 def test_info_tells_what_it_is_made_of(built, capsys):
     text = told(capsys, "info", built / "s", "--verify")
+    images = Study(built / "s").table("images").query("problem == ''")
+    counts = images["patches"].value_counts().sort_index()
+    assert "patches of an image: " + ", ".join(f"{count} in {of}" for count, of in counts.items()) in text
+    assert "no more, since the score hardly changed any more: " in text
+    assert "no longer there" not in text
     assert "flowers-single-6c, layer relu4 (128 filters)" in text
     assert "13 images" in text
     assert "12 forward passes" not in text  # perturbed ones count too
     facts = json.loads(told(capsys, "info", built / "s", "--json"))
     assert facts["data"]["skipped"] == 1
+    assert facts["kept"] == {str(count): of for count, of in counts.items()}
+    assert facts["stop"] == images["stop"].value_counts().to_dict()
     assert facts["log"]["seconds"]
+
+
+def test_images_are_found_from_any_folder_and_what_is_left_out_is_told(built, capsys, tmp_path, monkeypatch):
+    shutil.copytree(built / "data" / "images" / "red", tmp_path / "here" / "fl" / "red")
+    (tmp_path / "here" / "fl" / "red" / "phone.heic").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path / "here")
+    words = ["build", "--model", NAME, "--data", "fl", "--out", "s", "--patch-count", 1, "--mining-least", 1]
+    assert "left out: .heic files, which cannot be read (1)" in told(capsys, *words)
+    monkeypatch.chdir("/")
+    text = told(capsys, "info", tmp_path / "here" / "s")
+    assert f"3 images from {tmp_path}/here/fl, " in text
+    assert "left out: .heic files, which cannot be read (1)" in text
+    assert "no longer there" not in text
+    gone = min((tmp_path / "here" / "fl" / "red").glob("0*.png"))
+    gone.unlink()
+    assert f"1 of the images are no longer there, such as red/{gone.name}" in told(
+        capsys, "info", tmp_path / "here" / "s"
+    )
 
 
 def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
