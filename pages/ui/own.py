@@ -76,10 +76,10 @@ def several(label: str, options: Sequence[int], key: str) -> Own[list[int]]:
     """Any number of `options`; the address lists them with commas."""
 
     def read(text: str) -> list[int]:
-        found = {}
+        found: dict[int, None] = {}
         for part in filter(None, text.split(",")):
             number = whole(part.strip().lstrip("Ff"))
-            if number not in options:
+            if number is None or number not in options:
                 raise unknown(label.lower(), part.strip(), [str(option) for option in options])
             found[number] = None
         return list(found)
