@@ -1,7 +1,7 @@
 """Watching and changing what happens inside a network, without leaving a trace in it."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -22,7 +22,8 @@ OPERATIONS: Mapping[Callable[..., Any], str] = {
     function: name
     for name, functions in {
         "relu": (F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_),
-        "relu6": (F.relu6, F.hardtanh, F.hardtanh_),
+        "relu6": (F.relu6,),
+        "hardtanh": (F.hardtanh, F.hardtanh_),
         "leaky_relu": (F.leaky_relu, F.leaky_relu_),
         "elu": (F.elu, F.elu_),
         "gelu": (F.gelu,),
@@ -51,6 +52,15 @@ OPERATIONS: Mapping[Callable[..., Any], str] = {
     }.items()
     for function in functions
 }
+
+
+def operation_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """The name in OPERATIONS of this call, or ""; hardtanh from 0 to 6 is how torch's own module calls ReLU6."""
+    name = OPERATIONS.get(func, "")
+    if name != "hardtanh":
+        return name
+    ends = dict(zip(("min_val", "max_val"), args[1:3], strict=False)) | dict(kwargs)
+    return "relu6" if (ends.get("min_val", -1), ends.get("max_val", 1)) == (0, 6) else name
 
 
 def silence(channels: Iterable[int]) -> Edit:
@@ -120,7 +130,7 @@ class Rules(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Called by torch for every operation of this thread."""
-        name = OPERATIONS.get(func, "")
+        name = operation_of(func, args, kwargs or {})
         rule = self.table.get(name)
         if rule is None:
             return func(*args, **(kwargs or {}))
@@ -153,7 +163,7 @@ class Watched(TorchFunctionMode):
         source = args[0] if args and func in OPERATIONS else None
         version = source._version if isinstance(source, Tensor) else 0
         result = func(*args, **(kwargs or {}))
-        name = OPERATIONS.get(func, getattr(func, "__name__", ""))
+        name = operation_of(func, args, kwargs or {}) or getattr(func, "__name__", "")
         if name in _BY_NUMBER and not all(isinstance(operand, Tensor) for operand in args[:2]):
             name = _BY_NUMBER[name]
         made = result[0] if isinstance(result, tuple) and result else result

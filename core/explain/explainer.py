@@ -149,7 +149,7 @@ def _image(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
 
 
 # Activations whose backward rule no method changes.
-SMOOTH = frozenset({"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid", "hardsigmoid"})
+SMOOTH = frozenset({"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid", "hardsigmoid", "hardtanh"})
 
 
 def _needs_layer(model: Model, title: str) -> str:

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.errors import BadParameter
+from core.errors import BadParameter, Unsupported
 from core.explain.baseline import SIDE, baseline, blurred
 from core.explain.explainer import explainer
-from core.explain.query import Query, singly
+from core.explain.query import Query, Score, singly
 from core.explain.superpixels import Watched
 from core.params import Knob
 
@@ -27,7 +27,8 @@ EVERY = 10  # steps between two looks at a running map
     "Meaningful perturbation",
     family="perturbation",
     paper="Fong & Vedaldi 2017",
-    formula="min_m s(m·x + (1−m)·blur x) + λ·mean|1−m| + β·Σ|∇m|³ (delete); the score's sign turned for preserve",
+    formula="delete: min_m s(m·x + (1−m)·blur x) + λ·mean(1−m) + β·r; preserve: max_m s(…) − λ·mean m − β·r; "
+    "r = mean|∂m|³ down + mean|∂m|³ across",
     caution="Small changes of the weights λ and β change the mask; it may hide what only an optimiser would find.",
     cost=lambda settings, side: 3 * settings["steps"],
     budgets={"quick": {"steps": 60}, "paper": {"steps": 500}},
@@ -71,7 +72,7 @@ def meaningful_perturbation(
 
 
 def _roughness(mask: Tensor) -> Tensor:
-    """The mean third power of the steps between neighbours, down and across."""
+    """The mean third power of the steps between neighbours, down and across: the default weights are for means."""
     return mask.diff(dim=2).abs().pow(3).mean() + mask.diff(dim=3).abs().pow(3).mean()
 
 
@@ -79,20 +80,30 @@ def _roughness(mask: Tensor) -> Tensor:
     "Extremal perturbation",
     family="perturbation",
     paper="Fong, Patrick & Vedaldi 2019",
-    formula="argmax_m s(m ⊗ x) over smooth masks m of area a; their mean over the areas",
+    formula="argmax_m s(m ⊗ x) over smooth masks m of area a; delete: −s((1−m) ⊗ x), dual: the sum of both; "
+    "contrast: s is the lead over the best other class; mean over the areas",
     caution="The area is asked for, not found: too small a one breaks the object up, too large a one shows context.",
-    cost=lambda settings, side: 3 * settings["steps"] * settings["areas"].count(",") + 3 * settings["steps"],
-    budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2"}},
+    cost=lambda settings, side: (
+        3 * settings["steps"] * (settings["areas"].count(",") + 1) * (2 if settings["aim"] == "dual" else 1)
+    ),
+    budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2", "soften": 0.09}},
     fitting=lambda settings: _shares(settings["areas"]),
 )
 def extremal_perturbation(
     query: Query,
     *,
     areas: Annotated[str, Knob("Shares of the image that the masks cover, separated by commas.")] = "0.1",
-    aim: Aim = "preserve",
+    aim: Annotated[
+        Literal["preserve", "delete", "dual"],
+        Knob("Look for the part that is enough for the score, for the one it needs, or for one that is both."),
+    ] = "preserve",
+    contrast: Annotated[bool, Knob("Watch the lead over the best other class instead of the score.")] = False,
     steps: Annotated[int, Knob("Steps of the optimiser (gradient descent).", 10, 2000, 10)] = 200,
     smooth: Annotated[float, Knob("Smoothness of the masks in pixels of a 224 px image.", 0, 60, 3)] = 21.0,
     hide: Annotated[Literal["blur", "fade"], Knob("Outside the mask the image is blurred, or fades to grey.")] = "blur",
+    soften: Annotated[
+        float, Knob("Blur of the shown mean of the masks, as a share of the image's side.", 0, 0.2)
+    ] = 0.0,
 ) -> Iterator[Tensor]:
     """The smooth mask of a given area that does best at keeping the score, or at destroying it.
 
@@ -101,6 +112,8 @@ def extremal_perturbation(
     really became is remarked.
     """
     wanted = _shares(areas)
+    if contrast and query.unit_layer:
+        raise Unsupported("A unit has no other classes to lead over.", "Set extremal_perturbation.contrast to false.")
 
     def one(query: Query) -> Iterator[Tensor]:
         maker = _Masks(query.size, smooth, query.images.device)
@@ -110,26 +123,35 @@ def extremal_perturbation(
         for step in _steps(query, steps):
             with torch.enable_grad():
                 small = maker(free)
-                seen = _perturbed(levels, F.interpolate(small[:, None], query.size, mode="bilinear"))
-                seen = seen.flip(-1) if step % 2 == 0 else seen
-                slope = query.gradient(seen.detach(), query.targets.expand(len(wanted)))
-                reward = (slope * seen).sum() * (1 if aim == "preserve" else -1)
+                large = F.interpolate(small[:, None], query.size, mode="bilinear")
+                sights = {"preserve": [(large, 1)], "delete": [(large, -1)], "dual": [(large, 1), (1 - large, -1)]}
+                reward = _reward(query, levels, sights[aim], "margin" if contrast else "logit", mirrored=step % 2 == 0)
                 weight = 300 * 1.0035 ** (800 * step / steps)
-                loss = weight * _off_area(small if aim == "preserve" else 1 - small, wanted) - reward
+                loss = weight * _off_area(1 - small if aim == "delete" else small, wanted) - reward
                 free.grad = torch.autograd.grad(loss, free)[0]
             optimiser.step()
             free.data.clamp_(0, 1)
             if step % EVERY == EVERY - 1 or step == steps - 1:
-                yield _shown(maker(free.detach()), aim, query)
+                small = maker(free.detach())
+                yield _shown(1 - small if aim == "delete" else small, query, soften)
 
     yield from singly(query, one, rough=True)
 
 
-def _shown(small: Tensor, aim: str, query: Query) -> Tensor:
-    """The mean of the masks, high where the evidence is; their areas as a remark."""
-    kept = small if aim == "preserve" else 1 - small
-    query.ledger.remarks["areas"] = ", ".join(f"{area:.3f}" for area in kept.mean((1, 2)).tolist())
-    return F.interpolate(kept.mean(0)[None, None], query.size, mode="bilinear")[0, 0].cpu()
+def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], score: Score, *, mirrored: bool) -> Tensor:
+    """The scores of the image seen through each mask (K, 1, H, W), for or against, as a sum with their slopes."""
+    seen = torch.cat([_perturbed(levels, masks) for masks, _ in sights])
+    seen = seen.flip(-1) if mirrored else seen
+    slope = query.gradient(seen.detach(), query.targets.expand(len(seen)), score)
+    parts = (slope * seen).chunk(len(sights))
+    return torch.stack([sign * part.sum() for part, (_, sign) in zip(parts, sights, strict=True)]).sum()
+
+
+def _shown(masks: Tensor, query: Query, soften: float) -> Tensor:
+    """The mean of the masks (K, h, w), high where the evidence is; their areas as a remark."""
+    query.ledger.remarks["areas"] = ", ".join(f"{area:.3f}" for area in masks.mean((1, 2)).tolist())
+    large = F.interpolate(masks.mean(0)[None, None], query.size, mode="bilinear")[0, 0].cpu()
+    return blurred(large, soften * min(query.size)) if soften else large
 
 
 def _shares(areas: str) -> list[float]:
@@ -145,6 +167,8 @@ def _shares(areas: str) -> list[float]:
 
 def _steps(query: Query, steps: int) -> Iterator[int]:
     """The numbers of the steps; progress is reported and cancelling possible at each."""
+    if query.coarse:  # many small steps amplify any rounding
+        query.ledger.remarks["precision"] = f"{query.ledger.remarks['precision']}; the mask itself may differ more"
     for step in range(steps):
         query.report(step / steps, "learning a mask")
         yield step

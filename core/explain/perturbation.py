@@ -64,8 +64,8 @@ def occlusion(
     Each position of the window is hidden in turn and the model asked again. A pixel's value is the mean fall over the
     windows that cover it: positive where hiding hurts, negative where it helps.
     """
-    sides = [(scaled(window, side), scaled(stride, side)) for side in query.size]
-    boxes = sliding(query.size, *sides[0])
+    side = min(query.size)  # as blurs and masks: windows of images that are not square are
+    boxes = sliding(query.size, scaled(window, side), scaled(stride, side))
     drops = query.clean_scores(score)[:, None] - query.windows(boxes, baseline(query, fill), score)
     total = torch.zeros(len(drops), *query.size, dtype=torch.float64)
     cover = torch.zeros(query.size, dtype=torch.float64)

@@ -19,7 +19,7 @@ from core.progress import Report, chunks, part, silent
 from core.survey import grid
 from core.windows import Changed, Scene
 
-Score = Literal["logit", "prob", "logprob"]
+Score = Literal["logit", "prob", "logprob", "margin"]
 Precision = Literal["full", "half"]
 TOLERANCE = 0.01  # of a probability: a network whose answers half precision moves further is asked in full
 _STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # of the images on trial
@@ -109,7 +109,7 @@ class Query:
         return self.net(ordered)
 
     def score(self, images: Tensor, targets: Tensor, kind: Score = "logit") -> Tensor:
-        """The number being explained, (N,): a class's logit or (log-)probability, or a unit's mean response."""
+        """The number being explained, (N,): a class's logit, lead or (log-)probability, or a unit's mean response."""
         if self.unit_layer:
             with capture(self.net, self.unit_layer) as seen:
                 self.logits(images)
@@ -293,7 +293,10 @@ class Query:
 
 
 def scored(logits: Tensor, targets: Tensor, kind: Score) -> Tensor:
-    """The score (N,) of each row's target: the logit itself, its softmax probability, or the logarithm of that."""
+    """The score (N,) of each row's target: the logit, its lead over the best other one, its (log-)probability."""
+    if kind == "margin":
+        others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
+        return logits.gather(1, targets[:, None])[:, 0] - others
     if kind == "prob":
         logits = logits.softmax(1)
     elif kind == "logprob":
@@ -309,12 +312,32 @@ def images_sha(images: Tensor) -> str:
 def singly(query: Query, run: Callable[[Query], Iterator[Tensor]], *, rough: bool = False) -> Iterator[Tensor]:
     """Running maps (B, H, W) of a method that works on one image at a time; those not yet begun are zero.
 
-    Of a `rough` one each image is asked about in half precision where that is allowed.
+    Of a `rough` one each image is asked about in half precision where that is allowed. What it remarks is told of each
+    image, in their order.
     """
-    maps = torch.zeros(len(query.images), *query.size)
+    maps, whole = torch.zeros(len(query.images), *query.size), query.ledger.remarks
+    own: list[dict[str, float | str]] = []
     for row in range(len(maps)):
         share = part(query.report, row / len(maps), (row + 1) / len(maps))
         chosen = slice(row, row + 1)
         one = replace(query, images=query.images[chosen], targets=query.targets[chosen], report=share, content="")
-        for maps[row] in run(one.rough() if rough else one):
-            yield maps.clone()
+        query.ledger.remarks = {}
+        own.append(query.ledger.remarks)
+        try:
+            for maps[row] in run(one.rough() if rough else one):
+                whole.update(_together(own))
+                query.ledger.remarks = whole
+                yield maps.clone()
+                query.ledger.remarks = own[row]
+        finally:
+            query.ledger.remarks = whole
+
+
+def _together(remarks: list[dict[str, float | str]]) -> dict[str, float | str]:
+    """The remarks about several images: one that is the same for all as it is, others one after the other."""
+    found = {}
+    for name in dict.fromkeys(name for one in remarks for name in one):
+        values = [one[name] for one in remarks if name in one]
+        words = [f"{value:.4g}" if isinstance(value, float) else value for value in values]
+        found[name] = values[0] if len(set(values)) == 1 else "; ".join(words)
+    return found

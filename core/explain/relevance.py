@@ -62,7 +62,8 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
     """Where a walk from the class down the excitatory connections arrives.
 
     A probability of one starts at the class and is divided, operation by operation, among the inputs that excite it.
-    What arrives at a place of the layer where the sweep ends, summed over its filters, is the map; its total is one.
+    What arrives at a place of the layer where the sweep ends, summed over its filters, is the map; at that layer its
+    total is one.
     """
     return _walked(query, SUMS[skip], finer, contrast=False)
 

@@ -35,6 +35,9 @@ def lime_image(
     alpha: Annotated[float, Knob("Strength of the ridge penalty.", 0, 100, 0.5)] = 1.0,
     width: Annotated[float, Knob("Width of the neighbourhood of the image.", 0.05, 5, 0.05)] = 0.25,
     score: Watched = "prob",
+    top: Annotated[
+        int, Knob("Segments shown, those that speak most for the class; 0 shows all, with signs.", 0, 50)
+    ] = 0,
 ) -> Iterator[Tensor]:
     """The linear model of its segments that agrees best with the network near the image.
 
@@ -51,7 +54,11 @@ def lime_image(
         line = Ridge(alpha=alpha).fit(visible.numpy(), scores.numpy(), sample_weight=weights)
         query.ledger.remarks["weighted R²"] = float(line.score(visible.numpy(), scores.numpy(), weights))
         query.ledger.remarks["local prediction"] = float(line.coef_.sum() + line.intercept_)
-        return torch.from_numpy(line.coef_)
+        found = torch.from_numpy(line.coef_)
+        if not top:
+            return found
+        shown = found.topk(min(top, len(found))).indices
+        return torch.zeros_like(found).index_copy(0, shown, found[shown].relu())
 
     def one(query: Query) -> Iterator[Tensor]:
         cut_up = pieces(query, cut, segments, hide)

@@ -153,9 +153,9 @@ def test_smoothgrad_family_equals_a_plain_loop():
 @pytest.mark.parametrize("start", ["black", "grey", "blur", "uniform"])
 @pytest.mark.parametrize("net", ["gap", "cnn", "residual", "norelu", "vit"])
 def test_integrated_gradients_equal_captum(net, start):
-    q = query(net)
+    q = double(query(net))
     peer = captum.attr.IntegratedGradients(q.net)
-    begin = baseline(q, start).expand_as(q.images)
+    begin = baseline(q, start).expand_as(q.images).double()
     theirs = peer.attribute(q.images, baselines=begin, target=1, n_steps=20).sum(1)
     ours = explain("integrated_gradients", q, {"steps": 20, "start": start}).maps
     assert float((ours - theirs).abs().max() / theirs.abs().max()) <= 1e-6

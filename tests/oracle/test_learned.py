@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from core.errors import BadParameter
-from core.explain import explain
+from core.errors import BadParameter, Unsupported
+from core.explain import EXPLAINERS, explain
 from core.explain.baseline import blurred
-from core.explain.learned import _levels, _Masks, _perturbed
+from core.explain.learned import _levels, _Masks, _perturbed, _roughness
+from core.explain.query import scored
 from tests import nets
 from tests.nets import SIDE, query
 
@@ -25,15 +26,63 @@ def halves(maps):
     return float(maps[0, : SIDE // 2].mean()), float(maps[0, SIDE // 2 :].mean())
 
 
-@pytest.mark.parametrize("aim", ["delete", "preserve"])
+@pytest.mark.parametrize("aim", ["delete", "preserve", "dual"])
 def test_both_methods_find_the_half_that_counts(aim):
     methods = [
         ("meaningful_perturbation", {"sparse": 0.3, "smooth": 0.05}),
         ("extremal_perturbation", {"areas": "0.2"}),
     ]
-    for name, rest in methods:
+    for name, rest in methods[aim == "dual" :]:
         upper, lower = halves(explain(name, query(Corner(), count=1), {"aim": aim, "steps": 200, **rest}).maps)
         assert upper > lower + 0.25, name
+
+
+def test_a_dual_mask_asks_about_what_it_keeps_and_about_what_it_leaves():
+    found = explain("extremal_perturbation", query("gap", count=1), {"areas": "0.1, 0.3", "aim": "dual", "steps": 10})
+    assert found.backwards == 2 * 2 * 10
+    cost = EXPLAINERS["extremal_perturbation"].cost
+    assert cost(found.settings, SIDE) == found.forwards - 1 + 2 * found.backwards
+
+
+class Shared(nn.Module):
+    """Two classes live on the contrast of the upper half, the second one also, less so, on that of the lower half."""
+
+    def forward(self, x):
+        upper, lower = (half.square().mean((1, 2, 3)) for half in x.chunk(2, dim=2))
+        return torch.stack([800 * upper, 800 * upper + 400 * lower], 1)
+
+
+def test_contrast_looks_for_what_the_best_other_class_lacks():
+    q = query(Shared(), count=1)
+    plain, lead = (
+        halves(explain("extremal_perturbation", q, {"areas": "0.2", "contrast": contrast, "steps": 60}).maps)
+        for contrast in (False, True)
+    )
+    assert plain[0] > plain[1] + 0.1
+    assert lead[1] > lead[0] + 0.1
+    with pytest.raises(Unsupported, match="no other classes"):
+        explain("extremal_perturbation", query("gap", unit_layer="features.5"), {"contrast": True})
+
+
+def test_the_lead_is_over_the_best_other_class():
+    logits = torch.tensor([[1.0, 4.0, 2.0], [5.0, 1.0, 2.0]])
+    assert scored(logits, torch.tensor([1, 1]), "margin").tolist() == [2.0, -4.0]
+
+
+def test_masks_of_several_areas_are_averaged_and_softened_on_demand():
+    settings = {"areas": "0.1, 0.3", "steps": 10}
+    plain = explain("extremal_perturbation", query("gap", count=1), settings).maps
+    soft = explain("extremal_perturbation", query("gap", count=1), {**settings, "soften": 0.09}).maps
+    assert torch.allclose(soft, blurred(plain, 0.09 * SIDE), atol=1e-6)
+    assert not torch.allclose(soft, plain, atol=1e-3)
+
+
+def test_roughness_is_a_mean_of_third_powers():
+    mask = torch.rand(1, 1, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    down = [abs(float(mask[0, 0, i + 1, j] - mask[0, 0, i, j])) ** 3 for i in range(4) for j in range(7)]
+    across = [abs(float(mask[0, 0, i, j + 1] - mask[0, 0, i, j])) ** 3 for i in range(5) for j in range(6)]
+    assert float(_roughness(mask)) == pytest.approx(sum(down) / 28 + sum(across) / 30)
+    assert "mean|∂m|³" in EXPLAINERS["meaningful_perturbation"].formula
 
 
 def test_nothing_is_deleted_where_the_blur_shows_the_same():

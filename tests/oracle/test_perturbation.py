@@ -1,5 +1,7 @@
 """Perturbation methods against additive networks, closed laws and captum."""
 
+from dataclasses import replace
+
 import captum.attr
 import pytest
 import torch
@@ -37,12 +39,25 @@ def test_occlusion_of_an_additive_network_is_what_each_tile_adds():
 @pytest.mark.parametrize(("window", "stride"), [(56, 56), (49, 28), (100, 35)])
 def test_occlusion_equals_captum(fill, window, stride):
     q = query("residual")
-    found = explain("occlusion", q, {"window": window, "stride": stride, "fill": fill, "score": "logit"}).maps
+    q.net.double()
+    q = replace(q, images=q.images.double())
+    found = explain("occlusion", q, {"window": window, "stride": stride, "fill": fill, "score": "logit"}).maps.double()
     w, s = round(window / 7), round(stride / 7)
     expected = captum.attr.Occlusion(q.net).attribute(
         q.images, (3, w, w), (3, s, s), baselines=baseline(q, fill).expand_as(q.images), target=q.targets
     )
-    assert torch.allclose(found, expected[:, 0], atol=1e-6)
+    assert torch.allclose(found, expected[:, 0].double(), atol=1e-6)
+
+
+def test_windows_of_an_image_that_is_not_square_are():
+    """Their side is scaled to the shorter side of the image, whichever it is."""
+    for shape in ((SIDE, 2 * SIDE), (2 * SIDE, SIDE)):
+        q = query("residual", count=1)
+        wide = replace(q, images=torch.randn(1, 3, *shape, generator=q.rng()))
+        found = explain("occlusion", wide, TILES)
+        tiles = found.maps[0].unfold(0, 8, 8).unfold(1, 8, 8)
+        assert torch.equal(tiles.amax((2, 3)), tiles.amin((2, 3)))
+        assert found.forwards == 2 * 16 + 1
 
 
 def test_windows_cover_every_pixel_and_stay_inside():
@@ -69,8 +84,11 @@ def test_blur_keeps_a_constant_image_and_does_nothing_at_zero():
 
 def test_a_constant_network_gives_rise_nothing_to_choose():
     q = query(Constant(), count=1)
-    maps = explain("rise", q, {"masks": 2000, "score": "logit"}).maps
-    assert float((maps - 1).abs().max()) < 0.15  # s = 1 and E[M] = p, up to the draw
+    settings = {"masks": 300, "score": "logit", "keep": 0.3}
+    whole = explain("rise", q, {**settings, "divisor": "mean"}).maps
+    assert torch.allclose(whole, torch.ones_like(whole), atol=1e-6)  # its score is 1
+    plain = explain("rise", q, settings).maps[0].double()
+    assert torch.allclose(plain, random_masks(q, range(300), 7, 0.3).double().mean(0) / 0.3, atol=1e-6)
     assert float(explain("rise", q, {"masks": 200, "score": "logit", "centred": True}).maps.abs().max()) < 1e-9
 
 

@@ -1,5 +1,8 @@
 """Relevance and excitation: conserved, equal to rules written out as matrices, and to captum where it has them."""
 
+from collections import OrderedDict
+from dataclasses import replace
+
 import captum.attr
 import pytest
 import torch
@@ -7,10 +10,20 @@ import torchvision
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from core.capture import capture
 from core.errors import Unsupported
 from core.explain import EXPLAINERS, explain
-from core.explain.relevance import SUMS, _walked
-from core.explain.sweep import Operation, by_alpha1beta0, by_epsilon, by_gamma, excitatory
+from core.explain.relevance import SUMS, _contrasted, _forward, _walked
+from core.explain.sweep import (
+    Operation,
+    Sweep,
+    by_alpha1beta0,
+    by_epsilon,
+    by_gamma,
+    by_positive_values,
+    excitatory,
+    handed_on,
+)
 from tests import nets
 from tests.nets import query
 
@@ -19,6 +32,12 @@ RULES = ["composite", "epsilon", "gamma", "alpha1beta0"]
 
 def relative(ours, theirs):
     return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
+def doubled(q):
+    """The same question in double precision, where rounding switches no ReLU."""
+    q.net.double()
+    return replace(q, images=q.images.double())
 
 
 @pytest.mark.parametrize("skip", list(SUMS))
@@ -57,25 +76,109 @@ def test_batch_norm_is_folded_into_its_convolution(name):
     assert relative(ours, theirs) <= 1e-4
 
 
-def test_a_residual_sum_is_divided_as_asked():
-    """clamp, proportional and ignore at the one sum of the residual net, from the values on both sides."""
-    q = query("residual", count=1, layer="norm")
-    shares = {skip: _walked(q, SUMS[skip], 0, contrast=False)[0] for skip in SUMS}
-    assert not torch.allclose(shares["clamp"], shares["ignore"], atol=1e-4)
-    assert not torch.allclose(shares["clamp"], shares["proportional"], atol=1e-4)
+def excited(weight, x, received):
+    """The printed rule of one convolution of 3 × 3: P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ."""
+    up = weight.clamp(min=0)
+    total = nn.functional.conv2d(x, up, padding=1)
+    return x * nn.functional.conv_transpose2d(torch.where(total > 0, received / total, 0), up, padding=1)
+
+
+@pytest.mark.parametrize("skip", list(SUMS))
+def test_a_residual_sum_is_divided_as_asked(skip):
+    """The whole walk through the residual net by hand, with each way to divide its one sum."""
+    q = doubled(query("residual", count=1, layer="norm"))
     net = q.net
-    skip = net.norm(net.stem(q.images)).relu()
-    branch = net.two(net.one(skip).relu())
-    top = (branch + skip).relu().mean((2, 3))
-    up = net.fc.weight[1].clamp(min=0) * top
-    arrived = (
-        (up / up.sum())[..., None, None] * (branch + skip).relu() / (branch + skip).relu().sum((2, 3), keepdim=True)
+    direct = net.norm(net.stem(q.images)).relu()
+    inner = net.one(direct).relu()
+    branch = net.two(inner)
+    top = (branch + direct).relu()
+    up = net.fc.weight[1].clamp(min=0)[None, :, None, None] * top
+    arrived = up / up.sum()
+    share = {
+        "clamp": branch.relu() / (branch.relu() + direct),
+        "proportional": branch / (branch + direct),
+        "ignore": torch.ones_like(branch),
+    }[skip]
+    through = torch.where(arrived > 0, share * arrived, 0)
+    below = excited(net.one.weight, direct, excited(net.two.weight, inner, through))
+    expected = (arrived - through + below).sum(1)
+    assert float((arrived - through).abs().sum()) > 0.05 or skip == "ignore"
+    assert relative(_walked(q, SUMS[skip], 0, contrast=False), expected) <= 1e-9
+
+
+def arrivals(q, layers, skip, contrast=False):
+    """What one walk brings to each of the layers."""
+    sweep = Sweep(excitatory, by_positive_values, SUMS[skip], handed_on)
+    with capture(q.net, *layers) as seen:
+        _, start, seed = _forward(q, slice(None), sweep)
+    if contrast:
+        start, seed = _contrasted(sweep, start, seed)
+    return torch.autograd.grad(start, [seen[layer] for layer in layers], seed)
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    """A question to VGG-11 with a narrow head, and all its layers before the last."""
+    tv = torchvision.models.vgg
+
+    def make():
+        net = nn.Sequential(OrderedDict(features=tv.make_layers(tv.cfgs["A"]), flat=nn.Flatten()))
+        net.classifier = nn.Sequential(nn.Linear(512 * 4, 32), nn.ReLU(True), nn.Dropout(), nn.Linear(32, 5))
+        return net
+
+    q = doubled(query(nets.seeded(make), count=1, side=64))
+    return q, [*(f"features.{i}" for i in range(len(q.net.features))), *(f"classifier.{i}" for i in range(3))]
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    """A question to ResNet-18, and its blocks."""
+    q = doubled(query(nets.seeded(torchvision.models.resnet18), count=1, side=64))
+    return q, [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]
+
+
+def test_excitation_is_a_probability_at_every_layer_of_a_vgg(vgg):
+    q, layers = vgg
+    for layer, found in zip(layers, arrivals(q, layers, "clamp"), strict=True):
+        assert float(found.sum()) == pytest.approx(1, abs=1e-9), layer
+        assert float(found.min()) >= 0, layer
+
+
+@pytest.mark.parametrize("skip", list(SUMS))
+def test_excitation_is_a_probability_after_every_block_of_a_resnet(resnet, skip):
+    q, layers = resnet
+    for layer, found in zip(layers, arrivals(q, layers, skip), strict=True):
+        assert float(found.sum()) == pytest.approx(1, abs=1e-9), layer
+        assert skip == "proportional" or float(found.min()) >= 0, layer
+
+
+@pytest.mark.parametrize("shape", ["vgg", "resnet"])
+def test_contrast_adds_up_to_nothing_at_every_layer_below(shape, request):
+    q, layers = request.getfixturevalue(shape)
+    for layer, found in zip(layers, arrivals(q, layers, "clamp", contrast=True), strict=True):
+        assert float(found.sum()) == pytest.approx(0, abs=1e-9), layer
+        assert float(found.abs().sum()) > 1e-3, layer
+
+
+def test_what_no_input_excites_is_lost_and_told():
+    """A filter that its bias alone switches on hands nothing down: of two, only the other one's share arrives."""
+    net = nets.seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)
+        )
     )
-    direct = torch.where(branch + skip > 0, arrived, 0) * skip.clamp(min=0) / (skip.clamp(min=0) + branch.clamp(min=0))
-    direct = direct.nan_to_num().sum(1)[0]
-    # What came straight through the skip connection is part of the whole; the rest came through the branch.
-    assert bool((shares["clamp"] >= direct - 1e-6).all())
-    assert 0.05 < float(direct.sum()) < 0.95
+    net[2].weight.data.abs_()
+    net[2].weight.data[0] *= -1
+    net[2].bias.data.copy_(torch.tensor([50.0, 0.1]))
+    net[5].weight.data.abs_()
+    q = query(net, side=2, layer="1")
+    reached = (net[5].weight[1] * net[:5](q.images)).view(2, 2, 4).sum(2)
+    fed = (net[:2](q.images).amax(1) > 0).all()
+    assert bool(fed), "every place has something that excites the second filter"
+    expected = reached[:, 1] / reached.sum(1)
+    found = explain("excitation_bp", q)
+    assert found.remarks["probability kept"] == pytest.approx(float(expected.min()), rel=1e-5)
+    assert found.remarks["probability kept"] < 0.9
 
 
 @pytest.mark.parametrize("net", ["gap", "cnn", "residual"])
@@ -97,9 +200,49 @@ def test_relevance_is_conserved_without_biases(make, rule):
     assert found.remarks["share of the score kept"] == pytest.approx(1, abs=1e-3)
 
 
+class Normed(nn.Module):
+    """A batch norm behind a convolution, one before a ReLU that no convolution feeds, and a residual sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.first = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.alone, self.conv = nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.fc = nn.Linear(8, nets.CLASSES, bias=False)
+
+    def forward(self, x):
+        x = nn.functional.relu(self.first(self.stem(x)))
+        x = x + self.conv(nn.functional.relu(self.alone(x)))
+        return self.fc(nn.functional.relu(x).mean((2, 3)))
+
+
+def unshifted(make):
+    """The seeded network with batch norms that scale, some by negative factors, and do not shift."""
+    net = nets.seeded(make)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.zero_()
+            module.bias.data.zero_()
+            module.weight.data[::3] *= -1
+    return net
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "make",
+    [lambda: nets.ReusedRelu(bias=False), lambda: nets.GapNet(bias=False), Normed],
+    ids=["sum", "folded", "alone"],
+)
+def test_relevance_is_conserved_over_sums_and_batch_norms(make, rule):
+    q = doubled(query(unshifted(make)))
+    assert q.model.survey.folded or make is not nets.GapNet
+    found = explain("lrp", q, {"rule": rule, "epsilon": 1e-9})
+    assert torch.allclose(found.maps.double().sum((1, 2)), found.scores, rtol=1e-4)
+    assert found.remarks["share of the score kept"] == pytest.approx(1, abs=1e-6)
+
+
 @pytest.mark.parametrize("net", ["gap", "cnn", "residual"])
 def test_epsilon_tends_to_input_times_gradient(net):
-    q = query(net)
+    q = doubled(query(net))
     ours = explain("lrp", q, {"rule": "epsilon", "epsilon": 1e-9}).maps
     assert relative(ours, explain("input_x_gradient", q).maps) <= 1e-3
 
@@ -113,8 +256,8 @@ def test_epsilon_equals_captum(make):
         if isinstance(module, nn.Identity):
             net.features[int(name.split(".")[1])] = nn.Dropout()
             net.eval()
-    q = query(nets.seeded(make), side=side)
-    theirs = captum.attr.LRP(net).attribute(q.images.clone(), target=1).detach().sum(1)
+    q = doubled(query(nets.seeded(make), side=side))
+    theirs = captum.attr.LRP(net.double()).attribute(q.images.clone(), target=1).detach().sum(1)
     ours = explain("lrp", q, {"rule": "epsilon", "epsilon": 1e-9}).maps
     assert relative(ours, theirs) <= 1e-3
 
@@ -183,7 +326,10 @@ def test_two_signals_multiplied_are_refused():
             x = self.conv(x).relu()
             return self.fc((x * x.mean((2, 3), keepdim=True)).mean((2, 3)))
 
-    assert EXPLAINERS["lrp"].unmet(nets.model(nets.seeded(Gated))) == "LRP has no rule for mul, which Gated uses."
+    q = query(nets.seeded(Gated), count=1)
+    assert EXPLAINERS["lrp"].unmet(q.model) == "LRP has no rule for mul, which Gated uses."
+    with pytest.raises(Unsupported, match="two signals that are multiplied"):
+        _walked(q, SUMS["clamp"], 0, contrast=False)
 
 
 def test_units_are_explained_too():

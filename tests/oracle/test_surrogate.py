@@ -1,5 +1,6 @@
 """Surrogates on networks whose answer is known, and against captum and brute force."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import captum.attr
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
+from torch import nn
 
-from core.explain import explain
+from core.explain import explain, superpixels
+from core.explain.query import Ledger
 from core.explain.superpixels import pieces
-from core.explain.surrogate import coalitions
+from core.explain.surrogate import coalitions, coins
 from tests import nets
 from tests.nets import query
 
@@ -23,6 +26,13 @@ def patchwork(net, **rest):
     tiles = nets.images(1, seed=8, side=4).repeat_interleave(8, 2).repeat_interleave(8, 3)
     q.images.mul_(0.1).add_(tiles)
     return q
+
+
+class Constant(nn.Module):
+    """The same scores for every image."""
+
+    def forward(self, x):
+        return torch.arange(5.0).expand(len(x), 5)
 
 
 def shares(net, q, cut_up):
@@ -84,6 +94,50 @@ def test_lime_is_the_weighted_ridge_of_its_definition():
     assert torch.allclose(found.maps[0], torch.tensor(line.coef_).float()[cut_up.cells], atol=1e-6)
 
 
+def test_lime_shows_the_few_segments_that_speak_most_for_the_class():
+    q = patchwork("gap", seed=2)
+    whole, few = (explain("lime_image", q, {**SLIC, "samples": 100, "top": top}).maps[0] for top in (0, 2))
+    best = whole.unique().topk(2).values
+    assert float(best[1]) > 0
+    assert torch.equal(few, torch.where(whole >= best[1], whole, 0))
+    assert not explain("lime_image", query(Constant(), count=1), {**SLIC, "samples": 50, "top": 2}).maps.any()
+
+
+def test_lime_of_a_network_that_says_always_the_same_is_zero():
+    found = explain("lime_image", query(Constant(), count=1), {**SLIC, "samples": 100})
+    assert float(found.maps.abs().max()) < 1e-12
+    assert found.remarks["local prediction"] == pytest.approx(1)
+
+
+def test_the_ridge_of_lime_bends_a_linear_network_by_no_more_than_its_penalty(additive):
+    """|w − w_α| ≤ α / (λ + α) · |w|, with λ the least eigenvalue of what the weighted copies span."""
+    q, cut_up, expected = additive
+    found = explain("lime_image", q, {**SLIC, "samples": 300, "alpha": 1}).maps[0]
+    visible = coins(cut_up)(range(300)).double()
+    weights = (-(1 - visible.mean(1).sqrt()).square() / (2 * 0.25**2)).exp()
+    away = visible - (weights[:, None] * visible).sum(0) / weights.sum()
+    least = float(torch.linalg.eigvalsh(away.T @ (weights[:, None] * away))[0])
+    ours = torch.stack([found[cut_up.cells == number][0] for number in range(cut_up.count)])
+    missed = float((ours - expected).norm() / expected.norm())
+    assert 0.1 / (least + 1) < missed <= 1 / (least + 1) + 1e-4
+    assert missed < 0.05
+
+
+@pytest.mark.parametrize("name", ["lime_image", "extremal_perturbation"])
+def test_remarks_tell_of_each_image(name):
+    settings = {"lime_image": {**SLIC, "samples": 50}, "extremal_perturbation": {"steps": 10}}[name]
+    both = query("gap", count=2)
+    alone = [
+        explain(name, replace(both, images=both.images[i : i + 1], targets=both.targets[i : i + 1]), settings).remarks
+        for i in range(2)
+    ]
+    found = explain(name, replace(both, ledger=Ledger()), settings).remarks
+    assert found.keys() == alone[0].keys()
+    for key, value in found.items():
+        first, second = (one[key] if isinstance(one[key], str) else f"{one[key]:.4g}" for one in alone)
+        assert value == f"{first}; {second}"
+
+
 def test_shapley_values_of_an_additive_network_are_its_terms(additive):
     q, cut_up, expected = additive
     found = explain("kernel_shap", q, {**SLIC, "samples": 100})
@@ -125,7 +179,21 @@ def test_coalitions_come_in_pairs_with_the_sizes_of_the_kernel(additive):
     assert torch.allclose(found, expected / expected.sum(), atol=0.03)
 
 
-def test_one_segment_takes_everything():
+def test_one_segment_takes_everything(monkeypatch):
+    monkeypatch.setattr(superpixels, "_cells", lambda q, cut, count: torch.zeros(q.size, dtype=torch.long))
+    q = query("gap", count=1)
+    whole, hidden = (q.score(images, q.targets) for images in (q.images, torch.zeros_like(q.images)))
+    settings = {"hide": "grey", "score": "logit"}
+    for name in ("kernel_shap", "feature_ablation"):
+        found = explain(name, q, settings).maps
+        assert torch.allclose(found, (whole - hidden).expand_as(found), atol=1e-5)
+    found = explain("lime_image", q, {**settings, "alpha": 0}).maps
+    assert torch.allclose(found, (whole - hidden).expand_as(found), atol=1e-5)
+    found = explain("superpixel_tree", q, settings).maps
+    assert torch.equal(found, torch.ones_like(found))
+
+
+def test_segments_that_show_what_hides_them_are_worth_nothing():
     q = query("gap", count=1)
     q.images.fill_(0.3)
     for name in ("kernel_shap", "lime_image", "superpixel_tree", "feature_ablation"):

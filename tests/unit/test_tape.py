@@ -8,6 +8,7 @@ import torch
 
 from core.cache import TensorCache
 from core.explain import EXPLAINERS, explain
+from core.explain.explainer import TAPE
 from core.explain.query import Ledger
 from core.images import Picture
 from core.models import load
@@ -137,6 +138,12 @@ def test_a_comparison_of_two_classes_is_one_forward(forwards):
     alone = Workbench(nets.model("gap"))
     for (name, target), answer in answers.items():
         assert torch.equal(answer.maps, alone.explain(picture, Ask(name, target)).maps)
+    only = {n for n, m in EXPLAINERS.items() if m.shares == TAPE and m.cost(defaults(m), 32) == 3}
+    assert only == set(WHITE_BOX)
+
+
+def defaults(method):
+    return {param.name: param.default for param in method.params}
 
 
 def spent(bench, asks):
