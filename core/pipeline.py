@@ -214,7 +214,7 @@ def _mine(draft: Draft, plan: Plan, config: StudyConfig, report: Report) -> Mine
     """Rules of the joined transactions, written as tables."""
     report(0.0, "mining rules")
     transactions = _transactions(draft)
-    mined = mine(transactions, config.mining, plan.model.labels, config.seed)
+    mined = mine(transactions, config.mining, plan.model.labels, config.seed, report=report)
     for name in ("itemsets", "rules", "shared", "nodes", "edges"):
         draft.write_table(name, [getattr(mined, name)])
     moments = _moments(draft, plan.shards)
