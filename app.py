@@ -7,6 +7,10 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 
+from core.errors import unwarned
+
+unwarned()
+
 
 @asynccontextmanager
 async def opening(_server: st.App) -> AsyncIterator[None]:

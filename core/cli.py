@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.commands import complain
-from core.errors import BadParameter, VitrineError
+from core.errors import BadParameter, VitrineError, unwarned
 from core.registry import unknown
 
 # name -> (help, module, function that adds arguments and `run`). A module is imported only when its command is called
@@ -40,10 +40,13 @@ class Parser(ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 after a defect of ours, 2 after a mistake of the user's, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # the process is ours
+        unwarned()
     try:
-        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-            raise unknown("command", words[0], COMMANDS)
-        args = parser(next((word for word in words if word in COMMANDS), "")).parse_args(words)
+        command = _command(words)
+        if command and command not in COMMANDS:
+            raise unknown("command", command, COMMANDS)
+        args = parser(command).parse_args(words)
         code: int = args.run(args)
         sys.stdout.flush()
     except VitrineError as error:
@@ -76,6 +79,17 @@ def parser(command: str = "", *, whole: bool = False) -> Parser:
         if whole or name == command:
             getattr(import_module(module), function)(found)
     return top
+
+
+def _command(words: Sequence[str]) -> str:
+    """The word that names the command: the first that is neither an option nor an option's value; "" without one."""
+    rest = iter(words)
+    for word in rest:
+        if word.startswith("--c") and "=" not in word:  # --completion, however short
+            next(rest, "")
+        elif not word.startswith("-"):
+            return word
+    return ""
 
 
 def _without_command(args: Namespace) -> int:

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -18,16 +18,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.config import digest
-from core.errors import StudyError
-from core.study import FORMAT, LOG, MANIFEST, Study, file_sha
+from core.errors import StudyDamaged, StudyError
+from core.progress import Report, part, silent
+from core.study import Study, file_sha
+from core.study.manifest import FORMAT, HEADER, LOG, MANIFEST, header, remains
 
 
 class Draft:
     """A study being written: shards first, in any order, then what is joined from them, the manifest last."""
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, identity: Mapping[str, Any], last: Mapping[str, Any]) -> None:
         self.path = path  # of the finished study
-        self.digest = digest(identity)
+        self.digest = digest({"shards": identity, "last": last})
         self.folder = path.parent / f".{path.name}.draft"
         self.whole = self.folder / "whole"  # becomes the study by one rename
         self.finished = False  # True: the study is there already, made from the same identity
@@ -54,7 +56,7 @@ class Draft:
         for name, array in arrays.items():
             with _replacing(aside / f"{name}.npy") as file:
                 # numpy.save hides which error of the disk it met
-                file.write(_header(array.shape, array.dtype))
+                file.write(header(array.shape, array.dtype))
                 file.write(np.ascontiguousarray(array).tobytes())
         with _replacing(aside / "facts.json") as file:
             file.write(json.dumps(facts).encode())
@@ -95,7 +97,7 @@ class Draft:
         """Write an array of the study from parts that follow each other along the first dimension."""
         rows, shape, dtype = 0, None, None
         with _replacing(self.whole / f"{name}.npy") as file:
-            file.write(b"\0" * _HEADER)
+            file.write(b"\0" * HEADER)
             for part in parts:
                 shape, dtype = part.shape[1:], part.dtype
                 file.write(np.ascontiguousarray(part).tobytes())
@@ -103,7 +105,7 @@ class Draft:
             if shape is None or dtype is None:
                 raise ValueError(f"array {name} has no parts")
             file.seek(0)
-            file.write(_header((rows, *shape), dtype))
+            file.write(header((rows, *shape), dtype))
         self._facts["arrays"][name] = {"shape": [rows, *shape], "dtype": dtype.name}
 
     def table(self, name: str) -> pd.DataFrame:
@@ -114,36 +116,44 @@ class Draft:
         """An array already written, memory-mapped."""
         return np.load(self.whole / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
-    def finish(self, manifest: Mapping[str, Any], log: Mapping[str, Any]) -> Study:
-        """Write manifest and log, and let the study appear."""
+    def finish(self, manifest: Mapping[str, Any], log: Mapping[str, Any], report: Report = silent) -> None:
+        """Write manifest and log, and let the study appear, in the place of what a damaged one left."""
+        written = sorted(self.whole.iterdir())
+        shares = [part(report, place / len(written), (place + 1) / len(written)) for place in range(len(written))]
         files = {
-            file.name: {"bytes": file.stat().st_size, "sha256": file_sha(file)} for file in sorted(self.whole.iterdir())
+            file.name: {"bytes": file.stat().st_size, "sha256": file_sha(file, share, "finishing")}
+            for file, share in zip(written, shares, strict=True)
         }
         whole = {"version": FORMAT, "digest": self.digest, **manifest, **self._facts, "files": files}
         with _replacing(self.whole / LOG) as file:
             file.write((json.dumps(log, indent=1) + "\n").encode())
         with _replacing(self.whole / MANIFEST) as file:
             file.write((json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
+        if remains(self.path):
+            shutil.rmtree(self.folder / "replaced", ignore_errors=True)
+            self.path.rename(self.folder / "replaced")
         self.whole.rename(self.path)
         _settle(self.path.parent)
         self.finished = True
-        return Study(self.path)
 
     def _shard(self, shard: int) -> Path:
         return self.folder / f"{shard:06d}"
 
 
 @contextmanager
-def writing(path: str | Path, identity: Mapping[str, Any]) -> Iterator[Draft]:
-    """A draft of the study at `path`, locked while open; `identity` is all that decides the study's content.
+def writing(path: str | Path, identity: Mapping[str, Any], last: Mapping[str, Any] | None = None) -> Iterator[Draft]:
+    """A draft of the study at `path`, locked while open.
 
-    Shards that an earlier, interrupted writing of the same identity finished are still there; those of another one are
-    thrown away. If the very study is there already, the draft is `finished` and nothing is to do. Raises StudyError
-    where something else is at `path`, where somebody else is writing it, or where the disk is full.
+    `identity` is all that decides the shards, `last` what else decides that which is made of them. Shards that an
+    earlier, interrupted writing of the same identity finished are still there; those of another one are thrown away. If
+    the very study is there already, the draft is `finished` and nothing is to do; what a damaged one left stays until
+    the new one is whole. Raises StudyError where something else is at `path`, where no folder can be put, where
+    somebody else is writing it, or where the disk is full.
     """
-    path = Path(os.path.normpath(path))
-    draft = Draft(path, identity)
-    draft.finished = _same(path, draft.digest)
+    path = _place(path)
+    draft = Draft(path, identity, last or {})
+    with _disk(path):
+        draft.finished = _same(path, draft.digest)
     if draft.finished and not draft.folder.exists():
         yield draft
         return
@@ -157,21 +167,36 @@ def writing(path: str | Path, identity: Mapping[str, Any]) -> Iterator[Draft]:
 
 
 def remove(path: str | Path) -> None:
-    """Delete a study, or what an interrupted writing left of one; StudyError where somebody is writing it."""
-    path = Path(os.path.normpath(path))
+    """Delete a study, also a damaged one, or what an interrupted writing left of one.
+
+    Raises StudyError where somebody is writing it, and for a folder that holds anything else: nothing else is deleted.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link is deleted, not what it leads to
     folder = path.parent / f".{path.name}.draft"
     with _disk(path):
-        if path.exists():
-            Study(path)  # nothing else is deleted
+        if path.exists() and not remains(path):
+            Study(path)
+            raise StudyError(f"{path} holds other files than a study's.", "Move them, or delete it by hand.")
         with _locked(folder, path):
             if path.exists():
                 path.rename(folder / "deleted")  # gone at once, whatever happens to the rest
             shutil.rmtree(folder)
 
 
+def _place(path: str | Path) -> Path:
+    """Where a study is put, links followed; StudyError where no folder can be renamed to."""
+    place = Path(os.path.realpath(path))
+    if place.is_symlink():
+        raise StudyError(f"{path} is a link that leads in a circle.", "Choose another name.")
+    if place == Path.cwd() or place.is_mount():
+        what = "the folder you are in" if place == Path.cwd() else "a disk of its own"
+        raise StudyError(f"{path} is {what}, and a study becomes a new folder.", "Name a folder in it.")
+    return place
+
+
 def _same(path: Path, wanted: str) -> bool:
-    """Whether the wanted study is at `path` already; StudyError if something else is."""
-    if not path.exists() and not path.is_symlink():
+    """Whether the wanted study is at `path` already, and not damaged; StudyError if something else is."""
+    if not path.exists():
         return False
     if not path.is_dir():
         raise StudyError(f"{path} is a file, and a study becomes a folder.", "Choose another name.")
@@ -179,9 +204,14 @@ def _same(path: Path, wanted: str) -> bool:
         return False
     try:
         found = Study(path)
-    except StudyError:
+    except StudyError as error:
+        if isinstance(error, StudyDamaged) and remains(path):
+            return False
         message = f"{path} is a folder that holds something else than a finished study."
         raise StudyError(message, "Choose another name, or empty it.") from None
+    if found.manifest["version"] < FORMAT:
+        message = f"{path} holds a study of format {found.manifest['version']}, made by an earlier version of Vitrine."
+        raise StudyError(message, "It can be read as it is; to build it again choose another name, or delete it.")
     if found.manifest["digest"] != wanted:
         message = f"{path} holds a study of other settings, images or weights."
         raise StudyError(message, "Choose another name, or delete it.")
@@ -247,7 +277,7 @@ def _disk(path: Path) -> Iterator[None]:
             raise StudyError(message, "Free some space and build again; what is finished is kept.") from None
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise StudyError(f"{path.parent} cannot be written ({error.strerror}).", "Choose another folder.") from None
-        if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}:
+        if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EBUSY, errno.ELOOP}:
             raise StudyError(f"{path} cannot be a study ({error.strerror}).", "Choose another name.") from None
         raise
 
@@ -275,13 +305,3 @@ def _settle(folder: Path) -> None:
 def _columns(frame: pd.DataFrame) -> pa.Table:
     """A frame as parquet columns, without the remarks pandas would add."""
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-
-
-_HEADER = 128  # bytes, enough for every shape a study has
-
-
-def _header(shape: Sequence[int], dtype: np.dtype[Any]) -> bytes:
-    """The head of a `.npy` file, version 1.0, padded to a length known before the shape is."""
-    text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)})
-    body = text.ljust(_HEADER - 11).encode("latin1") + b"\n"
-    return np.lib.format.magic(1, 0) + (len(body)).to_bytes(2, "little") + body

@@ -1,5 +1,23 @@
 """What can go wrong in a way that a user can act on: one class per thing that can happen."""
 
+import sys
+import warnings
+
+
+def unwarned() -> None:
+    """End the warnings of other packages for this process, unless Python was started with -W or PYTHONWARNINGS.
+
+    They name lines of code that a user has not written, and what a user can act on is told as an error. It is done once
+    at the start: filters set around a call would hold for other threads, too.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def printable(text: str) -> str:
+    """The same text with a mark in place of every character that could steer a terminal or is none at all."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
 
 class VitrineError(Exception):
     """A problem a user can solve: one sentence with the offending thing, and a hint that says what to do."""
@@ -43,6 +61,10 @@ class TooLarge(VitrineError):
 
 class StudyError(VitrineError):
     """A study that is missing, incomplete, locked or of another version."""
+
+
+class StudyDamaged(StudyError):
+    """A study with files that are missing, or not as they were written."""
 
 
 class Cancelled(BaseException):

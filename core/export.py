@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import platform
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from core.images import Picture
 from core.workbench import Answer, Ask, Workbench
 
 Answers = Sequence[tuple[Ask, Answer]]  # in the order in which they are shown
+CONTROLS = ("random", "edge_detector")  # whatever does not differ from these explains nothing
 
 
 def key(ask: Ask) -> str:
@@ -76,16 +78,20 @@ def tile(bench: Workbench, picture: Picture, answers: Answers, ask: Ask, style: 
     return png(sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO))
 
 
-def agreement(bench: Workbench, answers: Answers) -> list[dict[str, Any]]:
-    """How far the maps of each class with at least two agree, ready for JSON; None where a map has no order."""
+def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> list[dict[str, Any]]:
+    """How far the maps of each class agree with each other and with the controls, ready for JSON.
+
+    None stands where a map has no order: it has the same value everywhere.
+    """
     found = []
-    for target in dict.fromkeys(ask.target for ask, _ in answers):
-        row = [(ask.name, one) for ask, one in answers if ask.target == target]
-        maps = {name: one.maps[0].numpy() for name, one in row if isinstance(one, Explanation)}
-        if len(maps) > 1:
-            stacked = np.stack(list(maps.values()))
-            tables = {"spearman": _plain(spearman(stacked)), "overlap": _plain(overlap(stacked))}
-            found.append({"target": _class(bench, target), "methods": list(maps), **tables})
+    for target in dict.fromkeys(ask.target for ask, one in answers if isinstance(one, Explanation)):
+        row = {ask.name: one for ask, one in answers if ask.target == target and isinstance(one, Explanation)}
+        for name in CONTROLS:
+            if name not in row:
+                row[name] = bench.explain(picture, Ask(name, target), seed=seed)
+        stacked = np.stack([one.maps[0].numpy() for one in row.values()])
+        tables = {"spearman": _plain(spearman(stacked)), "overlap": _plain(overlap(stacked))}
+        found.append({"target": _class(bench, target), "methods": list(row), **tables})
     return found
 
 
@@ -141,7 +147,7 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
 def command(model: str, image: str, asks: Sequence[Ask], *, seed: int = 0, layer: str = "", out: str = "out") -> str:
     """The command line that makes these maps again."""
     settings: Mapping[str, Any] = {f"{ask.name}.{n}": value for ask in asks for n, value in ask.settings.items()}
-    words = ["vitrine", "explain", image, "--model", model]
+    words = ["vitrine", "explain", f"./{image}" if image.startswith("-") else image, "--model", model]
     words += ["--method", ",".join(dict.fromkeys(ask.name for ask in asks))]
     for target in dict.fromkeys(ask.target for ask in asks):
         words += ["--target", str(target)]
@@ -157,21 +163,34 @@ def command(model: str, image: str, asks: Sequence[Ask], *, seed: int = 0, layer
 def write(folder: Path, bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
     """One picture's folder: maps.npz, a PNG per map, figure.png and result.json, whose content is returned.
 
+    Pictures of maps that an earlier result there tells of go, so that all in it belongs together; other files stay.
     Raises Unavailable where the folder cannot be written.
     """
     found = record(bench, picture, answers, seed)
-    found["agreement"] = agreement(bench, answers)
+    found["agreement"] = agreement(bench, picture, answers, seed)
     files = {f"{name}.png": content for name, content in overlays(bench, picture, answers).items()}
     files["maps.npz"] = npz(answers)
     files["figure.png"] = figure(bench, picture, answers)
     files["result.json"] = (json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in _earlier(folder) - files.keys():
+            (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
     except OSError as error:
         raise unwritable(folder, error) from None
     return found
+
+
+def _earlier(folder: Path) -> set[str]:
+    """The names of the maps' pictures that an earlier result in this folder tells of."""
+    try:
+        entries = json.loads((folder / "result.json").read_text("utf-8"))["maps"]
+        names = {str(entry.get("overlay")) for entry in entries}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
+    return {name for name in names if name.partition("-")[0] in EXPLAINERS and re.fullmatch(r"\w+-\d+\.png", name)}
 
 
 def unwritable(path: Path, error: OSError) -> Unavailable:

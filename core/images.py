@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from core.errors import BadImage
+from core.errors import BadImage, printable
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 
@@ -98,7 +98,7 @@ def decode(data: bytes, name: str) -> Picture:
 
 def shown(name: str, length: int = 60) -> str:
     """A file's name on one line of at most `length` characters, its middle left out where it is longer."""
-    plain = "".join(c if c.isprintable() else "�" for c in name).strip() or "The file"
+    plain = printable(name).strip() or "The file"
     if len(plain) <= length:
         return plain
     tail = length // 3

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import repr as short
@@ -56,16 +57,34 @@ def params_of(source: Callable[..., object]) -> tuple[Param, ...]:
     return tuple(found)
 
 
-def checked(params: Sequence[Param], given: Mapping[str, object], owner: str) -> dict[str, Any]:
+def checked(
+    params: Sequence[Param], given: Mapping[str, object], owner: str, called: Callable[[str], str] | None = None
+) -> dict[str, Any]:
     """All settings of `owner`: the given ones validated, the others at their defaults, in declared order.
 
-    Raises UnknownName for a setting that does not exist and BadParameter for a value of the wrong kind or out of range.
+    `called` tells what messages call a setting; `owner.name` if left out. Raises UnknownName for a setting that does
+    not exist and BadParameter for a value of the wrong kind or out of range.
     """
+    called = called or (lambda name: f"{owner}.{name}")
     known = {param.name: param for param in params}
     for name in given:
         if name not in known:
             raise unknown(f"setting of {owner}", name, known)
-    return {p.name: _valid(p, given[p.name], owner) if p.name in given else p.default for p in params}
+    return {p.name: _valid(p, given[p.name], called(p.name)) if p.name in given else p.default for p in params}
+
+
+def whole(text: str) -> int | None:
+    """The number that plain digits spell; None for any other text, and for more digits than anything here counts."""
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
+
+
+def finite(value: object) -> float | None:
+    """A number, or the one that a text spells; None for anything else, for nan and for infinities."""
+    try:
+        number = float(value)  # type: ignore[arg-type]  # anything else lands in the except
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _kind(base: object, name: str) -> tuple[Kind, tuple[str, ...]]:
@@ -78,9 +97,8 @@ def _kind(base: object, name: str) -> tuple[Kind, tuple[str, ...]]:
     raise TypeError(f"setting '{name}' has a type that no form can show: {base!r}")
 
 
-def _valid(param: Param, value: object, owner: str) -> Any:
+def _valid(param: Param, value: object, label: str) -> Any:
     """`value` as the type of `param`; texts (from a command line or an address) are read as that type."""
-    label = f"{owner}.{param.name}"
     if param.kind == "text":
         return str(value)
     if param.kind == "choice":
@@ -104,11 +122,8 @@ def _as_bool(label: str, value: object) -> bool:
 
 def _as_number(param: Param, label: str, value: object) -> int | float:
     word = "a whole number" if param.kind == "int" else "a number"
-    try:
-        number = float(value)  # type: ignore[arg-type]  # anything else lands in the except
-    except (TypeError, ValueError, OverflowError):
-        raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {word}.") from None
-    if isinstance(value, bool) or not math.isfinite(number) or (param.kind == "int" and number != int(number)):
+    number = None if isinstance(value, bool) else finite(value)
+    if number is None or (param.kind == "int" and number != int(number)):
         raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {word}.")
     low, high = param.knob.low, param.knob.high
     if (low is not None and number < low) or (high is not None and number > high):

@@ -1,10 +1,10 @@
 """Building a study: the whole method of Meynen et al. 2023, shard by shard, from one configuration."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from core.config import digest, dump, load
-from core.data.classes import ImageFolder, image_folder
+from core.data.classes import image_folder
+from core.data.folders import contents
 from core.draft import Draft, writing
+from core.errors import BadParameter, StudyError, UnknownName
 from core.mining.average import all_averages
 from core.mining.rules import Mined, mine
 from core.mining.settings import StudyConfig, validated
@@ -22,12 +24,18 @@ from core.mining.transactions import Transactions, strongest
 from core.models import Model
 from core.models import load as load_model
 from core.progress import Report, part, silent
-from core.study import Study
+from core.study import Study, folder_as_kept
+from core.study.manifest import FORMAT, damage
+
+T = TypeVar("T")
 
 
 def config_of(study: Study) -> StudyConfig:
-    """The configuration a study was built with."""
-    return load(StudyConfig, study.config)
+    """The configuration a study was built with; StudyDamaged where it is none."""
+    try:
+        return load(StudyConfig, study.config)
+    except (BadParameter, UnknownName) as error:
+        raise damage(study.path, f"its settings are none of this version ({error.message})") from error
 
 
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> Plan:
@@ -64,69 +72,99 @@ def build_study(
 ) -> Study:
     """Build the study, or continue an interrupted build of the same, or return the one that is there already.
 
-    Raises StudyError about the path, and what `planned` raises about model, images and settings.
+    Interrupted also by rules that are too many: mined with other settings, it goes on from the same shards. Raises
+    StudyError about the path or images that change meanwhile, and what `planned` raises about model, images and
+    settings.
     """
     plan = planned(config, model, device)
     count = plan.shards
-    with writing(path, _identity(config, plan)) as draft:
+    shas = contents(plan.folder.root, plan.folder.paths, part(report, 0.0, 0.02))
+    with writing(path, _identity(config, plan, shas), _last(config)) as draft:
         if draft.finished:
             return Study(path)
         missing = draft.missing(count)
         for done, shard in enumerate(missing):
-            share = part(report, 0.9 * done / len(missing), 0.9 * (done + 1) / len(missing))
-            draft.keep(shard, *filled(plan, plan.span(shard), share))
+            share = part(report, 0.02 + 0.88 * done / len(missing), 0.02 + 0.88 * (done + 1) / len(missing))
+            parts = filled(plan, plan.span(shard), share)
+            _unchanged(plan, parts[0]["images"], shas)
+            draft.keep(shard, *parts)
         with _timed() as took:
-            report(0.9, "joining")
-            _join(draft, plan, count)
-            report(0.94, "mining rules")
-            mined = _mine(draft, plan, config)
-            report(0.97, "averaging patches")
-            _averages(draft, mined)
-        study = draft.finish(_manifest(draft, config, plan, count), _log(draft, count, took["seconds"]))
+            _join(draft, plan, count, part(report, 0.9, 0.93))
+            mined = _mine(draft, plan, config, part(report, 0.93, 0.96))
+            _averages(draft, mined, part(report, 0.96, 0.98))
+        log = _log(draft, count, took["seconds"])
+        draft.finish(_manifest(draft, config, plan, count), log, part(report, 0.98, 1.0))
     report(1.0, "study finished")
-    return study
+    return Study(path)
 
 
-def _identity(config: StudyConfig, plan: Plan) -> dict[str, Any]:
-    """All that decides the bytes of a study, the kind of device included: its last bits differ."""
+def _identity(config: StudyConfig, plan: Plan, shas: Sequence[str]) -> dict[str, Any]:
+    """All that decides the bytes of the shards, the kind of device included: its last bits differ.
+
+    Images go by their content and labels by their names, for a study of others is another study. Reading all of it
+    costs seconds, and passes cost hours.
+    """
+    settings = dump(config)
+    del settings["mining"]
     return {
-        "config": dump(config),
+        "config": settings,
         "model": plan.model.sha,
+        "labels": digest(plan.model.labels),
         "device": plan.model.device.type,
-        "images": _fingerprint(plan.folder),
+        "images": digest([plan.folder.paths, shas]),
         "shard": SHARD,
-        "versions": _versions(),
+        "format": FORMAT,
+        "versions": _versions("torch", "numpy", "pillow", "pyarrow"),
     }
 
 
-def _fingerprint(folder: ImageFolder) -> str:
-    """A hash of the images' paths and sizes."""
-    return digest([[path, (folder.root / path).stat().st_size] for path in folder.paths])
+def _last(config: StudyConfig) -> dict[str, Any]:
+    """What else decides the bytes of the study."""
+    return {"mining": dump(config.mining), "versions": _versions("pyfim", "networkx")}
 
 
-def _versions() -> dict[str, str]:
+def _unchanged(plan: Plan, images: pd.DataFrame, shas: Sequence[str]) -> None:
+    """Refuse images that are no longer the ones the study is of: shards of old and new ones must not meet."""
+    for number, path, sha in zip(images["image"], images["path"], images["sha"], strict=True):
+        if (sha or contents(plan.folder.root, [path])[0])[:16] != shas[number][:16]:
+            raise StudyError(f"{path} changed while the study was being built.", "Build it again.")
+
+
+def _versions(*names: str) -> dict[str, str]:
     from importlib.metadata import version
 
-    return {name: version(name) for name in ("torch", "numpy", "pillow", "pyarrow", "pyfim", "networkx")}
+    return {name: version(name) for name in names}
 
 
-def _join(draft: Draft, plan: Plan, count: int) -> None:
+def _join(draft: Draft, plan: Plan, count: int, report: Report) -> None:
     """The shards as tables and arrays of the whole study."""
-    draft.write_table("images", draft.tables("images", count))
-    draft.write_table("windows", draft.tables("windows", count))
-    for name in ("thumbnails", "maps", "crops", *plan.optional):
-        draft.write_array(name, draft.arrays(name, count))
     config = plan.transactions
+    plain = (
+        "thumbnails",
+        "maps",
+        "crops",
+        *plan.optional,
+        *(() if config.ranking == "zscore" else ("items", "responses")),
+    )
+    steps = len(plain) + 5
+
+    def told(parts: Iterable[T], step: int) -> Iterator[T]:
+        """The same parts, reported one by one."""
+        for done, one in enumerate(parts):
+            report((step + done / count) / steps, "joining")
+            yield one
+
+    draft.write_table("images", told(draft.tables("images", count), 0))
+    draft.write_table("windows", told(draft.tables("windows", count), 1))
+    for step, name in enumerate(plain, 2):
+        draft.write_array(name, told(draft.arrays(name, count), step))
     if config.ranking == "zscore":
         mean, deviation = _spread(_moments(draft, count))
         scale = np.where(deviation > 0, deviation, 1)
         for place, name in enumerate(("items", "responses")):
-            full = draft.arrays("full", count)
+            full = told(draft.arrays("full", count), steps - 3 + place)
             draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[place] for one in full))
-    else:
-        draft.write_array("items", draft.arrays("items", count))
-        draft.write_array("responses", draft.arrays("responses", count))
-    draft.write_table("patches", _with_items(draft, count))
+    draft.write_table("patches", told(_with_items(draft, count), steps - 1))
     draft.write_table("classes", [_classes(draft, plan)])
 
 
@@ -172,10 +210,11 @@ def _classes(draft: Draft, plan: Plan) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _mine(draft: Draft, plan: Plan, config: StudyConfig) -> Mined:
+def _mine(draft: Draft, plan: Plan, config: StudyConfig, report: Report) -> Mined:
     """Rules of the joined transactions, written as tables."""
+    report(0.0, "mining rules")
     transactions = _transactions(draft)
-    mined = mine(transactions, config.mining, plan.model.labels, config.seed)
+    mined = mine(transactions, config.mining, plan.model.labels, config.seed, report=report)
     for name in ("itemsets", "rules", "shared", "nodes", "edges"):
         draft.write_table(name, [getattr(mined, name)])
     moments = _moments(draft, plan.shards)
@@ -202,8 +241,9 @@ def _transactions(draft: Draft) -> Transactions:
     return Transactions(np.asarray(draft.array("items")), draft.table("patches")["label"].to_numpy(np.int64))
 
 
-def _averages(draft: Draft, mined: Mined) -> None:
-    table, parts = all_averages(mined, _transactions(draft), draft.array("responses"), draft.array("crops"))
+def _averages(draft: Draft, mined: Mined, report: Report) -> None:
+    responses, crops = draft.array("responses"), draft.array("crops")
+    table, parts = all_averages(mined, _transactions(draft), responses, crops, report)
     draft.write_table("averages", [table])
     draft.write_array("averages", parts)
 
@@ -225,16 +265,17 @@ def _manifest(draft: Draft, config: StudyConfig, plan: Plan, count: int) -> dict
             "head": model.survey.head if plan.layer == model.survey.default else "",
         },
         "data": {
-            "folder": plan.folder.root.as_posix(),
+            "folder": folder_as_kept(plan.folder.root, draft.path),
             "images": len(images),
             "skipped": int((images["problem"] != "").sum()),
             "labelled": int((images["label"] >= 0).sum()),
             "strange": list(plan.folder.strange),
+            "left": dict(plan.folder.left),
             "fingerprint": digest(images["sha"].tolist()),
         },
         "window": plan.side,
         "passes": {key: sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed")},
-        "versions": _versions(),
+        "versions": _versions("torch", "numpy", "pillow", "pyarrow", "pyfim", "networkx"),
     }
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from core.errors import printable
+
 Report = Callable[[float, str], None]
 
 
@@ -37,7 +39,7 @@ def printed(stream: TextIO) -> Report:
 
     def report(fraction: float, note: str) -> None:
         end = "\n" if fraction >= 1 else ""
-        stream.write(f"\r\x1b[K{fraction:4.0%} {note}{end}")
+        stream.write(f"\r\x1b[K{fraction:4.0%} {printable(note)}{end}")
         stream.flush()
 
     return report

@@ -31,6 +31,7 @@ def train(
     seed: Annotated[int, Knob("Seed of images, first weights and order.", 0, 999_999)] = 0,
     fresh: Annotated[int, Knob("Images drawn afterwards to measure the card's figures.", 60, 100_000)] = 1200,
     keep_epochs: Annotated[bool, Knob("Keep the weights of every epoch, in files beside the last one.")] = False,
+    device: torch.device | str = "cpu",
     report: Report = silent,
 ) -> dict[str, Any]:
     """Train on `images` new flowers of a variant, write weights and card to `out`, and return the card.
@@ -41,11 +42,14 @@ def train(
     where `out` cannot be written.
     """
     classes = len(VARIANTS[variant].classes)
-    bundled.writable(out)
+    epoch_files = [out.with_name(f"{out.stem}-epoch{epoch + 1:02d}{out.suffix}") for epoch in range(epochs)]
+    for file in (out, *(epoch_files if keep_epochs else ())):
+        bundled.writable(file)
     shown, labels = _drawn(variant, images, OWN_SEED + seed, part(report, 0.0, 0.2))
-    net = _new(classes, seed)
+    net = _new(classes, seed).to(device)
     body, head = bundled.halves(net)
-    facts = _facts(variant) | {"trained": _how(epochs, images, activity, weights, seed)}
+    how = _how(epochs, images, activity, weights, seed) | {"device": str(device)}
+    facts = _facts(variant) | {"trained": how}
     optimiser = torch.optim.AdamW([value for value in net.parameters() if value.requires_grad], weight_decay=1e-4)
     steps = epochs * -(-images // BATCH)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.25)
@@ -54,7 +58,7 @@ def train(
         share = part(report, 0.2 + 0.6 * epoch / epochs, 0.2 + 0.6 * (epoch + 1) / epochs)
         for span in chunks(images, BATCH, share, f"epoch {epoch + 1} of {epochs}"):
             rows = order[span.start : span.stop]
-            pooled = body(_prepared(shown[rows]))
+            pooled = body(_prepared(shown[rows], head.weight.device))
             loss = F.cross_entropy(head(pooled), labels[rows].to(pooled.device))
             penalty = activity * pooled.abs().sum(1).mean() + weights * head.weight.abs().sum()
             strength = min(1.0, max(0.0, ((epoch + span.start / images) / epochs - 0.35) / 0.35))
@@ -63,8 +67,7 @@ def train(
             optimiser.step()
             rate.step()
         if keep_epochs:
-            name = f"{out.stem}-epoch{epoch + 1:02d}{out.suffix}"
-            bundled.write(net, out.with_name(name), facts | {"epoch": epoch + 1})
+            bundled.write(net, epoch_files[epoch], facts | {"epoch": epoch + 1})
     found = _measured(net.eval(), variant, fresh, FRESH_SEED + seed, part(report, 0.8, 1.0))
     return bundled.write(net, out, facts | found)
 
@@ -88,7 +91,8 @@ def evaluate(
     body, head = bundled.halves(net)
     with torch.no_grad():
         spans = chunks(images, 100, part(report, 0.8, 1.0), "measuring")
-        pooled = torch.cat([body(_prepared(shown[span.start : span.stop])).cpu() for span in spans])
+        where = head.weight.device
+        pooled = torch.cat([body(_prepared(shown[span.start : span.stop], where)).cpu() for span in spans])
         weight, bias = head.weight.cpu(), head.bias.cpu()
         right = ((pooled @ weight.T + bias).argmax(1) == labels).float()
         costs = []
@@ -143,24 +147,20 @@ def _drawn(
 
 
 def _new(classes: int, seed: int) -> nn.Sequential:
-    """A network with first weights of a seed, on the device, its head without bias."""
+    """A network with first weights of a seed, its head without bias."""
     with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
         torch.default_generator.manual_seed(seed)
         net = bundled.architecture(classes)
     bias = bundled.halves(net)[1].bias
     nn.init.zeros_(bias)
     bias.requires_grad_(False)
-    return net.to(_device()).to(memory_format=torch.channels_last)
+    return net.to(memory_format=torch.channels_last)
 
 
-def _prepared(images: Tensor) -> Tensor:
+def _prepared(images: Tensor, device: torch.device) -> Tensor:
     """Bytes as the network wants them, on its device."""
-    mean, std = (torch.tensor(values).view(3, 1, 1).to(_device()) for values in (bundled.MEAN, bundled.STD))
-    return (images.to(_device()).float() / 255 - mean) / std
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (bundled.MEAN, bundled.STD))
+    return (images.to(device).float() / 255 - mean) / std
 
 
 def _facts(variant: str) -> dict[str, Any]:
@@ -184,6 +184,5 @@ def _how(epochs: int, images: int, activity: float, weights: float, seed: int) -
         "activity": activity,
         "weights": weights,
         "seed": seed,
-        "device": str(_device()),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }

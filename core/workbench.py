@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, get_args
 
 import torch
@@ -16,14 +17,17 @@ from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.explainer import BUDGETS, Budget, passes
 from core.explain.query import Precision
+from core.explain.rectified import Kind
 from core.explain.run import Watch, unwatched
 from core.images import Picture, Pixels
 from core.mining.ablation import from_images
 from core.models.model import Model
 from core.models.pace import batch_of, seconds_of
-from core.params import checked
+from core.params import checked, whole
 from core.progress import Report, part, silent
 from core.survey import grid
+
+MOST_SEED = 999_999_999
 
 
 def home() -> Path:
@@ -35,9 +39,19 @@ def device() -> torch.device:
     """Where models run: VITRINE_DEVICE, else CUDA where there is one, else the CPU."""
     wanted = os.environ.get("VITRINE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.zeros(1, device=wanted).device
+        found = torch.zeros(1, device=wanted)
+        float(found)  # "meta" keeps no values
+        return found.device
     except (RuntimeError, AssertionError):
         raise BadParameter(f"VITRINE_DEVICE names {wanted!r}, which this machine lacks.", "Use cpu or cuda.") from None
+
+
+def seed(value: str | int) -> int:
+    """A seed as forms, addresses and command lines give it; BadParameter for what is none."""
+    number = whole(str(value))
+    if number is None or number > MOST_SEED:
+        raise BadParameter(f"The seed cannot be {short(value)}.", f"Give a whole number from 0 to {MOST_SEED:,}.")
+    return number
 
 
 def precision() -> Precision:
@@ -53,9 +67,10 @@ def budget() -> int:
     """Bytes that one session's cache may hold: VITRINE_CACHE_MB, or 512 MB (2,048 on a GPU)."""
     default = "2048" if device().type == "cuda" else "512"
     text = os.environ.get("VITRINE_CACHE_MB") or default
-    if not text.isdigit():
-        raise BadParameter(f"VITRINE_CACHE_MB is {text!r}.", "Give a whole number of megabytes.")
-    return int(text) << 20
+    megabytes = whole(text)
+    if megabytes is None or megabytes >= 10**9:
+        raise BadParameter(f"VITRINE_CACHE_MB is {short(text)}.", "Give a whole number of megabytes.")
+    return megabytes << 20
 
 
 @dataclass(frozen=True)
@@ -157,15 +172,17 @@ class Workbench:
         report: Report = silent,
         watch: Watch = unwatched,
         also: tuple[int, ...] = (),
+        ahead: tuple[Kind, ...] = (),
     ) -> Explanation:
         """The answer to one ask; a finished one is kept. Raises what `core.explain.explain` raises.
 
-        `also` names classes that will be asked about next: they share the forward where a method allows it.
+        `also` names classes that will be asked about next, `ahead` kinds of slopes: they share the forward where a
+        method allows it.
         """
         if found := self.known(picture, ask, seed, layer):
             report(1.0, EXPLAINERS[ask.name].title)
             return found
-        query = self._query(picture, ask.target, also=also, seed=seed, layer=layer, report=report)
+        query = self._query(picture, ask.target, also=also, ahead=ahead, seed=seed, layer=layer, report=report)
         result = explain(ask.name, query, ask.settings, watch, settle=ask.settle)
         if result.finished:
             self.cache.put(self._key(picture, ask, seed, layer), result)
@@ -184,14 +201,17 @@ class Workbench:
     ) -> None:
         """Answer the asks, cheap ones first, handing each to `done` as it finishes; one that fails stops no other."""
         weights = {id(ask): self.passes([ask]) for ask in asks}
-        targets = tuple(dict.fromkeys(ask.target for ask in asks))
+        new = [ask for ask in asks if not self.known(picture, ask, seed, layer)]
+        targets = tuple(dict.fromkeys(ask.target for ask in new))
+        needed = {work.name for ask in new for work in EXPLAINERS[ask.name].shares}
+        ahead = tuple(kind for kind in get_args(Kind) if kind in needed)
         total, before = sum(weights.values()) or 1.0, 0.0
         for ask in sorted(asks, key=lambda ask: weights[id(ask)]):
             after = before + weights[id(ask)]
             try:
                 share = part(report, before / total, after / total)
                 answer: Answer = self.explain(
-                    picture, ask, seed=seed, layer=layer, report=share, watch=watch(ask), also=targets
+                    picture, ask, seed=seed, layer=layer, report=share, watch=watch(ask), also=targets, ahead=ahead
                 )
             except VitrineError as error:
                 answer = error

@@ -1,13 +1,20 @@
 """A study of a few flowers, built once for all tests that look at studies."""
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
 from core.data import flowers
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
 from core.pipeline import build_study
-from core.study import Study
+from core.study import MANIFEST, Study, file_sha
+from core.study.manifest import header
 
 VARIANT, EACH = "double-12c", 5
 
@@ -31,3 +38,23 @@ def built(home: Path, name: str = "small") -> Study:
         thumbnail=48,
     )
     return build_study(config, home / "studies" / name)
+
+
+def edited(study: Study, path: Path, items: NDArray[np.int16] | None = None, **tables: pd.DataFrame) -> Study:
+    """A copy of a study that says something else, for what no build can be relied on to give.
+
+    `items` are the filters of its patches, `tables` whole tables of it.
+    """
+    shutil.copytree(study.path, path)
+    manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    for name, table in tables.items():
+        file = path / f"{name}.parquet"
+        table.to_parquet(file, index=False)
+        manifest["files"][file.name] = {"bytes": file.stat().st_size, "sha256": file_sha(file)}
+        manifest["tables"][name]["rows"] = len(table)
+    if items is not None:
+        content = header(items.shape, items.dtype) + items.tobytes()
+        (path / "items.npy").write_bytes(content)
+        manifest["files"]["items.npy"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (path / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+    return Study(path)

@@ -1,17 +1,19 @@
 """The commands of the command line: one function per command that declares its arguments and what runs."""
 
+import json
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from typing import Any
 
+from core.errors import printable
 from core.params import checked, params_of
 
 
 def options(parser: ArgumentParser, source: Callable[..., object], prefix: str = "") -> None:
     """An option for each setting that a function declares in its signature."""
     for param in params_of(source):
-        option, text = f"--{prefix}{param.name}".replace("_", "-"), param.knob.help.replace("%", "%%")
+        option, text = _option(f"{prefix}{param.name}"), param.knob.help.replace("%", "%%")
         if param.kind == "bool":
             parser.add_argument(option, action=BooleanOptionalAction, default=param.default, help=text)
         else:
@@ -25,21 +27,38 @@ def options(parser: ArgumentParser, source: Callable[..., object], prefix: str =
 
 
 def chosen(args: Namespace, source: Callable[..., object], owner: str, prefix: str = "") -> dict[str, Any]:
-    """What `options` read, as the checked settings of the function; `owner` is its name in messages."""
+    """What `options` read, as the checked settings of the function; messages name the options."""
     params = params_of(source)
-    return checked(params, {param.name: getattr(args, f"{prefix}{param.name}") for param in params}, owner)
+    given = {param.name: getattr(args, f"{prefix}{param.name}") for param in params}
+    return checked(params, given, owner, lambda name: _option(f"{prefix}{name}"))
 
 
-def say(text: str) -> None:
-    """A line on stdout, in place of a line of progress that may stand on the terminal."""
+def say(*lines: str) -> None:
+    """Lines on stdout, in place of a line of progress that may stand on the terminal; names in them cannot steer it."""
     _clear()
-    print(text)
+    for line in lines:
+        print(printable(line))
+
+
+def say_json(content: Any, default: Callable[[Any], Any] | None = None) -> None:
+    """Content as JSON on stdout, with an escape for every character that could steer a terminal."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=default)
+    print("".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text))
 
 
 def complain(problem: str) -> None:
     """One sentence on stderr, in place of a line of progress that may stand there."""
     _clear()
-    print(f"vitrine: {' '.join(problem.split())}", file=sys.stderr)
+    print(f"vitrine: {printable(' '.join(problem.split()))}", file=sys.stderr)
+
+
+def _option(name: str) -> str:
+    return f"--{name}".replace("_", "-")
+
+
+def _escaped(character: str) -> str:
+    """The escape by which JSON tells a character; `json.dumps` itself leaves 0x7f as it is."""
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def _clear() -> None:

@@ -1,6 +1,8 @@
 """`vitrine app`."""
 
+import errno
 import os
+import socket
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -15,6 +17,7 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: %(default)s)")
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH:FILE for your own weights")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of your own weights, one per line")
     parser.set_defaults(run=_app)
 
 
@@ -23,7 +26,14 @@ def _app(args: Namespace) -> int:
         raise BadParameter(f"--port cannot be {args.port}.", "Give a number between 1 and 65535.")
     if not SCRIPT.is_file():
         raise Unavailable("The app is not part of this installation.", "Install from a checkout: `make app`.")
-    environment = {**os.environ, **({"VITRINE_MODEL": _model(args.model)} if args.model else {})}
+    if args.labels and not args.model:
+        raise BadParameter("--labels is for your own weights.", "Give --model ARCH:FILE with it.")
+    _free(args.address, args.port)
+    environment, labels = dict(os.environ), args.labels and args.labels.expanduser().resolve()
+    if args.model:
+        environment["VITRINE_MODEL"] = _model(args.model, labels)
+    if labels:
+        environment["VITRINE_LABELS"] = str(labels)
     words = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
     words += ["--server.port", str(args.port), "--server.address", args.address]
     # Streamlit looks for its settings in the folder where it starts.
@@ -32,11 +42,27 @@ def _app(args: Namespace) -> int:
     return 0
 
 
-def _model(name: str) -> str:
+def _free(address: str, port: int) -> None:
+    """Unavailable where the app cannot listen; the server, begun there, would not end in a sentence."""
+    if address.startswith("unix:"):
+        return
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        socket.create_server((address or "0.0.0.0", port), family=family).close()
+    except (OSError, UnicodeError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise Unavailable(f"Port {port} is in use.", "Choose another one with --port.") from None
+        if getattr(error, "errno", None) == errno.EACCES:
+            raise Unavailable(f"Port {port} is not for everybody.", "Choose one from 1024 with --port.") from None
+        hint = "Give an address of this machine, such as 127.0.0.1."
+        raise Unavailable(f"The app cannot listen on {address!r}.", hint) from None
+
+
+def _model(name: str, labels: Path | None) -> str:
     """The model's name as the app will find it from its own folder; what cannot be loaded is told before the start."""
     from core.models import MODELS, load
 
     architecture, colon, file = name.partition(":")
-    if not colon:
+    if not colon and not labels:
         return MODELS[name].name
-    return load(f"{architecture}:{Path(file).expanduser().resolve()}" if file else name).name
+    return load(f"{architecture}:{Path(file).expanduser().resolve()}" if file else name, labels=labels).name

@@ -1,9 +1,10 @@
 """`vitrine models` and `vitrine methods`."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import Any
+
+from core.commands import say, say_json
 
 
 def models(parser: ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def _models(args: Namespace) -> int:
         return _json([{k: v for k, v in vars(card).items() if k != "load"} for card in MODELS.values()])
     for card in MODELS.values():
         size = f"{card.classes:5} classes {card.size:4} px {card.megabytes:7.1f} MB"
-        print(f"{card.name:24} {card.source:11} {size}  {card.title}")
+        say(f"{card.name:24} {card.source:11} {size}  {card.title}")
     return 0
 
 
@@ -33,15 +34,15 @@ def _methods(args: Namespace) -> int:
     from core.explain import EXPLAINERS
 
     if args.json:
-        hidden = ("run", "cost", "place")  # functions
+        hidden = ("run", "cost", "place", "fitting")  # functions
         return _json([{k: v for k, v in vars(card).items() if k not in hidden} for card in EXPLAINERS.values()])
     for method in EXPLAINERS.values():
-        print(f"{method.name:24} {method.summary}")
+        say(f"{method.name:24} {method.summary}")
         for param in method.params:
-            print(f"{'':24} --set {method.name}.{param.name}={param.default}: {param.knob.help}")
+            say(f"{'':24} --set {method.name}.{param.name}={param.default}: {param.knob.help}")
     return 0
 
 
 def _json(cards: list[dict[str, Any]]) -> int:
-    print(json.dumps(cards, indent=2, ensure_ascii=False, default=asdict))
+    say_json(cards, default=asdict)
     return 0

@@ -1,10 +1,11 @@
 """`vitrine check`: what a model is made of, and what every method can do with it, before anything runs."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from core.commands import say, say_json
 
 if TYPE_CHECKING:
     from core.workbench import Workbench
@@ -24,7 +25,7 @@ def _check(args: Namespace) -> int:
 
     bench = Workbench(load(args.model, device=device(), labels=args.labels))
     if args.json:
-        print(json.dumps(_facts(bench), indent=2, ensure_ascii=False))
+        say_json(_facts(bench))
     else:
         _say(bench)
     return 0
@@ -55,15 +56,15 @@ def _say(bench: "Workbench") -> None:
     from core.models.described import described
 
     model = bench.model
-    print(f"{model.name}: {len(model.labels)} classes, runs on {model.device}")
+    say(f"{model.name}: {len(model.labels)} classes, runs on {model.device}")
     for heading, text in described(model).items():
-        print(f"{heading}: {text}")
-    print("Layers that maps can be read from (* the default):")
+        say(f"{heading}: {text}")
+    say("Layers that maps can be read from (* the default):")
     for layer in model.survey.usable:
         mark = "*" if layer.name == model.survey.default else " "
-        print(f"{mark} {layer.name:40} {layer.kind:24} {layer.units} × {layer.cells[0]} × {layer.cells[1]}")
-    print(f"Methods, with the passes that they take ({', '.join(BUDGETS)}) and what they read:")
+        say(f"{mark} {layer.name:40} {layer.kind:24} {layer.units} × {layer.cells[0]} × {layer.cells[1]}")
+    say(f"Methods, with the passes that they take ({', '.join(BUDGETS)}) and what they read:")
     for name, plan in bench.plans().items():
         costs = [f"{passes:,.0f} in {plan.seconds[budget]:,.1f} s" for budget, passes in plan.passes.items()]
         cost = " · ".join(costs if len(set(costs)) > 1 else costs[:1])
-        print(f"  {name:24} {plan.reason or f'{cost}; {plan.place}'.removesuffix('; ')}")
+        say(f"  {name:24} {plan.reason or f'{cost}; {plan.place}'.removesuffix('; ')}")

@@ -1,16 +1,16 @@
 """`vitrine explain`."""
 
-import json
+import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from core.commands import complain, say
+from core.commands import complain, say, say_json
 from core.errors import BadImage, BadParameter, Unsupported, VitrineError
 from core.progress import Report, part, printed
 
@@ -61,8 +61,10 @@ def explain(parser: ArgumentParser) -> None:
 def _explain(args: Namespace) -> int:
     from core.export import write
     from core.models import load
-    from core.workbench import Workbench, device
+    from core.workbench import Workbench, device, seed
 
+    seed(args.seed)
+    _settings(args.set, args.budget, _known(args))
     _writable(args.out)
     report = printed(sys.stderr)
     bench = Workbench(load(args.model, device=device(), report=report, labels=args.labels))
@@ -81,9 +83,10 @@ def _explain(args: Namespace) -> int:
             failed = _told(path, f"{entry['method']}: {entry['reason']}")
         if not args.json:
             best = found["top5"][0]
-            say(f"{folder}: {best['label']} {best['probability']:.1%}, {len(found['maps'])} maps")
+            note = f". {picture.note}" if picture.note else ""
+            say(f"{folder}: {best['label']} {best['probability']:.1%}, {len(found['maps'])} maps{note}")
     if args.json:
-        print(json.dumps(records, indent=2, ensure_ascii=False))
+        say_json(records)
     return 2 if failed else 0
 
 
@@ -117,24 +120,29 @@ def _writable(out: Path) -> None:
         raise unwritable(out, error) from None
 
 
-def _methods(args: Namespace, bench: "Workbench") -> list[str]:
-    """The methods asked for, each once; Unsupported for one that cannot work on this model."""
+def _known(args: Namespace) -> list[str]:
+    """The methods asked for, each once, whatever the model can; UnknownName for one that there is not."""
     from core.explain import EXPLAINERS
 
+    wanted = EXPLAINERS if args.all else dict.fromkeys(name.strip() for name in args.method.split(","))
+    return [EXPLAINERS[name].name for name in wanted]
+
+
+def _methods(args: Namespace, bench: "Workbench") -> list[str]:
+    """The methods asked for; Unsupported for one that cannot work on this model."""
     reasons = bench.usable()
     if args.all:
         return [name for name, reason in reasons.items() if not reason]
-    names = list(dict.fromkeys(name.strip() for name in args.method.split(",")))
+    names = _known(args)
     for name in names:
-        if EXPLAINERS[name] and reasons[name]:
+        if reasons[name]:
             raise Unsupported(reasons[name], "Leave it out, or choose another model.")
     return names
 
 
 def _settings(texts: Sequence[str], budget: str, methods: Sequence[str]) -> Settings:
-    """The budget's settings, changed by those given as METHOD.SETTING=VALUE, each checked against its declaration."""
+    """The budget's settings, changed by those given as METHOD.SETTING=VALUE, all checked alone and together."""
     from core.explain import EXPLAINERS
-    from core.params import checked
 
     given: dict[str, dict[str, Any]] = {name: EXPLAINERS[name].budget(budget) for name in methods}
     for text in texts:
@@ -147,7 +155,7 @@ def _settings(texts: Sequence[str], budget: str, methods: Sequence[str]) -> Sett
             raise BadParameter(f"--set {text!r} is for a method that is not asked for.", f"Add {method} to --method.")
         given[method][setting] = value
     for method, values in given.items():
-        checked(EXPLAINERS[method].params, values, method)
+        EXPLAINERS[method].chosen(values)
     return given
 
 
@@ -162,21 +170,25 @@ def _targets(args: Namespace, bench: "Workbench") -> list[str]:
 
 def _folders(out: Path, images: Sequence[str]) -> list[Path]:
     """A folder for each image, named after it; a number tells apart images of one name."""
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     folders = []
     for image in images:
-        stem = Path(image).stem[:80] or "image"
-        seen[stem.lower()] += 1  # some file systems do not tell A from a
-        folders.append(out / (f"{stem}-{seen[stem.lower()]}" if seen[stem.lower()] > 1 else stem))
+        stem = Path(image).stem[:80]
+        stem = stem if stem.strip(". ") else "image"  # ".." would lead out of the folder
+        names = (f"{stem}-{number}" if number > 1 else stem for number in count(1))
+        name = next(name for name in names if name.casefold() not in taken)  # some file systems do not tell A from a
+        taken.add(name.casefold())
+        folders.append(out / name)
     return folders
 
 
 def _picture(path: str) -> "Picture":
     from core.images import MAX_BYTES, decode, shown
 
+    name = os.fsencode(Path(path).name).decode("utf-8", "replace")  # some systems allow names that are no text
     try:
         with Path(path).open("rb") as file:
-            return decode(file.read(10 * MAX_BYTES), Path(path).name)  # enough to say how far it is over
+            return decode(file.read(10 * MAX_BYTES), name)  # enough to say how far it is over
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadImage(f"{shown(Path(path).name)} cannot be opened: {reason}.", "Check its path.") from None

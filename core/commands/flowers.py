@@ -40,7 +40,9 @@ def _flowers(args: Namespace) -> int:
 
 def _train(args: Namespace) -> int:
     from core.train import train
+    from core.workbench import device
 
-    card = train(args.variant, args.out, report=printed(sys.stderr), **chosen(args, train, "train"))
+    settings = chosen(args, train, "train")
+    card = train(args.variant, args.out, device=device(), report=printed(sys.stderr), **settings)
     say(f"{args.out}: accuracy {card['accuracy']:.1%} on fresh images")
     return 0

@@ -3,14 +3,16 @@
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from reprlib import repr as short
+from typing import TYPE_CHECKING, Annotated, Any
 
 from core.commands import chosen, options, say
 from core.errors import BadParameter, StudyError, VitrineError
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
-from core.params import params_of
+from core.params import Knob, params_of, whole
 from core.progress import printed
 
 if TYPE_CHECKING:
@@ -26,6 +28,14 @@ GROUPS: dict[str, tuple[Callable[..., object], str]] = {
     "transactions": (TransactionConfig, "transaction-"),
     "mining": (MiningConfig, "mining-"),
 }
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The random sets that mined ones are held against."""
+
+    draws: Annotated[int, Knob("Random sets of as many filters; 0 for none.", 0, 1000)] = 20
+    seed: Annotated[int, Knob("Seed of the random sets.", 0, 2**31 - 1)] = 0
 
 
 def study(parser: ArgumentParser) -> None:
@@ -49,8 +59,7 @@ def study(parser: ArgumentParser) -> None:
     patches.add_argument("--filters", default="", metavar="F,F", help="only patches that hold all these filters")
     ablate = _reader(below, "ablate", "accuracy with a class's filters silenced", _ablate)
     ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
-    ablate.add_argument("--draws", type=int, default=20, help="random sets of as many filters (default: %(default)s)")
-    ablate.add_argument("--seed", type=int, default=0, help="seed of the random sets (default: %(default)s)")
+    options(ablate, Chance)
     _mining(ablate)
 
 
@@ -58,8 +67,9 @@ def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -
     found: ArgumentParser = below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     found.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of yours")
     found.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
-    found.add_argument("--json", action="store_true", help="as JSON")
-    found.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
+    form = found.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
     found.set_defaults(run=run)
     return found
 
@@ -99,27 +109,46 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _told(study: "Study") -> None:
     """A study in a few lines."""
+    from core.mining.catalogue import STOPS, kept
+
     manifest, images = study.manifest, study.table("images")
     data, model = manifest["data"], manifest["model"]
     rows = {name: facts["rows"] for name, facts in manifest["tables"].items()}
     say(f"{study.path}: {model['name']}, layer {model['layer']} ({model['filters']} filters)")
-    say(f"{data['images']} images from {data['folder']}, {data['labelled']} with a class of the model")
+    say(f"{data['images']} images from {study.folder}, {data['labelled']} with a class of the model")
     for path, problem in images.loc[images["problem"] != "", ["path", "problem"]].itertuples(index=False):
         say(f"skipped {path}: {problem}")
+    for reason, count in data.get("left", {}).items():
+        say(f"left out: {reason} ({count})")
     if data["strange"]:
         say(f"no class of the model: {', '.join(data['strange'])}")
     say(f"{rows['patches']} patches of {manifest['window']} px, {rows['rules']} rules, {rows['shared']} shared sets")
+    found = kept(images)
+    say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in found.sum(axis=1).items()))
+    say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in found.sum().items()))
     passes = manifest["passes"]
     say(f"{passes['forwards']} forward passes ({passes['perturbed']} of them with patches covered), "
         f"{passes['backwards']} backward")  # fmt: skip
 
 
 def _info(args: Namespace) -> int:
+    from core.mining.catalogue import kept
+
     study = _opened(args.study)
+    classes = study.table("classes")
+    if args.label:
+        classes = classes[classes["label"] == _label(study, args.label)]
     if args.json:
-        print(json.dumps({**study.manifest, "log": study.log}, indent=2, ensure_ascii=False))
+        own = {"class": classes.to_dict("records")[0]} if args.label else {}
+        found = kept(study.table("images"))
+        counted = {"kept": found.sum(axis=1).to_dict(), "stop": found.sum().to_dict()}
+        print(json.dumps({**study.manifest, **counted, "log": study.log, **own}, indent=2, ensure_ascii=False))
     elif args.csv:
-        _written(study.table("classes"), args.csv)
+        _written(classes, args.csv)
+    elif args.label:
+        shown = classes[["name", "images", "predicted", "correct", "patches"]]
+        for name, images, said, right, patches in shown.itertuples(index=False):
+            say(f"{name}: {images} images, {said} images classified so, {right} of them rightly, {patches} patches")
     else:
         _told(study)
         for stage, seconds in study.log.get("seconds", {}).items():
@@ -158,10 +187,7 @@ def _patches(args: Namespace) -> int:
 
     study = _opened(args.study)
     label = _label(study, args.label) if args.label else None
-    wanted = [int(word) for word in args.filters.split(",") if word.strip().isdigit()]
-    if args.filters and len(wanted) != len(args.filters.split(",")):
-        raise BadParameter(f"--filters {args.filters!r} cannot be read.", "Write numbers between commas, such as 3,17.")
-    held = transactions_of(study).holding(wanted, label)
+    held = transactions_of(study).holding(_filters(study, args.filters), label)
     patches, images = study.table("patches"), study.table("images")
     patches.insert(0, "patch", pd.RangeIndex(len(patches)))
     found = patches.iloc[held]
@@ -169,6 +195,21 @@ def _patches(args: Namespace) -> int:
         path=images["path"].to_numpy()[found["image"]], name=[study.labels[one] for one in found["label"]]
     ).sort_values("drop", ascending=False, kind="stable")
     return _shown(args, named, ["patch", "path", "name", "x", "y", "size", "score", "drop", "response"])
+
+
+def _filters(study: "Study", text: str) -> list[int]:
+    """The filters that a text lists with commas."""
+    count, found = study.manifest["model"]["filters"], []
+    for word in text.split(",") if text else []:
+        number = whole(word.strip().removeprefix("F"))
+        if number is None:
+            raise BadParameter(
+                f"--filters {short(text)} cannot be read.", "Write numbers between commas, such as 3,17."
+            )
+        if number >= count:
+            raise BadParameter(f"There is no filter {number}.", f"The filters of this layer are 0 to {count - 1}.")
+        found.append(number)
+    return found
 
 
 def _ablate(args: Namespace) -> int:
@@ -179,28 +220,49 @@ def _ablate(args: Namespace) -> int:
 
     study = _opened(args.study)
     config = config_of(study)
+    chance = Chance(**chosen(args, Chance, "ablate"))
+    label = _label(study, args.label) if args.label else None
     mined = _mined(args, study)
     model = load(config.model, device(), labels=config.labels or None)
     if model.sha != study.manifest["model"]["sha"]:
         raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
-    found = tried(study, sets, model, folder=args.data, draws=args.draws, seed=args.seed, report=printed(sys.stderr))
+    found = tried(
+        study, sets, model, folder=args.data, draws=chance.draws, seed=chance.seed, report=printed(sys.stderr)
+    )
     table = found.per_class
-    if args.label:
-        table = table[table["label"] == _label(study, args.label)]
-    summary = {**found.summary(), "per_class": json.loads(table.to_json(orient="records"))}
+    if label is not None:
+        table = table[table["label"] == label]
     if args.json:
-        print(json.dumps(summary, indent=2, ensure_ascii=False))
+        summary = {**found.summary(), "per_class": json.loads(table.to_json(orient="records"))}
+        print(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
         return 0
     for path, problem in found.skipped.items():
         say(f"skipped {path}: {problem}")
     if not args.csv:
-        say(
-            f"{summary['images']} images, accuracy averaged over classes: {summary['baseline']:.1%} as it is, "
-            f"{summary['mined']:.1%} without {summary['filters_per_class']:.1f} mined filters, "
-            f"{summary['random_mean']:.1%} ± {summary['random_std']:.1%} without as many random ones"
-        )
-    return _shown(args, table, list(table.columns))
+        _averaged(found.summary())
+    return _shown(args, table, [str(name) for name in table if table[name].notna().any()])
+
+
+def _averaged(summary: Mapping[str, Any]) -> None:
+    """What an ablation comes to, in two lines; of random filters only where some were tried."""
+
+    def share(name: str) -> str:
+        return "–" if summary[name] is None else f"{summary[name]:.1%}"
+
+    means = [
+        f"{share('baseline')} as it is",
+        f"{share('mined')} without {summary['filters_per_class']:.1f} mined filters",
+        f"{share('random_mean')} ± {share('random_std')} without as many random ones",
+    ]
+    spread = [f"{share(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
+    prices = [
+        f"a mined filter costs {share('mined_drop_per_filter')}",
+        f"a random one {share('random_drop_per_filter')}",
+    ]
+    tried = 3 if summary["random_mean"] is not None else 2
+    say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:tried])}")
+    say(f"deviation over classes: {', '.join(spread[:tried])}; on average {', '.join(prices[: tried - 1])}")
 
 
 def _opened(name: str) -> "Study":
@@ -209,7 +271,10 @@ def _opened(name: str) -> "Study":
     from core.workbench import home
 
     places = [Path(name), home() / "studies" / name, BUNDLED / name]
-    return Study(next((place for place in places if place.exists()), places[0]))
+    try:
+        return Study(next((place for place in places if place.exists()), places[0]))
+    except OSError as error:  # a name that no file system takes, a folder that may not be read
+        raise StudyError(f"{short(name)} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":
@@ -223,6 +288,10 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
     own = config_of(study).mining
     given = {name: getattr(args, name) for name in asdict(own) if getattr(args, name) != AS_BUILT}
     settings = checked(params_of(MiningConfig), {**asdict(own), **given}, "mining")
+    kept = study.manifest["arrays"]["items"]["shape"][1]
+    if "filters" in given and settings["filters"] > kept:
+        message = f"mining.filters cannot be {settings['filters']}. The study keeps {kept} filters of each patch."
+        raise BadParameter(message, f"Use 1 to {kept}.")
     return mine(study, MiningConfig(**settings), seed=study.manifest["seed"])
 
 
@@ -232,8 +301,9 @@ def _label(study: "Study", wanted: str) -> int:
     known = [label.casefold() for label in study.labels]
     if wanted.casefold() in known:
         return known.index(wanted.casefold())
-    if wanted.isdigit() and int(wanted) < len(known):
-        return int(wanted)
+    number = whole(wanted)
+    if number is not None and number < len(known):
+        return number
     raise unknown("class", wanted, study.labels)
 
 
@@ -244,7 +314,7 @@ def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
     elif args.csv:
         _written(table, args.csv)
     elif len(table):
-        say(_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}"))
+        say(*_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}").split("\n"))
     else:
         say("Nothing is found with these settings.")
     return 0

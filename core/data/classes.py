@@ -1,8 +1,8 @@
 """Which class of a model a folder of images means: by label, WordNet id or index."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.folders import scan
@@ -19,6 +19,7 @@ class ImageFolder:
     paths: tuple[str, ...]  # within the root, with forward slashes
     labels: tuple[int, ...]  # class indices of the model; UNKNOWN where the sub-folder names none
     strange: tuple[str, ...]  # sub-folders that name no class of the model
+    left: Mapping[str, int] = field(default_factory=dict)  # how many pictures were left out for which reason
 
 
 def image_folder(root: str | Path, labels: Sequence[str], limit: int = 0) -> ImageFolder:
@@ -35,6 +36,7 @@ def image_folder(root: str | Path, labels: Sequence[str], limit: int = 0) -> Ima
         tuple(folder.name(index) for index in chosen),
         tuple(means[folder.labels[index]] if folder.classes else UNKNOWN for index in chosen),
         tuple(name for name, label in zip(folder.classes, means, strict=True) if label == UNKNOWN),
+        folder.left,
     )
 
 

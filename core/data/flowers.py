@@ -142,8 +142,9 @@ def write(
 
     Image n of class c is `draw(variant, c, n * classes + c)`, so no two share their arrangement. It becomes
     `images/CLASS/INDEX.png` with its mask under `masks` and, under `concepts/parts` and `concepts/colours`, one PNG
-    each whose values are indices into the manifest's lists. Raises Unavailable where the folder is in use or cannot be
-    written.
+    each whose values are indices into the manifest's lists. "present" in an image's entry is false for the class that
+    lacks the part: its mask is empty, so overlap with it tells nothing. Raises Unavailable where the folder is in use
+    or cannot be written.
     """
     kind = VARIANTS[variant]
     classes = len(kind.classes)
@@ -194,6 +195,7 @@ def _saved(flower: Flower, out: Path) -> dict[str, Any]:
         "file": name,
         "label": flower.label,
         "part": flower.part,
+        "present": bool(flower.mask.any()),
         "colours": dict(flower.wear),
         "boxes": flower.boxes,
     }

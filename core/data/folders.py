@@ -1,9 +1,10 @@
 """Folders of images, one sub-folder per class, with masks and concepts beside them where there are any."""
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,31 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import BadImage, Unavailable
-from core.progress import Report, chunks, silent
+from core.progress import Report, chunks, part, silent
+from core.study import file_sha
 
 SAMPLES = Path(__file__).resolve().parents[2] / "assets" / "images"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+# Pictures too, of kinds that are not read.
+OTHERS = frozenset(
+    {
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jxl",
+        ".jp2",
+        ".svg",
+        ".psd",
+        ".tga",
+        ".ico",
+        ".dng",
+        ".raw",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+    }
+)
 
 Mask = NDArray[np.bool_]  # (H, W)
 
@@ -29,6 +51,7 @@ class Folder:
     classes: tuple[str, ...]  # names of the sub-folders; empty for images that lie loose
     files: tuple[Path, ...]
     labels: tuple[int, ...]  # index into classes, -1 without classes
+    left: Mapping[str, int] = field(default_factory=dict)  # how many pictures were left out for which reason
 
     def __len__(self) -> int:
         return len(self.files)
@@ -53,33 +76,44 @@ class Sample:
 def scan(root: Path) -> Folder:
     """The images under `root`: one sub-folder per class, those again in a folder called `images`, or loose files.
 
-    Raises Unavailable where there is no such folder or no image in it.
+    Links that lead nowhere are among them, so that whoever reads them says so. What else looks like a picture and is
+    left out is counted. Raises Unavailable where there is no such folder or no image in it.
     """
     root = Path(root).expanduser()
-    images = root / "images" if (root / "images").is_dir() else root
+    left: Counter[str] = Counter()
     try:
-        folders = sorted(path for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
+        images = root / "images" if (root / "images").is_dir() else root
+        loose, folders = _listed(images, left)
     except OSError as error:
         raise Unavailable(f"{root} cannot be opened as a folder ({error.strerror}).", "Check the path.") from None
-    found = [(path, label) for label, folder in enumerate(folders) for path in _images(folder)]
+    found = [(path, label) for label, folder in enumerate(folders) for path in _images(folder, left)]
     classes = tuple(folder.name for folder in folders)
+    if found:
+        left["pictures beside the sub-folders"] += len(loose)
+    else:
+        classes, found = (), [(path, -1) for path in loose]
+    told = {reason: left[reason] for reason in sorted(left) if left[reason]}
     if not found:
-        classes, found = (), [(path, -1) for path in _images(images)]
-    if not found:
-        raise Unavailable(f"There is no image in {root}.", "Name a folder with one sub-folder of images per class.")
+        said = "".join(f" Left out: {reason} ({count:,})." for reason, count in told.items())
+        message = f"There is no image in {root}.{said}"
+        raise Unavailable(message, "Name a folder with one sub-folder of images per class.")
     files, labels = zip(*found, strict=True)
-    return Folder(root, images, classes, files, labels)
+    return Folder(root, images, classes, files, labels, told)
 
 
-def fingerprint(folder: Folder, report: Report = silent) -> str:
-    """The sha256 over the names and contents of all images: equal exactly for equal data, wherever it lies."""
-    whole = hashlib.sha256()
-    for span in chunks(len(folder), 50, report, "reading images"):
-        for index in span:
-            with folder.files[index].open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{folder.name(index)}\0{content}\n".encode())
-    return whole.hexdigest()
+def contents(root: Path, paths: Sequence[str], report: Report = silent) -> list[str]:
+    """The sha256 of each of these files under `root`, "" for one that cannot be read.
+
+    Every byte is read: a file overwritten by another of the same size is another image, and its date may be the same.
+    """
+    found = []
+    for span in chunks(len(paths), 1, report, "comparing images"):
+        share = part(report, span.start / len(paths), span.stop / len(paths))
+        try:
+            found.append(file_sha(root / paths[span.start], share, "comparing images"))
+        except OSError:
+            found.append("")
+    return found
 
 
 def mask(folder: Folder, index: int) -> Mask | None:
@@ -119,9 +153,63 @@ def samples(folder: Path = SAMPLES) -> list[Sample]:
     return [Sample(**{key: row[key] for key in row if key != "file"}, path=folder / row["file"]) for row in listed]
 
 
-def _images(folder: Path) -> list[Path]:
-    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    return sorted(path for path in files if path.is_file())
+def _images(folder: Path, left: Counter[str]) -> list[Path]:
+    """The images of a class; what its folder holds beside them is counted."""
+    if _leads_up(folder):
+        left["links to a folder that they lie in"] += 1
+        return []
+    try:
+        found, deeper = _listed(folder, left)
+    except OSError as error:
+        left[f"{folder.name}/, which cannot be opened: {error.strerror}"] += 1
+        return []
+    own = [one for one in deeper if not _leads_up(one)]
+    left["links to a folder that they lie in"] += len(deeper) - len(own)
+    left["pictures in folders within the sub-folders"] += sum(
+        _pictures(names) for one in own for _, _, names in os.walk(one)
+    )
+    left["folders named like pictures"] += _pictures([one.name for one in own])
+    return found
+
+
+def _leads_up(path: Path) -> bool:
+    """Whether a path is a link to a folder that it lies in."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+
+
+def _listed(folder: Path, left: Counter[str]) -> tuple[list[Path], list[Path]]:
+    """The images and the folders in a folder by name, hidden ones apart; other pictures are counted."""
+    files, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            ending = Path(entry.name).suffix.lower()
+            if entry.name.startswith("."):
+                continue
+            kind = _kind(entry)
+            if kind == "folder":
+                folders.append(folder / entry.name)
+            elif ending in OTHERS:
+                left[f"{ending} files, which cannot be read"] += 1
+            elif ending in SUFFIXES and kind == "file":
+                files.append(folder / entry.name)
+            elif ending in SUFFIXES:
+                left["pipes and devices named like pictures"] += 1
+    return sorted(files), sorted(folders)
+
+
+def _kind(entry: "os.DirEntry[str]") -> str:
+    """Folder, file or other; a link that leads nowhere is a file, and whoever reads it will say what is wrong."""
+    try:
+        if entry.is_dir():
+            return "folder"
+        lost = entry.is_symlink() and not Path(entry.path).exists()
+        return "file" if lost or entry.is_file() else "other"
+    except OSError:
+        return "file"
+
+
+def _pictures(names: Sequence[str]) -> int:
+    return sum(Path(name).suffix.lower() in SUFFIXES and not name.startswith(".") for name in names)
 
 
 def _beside(path: Path) -> Path | None:

@@ -1,14 +1,15 @@
 """Class activation maps: a layer's maps, weighted by what they mean to the score."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.explainer import TAPE, explainer
+from core.explain.explainer import GUIDED, TAPE, explainer
 from core.explain.gradient import reduced
-from core.explain.propagation import GUIDED, rectified_slope
+from core.explain.propagation import rectified_slope
 from core.explain.query import Query
 from core.images import resized
 from core.params import Knob
@@ -31,7 +32,7 @@ Normalise = Annotated[
     caution="Exists only where a network ends in global average pooling and one linear layer; as coarse as its layer.",
     cost=lambda settings, side: 3,
     needs=("head",),
-    shares=(TAPE,),
+    shares=TAPE,
     place=lambda survey, layer, settings: survey.default,
     signed=True,
 )
@@ -57,7 +58,7 @@ def cam(query: Query) -> Tensor:
     caution="As coarse as its layer; several objects melt into one blob; blank where every weight is negative.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=(TAPE,),
+    shares=TAPE,
 )
 def grad_cam(query: Query) -> Tensor:
     """Where the layer's filters that raise the score respond.
@@ -77,7 +78,7 @@ def grad_cam(query: Query) -> Tensor:
     caution="Its weights are derived for layers behind a ReLU; it ignores all evidence against the class.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=(TAPE,),
+    shares=TAPE,
 )
 def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     """Grad-CAM with a weight for every place, meant to keep several objects of one class apart.
@@ -96,7 +97,7 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     caution="Evidence against the class is left out; at early layers it shows edges rather than objects.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=(TAPE,),
+    shares=TAPE,
 )
 def layer_cam(query: Query) -> Tensor:
     """Filter responses, each place weighted by its own positive slope.
@@ -115,7 +116,7 @@ def layer_cam(query: Query) -> Tensor:
     caution="Faithful to the layer, not to the pixels under it; equals Grad-CAM where the network ends in pooling.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=(TAPE,),
+    shares=TAPE,
 )
 def hires_cam(query: Query) -> Tensor:
     """What each place of the layer adds to the score: response times slope, place by place.
@@ -135,7 +136,7 @@ def hires_cam(query: Query) -> Tensor:
     caution="As coarse as its layer; behind no ReLU, a filter whose responses nearly cancel may rule the map.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=(TAPE,),
+    shares=TAPE,
 )
 def xgrad_cam(query: Query) -> Tensor:
     """Grad-CAM with slopes averaged where the filter responds.
@@ -157,7 +158,7 @@ def xgrad_cam(query: Query) -> Tensor:
     caution="One pass per filter; the softmax hands nearly all weight to few filters where scores are large.",
     cost=lambda settings, side: settings["channels"] + 3,
     needs=("layer",),
-    shares=(TAPE,),
+    shares=TAPE,
     budgets={"quick": {"channels": 128}, "paper": {"channels": 4096}},
 )
 @torch.no_grad()
@@ -189,9 +190,9 @@ def score_cam(
     paper="Selvaraju et al. 2017",
     formula="guided backprop ⊙ Grad-CAM enlarged; of the colours the largest size, or the sum with its sign",
     caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
-    cost=lambda settings, side: 6,
+    cost=lambda settings, side: 5,
     needs=("layer", "relu"),
-    shares=(TAPE, GUIDED),
+    shares=(*TAPE, *GUIDED),
 )
 def guided_grad_cam(query: Query, *, reduce: Drawn = "max_abs") -> Tensor:
     """The fine lines of guided backprop, kept where Grad-CAM sees the class.
@@ -199,7 +200,7 @@ def guided_grad_cam(query: Query, *, reduce: Drawn = "max_abs") -> Tensor:
     One tells where, the other draws what; their product is sharp and follows the class. The paper shows it in colours,
     one value per colour channel; a map here has one value per pixel, so that it can be compared with all others.
     """
-    return reduced(rectified_slope(query, "guided"), reduce) * resized(grad_cam(query), query.size)
+    return _fine(query, reduce) * resized(grad_cam(query), query.size)
 
 
 @explainer(
@@ -208,17 +209,21 @@ def guided_grad_cam(query: Query, *, reduce: Drawn = "max_abs") -> Tensor:
     paper="Chattopadhyay et al. 2018",
     formula="guided backprop ⊙ Grad-CAM++ enlarged; of the colours the largest size, or the sum with its sign",
     caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
-    cost=lambda settings, side: 6,
+    cost=lambda settings, side: 5,
     needs=("layer", "relu"),
-    shares=(TAPE, GUIDED),
+    shares=(*TAPE, *GUIDED),
 )
 def guided_grad_cam_pp(query: Query, *, reduce: Drawn = "max_abs", normalise: Normalise = "paper") -> Tensor:
     """The fine lines of guided backprop, kept where Grad-CAM++ sees the class.
 
     As guided Grad-CAM, with the map that keeps several objects of one class apart.
     """
-    fine = reduced(rectified_slope(query, "guided"), reduce)
-    return fine * resized(_grad_cam_pp(query, normalise), query.size)
+    return _fine(query, reduce) * resized(_grad_cam_pp(query, normalise), query.size)
+
+
+def _fine(query: Query, reduce: Drawn) -> Tensor:
+    """The map of guided backprop, from the forward that the other factor needs, too."""
+    return reduced(rectified_slope(replace(query, ahead=("plain", *query.ahead)), "guided"), reduce)
 
 
 @explainer(
@@ -229,7 +234,7 @@ def guided_grad_cam_pp(query: Query, *, reduce: Drawn = "max_abs", normalise: No
     caution="Knows nothing of the class, only what excites the layer: a method that looks no better explains little.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=(TAPE,),
+    shares=TAPE,
 )
 def upsampled_activation(
     query: Query, *, units: Annotated[int, Knob("Filters shown together, the strongest first.", 1, 64)] = 3

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.errors import BadParameter
 from core.models.model import Model
-from core.params import Param, params_of
+from core.params import Param, checked, params_of
 from core.registry import Registry
 from core.survey import Survey
 
@@ -16,6 +16,7 @@ Method = Callable[..., Tensor | Iterator[Tensor]]
 M = TypeVar("M", bound=Method)
 Cost = Callable[[Mapping[str, Any], int], float]
 Place = Callable[[Survey, str, Mapping[str, Any]], str]
+Fitting = Callable[[Mapping[str, Any]], object]
 Budget = Literal["quick", "standard", "paper"]
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 
@@ -33,7 +34,10 @@ class Shared:
         return self.once + self.each * targets
 
 
-TAPE = Shared("tape", once=1, each=2)
+FORWARD = Shared("forward", once=1, each=0)
+TAPE = (FORWARD, Shared("plain", once=0, each=2))
+GUIDED = (FORWARD, Shared("guided", once=0, each=2))
+DECONVNET = (FORWARD, Shared("deconvnet", once=0, each=2))
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,19 @@ class Explainer:
     shares: tuple[Shared, ...]  # parts of that cost which other methods share
     place: Place  # (survey, layer asked for, settings) -> where it reads; "" is the image
     budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
+    fitting: Fitting  # BadParameter for settings that are sound alone but not together
 
     def budget(self, name: str) -> dict[str, Any]:
         """The settings of the budget "quick", "standard" (the defaults) or "paper"; BadParameter for another name."""
         if name not in BUDGETS:
             raise BadParameter(f"There is no budget called {name!r}.", f"Choose one of {', '.join(BUDGETS)}.")
         return dict(self.budgets.get(name, {}))
+
+    def chosen(self, given: Mapping[str, object]) -> dict[str, Any]:
+        """All settings, the given ones checked alone and together. Raises UnknownName and BadParameter."""
+        settings = checked(self.params, given, self.name)
+        self.fitting(settings)
+        return settings
 
     def unmet(self, model: Model) -> str:
         """Why this method cannot work on this model, as one sentence; "" if it can."""
@@ -99,14 +110,16 @@ def explainer(
     signed: bool = False,
     offset: bool = False,
     budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
+    fitting: Fitting | None = None,
 ) -> Callable[[M], M]:
     """Register a method under its function's name; its settings are the `Knob`s of its signature.
 
     The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; one that can stop early is
     a generator that yields its running maps, the last of which is the result. `budgets` names the settings that make it
-    quick, or what its paper used; the defaults are the standard. `place` is for a method that reads elsewhere than at
-    the query's layer, or than at the image where it needs no layer. A generator yields at fixed numbers of passes,
-    never by the clock: when a map has settled must not depend on the machine.
+    quick, or what its paper used; the defaults are the standard. `fitting` refuses settings that do not go together,
+    before any work. `place` is for a method that reads elsewhere than at the query's layer, or than at the image where
+    it needs no layer. A generator yields at fixed numbers of passes, never by the clock: when a map has settled must
+    not depend on the machine.
     """
 
     def register(run: M) -> M:
@@ -114,12 +127,17 @@ def explainer(
         name = getattr(run, "__name__", title)
         entry = Explainer(
             name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
-            signed, offset, cost, shares, place or (_chosen if "layer" in needs else _image), budgets or {},
+            signed, offset, cost, tuple(dict.fromkeys(shares)), place or (_chosen if "layer" in needs else _image),
+            budgets or {}, fitting or _any,
         )  # fmt: skip
         EXPLAINERS.add(name, entry)
         return run
 
     return register
+
+
+def _any(settings: Mapping[str, Any]) -> None:
+    pass
 
 
 def _chosen(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ def reduced(slopes: Tensor, how: str) -> Tensor:
     formula="|∂s/∂x|, largest over the colour channels",
     caution="Noisy on deep networks; shows where the score is sensitive, not what it is made of.",
     cost=lambda settings, side: 3,
-    shares=(TAPE,),
+    shares=TAPE,
 )
 def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     """How fast the score changes with each pixel.
@@ -50,7 +50,7 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     formula="Σ over the colours of x · ∂s/∂x",
     caution="Pixels of the mean colour count as nothing, whatever they mean; exact only for networks without biases.",
     cost=lambda settings, side: 3,
-    shares=(TAPE,),
+    shares=TAPE,
     signed=True,
 )
 def input_x_gradient(query: Query) -> Tensor:
@@ -71,7 +71,7 @@ def input_x_gradient(query: Query) -> Tensor:
     caution="Averages over depths: a map that only one of them sees is diluted; biases are left out of every sum.",
     cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
     needs=("layer",),
-    shares=(TAPE,),
+    shares=TAPE,
     place=lambda survey, layer, settings: ", ".join(_stages(survey, settings["skip_first"])),
     signed=True,
 )

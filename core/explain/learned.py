@@ -87,6 +87,7 @@ def _roughness(mask: Tensor) -> Tensor:
         3 * settings["steps"] * (settings["areas"].count(",") + 1) * (2 if settings["aim"] == "dual" else 1)
     ),
     budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2", "soften": 0.09}},
+    fitting=lambda settings: _shares(settings["areas"]),
 )
 def extremal_perturbation(
     query: Query,

@@ -32,6 +32,13 @@ def _windows(settings: Mapping[str, Any], side: int) -> float:
     return len(sliding((side, side), scaled(settings["window"], side), scaled(settings["stride"], side)))
 
 
+def _without_gaps(settings: Mapping[str, Any]) -> None:
+    window, stride = settings["window"], settings["stride"]
+    if stride > window:
+        message = f"occlusion.stride ({stride}) is larger than occlusion.window ({window})."
+        raise BadParameter(message, "Windows would leave gaps: make the stride smaller.")
+
+
 @explainer(
     "Occlusion",
     family="perturbation",
@@ -41,6 +48,7 @@ def _windows(settings: Mapping[str, Any], side: int) -> float:
     cost=_windows,
     signed=True,
     budgets={"quick": {"window": 48, "stride": 24}, "paper": {"stride": 8}},
+    fitting=_without_gaps,
 )
 @torch.no_grad()
 def occlusion(
@@ -56,9 +64,6 @@ def occlusion(
     Each position of the window is hidden in turn and the model asked again. A pixel's value is the mean fall over the
     windows that cover it: positive where hiding hurts, negative where it helps.
     """
-    if stride > window:
-        message = f"occlusion.stride ({stride}) is larger than occlusion.window ({window})."
-        raise BadParameter(message, "Windows would leave gaps: make the stride smaller.")
     side = min(query.size)  # as blurs and masks: windows of images that are not square are
     boxes = sliding(query.size, scaled(window, side), scaled(stride, side))
     drops = query.clean_scores(score)[:, None] - query.windows(boxes, baseline(query, fill), score)

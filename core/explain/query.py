@@ -1,8 +1,7 @@
 """One question to a model, and everything a method may ask of it."""
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -11,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from core.cache import TensorCache
-from core.capture import Rules, capture
+from core.capture import capture
+from core.errors import Unsupported
+from core.explain.rectified import Kind
 from core.explain.tape import Tape, joined, recorded
 from core.models.model import Model
 from core.progress import Report, chunks, part, silent
@@ -48,7 +49,8 @@ class Query:
     targets: Tensor  # (B,) class indices, or unit indices where `unit_layer` is given
     layer: str = ""  # where activations are read; "" is the surveyed default
     unit_layer: str = ""
-    also: tuple[int, ...] = ()  # further classes that will be asked about: a tape is recorded for them on the way
+    also: tuple[int, ...] = ()  # further classes that will be asked about: they share the forward
+    ahead: tuple[Kind, ...] = ()  # kinds of slopes that will be asked for: they share the forward, too
     watched: tuple[str, ...] = ()  # further layers that will be asked for: tapes hold them on the way
     content: str = ""  # decides the images, where the asker knows; else their hash
     seed: int = 0
@@ -133,17 +135,16 @@ class Query:
         word = hashlib.blake2b(f"{self.seed}:{index}".encode(), digest_size=8).digest()
         return torch.Generator().manual_seed(int.from_bytes(word, "big") >> 1)
 
-    def gradient(self, images: Tensor, targets: Tensor, kind: Score = "logit", rules: Rules | None = None) -> Tensor:
-        """The slope of the score at these images (N, 3, H, W), under changed operation rules if given."""
+    def gradient(self, images: Tensor, targets: Tensor, kind: Score = "logit") -> Tensor:
+        """The slope of the score at these images (N, 3, H, W)."""
         with torch.enable_grad():
             leaf = images.detach().requires_grad_()
-            with rules or nullcontext():
-                total = self.score(leaf, targets, kind).sum()
+            total = self.score(leaf, targets, kind).sum()
             self.ledger.backwards += len(images)
             lift = _LIFT if self.coarse else 1
             slope = torch.autograd.grad(total * lift, leaf)[0] / lift
         if self.coarse and not bool(slope.isfinite().all()):
-            return replace(self, coarse=False).gradient(images, targets, kind, rules)
+            return replace(self, coarse=False).gradient(images, targets, kind)
         return slope
 
     @torch.no_grad()
@@ -172,27 +173,32 @@ class Query:
         """One forward and one backward of all images, watched at the input, at the query's layer and at `layers`.
 
         Kept as long as the query's cache keeps it: the maps that read a tape cost together what one costs. Further
-        classes in `also` share the forward.
+        classes in `also`, and further kinds of slopes in `ahead`, share the forward.
         """
-        own = self.layer or self.model.survey.default
-        wanted = {*layers, *self.watched, *([own] if own else [])}
         known = self._known_tape(self.targets)
-        if known and wanted <= known.values.keys():
+        if known and self._layers(layers) <= known.values.keys():
             return known
-        wanted |= known.values.keys() - {""} if known else set()
-        others = [torch.full_like(self.targets, index) for index in self.also]
-        asked = [self.targets, *(t for t in others if not self._known_tape(t) and not torch.equal(t, self.targets))]
-        # One pass per image: it can be cancelled, but is no progress.
-        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.ledger.fraction, note), "tape")
-        parts = [self._tapes(slice(span.start, span.stop), sorted(wanted), asked) for span in spans]
-        tapes = [joined(tapes) for tapes in zip(*parts, strict=True)]
-        for targets, tape in zip(asked, tapes, strict=True):
-            replace(self, targets=targets).remember(tape)
-        return tapes[0]
+        return self._record("plain", layers)["plain"]
 
-    def remember(self, tape: Tape) -> None:
+    def rectified(self, kind: Kind) -> Tensor:
+        """The slope of the score at the images (B, 3, H, W) where ReLUs hand back by another rule, kept like a tape.
+
+        Raises Unsupported where the score passes no ReLU.
+        """
+        known = self.cache.peek((*self.key, kind))
+        if isinstance(known, Tensor):
+            return known
+        found = self._record(kind).get(kind)
+        if found is None:
+            message = f"{self.model.name} met no ReLU on the way to this score."
+            raise Unsupported(message, "Choose another method.")
+        return found.slopes[""]
+
+    def remember(self, tape: Tape, kind: Kind = "plain") -> None:
         """Keep a tape of these images and targets for whoever asks next; one without slopes only tells the outputs."""
-        if tape.slopes:
+        if kind != "plain":
+            self.cache.put((*self.key, kind), tape.slopes[""])
+        elif tape.slopes:
             self.cache.put((*self.key, "tape"), tape)
         self.cache.get(self._logits_key, lambda: tape.logits)  # what was told first stays
 
@@ -237,17 +243,49 @@ class Query:
         spans = chunks(len(self.images), self.batch, lambda _, note: self.report(0.0, note))
         return torch.cat([told(self.images[s.start : s.stop], self.targets[s.start : s.stop]) for s in spans])
 
-    def _tapes(self, part: slice, layers: list[str], asked: list[Tensor]) -> list[Tape]:
+    def _layers(self, layers: Iterable[str]) -> set[str]:
+        """The layers a tape has to watch: those asked for now, those announced, and the query's own."""
+        own = self.layer or self.model.survey.default
+        return {*layers, *self.watched, *([own] if own else [])}
+
+    def _record(self, kind: Kind, layers: Iterable[str] = ()) -> dict[Kind, Tape]:
+        """The tapes of the targets, of this kind and of those ahead that are not known yet; all are kept."""
+        kinds: list[Kind] = [kind]
+        if not {"relu", "relu6"} & self.model.survey.overwrites.keys():  # one written in place may serve one kind only
+            kinds += [one for one in dict.fromkeys(self.ahead) if one != kind and not self._knows(one, self.targets)]
+        others = [torch.full_like(self.targets, index) for index in self.also]
+        others = [t for t in others if not torch.equal(t, self.targets) and not all(self._knows(k, t) for k in kinds)]
+        watched = self._layers(layers) if "plain" in kinds else set[str]()
+        if "plain" in kinds and (known := self._known_tape(self.targets)):
+            watched |= known.values.keys() - {""}
+        # One pass per image: it can be cancelled, but is no progress.
+        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.ledger.fraction, note), "tape")
+        asked = [self.targets, *others]
+        parts = [self._tapes(slice(span.start, span.stop), sorted(watched), asked, kinds) for span in spans]
+        found = [{k: joined([one[place][k] for one in parts]) for k in parts[0][place]} for place in range(len(asked))]
+        for targets, tapes in zip(asked, found, strict=True):
+            for one, tape in tapes.items():
+                replace(self, targets=targets).remember(tape, one)
+        return found[0]
+
+    def _knows(self, kind: Kind, targets: Tensor) -> bool:
+        if kind == "plain":
+            return self._known_tape(targets) is not None
+        return self.cache.peek((*self.key_of(targets), kind)) is not None
+
+    def _tapes(self, part: slice, layers: list[str], asked: list[Tensor], kinds: list[Kind]) -> list[dict[Kind, Tape]]:
         def score_of(targets: Tensor) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
             if self.unit_layer:
                 return lambda logits, seen: self._unit_score(seen[self.unit_layer], targets)
             return lambda logits, seen: scored(logits, targets, "logit")
 
         images = self.images[part]
-        self.ledger.forwards += len(images)
-        self.ledger.backwards += len(images) * len(asked)
         units = [self.unit_layer] if self.unit_layer else []
-        return recorded(self.net, images, [*layers, *units], [score_of(targets[part]) for targets in asked])
+        scores = [score_of(targets[part]) for targets in asked]
+        found = recorded(self.net, images, [*layers, *units], scores, kinds)
+        self.ledger.forwards += len(images)
+        self.ledger.backwards += len(images) * sum(map(len, found))
+        return found
 
     def _unit_score(self, values: Tensor, targets: Tensor) -> Tensor:
         values = values.float() if self.coarse else values

@@ -133,7 +133,9 @@ def lrp(
         maps.append(found.sum(1))
         kept.append(found.sum((1, 2, 3)) / score.flatten(1).sum(1))
     share = torch.cat(kept)
-    query.ledger.remarks["share of the score kept"] = float(share[(share - 1).abs().argmax()])
+    known = share[share.isfinite()]
+    worst = float(known[(known - 1).abs().argmax()]) if len(known) else "none to keep: the score is zero"
+    query.ledger.remarks["share of the score kept"] = worst
     return torch.cat(maps)
 
 

@@ -14,7 +14,6 @@ from core.explain.explainer import EXPLAINERS, Explainer
 from core.explain.query import Ledger, Query, images_sha
 from core.explain.settling import Settling
 from core.images import resized
-from core.params import checked
 from core.progress import Report, silent
 
 
@@ -74,22 +73,24 @@ def explain(
     watch: Watch = unwatched,
     *,
     settle: bool = False,
+    halve: bool = True,
 ) -> Explanation:
     """Answer a query with the method `name`: settings and needs checked, memory retried, maps checked and resized.
 
     `watch` sees each running map of a method that has them and may end it early by returning True; a method stopped so
     or cancelled gives back its map so far as unfinished. With `settle` a method is finished as soon as its map has
-    settled. Raises UnknownName, BadParameter, Unsupported, TooLarge.
+    settled. Without `halve`, for those whose bytes go by the batch, memory that runs out is torch's error at once.
+    Raises UnknownName, BadParameter, Unsupported, TooLarge.
     """
     method = EXPLAINERS[name]
-    chosen = checked(method.params, settings or {}, name)
+    chosen = method.chosen(settings or {})
     if reason := method.unmet(query.model):
         raise Unsupported(reason, "Choose another method or another model.")
     while True:
         try:
             return _answered(method, query, chosen, watch, settle)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_memory(error):
+            if not halve or not is_memory(error):
                 raise
             if query.batch == 1:
                 message = f"{method.title} does not fit into memory even one image at a time."
@@ -172,5 +173,6 @@ def _sound(method: Explainer, query: Query, maps: Tensor) -> Tensor:
     return maps.float()
 
 
-def _is_memory(error: BaseException) -> bool:
+def is_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -113,10 +113,12 @@ def integrated_gradients(
     def sample(rows: list[int], draws: list[int]) -> tuple[Tensor, Tensor]:
         return begin[rows] + at[draws].view(-1, 1, 1, 1) * away[rows], away[rows]
 
-    mean = torch.zeros(0)
+    with torch.no_grad():
+        gained = query.clean_scores() - query.score(begin, query.targets)
     for mean, _ in _means(query, steps, sample, weights):
+        missed = (mean.sum((1, 2, 3)) - gained).abs() / gained.abs().clamp_min(1e-9)
+        query.ledger.remarks["completeness error"] = float(missed.max())  # of the worst image, as a share
         yield mean.sum(1)
-    _remark_completeness(query, mean, begin)
 
 
 @explainer(
@@ -191,11 +193,3 @@ def _means(query: Query, draws: int, sample: Sample, weights: Tensor | None = No
             mass[row] += weight
         if bool((mass > 0).all()):
             yield sums[0] / mass, sums[1] / mass
-
-
-def _remark_completeness(query: Query, attributions: Tensor, begin: Tensor) -> None:
-    """Note by how much the attributions miss the difference of the two scores, as a share of it: the worst image's."""
-    with torch.no_grad():
-        wanted = query.clean_scores() - query.score(begin, query.targets)
-    missed = (attributions.sum((1, 2, 3)) - wanted).abs() / wanted.abs().clamp_min(1e-9)
-    query.ledger.remarks["completeness error"] = float(missed.max())

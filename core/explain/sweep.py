@@ -11,7 +11,6 @@ from torch.autograd.graph import Node
 
 from core.capture import Rules
 from core.errors import Unsupported
-from core.explain.propagation import Relay
 
 Share = Callable[["Operation", Tensor], Tensor]
 Part = tuple[Tensor, Tensor]  # a part of an operation's input, and the weights it is taken with
@@ -25,6 +24,21 @@ _PLAIN = (
     "__getitem__", "chunk", "split", "shift",
 )  # fmt: skip
 KNOWN = frozenset((*_WEIGHTED, *_AVERAGES, *_PASSED, *_PLAIN, "batch_norm", "add", "scale"))
+
+
+class Relay(torch.autograd.Function):
+    """A tensor whose value is `value` and which hands back `share(R)` to `source` instead of its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, _source: Tensor, value: Tensor, share: Callable[[Tensor], Tensor]) -> Tensor:
+        """The value, unchanged."""
+        ctx.share = share
+        return value.detach().view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *received: Tensor) -> tuple[Tensor, None, None]:
+        """What the share makes of the received relevance."""
+        return ctx.share(received[0]), None, None
 
 
 @dataclass(frozen=True)

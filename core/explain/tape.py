@@ -1,12 +1,15 @@
 """One forward and one backward, remembered: what ten white-box maps of the same image have in common."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from core.capture import capture
+from core.explain.rectified import Kind, Switch
 
 
 @dataclass(frozen=True)
@@ -27,23 +30,32 @@ def recorded(
     images: Tensor,
     layers: Sequence[str],
     scores: Sequence[Callable[[Tensor, Mapping[str, Tensor]], Tensor]],
-) -> list[Tape]:
-    """One tape per score: all share one forward of the images, each has its own backward.
+    kinds: Sequence[Kind] = ("plain",),
+) -> list[dict[Kind, Tape]]:
+    """For each score a tape of each kind: all share one forward of the images, each has its own backward.
 
-    A score takes the logits and the watched values and gives one number per image.
+    A score takes the logits and the watched values and gives one number per image. A kind other than "plain" changes
+    the rule of ReLU; it is missing where no ReLU was met.
     """
+    switch = Switch()
+    rules = switch.rules()
+    changed = rules if set(kinds) != {"plain"} else nullcontext()
     with torch.enable_grad(), capture(net, *layers) as seen:
         leaf = images.detach().requires_grad_()
-        logits = net(leaf)
+        with changed:
+            logits = net(leaf)
         nodes = {"": leaf, **seen}
-        slopes = [
-            torch.autograd.grad(
-                score(logits, seen).sum(), list(nodes.values()), retain_graph=score is not scores[-1], allow_unused=True
+        told = [score(logits, seen).sum() for score in scores]
+        turns = [kind for kind in kinds if kind == "plain" or rules.fired]
+        slopes = {}
+        for place, switch.kind in product(range(len(told)), turns):
+            last = (place, switch.kind) == (len(told) - 1, turns[-1])
+            slopes[place, switch.kind] = torch.autograd.grad(
+                told[place], list(nodes.values()), retain_graph=not last, allow_unused=True
             )
-            for score in scores
-        ]
     values = {name: node.detach() for name, node in nodes.items()}
-    return [Tape(logits.detach(), values, _filled(values, found)) for found in slopes]
+    tapes = {key: Tape(logits.detach(), values, _filled(values, found)) for key, found in slopes.items()}
+    return [{kind: tapes[place, kind] for kind in turns} for place in range(len(told))]
 
 
 def joined(tapes: Sequence[Tape]) -> Tape:

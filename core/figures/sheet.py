@@ -183,7 +183,7 @@ def _number(value: float) -> str:
 
 @lru_cache
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans where captum's plotting package brought it, for its many letters; else Pillow's own."""
+    """DejaVu Sans as matplotlib brings it, for its many letters; else Pillow's own."""
     found = find_spec("matplotlib")
     if found and found.origin:
         path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / f"DejaVuSans{'-Bold' * bold}.ttf"

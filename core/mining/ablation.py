@@ -23,32 +23,51 @@ Answers = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), kept filters (K,
 class Ablation:
     """Accuracies with filters silenced, each over the images of one class."""
 
-    per_class: pd.DataFrame  # label, name, images, filters, baseline, one column per set, random_mean, random_std
+    # label, name, images, filters, baseline, one column per set, random_mean, random_std, drop_per_filter: the last for
+    # the first set, NaN where it has none
+    per_class: pd.DataFrame
     draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets of the same number
+    silenced: Mapping[str, NDArray[np.int64]]  # set -> (classes,) how many filters it has
     skipped: Mapping[str, str] = field(default_factory=dict)  # what was left out, and why
 
     def summary(self) -> dict[str, Any]:
-        """Means over classes; `random_std` is the deviation of that mean over the random draws."""
-        table = self.per_class
-        sets = [name for name in table.columns if name not in _FIXED]
-        means = {name: _mean(table[name]) for name in ("baseline", *sets)}
-        drawn = self.draws.mean(0) if len(self.draws) else np.array([np.nan])
+        """Means over classes, None where there is nothing to average.
+
+        `*_std_over_classes` is the deviation of the classes from their mean, `random_std` that of the mean over the
+        random draws; `*_drop_per_filter` is the mean loss of accuracy for each filter of a class.
+        """
+        table, sizes = self.per_class, {name: _mean(count) for name, count in self.silenced.items()}
+        own = next(iter(sizes.values()))
+        base, drawn = _mean(table["baseline"]), self.draws.mean(0) if len(self.draws) else ()
+        facts = {"baseline": base, "baseline_std_over_classes": _deviation(table["baseline"])}
+        for name, column, filters in (*((one, one, sizes[one]) for one in sizes), ("random", "random_mean", own)):
+            left = facts[column] = _mean(table[column])
+            facts[f"{name}_std_over_classes"] = _deviation(table[column])
+            facts[f"{name}_drop_per_filter"] = _price(base, left, filters)
         return {
-            **means,
-            "random_mean": float(drawn.mean()),
-            "random_std": float(drawn.std()),
-            "filters_per_class": _mean(table["filters"]),
+            **facts,
+            "random_std": _deviation(drawn),
+            "filters_per_class": own,
             "images": int(table["images"].sum()),
             "skipped": [{"path": path, "problem": problem} for path, problem in self.skipped.items()],
-            "per_class": table.to_dict("records"),
+            "per_class": table.astype(object).where(table.notna(), None).to_dict("records"),
         }
 
 
-_FIXED = ("label", "name", "images", "filters", "baseline", "random_mean", "random_std")
+def _mean(values: Any) -> float | None:
+    return float(np.mean(values)) if _known(values) else None
 
 
-def _mean(values: "pd.Series[Any]") -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _deviation(values: Any) -> float | None:
+    return float(np.std(np.asarray(values))) if _known(values) else None
+
+
+def _price(whole: float | None, left: float | None, filters: float | None) -> float | None:
+    return (whole - left) / filters if whole is not None and left is not None and filters else None
+
+
+def _known(values: Any) -> bool:
+    return len(values) > 0 and not np.isnan(values).any()
 
 
 def ablated(
@@ -79,17 +98,24 @@ def ablated(
             said = answers(own, masks[label].to(own.device)).argmax(2)
             right[label] += (said == label).sum(0).cpu().numpy()
             images[label] += len(own)
-    table, drawn = [], []
+    table_rows, drawn = [], []
     for label in sorted(right):
         shares = right[label] / images[label]
         chance = shares[1 + len(sets) :]
         drawn.append(chance)
-        table.append((
+        table_rows.append((
             label, names[label], images[label], len(set(first.get(label, ()))), *shares[: 1 + len(sets)].tolist(),
             float(chance.mean()) if draws else np.nan, float(chance.std()) if draws else np.nan,
         ))  # fmt: skip
     columns = ["label", "name", "images", "filters", "baseline", *sets, "random_mean", "random_std"]
-    return Ablation(pd.DataFrame(table, columns=columns), np.array(drawn).reshape(len(drawn), draws))
+    table = pd.DataFrame(table_rows, columns=columns)
+    lost = table["baseline"] - table[next(iter(sets))]
+    table["drop_per_filter"] = lost / table["filters"].where(table["filters"] > 0)
+    silenced = {
+        name: np.array([len(set(one.get(label, ()))) for label in sorted(right)], np.int64)
+        for name, one in sets.items()
+    }
+    return Ablation(table, np.array(drawn).reshape(len(drawn), draws), silenced)
 
 
 def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int, seed: int) -> Tensor:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from core.mining.rules import Mined, transactions_of
 from core.mining.transactions import Transactions
+from core.progress import Report, silent
 from core.study import Study
 
 AVERAGES = ("average", "label", "filter", "patches", "weight")
@@ -61,19 +62,25 @@ def average(
 
 
 def all_averages(
-    mined: Mined, transactions: Transactions, responses: NDArray[np.float32], crops: NDArray[np.uint8]
+    mined: Mined,
+    transactions: Transactions,
+    responses: NDArray[np.float32],
+    crops: NDArray[np.uint8],
+    report: Report = silent,
 ) -> tuple[pd.DataFrame, Iterator[NDArray[np.float16]]]:
     """Table `averages` of every class and filter that rules tie together, and the patches (1, w, w, 3) of its rows."""
     found = []
     rows: list[tuple[int, int, int, int, float]] = []
     for label, filter in zip(mined.edges["label"], mined.edges["filter"], strict=True):
+        report(0.3 * len(rows) / len(mined.edges), "averaging patches")
         patches, weights = contributing(mined, transactions, responses, int(label), int(filter))
         rows.append((len(rows), int(label), int(filter), len(patches), float(weights.sum())))
         found.append((patches, weights))
 
     def parts() -> Iterator[NDArray[np.float16]]:
         yield np.zeros((0, *crops.shape[1:]), np.float16)
-        for patches, weights in found:
+        for done, (patches, weights) in enumerate(found):
+            report(0.3 + 0.7 * done / len(found), "averaging patches")
             yield weighted(crops[patches], weights).astype(np.float16)[None]
 
     return pd.DataFrame(rows, columns=list(AVERAGES)), parts()

@@ -39,6 +39,24 @@ class Wanted:
         return tuple(name for name, value in vars(self).items() if value != getattr(Wanted(), name))
 
 
+STOPS = {
+    "tau": "the score hardly changed any more",
+    "k exhausted": "all candidates were covered",
+    "map exhausted": "the heatmap held no further window",
+    "map empty": "the heatmap is empty",
+    "not correct": "the model gets the image wrong",
+    "no label": "the image has no class of its own",
+}  # why an image kept no more patches, by the word in table `images`
+
+
+def kept(images: pd.DataFrame) -> pd.DataFrame:
+    """How many of the images that were read kept so many patches (a row each), by why they kept no more (a column)."""
+    seen = images[images["problem"] == ""]
+    table = pd.crosstab(seen["patches"], seen["stop"])
+    order = [why for why in STOPS if why in table] + [why for why in table if why not in STOPS]
+    return table[order].rename_axis(index=None, columns=None)
+
+
 class Catalogue:
     """The patches of a study with what is known of their images, held in memory."""
 

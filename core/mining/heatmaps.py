@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from core.capture import capture
-from core.errors import Unsupported
+from core.errors import Cancelled, Unsupported
 from core.explain.explainer import EXPLAINERS, Explainer
 from core.explain.query import Query, scored
 from core.explain.run import explain
 from core.explain.tape import Tape
 from core.models.model import Model
-from core.params import checked
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[st
     whose maps have signs.
     """
     method = EXPLAINERS[explainer]
-    checked(method.params, settings, explainer)
+    method.chosen(settings)
     if method.signed:
         way = "Choose one whose maps are not signed, such as grad_cam."
         raise Unsupported(f"{method.title} gives maps of both signs, and patches need non-negative ones.", way)
@@ -63,7 +62,7 @@ def read(
     """Heatmaps of the predicted classes (or of `labels`) and the filters' maps, of images (B, 3, H, W) on the device.
 
     For a class activation map all of it comes from one forward, and the backward goes only as far as the layer; other
-    methods cost what they cost. `rest` is handed to the Query.
+    methods cost what they cost. `rest` is handed to the Query. Memory that runs out is torch's own error.
     """
     method = EXPLAINERS[explainer]
     tape = _tape(model, images, layer, labels, backward=_reads_only_the_layer(method))
@@ -73,8 +72,11 @@ def read(
     if tape.slopes:
         query.ledger.backwards += len(images)
     query.remember(tape)
-    maps = explain(explainer, query, settings).maps
-    return Reading(query, tape.logits, maps, query.maps_at(tape.values[layer], layer))
+    query.ledger.fraction = 0.0  # of these images: a ledger may be shared with others
+    found = explain(explainer, query, settings, halve=False)
+    if not found.finished:
+        raise Cancelled  # a study has no use for a map so far
+    return Reading(query, tape.logits, found.maps, query.maps_at(tape.values[layer], layer))
 
 
 def _reads_only_the_layer(method: Explainer) -> bool:

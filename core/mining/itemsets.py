@@ -9,66 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import TooLarge
+from core.mining.index import Index, Itemset
 from core.mining.settings import Kind, MiningConfig
+from core.mining.sharing import common
 from core.mining.transactions import Transactions
+from core.progress import Report, chunks, part, silent
 
-Itemset = tuple[int, ...]  # ascending
+ALTOGETHER = 25  # so many times the limit of one class is the limit of all, with what they share
+SPAN = 1024  # sets counted between two reports
 
 
 def least_count(support: float, total: int, least: int = 1) -> int:
     """How many of `total` transactions make a set frequent; the threshold itself is enough."""
     return max(least, math.ceil(support * total - 1e-9))
-
-
-class Index:
-    """Which transactions hold which filter: one bit each, every class in words of its own.
-
-    Because no word is shared by two classes, one intersection of rows counts a set in all classes at once.
-    """
-
-    def __init__(self, transactions: Transactions) -> None:
-        items, labels = transactions.items, transactions.labels
-        self.labels, which, self.sizes = np.unique(labels, return_inverse=True, return_counts=True)
-        words = -(-self.sizes // 64)
-        self.starts = np.concatenate([[0], np.cumsum(words)[:-1]]).astype(np.int64)
-        order = np.argsort(which, kind="stable")
-        rank = np.empty(len(labels), np.int64)
-        rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
-        bit = self.starts[which] * 64 + rank
-        rows, columns = np.nonzero(items >= 0)
-        self.filters, row = np.unique(items[rows, columns], return_inverse=True)
-        self.bits = np.zeros((len(self.filters), int(words.sum())), np.uint64)
-        place = bit[rows]
-        np.bitwise_or.at(self.bits, (row, place >> 6), np.uint64(1) << (place & 63).astype(np.uint64))
-        self._row = {int(item): i for i, item in enumerate(self.filters)}
-
-    def bits_of(self, item: int) -> NDArray[np.uint64]:
-        """The transactions that hold one filter."""
-        return self.bits[self._row[item]]
-
-    def counts(self, bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """How many of these transactions each class has, in the order of `labels`."""
-        return np.add.reduceat(np.bitwise_count(bits), self.starts, axis=-1, dtype=np.int64)
-
-    def own(self, bits: NDArray[np.uint64], position: int) -> NDArray[np.uint64]:
-        """The words of the class at `position` of `labels`."""
-        end = self.starts[position + 1] if position + 1 < len(self.starts) else bits.shape[-1]
-        return bits[..., self.starts[position] : end]
-
-    def every(self, sets: Sequence[Itemset]) -> Iterator[NDArray[np.uint64]]:
-        """The transactions that hold each of these sets, in order; sorted sets share the work of common beginnings."""
-        stack: list[NDArray[np.uint64]] = []
-        before: Itemset = ()
-        for one in sets:
-            common = 0
-            while common < min(len(before), len(one)) and before[common] == one[common]:
-                common += 1
-            del stack[common:]
-            for item in one[common:]:
-                own = self.bits_of(item)
-                stack.append(stack[-1] & own if stack else own)
-            before = one
-            yield stack[-1]
 
 
 @dataclass(frozen=True)
@@ -82,31 +35,65 @@ class Frequent:
     shared: Mapping[int, list[tuple[int, int]]]  # set -> (label, count) of all classes where it is frequent, if several
 
 
-def frequent(transactions: Transactions, index: Index, config: MiningConfig, names: Sequence[str] = ()) -> Frequent:
+def frequent(
+    transactions: Transactions,
+    index: Index,
+    config: MiningConfig,
+    names: Sequence[str] = (),
+    report: Report = silent,
+) -> Frequent:
     """The filter sets frequent in a class (level 1) and their counts over all classes (level 2).
 
-    Closed mode keeps the largest of the sets that have the same transactions; the best score of a class is always
-    reached by one of them. Raises TooLarge where a class has more than `config.limit` sets.
+    Closed mode keeps the largest of the sets that have the same transactions in a class; the best score of a class is
+    always reached by one of them. What classes share need not be closed in any, so the sets of `common` are counted
+    too, as sets of no class: the rule of a class's own larger set is at least as good. Raises TooLarge where a class
+    has more than `config.limit` sets, or all classes and what they share `ALTOGETHER` times as many.
     """
     mined: dict[int, dict[Itemset, int]] = {}
-    for label in index.labels.tolist():
+    room = config.limit * ALTOGETHER
+    for span in chunks(len(index.labels), 1, part(report, 0, 0.5), "mining classes"):
+        label = int(index.labels[span.start])
         title = names[label] if label < len(names) else str(label)
-        items = transactions.items[transactions.labels == label]
-        mined[label] = _mined(items, title, config)
-    sets = sorted({one for found in mined.values() for one in found})
-    number = {one: i for i, one in enumerate(sets)}
+        mined[label] = _mined(transactions.items[transactions.labels == label], title, config)
+        room -= len(mined[label])
+        if room < 0:
+            raise _too_many(config)
     least = np.array([least_count(config.support, int(size), config.least) for size in index.sizes])
-    n_all = np.zeros(len(sets), np.int64)
-    shared: dict[int, list[tuple[int, int]]] = {}
-    for i, bits in enumerate(index.every(sets)):
-        counts = index.counts(bits)
-        n_all[i] = counts.sum()
-        enough = np.flatnonzero(counts >= least)
-        if len(enough) > 1:
-            shared[i] = [(int(index.labels[c]), int(counts[c])) for c in enough]
+    between: set[Itemset] = set()
+    if config.sets == "closed":
+        for one in common(index, least, part(report, 0.5, 0.7)):
+            between.add(one)
+            if len(between) > room:
+                raise _too_many(config)
+    sets = sorted(between.union(*mined.values()))
+    n_all, shared = _counted(sets, index, least, part(report, 0.7, 1))
+    number = {one: i for i, one in enumerate(sets)}
     found = {label: np.array([number[one] for one in ones], np.int64) for label, ones in mined.items()}
     both = {label: np.array(list(ones.values()), np.int64) for label, ones in mined.items()}
     return Frequent(sets, n_all, found, both, shared)
+
+
+def _counted(
+    sets: Sequence[Itemset], index: Index, least: NDArray[np.int64], report: Report
+) -> tuple[NDArray[np.int64], dict[int, list[tuple[int, int]]]]:
+    """For each set its count over all classes, and where it is frequent in several, these and their counts."""
+    n_all = np.zeros(len(sets), np.int64)
+    shared: dict[int, list[tuple[int, int]]] = {}
+    held = index.every(sets)
+    for span in chunks(len(sets), SPAN, report, "counting sets"):
+        for i in span:
+            counts = index.counts(next(held))
+            n_all[i] = counts.sum()
+            enough = np.flatnonzero(counts >= least)
+            if len(enough) > 1:
+                shared[i] = [(int(index.labels[c]), int(counts[c])) for c in enough]
+    return n_all, shared
+
+
+def _too_many(config: MiningConfig) -> TooLarge:
+    count = f"more than {config.limit * ALTOGETHER:,} filter sets"
+    message = f"The classes together have {count} at support {config.support:g}."
+    return TooLarge(message, "Raise the support, or use fewer filters per transaction.")
 
 
 def _mined(items: NDArray[Any], title: str, config: MiningConfig) -> dict[Itemset, int]:

@@ -1,5 +1,6 @@
 """Rules "these filters → this class": mined, scored, folded and cut to the best, from stored transactions."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from core.errors import TooLarge
 from core.mining.graph import graph
-from core.mining.itemsets import Frequent, Index, Itemset, frequent
+from core.mining.index import Index, Itemset
+from core.mining.itemsets import Frequent, frequent
 from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
+from core.progress import Report, chunks, part, silent
 from core.study import Study
 
 
@@ -47,7 +50,12 @@ def transactions_of(study: Study) -> Transactions:
 
 
 def mine(
-    source: Study | Transactions, config: MiningConfig | None = None, names: Sequence[str] = (), seed: int = 0
+    source: Study | Transactions,
+    config: MiningConfig | None = None,
+    names: Sequence[str] = (),
+    seed: int = 0,
+    *,
+    report: Report = silent,
 ) -> Mined:
     """Itemsets, rules, class-shared sets and their graph, mined anew; raises TooLarge where there are too many sets.
 
@@ -59,25 +67,34 @@ def mine(
         source = transactions_of(source)
     transactions = source.first(config.filters)
     if not len(transactions.labels):
+        report(1.0, "rules mined")
         itemsets, rules, shared = (_frame([], columns) for columns in (ITEMSETS, RULES, SHARED))
         return Mined(config, itemsets, rules, shared, *graph(rules))
     index = Index(transactions)
-    found = frequent(transactions, index, config, names)
-    rules = _rules(found, index, config)
-    return Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
+    found = frequent(transactions, index, config, names, part(report, 0, 0.8))
+    rules = _rules(found, index, config, part(report, 0.8, 0.9))
+    report(0.9, "placing filters and classes")  # of all steps the one that cannot be stopped within
+    mined = Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
+    report(1.0, "rules mined")
+    return mined
 
 
 def highest_support(source: Study | Transactions, config: MiningConfig, label: int | None = None) -> float | None:
-    """The highest support at which these settings give a rule (for one class, if given); None if none does."""
+    """The highest support below that of `config` at which it gives a rule (for one class, if given); None if none does.
+
+    Rounded down to hundredths, it is one that can be mined. Raises TooLarge where all that is left are supports with
+    too many sets.
+    """
     transactions = (transactions_of(source) if isinstance(source, Study) else source).first(config.filters)
     index = Index(transactions)
-    wanted = config.support
-    while wanted > MIN_SUPPORT:
-        wanted = max(MIN_SUPPORT, wanted / 2)
+    many, none = 0, math.ceil(config.support * 100 - 1e-9)  # hundredths at which there are too many sets, and no rule
+    while none - many > 1:
+        wanted = (many + none) // 2
         try:
-            found = frequent(transactions, index, replace(config, support=wanted))
+            found = frequent(transactions, index, replace(config, support=wanted / 100))
         except TooLarge:
-            return None
+            many = wanted
+            continue
         reached = [0.0]
         for position, own in enumerate(index.labels.tolist()):
             if label is None or own == label:
@@ -85,22 +102,25 @@ def highest_support(source: Study | Transactions, config: MiningConfig, label: i
                 reached += support[confidence >= config.confidence].tolist()
         if max(reached) > 0:
             return max(reached)
+        none = wanted
+    if many:
+        message = f"Below support {none / 100:.2f} there are too many filter sets."
+        raise TooLarge(message, "Use fewer filters per transaction.")
     return None
 
 
-MIN_SUPPORT = 0.01
 ITEMSETS = ("label", "filters", "n_both", "n_all")
 RULES = (
     "rule", "label", "rank", "filters", "size", "n_class", "n_all", "n_both", "support", "confidence", "lift", "score",
-    "folded",
 )  # fmt: skip
 SHARED = ("filters", "size", "labels", "supports", "classes", "n_all")
 
 
-def _rules(found: Frequent, index: Index, config: MiningConfig) -> pd.DataFrame:
+def _rules(found: Frequent, index: Index, config: MiningConfig, report: Report) -> pd.DataFrame:
     total = int(index.sizes.sum())
     rows: list[tuple[Any, ...]] = []
-    for position, label in enumerate(index.labels.tolist()):
+    for span in chunks(len(index.labels), 1, report, "scoring rules"):
+        position, label = span.start, int(index.labels[span.start])
         sets, n_both = found.found[label], found.both[label]
         n_class, n_all = int(index.sizes[position]), found.n_all[sets]
         support, confidence = _measured(found, index, position, config)
@@ -109,34 +129,27 @@ def _rules(found: Frequent, index: Index, config: MiningConfig) -> pd.DataFrame:
         sizes = np.array([len(found.sets[i]) for i in sets], np.int64)
         # Sets are numbered in lexicographic order, which settles what score and size leave open.
         order = [i for i in np.lexsort((sets, -sizes, -score)) if confidence[i] >= config.confidence]
-        kept, folded = _folded(found, index, position, order, config)
-        for rank, i in enumerate(kept):
+        for rank, i in enumerate(_folded(found, index, position, order, config)):
             lift = (n_both[i] / n_all[i]) / (n_class / total)
             rows.append((
                 len(rows), label, rank, list(found.sets[sets[i]]), int(sizes[i]), n_class, int(n_all[i]),
-                int(n_both[i]), support[i], confidence[i], lift, score[i], folded[rank],
+                int(n_both[i]), support[i], confidence[i], lift, score[i],
             ))  # fmt: skip
     return _frame(rows, RULES)
 
 
-def _folded(
-    found: Frequent, index: Index, position: int, order: list[int], config: MiningConfig
-) -> tuple[list[int], list[int]]:
-    """The best of the `order`ed sets, and for each how many later ones it stands for."""
+def _folded(found: Frequent, index: Index, position: int, order: list[int], config: MiningConfig) -> list[int]:
+    """The best of the `order`ed sets, of those with the same patches of the class only the first."""
     if not config.fold or config.sets == "closed":  # two closed sets never have the same patches
-        best = order[: config.best]
-        return best, [0] * len(best)
+        return order[: config.best]
     sets = found.found[int(index.labels[position])]
     ranked = sorted(order, key=lambda i: found.sets[sets[i]])
     held = index.every([found.sets[sets[i]] for i in ranked])
     patches = {i: index.own(bits, position).tobytes() for i, bits in zip(ranked, held, strict=True)}
     first: dict[bytes, int] = {}
-    also: dict[int, int] = {}
     for i in order:
-        same = first.setdefault(patches[i], i)
-        also[same] = also.get(same, -1) + 1
-    best = list(first.values())[: config.best]
-    return best, [also[i] for i in best]
+        first.setdefault(patches[i], i)
+    return list(first.values())[: config.best]
 
 
 def _measured(

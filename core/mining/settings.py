@@ -85,7 +85,14 @@ class MiningConfig:
     max_size: Annotated[int, Knob("Filters in a set, where all sets are mined.", 1, 12)] = 5
     balanced: Annotated[bool, Knob("Confidence as if all classes had equally many patches.")] = False
     fold: Annotated[bool, Knob("One rule for all sets that have exactly the same patches.")] = True
-    limit: Annotated[int, Knob("Sets in one class beyond which mining stops with a reason.", 100, 1_000_000)] = 20_000
+    limit: Annotated[
+        int,
+        Knob(
+            "Sets in one class beyond which mining stops with a reason; so it does at 25 times as many in all.",
+            100,
+            1_000_000,
+        ),
+    ] = 20_000
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.classes import UNKNOWN, ImageFolder
-from core.errors import BadImage
+from core.errors import BadImage, TooLarge
 from core.explain.query import Ledger, Query, scored
+from core.explain.run import is_memory
 from core.images import Pixels
 from core.mining.files import opened
 from core.mining.heatmaps import read, studied_layer
 from core.mining.patches import Candidates, Selection, candidates, relevant
+from core.mining.pulse import Pulse
 from core.mining.settings import PatchConfig, TransactionConfig
 from core.mining.transactions import responses, strongest
 from core.models.model import Model
@@ -133,12 +135,28 @@ class _Costs:
 
 
 def filled(plan: Plan, span: range, report: Report) -> Parts:
-    """Tables, arrays and facts of the images with these numbers; every number counts from the start of the study."""
+    """Tables, arrays and facts of the images with these numbers; every number counts from the start of the study.
+
+    Raises TooLarge where a batch does not fit into memory: the batch decides the bytes, so it is not halved here.
+    """
+    try:
+        with Pulse(report) as pulse:
+            return _filled(plan, span, pulse.report)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_memory(error):
+            raise
+        if plan.batch == 1:
+            message = f"{plan.model.name} does not fit into memory even one image at a time."
+            raise TooLarge(message, "Use a smaller model, or free memory.") from None
+        message = f"{plan.batch} images at a time do not fit into memory."
+        raise TooLarge(message, "Use a smaller batch (--batch).") from None
+
+
+def _filled(plan: Plan, span: range, report: Report) -> Parts:
     costs = _Costs()
     ledger = costs.ledger
     with costs.stage("reading images"):
-        report(0.0, f"reading images {span.start + 1} to {span.stop}")
-        images, views = _opened(plan, span)
+        images, views = _opened(plan, span, part(report, 0.0, 0.1))
     with costs.stage("heatmaps"):
         batch = _read(plan, images, views, ledger, part(report, 0.1, 0.4))
     perturbed = -ledger.forwards
@@ -177,10 +195,11 @@ def _found(plan: Plan, images: pd.DataFrame, batch: _Batch, costs: _Costs, repor
     return _Found(windows, chosen, kept, stop)
 
 
-def _opened(plan: Plan, span: range) -> tuple[pd.DataFrame, list[Pixels]]:
+def _opened(plan: Plan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels]]:
     """Table `images`, and the views of those that can be read."""
     views, records = [], []
-    for number in span:
+    for one in chunks(len(span), 1, report, f"reading images {span.start + 1} to {span.stop}"):
+        number = span[one.start]
         path, label = plan.folder.paths[number], plan.folder.labels[number]
         sha, size, problem = "", (0, 0), ""
         try:
@@ -210,6 +229,7 @@ def _read(plan: Plan, images: pd.DataFrame, views: list[Pixels], ledger: Ledger,
             plan.model, inputs[s.start : s.stop], plan.layer, explainer=plan.explainer, settings=plan.settings,
             labels=labels[s.start : s.stop] if plan.patches.target == "label" else None,
             seed=plan.seed, batch=plan.batch, ledger=ledger,
+            report=part(report, s.start / len(inputs), s.stop / len(inputs)),
         )
         for s in chunks(len(inputs), plan.batch, report, "heatmaps")
     ]  # fmt: skip

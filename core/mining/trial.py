@@ -79,7 +79,7 @@ def _unread(study: Study) -> dict[str, str]:
 
 
 def _of_study(study: Study) -> _Files:
-    root, images, skipped = Path(study.manifest["data"]["folder"]), study.table("images"), _unread(study)
+    root, images, skipped = study.folder, study.table("images"), _unread(study)
     images = images[(images["label"] >= 0) & (images["problem"] == "")]
     there = np.array([(root / path).is_file() for path in images["path"]], bool)
     if len(there) and not there.any():

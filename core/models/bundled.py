@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,12 +73,20 @@ def write(net: nn.Module, path: Path, card: Mapping[str, Any]) -> dict[str, Any]
 
 
 def writable(path: Path) -> None:
-    """Make the folder of a weights file; Unavailable where the file cannot be written, before any training."""
+    """Make the folder of a weights file and try to write it and its card, leaving both as they are.
+
+    Raises Unavailable where that fails, so that it is asked before any training.
+    """
     if path.suffix != ".safetensors":
         raise Unavailable(f"{path} cannot be written as weights.", "Let its name end in .safetensors.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise Unavailable(f"{path} cannot be written.", "Name a .safetensors file in a folder of yours.")
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be written ({error.strerror}).", "Choose another folder.") from None
+    for file in (path, path.with_suffix(".json")):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            new = not file.exists()
+            with file.open("ab"):
+                pass
+            if new:
+                file.unlink()
+        except OSError as error:
+            hint = "Name a .safetensors file in a folder of yours."
+            raise Unavailable(f"{file} cannot be written ({error.strerror}).", hint) from None

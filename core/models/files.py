@@ -95,8 +95,8 @@ def _pickled(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - the reader meets hostile bytes here and raises whatever it stumbles over
         text = str(error)
-        if code := re.search(r"GLOBAL (\S+) was not an allowed global|class (\S+) was not an allowed", text):
-            what = f"holds code or objects ({(code[1] or code[2])[:80]}), not only weights; nothing in it was run"
+        if code := re.search(r"(?:GLOBAL|class) (\S+) (?:was not an allowed|whose module \S+ is blocked)", text):
+            what = f"holds code or objects ({code[1][:80]}), not only weights; nothing in it was run"
             raise BadModel(f"{path.name} {what}.", _AS_WEIGHTS) from None
         if "TorchScript" in text:
             raise BadModel(f"{path.name} is a TorchScript program; nothing in it was run.", _AS_WEIGHTS) from None

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from core.errors import UnknownName, Unsupported
+from core.errors import BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
+from core.params import whole
 from core.progress import Report
 from core.registry import unknown
 from core.survey import Survey, survey
@@ -35,16 +36,23 @@ class Model:
         return next((p.device for p in self.net.parameters()), torch.device("cpu"))
 
     def target(self, wanted: str | int) -> int:
-        """The class index of a label or of a number; UnknownName with the nearest labels otherwise."""
+        """The class index of a label, in its exact spelling if there is one so, or of a number.
+
+        Raises UnknownName with the nearest labels, BadParameter for a label that several classes have.
+        """
         text = str(wanted)
-        numbered = text.isdecimal() and len(text) < 10
-        if numbered and int(text) < len(self.labels):
-            return int(text)
-        exact = [i for i, label in enumerate(self.labels) if label.lower() == text.lower()]
-        if not exact and numbered:
+        number = whole(text)
+        if number is not None and number < len(self.labels):
+            return number
+        exact = [i for i, label in enumerate(self.labels) if label == text]
+        exact = exact or [i for i, label in enumerate(self.labels) if label.casefold() == text.casefold()]
+        if not exact and number is not None:
             raise UnknownName(f"There is no class {text}.", f"{self.name} has classes 0 to {len(self.labels) - 1}.")
         if not exact:
             raise unknown("class", text, self.labels)
+        if len(exact) > 1:
+            message = f"The label {text!r} is that of the classes {' and '.join(map(str, exact[:4]))}."
+            raise BadParameter(message, "Give the number of the one you mean.")
         return exact[0]
 
     def place(self, layer: str = "") -> str:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.explain import BUDGETS, EXPLAINERS
-from core.workbench import Ask
+from core.workbench import MOST_SEED, Ask
 from pages.ui import compared, forms, sets, show, state
 
 bench, picture = state.bench(), state.subject()
@@ -53,7 +53,7 @@ def settings() -> None:
     """What holds for all methods, then the settings of each."""
     left, right = st.columns(2)
     st.session_state["seed"] = state.place().seed
-    left.number_input("Seed", 0, 10**9 - 1, key="seed", on_change=lambda: state.go(seed=st.session_state["seed"]))
+    left.number_input("Seed", 0, MOST_SEED, key="seed", on_change=lambda: state.go(seed=st.session_state["seed"]))
     st.session_state["layer"] = state.place().layer or bench.model.survey.default or None
     right.selectbox(
         "Layer", [layer.name for layer in layers], key="layer", format_func=sized, required=bool(layers),

@@ -19,7 +19,7 @@ wanted = st.pills(
     bind="query-params",
     key="family",
 )
-for family in families if wanted == "all" else [wanted]:
+for family in [wanted] if wanted in families else families:  # an empty parameter of the address is no family
     st.subheader(show.family(family), anchor=False)
     for name, method in EXPLAINERS.items():
         if method.family == family:

@@ -43,6 +43,7 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
 
 
 @st.fragment
+@show.border("Averages")
 def page(study: Study) -> None:
     """The choices, the averages, and the patches behind the one that was opened."""
     table = shelf.table(study, "averages")
@@ -80,17 +81,16 @@ def page(study: Study) -> None:
         shelf.go("units/unit", unit=int(table["filter"].iloc[picks.opened]))
     if picks.action == "patches":
         own.keep("average", str(picks.opened))
-    behind(study, own.text("average"), uniform, 0 if top == most else top)
+    behind(study, own.index("average", "average", len(table)), uniform, 0 if top == most else top)
 
 
-def behind(study: Study, opened: str, uniform: bool, top: int) -> None:
+def behind(study: Study, opened: int | None, uniform: bool, top: int) -> None:
     """The patches of one average, heaviest first."""
-    table = shelf.table(study, "averages")
-    if not opened.isdigit() or int(opened) >= len(table):
+    if opened is None:
         st.caption("Choose an average to see the patches it is made of.")
         return
-    row = table.iloc[int(opened)]
-    rows = shelf.averaged(study, uniform, top)[1][int(opened)]
+    row = shelf.table(study, "averages").iloc[opened]
+    rows = shelf.averaged(study, uniform, top)[1][opened]
     number, name = int(row["filter"]), shelf.label(study, int(row["label"]))
     st.header(show.plain(f"{shelf.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False)
     picks = gallery(

@@ -26,14 +26,13 @@ def facets(study: Study, patches: Catalogue) -> Wanted:
     most = patches.items.shape[1]
     strongest = own.number("Among its strongest", 1, most, "strongest", default=most, step=1)
     drop = own.number("Drop at least", 0.0, 1.0, "drop", default=0.0, step=0.01)
-    image = own.text("image")
     wanted = Wanted(
         label.value() if label.value() >= 0 else None,
         tuple(filters.value()),
         strongest.value() if strongest.value() < most else None,
         outcome.value(),
         drop.value() or None,
-        int(image) if image.isdigit() else None,
+        own.index("image", "image", study.manifest["data"]["images"]),
         tuple(patch for patch, words in tags.items() if tag.value() in words) if tag.value() else None,
     )
     by_label, by_filter, by_outcome = (
@@ -105,6 +104,7 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
 
 
 @st.fragment
+@show.border("Patches")
 def browse(study: Study) -> None:
     """Facets left, patches right."""
     patches = shelf.catalogue(study)

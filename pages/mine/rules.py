@@ -8,7 +8,7 @@ import streamlit as st
 from core.mining.rules import Mined
 from core.mining.settings import MiningConfig
 from core.study import Study
-from pages.ui import own, ruled, shelf, tested
+from pages.ui import graphed, own, ruled, shelf, show, tested
 
 _VIEWS = {"rules": "Rules", "shared": "Shared by classes", "graph": "Graph", "ablation": "Ablation"}
 
@@ -37,6 +37,7 @@ def settings(study: Study) -> MiningConfig:
 
 
 @st.fragment
+@show.border("Rules")
 def workbench(study: Study) -> None:
     """Sliders above, one of the views below, the chosen rule beside it."""
     config = settings(study)
@@ -54,7 +55,7 @@ def workbench(study: Study) -> None:
         if not rules_of(found, label):
             ruled.nothing(study, config, label)
         elif view == "graph":
-            ruled.graphed(study, found, label)
+            graphed.graphed(study, found, label)
         elif view == "shared":
             ruled.shared(study, found, label)
         elif view == "ablation":

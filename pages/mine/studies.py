@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.study import BUNDLED, Listed, Study
+from core.study.manifest import remains
 from pages.ui import building, shelf, show
 
 _FACTS = {
@@ -28,6 +29,9 @@ def shelves(entries: dict[str, Listed]) -> dict[str, Study]:
     for name, entry in entries.items():
         if entry.problem:
             st.warning(show.plain(f"{name}: {entry.problem}"))
+            own = remains(entry.path) and not entry.path.is_relative_to(BUNDLED)
+            if own and st.button(show.plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
+                building.deleted(name, entry.path)
     names = list(sound)
     return {names[row]: sound[names[row]] for row in event["selection"]["rows"] if row < len(names)}
 
@@ -42,8 +46,10 @@ def opened(name: str, study: Study) -> None:
         own = not study.path.is_relative_to(BUNDLED)
         if st.button("Delete", key="delete", icon=":material/delete:", disabled=not own,
                      help="" if own else "Studies that come with Vitrine stay."):  # fmt: skip
-            building.deleted(name, study)
+            building.deleted(name, study.path)
     building.lost(study)
+    building.left_out(study)
+    building.endings(study)
 
 
 entries = shelf.listed()

@@ -3,6 +3,7 @@
 Own parameters of a page need nothing here: bind its widgets with `bind="query-params"`.
 """
 
+from reprlib import repr as short
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -11,6 +12,7 @@ from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS
 from core.params import checked
 from core.registry import unknown
+from core.workbench import seed
 from pages.ui import state
 
 OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
@@ -95,7 +97,7 @@ def _setting(text: str) -> None:
     owner, _, rest = text.partition(".")
     name, colon, value = rest.partition(":")
     if not colon:
-        raise BadParameter(f"{text!r} is no setting.", "Write METHOD.SETTING:VALUE.")
+        raise BadParameter(f"{short(text)} is no setting.", "Write METHOD.SETTING:VALUE.")
     params = EXPLAINERS[owner].params
     chosen = checked(params, {name: value}, owner)[name]
     if chosen != next(param.default for param in params if param.name == name):
@@ -103,9 +105,7 @@ def _setting(text: str) -> None:
 
 
 def _seed(text: str) -> None:
-    if not text.isdigit() or len(text) > 9:
-        raise BadParameter(f"The seed cannot be {text!r}.", "Give a whole number.")
-    state.go(seed=int(text))
+    state.go(seed=seed(text))
 
 
 def _layer(name: str) -> None:

@@ -6,15 +6,12 @@ from typing import Any
 import streamlit as st
 
 from core import export
-from core.errors import VitrineError
 from core.explain import EXPLAINERS, Explanation
 from core.explain.agreement import TOP
 from core.figures import colours
-from core.workbench import Answer, Ask
+from core.workbench import Ask
 from pages.ui import components
 from pages.ui.run import Comparison
-
-CONTROLS = ("random", "edge_detector")  # whatever does not differ from these explains nothing
 
 
 def matrix(shown: Comparison) -> None:
@@ -41,15 +38,5 @@ def _known(shown: Comparison) -> list[dict[str, Any]]:
 
 
 def _tables(shown: Comparison, maps: list[tuple[Ask, Explanation]]) -> list[dict[str, Any]]:
-    chosen = {(ask.name, ask.target) for ask, _ in maps}
-    wanted = [Ask(name, target) for target in dict.fromkeys(ask.target for ask, _ in maps) for name in CONTROLS]
-    controls = [(ask, _control(shown, ask)) for ask in wanted if (ask.name, ask.target) not in chosen]
-    found = export.agreement(shown.bench, [*maps, *controls])
+    found = export.agreement(shown.bench, shown.picture, maps, shown.seed)
     return [{**one, "methods": [EXPLAINERS[name].title for name in one["methods"]]} for one in found]
-
-
-def _control(shown: Comparison, ask: Ask) -> Answer:
-    try:
-        return shown.bench.explain(shown.picture, ask, seed=shown.seed, layer=shown.layer)
-    except VitrineError as error:
-        return error

@@ -10,6 +10,7 @@ from core.config import digest, dump
 from core.draft import remove
 from core.explain import EXPLAINERS
 from core.jobs import Job
+from core.mining.catalogue import STOPS, kept
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.models import MODELS, Model
 from core.params import params_of
@@ -73,13 +74,13 @@ def compared(studies: dict[str, Study]) -> None:
 
 
 @st.dialog("Delete this study?")
-def deleted(name: str, study: Study) -> None:
+def deleted(name: str, path: Path) -> None:
     """Ask, and delete."""
     st.write(show.plain(f"{name} will be gone for good. The images it was made from stay where they are."))
     with st.container(horizontal=True):
         if st.button("Delete", key="delete-now", type="primary"):
             with shelf.refused():
-                remove(study.path)
+                remove(path)
                 state.tell("info", f"{name} is deleted.")
                 st.rerun()
         if st.button("Keep it"):
@@ -88,13 +89,34 @@ def deleted(name: str, study: Study) -> None:
 
 def lost(study: Study) -> None:
     """Say which images are no longer where the study found them."""
-    folder = study.manifest["data"]["folder"]
-    gone, total = study.lost(), study.manifest["data"]["images"]
+    folder, data = study.folder, study.manifest["data"]
+    gone, total = study.lost(), data["images"] - data["skipped"]
     if len(gone) == total:
         st.caption(show.plain(f"Its images are no longer in {folder}; the study shows its own small copies."))
     elif gone:
         some = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
         st.caption(show.plain(f"{len(gone)} of its {total} images are no longer in {folder}: {some}"))
+
+
+def left_out(study: Study) -> None:
+    """Say what of the folder is not in the study, and why."""
+    images = shelf.table(study, "images")
+    problems = images.loc[images["problem"] != "", ["path", "problem"]]
+    if len(problems):
+        with st.expander(f"Images that could not be read: {len(problems):,}"):
+            st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
+    for reason, count in study.manifest["data"].get("left", {}).items():
+        st.caption(show.plain(f"Left out of the folder: {reason} ({count:,})."))
+
+
+def endings(study: Study) -> None:
+    """How many patches the images kept, and why no more."""
+    found = kept(shelf.table(study, "images"))
+    table = found.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
+    table.insert(0, "Images", found.sum(axis=1))
+    with st.expander("How many patches each image kept, and why no more"):
+        st.dataframe(table.reset_index(names="Patches"), hide_index=True,
+                     alt="Images by the number of patches they kept and by why they kept no more")  # fmt: skip
 
 
 def _settings(config: StudyConfig) -> StudyConfig:
@@ -125,9 +147,10 @@ def _facts(config: StudyConfig) -> str:
     filters = f"{layer.units:,} filters" if layer else "its filters"
     known = sum(label >= 0 for label in plan.folder.labels)
     classes = "" if known == images else f" ({known:,} of them in a folder named like a class of the model)"
+    left = "".join(f" Left out: {reason} ({count:,})." for reason, count in plan.folder.left.items())
     return (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
-        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}."
+        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{left}"
     )
 
 

@@ -41,6 +41,7 @@ def drawn(shown: Comparison, key: str) -> None:
 
     # Streamlit keeps what a fragment or a button refers to a while after the tab has closed: they ask the desk.
     @st.fragment(run_every=0.6 if shown.running else None)
+    @show.border("Compare")
     def live() -> None:
         shown = state.desk().comparison
         if shown is None:

@@ -1,14 +1,11 @@
 """What stands around every page: navigation, the header with images, model and predictions, and the memory below."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from core import export
-from core.errors import VitrineError
 from core.figures import tiles
 from core.images import Picture
 from core.workbench import Workbench
@@ -48,18 +45,13 @@ def page(name: str) -> Any | None:
 
 def around(current: Any) -> None:
     """Run a page in its frame; what a user can act on becomes a sentence, and the frame stays."""
-    try:
+    with show.border(current.title):
         address.adopt()
         workbench, picture = state.bench(), state.subject()
         _header(workbench, picture)
         show.notices()
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         current.run()
-    except VitrineError as error:
-        st.error(show.plain(str(error)))
-    except Exception as error:  # the page's border: a defect in one page takes nothing else with it
-        logging.getLogger("vitrine").exception("page %s", current.title)
-        st.error(show.plain(f"This page met a defect ({type(error).__name__}). The server's log has the details."))
     show.notices()
     _memory()
     address.write()
@@ -90,7 +82,7 @@ def _film() -> None:
             "items": items,
             "current": state.place().image,
             "exports": ["png", "npz", "csv"] if ready else [],
-            "command": _command() if ready else "",
+            "command": shown.command() if shown else "",
             "query": address.query(),
             "frame": list(address.OWN),
         },
@@ -173,10 +165,3 @@ def _picked_class() -> None:
         state.go(targets=tuple(i for i in chosen if i != index))
     elif index not in chosen:
         state.go(targets=(*chosen, index)[-4:])
-
-
-def _command() -> str:
-    shown = state.desk().comparison
-    if shown is None:
-        return ""
-    return export.command(shown.bench.model.name, shown.picture.name, shown.asks, seed=shown.seed, layer=shown.layer)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.config import digest
 from core.figures.tiles import packed
-from pages.ui.components import part
+from pages.ui.components import blobs, part
 
 _VENDOR = Path(__file__).resolve().parents[2] / "assets" / "vendor" / "cytoscape.min.js"
 
@@ -39,7 +39,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Touch:
-    """What the user did to the graph just now: the node picked ("" where one was left) and the node opened."""
+    """What the user did to the graph just now: the node or link picked ("" where one was left), the node opened."""
 
     picked: str | None
     opened: str | None
@@ -51,23 +51,35 @@ def graph(
     *,
     key: str,
     label: str,
-    chosen: str = "",
     least: float = 0.0,
     file: str = "filters-and-classes.png",
 ) -> Touch:
-    """Show the graph; `chosen` and `least` are the picked node and the minimum weight at its first showing."""
+    """Show the graph, `least` being the minimum weight at its first showing; a link is called "f12-c3"."""
     head = {
         "label": label,
         "edges": [[source, target, round(weight, 4)] for source, target, weight in edges],
-        "chosen": chosen,
+        "marks": _marks(key),
         "least": least,
         "file": file,
-        "hint": "Click a node for its neighbours; a double click opens its page. Drag moves, the wheel zooms.",
+        "hint": "Click a node for its neighbours, a line for its rules; a double click on a node opens its page. "
+        "Drag moves, the wheel zooms.",
         "opens": {"filter": "Open this filter", "class": "Show this class"},
     }
     _library(key=f"{key}-library")
     result = _graph(key=key, data=pack(nodes, head), on_picked_change=_nothing, on_opened_change=_nothing)
     return Touch(result.get("picked"), result.get("opened"))
+
+
+def mark(key: str, chosen: str, rule: Sequence[str] = ()) -> None:
+    """Tell the graph of that key what is picked at its first showing, and the nodes of the rule that stands out.
+
+    Apart from the graph itself, which is large and need not be sent again for this.
+    """
+    blobs(_marks(key), {_marks(key): ({"chosen": chosen, "rule": list(rule)}, b"")})
+
+
+def _marks(key: str) -> str:
+    return f"{key}-marks"
 
 
 def _nothing() -> None:

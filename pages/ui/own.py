@@ -6,11 +6,13 @@ change, so the address gets the option's name instead.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from reprlib import repr as short
 from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
 from core.errors import BadParameter, VitrineError
+from core.params import finite, whole
 from core.registry import unknown
 from pages.ui import state
 
@@ -74,11 +76,13 @@ def several(label: str, options: Sequence[int], key: str) -> Own[list[int]]:
     """Any number of `options`; the address lists them with commas."""
 
     def read(text: str) -> list[int]:
-        wanted = [part.strip().lstrip("Ff") for part in text.split(",") if part.strip()]
-        for part in wanted:
-            if not part.isdigit() or int(part) not in options:
-                raise unknown(label.lower(), part, [str(option) for option in options])
-        return [int(part) for part in wanted]
+        found: dict[int, None] = {}
+        for part in filter(None, text.split(",")):
+            number = whole(part.strip().lstrip("Ff"))
+            if number is None or number not in options:
+                raise unknown(label.lower(), part.strip(), [str(option) for option in options])
+            found[number] = None
+        return list(found)
 
     def written(values: list[int]) -> str:
         return ",".join(map(str, values))
@@ -94,10 +98,10 @@ def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Own
     kind: Any = type(default)
 
     def read(text: str) -> T:
-        try:
-            return valid(kind(text))
-        except ValueError:
-            raise BadParameter(f"{label} cannot be {text!r}.", f"Give {low} to {high}.") from None
+        value: Any = finite(text)
+        if value is None or value != kind(value):
+            raise BadParameter(f"{label} cannot be {short(text)}.", f"Give {low} to {high}.")
+        return valid(value)
 
     def valid(value: T) -> T:
         return min(max(kind(value), low), high)
@@ -108,13 +112,32 @@ def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Own
 
 def switch(label: str, key: str, *, default: bool = False) -> Own[bool]:
     """On or off; the address says 1 or 0 where it is not the default."""
-    return Own(label, key, default, lambda text: text not in {"0", "false", "off"}, lambda on: str(int(on)))
+    words = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
+
+    def read(text: str) -> bool:
+        if text not in words:
+            raise BadParameter(f"{label} cannot be {short(text)}.", "Use 1 or 0.")
+        return words[text]
+
+    return Own(label, key, default, read, lambda on: str(int(on)))
 
 
 def text(key: str, default: str = "") -> str:
     """A parameter without a widget: what the address says, else what was kept."""
     found = st.query_params.get(key)
     return found if found is not None else _kept().get(key, default)
+
+
+def index(label: str, key: str, count: int) -> int | None:
+    """A parameter without a widget that says which of `count` things; None where it says nothing, or names none."""
+    found = text(key)
+    number = whole(found)
+    if number is not None and number < count:
+        return number
+    if key in st.query_params:
+        state.tell("warning", f"The address: {unknown(label, found, ())} The rest is kept.")
+        keep(key, "")
+    return None
 
 
 def keep(key: str, value: Any, default: Any = "", written: Callable[[Any], str] = str) -> None:

@@ -1,25 +1,24 @@
-"""The views of mined rules: table and graph on one selection, what classes share, the chosen rule in pictures."""
+"""The views of mined rules: the table, what classes share, the chosen rule in pictures and words."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.figures.spread import apart, lying
-from core.mining.catalogue import Wanted
+from core.errors import TooLarge
+from core.mining.catalogue import Catalogue, Rows, Wanted
 from core.mining.rules import Mined, highest_support
 from core.mining.settings import MiningConfig
 from core.study import Study
 from pages.ui import own, shelf, show, tested
-from pages.ui.gallery import gallery
-from pages.ui.graph import Node, graph
+from pages.ui.gallery import Items, gallery
 
-NODES = 600  # more than people can read
-SHAPE = 1.45  # the graph is so much wider than high
-PICTURED = 200  # nodes up to which filters show their average patch
+EACH = 6  # patches shown of each filter of a rule
 
 _SHARE = partial(st.column_config.ProgressColumn, min_value=0.0, max_value=1.0, format="%.2f")
 
@@ -37,25 +36,35 @@ class Rule:
         """What the address calls it."""
         return f"{'+'.join(map(str, self.filters))}>{self.label}"
 
+    @property
+    def nodes(self) -> list[str]:
+        """What the graph calls its filters and its class."""
+        return [*(f"f{number}" for number in self.filters), f"c{self.label}"]
+
 
 def nothing(study: Study, config: MiningConfig, label: int) -> None:
     """Why there is no rule, and the nearest setting that gives one."""
     of = "" if label < 0 else f" for {shelf.label(study, label)}"
-    highest = highest_support(study, config, None if label < 0 else label)
-    if highest is None:
-        st.info(show.plain(f"No rule{of} at support {config.support:.2f}, nor at any lower one. Lower the confidence."))
+    none = f"No rule{of} at support {config.support:.2f}"
+    try:
+        highest = highest_support(study, config, None if label < 0 else label)
+    except TooLarge as error:
+        st.info(show.plain(f"{none}. {error}"))
         return
-    shown = np.floor(highest * 100) / 100
-    st.info(
-        show.plain(f"No rule{of} at support {config.support:.2f}. The highest support that gives one is {shown:.2f}.")
-    )
-    st.button(f"Use {shown:.2f}", on_click=own.put, args=("support", float(shown)), type="primary")
+    if highest is None:
+        alone = ": hardly any two patches of a class hold the same filter."
+        change = ". Lower the confidence." if config.confidence else alone
+        st.info(show.plain(f"{none}, nor at any lower one{change}"))
+        return
+    shown = math.floor(highest * 100 + 1e-9) / 100
+    st.info(show.plain(f"{none}. The highest support that gives one is {shown:.2f}."))
+    st.button(f"Use {shown:.2f}", on_click=own.put, args=("support", shown), type="primary")
 
 
 def listed(study: Study, found: Mined, label: int) -> None:
     """The rules as a table, and the chosen one beside it."""
     rules = found.rules if label < 0 else found.rules[found.rules["label"] == label]
-    left, right = st.columns([1.5, 1], gap="medium")
+    left, right = sides()
     with left:
         chosen = picked(study, rules, found.config.filters, "rules")
         st.caption(f"{len(rules):,} rules. Choose a row to see its patches. The score is support × confidence.")
@@ -66,16 +75,23 @@ def listed(study: Study, found: Mined, label: int) -> None:
             detail(study, chosen)
 
 
+def sides() -> Any:
+    """A place for a table of rules, and one for the chosen rule: beside it, or below it where there is no room."""
+    with st.container(key="vitrine-rules"):
+        return st.columns([1.5, 1], gap="medium")
+
+
 def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = 560) -> Rule | None:
     """A table of rules and the one chosen in it: the one of the address until another row is, else the best."""
     frame = pd.DataFrame(
         {
-            "Filters": [shelf.units(filters, 5) for filters in rules["filters"]],
+            "Filters": [shelf.units(filters, 4) for filters in rules["filters"]],
             "Class": [shelf.label(study, k) for k in rules["label"]],
             "Support": rules["support"].to_numpy(),
             "Confidence": rules["confidence"].to_numpy(),
             "Score": rules["score"].to_numpy(),
             "Lift": rules["lift"].to_numpy(),
+            "n": rules["n_both"].to_numpy(),
         }
     )
     names = [Rule(tuple(f), k, strongest) for f, k in shelf.columns(rules, "filters", "label")]
@@ -92,13 +108,15 @@ def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int)
         frame, key=f"{key}-{hash(tuple(rules))}", hide_index=True, height=min(height, 38 + 35 * len(frame)),
         on_select="rerun", selection_mode="single-row-required", selection_default={"selection": {"rows": [first]}},
         column_config={
-            "Filters": st.column_config.TextColumn(width=190),
-            "Support": _SHARE("Support", width=115, color="#0072B2"),
-            "Confidence": _SHARE("Confidence", width=115, color="#009E73"),
-            "Score": st.column_config.NumberColumn(format="%.3f", width=65),
-            "Lift": st.column_config.NumberColumn(format="%.1f", width=55),
+            "Filters": st.column_config.TextColumn(width=165),
+            "Class": st.column_config.TextColumn(width=115),
+            "Support": _SHARE("Support", width=94, color="#0072B2"),
+            "Confidence": _SHARE("Confidence", width=94, color="#009E73"),
+            "Score": st.column_config.NumberColumn(format="%.3f", width=60),
+            "Lift": st.column_config.NumberColumn(format="%.1f", width=50),
+            "n": st.column_config.NumberColumn(width=45, help="Patches of the class that hold all these filters"),
         },
-        alt="Rules with their support, confidence, score and lift",
+        alt="Rules with their support, confidence, score, lift and number of patches",
     )  # fmt: skip
     rows = event["selection"]["rows"]
     rule = rules[rows[0] if rows and rows[0] < len(rules) else first]
@@ -125,6 +143,7 @@ def detail(study: Study, rule: Rule) -> None:
         (shelf.key(study), "rule", rule), key="rule-patches", label="Patches of the rule", tile=72, height=330,
     )  # fmt: skip
     shelf.follow(study, picks)
+    each(study, rule)
     with st.container(horizontal=True):
         for number in rule.filters:
             if st.button(shelf.unit(number), key=f"unit-{number}", help="Open this filter"):
@@ -132,6 +151,38 @@ def detail(study: Study, rule: Rule) -> None:
         if st.button("All its patches", icon=":material/grid_on:"):
             held = ",".join(map(str, rule.filters))
             shelf.go("mine/patches", label=shelf.label(study, rule.label), filters=held, strongest=rule.strongest)
+
+
+def each(study: Study, rule: Rule) -> None:
+    """What each filter of a rule answers to most, in whatever class."""
+    patches = shelf.catalogue(study)
+
+    def make() -> Items:
+        rows = {number: _strongest(patches, number, rule.strongest) for number in rule.filters}
+        every = [(number, row) for number in rule.filters for row in rows[number].tolist()]
+        items = shelf.patches(study, np.concatenate(list(rows.values())))()
+        return Items(
+            pixels=items.pixels,
+            ids=[f"{number}:{row}" for number, row in every],
+            titles=[f"{shelf.unit(number)} in {name}" for (number, _), name in zip(every, items.titles, strict=True)],
+            facts=items.facts[1:2],
+            groups=[(shelf.unit(number), len(own_rows)) for number, own_rows in rows.items()],
+            actions=[("unit", [f"Open {shelf.unit(number)}" for number, _ in every])],
+        )
+
+    st.subheader("Each of its filters by itself", anchor=False)
+    picks = gallery(
+        make, (shelf.key(study), "each", rule), key="rule-filters", label="Strongest patches of each filter",
+        tile=56, height=300, panel=False,
+    )  # fmt: skip
+    st.caption(f"The {EACH} patches of any class where a filter answers most. A click opens the filter.")
+    if picks.action == "unit":
+        shelf.go("units/unit", unit=picks.opened.partition(":")[0])
+
+
+def _strongest(patches: Catalogue, number: int, strongest: int) -> Rows:
+    rows = patches.matching(Wanted(filters=(number,), strongest=strongest))
+    return patches.ordered(rows, "response", (number,))[:EACH]
 
 
 def shared(study: Study, found: Mined, label: int) -> None:
@@ -145,7 +196,7 @@ def shared(study: Study, found: Mined, label: int) -> None:
     left, right = st.columns([1, 1.2], gap="medium")
     frame = pd.DataFrame(
         {
-            "Filters": [shelf.units(filters, 5) for filters in sets["filters"]],
+            "Filters": [shelf.units(filters, 4) for filters in sets["filters"]],
             "Classes": sets["classes"].to_numpy(),
             "Shared by": [
                 ", ".join(f"{shelf.label(study, k)} {s:.2f}" for k, s in zip(labels, supports, strict=True))
@@ -177,77 +228,3 @@ def across(study: Study, rule: Rule) -> None:
         (shelf.key(study), "across", rule), key="shared-patches", label="Patches by class", tile=72, height=460,
     )  # fmt: skip
     shelf.follow(study, picks)
-
-
-def graphed(study: Study, found: Mined, label: int) -> None:
-    """The graph; the node picked in it chooses the rules of the table below."""
-    nodes, edges = found.nodes, found.edges
-    if label >= 0:
-        own_filters = edges.loc[edges["label"] == label, "filter"]
-        edges = edges[edges["filter"].isin(own_filters)]
-    if len(nodes) > NODES:
-        edges = edges.nlargest(_fitting(edges), "weight")
-        st.caption(f"{len(nodes):,} nodes are too many to read: these are the strongest links of {NODES} of them.")
-    kept = {f"f{k}" for k in edges["filter"]} | {f"c{k}" for k in edges["label"]}
-    touch = graph(
-        drawn(study, nodes[nodes["node"].isin(kept)]),
-        [(f"f{f}", f"c{k}", w) for f, k, w in zip(edges["filter"], edges["label"], edges["weight"], strict=True)],
-        key="graph", label="Filters and the classes whose rules use them", chosen=own.text("node"),
-    )  # fmt: skip
-    if touch.picked is not None:
-        own.keep("node", touch.picked)
-    if touch.opened and touch.opened[0] == "f":
-        shelf.go("units/unit", unit=touch.opened[1:])
-    if touch.opened and touch.opened[0] == "c":
-        shelf.go("mine/patches", label=shelf.label(study, int(touch.opened[1:])))
-    _beneath(study, found, label)
-
-
-def _fitting(edges: pd.DataFrame) -> int:
-    """How many of the strongest edges touch at most `NODES` nodes."""
-    ranked = edges.sort_values("weight", ascending=False, kind="stable")
-    seen: set[str] = set()
-    for count, (filter, label) in enumerate(zip(ranked["filter"], ranked["label"], strict=True)):
-        seen |= {f"f{filter}", f"c{label}"}
-        if len(seen) > NODES:
-            return count
-    return len(ranked)
-
-
-def _beneath(study: Study, found: Mined, label: int) -> None:
-    """The rules of the picked node, for eyes and keyboards that a graph does not serve."""
-    node, rules = own.text("node"), found.rules
-    if node[:1] == "f" and node[1:].isdigit():
-        rules = rules[[int(node[1:]) in filters for filters in rules["filters"]]]
-    elif node[:1] == "c" and node[1:].isdigit():
-        rules = rules[rules["label"] == int(node[1:])]
-    elif label >= 0:
-        rules = rules[rules["label"] == label]
-    left, right = st.columns([1.5, 1], gap="medium")
-    with left:
-        chosen = picked(study, rules, found.config.filters, "graph-rules", 330)
-        if chosen:
-            tested.switch(study, chosen.filters, "node")
-    with right:
-        if chosen:
-            detail(study, chosen)
-
-
-def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:
-    """The nodes with room between them, filters with the average patch of the class where they weigh most."""
-    classes = (nodes["kind"] == "class").to_numpy()
-    heights = np.where(classes, 32, 36 + 5 * np.minimum(nodes["degree"].to_numpy(), 6))
-    widths = np.where(classes, [20 + 8.4 * len(name) for name in nodes["name"]], heights)
-    places = lying(nodes[["x", "y"]].to_numpy(), SHAPE) * 34 * np.sqrt(len(nodes))
-    places = apart(places, np.stack([widths, heights + 14], 1))
-    pictures = shelf.faces(study) if len(nodes) <= PICTURED else {}
-    boxes = zip(places.tolist(), widths.tolist(), heights.tolist(), strict=True)
-    return [
-        Node(
-            node, name if kind == "class" else shelf.unit(number), kind, x, y, height, width,
-            pictures.get(number) if kind == "filter" else None,
-        )
-        for (node, kind, number, name), ((x, y), width, height) in zip(
-            shelf.columns(nodes, "node", "kind", "number", "name"), boxes, strict=True
-        )
-    ]  # fmt: skip

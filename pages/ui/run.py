@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 import streamlit as st
 
+from core import export
 from core.errors import Cancelled, VitrineError
 from core.explain import Explanation, Look, Watch
 from core.images import Picture
@@ -117,6 +118,12 @@ class Comparison:
     def found(self) -> list[tuple[Ask, Answer]]:
         """The answers so far, in the order of the asks."""
         return [(ask, self.answers[ask.key]) for ask in self.asks if ask.key in self.answers]
+
+    def command(self) -> str:
+        """The command line that makes the maps there are so far again; "" while there is none."""
+        made = [ask for ask, answer in self.found() if isinstance(answer, Explanation)]
+        named = (self.bench.model.name, self.picture.name)
+        return export.command(*named, made, seed=self.seed, layer=self.layer) if made else ""
 
     def spent(self) -> tuple[float, int]:
         """Seconds and model passes (a backward counted as two) of the answers so far."""

@@ -6,7 +6,7 @@ from core.explain import EXPLAINERS
 from core.workbench import Ask, Workbench
 from pages.ui import compared, state
 
-FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise")
+FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise", "random")  # and what looks at no model
 # The methods that section 3.3 of Song & Zhang's review compares on three photographs in its figure 4.
 REVIEW = (
     "saliency", "deconvnet", "guided_backprop", "grad_cam", "excitation_bp", "contrastive_ebp", "rise",

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.config import load
 from core.errors import VitrineError
 from core.explain import EXPLAINERS
 from core.mining.average import contributing, weighted
@@ -17,6 +16,7 @@ from core.mining.catalogue import Catalogue, Order, Rows
 from core.mining.rules import Mined, mine
 from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
+from core.pipeline import config_of
 from core.study import BUNDLED, Listed, Study, list_studies
 from core.tags import Tags
 from core.workbench import home
@@ -85,7 +85,7 @@ def table(study: Study, name: str) -> pd.DataFrame:
 
 def config(study: Study) -> MiningConfig:
     """The settings the study's own rules were mined with."""
-    return load(MiningConfig, study.config["mining"])
+    return config_of(study).mining
 
 
 def mined(study: Study, config: MiningConfig) -> Mined:

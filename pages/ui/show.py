@@ -1,8 +1,10 @@
 """Answers as a page shows them: texts that stay texts, and comparisons as data for the grid in the browser."""
 
 import base64
+import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
@@ -23,6 +25,21 @@ Message = tuple[Mapping[str, Any], bytes]
 def plain(text: str) -> str:
     """Any text so that Markdown shows it as it is: no markup, no links, no images, no directives."""
     return re.sub(r"([^\w\s,;/'\"%=?])", lambda found: f"&#{ord(found[0])};", text)
+
+
+@contextmanager
+def border(title: str) -> Iterator[None]:
+    """A page or a fragment of one: what a user can act on becomes a sentence, and a defect takes nothing else with it.
+
+    A fragment needs its own, as Streamlit puts its traceback in place before the page hears of it.
+    """
+    try:
+        yield
+    except VitrineError as error:
+        st.error(plain(str(error)))
+    except Exception as error:
+        logging.getLogger("vitrine").exception("page %s", title)
+        st.error(plain(f"This page met a defect ({type(error).__name__}). The server's log has the details."))
 
 
 def notices() -> None:

@@ -149,7 +149,7 @@ def network(name: str) -> Model:
     try:
         return _shelf(name, None)
     except LookupError:
-        loaded = working(f"Opening {name}", lambda report: load(name, device(), report))
+        loaded = working(f"Opening {name}", lambda report: load(name, device(), report, _labels(name)))
         return _shelf(name, loaded)
 
 
@@ -170,6 +170,11 @@ def bench() -> Workbench:
 def models() -> tuple[str, ...]:
     """The models to choose from; the one that `vitrine app --model` was given comes first."""
     return tuple(dict.fromkeys(filter(None, (os.environ.get("VITRINE_MODEL"), *MODELS))))
+
+
+def _labels(name: str) -> str | None:
+    """The labels file that `vitrine app --labels` was given for its model."""
+    return os.environ.get("VITRINE_LABELS") if name == os.environ.get("VITRINE_MODEL") else None
 
 
 @cache

@@ -122,6 +122,13 @@ def _shown(found: Ablation, folder: str) -> None:
     grid = st.grid(4, min_column_width=170)
     for name, value, text in numbers:
         grid.metric(name, value, text, delta_color="off", delta_arrow="off")
+    whole, own, chance = (summary[f"{name}_std_over_classes"] for name in ("baseline", "mined", "random"))
+    words = f"Spread over classes: ± {whole:.1%} with all filters, ± {own:.1%} without mined ones, ± {chance:.1%} "
+    words += "without random ones."
+    mined, random = summary["mined_drop_per_filter"], summary["random_drop_per_filter"]
+    if mined is not None:
+        words += f" On average one mined filter costs {mined:.1%} of accuracy, a random one {random:.1%}."
+    st.caption(words)
     if found.skipped:
         with st.expander(f"Left out: {len(found.skipped):,}", icon=":material/warning:"):
             st.dataframe(
@@ -135,7 +142,7 @@ def _shown(found: Ablation, folder: str) -> None:
             table.drop(columns="label"), hide_index=True, alt="Accuracy of each class with filters silenced",
             column_config={
                 name: st.column_config.NumberColumn(format="percent")
-                for name in ("baseline", "mined", "random_mean", "random_std")
+                for name in ("baseline", "mined", "random_mean", "random_std", "drop_per_filter")
             },
         )  # fmt: skip
     st.caption(

@@ -1,5 +1,7 @@
 """The passport of a filter: what it sees, in which classes, by which rules, and on the current image."""
 
+from reprlib import repr as short
+
 import numpy as np
 import streamlit as st
 
@@ -11,6 +13,7 @@ from core.figures.tiles import described
 from core.images import resized
 from core.mining.average import weighted
 from core.mining.catalogue import Wanted
+from core.params import whole
 from core.study import Study
 from pages.ui import own, ruled, shelf, show, state, tested
 from pages.ui.gallery import Items, gallery
@@ -23,15 +26,15 @@ def asked(study: Study) -> own.Own[int]:
     busiest = int(facts["patches"].to_numpy().argmax())
 
     def read(text: str) -> int:
-        digits = text.lstrip("Ff")
-        if not digits.isdigit():
-            raise UnknownName(f"There is no filter called {text!r}.", f"Filters are F0 to F{count - 1}.")
-        if int(digits) >= count:
+        number = whole(text.lstrip("Ff"))
+        if number is None:
+            raise UnknownName(f"There is no filter called {short(text)}.", f"Filters are F0 to F{count - 1}.")
+        if number >= count:
             layer = study.manifest["model"]["layer"]
             state.tell(
-                "warning", f"{layer} has no F{digits}: its filters are F0 to F{count - 1}. This is the last one."
+                "warning", f"{layer} has no F{number}: its filters are F0 to F{count - 1}. This is the last one."
             )
-        return min(int(digits), count - 1)
+        return min(number, count - 1)
 
     return own.Own("Filter", "unit", busiest, read, given={"options": list(range(count))},
                    valid=lambda number: min(max(number, 0), count - 1))  # fmt: skip
@@ -84,7 +87,9 @@ def spread(study: Study, number: int) -> None:
     """How strongly it answers, by class."""
     st.header("Its answers by class", anchor=False)
     if "pooled" in study.manifest["arrays"]:
-        values, labels = np.asarray(study.array("pooled")[:, number]), shelf.table(study, "images")["predicted"]
+        images = shelf.table(study, "images")
+        read = images["problem"].to_numpy() == ""
+        values, labels = np.asarray(study.array("pooled")[read, number]), images["predicted"][read]
         what, kind = "Mean of its map", "images"
     else:
         patches = shelf.catalogue(study)
@@ -155,13 +160,15 @@ def rules(study: Study, number: int) -> None:
 
 
 @st.fragment
+@show.border("Filter")
 def passport(study: Study) -> None:
     """Everything about one filter."""
     number = titled(study)
     facts = shelf.table(study, "filters").iloc[number]
     if not facts["largest"] > 0 and not facts["patches"]:
-        images = study.manifest["data"]["images"]
-        st.info(f"{shelf.unit(number)} was never active in a patch of the {images:,} images of this study.")
+        data = study.manifest["data"]
+        read = data["images"] - data["skipped"]
+        st.info(f"{shelf.unit(number)} was never active in a patch of the {read:,} images of this study.")
     grid = st.grid(3, min_column_width=270, gap="medium")
     for part in (averages, here, spread):
         with grid.cell():

@@ -99,3 +99,4 @@ def test_an_answer_that_broke_stops_no_other(compare: Callable[..., Comparison],
     until(lambda: not shown.running)
     assert isinstance(shown.answers[SILENT.key], VitrineError)
     assert shown.answers[LAST.key].finished
+    assert f"--method {LAST.name} " in shown.command()  # what broke would break again

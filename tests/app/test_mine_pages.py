@@ -1,20 +1,35 @@
 """What the filters see, without a browser: every page empty and with a study, and the ways between them."""
 
 import html
+import json
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import core.study
+from core.errors import TooLarge
+from core.mining.rules import Mined, mine
+from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
+from core.mining.trial import tried
+from core.models import load
+from core.pipeline import build_study, config_of
 from core.study import Study
 from core.tags import Tags
+from pages.ui.ruled import EACH, Rule
 from tests import small_study
 from tests.pages_list import FILES, SCRIPT
 
+Plant = Callable[[Callable[[int, float], list[int]]], Study]
+NUMBERS = count()
 MINE = ("Patches", "Rules", "Averages", "Filter", "Studies")
 
 
@@ -114,11 +129,13 @@ def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     assert "tag" in app.query_params
 
 
-def test_rules_at_another_support_and_where_there_are_none(app: AppTest) -> None:
+def test_rules_at_another_support_and_where_there_are_none(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
     visit(app, "Rules", support="0.8")
-    before = len(app.dataframe[0].value)
-    app.slider(key="support").set_value(0.5).run()
-    assert len(app.dataframe[0].value) > before
+    for support in (0.8, 0.5):
+        app.slider(key="support").set_value(support).run()
+        found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest["seed"]).rules
+        assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
     app.slider(key="n").set_value(1).run()
     app.slider(key="confidence").set_value(1.0)
     app.slider(key="support").set_value(1.0).run()
@@ -127,16 +144,91 @@ def test_rules_at_another_support_and_where_there_are_none(app: AppTest) -> None
     assert not app.error
 
 
-def test_no_rule_offers_the_support_that_gives_one(app: AppTest) -> None:
-    visit(app, "Rules", support="1", n="25", confidence="0.99")
-    if "No rule" not in said(app):
-        visit(app, "Rules", support="1", n="1", confidence="1")
+@pytest.fixture
+def plant(home: Path) -> Iterator[Plant]:
+    """The small study with other filters in its patches, told by their class and their place in it (in [0, 1))."""
+    made = []
+
+    def planted(filters: Callable[[int, float], list[int]]) -> Study:
+        folder = home / "studies" / f"planted-{next(NUMBERS)}"  # pages remember what they read of a path
+        made.append(folder)
+        small = Study(home / "studies" / "small")
+        labels = small.table("patches")["label"].to_numpy()
+        items = np.full_like(small.array("items"), -1)
+        for row, label in enumerate(labels.tolist()):
+            place = (labels[:row] == label).sum() / (labels == label).sum()
+            held = filters(label, place)
+            items[row, : len(held)] = held
+        return small_study.edited(small, folder, items)
+
+    yield planted
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("title", ["Rules", "Patches", "Filter"])
+def test_a_study_damaged_while_it_is_open_is_a_sentence(app: AppTest, plant: Plant, title: str) -> None:
+    study = plant(lambda label, place: [label])
+    size = (study.path / "items.npy").stat().st_size
+    (study.path / "items.npy").write_bytes(bytes(size))
+    visit(app, title, study=study.name)
+    assert f"The study {study.name} is damaged: items.npy " in said(app)
+    assert not app.exception
+
+
+def test_no_rule_offers_the_support_that_gives_one(app: AppTest, plant: Plant) -> None:
+    study = plant(lambda label, place: [label] if place < 0.6 else [])
+    counts = study.table("patches")["label"].value_counts()
+    label, total = int(counts.index[0]), int(counts.iloc[0])
+    share = sum(place / total < 0.6 for place in range(total)) / total
+    assert 0.5 < share < 1
+    visit(app, "Rules", study=study.name, label=study.labels[label], support="1")
+    shown = math.floor(share * 100 + 1e-9) / 100
+    assert f"No rule for {study.labels[label]} at support 1.00. The highest support that gives one is {shown:.2f}." in (
+        said(app)
+    )
+    assert not app.dataframe
+    next(button for button in app.button if button.label == f"Use {shown:.2f}").click().run()
+    assert app.slider(key="support").value == shown
+    assert app.dataframe[0].value["Filters"].tolist() == [f"F{label}"]
+    assert app.dataframe[0].value["Support"].tolist() == [pytest.approx(share)]
+
+
+def test_no_rule_at_any_support_says_what_to_change(
+    app: AppTest, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = plant(lambda label, place: [7])
+    visit(app, "Rules", study=study.name, confidence="1")
+    assert "No rule at support 0.60, nor at any lower one. Lower the confidence." in said(app)
+    assert not [button for button in app.button if button.label.startswith("Use ")]
+
+    def many(*_: object) -> float:
+        raise TooLarge("Below support 0.31 there are too many filter sets.", "Use fewer filters per transaction.")
+
+    monkeypatch.setattr("pages.ui.ruled.highest_support", many)
+    words = said(app.run())
+    assert "No rule at support 0.60. Below support 0.31 there are too many filter sets. Use fewer filters" in words
+    assert "nor at any lower one" not in words
+    assert not app.error
+
+
+def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
+    study = plant(lambda label, place: [])
+    visit(app, "Rules", study=study.name)
+    assert "nor at any lower one: hardly any two patches of a class hold the same filter." in said(app)
+
+
+def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plant) -> None:
+    study = plant(lambda label, place: [label, 120])  # in each class the larger set is the closed one
+    visit(app, "Rules", study=study.name, show="shared")
+    counts = study.table("patches")["label"].value_counts()
+    several = int((counts >= 2).sum())
+    assert app.dataframe[0].value["Filters"].tolist() == ["F120"]
+    assert app.dataframe[0].value["Classes"].tolist() == [several]
     words = said(app)
-    if "highest support" in words:
-        offer = next(button for button in app.button if button.label.startswith("Use 0."))
-        offer.click().run()
-        assert app.slider(key="support").value == float(offer.label.removeprefix("Use "))
-        assert len(app.dataframe) == 1
+    assert f"F120: patches of {len(counts)} classes" in words
+    assert "No set of filters" not in words
+    assert "vitrine_gallery" in parts(app)
 
 
 @pytest.mark.parametrize("view", ["shared", "graph", "ablation"])
@@ -148,6 +240,22 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
         assert float(values["Without mined ones"].rstrip("%")) < float(values["Without random ones"].rstrip("%"))
+
+
+def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    mined = mine(study, config_of(study).mining)
+    sets = {"mined": {int(label): mined.filters_of(int(label)) for label in mined.rules["label"].unique()}}
+    facts = tried(study, sets, load(study.manifest["model"]["name"])).summary()
+    visit(app, "Rules", study="small", show="ablation")
+    words = said(app)
+    spread = [f"± {facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
+    assert f"Spread over classes: {spread[0]} with all filters, {spread[1]} without mined ones, {spread[2]}" in words
+    assert f"one mined filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, a random one" in words
+    table = app.dataframe[0].value
+    assert table["drop_per_filter"].tolist() == pytest.approx(
+        [row["drop_per_filter"] for row in facts["per_class"]], nan_ok=True
+    )
 
 
 def silenced(app: AppTest, folder: Path) -> AppTest:
@@ -191,6 +299,94 @@ def test_a_node_of_the_graph_chooses_the_rules_beneath(app: AppTest, home: Path)
     assert len(app.dataframe[0].value) == sum(number in filters for filters in rules["filters"])
 
 
+def packets(app: AppTest, name: str) -> list[dict[str, Any]]:
+    """The headers of what the parts of this name are sent."""
+    sent = [part.proto.bytes for part in app.get("bidi_component") if part.proto.component_name == f"vitrine_{name}"]
+    return [json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")]) for data in sent]
+
+
+def marked(app: AppTest) -> dict[str, Any]:
+    return next(packet for packet in packets(app, "blob") if packet["id"] == "graph-marks")
+
+
+def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    rules, strongest = study.table("rules"), config_of(study).mining.filters
+    every = [Rule(tuple(f.tolist()), k, strongest) for f, k in zip(rules["filters"], rules["label"], strict=True)]
+    best, last = every[0], every[-1]
+    link = f"{best.nodes[0]}-{best.nodes[-1]}"
+    visit(app, "Rules", show="graph", node=link)
+    own = rules[rules["label"] == best.label]
+    assert len(app.dataframe[0].value) == sum(best.filters[0] in filters for filters in own["filters"])
+    assert marked(app) == {"id": "graph-marks", "chosen": link, "rule": best.nodes}
+
+    visit(app, "Rules", show="graph", node="")
+    assert len(app.dataframe[0].value) == len(rules)
+    (before,) = packets(app, "graph")
+    row = {"selection": {"rows": [len(rules) - 1], "columns": [], "cells": []}}
+    app.session_state[f"graph-rules-{hash(tuple(every))}"] = row
+    app.run()
+    assert marked(app)["rule"] == last.nodes
+    assert packets(app, "graph") == [before], "the graph itself is not sent again"
+    assert app.query_params["rule"] == last.name
+
+
+def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    visit(app, "Rules", show="graph", node="f1-c²")
+    assert "No rule at these settings has 'f1-c²'." in said(app)
+    assert len(app.dataframe[0].value) == len(study.table("rules"))
+
+
+def test_a_rule_shows_the_patches_of_each_of_its_filters(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    visit(app, "Rules")
+    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Strongest patches of each filter")
+    items = study.array("items")[:, : config_of(study).mining.filters]
+    filters = study.table("rules")["filters"][0]
+    counts = [min(EACH, int((items == number).any(1).sum())) for number in filters]
+    assert shown["groups"] == [[f"F{number}", count] for number, count in zip(filters, counts, strict=True)]
+    first = [name.partition(":")[0] for name in shown["ids"]]
+    assert [f"Open F{number}" for number in first] == shown["actions"][0][1]
+    rows = [int(name.partition(":")[2]) for name in shown["ids"]]
+    assert all(int(number) in items[row] for number, row in zip(first, rows, strict=True))
+    app.session_state["rule-filters"] = {"opened": {"action": "unit", "id": shown["ids"][-1]}}
+    app.run()
+    assert f"· F{filters[-1]}" in said(app)
+
+
+def many(filters: int, classes: int) -> Mined:
+    """Rules of one filter each, the later the better, as a graph with its nodes on a line."""
+    numbers = np.arange(filters)
+    scores = (numbers + 1) / filters
+    rules = pd.DataFrame(
+        {"filters": [[k] for k in numbers.tolist()], "label": numbers % classes, "support": scores, "confidence": 1.0,
+         "score": scores, "lift": 1.0, "n_both": 2}
+    )  # fmt: skip
+    edges = pd.DataFrame({"filter": numbers, "label": numbers % classes, "weight": scores, "rules": 1})
+    kinds = [("c", "class", classes), ("f", "filter", filters)]
+    rows = [(f"{short}{k}", kind, k, f"{kind} {k}", 1, 1.0) for short, kind, count in kinds for k in range(count)]
+    nodes = pd.DataFrame(rows, columns=["node", "kind", "number", "name", "degree", "weight"])
+    return Mined(MiningConfig(), rules, rules, rules, nodes.assign(x=np.linspace(-1, 1, len(nodes)), y=0.0), edges)
+
+
+def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
+    app: AppTest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = len(Study(home / "studies" / "small").labels)
+    monkeypatch.setattr("pages.ui.shelf.mined", lambda *_: many(900, classes))
+    visit(app, "Rules", show="graph")
+    (shown,) = packets(app, "graph")
+    assert f"{900 + classes} nodes are too many to read: these are the 600 of the strongest links." in said(app)
+    assert [node["id"] for node in shown["nodes"]] == [
+        *(f"c{k}" for k in range(classes)), *(f"f{k}" for k in range(300 + classes, 900))
+    ]  # fmt: skip
+    assert len(shown["edges"]) == 600 - classes
+    app.selectbox(key="label").set_value(0).run()
+    assert "too many" not in said(app)
+    assert len(packets(app, "graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
+
+
 def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest) -> None:
     visit(app, "Rules")
     app.toggle(key="off-rule").set_value(True).run()
@@ -222,13 +418,30 @@ def test_the_neighbours_of_a_filter(app: AppTest) -> None:
     assert app.query_params["unit"] == "1"
 
 
-def test_a_dead_filter_says_so(app: AppTest, home: Path) -> None:
-    facts = Study(home / "studies" / "small").table("filters")
-    dead = facts[(facts["largest"] == 0) & (facts["patches"] == 0)]["filter"]
-    if not len(dead):
-        pytest.skip("every filter of the small study answers somewhere")
-    visit(app, "Filter", unit=str(dead.iloc[0]))
-    assert "was never active" in said(app)
+def test_a_dead_filter_says_so(app: AppTest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study(home / "studies" / "small")
+    facts = study.table("filters")
+    facts.loc[7, ["patches", "classes", "rules", "mean", "deviation", "largest"]] = 0
+    facts.loc[8, ["patches", "largest"]] = 1
+    small_study.edited(study, tmp_path / "studies" / "dead", filters=facts)
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    visit(app, "Filter", unit="7")
+    assert "F7 was never active in a patch of the 60 images" in said(app)
+    app.selectbox(key="unit").set_value(8).run()
+    assert "· F8" in said(app)
+    assert "was never active" not in said(app)
+
+
+def test_an_ablation_of_images_without_classes_says_what_is_missing(
+    app: AppTest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(home / "studies" / "small")
+    images = study.table("images").assign(label=-1)
+    small_study.edited(study, tmp_path / "studies" / "plain", images=images)
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    visit(app, "Rules", show="ablation")
+    assert "None of these images has a class of the model. Put them into one sub-folder per class." in said(app)
+    assert not app.metric
 
 
 def test_studies_are_compared(app: AppTest, home: Path) -> None:
@@ -240,13 +453,81 @@ def test_studies_are_compared(app: AppTest, home: Path) -> None:
     assert "0 settings differ" in said(app)
 
 
-def test_a_broken_study_gets_a_sentence(app: AppTest, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("rules.parquet", b"", "rules.parquet is missing or incomplete"),
+        ("build.json", b"{", "build.json cannot be read"),
+        ("study.json", b"{", "study.json cannot be read"),
+    ],
+)
+def test_a_broken_study_gets_a_sentence_and_can_be_deleted(
+    app: AppTest, home: Path, name: str, content: bytes, sentence: str
+) -> None:
     broken = home / "studies" / "broken"
     shutil.copytree(home / "studies" / "small", broken)
-    (broken / "rules.parquet").write_bytes(b"")
+    (broken / name).write_bytes(content)
     visit(app, "Studies")
-    shutil.rmtree(broken)
-    assert "rules.parquet is missing or incomplete" in said(app)
+    assert sentence in said(app)
+    assert len(app.dataframe[0].value) == 1, "the sound one is shown"
+    app.button(key="delete-broken").click().run()
+    assert broken.exists(), "it is asked first"
+    app.button(key="delete-broken").click()  # a dialog is open only in a run of its button here
+    app.button(key="delete-now").click().run()
+    assert not broken.exists()
+    assert "broken is deleted" in said(app)
+
+
+def chosen(app: AppTest) -> AppTest:
+    """The Studies page with the small study opened."""
+    visit(app, "Studies")
+    app.session_state["studies"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    return app.run()
+
+
+def test_an_open_study_counts_the_patches_that_images_kept(app: AppTest, home: Path) -> None:
+    images = Study(home / "studies" / "small").table("images")
+    chosen(app)
+    table = next(frame.value for frame in app.dataframe if "Patches" in frame.value and "Images" in frame.value
+                 and "Study" not in frame.value)  # fmt: skip
+    counts = images["patches"].value_counts()
+    assert dict(zip(table["Patches"], table["Images"], strict=True)) == counts.to_dict()
+    assert "no longer in" not in said(app)
+
+
+def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
+    flowers, away = home / "flowers", home / "away"
+    first = Study(home / "studies" / "small").table("images")["path"][0]
+    (flowers / first).rename(home / "one.png")
+    chosen(app)
+    some = said(app)
+    (home / "one.png").rename(flowers / first)
+    flowers.rename(away)
+    app.run()
+    every = said(app)
+    away.rename(flowers)
+    assert f"1 of its 60 images are no longer in {flowers}: {first}" in some
+    assert f"Its images are no longer in {flowers}; the study shows its own small copies" in every
+    assert "no longer in" not in said(app.run())
+
+
+def test_images_that_were_not_read_are_listed_and_not_counted(
+    app: AppTest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home / "flowers", tmp_path / "flowers")
+    first = next(iter(sorted((tmp_path / "flowers").iterdir())))
+    (first / "0.png").write_bytes(b"no picture")
+    (first / "0.heic").write_bytes(b"x")
+    config = StudyConfig(
+        "flowers-double-12c", str(tmp_path / "flowers"), patches=PatchConfig(count=2, draws=50), limit=12
+    )
+    build_study(config, tmp_path / "studies" / "few")
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    visit(app, "Filter")
+    assert "of 11 images where it answers" in said(app)
+    chosen(app)
+    assert any(box.label == "Images that could not be read: 1" for box in app.expander)
+    assert "Left out of the folder: .heic files, which cannot be read (1)." in said(app)
 
 
 def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> None:

@@ -3,8 +3,10 @@
 import html
 import io
 import json
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.folders import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
+from core.models.bundled import FOLDER
 from core.workbench import Workbench
 from pages.ui.sets import REVIEW, SETS
 from tests.pages_list import FILES, PAGES, SCRIPT
@@ -49,6 +52,20 @@ def test_start_has_an_explained_example(app: AppTest) -> None:
     desk = app.session_state["place"]
     assert desk.image
     assert desk.model
+
+
+def test_own_weights_have_the_labels_that_the_app_was_given(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name, labels = f"flowers:{tmp_path / 'own.safetensors'}", tmp_path / "labels.txt"
+    shutil.copy(FOLDER / "flowers-single-6c.safetensors", tmp_path / "own.safetensors")
+    labels.write_text("\n".join(f"sort {index}" for index in range(6)))
+    monkeypatch.setenv("VITRINE_MODEL", name)
+    monkeypatch.setenv("VITRINE_LABELS", str(labels))
+    app.query_params["cls"] = "sort 3"
+    app.run()
+    assert (app.session_state["place"].model, app.session_state["place"].targets) == (name, (3,))
+    assert not app.warning
 
 
 def test_an_upload_becomes_the_image_looked_at(app: AppTest, photo: bytes) -> None:
@@ -123,6 +140,7 @@ ADDRESSES = [
     ("layer", "no-such-layer", "no-such-layer"),
     ("seed", "-1", "-1"),
     ("seed", "<script>", "<script>"),
+    ("seed", "²", "²"),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import browser, server, tab, tabs  # noqa: F401 - fixtures
-from tests.e2e.test_mine import SCROLLED, large  # noqa: F401 - a fixture
+from tests.e2e.test_mine import large  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.bench, pytest.mark.e2e]
 
@@ -25,6 +25,18 @@ def test_rules_slider_to_new_table(server: Any, tab: Any) -> None:  # noqa: F811
         took.append(time.perf_counter() - start)
     print(f"\nslider to new table: median {statistics.median(took):.2f} s, highest {max(took):.2f} s")
     assert statistics.median(took) < 1
+
+
+SCROLLED = """async (scroller) => {
+  const frame = scroller.closest('[data-paint]'), painted = [];
+  for (let step = 0; step < 60; step++) {
+    scroller.scrollTop = scroller.scrollHeight * ((step * 37) % 60) / 60;
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    painted.push(Number(frame.dataset.paint));
+  }
+  return painted;
+}"""
 
 
 def test_scrolling_ten_thousand_patches(large: str, tab: Any) -> None:  # noqa: F811

@@ -96,6 +96,7 @@ class Tab:
     faults: list[str] = field(default_factory=list)
     sent: int = 0  # bytes over the websocket, to the server
     got: int = 0
+    asked: int = 0  # requests to the server beside the websocket
 
     def watch(self) -> None:
         """Note every request that leaves the machine, every error of the page, and all traffic."""
@@ -120,6 +121,7 @@ class Tab:
         return self.page.locator("figure.tile:not(.lead)").filter(has=named).nth(row)
 
     def _request(self, url: str) -> None:
+        self.asked += url.startswith("http")
         if not url.startswith(("http://127.0.0.1", "blob:", "data:", "ws://127.0.0.1")):
             self.faults.append(f"left the machine: {url}")
 

@@ -135,7 +135,7 @@ def test_grad_cam_pp_equals_the_printed_formula():
 
 @pytest.mark.parametrize(("net", "layer"), [("norelu", "features.1"), ("norelu", ""), ("vit", "")])
 def test_xgrad_cam_and_grad_cam_pp_of_a_smooth_activation_divide_by_plain_sums(net, layer):
-    """Place by place. In Grad-CAM++ a filter of negative sum counts as one of sum zero: its α has a pole there."""
+    """Place by place. In Grad-CAM++ a filter of negative sum counts as one of sum zero: its α has a pole."""
     q, values, slopes = doubled(net, layer=layer)
     assert float(values.min()) < 0
     cross, plus = torch.zeros_like(values[0]), torch.zeros_like(values[0])

@@ -167,6 +167,11 @@ def test_integrated_gradients_are_complete():
     missed = [explain("integrated_gradients", query("cnn"), {"steps": steps}) for steps in (4, 200)]
     assert missed[1].remarks["completeness error"] < 0.02
     assert missed[1].remarks["completeness error"] < missed[0].remarks["completeness error"]
+    early = explain(
+        "integrated_gradients", query("cnn", batch=2), {"steps": 200}, watch=lambda look: look.fraction > 0.1
+    )
+    assert not early.finished
+    assert early.remarks["completeness error"] > missed[1].remarks["completeness error"]  # of the map so far
 
 
 def test_gradient_shap_of_a_linear_network_is_exact():

@@ -1,12 +1,14 @@
 """Itemsets against counting every subset of every transaction."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from core.errors import TooLarge
-from core.mining.itemsets import Index, columns_of, eclat, explodes, frequent, least_count, plain
+from core.errors import Cancelled, TooLarge
+from core.mining.index import Index
+from core.mining.itemsets import columns_of, eclat, explodes, frequent, least_count, plain
 from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 
@@ -116,6 +118,104 @@ def test_shared_sets_are_those_frequent_in_several_classes():
         (1,): [(0, 2), (1, 2)],
         (2,): [(0, 2), (2, 2)],
     }
+
+
+def shared_by_force(data, config, closed):
+    """Every set frequent in several classes with its counts there; closed, the largest of those that agree in them."""
+    rows = [{int(i) for i in row if i >= 0} for row in data.items]
+    found = {}
+    for label in np.unique(data.labels).tolist():
+        own = [row for row, one in zip(rows, data.labels, strict=True) if one == label]
+        for one, n in brute_force(own, least_count(config.support, len(own), config.least), False).items():
+            found.setdefault(one, []).append((label, n))
+    found = {one: classes for one, classes in found.items() if len(classes) > 1}
+    if not closed:
+        return found
+    alike = {}
+    for one, classes in found.items():
+        alike.setdefault(tuple(classes), []).append(one)
+    return {
+        one: list(classes)
+        for classes, sets in alike.items()
+        for one in sets
+        if not any(set(one) < set(other) for other in sets)
+    }
+
+
+@pytest.mark.parametrize("kind", ["closed", "all"])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_shared_sets_equal_brute_force(kind, classes):
+    several = 0
+    for seed in range(25):
+        patches = int(np.random.default_rng([seed, classes]).integers(8, 150))  # at times more than 64 in one class
+        data = random_transactions(seed, classes, patches, filters=9)
+        config = MiningConfig(support=(0.2, 0.35, 0.6)[seed % 3], sets=kind, max_size=6, least=1 + seed % 2)
+        found = frequent(data, Index(data), config)
+        truth = shared_by_force(data, config, kind == "closed")
+        assert {found.sets[i]: one for i, one in found.shared.items()} == truth
+        several += any(len(one) > 2 for one in truth.values())
+    assert several or classes == 2
+
+
+def test_closed_sets_lose_no_sharing():
+    """Two classes may each have a larger set of their own, and share what is common to both alone."""
+    data = Transactions(np.array([[1, 2], [1, 2], [1, 3], [1, 3]], np.int32), np.array([0, 0, 1, 1]))
+    found = frequent(data, Index(data), MiningConfig(support=1.0))
+    assert {found.sets[i]: classes for i, classes in found.shared.items()} == {(1,): [(0, 2), (1, 2)]}
+    assert found.n_all[found.sets.index((1,))] == 4
+    own = {label: [found.sets[i] for i in sets] for label, sets in found.found.items()}
+    assert own == {0: [(1, 2)], 1: [(1, 3)]}, "what a class shares is no further set of its own"
+    always = Transactions(np.array([[7, 1], [7, 2], [7, 3]], np.int32), np.array([0, 1, 2]))
+    found = frequent(always, Index(always), MiningConfig(support=1.0, least=1))
+    assert [found.sets[i] for i in found.shared] == [(7,)]
+
+
+def blocks(classes, each=40, items=8):
+    """Classes whose transactions hold nearly all of the same filters: their closed sets are many, and shared."""
+    rng = np.random.default_rng(0)
+    rows = np.where(rng.random((classes * each, items)) < 0.85, np.arange(items), -1)
+    return Transactions(rows.astype(np.int32), np.repeat(np.arange(classes), each))
+
+
+def test_too_many_sets_over_all_classes_are_told():
+    config = MiningConfig(support=0.5, limit=255)  # no class has more sets of eight filters
+    for kind in ("closed", "all"):
+        one, many = blocks(1), blocks(100)
+        mined = frequent(one, Index(one), replace(config, sets=kind))
+        assert 50 < len(mined.sets) <= 255
+        with pytest.raises(TooLarge, match=r"The classes together have more than 6,375 .* support 0\.5\. Raise the"):
+            frequent(many, Index(many), replace(config, sets=kind))
+
+
+def test_too_many_shared_sets_are_told(monkeypatch):
+    data = blocks(3)
+    config = MiningConfig(support=0.5)
+    whole = frequent(data, Index(data), config)
+    mined, shared = sum(map(len, whole.found.values())), len(whole.shared)
+    assert shared > 20
+    monkeypatch.setattr("core.mining.itemsets.ALTOGETHER", 1)
+    assert frequent(data, Index(data), replace(config, limit=mined + shared)).shared == whole.shared
+    with pytest.raises(TooLarge, match=f"The classes together have more than {mined + shared - 1:,} "):
+        frequent(data, Index(data), replace(config, limit=mined + shared - 1))
+
+
+def test_mining_reports_every_class_and_can_be_stopped():
+    data, seen = random_transactions(0), []
+    config = MiningConfig(support=0.2)
+    frequent(data, Index(data), config, report=lambda fraction, note: seen.append((fraction, note)))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert len({fraction for fraction, note in seen if note == "mining classes"}) == 5  # before, and after each of four
+    for stop in range(len(seen)):
+        calls = iter(range(len(seen)))
+
+        def report(fraction, note, stop=stop, calls=calls):
+            if next(calls) == stop:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            frequent(data, Index(data), config, report=report)
 
 
 def test_explosion_is_foreseen_and_told_with_a_way_out():

@@ -1,5 +1,6 @@
 """Windows, their selection and their filter responses against planted maps and plain slicing."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -213,6 +214,27 @@ def test_no_image_is_pushed_again_once_its_selection_has_ended():
     chosen, _, _ = selected(net, tau=0.1)
     assert sum(net.calls) == chosen.kept.sum()
     assert selected(Squares(), found=(0, 4))[0].stop[0] == "map empty"
+
+
+@pytest.mark.parametrize(
+    ("score", "tau", "kept"), [("prob", 0.3, 1), ("logprob", 0.3, 4), ("logprob", 0.31, 1), ("logit", 0.39, 4)]
+)
+def test_the_watched_score_is_the_one_named(score, tau, kept):
+    """Steps of the probability are 0.26, 0.53 …, of its logarithm 0.307, 1.3, 1.05, 0.38, of the logit 4 … 0.4."""
+
+    def of(covered):
+        chance = by_hand(covered)
+        return {"prob": chance, "logprob": math.log(chance), "logit": math.log(chance / (1 - chance))}[score]
+
+    query = Query(model(Squares()), torch.ones(1, 3, 32, 32), torch.ones(1, dtype=torch.int64))
+    windows = Candidates(QUARTERS[None], np.ones((1, 4)), np.array([4]), 16)
+    config = PatchConfig(count=4, score=score, tau=tau)
+    chosen = relevant(query, query.clean_scores(score), windows, config)
+    values = [of(range(n)) for n in range(5)]
+    assert chosen.kept.tolist() == [kept]
+    assert float(chosen.clean[0]) == pytest.approx(values[0], abs=1e-5)
+    assert chosen.after[0, :kept] == pytest.approx(values[1 : kept + 1], abs=1e-5)
+    assert chosen.before[0, :kept] == pytest.approx(values[:kept], abs=1e-5)
 
 
 def test_signed_drop_ends_where_covering_raises_the_score():

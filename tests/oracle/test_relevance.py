@@ -341,3 +341,12 @@ def test_units_are_explained_too():
     assert torch.allclose(found.maps.sum((1, 2)), found.scores, rtol=1e-3, atol=1e-7)
     with pytest.raises(Unsupported, match="not units"):
         explain("contrastive_ebp", q)
+
+
+def test_a_score_of_zero_has_nothing_to_hand_down():
+    """A network that ends in a ReLU says exactly zero of many classes; that neither crashes nor looks like evidence."""
+    net = nets.seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * nets.SIDE**2, 4), nn.ReLU()))
+    net[1].bias.data.fill_(-1e4)
+    found = explain("lrp", query(nets.model(net)), {})
+    assert not found.maps.any()
+    assert "zero" in found.remarks["share of the score kept"]

@@ -1,10 +1,13 @@
 """Rules against their formulas, counted by hand and by brute force."""
 
-from itertools import combinations
+import math
+from dataclasses import replace
+from itertools import combinations, count
 
 import numpy as np
 import pytest
 
+from core.errors import Cancelled, TooLarge
 from core.mining.rules import highest_support, mine
 from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
@@ -91,9 +94,53 @@ def test_folding_leaves_one_rule_for_the_same_patches():
     items = np.array([[1, 2, 3], [1, 2, 4], [5, 6, 7], [5, 6, 8]], np.int32)
     data = Transactions(items, np.array([0, 0, 1, 1]))
     plain = mine(data, MiningConfig(support=1.0, sets="all", fold=False)).rules
-    folded = mine(data, MiningConfig(support=1.0, sets="all")).rules
     assert len(plain) == 6
-    assert [(r.filters, r.folded) for r in folded.itertuples()] == [([1, 2], 2), ([5, 6], 2)]
+    for config in (MiningConfig(support=1.0, sets="all"), MiningConfig(support=1.0), MiningConfig(1.0, fold=False)):
+        assert mine(data, config).rules["filters"].tolist() == [[1, 2], [5, 6]]
+
+
+def sharing(mined):
+    """The shared sets with what is told of them."""
+    table = mined.shared
+    return {
+        tuple(filters): (dict(zip(labels, supports, strict=True)), n_all)
+        for filters, labels, supports, n_all in zip(
+            table["filters"], table["labels"], table["supports"], table["n_all"], strict=True
+        )
+    }
+
+
+def test_closed_sets_tell_all_sharing_and_leave_the_rules_as_they_are():
+    sizes = []
+    for seed in range(8):
+        data = planted(seed, filters=9)
+        closed, every = (mine(data, MiningConfig(support=0.3, sets=kind, max_size=6)) for kind in ("closed", "all"))
+        few, many = sharing(closed), sharing(every)
+        assert few.items() <= many.items()
+        for one, (supports, n_all) in many.items():
+            assert any(set(one) <= set(other) and supports == few[other][0] for other in few), one
+            assert n_all == len(data.holding(one))
+        sizes.append((len(few), len(many)))
+        # A class's own rule on its largest set says what the shared one would, and is at least as sure.
+        for one, (supports, n_all) in few.items():
+            assert supports
+            for label, support in supports.items():
+                own = closed.itemsets[closed.itemsets["label"] == label]
+                total = int((data.labels == label).sum())
+                assert any(
+                    set(one) <= set(row.filters) and row.n_both == round(support * total) and row.n_all <= n_all
+                    for row in own.itertuples()
+                )
+    assert 50 < sum(few for few, _ in sizes) < sum(many for _, many in sizes)
+
+
+def test_a_shared_set_that_is_closed_in_no_class_is_told():
+    data = Transactions(np.array([[1, 2], [1, 2], [1, 3], [1, 3]], np.int32), np.array([0, 0, 1, 1]))
+    mined = mine(data, MiningConfig())
+    assert sharing(mined) == {(1,): ({0: 1.0, 1: 1.0}, 4)}
+    assert mined.rules["filters"].tolist() == [[1, 2], [1, 3]]
+    assert mined.rules["confidence"].tolist() == [1, 1]
+    assert [tuple(one) for one in mined.itemsets["filters"]] == [(1, 2), (1, 3)]
 
 
 def test_thresholds_act_and_balancing_undoes_unequal_classes():
@@ -117,6 +164,71 @@ def test_the_highest_support_with_a_rule_is_found():
     assert support == pytest.approx(3 / 7)
     assert mine(data, MiningConfig(support=support)).rules["filters"].tolist() == [[1]]
     assert highest_support(data, MiningConfig(support=0.5), label=5) is None
+
+
+def nearest(data, config, label):
+    """The highest hundredth below the support that gives a rule, by trying them all."""
+    for step in range(round(config.support * 100) - 1, 0, -1):
+        try:
+            rules = mine(data, replace(config, support=step / 100)).rules
+        except TooLarge:
+            return "too many"
+        if len(rules if label is None else rules[rules["label"] == label]):
+            return step / 100
+    return None
+
+
+def test_the_highest_support_is_found_although_lower_ones_have_too_many_sets():
+    seen = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        classes = 1 + seed % 2
+        items = np.where(rng.random((40 * classes, 12)) < 0.45, np.arange(12), -1).astype(np.int32)
+        data = Transactions(items, np.repeat(np.arange(classes), 40))
+        config = MiningConfig(0.8, (0.0, 0.6, 1.0)[seed % 3], best=1, filters=12, limit=(8, 20)[seed // 6])
+        label = None if seed % 4 else 0
+        truth = nearest(data, config, label)
+        if truth == "too many":
+            with pytest.raises(TooLarge, match=r"Below support 0\.\d\d there are too many filter sets"):
+                highest_support(data, config, label)
+            seen.append(truth)
+            continue
+        found = highest_support(data, config, label)
+        assert found >= truth
+        assert math.floor(found * 100 + 1e-9) / 100 == truth
+        seen.append("found")
+        try:
+            mine(data, replace(config, support=config.support / 2))
+        except TooLarge:
+            seen.append("found between")
+    assert {"found", "too many", "found between"} <= set(seen)
+
+
+def test_no_rule_at_any_support_is_not_too_many():
+    alone = Transactions(np.arange(12, dtype=np.int32).reshape(6, 2), np.zeros(6, np.int64))
+    assert highest_support(alone, MiningConfig(support=0.5)) is None
+    both = Transactions(np.full((6, 1), 3, np.int32), np.array([0, 0, 0, 1, 1, 1]))
+    assert highest_support(both, MiningConfig(support=0.5, confidence=0.8)) is None
+
+
+def test_mining_reports_and_stops_at_every_report():
+    data, seen = planted(), []
+    whole = mine(data, MiningConfig(support=0.3), report=lambda fraction, note: seen.append((fraction, note)))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0, 1)
+    for note in ("mining classes", "scoring rules"):
+        assert len({fraction for fraction, told in seen if told == note}) == 5, "before, and after each of four classes"
+    assert whole.rules.equals(mine(data, MiningConfig(support=0.3)).rules)
+    for stop in range(len(seen)):
+        calls = count()
+
+        def report(fraction, note, stop=stop, calls=calls):
+            if next(calls) == stop:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            mine(data, MiningConfig(support=0.3), report=report)
 
 
 def test_patches_of_a_rule_and_of_a_filter_set():

@@ -1,11 +1,14 @@
 import json
 import os
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core import cli
@@ -73,7 +76,7 @@ def test_version_is_that_of_the_project(capsys):
     ("words", "expected"),
     [
         (["explian"], "no command called 'explian'. Did you mean 'explain'"),
-        (["--traceback", "explian"], "invalid choice: 'explian'"),
+        (["--traceback", "explian"], "no command called 'explian'. Did you mean 'explain'"),
         (["explain"], "required: IMAGE, --model, --out"),
         (["models", "--jsno"], "--jsno"),
         (["app", "--port", "many"], "--port: invalid int value: 'many'"),
@@ -82,7 +85,12 @@ def test_version_is_that_of_the_project(capsys):
         (["--completion", "bsh"], "no shell called 'bsh'. Did you mean 'bash'"),
         (["flowers", "--variant", "single-6", "--out", "x"], "Did you mean 'single-6c'"),
         (["train", "--variant", "single-6", "--out", "x"], "Did you mean 'single-6c'"),
-        (["train", "--variant", "single-6c", "--out", "x", "--epochs", "0"], "train.epochs cannot be '0'"),
+        (["train", "--variant", "single-6c", "--out", "x", "--epochs", "0"], "--epochs cannot be '0'"),
+        (["flowers", "--variant", "single-6c", "--out", "x", "--per-class", "0"], "--per-class cannot be '0'"),
+        (
+            ["study", "build", "--model", "x", "--data", "x", "--out", "x", "--patch-window", "x"],
+            "--patch-window cannot be",
+        ),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_code_2(words, expected, capsys, tmp_path, monkeypatch):
@@ -260,6 +268,97 @@ def test_images_of_one_name_get_a_folder_each(explain, tmp_path, photo):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a b", "a b-2", "ü" * 80}
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["x/a.png", "y/a.png", "z/a-2.png"], ["a", "a-2", "a-2-2"]),
+        (["z/a-2.png", "x/a.png", "y/A.png", "w/a.png"], ["a-2", "a", "A-3", "a-4"]),
+        (["...png", "..png", ". .png", "..", "image.png"], ["image", "image-2", "image-3", "image-4", "image-5"]),
+    ],
+)
+def test_every_image_has_a_folder_of_its_own_in_out(names, expected, tmp_path):
+    from core.commands.explain import _folders
+
+    folders = _folders(tmp_path, names)
+    assert [folder.name for folder in folders] == expected
+    assert {folder.resolve().parent for folder in folders} == {tmp_path}
+
+
+def test_what_was_done_to_an_image_is_said(explain, tmp_path, capsys):
+    moving, printed = tmp_path / "anim.gif", tmp_path / "print.jpg"
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    Image.new("CMYK", (40, 40)).save(printed)
+    assert explain("--method", "saliency", images=[moving, printed]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("1 maps. Of several frames, the first is shown.")
+    assert second.endswith("1 maps. Converted from CMYK to RGB.")
+
+
+def test_nothing_in_a_name_or_a_label_steers_the_terminal(explain, tmp_path, photo, capsys, monkeypatch):
+    odd = tmp_path / "nl\nx\x1b[31m\x9b1m\u202e.png"
+    odd.write_bytes(photo)
+    broken = tmp_path / "b\x1b[2J\n.png"
+    broken.write_bytes(b"x")
+    labels = tuple(f"la\x1b]0;\x07bel\n{index}" for index in range(nets.CLASSES))
+    monkeypatch.setattr("core.models.load", lambda name, **rest: replace(nets.model("gap"), labels=labels))
+    for words, lines in ([], 1), (["--json"], None):
+        assert explain("--method", "saliency", *words, images=[odd, broken]) == 2
+        said = capsys.readouterr()
+        assert all(c.isprintable() or c == "\n" for c in said.out + said.err)
+        assert said.err.count("\n") == 1
+        assert lines is None or said.out.count("\n") == lines
+    assert json.loads(said.out)[0]["image"] == odd.name, "JSON escapes what it cannot show, and loses nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such name")
+def test_a_name_that_is_no_text(explain, tmp_path, photo, capsys):
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    odd.write_bytes(photo)
+    assert explain("--method", "saliency", images=[odd]) == 0
+    assert "caf�" in capsys.readouterr().out
+    (record,) = (tmp_path / "out").glob("*/result.json")
+    assert json.loads(record.read_text("utf-8"))["image"] == "caf�.png"
+
+
+def test_a_folder_of_earlier_results_holds_the_new_ones_alone(explain, tmp_path):
+    folder = tmp_path / "out" / "photo"
+    assert explain("--method", "saliency,grad_cam", "--target", "1") == 0
+    own = folder / "rise-1.png"
+    own.write_bytes(b"mine")
+    record = json.loads((folder / "result.json").read_text())
+    other = tmp_path / "kept-1.png"
+    other.write_bytes(b"mine")
+    record["maps"] += [{"overlay": "../../kept-1.png"}, {"overlay": 3}, {}, {"overlay": "figure.png"}]
+    (folder / "result.json").write_text(json.dumps(record))
+    assert explain("--method", "saliency", "--target", "2") == 0
+    assert {path.name for path in folder.iterdir()} == {
+        "maps.npz", "figure.png", "result.json", "saliency-2.png", "rise-1.png",
+    }  # fmt: skip
+    assert own.read_bytes() == other.read_bytes() == b"mine", "what we did not write stays"
+    (folder / "result.json").write_text("{")
+    assert explain("--method", "saliency", "--target", "2") == 0
+
+
+def test_settings_are_checked_before_anything_is_loaded(explain, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.models.load", lambda *_, **__: pytest.fail("the model was loaded first"))
+    for words, expected in [
+        (["--method", "saliency,rise", "--set", "rise.masks=-1"], "rise.masks cannot be '-1'"),
+        (["--method", "occlusion", "--set", "occlusion.stride=64"], "(64) is larger than occlusion.window (32)"),
+        (["--all", "--set", "occlusion.window=8"], "occlusion.stride (16) is larger than occlusion.window (8)"),
+        (
+            ["--method", "extremal_perturbation", "--set", "extremal_perturbation.areas=2"],
+            "extremal_perturbation.areas cannot be '2'",
+        ),
+        (["--method", "saliency,salience"], "no method called 'salience'"),
+        (["--method", "saliency", "--budget", "slow"], "no budget called 'slow'"),
+        (["--method", "saliency", "--seed", "-5"], "The seed cannot be -5. Give a whole number from 0 to 999,999,999."),
+    ]:
+        assert explain(*words) == 2
+        assert expected in sentence(capsys)
+        assert not (tmp_path / "out").exists()
+
+
 def test_an_output_that_cannot_be_written_is_told_before_the_work(explain, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("core.models.load", lambda *_, **__: pytest.fail("the model was loaded first"))
     (tmp_path / "file").write_text("")
@@ -356,6 +455,7 @@ def _fake_group(group):
 def test_app_becomes_streamlit_on_this_machine(words, monkeypatch):
     called = {}
     monkeypatch.setattr(os, "execve", lambda path, command, env: called.update(command=command, env=env))
+    monkeypatch.setattr(app, "_free", lambda address, port: None)  # whoever else listens on this machine
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("VITRINE_MODEL", raising=False)
     assert main(["app", *words]) == 0
@@ -366,10 +466,86 @@ def test_app_becomes_streamlit_on_this_machine(words, monkeypatch):
     assert called["env"].get("VITRINE_MODEL") == ("resnet18" if words else None)
 
 
+def test_a_place_where_the_app_cannot_listen_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("the server was started"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["app", "--port", str(port)]) == 2
+    assert f"Port {port} is in use. Choose another one with --port." in sentence(capsys)
+    for address in ("192.0.2.1", "no such host", "a..b", "1:2"):
+        assert main(["app", "--address", address]) == 2
+        assert f"The app cannot listen on {address!r}" in sentence(capsys)
+
+
+def test_app_takes_labels_for_own_weights(monkeypatch, tmp_path, capsys):
+    asked, called = [], {}
+
+    def load(name, **rest):
+        asked.append((name, rest["labels"]))
+        return replace(nets.model("gap"), name=name)
+
+    monkeypatch.setattr("core.models.load", load)
+    monkeypatch.setattr(app, "_free", lambda address, port: None)
+    monkeypatch.setattr(os, "execve", lambda path, command, env: called.update(env))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VITRINE_LABELS", raising=False)
+    assert main(["app", "--model", "resnet18:w.pth", "--labels", "l.txt"]) == 0
+    file = tmp_path / "l.txt"
+    assert asked == [(f"resnet18:{tmp_path / 'w.pth'}", file)]
+    assert called["VITRINE_LABELS"] == str(file)
+    assert main(["app", "--labels", "l.txt"]) == 2
+    assert "--labels is for your own weights. Give --model ARCH:FILE with it." in sentence(capsys)
+    called.clear()
+    assert main(["app", "--model", "resnet18:w.pth"]) == 0
+    assert "VITRINE_LABELS" not in called
+
+
 def test_app_needs_its_script(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(app, "SCRIPT", tmp_path / "app.py")
     assert main(["app"]) == 2
     assert "not part of this installation" in sentence(capsys)
+
+
+def test_what_other_packages_warn_of_is_not_shown(tmp_path):
+    """Everything on stderr is our sentences, in a process of its own, as a user starts it."""
+    import pickle
+
+    Image.new("1", (11_000, 11_000)).save(tmp_path / "large.png")
+    (tmp_path / "four.pth").write_bytes(pickle.dumps({"a": 1}, 4))
+    with pytest.warns(FutureWarning, match="deprecated"):
+        torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "script.pt")
+    calls = [
+        ["explain", "large.png", "--model", "flowers-single-6c", "--method", "saliency", "--out", "out"],
+        ["check", "--model", "resnet18:four.pth"],
+        ["check", "--model", "resnet18:script.pt"],
+    ]
+    code = f"""
+import sys
+from core.cli import main
+for words in {calls!r}:
+    sys.argv = ["vitrine", *words]
+    print(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONWARNINGS", None)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["2", "2", "2"]
+    first, second, third = ended.stderr.splitlines()
+    assert first.startswith("vitrine: large.png has 11,000 × 11,000 px, 121 megapixels")
+    assert second.startswith("vitrine: four.pth ")
+    assert third.startswith("vitrine: script.pt is a TorchScript program")
+
+
+def test_nor_is_it_in_the_server_s_log():
+    code = "import app, warnings; warnings.warn('unseen'); print('begun')"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("begun\n", "")
+    command[1:1] = ["-W", "default"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "UserWarning: unseen" in ended.stderr, "who asks Python for warnings gets them"
 
 
 def test_argparse_complains_in_our_way():

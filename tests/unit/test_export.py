@@ -83,24 +83,29 @@ def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
     assert export.tile(bench, picture, [(ask, part)], ask) != export.tile(bench, picture, [(ask, answer)], ask)
 
 
-def test_agreement_is_told_for_classes_with_two_maps(bench, picture, answers):
+def test_agreement_is_told_for_each_class_and_counts_the_controls(bench, picture, answers):
     broken = [*answers[:3], (Ask("rise", 1), TooLarge("RISE does not fit."))]
-    (only,) = export.agreement(bench, broken)
-    assert only["target"] == {"index": 3, "label": "class 3"}
-    assert only["methods"] == ["saliency", "grad_cam"]
-    one, two = (answer.maps[0].numpy().ravel() for _, answer in answers[:2])
-    assert only["spearman"][0][1] == pytest.approx(spearmanr(one, two).statistic, abs=1e-4)
-    assert [only["overlap"][i][i] for i in (0, 1)] == [1, 1]
+    one, other = export.agreement(bench, picture, broken)
+    assert (one["target"], other["target"]["index"]) == ({"index": 3, "label": "class 3"}, answers[2][0].target)
+    assert one["methods"] == ["saliency", "grad_cam", "random", "edge_detector"]
+    first, second = (answer.maps[0].numpy().ravel() for _, answer in answers[:2])
+    control = bench.explain(picture, Ask("random", 3)).maps[0].numpy().ravel()
+    assert one["spearman"][0][1] == pytest.approx(spearmanr(first, second).statistic, abs=1e-4)
+    assert one["spearman"][0][2] == pytest.approx(spearmanr(first, control).statistic, abs=1e-4)
+    assert [one["overlap"][i][i] for i in range(4)] == [1, 1, 1, 1]
     blank = replace(answers[0][1], maps=answers[0][1].maps * 0)
-    (only,) = export.agreement(bench, [(answers[0][0], blank), answers[1]])
-    assert only["spearman"][0] == only["overlap"][0] == [None, None]
-    assert export.agreement(bench, answers[:1]) == []
+    (only,) = export.agreement(bench, picture, [(answers[0][0], blank), answers[1]])
+    assert only["spearman"][0] == only["overlap"][0] == [None] * 4
+    asked = (Ask("random", 3), bench.explain(picture, Ask("random", 3), seed=5))
+    (only,) = export.agreement(bench, picture, [asked])
+    assert only["methods"] == ["random", "edge_detector"]  # once, as it was asked for
+    assert export.agreement(bench, picture, [(Ask("rise", 1), TooLarge("RISE does not fit."))]) == []
 
 
 def test_agreement_stands_in_the_record_on_disk(bench, picture, answers, tmp_path):
     export.write(tmp_path / "out", bench, picture, answers)
     record = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert record["agreement"] == export.agreement(bench, answers)
+    assert record["agreement"] == export.agreement(bench, picture, answers)
     assert len(record["agreement"]) == 2
 
 
@@ -126,6 +131,8 @@ def test_the_command_asks_the_same_again():
     assert args.target == ["2", "0"]
     assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
+    dashed = shlex.split(export.command("resnet18", "-x.png", asks))
+    assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
 
 
 def test_a_folder_that_cannot_be_written_is_unavailable(bench, picture, answers, tmp_path):

@@ -148,6 +148,14 @@ def test_writing_is_reproducible_and_complete(tmp_path):
     assert SHADES[saved["concepts/colours"][flower.mask][0]] == "orange"
 
 
+def test_the_manifest_flags_the_class_without_the_part(tmp_path):
+    manifest = flowers.write("part-2c", tmp_path, per_class=2, seed=4, size=48)
+    assert [entry["present"] for entry in manifest["images"]] == [False, True] * 2
+    for entry in manifest["images"]:
+        mask = np.asarray(Image.open(tmp_path / "masks" / entry["file"]))
+        assert mask.any() == entry["present"]
+
+
 def content(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -1,5 +1,6 @@
-"""Folders of images: classes from sub-folders, masks and concepts from beside them, a fingerprint of the content."""
+"""Folders of images: classes from sub-folders, masks and concepts from beside them, what is left out."""
 
+import os
 import shutil
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from PIL import Image
 
 from core.data import flowers, folders
-from core.errors import BadImage, Unavailable
+from core.data.classes import UNKNOWN, class_of, image_folder
+from core.errors import BadImage, Cancelled, Unavailable
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +66,109 @@ def test_hidden_and_other_files_do_not_count(tmp_path):
     assert [path.name for path in folders.scan(tmp_path).files] == ["x.png"]
 
 
-def test_fingerprint_is_of_names_and_contents(tmp_path, data):
-    first = folders.fingerprint(folders.scan(data))
+def test_contents_go_by_every_byte(tmp_path, data):
+    found = folders.scan(data)
+    names = [found.name(index) for index in range(len(found))]
+    seen = []
+    first = folders.contents(found.images, names, lambda fraction, note: seen.append(fraction))
+    assert len(set(first)) == 12
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
     shutil.copytree(data / "images", tmp_path / "copy")
-    copy = folders.scan(tmp_path / "copy")
-    assert folders.fingerprint(copy) == first
-    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(copy.files[3])
-    assert folders.fingerprint(copy) != first
-    shutil.copy(data / "images" / copy.name(3), copy.files[3])
-    copy.files[3].rename(copy.files[3].with_name("other.png"))
-    assert folders.fingerprint(folders.scan(tmp_path / "copy")) != first
+    assert folders.contents(tmp_path / "copy", names) == first
+    file, times = tmp_path / "copy" / names[3], (tmp_path / "copy" / names[3]).stat()
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    (tmp_path / "copy" / names[5]).unlink()
+    again = folders.contents(tmp_path / "copy", names)
+    assert [number for number in range(12) if again[number] != first[number]] == [3, 5]
+    assert again[5] == ""
+
+    def stop(fraction, note):
+        if fraction > 0.5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        folders.contents(found.images, names, stop)
+
+
+def test_what_is_left_out_is_counted_with_its_reason(tmp_path, monkeypatch):
+    def picture(*place):
+        path = tmp_path.joinpath(*place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(path, "PNG")
+
+    for place in (("a", "x.png"), ("b", "x.png"), ("loose.png",), ("a", "deep", "1.png"), ("a", "deep", "er", "2.png")):
+        picture(*place)
+    picture("b", "folder.png", "inside.png")
+    for name in ("phone.HEIC", "other.heic", "drawing.svg", "notes.txt", ".hidden.heic"):
+        (tmp_path / "b" / name).write_bytes(b"x")
+    (tmp_path / "a" / "dangling.png").symlink_to("nowhere.png")
+    (tmp_path / "a" / "circle.png").symlink_to("circle.png")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "back").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    (tmp_path / "a" / "piped.png").symlink_to("pipe.png")
+    (tmp_path / "locked").mkdir()
+    scan = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    found = folders.scan(tmp_path)
+    assert [found.name(index) for index in range(len(found))] == [
+        "a/circle.png",
+        "a/dangling.png",
+        "a/x.png",
+        "b/x.png",
+    ]
+    assert dict(found.left) == {
+        ".heic files, which cannot be read": 2,
+        ".svg files, which cannot be read": 1,
+        "folders named like pictures": 1,
+        "links to a folder that they lie in": 2,
+        "locked/, which cannot be opened: Permission denied": 1,
+        "pictures beside the sub-folders": 1,
+        "pictures in folders within the sub-folders": 3,
+        "pipes and devices named like pictures": 2,
+    }
+    for path in ("a", "b"):
+        shutil.rmtree(tmp_path / path)
+    (tmp_path / "loose.png").unlink()
+    picture("c", "d", "e.png")
+    with pytest.raises(
+        Unavailable, match=r"no image in .* Left out: .*pictures in folders within the sub-folders \(1\)"
+    ):
+        folders.scan(tmp_path)
+
+
+def test_a_folder_means_a_class_by_label_wordnet_id_or_index():
+    labels = ["tabby cat", "Tiger_Cat", "crane", "crane", "7"]
+    assert [class_of(name, labels) for name in ("Tabby-Cat", "tiger cat", "TIGER__CAT")] == [0, 1, 1]
+    assert class_of("crane", labels) == UNKNOWN, "two classes are called so"
+    assert [class_of(name, labels) for name in ("0", "03", "4")] == [0, 3, 4]
+    assert class_of("7", labels) == 4, "a label comes before an index"
+    assert [class_of(name, labels) for name in ("5", "-1", "1.0", "zebra", "", "n01440764", "9999999")] == [UNKNOWN] * 7
+    thousand = [f"class {number}" for number in range(1000)]
+    assert [class_of(name, thousand) for name in ("n01440764", "n01443537", "n15075141")] == [0, 1, 999]
+    assert class_of("n00000001", thousand) == UNKNOWN
+    assert class_of("n01440764", thousand[:-1]) == UNKNOWN, "another number of classes is not ImageNet's"
+    assert class_of("999", thousand) == 999
+    assert class_of("1000", thousand) == UNKNOWN
+
+
+def test_labels_go_with_their_images(tmp_path):
+    for folder in ("2", "crane", "zebra"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / folder / "x.png")
+    found = image_folder(tmp_path, ["crane", "b", "c"])
+    assert found.paths == ("2/x.png", "crane/x.png", "zebra/x.png")
+    assert found.labels == (2, 0, UNKNOWN)
+    assert found.strange == ("zebra",)
 
 
 def test_missing_things_get_a_sentence(tmp_path):

@@ -2,8 +2,10 @@
 
 import hashlib
 import http.server
+import os
 import pickle
 import socketserver
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from torchvision import models
 
-from core.errors import BadModel, Cancelled, Unavailable, UnknownName
+from core.errors import BadModel, BadParameter, Cancelled, Unavailable, UnknownName
 from core.models import load
 from core.models.bundled import architecture
 from core.models.download import fetch
@@ -86,6 +88,13 @@ def test_labels_file(tiny: torch.nn.Module, tmp_path: Path) -> None:
     model = load(name, labels=file)
     assert model.labels == ("rose", "<b>tulip</b>", "яблоня", "lily")
     assert [model.target(wanted) for wanted in ("Lily", "2", 0)] == [3, 2, 0]
+    file.write_text("cat\nCat\nyellow dog\nyellow dog")
+    twice = load(name, labels=file)
+    assert [twice.target(wanted) for wanted in ("cat", "Cat", "3")] == [0, 1, 3], "the exact spelling comes first"
+    for wanted, indices in {"CAT": "0 and 1", "yellow dog": "2 and 3", "Yellow Dog": "2 and 3"}.items():
+        with pytest.raises(BadParameter, match=f"^The label '{wanted}' is that of the classes {indices}") as error:
+            twice.target(wanted)
+        assert error.value.hint == "Give the number of the one you mean."
     with pytest.raises(UnknownName, match=r"There is no class 4\. .* has classes 0 to 3"):
         model.target(4)
     with pytest.raises(UnknownName, match="Did you mean 'rose'"):
@@ -104,6 +113,9 @@ def test_thousand_classes_are_imagenet_s(tmp_path: Path) -> None:
     model = load(f"squeezenet1_1:{tmp_path / 'w.safetensors'}")
     assert (model.labels[0], model.labels[999]) == ("tench", "toilet tissue")
     assert model.labels[model.target("gas pump")] == "gas pump"
+    assert [model.target(wanted) for wanted in ("cardigan", "Cardigan")] == [474, 264]
+    with pytest.raises(BadParameter, match="classes 264 and 474"):
+        model.target("CARDIGAN")
 
 
 def test_wrong_shapes_name_the_first(tmp_path: Path) -> None:
@@ -139,16 +151,43 @@ def test_values_that_are_not_finite(tiny: torch.nn.Module, tmp_path: Path, value
 
 
 class Evil:
-    """Unpickling this opens a file for writing."""
+    """Unpickling this opens a file for writing, or calls another function."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, function: Any = open, *arguments: Any) -> None:
+        self.made = function, arguments or (str(path), "w")
 
     def __reduce__(self) -> Any:
-        return open, (str(self.path), "w")
+        return self.made
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (os.system, f"{os.name}.system"),
+        (os.popen, "os.popen"),
+        (eval, "eval"),
+        (exec, "exec"),
+        (subprocess.Popen, "Popen"),
+        (__import__, "__import__"),
+    ],
+)
+@pytest.mark.parametrize("how", ["torch", "pickle"])
+def test_code_in_a_pickle_is_named_and_not_run(tmp_path: Path, function: Any, said: str, how: str) -> None:
+    trace, path = tmp_path / "trace", tmp_path / "w.pth"
+    text = f"open({str(trace)!r}, 'w')" if function in (eval, exec) else f"touch {trace}"
+    evil = Evil(trace, function, [*text.split()] if function is subprocess.Popen else text)
+    if how == "torch":
+        torch.save({"a": evil}, path)
+    else:
+        path.write_bytes(pickle.dumps(evil, 2))
+    message = refused(f"resnet18:{path}").message
+    assert "w.pth holds code or objects (" in message
+    assert f"{said})" in message
+    assert message.endswith("nothing in it was run.")
+    assert not trace.exists()
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # tests/unit/test_cli.py: no user sees it
 @pytest.mark.parametrize("how", ["pickle 2", "pickle 4", "torch", "inside a state dict", "whole module"])
 def test_nothing_in_a_pickle_is_run(tiny: torch.nn.Module, tmp_path: Path, how: str) -> None:
     trace, path = tmp_path / "trace", tmp_path / "w.pth"

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from core.models import load
 from core.models.pace import batch_of, seconds_of
 from core.workbench import Ask, Workbench, pass_seconds
 from tests import nets
@@ -132,17 +132,26 @@ def test_threads_measure_once(clock, tmp_path):
     assert len(asked) == 4
 
 
-def test_a_real_measurement_is_short_and_plausible(tmp_path):
-    import time
-
-    model = load("flowers-single-6c")
-    start = time.perf_counter()
-    assert batch_of(model, tmp_path) in (4, 8, 16, 32)
-    assert time.perf_counter() - start < 4
-    with torch.no_grad():
-        start = time.perf_counter()
-        model.net(torch.zeros(8, 3, 128, 128))
-        assert 0 < seconds_of(model, tmp_path) < 20 * (time.perf_counter() - start)
+@pytest.mark.parametrize(
+    ("start", "each", "batch", "passes"),
+    [
+        (0.004, 0.001, 32, [4] * 4 + [8] * 4 + [16] * 4 + [32] * 4),  # a pass costs much to begin: large batches pay
+        (0.0, 0.001, 4, [4] * 4 + [8] * 4 + [16] * 4 + [32] * 4),  # all the same: the smallest
+        (0.0, 0.01, 4, [4] * 4 + [8] * 4 + [16] * 3),  # enough seen after 0.2 seconds; for 32 there is no time left
+        (0.0, 0.5, 4, [4] * 2),  # as little as there can be: one pass to warm up, one to measure
+    ],
+)
+def test_a_real_measurement_takes_few_passes_and_finds_their_time(tmp_path, monkeypatch, start, each, batch, passes):
+    """Real passes by a clock that only they move."""
+    model, seen = nets.model("gap"), []
+    monkeypatch.setattr(
+        "core.models.pace.time", SimpleNamespace(perf_counter=lambda: sum(start + each * n for n in seen))
+    )
+    model.net.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    assert batch_of(model, tmp_path) == batch
+    assert seen == passes
+    assert seconds_of(model, tmp_path) == pytest.approx(each + start / batch)
+    assert seen == passes, "the time was measured with the batch"
 
 
 def test_explanations_use_the_batch_and_estimates_the_seconds(clock, tmp_path, monkeypatch):

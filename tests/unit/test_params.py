@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BadParameter, UnknownName, VitrineError
-from core.params import Knob, checked, params_of
+from core.params import Knob, checked, finite, params_of, whole
 
 
 def method(
@@ -128,6 +128,19 @@ def test_large_whole_numbers_are_exact() -> None:
         checked(params_of(seeded), {"seed": -1}, "x")
     with pytest.raises(BadParameter):
         checked(params_of(seeded), {"seed": 10**400}, "x")
+
+
+@pytest.mark.parametrize(
+    "text", ["²", "٣", "½", "-1", "+1", " 1", "1\n", "1.0", "1e3", "0x1", "1_0", "", "9" * 16, "nan"]
+)
+def test_only_plain_digits_spell_a_whole_number(text: str) -> None:
+    assert whole(text) is None
+
+
+def test_whole_and_finite_numbers() -> None:
+    assert [whole(text) for text in ("0", "007", "9" * 15)] == [0, 7, 10**15 - 1]
+    assert [finite(value) for value in ("-1.5", " 2 ", 3, "1e3")] == [-1.5, 2, 3, 1000]
+    assert {finite(value) for value in ("nan", "-inf", "1e999", float("nan"), 10**400, "²", "", None, [1])} == {None}
 
 
 ANYTHING = st.one_of(

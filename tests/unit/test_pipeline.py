@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 import shutil
 from dataclasses import replace
 
@@ -11,7 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from core.errors import BadParameter, Cancelled, Unavailable, UnknownName, Unsupported
+from core.errors import BadParameter, Cancelled, StudyError, TooLarge, Unavailable, UnknownName, Unsupported
+from core.explain import Query
+from core.images import decode
+from core.mining import heatmaps, pulse
 from core.mining import shard as shards
 from core.mining.average import average, stretched
 from core.mining.rules import mine, transactions_of
@@ -52,9 +56,10 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def small_shards():
-    """Several shards although there are few images."""
+    """Several shards although there are few images, and no waiting for a disk: these builds outlive no machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "SHARD", 4)
+        patch.setattr("os.fsync", lambda handle: None)
         yield
 
 
@@ -83,15 +88,16 @@ def content(study):
 def test_unreadable_images_are_skipped_counted_and_listed(study):
     images = study.table("images")
     bad = images[images["problem"] != ""]
-    assert bad["path"].tolist() == ["class_0/broken.png", "class_0/text.jpg", "class_2/empty.png"]
+    assert bad["path"].tolist() == ["class_0/broken.png", "class_0/text.jpg", "class_2/empty.png", "class_2/self.png"]
     assert bad["problem"].str.endswith(".").all()
     assert (bad["predicted"] == -1).all()
     assert (bad["patches"] == 0).all()
-    assert study.manifest["data"]["images"] == len(images) == 21
-    assert study.manifest["data"]["skipped"] == 3
+    assert study.manifest["data"]["images"] == len(images) == 22
+    assert study.manifest["data"]["skipped"] == 4
     assert study.manifest["data"]["strange"] == ["loop", "nothing", "zebra"]
     assert images.loc[images["path"] == "zebra/one.png", "label"].tolist() == [-1]
-    assert images["image"].tolist() == list(range(21))
+    assert images["image"].tolist() == list(range(22))
+    assert study.manifest["data"]["left"] == {"links to a folder that they lie in": 1}
     thumbnails = study.array("thumbnails")
     assert not thumbnails[bad["image"]].any()
     assert thumbnails[images.loc[images["problem"] == "", "image"]].any((1, 2, 3)).all()
@@ -124,8 +130,6 @@ def test_tables_and_arrays_fit_together(study, gap):
 
 
 def test_crops_are_the_pixels_of_the_views(study, gap, data):
-    from core.images import decode
-
     patches, images = study.table("patches"), study.table("images")
     for number in (0, len(patches) - 1):
         one = next(patches.iloc[[number]].itertuples())
@@ -135,8 +139,6 @@ def test_crops_are_the_pixels_of_the_views(study, gap, data):
 
 
 def test_predictions_and_scores_are_those_of_the_model(study, gap, data):
-    from core.images import decode
-
     images = study.table("images")
     for number in (0, 8, 15):
         file = data / images["path"][number]
@@ -234,9 +236,11 @@ def test_covering_step_by_step_gives_the_same_study(data, gap, study, tmp_path, 
         pd.testing.assert_frame_equal(steps.table(name), study.table(name), rtol=1e-4)
 
 
-def test_progress_rises_to_one(data, gap, tmp_path):
+@pytest.mark.parametrize("ranking", ["raw", "zscore"])
+def test_progress_rises_to_one(data, gap, tmp_path, ranking):
     seen = []
-    build_study(config(data), tmp_path / "s", model=gap, report=lambda f, note: seen.append(f))
+    settings = config(data, transactions=TransactionConfig(filters=8, ranking=ranking))
+    build_study(settings, tmp_path / "s", model=gap, report=lambda f, note: seen.append(f))
     assert seen == sorted(seen)
     assert seen[-1] == 1
 
@@ -259,6 +263,28 @@ def test_other_rankings_choose_other_filters(data, gap, study, tmp_path, ranking
         z = np.where(wide > 0, (wide - wide.mean(0)) / np.maximum(wide.std(0), 1e-9), -np.inf)
         agree = np.argmax(z, 1) == other.array("items")[:, 0]
         assert agree.mean() > 0.95  # float16 may turn a near tie
+
+
+def test_share_ranks_by_the_part_of_a_filters_response_that_falls_into_the_patch(data, gap, tmp_path):
+    settings = config(data, transactions=TransactionConfig(filters=4, ranking="share"))
+    study = build_study(settings, tmp_path / "s", model=gap)
+    images, patches = study.table("images"), study.table("patches")
+    items, responses = study.array("items"), study.array("responses")
+    differs = 0
+    for row, patch in enumerate(patches.itertuples()):
+        file = data / images["path"][patch.image]
+        inputs = gap.preprocess.tensor(gap.preprocess.view(decode(file.read_bytes(), file.name).pixels))[None]
+        with torch.no_grad():
+            maps = torch.nn.functional.interpolate(gap.net.features(inputs), size=(SIDE, SIDE), mode="bilinear")[0]
+        window = maps[:, patch.y : patch.y + 10, patch.x : patch.x + 10].sum((1, 2)).numpy()
+        share = window / np.maximum(maps.sum((1, 2)).numpy(), 1e-12)
+        held = items[row][items[row] >= 0]
+        assert len(held) == min(4, int((window > 1e-6).sum()))
+        assert responses[row][: len(held)] == pytest.approx(window[held], rel=1e-4)
+        assert (np.diff(share[held]) <= 1e-5).all()
+        assert np.delete(share, held).max() <= share[held].min() + 1e-5
+        differs += held[0] != window.argmax()
+    assert differs, "the strongest response is not the largest share"
 
 
 def test_label_target_and_correct_images_only(data, gap, tmp_path):
@@ -344,8 +370,8 @@ def test_a_folder_in_which_nothing_can_be_read(tmp_path, gap):
 def test_moved_images_are_reported_and_thumbnails_stay(study, data, tmp_path):
     assert study.lost() == []
     shutil.copytree(data / "class_0", tmp_path / "class_0")
-    assert len(study.lost(tmp_path)) == 21 - 7
-    assert study.array("thumbnails").shape == (21, 16, 16, 3)
+    assert len(study.lost(tmp_path)) == 22 - 4 - 5
+    assert study.array("thumbnails").shape == (22, 16, 16, 3)
 
 
 @pytest.mark.parametrize(
@@ -365,6 +391,11 @@ def test_moved_images_are_reported_and_thumbnails_stay(study, data, tmp_path):
         ({"explainer": "grad_kam"}, UnknownName, "grad_cam"),
         ({"settings": {"speed": 1}}, UnknownName, "speed"),
         ({"data": "/nowhere"}, Unavailable, "/nowhere"),
+        (
+            {"explainer": "extremal_perturbation", "settings": {"areas": "2"}},
+            BadParameter,
+            r"extremal_perturbation\.areas cannot be '2'",
+        ),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_written(data, gap, tmp_path, changes, error, match):
@@ -407,3 +438,225 @@ def test_numbers_are_finite(study):
             missing = frame[column].isna()
             assert not missing.any() or (name, column) == ("windows", "after")
     assert math.isfinite(study.log["seconds"]["heatmaps"])
+
+
+def told(settings, path, model, until=None, **how):
+    """What a build reports; `until` a note is reached, at which it is cancelled."""
+    notes = []
+
+    def report(fraction, note):
+        notes.append(note)
+        if until and note.startswith(until):
+            raise Cancelled
+
+    if until:
+        with pytest.raises(Cancelled):
+            build_study(settings, path, model=model, report=report, **how)
+    else:
+        build_study(settings, path, model=model, report=report, **how)
+    return notes
+
+
+def test_other_rules_need_no_new_passes(data, gap, tmp_path, monkeypatch):
+    settings, other = config(data, limit=8), config(data, limit=8, mining=replace(MINING, support=0.8))
+
+    def too_many(*args, **kwargs):
+        raise TooLarge("too many")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.pipeline.mine", too_many)
+        with pytest.raises(TooLarge):
+            build_study(settings, tmp_path / "s", model=gap)
+    notes = told(other, tmp_path / "s", gap)
+    assert not any(note.startswith("reading images") for note in notes)
+    whole = build_study(other, tmp_path / "t", model=gap)
+    assert content(build_study(other, tmp_path / "s", model=gap)) == content(whole)
+    with pytest.raises(StudyError, match="other settings"):
+        build_study(settings, tmp_path / "s", model=gap)
+
+
+def test_a_disk_that_fills_up_at_the_end_loses_no_shard(data, gap, tmp_path):
+    settings = config(data, limit=6)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    notes = []
+    for stage in ("joining", "mining rules", "averaging patches", "finishing"):
+
+        def filling(fraction, note, stage=stage):
+            notes.append(note)
+            if note == stage:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+
+        try:
+            with pytest.raises(
+                StudyError, match=r"The disk is full: the study s could not be written\. Free some space"
+            ):
+                build_study(settings, tmp_path / "s", model=gap, report=filling)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert notes[-1] == stage
+        assert not (tmp_path / "s").exists()
+    notes += told(settings, tmp_path / "s", gap)
+    assert notes.count("reading images 1 to 4") == 5, "only the first of five builds read them"
+    whole = build_study(settings, tmp_path / "t", model=gap)
+    assert content(build_study(settings, tmp_path / "s", model=gap)) == content(whole)
+
+
+def bitmaps(root, values):
+    """Images of one size, in the same number of bytes whatever they show."""
+    for number, value in enumerate(values):
+        path = root / f"class_{number % 2}" / f"{number}.bmp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(value)
+        Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)).save(path)
+    return root
+
+
+def test_images_of_the_same_size_are_other_images(gap, tmp_path):
+    root = bitmaps(tmp_path / "data", range(6))
+    settings = config(root)
+    build_study(settings, tmp_path / "s", model=gap)
+    told(settings, tmp_path / "t", gap, until="reading images 5")
+    bitmaps(root, range(1, 7))
+    with pytest.raises(StudyError, match="other settings, images or weights"):
+        build_study(settings, tmp_path / "s", model=gap)
+    fresh = build_study(settings, tmp_path / "u", model=gap)
+    assert content(build_study(settings, tmp_path / "t", model=gap)) == content(fresh)
+
+
+def test_images_that_change_under_the_build_are_refused(gap, tmp_path):
+    root = bitmaps(tmp_path / "data", range(6))
+
+    def exchange(fraction, note):
+        if note.startswith("reading images 5"):
+            bitmaps(root, range(1, 7))
+
+    with pytest.raises(StudyError, match=r"class_1/3\.bmp changed while the study was being built\. Build it again"):
+        build_study(config(root), tmp_path / "s", model=gap, report=exchange)
+    fresh = build_study(config(root), tmp_path / "t", model=gap)
+    assert content(build_study(config(root), tmp_path / "s", model=gap)) == content(fresh)
+
+
+def test_other_names_of_classes_make_another_study(gap, tmp_path):
+    root = bitmaps(tmp_path / "data", range(4))
+    build_study(config(root), tmp_path / "s", model=gap)
+    with pytest.raises(StudyError, match="other settings"):
+        build_study(config(root), tmp_path / "s", model=replace(gap, labels=gap.labels[::-1]))
+
+
+def test_a_folder_given_from_here_is_found_from_anywhere(gap, tmp_path, monkeypatch):
+    bitmaps(tmp_path / "here" / "fl", range(4))
+    monkeypatch.chdir(tmp_path / "here")
+    study = build_study(config("fl"), "s", model=gap)
+    assert study.manifest["data"]["folder"] == "../fl"
+    assert study.lost() == []
+    monkeypatch.chdir("/")
+    again = type(study)(tmp_path / "here" / "s")
+    assert again.lost() == []
+    (tmp_path / "here" / "fl" / "class_0" / "0.bmp").unlink()
+    assert again.lost() == ["class_0/0.bmp"]
+    absolute = build_study(config(tmp_path / "here" / "fl"), tmp_path / "t", model=gap)
+    assert absolute.manifest["data"]["folder"] == str(tmp_path / "here" / "fl")
+
+
+@pytest.mark.parametrize("place", ["forward", "explainer", "covering"])
+def test_a_batch_beyond_the_memory_is_a_sentence(data, gap, tmp_path, monkeypatch, place):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    owner, name = {
+        "forward": (heatmaps, "_tape"), "explainer": (heatmaps, "explain"), "covering": (shards, "relevant"),
+    }[place]  # fmt: skip
+    monkeypatch.setattr(owner, name, full)
+    with pytest.raises(TooLarge, match=r"^3 images at a time do not fit into memory\. Use a smaller batch \(--batch\)"):
+        build_study(config(data), tmp_path / "s", model=gap)
+    with pytest.raises(TooLarge, match="even one image at a time"):
+        build_study(config(data, batch=1), tmp_path / "t", model=gap)
+
+
+def test_the_batch_of_a_study_is_not_halved_unseen(gap):
+    pushed = []
+
+    def full(net, inputs):
+        pushed.append(len(inputs[0]))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    query = Query(gap, torch.zeros(4, 3, SIDE, SIDE), torch.zeros(4, dtype=torch.int64), batch=4)
+    handle = gap.net.register_forward_pre_hook(full)
+    with pytest.raises(torch.OutOfMemoryError):
+        heatmaps.explain("saliency", query, halve=False)
+    handle.remove()
+    assert pushed == [4]
+
+
+def test_every_image_and_every_average_is_reported(data, gap, tmp_path):
+    settings = config(data, limit=8)
+    notes = told(settings, tmp_path / "s", gap)
+    study = build_study(settings, tmp_path / "s", model=gap)
+    for start in (1, 5):
+        assert notes.count(f"reading images {start} to {start + 3}") > 4
+    assert notes.count("comparing images") > 8
+    assert notes.count("averaging patches") >= 2 * len(study.table("averages"))
+    assert notes.count("joining") > 10
+
+
+@pytest.mark.parametrize(
+    "stage", ["comparing images", "reading images 5", "heatmaps", "averaging patches", "finishing"]
+)
+def test_a_build_stops_in_the_midst_of_a_stage(data, gap, tmp_path, stage):
+    told(config(data, limit=8), tmp_path / "s", gap, until=stage)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_forward_of_a_whole_batch_can_be_stopped_in_its_midst(data, gap, tmp_path, monkeypatch):
+    before = build_study(config(data, limit=8, batch=64), tmp_path / "s", model=gap)
+    monkeypatch.setattr(pulse, "EVERY", 0)
+    again = build_study(config(data, limit=8, batch=64), tmp_path / "t", model=gap)
+    assert content(again) == content(before)
+    seen = []
+
+    def third(fraction, note):
+        seen.append(note)
+        if note == "heatmaps" and seen.count(note) > 3:
+            raise Cancelled
+
+    reached = []
+    handle = gap.net.features[-1].register_forward_hook(lambda *args: reached.append(1))
+    with pytest.raises(Cancelled):
+        build_study(config(data, limit=8, batch=64), tmp_path / "u", model=gap, report=third)
+    handle.remove()
+    assert not reached, "the first forward did not come to its end"
+
+
+def test_unfinished_maps_enter_no_study(gap, monkeypatch):
+    calls = []
+
+    def stop(fraction, note):
+        calls.append(note)
+        if len(calls) > 20:
+            raise Cancelled
+
+    images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    with pytest.raises(Cancelled):
+        heatmaps.read(gap, images, gap.survey.default, explainer="rise", settings={"masks": 500}, batch=4, report=stop)
+
+
+def test_settings_of_another_version_are_a_sentence(study, tmp_path):
+    shutil.copytree(study.path, tmp_path / "s")
+    manifest = json.loads((tmp_path / "s" / "study.json").read_text())
+    manifest["config"]["mining"]["speed"] = 1
+    (tmp_path / "s" / "study.json").write_text(json.dumps(manifest))
+    with pytest.raises(StudyError, match=r"The study s is damaged: its settings are none of this version .*speed"):
+        config_of(type(study)(tmp_path / "s"))
+
+
+def test_the_patches_that_images_kept_are_counted(study):
+    from core.mining.catalogue import STOPS, kept
+
+    images = study.table("images")
+    read = images[images["problem"] == ""]
+    found = kept(images)
+    assert found.to_numpy().sum() == len(read)
+    assert (found.sum(axis=1) == read["patches"].value_counts().sort_index()).all()
+    assert found.sum().to_dict() == read["stop"].value_counts().to_dict()
+    assert set(found) <= set(STOPS)
+    assert kept(images[images["problem"] != ""]).empty

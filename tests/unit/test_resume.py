@@ -1,7 +1,6 @@
 """A build that is killed again and again ends with the bytes of an undisturbed one."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -13,50 +12,71 @@ import pytest
 from core.data import flowers
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 10
 
-# A build that kills itself some milliseconds after its report says a given fraction, so that no moment is spared.
+# A build that kills itself at the n-th time that something happens, counted from the first time its report says a
+# word: the report says it again ("said"), or a file is about to be on the disk ("written").
 BUILD = textwrap.dedent("""
-    import os, signal, sys, threading
+    import os, signal, sys
+    from core.mining import pulse
     from core.mining.settings import StudyConfig
     from core.pipeline import build_study
 
-    name, fraction, delay = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
-    armed = []
+    pulse.EVERY = float("inf")  # else a slow machine says things more often
+    name, word, kind, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+    sync, seen = os.fsync, {"said": 0, "written": 0}
 
-    def report(done, note):
-        if done >= fraction and not armed:
-            armed.append(threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)))
-            armed[0].start()
+    def happened(what):
+        seen[what] += 1
+        if what == kind and seen[what] == count:
+            os.kill(os.getpid(), signal.SIGKILL)
 
+    def report(fraction, note):
+        if note.startswith(word):
+            happened("said")
+
+    def written(handle):
+        if seen["said"]:
+            happened("written")
+        sync(handle)
+
+    os.fsync = written
     build_study(StudyConfig("flowers-double-12c", "data", batch=16), name, report=report)
-    if fraction <= 1:
-        armed[0].join()
 """)
+
+# Four shards; every build but the last is killed, each a little further on, with so many shards finished.
+MOMENTS = [
+    ("comparing images", "said", 100, 0),
+    ("reading images 1 ", "said", 40, 0),
+    ("reading images 1 ", "written", 7, 0),  # among the files of the first shard
+    ("covering patches", "said", 1, 0),
+    ("transactions", "written", 20, 1),  # among the files of the second
+    ("heatmaps", "said", 9, 2),  # in the third, the second just finished
+    ("transactions", "said", 2, 3),
+    ("joining", "written", 1, 4),
+    ("averaging patches", "said", 30, 4),
+    ("finishing", "written", 2, 4),  # the manifest is as good as written, the study not yet there
+]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_kill_at_ten_random_moments(tmp_path):
-    flowers.write("double-12c", tmp_path / "data", per_class=27, seed=9)  # 324 images: six shards
+def test_killed_at_every_stage(tmp_path):
+    flowers.write("double-12c", tmp_path / "data", per_class=18, seed=9)  # 216 images
 
-    def build(name, fraction=2.0, delay=0.0):
-        command = [sys.executable, "-c", BUILD, name, str(fraction), str(delay)]
+    def build(name, word="nothing", kind="said", count=1):
+        command = [sys.executable, "-c", BUILD, name, word, kind, str(count)]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=tmp_path, env=env, check=False).returncode
 
     assert build("whole") == 0
-    chance = random.Random(0)
     draft, grown = tmp_path / ".killed.draft", []
-    # Two moments at the very end, when nothing but the joining is left, and eight anywhere.
-    fractions = [chance.uniform(0, 0.35) for _ in range(KILLS - 2)] + [0.9, 0.97]
-    for fraction in fractions:
-        assert build("killed", fraction, chance.uniform(0, 0.2 if fraction < 0.9 else 0.02)) == -signal.SIGKILL
+    for word, kind, count, _ in MOMENTS:
+        assert build("killed", word, kind, count) == -signal.SIGKILL, (word, kind, count)
         assert not (tmp_path / "killed").exists()
-        grown.append(len([one for one in draft.iterdir() if one.name.isdigit()]))
+        grown.append(len([one for one in draft.iterdir() if one.name.isdigit()]) if draft.exists() else 0)
+    # Nothing finished is lost, and the kills lie where they are meant to.
+    assert grown == [shards for *_, shards in MOMENTS]
     assert build("killed") == 0
-    print(f"{KILLS} kills at {[round(one, 2) for one in fractions]}, finished shards after each: {grown}")
-    assert grown == sorted(grown)  # nothing finished is lost
     assert not draft.exists()
     files = {file.name for file in (tmp_path / "whole").iterdir()}
     assert files == {file.name for file in (tmp_path / "killed").iterdir()}

@@ -2,12 +2,15 @@
 
 import csv
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 from core.cli import main
 from core.data import flowers
 from core.study import BUNDLED, Study
+from tests import small_study
 
 NAME = "flowers-single-6c"
 
@@ -44,12 +47,37 @@ def test_build_takes_every_setting_and_is_not_done_twice(built, capsys):
 
 def test_info_tells_what_it_is_made_of(built, capsys):
     text = told(capsys, "info", built / "s", "--verify")
+    images = Study(built / "s").table("images").query("problem == ''")
+    counts = images["patches"].value_counts().sort_index()
+    assert "patches of an image: " + ", ".join(f"{count} in {of}" for count, of in counts.items()) in text
+    assert "no more, since the score hardly changed any more: " in text
+    assert "no longer there" not in text
     assert "flowers-single-6c, layer relu4 (128 filters)" in text
     assert "13 images" in text
     assert "12 forward passes" not in text  # perturbed ones count too
     facts = json.loads(told(capsys, "info", built / "s", "--json"))
     assert facts["data"]["skipped"] == 1
+    assert facts["kept"] == {str(count): of for count, of in counts.items()}
+    assert facts["stop"] == images["stop"].value_counts().to_dict()
     assert facts["log"]["seconds"]
+
+
+def test_images_are_found_from_any_folder_and_what_is_left_out_is_told(built, capsys, tmp_path, monkeypatch):
+    shutil.copytree(built / "data" / "images" / "red", tmp_path / "here" / "fl" / "red")
+    (tmp_path / "here" / "fl" / "red" / "phone.heic").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path / "here")
+    words = ["build", "--model", NAME, "--data", "fl", "--out", "s", "--patch-count", 1, "--mining-least", 1]
+    assert "left out: .heic files, which cannot be read (1)" in told(capsys, *words)
+    monkeypatch.chdir("/")
+    text = told(capsys, "info", tmp_path / "here" / "s")
+    assert f"3 images from {tmp_path}/here/fl, " in text
+    assert "left out: .heic files, which cannot be read (1)" in text
+    assert "no longer there" not in text
+    gone = min((tmp_path / "here" / "fl" / "red").glob("0*.png"))
+    gone.unlink()
+    assert f"1 of the images are no longer there, such as red/{gone.name}" in told(
+        capsys, "info", tmp_path / "here" / "s"
+    )
 
 
 def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
@@ -60,9 +88,49 @@ def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
     assert {"filters", "support", "confidence", "score", "lift", "n_both"} <= set(rules[0])
     one = json.loads(told(capsys, "rules", built / "s", "--json", "--best", "1"))
     assert len(one) == 6
-    assert told(capsys, "shared", built / "s", "--class", "red", "--support", "1").strip()
     nothing = told(capsys, "rules", built / "s", "--confidence", "1", "--least", "1000")
     assert nothing == "Nothing is found with these settings.\n"
+
+
+@pytest.fixture
+def planted(built, tmp_path):
+    """The study with two filters in every patch: one of its class alone, and number 120."""
+    study = Study(built / "s")
+    items = np.full_like(study.array("items"), -1)
+    items[:, 0], items[:, 1] = study.table("patches")["label"], 120
+    return small_study.edited(study, tmp_path / "planted", items).path
+
+
+def test_shared_sets_name_the_classes_that_share_them(planted, capsys, tmp_path):
+    study = Study(planted)
+    labels = sorted(set(study.table("patches")["label"].tolist()))
+    assert len(labels) > 1
+    (only,) = json.loads(told(capsys, "shared", planted, "--support", "1", "--json"))
+    assert (only["filters"], only["size"], sorted(only["labels"]), only["supports"]) == (
+        [120], 1, labels, [1.0] * len(labels),
+    )  # fmt: skip
+    assert only["n_all"] == len(study.table("patches"))
+    first, second = (study.labels[label] for label in labels[:2])
+    text = told(capsys, "shared", planted, "--class", first).splitlines()
+    assert len(text) == 2
+    assert text[1].split()[:2] == ["120", str(len(labels))]
+    assert second in text[1]
+    rules = json.loads(told(capsys, "rules", planted, "--json"))
+    assert [rule["filters"] for rule in rules] == [[label, 120] for label in labels]
+    items = study.array("items")
+    apart = small_study.edited(study, tmp_path / "apart", np.where(items == 120, -1, items)).path
+    assert told(capsys, "shared", apart) == "Nothing is found with these settings.\n"
+
+
+def test_more_filters_than_the_study_keeps_are_refused(built, capsys):
+    kept = Study(built / "s").array("items").shape[1]
+    for command in ("rules", "shared", "ablate"):
+        said = told(capsys, command, built / "s", "--filters", kept + 1, code=2)
+        assert (
+            f"mining.filters cannot be {kept + 1}. The study keeps {kept} filters of each patch. Use 1 to {kept}."
+            in (said)
+        )
+    assert told(capsys, "rules", built / "s", "--filters", kept)
 
 
 def test_patches_are_listed_and_written_as_csv(built, capsys, tmp_path):
@@ -90,6 +158,49 @@ def test_ablate_gives_what_the_table_of_the_paper_gives(built, capsys):
     assert "skipped red/broken.png: " in text
 
 
+def test_ablate_tells_spread_and_price_and_leaves_out_what_was_not_tried(built, capsys):
+    facts = json.loads(told(capsys, "ablate", built / "s", "--json", "--draws", "3"))
+    rows = facts["per_class"]
+    for name in ("baseline", "mined"):
+        assert facts[f"{name}_std_over_classes"] == pytest.approx(np.std([row[name] for row in rows]))
+    lost = facts["baseline"] - facts["mined"]
+    assert facts["mined_drop_per_filter"] == pytest.approx(lost / np.mean([row["filters"] for row in rows]))
+    text = told(capsys, "ablate", built / "s", "--draws", "3")
+    spread, price = facts["mined_std_over_classes"], facts["mined_drop_per_filter"]
+    assert f"deviation over classes: 0.0%, {spread:.1%}, " in text
+    assert f"; on average a mined filter costs {price:.1%}, a random one " in text
+
+    def refused(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    bare = told(capsys, "ablate", built / "s", "--json", "--draws", "0")
+    facts = json.loads(bare, parse_constant=refused)
+    assert facts["random_mean"] is facts["random_std"] is facts["random_drop_per_filter"] is None
+    assert facts["per_class"][0]["random_mean"] is None
+    assert facts["mined"] is not None
+    text = told(capsys, "ablate", built / "s", "--draws", "0")
+    assert "random" not in text
+    assert "nan" not in text.casefold()
+
+
+def test_info_of_one_class(built, capsys, tmp_path):
+    whole = Study(built / "s").table("classes").set_index("name").loc["red"]
+    text = told(capsys, "info", built / "s", "--class", "red")
+    assert text.startswith(f"red: {whole['images']} images, {whole['predicted']} images classified so")
+    assert (
+        json.loads(told(capsys, "info", built / "s", "--class", "red", "--json"))["class"]["patches"]
+        == whole["patches"]
+    )
+    told(capsys, "info", built / "s", "--class", "red", "--csv", tmp_path / "c.csv")
+    assert (tmp_path / "c.csv").read_text().count("\n") == 2
+
+
+def test_ablate_without_labels_says_what_is_missing(built, capsys):
+    study = Study(built / "s")
+    plain = small_study.edited(study, built / "plain", images=study.table("images").assign(label=-1))
+    assert "Put them into one sub-folder per class." in told(capsys, "ablate", plain.path, code=2)
+
+
 def test_bundled_studies_go_by_their_names(capsys):
     assert "flowers-double-12c" in told(capsys, "info", "flowers-double-12c")
     assert BUNDLED.is_dir()
@@ -102,11 +213,23 @@ def test_bundled_studies_go_by_their_names(capsys):
         (["rules", "S", "--support", "0"], "mining.support cannot be '0'. It must lie between 0.01 and 1."),
         (["rules", "S", "--class", "rad"], "There is no class called 'rad'. Did you mean 'red'"),
         (["patches", "S", "--filters", "1,b"], "--filters '1,b' cannot be read."),
+        (["patches", "S", "--filters", "³"], "--filters '³' cannot be read."),
+        (["patches", "S", "--filters", "3,"], "--filters '3,' cannot be read."),
+        (["patches", "S", "--filters", "9999"], "There is no filter 9999. The filters of this layer are 0 to"),
+        (["patches", "S", "--filters", "9" * 5000], "cannot be read."),
+        (["patches", "S", "--class", "²"], "There is no class called '²'."),
+        (["patches", "S", "--class", "9" * 5000], "There is no class called '99"),
+        (["info", "S", "--class", "nonsense"], "There is no class called 'nonsense'."),
+        (["info", "S", "--json", "--csv", "F"], "Argument --csv: not allowed with argument --json."),
+        (["info", "x" * 5000], "cannot be opened"),
+        (["ablate", "S", "--draws", "-1"], "--draws cannot be '-1'. It must lie between 0 and 1,000."),
+        (["ablate", "S", "--draws", "³"], "--draws cannot be '³'. Give a whole number."),
+        (["ablate", "S", "--seed", "-1"], "--seed cannot be '-1'."),
         (["ablate", "S", "--data", "nowhere"], "nowhere cannot be opened as a folder"),
         (["rules", "S", "--csv", "/no/where.csv"], "cannot"),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--patch-window", "500"], "A window of 500 pixels"),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--set", "speed"], "--set 'speed' cannot be read."),
-        (["build", "--model", NAME, "--data", "D", "--out", "N", "--mining-support", "2"], "mining.support cannot be"),
+        (["build", "--model", NAME, "--data", "D", "--out", "N", "--mining-support", "2"], "--mining-support cannot"),
         (["build", "--model", NAME, "--data", "D/images/red/00002.png", "--out", "N"], "cannot be opened as a folder"),
         (["build", "--model", "flowers-sinle-6c", "--data", "D", "--out", "N"], "Did you mean"),
         ([], "required"),

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from core import train as training
+from core.cli import main
 from core.errors import Cancelled, Unavailable, UnknownName
 from core.models import bundled
 from core.train import evaluate, train
@@ -67,6 +69,63 @@ def test_wrong_requests_get_a_sentence_before_any_work(tmp_path):
         train("single-6c", tmp_path / "file" / "x.safetensors", report=never)
     with pytest.raises(Unavailable, match=r"end in \.safetensors"):
         train("single-6c", tmp_path / "card.json", report=never)
+    for folder in ("x.json", "x-epoch02.safetensors", "y.safetensors"):
+        (tmp_path / folder).mkdir()
+    for name, card in {"x.safetensors": "x.json", "y.safetensors": "y.safetensors"}.items():
+        with pytest.raises(Unavailable, match=rf"{card} cannot be written"):
+            train("single-6c", tmp_path / name, report=never)
+    (tmp_path / "x.json").rmdir()
+    with pytest.raises(Unavailable, match=r"x-epoch02\.safetensors cannot be written"):
+        train("single-6c", tmp_path / "x.safetensors", epochs=2, keep_epochs=True, report=never)
+    assert len(list(tmp_path.iterdir())) == 3, "trying leaves nothing"
+
+
+def test_files_that_refuse_to_be_written_are_found_before_the_work(tmp_path, monkeypatch):
+    def never(fraction, note):
+        raise AssertionError
+
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"mine")
+    path.chmod(0o400)
+    opened = Path.open
+
+    def as_a_user(self, mode="r", **rest):  # what the system says to everybody but root
+        if self == path and "r" not in mode:
+            raise PermissionError(13, "Permission denied")
+        return opened(self, mode, **rest)
+
+    monkeypatch.setattr(Path, "open", as_a_user)
+    with pytest.raises(Unavailable, match=r"x\.safetensors cannot be written \(Permission denied\)"):
+        train("single-6c", path, report=never)
+    assert path.read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc")
+def test_a_folder_that_takes_no_files_is_found_before_the_work():
+    def never(fraction, note):
+        raise AssertionError
+
+    with pytest.raises(Unavailable, match=r"/proc/t\.safetensors cannot be written"):
+        train("single-6c", Path("/proc/t.safetensors"), report=never)
+
+
+def test_training_runs_where_it_is_told(tmp_path, monkeypatch, capsys):
+    """The command hands on the one answer to where models run."""
+    told = {}
+    monkeypatch.setattr("core.train.train", lambda *_, **rest: told.update(rest) or {"accuracy": 1.0})
+    monkeypatch.setattr("core.commands.flowers.chosen", lambda *_: {})
+    monkeypatch.setenv("VITRINE_DEVICE", "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert main(["train", "--variant", "part-2c", "--out", str(tmp_path / "x.safetensors")]) == 0
+    assert told["device"] == torch.device("cpu")
+    monkeypatch.setenv("VITRINE_DEVICE", "abacus")
+    assert main(["train", "--variant", "part-2c", "--out", str(tmp_path / "x.safetensors")]) == 2
+    assert "VITRINE_DEVICE names 'abacus'" in capsys.readouterr().err
+
+
+def test_a_network_is_measured_where_it_is():
+    images = training._prepared(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.device("meta"))
+    assert (images.device.type, images.shape) == ("meta", (2, 3, 4, 4))
 
 
 def test_figures_are_those_of_a_count_one_image_at_a_time():

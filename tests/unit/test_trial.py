@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,10 @@ class Shelf:
         arrays = {"pooled": {}} if pooled else {}
         facts = {"layer": net.survey.default, "filters": self.filters.shape[1]}
         self.manifest = {"model": facts, "arrays": arrays, "data": {"folder": str(folder)}}
+
+    @property
+    def folder(self):
+        return Path(self.manifest["data"]["folder"])
 
     def array(self, name):
         return self.filters

@@ -1,7 +1,9 @@
-// The graph of filters and classes: thresholds, search and camera live here; Python hears only which node was picked.
+// The graph of filters and classes: thresholds, search and camera live here; Python hears only what was picked, and
+// says in a packet of its own which rule is to stand out.
 
+const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget() });
 const mounted = new WeakMap();
-const FILTER = "#0072b2", CLASS = "#e69f00";
+const FILTER = "#0072b2", CLASS = "#e69f00", RULE = "#cc79a7";
 
 const make = (tag, className, text) => {
   const node = document.createElement(tag);
@@ -39,7 +41,10 @@ class Graph {
   constructor(root) {
     this.root = root;
     this.urls = [];
+    this.rule = new Set();
     this.build();
+    this.heard = ({ detail }) => { if (detail === this.head?.marks) this.mark(); };
+    shop.bus.addEventListener("blob", this.heard);
     this.watch = new ResizeObserver(() => {
       this.body.classList.toggle("narrow", this.frame.clientWidth < 640);
       this.cy?.resize();
@@ -76,7 +81,7 @@ class Graph {
     this.card = make("div", "card");
     this.body.append(this.canvas, this.card);
     const legend = make("div", "legend");
-    for (const [name, text] of [["filter", "filter"], ["class", "class"], ["edge", "thicker line: higher rule score"]]) {
+    for (const [name, text] of [["filter", "filter"], ["class", "class"], ["edge", "thicker line: higher rule score"], ["rule", "the chosen rule"]]) {
       const entry = make("span");
       entry.append(make("i", name), text);
       legend.append(entry);
@@ -109,7 +114,7 @@ class Graph {
     this.urls.forEach(URL.revokeObjectURL);
     this.urls = [];
     const nodes = head.nodes.map((node) => ({ data: this.node(node, payload), position: { x: node.x, y: node.y }, grabbable: true }));
-    const edges = head.edges.map(([source, target, weight], i) => ({ data: { id: `e${i}`, source, target, weight } }));
+    const edges = head.edges.map(([source, target, weight]) => ({ data: { id: `${source}-${target}`, source, target, weight } }));
     this.cy.batch(() => {
       this.cy.elements().remove();
       this.cy.add(nodes);
@@ -117,20 +122,35 @@ class Graph {
     });
     this.options.replaceChildren(...head.nodes.map((node) => Object.assign(make("option"), { value: node.label })));
     if (first) {
-      this.cy.on("tap", "node", (event) => this.pick(event.target));
+      this.cy.on("tap", "node, edge", (event) => this.pick(event.target));
       this.cy.on("dbltap", "node", (event) => this.open(event.target));
       this.cy.on("tap", (event) => { if (event.target === this.cy) this.pick(null); });
-      this.cy.on("mouseover", "node", () => { this.canvas.style.cursor = "pointer"; });
-      this.cy.on("mouseout", "node", () => { this.canvas.style.cursor = ""; });
+      this.cy.on("mouseover", "node, edge", () => { this.canvas.style.cursor = "pointer"; });
+      this.cy.on("mouseout", "node, edge", () => { this.canvas.style.cursor = ""; });
       this.cy.on("scrollzoom pinchzoom dragpan", () => { this.moved = true; });
       this.least.value = head.least;
     }
     const weights = head.edges.map((edge) => edge[2]);
     this.least.max = Math.ceil(Math.max(0.01, ...weights) * 100) / 100;
-    const chosen = [this.chosen, head.chosen].find((id) => id && this.cy.getElementById(id).length);
-    this.chosen = chosen;
     this.filter();
+    this.mark();
     if (first || !this.moved) this.fit();
+  }
+
+  /** Python's packet: what is picked when the graph is first shown, and the rule that the table has chosen. */
+  mark() {
+    const said = shop.blobs.get(this.head.marks)?.header;
+    if (!said) return;
+    this.rule = new Set(said.rule);
+    if (!this.marked) this.chosen = said.chosen;
+    this.marked = true;
+    this.pick(this.picked(), true);
+  }
+
+  /** The node or link that is picked and shown. */
+  picked() {
+    const one = this.chosen && this.cy.getElementById(this.chosen);
+    return one?.length ? one : null;
   }
 
   node({ id, label, kind, size, width, picture }, payload) {
@@ -168,6 +188,12 @@ class Graph {
       { selector: ".dim", style: { opacity: 0.12 } },
       { selector: "node.chosen", style: { "border-color": text, "border-width": 5, "z-index": 10 } },
       { selector: "edge.near", style: { opacity: 0.95, "line-color": FILTER } },
+      { selector: "node.rule", style: {
+        "border-color": RULE, "border-width": 5, "z-index": 9, "underlay-color": RULE, "underlay-opacity": 0.4, "underlay-padding": 9,
+      } },
+      { selector: "node[kind = 'filter'].rule", style: { "font-size": 20, "min-zoomed-font-size": 0, "underlay-shape": "ellipse" } },
+      { selector: "edge.rule", style: { width: 7, opacity: 1, "line-color": RULE, "z-index": 9 } },
+      { selector: "edge.chosen", style: { width: 9, opacity: 1, "line-color": text, "z-index": 10 } },
     ];
   }
 
@@ -195,7 +221,7 @@ class Graph {
     this.count.textContent =
       `${count("node[kind = 'filter']")} filters, ${count("node[kind = 'class']")} classes, ${count("edge")} links shown`;
     this.canvas.setAttribute("aria-label", `${this.head.label}: ${this.count.textContent}. The table lists the same rules.`);
-    this.pick(this.chosen ? cy.getElementById(this.chosen) : null, true);
+    this.pick(this.picked(), true);
     this.spent = performance.now() - start;
     this.frame.dataset.step = this.spent.toFixed(1);
   }
@@ -209,16 +235,19 @@ class Graph {
     if (exact.length || found.length === 1) this.pick(found[0]);
   }
 
-  pick(node, quiet = false) {
-    this.chosen = node?.id();
+  /** Pick a node or a link, or nothing. */
+  pick(one, quiet = false) {
+    this.chosen = one?.id();
     this.cy.batch(() => {
-      this.cy.elements().removeClass("dim near chosen");
-      if (!node) return;
-      const links = node.connectedEdges().not(".away");
-      const near = links.union(links.connectedNodes()).union(node);
-      this.cy.elements().not(near).addClass("dim");
-      near.edges().addClass("near");
-      node.addClass("chosen");
+      this.cy.elements().removeClass("dim near chosen rule");
+      const rule = this.cy.nodes().filter((node) => this.rule.has(node.id()));
+      rule.union(rule.edgesWith(rule)).addClass("rule");
+      if (!one) return;
+      const links = one.isNode() ? one.connectedEdges().not(".away") : one;
+      const near = links.union(links.connectedNodes()).union(one);
+      this.cy.elements().not(near).not(".rule").addClass("dim");
+      links.addClass("near");
+      one.addClass("chosen");
     });
     this.describe();
     if (!quiet) this.setTriggerValue("picked", this.chosen ?? "");
@@ -228,14 +257,21 @@ class Graph {
     this.setTriggerValue("opened", node.id());
   }
 
-  /** What is known of the chosen node, with its neighbours as buttons: the way through the graph without a mouse. */
+  /** What is known of what is picked, with nodes and links as buttons: the way through the graph without a mouse. */
   describe() {
-    const node = this.chosen && this.cy.getElementById(this.chosen);
+    const one = this.picked();
     this.card.replaceChildren();
-    if (!node?.length) {
+    if (!one) {
       this.card.append(make("p", "", this.head.hint));
       return;
     }
+    if (one.isNode()) this.nodeCard(one); else this.linkCard(one);
+    const leave = make("button", "plain", "Clear selection");
+    leave.onclick = () => this.pick(null);
+    this.card.append(leave);
+  }
+
+  nodeCard(node) {
     const edges = node.connectedEdges().not(".away").sort((a, b) => b.data("weight") - a.data("weight"));
     const many = (count, one, more) => `${count} ${count === 1 ? one : more}`;
     const words = node.data("kind") === "filter"
@@ -247,15 +283,33 @@ class Graph {
     const list = make("ul");
     edges.forEach((edge) => {
       const other = edge.connectedNodes().not(node)[0];
-      const button = make("button", "plain"), item = make("li");
-      button.append(make("span", "", other.data("label")), make("span", "", edge.data("weight").toFixed(2)));
-      button.onclick = () => this.pick(other);
-      item.append(button);
-      list.append(item);
+      list.append(this.entry(other, edge));
     });
     const open = make("button", "plain", this.head.opens[node.data("kind")]);
     open.onclick = () => this.open(node);
     this.card.append(list, open);
+  }
+
+  linkCard(edge) {
+    const ends = [edge.source(), edge.target()].sort((a, b) => a.data("kind") < b.data("kind") ? 1 : -1);
+    const list = make("ul");
+    ends.forEach((end) => list.append(this.entry(end)));
+    this.card.append(make("p", "name", ends.map((end) => end.data("label")).join(" → ")));
+    this.card.append(make("p", "", `The best of its rules scores ${edge.data("weight").toFixed(2)}. The table lists them.`), list);
+  }
+
+  /** A node to go to, and the link that leads there. */
+  entry(node, edge) {
+    const item = make("li"), name = make("button", "plain", node.data("label"));
+    name.onclick = () => this.pick(node);
+    item.append(name);
+    if (!edge) return item;
+    const rules = make("button", "plain", edge.data("weight").toFixed(2));
+    rules.title = `Rules of ${edge.source().data("label")} and ${edge.target().data("label")}`;
+    rules.setAttribute("aria-label", `${rules.title}, score ${rules.textContent}`);
+    rules.onclick = () => this.pick(edge);
+    item.append(rules);
+    return item;
   }
 
   fit() {
@@ -273,6 +327,7 @@ class Graph {
 
   close() {
     this.closed = true;
+    shop.bus.removeEventListener("blob", this.heard);
     this.watch.disconnect();
     this.cy?.destroy();
     this.urls.forEach(URL.revokeObjectURL);

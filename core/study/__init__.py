@@ -21,8 +21,9 @@ tables
     itemsets     label, filters (list, ascending), n_both, n_all: frequent filter sets of each class, with the number of
                  transactions that hold them in the class and everywhere
     rules        rule, label, rank (0 is the class's best), filters (list), size, n_class, n_all, n_both, support,
-                 confidence, lift, score, folded (how many other filter sets have exactly the same patches)
-    shared       filters (list), size, labels (list, by falling support), supports (list), classes (2 or more), n_all
+                 confidence, lift, score: one for all sets with the same patches of the class, if folded
+    shared       filters (list), size, labels (list, by falling support), supports (list), classes (2 or more), n_all:
+                 sets frequent in several classes, if closed the largest with these labels and supports
     nodes        node ("f12" or "c3"), kind ("filter" or "class"), number (filter or label), name, degree, weight, x, y
                  (in -1…1)
     edges        filter, label, weight (best score of that class's rules with the filter), rules (how many)
@@ -41,14 +42,16 @@ arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N
     averages     (A, w, w, 3) float16 in [0, 1], the weighted average patch of each row of table `averages`
 
 manifest
-    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head), data (folder, images, skipped,
-    labelled, fingerprint), window, passes (forwards, backwards, perturbed), versions (of the libraries), tables (rows,
-    columns), arrays (shape, dtype), files (bytes, sha256)
+    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head), data (folder: absolute, or as
+    it is found from the study's own folder; images, skipped, labelled, strange, left: how many files of the folder were
+    left out for which reason; fingerprint), window, passes (forwards, backwards, perturbed), versions (of the
+    libraries), tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
 """
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+import io
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,11 +62,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import StudyError
+from core.progress import Report, silent
 from core.registry import unknown
+from core.study.manifest import HEADER, LOG, MANIFEST, damage, header, read_log, read_manifest, remains
 
-FORMAT = 1  # of the folder described above; a newer one is refused
-MANIFEST, LOG = "study.json", "build.json"
-BUNDLED = Path(__file__).resolve().parents[1] / "assets" / "studies"
+BUNDLED = Path(__file__).resolve().parents[2] / "assets" / "studies"
 
 
 class Study:
@@ -74,11 +77,11 @@ class Study:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.manifest: Mapping[str, Any] = _manifest(self.path)
+        self.manifest: Mapping[str, Any] = read_manifest(self.path)
+        self.log: Mapping[str, Any] = read_log(self.path)  # seconds per stage and when it ended; empty where it is gone
         for name, facts in self.manifest["files"].items():
-            file = self.path / name
-            if not file.is_file() or file.stat().st_size != facts["bytes"]:
-                raise StudyError(f"The study {self.name} is damaged: {name} is missing or incomplete.", _REBUILD)
+            if _size(self.path / name) != facts["bytes"]:
+                raise damage(self.path, f"{name} is missing or incomplete")
 
     @property
     def name(self) -> str:
@@ -96,33 +99,60 @@ class Study:
         return tuple(self.table("classes")["name"])
 
     @property
-    def log(self) -> Mapping[str, Any]:
-        """What the build took, in seconds per stage; empty where the log is gone."""
-        file = self.path / LOG
-        return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    def folder(self) -> Path:
+        """Where its images lay when it was built."""
+        folder = Path(self.manifest["data"]["folder"])
+        return folder if self.manifest["version"] == 1 else Path(os.path.normpath(self.path.resolve() / folder))
 
     def table(self, name: str) -> pd.DataFrame:
-        """One table, read anew so that a caller may change it; UnknownName where the study has none of that name."""
+        """One table, read anew so that a caller may change it.
+
+        Raises UnknownName where the study has none of that name, StudyDamaged where it is not the one that was written.
+        """
         if name not in self.manifest["tables"]:
             raise unknown("table of this study", name, self.manifest["tables"])
-        return pd.read_parquet(self.path / f"{name}.parquet")
+        import pyarrow as pa
+
+        file, facts = f"{name}.parquet", self.manifest["tables"][name]
+        try:
+            content = (self.path / file).read_bytes()
+            if hashlib.sha256(content).hexdigest() == self.manifest["files"][file]["sha256"]:
+                frame = pd.read_parquet(io.BytesIO(content))
+                if list(frame.columns) == facts["columns"] and len(frame) == facts["rows"]:
+                    return frame
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise damage(self.path, f"{file} cannot be read") from error
+        raise damage(self.path, f"{file} is not the file that was written")
 
     def array(self, name: str) -> NDArray[Any]:
-        """One array, memory-mapped and read-only; UnknownName where the study has none of that name."""
+        """One array, memory-mapped and read-only.
+
+        Raises UnknownName where the study has none of that name, StudyDamaged where it is not as the manifest says;
+        of its numbers only those that stand for filters are looked at.
+        """
         if name not in self.manifest["arrays"]:
             raise unknown("array of this study", name, self.manifest["arrays"])
-        return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        file, facts = f"{name}.npy", self.manifest["arrays"][name]
+        shape, dtype = tuple(facts["shape"]), np.dtype(facts["dtype"])
+        try:
+            with (self.path / file).open("rb") as opened:
+                sound = opened.read(HEADER) == header(shape, dtype)
+            found = np.memmap(self.path / file, dtype, "r", HEADER, shape) if sound else None
+        except (OSError, ValueError) as error:
+            raise damage(self.path, f"{file} cannot be read") from error
+        if found is None or (name == "items" and not _within(found, self.manifest["model"]["filters"])):
+            raise damage(self.path, f"{file} is not the file that was written")
+        return found
 
     def lost(self, folder: str | Path | None = None) -> list[str]:
-        """The images, as paths within the data folder, that are no longer there (the thumbnails still show them)."""
-        root = Path(folder or self.manifest["data"]["folder"])
-        images = self.table("images")
-        return [path for path in images["path"] if not (root / path).is_file()]
+        """The images that were read, as paths within the data folder, and are no longer there; thumbnails show them."""
+        root, images = Path(folder or self.folder), self.table("images")
+        images = images[images["problem"] == ""]
+        return [path for path in images["path"] if not os.path.isfile(root / path)]  # noqa: PTH113 - never raises
 
     def damaged(self) -> list[str]:
         """The files whose content is not the one that was written; reads everything, so it takes its time."""
-        files = self.manifest["files"].items()
-        return [name for name, facts in files if file_sha(self.path / name) != facts["sha256"]]
+        return [name for name, facts in self.manifest["files"].items() if _sha(self.path / name) != facts["sha256"]]
 
 
 @dataclass(frozen=True)
@@ -138,40 +168,52 @@ def list_studies(*folders: str | Path) -> list[Listed]:
     """The studies directly inside these folders by name, with what is wrong with broken ones."""
     found = []
     for folder in folders:
-        for manifest in sorted(Path(folder).glob(f"*/{MANIFEST}")):
-            if manifest.parent.name.startswith("."):
-                continue  # drafts
+        told = {file.parent for name in (MANIFEST, LOG) for file in Path(folder).glob(f"*/{name}")}
+        for path in sorted(told):
+            if path.name.startswith(".") or not ((path / MANIFEST).is_file() or remains(path)):
+                continue  # drafts, and logs of something else
             try:
-                found.append(Listed(manifest.parent, Study(manifest.parent)))
+                found.append(Listed(path, Study(path)))
             except StudyError as error:
-                found.append(Listed(manifest.parent, None, str(error)))
+                found.append(Listed(path, None, str(error)))
     return found
 
 
-def file_sha(path: Path) -> str:
-    """The sha256 of a file's bytes."""
+def file_sha(path: Path, report: Report = silent, note: str = "") -> str:
+    """The sha256 of a file's bytes; reports while it reads."""
+    found, done = hashlib.sha256(), 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        total = max(1, os.fstat(file.fileno()).st_size)
+        while block := file.read(1 << 24):
+            found.update(block)
+            done += len(block)
+            report(min(1.0, done / total), note)
+    return found.hexdigest()
 
 
-_REBUILD = "Delete it and build it again."
-_KEYS: Sequence[str] = ("version", "digest", "config", "model", "data", "tables", "arrays", "files")
+def folder_as_kept(folder: Path, study: Path) -> str:
+    """The folder of images as a manifest holds it: an absolute one as it is, another as it is found from the study."""
+    if folder.is_absolute():
+        return folder.as_posix()
+    return Path(os.path.relpath(folder, os.path.realpath(study))).as_posix()
 
 
-def _manifest(path: Path) -> Mapping[str, Any]:
-    if path.is_file():
-        raise StudyError(f"{path} is a file, and a study is a folder.", "Give the folder that holds study.json.")
-    file = path / MANIFEST
-    if not file.is_file():
-        raise StudyError(f"There is no study in {path}.", "Give a folder that holds study.json, or build one there.")
+def _size(file: Path) -> int:
+    """The bytes of a file; -1 where there is none."""
     try:
-        manifest = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        raise StudyError(f"The study {path.name} is damaged: {MANIFEST} cannot be read.", _REBUILD) from None
-    version = manifest.get("version") if isinstance(manifest, dict) else None
-    if isinstance(version, int) and version > FORMAT:
-        message = f"The study {path.name} has format {version}, and this version of Vitrine reads up to {FORMAT}."
-        raise StudyError(message, "Update Vitrine, or build the study again.")
-    if version != FORMAT or any(key not in manifest for key in _KEYS):
-        raise StudyError(f"{file} is not the manifest of a study.", "Give the folder of a study.")
-    return manifest
+        return file.stat().st_size if file.is_file() else -1
+    except OSError:
+        return -1
+
+
+def _sha(file: Path) -> str:
+    """The sha256 of a file's bytes; "" where it cannot be read."""
+    try:
+        return file_sha(file)
+    except OSError:
+        return ""
+
+
+def _within(items: NDArray[Any], filters: int) -> bool:
+    """Whether all of these numbers are filters, or say that there is none."""
+    return not items.size or bool(items.min() >= -1 and items.max() < filters)

@@ -1,0 +1,79 @@
+"""What the environment and forms may say: where models run, how much is kept, which seed."""
+
+import pytest
+import torch
+
+from core.cli import main
+from core.errors import BadParameter
+from core.models.model import Model
+from core.workbench import budget, device, home, seed
+from tests import nets
+
+
+def test_the_device_is_the_one_asked_for_or_the_best(monkeypatch):
+    monkeypatch.setenv("VITRINE_DEVICE", "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device() == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for unset in ("", None):
+        monkeypatch.setenv("VITRINE_DEVICE", unset) if unset is not None else monkeypatch.delenv("VITRINE_DEVICE")
+        assert device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["abacus", "cuda:99", "cpu:x", "meta", " ", "²"])
+def test_a_device_that_is_none_is_a_sentence(monkeypatch, name):
+    monkeypatch.setenv("VITRINE_DEVICE", name)
+    with pytest.raises(BadParameter, match=r"VITRINE_DEVICE names .* which this machine lacks\. Use cpu or cuda\."):
+        device()
+
+
+def test_commands_load_models_there(monkeypatch, capsys):
+    asked = []
+
+    def load(name: str, device: torch.device, **rest: object) -> Model:
+        asked.append(device)
+        return nets.model("gap")
+
+    monkeypatch.setattr("core.models.load", load)
+    monkeypatch.setenv("VITRINE_DEVICE", "cpu")
+    assert main(["check", "--model", "gap"]) == 0
+    assert asked == [torch.device("cpu")]
+    monkeypatch.setenv("VITRINE_DEVICE", "abacus")
+    assert main(["check", "--model", "gap"]) == 2
+    assert capsys.readouterr().err.startswith("vitrine: VITRINE_DEVICE names 'abacus'")
+
+
+def test_the_budget_is_what_was_asked_for(monkeypatch):
+    monkeypatch.setenv("VITRINE_DEVICE", "cpu")
+    for text, megabytes in {"": 512, "7": 7, "0": 0}.items():
+        monkeypatch.setenv("VITRINE_CACHE_MB", text)
+        assert budget() == megabytes << 20
+    monkeypatch.delenv("VITRINE_CACHE_MB")
+    assert budget() == 512 << 20
+
+
+@pytest.mark.parametrize("text", ["²", "-1", "1.5", "many", "1e3", " ", "9" * 5000])
+def test_a_budget_that_is_none_is_a_sentence(monkeypatch, text):
+    monkeypatch.setenv("VITRINE_DEVICE", "cpu")
+    monkeypatch.setenv("VITRINE_CACHE_MB", text)
+    with pytest.raises(BadParameter, match=r"VITRINE_CACHE_MB is .* Give a whole number of megabytes\.") as error:
+        budget()
+    assert len(str(error.value)) < 120
+
+
+def test_home_is_the_folder_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    assert home() == tmp_path
+    monkeypatch.setenv("VITRINE_HOME", "")
+    assert home().name == ".vitrine"
+
+
+@pytest.mark.parametrize(("value", "found"), [("0", 0), (7, 7), ("999999999", 999_999_999)])
+def test_a_seed_is_read(value, found):
+    assert seed(value) == found
+
+
+@pytest.mark.parametrize("value", ["-5", -5, "²", "", "1.0", "x", "1000000000", "9" * 5000])
+def test_a_seed_that_is_none_is_a_sentence(value):
+    with pytest.raises(BadParameter, match=r"The seed cannot be .* Give a whole number from 0 to 999,999,999\."):
+        seed(value)
