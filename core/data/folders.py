@@ -13,31 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import BadImage, Unavailable
+from core.images import shown
 from core.progress import Report, chunks, part, silent
 from core.study import file_sha
 
 SAMPLES = Path(__file__).resolve().parents[2] / "assets" / "images"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # Pictures too, of kinds that are not read.
-OTHERS = frozenset(
-    {
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jxl",
-        ".jp2",
-        ".svg",
-        ".psd",
-        ".tga",
-        ".ico",
-        ".dng",
-        ".raw",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-    }
-)
+OTHERS = frozenset({
+    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".tga", ".ico", ".dng", ".raw", ".cr2", ".cr3", ".nef",
+    ".arw",
+})  # fmt: skip
 
 Mask = NDArray[np.bool_]  # (H, W)
 
@@ -84,8 +70,9 @@ def scan(root: Path) -> Folder:
     try:
         images = root / "images" if (root / "images").is_dir() else root
         loose, folders = _listed(images, left)
-    except OSError as error:
-        raise Unavailable(f"{root} cannot be opened as a folder ({error.strerror}).", "Check the path.") from None
+    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise Unavailable(f"{shown(str(root))} cannot be opened as a folder ({reason}).", "Check the path.") from None
     found = [(path, label) for label, folder in enumerate(folders) for path in _images(folder, left)]
     classes = tuple(folder.name for folder in folders)
     if found:

@@ -1,5 +1,7 @@
 """Methods: a card for each explainer, written from the registry."""
 
+from importlib.metadata import version
+
 import streamlit as st
 
 from core.explain import EXPLAINERS
@@ -24,3 +26,6 @@ for family in [wanted] if wanted in families else families:  # an empty paramete
     for name, method in EXPLAINERS.items():
         if method.family == family:
             show.card(name, method, usable[name], bench)
+
+parts = ", ".join(f"{name} {version(name)}" for name in ("vitrine", "torch", "torchvision", "numpy", "streamlit"))
+st.caption(f"All chance comes from the seed, now {state.place().seed}: the same seed gives the same map. {parts}.")

@@ -3,6 +3,7 @@
 Own parameters of a page need nothing here: bind its widgets with `bind="query-params"`.
 """
 
+import re
 from reprlib import repr as short
 from urllib.parse import urlencode
 
@@ -10,11 +11,14 @@ import streamlit as st
 
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS
+from core.images import shown
 from core.params import checked
 from core.registry import unknown
 from core.workbench import seed
 from pages.ui import state
 
+MOST = 4  # classes side by side
+SWITCHED = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
 OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
 
 
@@ -36,12 +40,13 @@ def adopt() -> None:
     for text in given.get("set", []):
         _take(lambda text=text: _setting(text))
     _take(lambda: _seed(given.get("seed", ["0"])[0]))
-    state.go(settle="settle" in given)
+    _take(lambda: _settle(given.get("settle", ["false"])[0]))
     if "cls" in given:
         _targets(given["cls"])
     if "layer" in given:
         _take(lambda: _layer(given["layer"][0]))
-    st.session_state["view"] = given.get("view", [""])[0]
+    st.session_state["view"] = ""
+    _take(lambda: _view(given.get("view", [""])[0]))
 
 
 def query() -> str:
@@ -108,6 +113,18 @@ def _seed(text: str) -> None:
     state.go(seed=seed(text))
 
 
+def _settle(text: str) -> None:
+    if text not in SWITCHED:
+        raise BadParameter(f"settle cannot be {short(text)}.", "Use true or false.")
+    state.go(settle=SWITCHED[text])
+
+
+def _view(text: str) -> None:
+    if text and not re.fullmatch(r"\w+:[\w.-]+(,\w+:[\w.-]+)*", text):
+        raise BadParameter(f"The look cannot be {short(text)}.", "Copy a link from the page.")
+    st.session_state["view"] = text
+
+
 def _layer(name: str) -> None:
     usable = [layer.name for layer in state.bench().model.survey.usable]
     if name not in usable:
@@ -120,4 +137,7 @@ def _targets(texts: list[str]) -> None:
     found: dict[int, None] = {}
     for text in texts:
         _take(lambda text=text: found.setdefault(model.target(text)))
-    state.go(targets=tuple(found)[:4])
+    if len(found) > MOST:
+        left = ", ".join(shown(model.labels[index]) for index in list(found)[MOST:])
+        state.tell("warning", f"The address: {MOST} classes are shown at a time. Left out: {left}.")
+    state.go(targets=tuple(found)[:MOST])

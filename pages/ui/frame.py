@@ -164,4 +164,4 @@ def _picked_class() -> None:
     elif index in chosen and len(chosen) > 1:
         state.go(targets=tuple(i for i in chosen if i != index))
     elif index not in chosen:
-        state.go(targets=(*chosen, index)[-4:])
+        state.go(targets=(*chosen, index)[-address.MOST :])

@@ -111,20 +111,25 @@ def test_a_hostile_upload_gets_its_sentence_and_nothing_is_lost(app: AppTest, na
 
 
 UNUSUAL = {
-    "cmyk.jpg": picture("CMYK", kind="JPEG"),
-    "deep.png": picture("I;16"),
-    "palette.png": picture("P", transparency=0),
-    "dot.png": picture("RGB", (1, 1)),
-    "still.gif": picture("RGB", kind="GIF"),
+    "cmyk.jpg": (picture("CMYK", kind="JPEG"), "CMYK"),
+    "deep.png": (picture("I;16"), "8 bits"),
+    "palette.png": (picture("P", transparency=0), ""),
+    "dot.png": (picture("RGB", (1, 1)), ""),
+    "moving.gif": (
+        picture("RGB", kind="GIF", save_all=True, append_images=[Image.new("RGB", (40, 30), "red")]),
+        "the first is shown",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", list(UNUSUAL))
-def test_an_unusual_image_is_taken(app: AppTest, name: str) -> None:
+def test_an_unusual_image_is_taken_and_what_was_done_to_it_is_said(app: AppTest, name: str) -> None:
+    content, word = UNUSUAL[name]
     app.run()
-    app.file_uploader[0].set_value([(name, UNUSUAL[name], "image/png")]).run()
+    app.file_uploader[0].set_value([(name, content, "image/png")]).run()
     assert not app.error
     assert len(app.session_state["place"].image) > 20
+    assert word in said(app)
 
 
 ADDRESSES = [
@@ -141,6 +146,8 @@ ADDRESSES = [
     ("seed", "-1", "-1"),
     ("seed", "<script>", "<script>"),
     ("seed", "²", "²"),
+    ("settle", "perhaps", "perhaps"),
+    ("view", "non sense", "non sense"),
 ]
 
 
@@ -156,6 +163,20 @@ def test_an_address_that_names_nothing_is_told_and_the_rest_kept(
     assert app.session_state["place"].methods in {("saliency",), ("grad_cam",)}
     app.run()
     assert not app.warning
+
+
+def test_an_address_of_more_classes_than_fit_says_which_are_left_out(app: AppTest) -> None:
+    app.query_params["cls"] = ["0", "1", "2", "3", "4"]
+    app.run()
+    assert app.session_state["place"].targets == (0, 1, 2, 3)
+    assert "Left out: " in said(app)
+
+
+@pytest.mark.parametrize(("value", "settles"), [("true", True), ("1", True), ("false", False), ("0", False)])
+def test_a_switch_of_the_address_is_read_for_what_it_says(app: AppTest, value: str, settles: bool) -> None:
+    app.query_params["settle"] = value
+    app.run()
+    assert app.session_state["place"].settle is settles
 
 
 def test_an_address_is_taken_over_and_written_back(app: AppTest) -> None:

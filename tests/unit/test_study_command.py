@@ -226,6 +226,8 @@ def test_bundled_studies_go_by_their_names(capsys):
         (["ablate", "S", "--draws", "³"], "--draws cannot be '³'. Give a whole number."),
         (["ablate", "S", "--seed", "-1"], "--seed cannot be '-1'."),
         (["ablate", "S", "--data", "nowhere"], "nowhere cannot be opened as a folder"),
+        (["ablate", "S", "--data", "x" * 5000], "cannot be opened as a folder (File name too long)"),
+        (["ablate", "S", "--data", "a\0b"], "a�b cannot be opened as a folder"),
         (["rules", "S", "--csv", "/no/where.csv"], "cannot"),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--patch-window", "500"], "A window of 500 pixels"),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--set", "speed"], "--set 'speed' cannot be read."),

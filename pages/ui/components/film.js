@@ -40,7 +40,7 @@ class Film {
     document.addEventListener("click", this.away);
     document.addEventListener("keydown", this.keys);
     shop.bus.addEventListener("blob", this.arrived);
-    if (new URLSearchParams(location.search).get("present")) this.stage(true);
+    if (["1", "true", "on"].includes(new URLSearchParams(location.search).get("present"))) this.stage(true);
   }
 
   end() {
