@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages_list import PAGES
+from tests.pages_list import PAGES, QUICK
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("address", PAGES)
 def test_a_deep_link_is_the_first_visit(fresh_server: Any, tab: Any, address: str) -> None:
-    tab.open(f"{fresh_server.url}/{address}")
+    tab.open(f"{fresh_server.url}/{QUICK[address]}")
     page = tab.page
     assert page.get_by_text("Page not found").count() == 0
     assert page.locator("h1").first.inner_text() == PAGES[address]

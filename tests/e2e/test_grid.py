@@ -42,7 +42,9 @@ def exported(tab: Any, what: str) -> bytes:
 
 @pytest.fixture
 def compared(server: Any, tab: Any) -> Any:
-    return tab.open(f"{server.url}/compare?{CHEAP}")
+    tab.open(f"{server.url}/compare?{CHEAP}")
+    tab.page.locator("figure.mapped").nth(2).wait_for()
+    return tab
 
 
 def test_steps_of_the_look_send_nothing(server: Any, tab: Any) -> None:

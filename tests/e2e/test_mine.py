@@ -230,7 +230,9 @@ def test_a_line_and_a_row_make_the_same_rule_stand_out(mined: Server, tab: Any) 
     assert until(tab, lambda: "node=" not in page.url)
     tab.settle()
     table = page.get_by_test_id("stDataFrame").first
-    row = table.locator("tbody tr").nth(2).locator("td").all_inner_texts()
+    cells = table.locator("tbody tr").nth(2).locator("td")
+    cells.first.wait_for(state="attached")
+    row = cells.all_inner_texts()
     choose(tab, table, row[0])
     some = {word.strip().lower() for word in row[0].partition("…")[0].split("+")}
     assert until(tab, lambda: some <= set(frame.evaluate(OUT, "node.rule")))

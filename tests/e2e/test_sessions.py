@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.pages_list import QUICK
+
 pytestmark = pytest.mark.e2e
 EVIL = "<img src=x onerror=alert(1)>&![x](http:--example.com) :red[x].png"
 
@@ -98,7 +100,7 @@ def test_nothing_is_wider_than_the_window(server: Any, tabs: Callable[..., Any],
     tab = tabs()
     tab.page.set_viewport_size({"width": width, "height": 800})
     for address in ("", "compare", "methods"):
-        tab.open(f"{server.url}/{address}")
+        tab.open(f"{server.url}/{QUICK[address]}")
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

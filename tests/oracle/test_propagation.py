@@ -8,10 +8,11 @@ import torch
 import torchvision
 from torch import nn
 
-from core.capture import Rules, capture
+from core.capture import capture
 from core.errors import Unsupported
 from core.explain import EXPLAINERS, explain
-from core.explain.propagation import RECTIFIERS, rectified_slope
+from core.explain.propagation import rectified_slope
+from core.explain.rectified import Switch
 from tests import nets
 from tests.nets import query
 
@@ -140,9 +141,10 @@ def test_deconvnet_is_nowhere_negative_at_the_input_of_a_relu(net):
     before = (
         ["features.1", "features.4", "features.7"] if net == "gap" else ["features.0", "features.3", "classifier.0"]
     )
-    rules = Rules(dict.fromkeys(("relu", "relu6"), RECTIFIERS["deconvnet"]))
-    with capture(q.net, *before) as seen, rules:
+    switch = Switch()
+    with capture(q.net, *before) as seen, switch.rules():
         total = q.net(q.images.requires_grad_())[:, 1].sum()
+    switch.kind = "deconvnet"
     for received in torch.autograd.grad(total, [seen[name] for name in before]):
         assert float(received.min()) >= 0
         assert float(received.max()) > 0

@@ -479,7 +479,7 @@ def test_a_disk_that_fills_up_at_the_end_loses_no_shard(data, gap, tmp_path):
     settings = config(data, limit=6)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     notes = []
-    for stage in ("joining", "mining rules", "averaging patches", "finishing"):
+    for stage in ("joining", "rules mined", "averaging patches", "finishing"):
 
         def filling(fraction, note, stage=stage):
             notes.append(note)
