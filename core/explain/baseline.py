@@ -21,7 +21,7 @@ def baseline(query: Query, kind: Baseline, draw: int = 0) -> Tensor:
         return blurred(query.images, 10 * min(query.size) / SIDE)
     if kind == "uniform":
         pixels = torch.rand(1, *query.images.shape[1:], generator=query.rng(draw))
-        return query.model.preprocess.normalised(pixels).to(query.images.device)
+        return query.model.preprocess.normalised(pixels.to(query.images))
     grey = torch.zeros_like(query.images[:1])
     return grey if kind == "grey" else query.model.preprocess.normalised(grey)
 
