@@ -8,10 +8,10 @@ import torch
 import torchvision
 from torch import nn
 
-from core.capture import Rules, capture
 from core.errors import Unsupported
 from core.explain import EXPLAINERS, explain
-from core.explain.propagation import RECTIFIERS, rectified_slope
+from core.explain.propagation import rectified_slope
+from core.explain.tape import recorded
 from tests import nets
 from tests.nets import query
 
@@ -140,10 +140,9 @@ def test_deconvnet_is_nowhere_negative_at_the_input_of_a_relu(net):
     before = (
         ["features.1", "features.4", "features.7"] if net == "gap" else ["features.0", "features.3", "classifier.0"]
     )
-    rules = Rules(dict.fromkeys(("relu", "relu6"), RECTIFIERS["deconvnet"]))
-    with capture(q.net, *before) as seen, rules:
-        total = q.net(q.images.requires_grad_())[:, 1].sum()
-    for received in torch.autograd.grad(total, [seen[name] for name in before]):
+    (tapes,) = recorded(q.net, q.images, before, [lambda logits, seen: logits[:, 1]], ("deconvnet",))
+    for name in before:
+        received = tapes["deconvnet"].slopes[name]
         assert float(received.min()) >= 0
         assert float(received.max()) > 0
 
