@@ -506,6 +506,7 @@ def test_app_needs_its_script(monkeypatch, capsys, tmp_path):
     assert "not part of this installation" in sentence(capsys)
 
 
+@pytest.mark.slow
 def test_what_other_packages_warn_of_is_not_shown(tmp_path):
     """Everything on stderr is our sentences, in a process of its own, as a user starts it."""
     import pickle

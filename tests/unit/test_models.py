@@ -267,7 +267,7 @@ def test_any_bytes_are_weights_or_a_sentence(tmp_path_factory: Any, tail: bytes,
             read(folder / f"w{suffix}")
 
 
-@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+@pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("auxiliary", [True, False])
 def test_auxiliary_classifiers_are_left_out(tmp_path: Path, name: str, auxiliary: bool) -> None:
     net = net_of(name, aux_logits=auxiliary, init_weights=False, transform_input=True)
@@ -279,6 +279,7 @@ def test_auxiliary_classifiers_are_left_out(tmp_path: Path, name: str, auxiliary
     assert torch.equal(model.net(images), net(images))
 
 
+@pytest.mark.slow
 def test_a_transformer_for_another_image_size(tmp_path: Path) -> None:
     net = net_of("vit_b_32", image_size=96)
     save_file(net.state_dict(), tmp_path / "w.safetensors")

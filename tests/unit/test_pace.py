@@ -174,6 +174,7 @@ def test_a_study_never_asks_for_it(tmp_path, monkeypatch):
     built(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_bytes(tmp_path, photo_file):
     """Whatever they would measure: the second one finds what the first one kept."""
     environment = {**os.environ, "VITRINE_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}

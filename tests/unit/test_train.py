@@ -35,6 +35,7 @@ def test_card_tells_what_was_written(trained):
     assert [epoch["epoch"] for epoch in bundled.cards(out.parent) if "epoch" in epoch] == [1, 2]
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights(trained, tmp_path):
     again = train("part-2c", tmp_path / "again.safetensors", **QUICK)
     assert again["sha256"] == trained[1]["sha256"]
