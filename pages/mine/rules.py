@@ -52,12 +52,12 @@ def workbench(study: Study) -> None:
     )  # fmt: skip
     with shelf.refused():
         found = shelf.mined(study, config)
-        if not rules_of(found, label):
+        if view == "shared":  # what classes share needs no rule
+            ruled.shared(study, found, label)
+        elif not rules_of(found, label):
             ruled.nothing(study, config, label)
         elif view == "graph":
             graphed.graphed(study, found, label)
-        elif view == "shared":
-            ruled.shared(study, found, label)
         elif view == "ablation":
             tested.ablation(study, found)
         else:

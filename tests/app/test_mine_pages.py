@@ -218,6 +218,13 @@ def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plan
     assert "nor at any lower one: hardly any two patches of a class hold the same filter." in said(app)
 
 
+def test_what_classes_share_is_shown_although_confidence_hides_every_rule(app: AppTest, plant: Plant) -> None:
+    study = plant(lambda label, place: [7])
+    visit(app, "Rules", study=study.name, confidence="1", show="shared")
+    assert app.dataframe[0].value["Filters"].tolist() == ["F7"]
+    assert "No rule" not in said(app)
+
+
 def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plant) -> None:
     study = plant(lambda label, place: [label, 120])  # in each class the larger set is the closed one
     visit(app, "Rules", study=study.name, show="shared")
