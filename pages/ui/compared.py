@@ -71,7 +71,7 @@ def _status(shown: Comparison, busy: bool) -> None:
         st.markdown(took)
         if rest := shown.open():
             cost = show.cost(shown.bench.estimate(rest), shown.bench.passes(rest))
-            many = f"the other {_maps(len(rest))}".replace("other 1 ", "other ") if shown.answers else _maps(len(rest))
+            many = f"the other {_maps(len(rest)).removeprefix('1 ')}" if shown.answers else _maps(len(rest))
             if st.button(f"Run {many} · about {cost}", key="run-rest", type="primary"):
                 shown.start(rest)
                 st.rerun()
