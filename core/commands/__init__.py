@@ -40,9 +40,12 @@ def say(*lines: str) -> None:
         print(printable(line))
 
 
-def say_json(content: Any, default: Callable[[Any], Any] | None = None) -> None:
-    """Content as JSON on stdout, with an escape for every character that could steer a terminal."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, default=default)
+def say_json(content: Any, **options: Any) -> None:
+    """Content as JSON on stdout, with an escape for every character that could steer a terminal.
+
+    `options` are those of `json.dumps`.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, **options)
     print("".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text))
 
 

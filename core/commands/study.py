@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Annotated, Any
 
-from core.commands import chosen, options, say
+from core.commands import chosen, options, say, say_json
 from core.errors import BadParameter, StudyError, VitrineError
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.params import Knob, params_of, whole
@@ -142,7 +142,7 @@ def _info(args: Namespace) -> int:
         own = {"class": classes.to_dict("records")[0]} if args.label else {}
         found = kept(study.table("images"))
         counted = {"kept": found.sum(axis=1).to_dict(), "stop": found.sum().to_dict()}
-        print(json.dumps({**study.manifest, **counted, "log": study.log, **own}, indent=2, ensure_ascii=False))
+        say_json({**study.manifest, **counted, "log": study.log, **own})
     elif args.csv:
         _written(classes, args.csv)
     elif args.label:
@@ -235,7 +235,7 @@ def _ablate(args: Namespace) -> int:
         table = table[table["label"] == label]
     if args.json:
         summary = {**found.summary(), "per_class": json.loads(table.to_json(orient="records"))}
-        print(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
+        say_json(summary, allow_nan=False)
         return 0
     for path, problem in found.skipped.items():
         say(f"skipped {path}: {problem}")
@@ -310,7 +310,7 @@ def _label(study: "Study", wanted: str) -> int:
 def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
     """A table as asked for: JSON, CSV file, or its most telling columns."""
     if args.json:
-        print(json.dumps(json.loads(table.to_json(orient="records")), indent=2, ensure_ascii=False))
+        say_json(json.loads(table.to_json(orient="records")))
     elif args.csv:
         _written(table, args.csv)
     elif len(table):

@@ -15,10 +15,9 @@ from core.images import shown
 from core.params import checked
 from core.registry import unknown
 from core.workbench import seed
-from pages.ui import state
+from pages.ui import own, state
 
 MOST = 4  # classes side by side
-SWITCHED = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
 OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
 
 
@@ -114,9 +113,9 @@ def _seed(text: str) -> None:
 
 
 def _settle(text: str) -> None:
-    if text not in SWITCHED:
+    if text not in own.SWITCHED:
         raise BadParameter(f"settle cannot be {short(text)}.", "Use true or false.")
-    state.go(settle=SWITCHED[text])
+    state.go(settle=own.SWITCHED[text])
 
 
 def _view(text: str) -> None:

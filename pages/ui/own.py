@@ -17,6 +17,7 @@ from core.registry import unknown
 from pages.ui import state
 
 T = TypeVar("T")
+SWITCHED = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}  # words of an address
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,11 @@ def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Own
 
 def switch(label: str, key: str, *, default: bool = False) -> Own[bool]:
     """On or off; the address says 1 or 0 where it is not the default."""
-    words = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
 
     def read(text: str) -> bool:
-        if text not in words:
+        if text not in SWITCHED:
             raise BadParameter(f"{label} cannot be {short(text)}.", "Use 1 or 0.")
-        return words[text]
+        return SWITCHED[text]
 
     return Own(label, key, default, read, lambda on: str(int(on)))
 
