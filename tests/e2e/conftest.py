@@ -15,9 +15,13 @@ from typing import Any
 
 import playwright.sync_api as playwright
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60_000  # milliseconds; generous, as machines of tests are slow
+# To find tests that rely on speed: how many times slower each page is. VITRINE_TEST_LATE (server.py) delays messages.
+SLOWER = float(os.environ.get("VITRINE_TEST_SLOWER", "1"))
 
 
 class Server:
@@ -97,6 +101,8 @@ class Tab:
     sent: int = 0  # bytes over the websocket, to the server
     got: int = 0
     asked: int = 0  # requests to the server beside the websocket
+    answered: bool = False  # whether a run of the script has begun and ended since one was last asked for
+    _begun: bool = False
 
     def watch(self) -> None:
         """Note every request that leaves the machine, every error of the page, and all traffic."""
@@ -110,9 +116,12 @@ class Tab:
         return self.settle()
 
     def settle(self) -> "Tab":
-        """Wait until the script has ended and no tile is being computed."""
-        self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=PATIENCE)
-        self.page.wait_for_function(SETTLED, timeout=PATIENCE)
+        """Wait until the server has answered all it was asked, everything is drawn and no tile is being computed."""
+        end = time.monotonic() + PATIENCE / 1000
+        while not (self.answered and self.page.evaluate(SETTLED) and self.answered):
+            if time.monotonic() > end:
+                pytest.fail(f"{self.page.url} does not settle; answered: {self.answered}")
+            self.page.wait_for_timeout(50)
         return self
 
     def tile(self, title: str, row: int = 0) -> Any:
@@ -126,18 +135,31 @@ class Tab:
             self.faults.append(f"left the machine: {url}")
 
     def _socket(self, socket: Any) -> None:
-        socket.on("framesent", lambda data: self._count("sent", data))
-        socket.on("framereceived", lambda data: self._count("got", data))
+        self.answered = False
+        socket.on("framesent", self._sent)
+        socket.on("framereceived", self._got)
 
-    def _count(self, way: str, data: str | bytes) -> None:
-        setattr(self, way, getattr(self, way) + len(data))
+    def _sent(self, data: bytes) -> None:
+        self.sent += len(data)
+        if BackMsg.FromString(data).WhichOneof("type") == "rerun_script":
+            self.answered = self._begun = False
+
+    def _got(self, data: bytes) -> None:
+        self.got += len(data)
+        kind = ForwardMsg.FromString(data).WhichOneof("type")
+        self._begun |= kind == "new_session"
+        self.answered |= self._begun and kind == "script_finished"
 
 
+# The script has ended, what it sent is drawn (parts of Streamlit load late), and all maps are there and painted.
 SETTLED = """() => {
-  const roots = [...document.querySelectorAll('*')].filter((node) => node.shadowRoot).map((node) => node.shadowRoot);
-  const tiles = roots.flatMap((root) => [...root.querySelectorAll('figure.tile')]);
-  return document.querySelector('[data-test-script-state="notRunning"]')
-    && tiles.every((tile) => !['running', 'queued'].includes(tile.dataset.phase));
+  const state = document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState;
+  const places = [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')];
+  const parts = places.map((place) => place.shadowRoot);
+  if (state !== 'notRunning' || !parts.every((part) => part?.childElementCount)) return false;
+  if (document.querySelector('[data-testid="stSkeleton"]')) return false;
+  const tiles = parts.flatMap((part) => [...part.querySelectorAll('figure.tile')]);
+  return tiles.every((tile) => !['running', 'queued'].includes(tile.dataset.phase));
 }"""
 
 
@@ -151,6 +173,8 @@ def tabs(browser: Any) -> Iterator[Callable[..., Tab]]:
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         one = Tab(context.new_page())
+        if SLOWER > 1:
+            context.new_cdp_session(one.page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
         one.watch()
         opened.append(one)
         return one

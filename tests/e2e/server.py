@@ -4,12 +4,14 @@ SIGUSR1 makes it write a census to the file named by VITRINE_CENSUS: the desks a
 images pushed through models since the start.
 """
 
+import asyncio
 import ctypes
 import gc
 import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +58,23 @@ def counted() -> None:
     core.models.as_model = as_model
 
 
+def late(milliseconds: int) -> None:
+    """Send every message so much later: to find tests that rely on speed."""
+    from streamlit.runtime.session_manager import SessionClientDisconnectedError
+    from streamlit.web.server.starlette.starlette_websocket import StarletteSessionClient
+
+    at_once = StarletteSessionClient.write_forward_msg
+
+    def send(*what: object) -> None:
+        with suppress(SessionClientDisconnectedError):
+            at_once(*what)
+
+    def later(*what: object) -> None:
+        asyncio.get_running_loop().call_later(milliseconds / 1000, send, *what)
+
+    StarletteSessionClient.write_forward_msg = later
+
+
 def main() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the tests, however they end
@@ -64,6 +83,8 @@ def main() -> None:
     signal.signal(signal.SIGUSR1, census)
     from streamlit.web.cli import main as streamlit
 
+    if milliseconds := int(os.environ.get("VITRINE_TEST_LATE", "0")):
+        late(milliseconds)
     port = sys.argv[1]
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), "--server.headless=true", f"--server.port={port}"]
     streamlit()
