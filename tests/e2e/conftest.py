@@ -122,7 +122,21 @@ class Tab:
             if time.monotonic() > end:
                 pytest.fail(f"{self.page.url} does not settle; answered: {self.answered}")
             self.page.wait_for_timeout(50)
+        return self.drawn()
+
+    def drawn(self) -> "Tab":
+        """Wait until what was asked of the browser so far is painted: it paints at most once a frame."""
+        self.page.evaluate("() => new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)))")
         return self
+
+    def until(self, true: Callable[[], bool], seconds: float = PATIENCE / 1000) -> bool:
+        """Whether something becomes true in time."""
+        end = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > end:
+                return False
+            self.page.wait_for_timeout(50)
+        return True
 
     def tile(self, title: str, row: int = 0) -> Any:
         """The tile of a method."""

@@ -53,18 +53,16 @@ def test_steps_of_the_look_send_nothing(server: Any, tab: Any) -> None:
     page.locator("figure.mapped").nth(11).wait_for()
     before = pixels(compared, "Grad-CAM")
     compared.tile("Grad-CAM").get_by_role("button").hover()  # brings the font of the crosshair's numbers
-    page.wait_for_timeout(500)
+    page.evaluate("() => document.fonts.ready.then(() => true)")
     sent, asked = compared.sent, compared.asked
     page.get_by_role("slider", name="Opacity").fill("0.3")
-    page.wait_for_timeout(100)
-    dimmed = pixels(compared, "Grad-CAM")
+    dimmed = pixels(compared.drawn(), "Grad-CAM")
     page.get_by_role("slider", name="Threshold").fill("0.5")
     page.get_by_role("combobox", name="Blend").select_option("even")
     for mode in MODES:
         page.get_by_role("combobox", name="Range", exact=True).select_option(mode)
     page.get_by_role("combobox", name="Colours").select_option("viridis")
-    page.wait_for_timeout(100)
-    coloured = pixels(compared, "Grad-CAM")
+    coloured = pixels(compared.drawn(), "Grad-CAM")
     page.get_by_role("slider", name="Size").fill("300")
     page.get_by_role("checkbox", name="Clip").uncheck()
     page.get_by_role("checkbox", name="Difference").check()
@@ -137,10 +135,9 @@ def test_ranges_mean_the_same_in_the_browser_and_in_the_exported_figure(server: 
     figures = set()
     for mode in MODES:
         page.get_by_role("combobox", name="Range", exact=True).select_option(mode)
-        page.wait_for_timeout(200)
         for clip in (False, True):
             page.get_by_role("checkbox", name="Clip").set_checked(clip)
-            page.wait_for_timeout(200)
+            tab.drawn()
             for (row, name), span in spans(maps, Style(range=mode, clip=clip)).items():
                 low, _, high = tab.tile(titles[name], row).locator(".ends span").all_inner_texts()
                 reach = float(np.abs(maps[row, name].values).max())

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +81,6 @@ def quiet(tab: Any) -> tuple[int, int]:
     pytest.fail("page and server never stop talking")
 
 
-def until(tab: Any, true: Callable[[], bool], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        tab.page.wait_for_timeout(50)
-    return True
-
-
 def choose(tab: Any, table: Any, text: str) -> None:
     """Select the row of a table that holds a text, by keyboard: where its cells are painted is nobody's business.
 
@@ -102,7 +93,7 @@ def choose(tab: Any, table: Any, text: str) -> None:
         cell.evaluate("cell => cell.focus()")
         for key in ["ArrowUp"] * row + ["ArrowDown"] * row + ["Shift+Space"]:
             tab.page.keyboard.press(key)
-        if until(tab, lambda: cell.evaluate(selected), 5):
+        if tab.until(lambda: cell.evaluate(selected), 5):
             return
     pytest.fail(f"the row with {text} cannot be selected")
 
@@ -145,7 +136,7 @@ def test_hovering_shows_the_whole_image_and_texts_stay_texts(large: str, tab: An
     assert page.locator(".panel").get_by_text("<b>5</b>.png").count() == 1
     whole = page.get_by_role("img", name="Whole image of patch 5")
     painted = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, 512, 512).data).size"
-    assert until(tab, lambda: whole.evaluate(painted) > 50)
+    assert tab.until(lambda: whole.evaluate(painted) > 50)
 
 
 def test_a_large_graph_is_thinned_out_without_the_server(large: str, tab: Any) -> None:
@@ -157,7 +148,7 @@ def test_a_large_graph_is_thinned_out_without_the_server(large: str, tab: Any) -
     for value in ("0.2", "0.5", "0.9"):
         least.fill(value)
     page.get_by_role("checkbox", name="Only shared filters").check()
-    assert quiet(tab) == before
+    assert quiet(tab.drawn()) == before
     shown = page.get_by_text("links shown").inner_text()
     assert int(shown.split(",")[2].split()[0]) < 200
 
@@ -185,7 +176,7 @@ def test_from_a_patch_to_its_filter_and_to_its_rules(mined: Server, tab: Any) ->
     name = opens.inner_text().removeprefix("Open ")
     opens.click()
     page.get_by_role("heading", name=f"· {name}").wait_for()
-    assert f"unit={name[1:]}" in page.url
+    assert tab.until(lambda: f"unit={name[1:]}" in page.url)
     last = int(name[1:]) == FILTERS[-1] - 1  # rounding differs between machines, and so may the strongest filter
     page.get_by_role("button", name="Previous" if last else "Next").click()
     page.get_by_role("heading", name=f"· F{int(name[1:]) + (-1 if last else 1)}").wait_for()
@@ -198,9 +189,8 @@ def test_from_a_rules_patch_to_all_patches_of_its_image(mined: Server, tab: Any,
     page = tab.page
     page.get_by_role("button", name="Only this image").click()
     page.get_by_role("button", name="All images, not only").wait_for()
-    tab.settle()
-    assert "image=" in page.url
-    assert 1 <= page.get_by_role("option").count() <= 3
+    assert tab.until(lambda: "image=" in page.url)
+    assert tab.until(lambda: 1 <= page.get_by_role("option").count() <= 3)
     page.get_by_role("button", name="All images, not only").click()
     page.get_by_text(f"{count} patches").wait_for()
 
@@ -224,10 +214,10 @@ def test_a_line_and_a_row_make_the_same_rule_stand_out(mined: Server, tab: Any) 
     page, frame = tab.page, tab.page.locator(".graph")
     page.get_by_text("links shown").wait_for()
     link = frame.evaluate("frame => frame.__cy.edges().last().emit('tap').id()")
-    assert until(tab, lambda: f"node={link}" in page.url and link in frame.evaluate(OUT, "edge.rule"))
+    assert tab.until(lambda: f"node={link}" in page.url and link in frame.evaluate(OUT, "edge.rule"))
     assert frame.evaluate(OUT, ".chosen") == [link]
     page.locator(".card").get_by_role("button", name="Clear selection").click()
-    assert until(tab, lambda: "node=" not in page.url)
+    assert tab.until(lambda: "node=" not in page.url)
     tab.settle()
     table = page.get_by_test_id("stDataFrame").first
     cells = table.locator("tbody tr").nth(2).locator("td")
@@ -235,7 +225,7 @@ def test_a_line_and_a_row_make_the_same_rule_stand_out(mined: Server, tab: Any) 
     row = cells.all_inner_texts()
     choose(tab, table, row[0])
     some = {word.strip().lower() for word in row[0].partition("…")[0].split("+")}
-    assert until(tab, lambda: some <= set(frame.evaluate(OUT, "node.rule")))
+    assert tab.until(lambda: some <= set(frame.evaluate(OUT, "node.rule")))
 
 
 def test_turning_filters_off_for_the_current_image(mined: Server, tab: Any) -> None:
@@ -254,7 +244,7 @@ def test_rules_are_tried_on_other_images(mined: Server, tab: Any, home: Path) ->
     folder.press("Enter")
     page.get_by_role("button", name="Silence them").click()
     page.get_by_text("of others").wait_for(timeout=LONG)
-    assert page.get_by_text("300", exact=True).count() == 1
+    assert tab.until(lambda: page.get_by_text("300", exact=True).count() == 1)
     folder.fill(str(home / "studies"))
     folder.press("Enter")
     page.get_by_role("button", name="Silence them").click()
@@ -305,7 +295,7 @@ def test_a_study_is_built_stopped_and_finished(mined: Server, tab: Any, home: Pa
     assert Study(home / "studies" / "by-hand").manifest["data"]["images"] == 300
     page.get_by_role("button", name="Open it").click()
     page.get_by_role("option").first.wait_for()
-    assert "study=by-hand" in page.url
+    assert tab.until(lambda: "study=by-hand" in page.url)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
