@@ -16,6 +16,7 @@ from core.errors import BadParameter, Cancelled, StudyError, TooLarge, Unavailab
 from core.explain import Query
 from core.images import decode
 from core.mining import heatmaps, pulse
+from core.mining import plan as plans
 from core.mining import shard as shards
 from core.mining.average import average, stretched
 from core.mining.rules import mine, transactions_of
@@ -58,7 +59,7 @@ def data(tmp_path_factory):
 def small_shards():
     """Several shards although there are few images, and no waiting for a disk: these builds outlive no machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "SHARD", 4)
+        patch.setattr(plans, "SHARD", 4)
         patch.setattr("os.fsync", lambda handle: None)
         yield
 
@@ -224,8 +225,8 @@ def test_the_same_build_gives_the_same_bytes_and_so_does_a_resumed_one(data, gap
 
 def test_covering_step_by_step_gives_the_same_study(data, gap, study, tmp_path, monkeypatch):
     assert not planned(config_of(study), gap).stepwise, "a tiny network is not worth it"
-    monkeypatch.setattr(shards, "WORTH", 0)
-    monkeypatch.setattr(shards, "SPARED", 0.1)
+    monkeypatch.setattr(plans, "WORTH", 0)
+    monkeypatch.setattr(plans, "SPARED", 0.1)
     assert planned(config_of(study), gap).stepwise
     independent = replace(PATCHES, perturbation="independent")
     assert not planned(replace(config_of(study), patches=independent), gap).stepwise
