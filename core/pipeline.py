@@ -17,9 +17,10 @@ from core.data.folders import contents
 from core.draft import Draft, writing
 from core.errors import BadParameter, StudyError, UnknownName
 from core.mining.average import all_averages
+from core.mining.plan import SHARD, Plan
 from core.mining.rules import Mined, mine
 from core.mining.settings import StudyConfig, validated
-from core.mining.shard import SHARD, Plan, filled
+from core.mining.shard import filled
 from core.mining.transactions import Transactions, strongest
 from core.models import Model
 from core.models import load as load_model

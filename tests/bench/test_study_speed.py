@@ -18,8 +18,8 @@ from core.data import flowers
 from core.explain import Query
 from core.images import Preprocess, decode
 from core.mining.patches import Candidates, relevant
+from core.mining.plan import SPARED, WORTH
 from core.mining.settings import PatchConfig, StudyConfig
-from core.mining.shard import SPARED, WORTH
 from core.mining.transactions import responses
 from core.models import load
 from core.models.bundled import architecture

@@ -15,19 +15,18 @@ from core.figures.tiles import packed
 _FOLDER = Path(__file__).parent
 
 
-def part(name: str) -> Callable[..., Any]:
-    """The component of the files `name`.js and, where there is one, `name`.css in this folder."""
+def part(name: str, *more: str) -> Callable[..., Any]:
+    """The component of `name`.js, joined with `more` scripts into one module, and of `name`.css where there is one."""
     style = _FOLDER / f"{name}.css"
     return st.components.v2.component(
         f"vitrine_{name}",
-        js=(_FOLDER / f"{name}.js").read_text("utf-8"),
+        js="\n".join((_FOLDER / f"{one}.js").read_text("utf-8") for one in (name, *more)),
         css=style.read_text("utf-8") if style.exists() else None,
     )
 
 
-_blob, _film, _chips, _grid, _matrix, _save, _paste = (
-    part(name) for name in ("blob", "film", "chips", "grid", "matrix", "save", "paste")
-)
+_blob, _film, _chips, _matrix, _save, _paste = map(part, ("blob", "film", "chips", "matrix", "save", "paste"))
+_grid = part("grid", "tile", "drawer", "toolbar")
 
 
 def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -> None:

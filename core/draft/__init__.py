@@ -1,15 +1,12 @@
 """Writing a study: shard by shard into a hidden folder, whole or not at all, continued after a crash."""
 
-import contextlib
-import errno
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.config import digest
+from core.draft.disk import locked, replacing, settle, translated
 from core.errors import StudyDamaged, StudyError
 from core.progress import Report, part, silent
 from core.study import Study, file_sha
@@ -51,17 +49,17 @@ class Draft:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         for name, frame in tables.items():
-            with _replacing(aside / f"{name}.parquet") as file:
+            with replacing(aside / f"{name}.parquet") as file:
                 pq.write_table(_columns(frame), file, compression="zstd")
         for name, array in arrays.items():
-            with _replacing(aside / f"{name}.npy") as file:
+            with replacing(aside / f"{name}.npy") as file:
                 # numpy.save hides which error of the disk it met
                 file.write(header(array.shape, array.dtype))
                 file.write(np.ascontiguousarray(array).tobytes())
-        with _replacing(aside / "facts.json") as file:
+        with replacing(aside / "facts.json") as file:
             file.write(json.dumps(facts).encode())
         aside.rename(self._shard(shard))
-        _settle(self.folder)
+        settle(self.folder)
 
     def facts(self, count: int) -> list[dict[str, Any]]:
         """The facts of all shards in order."""
@@ -80,7 +78,7 @@ class Draft:
     def write_table(self, name: str, frames: Iterable[pd.DataFrame]) -> None:
         """Write a table of the study from its parts, one after the other."""
         rows, writer, schema = 0, None, None
-        with _replacing(self.whole / f"{name}.parquet") as file:
+        with replacing(self.whole / f"{name}.parquet") as file:
             for frame in frames:
                 part = _columns(frame)
                 if writer is None:
@@ -96,7 +94,7 @@ class Draft:
     def write_array(self, name: str, parts: Iterable[NDArray[Any]]) -> None:
         """Write an array of the study from parts that follow each other along the first dimension."""
         rows, shape, dtype = 0, None, None
-        with _replacing(self.whole / f"{name}.npy") as file:
+        with replacing(self.whole / f"{name}.npy") as file:
             file.write(b"\0" * HEADER)
             for part in parts:
                 shape, dtype = part.shape[1:], part.dtype
@@ -125,15 +123,15 @@ class Draft:
             for file, share in zip(written, shares, strict=True)
         }
         whole = {"version": FORMAT, "digest": self.digest, **manifest, **self._facts, "files": files}
-        with _replacing(self.whole / LOG) as file:
+        with replacing(self.whole / LOG) as file:
             file.write((json.dumps(log, indent=1) + "\n").encode())
-        with _replacing(self.whole / MANIFEST) as file:
+        with replacing(self.whole / MANIFEST) as file:
             file.write((json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
         if remains(self.path):
             shutil.rmtree(self.folder / "replaced", ignore_errors=True)
             self.path.rename(self.folder / "replaced")
         self.whole.rename(self.path)
-        _settle(self.path.parent)
+        settle(self.path.parent)
         self.finished = True
 
     def _shard(self, shard: int) -> Path:
@@ -152,12 +150,12 @@ def writing(path: str | Path, identity: Mapping[str, Any], last: Mapping[str, An
     """
     path = _place(path)
     draft = Draft(path, identity, last or {})
-    with _disk(path):
+    with translated(path):
         draft.finished = _same(path, draft.digest)
     if draft.finished and not draft.folder.exists():
         yield draft
         return
-    with _disk(path), _locked(draft.folder, path):
+    with translated(path), locked(draft.folder, path):
         draft.finished = _same(path, draft.digest)  # somebody may just have finished it
         if not draft.finished:
             _begin(draft, identity)
@@ -173,11 +171,11 @@ def remove(path: str | Path) -> None:
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - a link is deleted, not what it leads to
     folder = path.parent / f".{path.name}.draft"
-    with _disk(path):
+    with translated(path):
         if path.exists() and not remains(path):
             Study(path)
             raise StudyError(f"{path} holds other files than a study's.", "Move them, or delete it by hand.")
-        with _locked(folder, path):
+        with locked(folder, path):
             if path.exists():
                 path.rename(folder / "deleted")  # gone at once, whatever happens to the rest
             shutil.rmtree(folder)
@@ -226,80 +224,10 @@ def _begin(draft: Draft, identity: Mapping[str, Any]) -> None:
         for item in draft.folder.iterdir():
             if item.is_dir():
                 shutil.rmtree(item)
-        with _replacing(told) as file:
+        with replacing(told) as file:
             file.write(text.encode())
     shutil.rmtree(draft.whole, ignore_errors=True)
     draft.whole.mkdir()
-
-
-@contextmanager
-def _locked(folder: Path, path: Path) -> Iterator[None]:
-    """Hold the draft; the lock is the system's, so it ends with the process that holds it, however that ends."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            try:
-                file = stack.enter_context((folder / "lock").open("a+"))
-            except FileNotFoundError:  # the last writer just cleared the folder away
-                continue
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                message = f"The study {path.name} is being built by {holder}."
-                raise StudyError(message, "Wait for it, stop it, or choose another name.") from None
-            if not _is_at(file, folder / "lock"):
-                continue
-            file.truncate(0)
-            file.write(f"process {os.getpid()}")
-            file.flush()
-            yield
-            return
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    """Whether the open file is still the one at `path`."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-@contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    """The disk's complaints as ours."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            message = f"The disk is full: the study {path.name} could not be written."
-            raise StudyError(message, "Free some space and build again; what is finished is kept.") from None
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise StudyError(f"{path.parent} cannot be written ({error.strerror}).", "Choose another folder.") from None
-        if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EBUSY, errno.ELOOP}:
-            raise StudyError(f"{path} cannot be a study ({error.strerror}).", "Choose another name.") from None
-        raise
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file written aside and renamed when it is complete and on the disk."""
-    aside = path.with_name(f"{path.name}.part")
-    with aside.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-
-
-def _settle(folder: Path) -> None:
-    """Have the disk know the names in a folder."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _columns(frame: pd.DataFrame) -> pa.Table:

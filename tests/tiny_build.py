@@ -1,0 +1,57 @@
+"""Builds from a tiny model and a folder of random pictures: their settings, what they tell and what they give."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import Cancelled
+from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
+from core.pipeline import build_study
+from tests.nets import SIDE
+
+PATCHES = PatchConfig(window=10, count=4, draws=60)
+MINING = MiningConfig(support=0.3, filters=5)
+
+
+def draw(path, seed, mode="RGB", size=(40, 36)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (5, 5, 3)).astype(np.uint8)
+    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode).save(path)
+
+
+def bitmaps(root, values):
+    """Images of one size, in the same number of bytes whatever they show."""
+    for number, value in enumerate(values):
+        path = root / f"class_{number % 2}" / f"{number}.bmp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(value)
+        Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)).save(path)
+    return root
+
+
+def config(folder, **changes):
+    return replace(StudyConfig("gap", str(folder), patches=PATCHES, mining=MINING, batch=3, thumbnail=16), **changes)
+
+
+def told(settings, path, model, until=None, **how):
+    """What a build reports; `until` a note is reached, at which it is cancelled."""
+    notes = []
+
+    def report(fraction, note):
+        notes.append(note)
+        if until and note.startswith(until):
+            raise Cancelled
+
+    if until:
+        with pytest.raises(Cancelled):
+            build_study(settings, path, model=model, report=report, **how)
+    else:
+        build_study(settings, path, model=model, report=report, **how)
+    return notes
+
+
+def content(study):
+    return {file.name: file.read_bytes() for file in study.path.iterdir() if file.name != "build.json"}
