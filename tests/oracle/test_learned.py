@@ -1,5 +1,7 @@
 """Learned masks where the best mask is known."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -130,11 +132,34 @@ def test_open_masks_are_nearly_one_and_closed_ones_zero():
         assert float(masks(torch.zeros(1, masks.rows * masks.columns)).abs().max()) == 0
 
 
+@pytest.mark.parametrize("side", [32, 224])
+def test_a_mask_is_the_soft_maximum_of_the_values_around(side):
+    """Place by place: Σ v softmax(20 v) over the weighed values v = p exp(−2 max(distance / σ − ½, 0)²) around it."""
+    masks = _Masks((side, side), 21.0, torch.device("cpu"))
+    free = torch.rand(1, masks.rows * masks.columns, generator=torch.Generator().manual_seed(3))
+    found = masks(free)[0]
+    grid, step, block = free.view(masks.rows, masks.columns), masks.step, max(1, masks.step // 3)
+    reach = 1 + math.ceil(masks.sigma / step)
+    assert found.shape == (math.ceil(side / block),) * 2
+    middle = found.shape[0] // 2
+    for row, column in ((middle, middle), (middle + 1, middle - 2), (middle - 3, middle + 2)):
+        y, x = (block * place + (block - 1) / 2 for place in (row, column))
+        near = [int(place // step) for place in (y, x)]
+        values = []
+        for i in range(near[0] - reach, near[0] + reach + 1):
+            for j in range(near[1] - reach, near[1] + reach + 1):
+                far = math.hypot(y - ((i + 0.5) * step - 0.5), x - ((j + 0.5) * step - 0.5))
+                values.append(float(grid[i, j]) * math.exp(-2 * max(far / masks.sigma - 0.5, 0) ** 2))
+        values = torch.tensor(values)
+        assert float(found[row, column]) == pytest.approx(float((values * (20 * values).softmax(0)).sum()), rel=1e-5)
+
+
 def test_levels_lead_from_the_blur_to_the_image():
     image = nets.images(1)[0]
     levels = _levels(image, "blur")
     assert torch.equal(levels[-1], image)
-    assert torch.allclose(levels[0], blurred(image, 20 * 32 / 224))
+    for number in range(8):
+        assert torch.allclose(levels[number], blurred(image, 20 * 32 / 224 * (1 - number / 7)))
     masks = torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
     seen = _perturbed(_levels(image, "fade"), masks)
     assert torch.allclose(seen, masks * image, atol=1e-6)
