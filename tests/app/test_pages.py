@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.folders import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
+from core.models import load
 from core.models.bundled import FOLDER
 from core.workbench import Workbench
 from pages.ui.sets import REVIEW, SETS
@@ -271,3 +272,45 @@ def test_a_single_map_is_compared_with_the_controls(app: AppTest) -> None:
     assert only["methods"] == ["Saliency", "Random", "Edge detector"]
     assert only["spearman"][0][0] == only["overlap"][0][0] == 1
     assert only["spearman"][0][1] == only["spearman"][1][0] != only["overlap"][0][1]
+
+
+def test_every_method_has_its_card(app: AppTest) -> None:
+    app.run()
+    app.switch_page(FILES["Methods"]).run()
+    told = html.unescape(" ".join(box.value for box in app.markdown))
+    formulas = [box.value for box in app.code]
+    for name, method in EXPLAINERS.items():
+        for text in (method.title, method.summary, method.about, method.caution, f"{method.paper} · `{name}`"):
+            assert text in told, name
+        assert method.formula in formulas, name
+        assert all(f"`{param.name}` {param.knob.help}" in told for param in method.params), name
+    assert told.count("**Cost**") == len(EXPLAINERS)
+
+
+def test_the_start_page_says_what_every_method_can_do_before_anything_runs(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = dict.fromkeys(EXPLAINERS, "") | {"cam": "It ends otherwise."}
+    monkeypatch.setattr(Workbench, "usable", lambda self: reasons)
+    app.run()
+    layers, methods = (box.value for box in app.dataframe)
+    survey = load(app.session_state["place"].model).survey
+    assert list(layers["layer"]) == [layer.name for layer in survey.usable]
+    assert list(layers["positions"]) == ["{} × {}".format(*layer.cells) for layer in survey.usable]
+    assert list(methods["method"]) == [method.title for method in EXPLAINERS.values()]
+    reads = dict(zip(EXPLAINERS, methods["reads, or why not"], strict=True))
+    assert (reads["cam"], reads["grad_cam"], reads["saliency"]) == (reasons["cam"], survey.default, "the image")
+    passes = dict(zip(EXPLAINERS, methods["paper"], strict=True))["rise"]
+    assert passes.endswith("8,000 model passes")
+
+
+def test_layers_are_picked_with_their_sizes(app: AppTest) -> None:
+    app.query_params["m"] = "grad_cam"
+    app.run()
+    app.switch_page(FILES["Compare"]).run()
+    survey, picker = load(app.session_state["place"].model).survey, app.selectbox(key="layer")
+    assert picker.value == survey.default
+    sizes = [f"{layer.name} · {layer.units} × {layer.cells[0]} × {layer.cells[1]}" for layer in survey.usable]
+    assert list(picker.options) == sizes
+    picker.set_value(survey.usable[0].name).run()
+    assert app.query_params["layer"] == survey.usable[0].name
