@@ -13,6 +13,7 @@ from PIL import Image
 from core.explain import EXPLAINERS
 from core.explain.agreement import overlap, spearman
 from core.figures.style import Drawn, Style, spans
+from core.models import load
 
 pytestmark = pytest.mark.e2e
 CHEAP = "m=grad_cam,saliency,guided_backprop"
@@ -110,11 +111,16 @@ def test_zoom_is_linked_and_the_crosshair_follows_the_keyboard(compared: Any) ->
 
 def test_a_tile_opens_at_large_and_gives_the_focus_back(compared: Any) -> None:
     stage = compared.tile("Grad-CAM").get_by_role("button")
+    facts = compared.tile("Grad-CAM").locator(".facts").inner_text()
+    layer = load("flowers-double-12c").survey.default
+    assert re.fullmatch(rf"{layer} · [\d.]+ m?s · \d+ passes", facts), "in no other letters than names and units have"
     stage.focus()
     compared.page.keyboard.press("Enter")
     drawer = compared.page.get_by_role("dialog")
     assert drawer.get_by_role("heading", name="Grad-CAM").is_visible()
     assert drawer.get_by_text("Forward passes").is_visible()
+    assert drawer.get_by_text(layer, exact=True).is_visible()
+    assert drawer.get_by_text(EXPLAINERS["grad_cam"].formula).is_visible()
     compared.page.keyboard.press("Escape")
     assert compared.page.get_by_role("dialog").count() == 0
     assert stage.evaluate("node => node === node.getRootNode().activeElement")
