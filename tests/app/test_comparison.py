@@ -115,7 +115,8 @@ def test_a_tile_says_where_its_map_was_read_what_it_took_and_how_settled_it_is(
     read, image, told = (show.tile(shown, ask)[0] for ask in asks[:3])
     assert (read["layer"], image["layer"]) == (shown.bench.model.survey.default, "")
     assert (told["passes"], told["finished"]) == (50, True)
-    assert "standard error" in told["remarks"]
+    error = shown.answers[asks[2].key].remarks["standard error"]
+    assert told["remarks"]["standard error"] == f"{error:.4g}", "no more digits than mean something"
     assert show.tile(shown, asks[3])[0]["cost"].endswith("2,500 model passes")
     shown.looks[asks[3].key] = Look(torch.rand(1, 32, 32), fraction=0.25, forwards=640, settled=0.5)
     header, payload = show.tile(shown, asks[3])
