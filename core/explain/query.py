@@ -16,7 +16,7 @@ from core.explain.rectified import Kind
 from core.explain.tape import Tape, joined, recorded
 from core.models.model import Model
 from core.progress import Report, chunks, part, silent
-from core.survey import grid
+from core.survey import RELUS, grid
 from core.windows import Changed, Scene
 
 Score = Literal["logit", "prob", "logprob", "margin"]
@@ -251,7 +251,7 @@ class Query:
     def _record(self, kind: Kind, layers: Iterable[str] = ()) -> dict[Kind, Tape]:
         """The tapes of the targets, of this kind and of those ahead that are not known yet; all are kept."""
         kinds: list[Kind] = [kind]
-        if not {"relu", "relu6"} & self.model.survey.overwrites.keys():  # one written in place may serve one kind only
+        if not RELUS & self.model.survey.overwrites.keys():  # one written in place may serve one kind only
             kinds += [one for one in dict.fromkeys(self.ahead) if one != kind and not self._knows(one, self.targets)]
         others = [torch.full_like(self.targets, index) for index in self.also]
         others = [t for t in others if not torch.equal(t, self.targets) and not all(self._knows(k, t) for k in kinds)]
