@@ -131,7 +131,17 @@ def test_two_classes_and_their_difference(server: Any, tab: Any) -> None:
     tab.page.get_by_role("checkbox", name="Difference").check()
     assert tab.page.locator("figure.lead").count() == 3
     assert "−" in tab.tile("Grad-CAM", 2).locator(".target").inner_text()
-    assert tab.tile("Grad-CAM", 2).locator(".ends").inner_text()
+    low, zero, high = (number(text) for text in tab.tile("Grad-CAM", 2).locator(".ends span").all_inner_texts())
+    assert (low, zero) == (-high, 0)
+    raw = np.load(io.BytesIO(exported(tab, "Raw maps")))
+    box = tab.tile("Grad-CAM").get_by_role("button").bounding_box()
+    tab.page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.6 * box["height"])
+    x, y = map(int, re.findall(r"\d+", tab.page.locator("figure.lead .value").first.inner_text()))
+    for title, name in (("Grad-CAM", "grad_cam"), ("Saliency", "saliency")):
+        one, two = raw[f"{name}-0"], raw[f"{name}-1"]
+        reach = float(max(np.abs(one).max(), np.abs(two).max())) / 30_000
+        seen = number(tab.tile(title, 2).locator(".value").inner_text())
+        assert seen == pytest.approx(float(one[y, x] - two[y, x]), rel=6e-3, abs=2 * reach)
 
 
 def test_ranges_mean_the_same_in_the_browser_and_in_the_exported_figure(server: Any, tab: Any) -> None:

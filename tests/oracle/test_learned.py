@@ -87,6 +87,53 @@ def test_roughness_is_a_mean_of_third_powers():
     assert "mean|∂m|³" in EXPLAINERS["meaningful_perturbation"].formula
 
 
+@pytest.mark.parametrize("aim", ["delete", "preserve"])
+def test_meaningful_perturbation_equals_its_formula_step_by_step(aim):
+    """Differentiated as printed, from the mask to the probability, with the settings of its published port."""
+    q = query("cnn", count=1, seed=2)
+    soft = blurred(q.images, 10 * SIDE / 224)
+    mask = torch.ones(1, 1, 4, 4, requires_grad=True)
+    adam = torch.optim.Adam([mask], lr=0.1)
+    for step in range(12):
+        noise = 0.2 * torch.randn(3, SIDE, SIDE, generator=q.rng(step))
+        large = nn.functional.interpolate(mask, (SIDE, SIDE), mode="bilinear")
+        score = q.net(large * q.images + (1 - large) * soft + noise).softmax(1)[0, 1]
+        rough = (mask.diff(dim=2).abs() ** 3).mean() + (mask.diff(dim=3).abs() ** 3).mean()
+        loss = score + 0.02 * (1 - mask).abs().mean() if aim == "delete" else -score + 0.02 * mask.mean()
+        mask.grad = torch.autograd.grad(loss + 0.2 * rough, mask)[0]
+        adam.step()
+        mask.data.clamp_(0, 1)
+    large = nn.functional.interpolate(mask.detach(), (SIDE, SIDE), mode="bilinear")[0]
+    ours = explain("meaningful_perturbation", q, {"aim": aim, "steps": 12, "sparse": 0.02}).maps
+    assert 0.05 < float(large.std()) < 0.5
+    assert torch.allclose(ours, 1 - large if aim == "delete" else large, atol=1e-3)
+
+
+@pytest.mark.parametrize("aim", ["delete", "preserve"])
+def test_extremal_perturbation_equals_its_formula_step_by_step(aim):
+    """The reward of the logit against a sorted area that weighs more and more, by gradient descent with momentum."""
+    q, sign = query("cnn", count=1), 1 if aim == "preserve" else -1
+    levels, maker = _levels(q.images[0], "blur"), _Masks((SIDE, SIDE), 21.0, torch.device("cpu"))
+    free = torch.ones(1, maker.rows * maker.columns, requires_grad=True)
+    descent = torch.optim.SGD([free], lr=8 / 20, momentum=0.9, dampening=0.9)
+    for step in range(20):
+        small = maker(free)
+        seen = _perturbed(levels, nn.functional.interpolate(small[:, None], (SIDE, SIDE), mode="bilinear"))
+        logit = q.net(seen.flip(-1) if step % 2 == 0 else seen)[0, 1]
+        inside = (small if aim == "preserve" else 1 - small).flatten().sort().values
+        wanted = torch.zeros_like(inside)
+        wanted[math.floor(len(inside) * 0.8) :] = 1
+        weight = 300 * 1.0035 ** (800 * step / 20)
+        free.grad = torch.autograd.grad(weight * (inside - wanted).square().mean() - sign * logit, free)[0]
+        descent.step()
+        free.data.clamp_(0, 1)
+    small = maker(free.detach())
+    large = nn.functional.interpolate(small[:, None], (SIDE, SIDE), mode="bilinear")[0]
+    ours = explain("extremal_perturbation", q, {"aim": aim, "areas": "0.2", "steps": 20}).maps
+    assert float(large.std()) > 0.05
+    assert torch.allclose(ours, large if aim == "preserve" else 1 - large, atol=1e-3)
+
+
 def test_nothing_is_deleted_where_the_blur_shows_the_same():
     q = query("gap", count=1)
     q.images.fill_(0.4)
