@@ -117,14 +117,18 @@ class Query:
         return scored(self.logits(images), targets, kind)
 
     def clean_scores(self, kind: Score = "logit") -> Tensor:
-        """The score (B,) of the images themselves, computed once and kept in the cache."""
+        """The score (B,) of the images themselves, computed once and kept in the cache. Raises as `clean_logits`."""
         if self.unit_layer:
-            return self.cache.get((*self.key, "score"), lambda: self._over_images(self.score))
+            return self._numbers(self.cache.get((*self.key, "score"), lambda: self._over_images(self.score)))
         return scored(self.clean_logits(), self.targets, kind)
 
     def clean_logits(self) -> Tensor:
-        """The model's outputs (B, C) for the images themselves, computed once and kept in the cache."""
-        return self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
+        """The model's outputs (B, C) for the images themselves, computed once and kept in the cache.
+
+        Raises Unsupported where not all of them are finite numbers.
+        """
+        found = self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
+        return self._numbers(found)
 
     def chunks(self, total: int, note: str = "") -> Iterator[range]:
         """Ranges of at most `batch` that cover `range(total)`; progress and cancelling happen here."""
@@ -231,6 +235,12 @@ class Query:
         trials = [self.images * strength for strength in _STRENGTHS]
         pairs = [(self.logits(images).softmax(1), other.logits(images).softmax(1)) for images in trials]
         return max(float((one - two).abs().max()) for one, two in pairs)
+
+    def _numbers(self, scores: Tensor) -> Tensor:
+        if bool(scores.isfinite().all()):
+            return scores
+        message = f"{self.model.name} gives scores that are not numbers for this image."
+        raise Unsupported(message, "Check the model's weights, or choose another image.")
 
     def _known_tape(self, targets: Tensor) -> Tape | None:
         known = self.cache.peek((*self.key_of(targets), "tape"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
 from core.data.folders import samples
@@ -67,6 +68,23 @@ def test_own_weights_have_the_labels_that_the_app_was_given(
     app.run()
     assert (app.session_state["place"].model, app.session_state["place"].targets) == (name, (3,))
     assert not app.warning
+
+
+def test_a_model_whose_scores_are_no_numbers_is_a_sentence(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    weights = load_file(FOLDER / "flowers-single-6c.safetensors")
+    weights["head.weight"] *= 1e38  # a number still, but not what comes of it
+    weights["norm4.weight"] *= 1e10
+    save_file(weights, tmp_path / "huge.safetensors")
+    monkeypatch.setenv("VITRINE_MODEL", f"flowers:{tmp_path / 'huge.safetensors'}")
+    app.run()
+    assert len(app.error) == 1
+    assert "scores that are not numbers" in said(app)
+    known = next(name for name in app.selectbox(key="model").options if "huge" not in name)
+    app.selectbox(key="model").set_value(known).run()
+    assert not app.error
+    assert "vitrine_grid" in parts(app)
 
 
 def test_an_upload_becomes_the_image_looked_at(app: AppTest, photo: bytes) -> None:
