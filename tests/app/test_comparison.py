@@ -8,7 +8,7 @@ import torch
 
 from core.cache import TensorCache
 from core.errors import VitrineError
-from core.explain import Look
+from core.explain import EXPLAINERS, Look
 from core.images import decode
 from core.workbench import Ask, Workbench
 from pages.ui import show
@@ -122,3 +122,15 @@ def test_a_tile_says_where_its_map_was_read_what_it_took_and_how_settled_it_is(
     header, payload = show.tile(shown, asks[3])
     assert (header["fraction"], header["settled"], header["passes"]) == (0.25, 0.5, 640)
     assert len(payload) == 2 * 32 * 32
+
+
+def test_a_method_that_cannot_work_leaves_its_reason_in_the_tile(photo: bytes) -> None:
+    asks = Ask("guided_backprop", 0), Ask("random", 0)
+    shown = Comparison(Workbench(nets.model("norelu"), TensorCache(1 << 26)), decode(photo, "photo.png"), asks)
+    shown.start(shown.open())
+    until(lambda: not shown.running)
+    header, payload = show.tile(shown, asks[0])
+    assert (header["phase"], header["error"]) == ("failed", EXPLAINERS["guided_backprop"].unmet(shown.bench.model))
+    assert header["hint"]
+    assert not payload
+    assert show.tile(shown, asks[1])[0]["phase"] == "done"
