@@ -130,7 +130,7 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
             "label": entry["target"]["label"],
             "score": entry["score"],
             "probability": float(bench.probabilities(picture)[entry["target"]["index"]]),
-            **{name: entry[name] for name in ("min", "max", "signed", "layer", "seed", "seconds")},
+            **{name: entry[name] for name in ("min", "max", "signed", "layer", "seed", "seconds", "finished")},
             **entry["passes"],
             "settings": json.dumps(entry["settings"], ensure_ascii=False),
             "note": entry["note"],

@@ -22,6 +22,9 @@ _PASSIVE = (
 
 NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "rms_norm"})
 _LINEAR = frozenset({"conv2d", "linear"})
+RELUS = frozenset({"relu", "relu6"})
+# Activations whose backward rule no method changes.
+SMOOTH = frozenset({"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid", "hardsigmoid", "hardtanh"})
 
 _IMAGES = 2  # in the watched forward: an output that does not grow with it holds no image's positions
 

@@ -10,7 +10,7 @@ from core.errors import BadParameter
 from core.models.model import Model
 from core.params import Param, checked, params_of
 from core.registry import Registry
-from core.survey import Survey
+from core.survey import RELUS, SMOOTH, Survey
 
 Method = Callable[..., Tensor | Iterator[Tensor]]
 M = TypeVar("M", bound=Method)
@@ -148,10 +148,6 @@ def _image(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
     return ""
 
 
-# Activations whose backward rule no method changes.
-SMOOTH = frozenset({"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid", "hardsigmoid", "hardtanh"})
-
-
 def _needs_layer(model: Model, title: str) -> str:
     return "" if model.survey.default else f"{title} reads a layer with positions, and {model.name} has none."
 
@@ -164,7 +160,7 @@ def _needs_head(model: Model, title: str) -> str:
 
 def _needs_relu(model: Model, title: str) -> str:
     used = set(model.survey.operations)
-    if used & {"relu", "relu6"}:
+    if used & RELUS:
         return ""
     found = ", ".join(sorted(used & SMOOTH)) or "none"
     return f"{title} changes the backward rule of ReLU, and {model.name} has no ReLU (its activations: {found})."

@@ -2,10 +2,11 @@
 
 from torch import Tensor
 
-from core.explain.explainer import DECONVNET, GUIDED, SMOOTH, explainer
+from core.explain.explainer import DECONVNET, GUIDED, explainer
 from core.explain.gradient import Reduce, reduced
 from core.explain.query import Query
 from core.explain.rectified import Kind
+from core.survey import SMOOTH
 
 
 @explainer(

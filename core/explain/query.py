@@ -16,7 +16,7 @@ from core.explain.rectified import Kind
 from core.explain.tape import Tape, joined, recorded
 from core.models.model import Model
 from core.progress import Report, chunks, part, silent
-from core.survey import grid
+from core.survey import RELUS, grid
 from core.windows import Changed, Scene
 
 Score = Literal["logit", "prob", "logprob", "margin"]
@@ -117,14 +117,18 @@ class Query:
         return scored(self.logits(images), targets, kind)
 
     def clean_scores(self, kind: Score = "logit") -> Tensor:
-        """The score (B,) of the images themselves, computed once and kept in the cache."""
+        """The score (B,) of the images themselves, computed once and kept in the cache. Raises as `clean_logits`."""
         if self.unit_layer:
-            return self.cache.get((*self.key, "score"), lambda: self._over_images(self.score))
+            return self._numbers(self.cache.get((*self.key, "score"), lambda: self._over_images(self.score)))
         return scored(self.clean_logits(), self.targets, kind)
 
     def clean_logits(self) -> Tensor:
-        """The model's outputs (B, C) for the images themselves, computed once and kept in the cache."""
-        return self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
+        """The model's outputs (B, C) for the images themselves, computed once and kept in the cache.
+
+        Raises Unsupported where not all of them are finite numbers.
+        """
+        found = self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
+        return self._numbers(found)
 
     def chunks(self, total: int, note: str = "") -> Iterator[range]:
         """Ranges of at most `batch` that cover `range(total)`; progress and cancelling happen here."""
@@ -232,6 +236,12 @@ class Query:
         pairs = [(self.logits(images).softmax(1), other.logits(images).softmax(1)) for images in trials]
         return max(float((one - two).abs().max()) for one, two in pairs)
 
+    def _numbers(self, scores: Tensor) -> Tensor:
+        if bool(scores.isfinite().all()):
+            return scores
+        message = f"{self.model.name} gives scores that are not numbers for this image."
+        raise Unsupported(message, "Check the model's weights, or choose another image.")
+
     def _known_tape(self, targets: Tensor) -> Tape | None:
         known = self.cache.peek((*self.key_of(targets), "tape"))
         return known if isinstance(known, Tape) else None
@@ -251,7 +261,7 @@ class Query:
     def _record(self, kind: Kind, layers: Iterable[str] = ()) -> dict[Kind, Tape]:
         """The tapes of the targets, of this kind and of those ahead that are not known yet; all are kept."""
         kinds: list[Kind] = [kind]
-        if not {"relu", "relu6"} & self.model.survey.overwrites.keys():  # one written in place may serve one kind only
+        if not RELUS & self.model.survey.overwrites.keys():  # one written in place may serve one kind only
             kinds += [one for one in dict.fromkeys(self.ahead) if one != kind and not self._knows(one, self.targets)]
         others = [torch.full_like(self.targets, index) for index in self.also]
         others = [t for t in others if not torch.equal(t, self.targets) and not all(self._knows(k, t) for k in kinds)]

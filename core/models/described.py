@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from core.images import Preprocess
 from core.models.model import Model
-from core.survey import Layer, Survey
+from core.survey import RELUS, SMOOTH, Layer, Survey
 
 
 def described(model: Model) -> dict[str, str]:
@@ -14,6 +14,7 @@ def described(model: Model) -> dict[str, str]:
     return {
         "Input": _input(model.preprocess),
         "Operations": ", ".join(survey.operations),
+        "Activations": _activations(survey.operations),
         "Normalisation": _normalisation(survey),
         "In place": _in_place(model.overwrote, survey.overwrites),
         "Called more than once": _reused(survey.reused),
@@ -30,6 +31,13 @@ def _input(preprocess: Preprocess) -> str:
 
 def _end(head: str) -> str:
     return f"global average pooling and the linear layer {head}" if head else "not just pooling and one linear layer"
+
+
+def _activations(operations: Iterable[str]) -> str:
+    relus, smooth = (", ".join(one for one in operations if one in kind) for kind in (RELUS, SMOOTH))
+    if not (relus and smooth):
+        return relus or smooth or "none"
+    return f"{relus}, {smooth}; guided backprop and deconvnet leave {smooth} as in the plain gradient"
 
 
 def _normalisation(survey: Survey) -> str:

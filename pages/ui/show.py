@@ -205,7 +205,7 @@ def _finished(header: dict[str, Any], answer: Explanation, label: str) -> Messag
         "backwards": answer.backwards,
         "seed": answer.seed,
         "settings": {name: str(value) for name, value in answer.settings.items()},
-        "remarks": {name: str(value) for name, value in answer.remarks.items()},
+        "remarks": {n: f"{one:.4g}" if isinstance(one, float) else one for n, one in answer.remarks.items()},
         "alt": tiles.described(header["title"], label, values, note),
     }, payload
 

@@ -4,11 +4,14 @@ import time
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from core.cache import TensorCache
 from core.errors import VitrineError
+from core.explain import EXPLAINERS, Look
 from core.images import decode
 from core.workbench import Ask, Workbench
+from pages.ui import show
 from pages.ui.run import Comparison
 from tests import nets
 
@@ -100,3 +103,34 @@ def test_an_answer_that_broke_stops_no_other(compare: Callable[..., Comparison],
     assert isinstance(shown.answers[SILENT.key], VitrineError)
     assert shown.answers[LAST.key].finished
     assert f"--method {LAST.name} " in shown.command()  # what broke would break again
+
+
+def test_a_tile_says_where_its_map_was_read_what_it_took_and_how_settled_it_is(
+    compare: Callable[..., Comparison],
+) -> None:
+    asks = Ask("grad_cam", 0), Ask("saliency", 0), Ask("rise", 0, {"masks": 50}), Ask("rise", 1, {"masks": 2500})
+    shown = compare(*asks)
+    shown.start(asks[:3])
+    until(lambda: not shown.running)
+    read, image, told = (show.tile(shown, ask)[0] for ask in asks[:3])
+    assert (read["layer"], image["layer"]) == (shown.bench.model.survey.default, "")
+    assert (told["passes"], told["finished"]) == (50, True)
+    error = shown.answers[asks[2].key].remarks["standard error"]
+    assert told["remarks"]["standard error"] == f"{error:.4g}", "no more digits than mean something"
+    assert show.tile(shown, asks[3])[0]["cost"].endswith("2,500 model passes")
+    shown.looks[asks[3].key] = Look(torch.rand(1, 32, 32), fraction=0.25, forwards=640, settled=0.5)
+    header, payload = show.tile(shown, asks[3])
+    assert (header["fraction"], header["settled"], header["passes"]) == (0.25, 0.5, 640)
+    assert len(payload) == 2 * 32 * 32
+
+
+def test_a_method_that_cannot_work_leaves_its_reason_in_the_tile(photo: bytes) -> None:
+    asks = Ask("guided_backprop", 0), Ask("random", 0)
+    shown = Comparison(Workbench(nets.model("norelu"), TensorCache(1 << 26)), decode(photo, "photo.png"), asks)
+    shown.start(shown.open())
+    until(lambda: not shown.running)
+    header, payload = show.tile(shown, asks[0])
+    assert (header["phase"], header["error"]) == ("failed", EXPLAINERS["guided_backprop"].unmet(shown.bench.model))
+    assert header["hint"]
+    assert not payload
+    assert show.tile(shown, asks[1])[0]["phase"] == "done"

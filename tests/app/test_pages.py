@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
 from core.data.folders import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
+from core.models import load
 from core.models.bundled import FOLDER
 from core.workbench import Workbench
 from pages.ui.sets import REVIEW, SETS
@@ -66,6 +68,23 @@ def test_own_weights_have_the_labels_that_the_app_was_given(
     app.run()
     assert (app.session_state["place"].model, app.session_state["place"].targets) == (name, (3,))
     assert not app.warning
+
+
+def test_a_model_whose_scores_are_no_numbers_is_a_sentence(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    weights = load_file(FOLDER / "flowers-single-6c.safetensors")
+    weights["head.weight"] *= 1e38  # a number still, but not what comes of it
+    weights["norm4.weight"] *= 1e10
+    save_file(weights, tmp_path / "huge.safetensors")
+    monkeypatch.setenv("VITRINE_MODEL", f"flowers:{tmp_path / 'huge.safetensors'}")
+    app.run()
+    assert len(app.error) == 1
+    assert "scores that are not numbers" in said(app)
+    known = next(name for name in app.selectbox(key="model").options if "huge" not in name)
+    app.selectbox(key="model").set_value(known).run()
+    assert not app.error
+    assert "vitrine_grid" in parts(app)
 
 
 def test_an_upload_becomes_the_image_looked_at(app: AppTest, photo: bytes) -> None:
@@ -271,3 +290,45 @@ def test_a_single_map_is_compared_with_the_controls(app: AppTest) -> None:
     assert only["methods"] == ["Saliency", "Random", "Edge detector"]
     assert only["spearman"][0][0] == only["overlap"][0][0] == 1
     assert only["spearman"][0][1] == only["spearman"][1][0] != only["overlap"][0][1]
+
+
+def test_every_method_has_its_card(app: AppTest) -> None:
+    app.run()
+    app.switch_page(FILES["Methods"]).run()
+    told = html.unescape(" ".join(box.value for box in app.markdown))
+    formulas = [box.value for box in app.code]
+    for name, method in EXPLAINERS.items():
+        for text in (method.title, method.summary, method.about, method.caution, f"{method.paper} · `{name}`"):
+            assert text in told, name
+        assert method.formula in formulas, name
+        assert all(f"`{param.name}` {param.knob.help}" in told for param in method.params), name
+    assert told.count("**Cost**") == len(EXPLAINERS)
+
+
+def test_the_start_page_says_what_every_method_can_do_before_anything_runs(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = dict.fromkeys(EXPLAINERS, "") | {"cam": "It ends otherwise."}
+    monkeypatch.setattr(Workbench, "usable", lambda self: reasons)
+    app.run()
+    layers, methods = (box.value for box in app.dataframe)
+    survey = load(app.session_state["place"].model).survey
+    assert list(layers["layer"]) == [layer.name for layer in survey.usable]
+    assert list(layers["positions"]) == ["{} × {}".format(*layer.cells) for layer in survey.usable]
+    assert list(methods["method"]) == [method.title for method in EXPLAINERS.values()]
+    reads = dict(zip(EXPLAINERS, methods["reads, or why not"], strict=True))
+    assert (reads["cam"], reads["grad_cam"], reads["saliency"]) == (reasons["cam"], survey.default, "the image")
+    passes = dict(zip(EXPLAINERS, methods["paper"], strict=True))["rise"]
+    assert passes.endswith("8,000 model passes")
+
+
+def test_layers_are_picked_with_their_sizes(app: AppTest) -> None:
+    app.query_params["m"] = "grad_cam"
+    app.run()
+    app.switch_page(FILES["Compare"]).run()
+    survey, picker = load(app.session_state["place"].model).survey, app.selectbox(key="layer")
+    assert picker.value == survey.default
+    sizes = [f"{layer.name} · {layer.units} × {layer.cells[0]} × {layer.cells[1]}" for layer in survey.usable]
+    assert list(picker.options) == sizes
+    picker.set_value(survey.usable[0].name).run()
+    assert app.query_params["layer"] == survey.usable[0].name

@@ -13,6 +13,7 @@ from PIL import Image
 from core.explain import EXPLAINERS
 from core.explain.agreement import overlap, spearman
 from core.figures.style import Drawn, Style, spans
+from core.models import load
 
 pytestmark = pytest.mark.e2e
 CHEAP = "m=grad_cam,saliency,guided_backprop"
@@ -108,11 +109,16 @@ def test_zoom_is_linked_and_the_crosshair_follows_the_keyboard(compared: Any) ->
 
 def test_a_tile_opens_at_large_and_gives_the_focus_back(compared: Any) -> None:
     stage = compared.tile("Grad-CAM").get_by_role("button")
+    facts = compared.tile("Grad-CAM").locator(".facts").inner_text()
+    layer = load("flowers-double-12c").survey.default
+    assert re.fullmatch(rf"{layer} · [\d.]+ m?s · \d+ passes", facts), "in no other letters than names and units have"
     stage.focus()
     compared.page.keyboard.press("Enter")
     drawer = compared.page.get_by_role("dialog")
     assert drawer.get_by_role("heading", name="Grad-CAM").is_visible()
     assert drawer.get_by_text("Forward passes").is_visible()
+    assert drawer.get_by_text(layer, exact=True).is_visible()
+    assert drawer.get_by_text(EXPLAINERS["grad_cam"].formula).is_visible()
     compared.page.keyboard.press("Escape")
     assert compared.page.get_by_role("dialog").count() == 0
     assert stage.evaluate("node => node === node.getRootNode().activeElement")
@@ -123,7 +129,17 @@ def test_two_classes_and_their_difference(server: Any, tab: Any) -> None:
     tab.page.get_by_role("checkbox", name="Difference").check()
     assert tab.page.locator("figure.lead").count() == 3
     assert "−" in tab.tile("Grad-CAM", 2).locator(".target").inner_text()
-    assert tab.tile("Grad-CAM", 2).locator(".ends").inner_text()
+    low, zero, high = (number(text) for text in tab.tile("Grad-CAM", 2).locator(".ends span").all_inner_texts())
+    assert (low, zero) == (-high, 0)
+    raw = np.load(io.BytesIO(exported(tab, "Raw maps")))
+    box = tab.tile("Grad-CAM").get_by_role("button").bounding_box()
+    tab.page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.6 * box["height"])
+    x, y = map(int, re.findall(r"\d+", tab.page.locator("figure.lead .value").first.inner_text()))
+    for title, name in (("Grad-CAM", "grad_cam"), ("Saliency", "saliency")):
+        one, two = raw[f"{name}-0"], raw[f"{name}-1"]
+        reach = float(max(np.abs(one).max(), np.abs(two).max())) / 30_000
+        seen = number(tab.tile(title, 2).locator(".value").inner_text())
+        assert seen == pytest.approx(float(one[y, x] - two[y, x]), rel=6e-3, abs=2 * reach)
 
 
 def test_ranges_mean_the_same_in_the_browser_and_in_the_exported_figure(server: Any, tab: Any) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import captum.attr
+import numpy as np
 import pytest
 import torch
 
@@ -203,3 +204,40 @@ def test_gradient_shap_draws_a_new_baseline_each_time():
     expected = (weight * (q.images[0] - drawn.mean(0))).sum(0)
     ours = explain("gradient_shap", q, {"samples": 3, "spread": 0}).maps[0]
     assert torch.allclose(ours, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("start", ["black", "blur"])
+def test_gradient_shap_equals_captum_on_the_same_draws(start, monkeypatch):
+    q = double(query("residual", count=1, seed=4, batch=4))
+    reach, noise, parts = 0.1 * float(q.images.max() - q.images.min()), [], []
+    for draw in range(6):
+        rng = q.rng(2 * draw + 1)
+        noise.append(torch.randn(q.images.shape[1:], generator=rng))
+        parts.append(float(torch.rand(1, generator=rng)))
+    monkeypatch.setattr(torch, "normal", lambda mean, std: std * torch.stack(noise))
+    monkeypatch.setattr(np.random, "uniform", lambda low, high, count: parts)
+    begin = baseline(q, start).double()
+    theirs = captum.attr.GradientShap(q.net).attribute(q.images, begin, n_samples=6, stdevs=reach, target=1).sum(1)
+    ours = explain("gradient_shap", q, {"samples": 6, "start": start}).maps
+    assert float((ours - theirs).abs().max() / theirs.abs().max()) <= 1e-6
+
+
+def test_baselines_are_what_they_are_called():
+    """The mean colour, black, a blur of 10 px in 224, and colours that are uniform and drawn anew."""
+    q = query("gap", side=64)
+    pixels = q.model.preprocess.pixels
+    mean = torch.tensor(q.model.preprocess.mean).view(1, 3, 1, 1)
+    assert torch.allclose(pixels(baseline(q, "grey")), mean.expand(1, 3, 64, 64), atol=1e-6)
+    assert torch.allclose(pixels(baseline(q, "black")), torch.zeros(1, 3, 64, 64), atol=1e-6)
+    dot = torch.zeros(2, 3, 64, 64)
+    dot[:, :, 32, 32] = 1
+    across = baseline(replace(q, images=dot), "blur")[0, 0].sum(0)
+    places = torch.arange(64) - 32.0
+    assert float((across * places.square()).sum().sqrt()) == pytest.approx(10 * 64 / 224, rel=0.02)
+    drawn = pixels(baseline(q, "uniform"))
+    assert float(drawn.min()) >= -1e-6
+    assert float(drawn.max()) <= 1 + 1e-6
+    assert float(drawn.mean()) == pytest.approx(0.5, abs=0.02)
+    assert float(drawn.var()) == pytest.approx(1 / 12, abs=0.005)
+    for other in (baseline(q, "uniform", 1), baseline(replace(q, seed=1), "uniform")):
+        assert not torch.equal(pixels(other), drawn)

@@ -1,5 +1,7 @@
 """Learned masks where the best mask is known."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -85,6 +87,53 @@ def test_roughness_is_a_mean_of_third_powers():
     assert "mean|∂m|³" in EXPLAINERS["meaningful_perturbation"].formula
 
 
+@pytest.mark.parametrize("aim", ["delete", "preserve"])
+def test_meaningful_perturbation_equals_its_formula_step_by_step(aim):
+    """Differentiated as printed, from the mask to the probability, with the settings of its published port."""
+    q = query("cnn", count=1, seed=2)
+    soft = blurred(q.images, 10 * SIDE / 224)
+    mask = torch.ones(1, 1, 4, 4, requires_grad=True)
+    adam = torch.optim.Adam([mask], lr=0.1)
+    for step in range(12):
+        noise = 0.2 * torch.randn(3, SIDE, SIDE, generator=q.rng(step))
+        large = nn.functional.interpolate(mask, (SIDE, SIDE), mode="bilinear")
+        score = q.net(large * q.images + (1 - large) * soft + noise).softmax(1)[0, 1]
+        rough = (mask.diff(dim=2).abs() ** 3).mean() + (mask.diff(dim=3).abs() ** 3).mean()
+        loss = score + 0.02 * (1 - mask).abs().mean() if aim == "delete" else -score + 0.02 * mask.mean()
+        mask.grad = torch.autograd.grad(loss + 0.2 * rough, mask)[0]
+        adam.step()
+        mask.data.clamp_(0, 1)
+    large = nn.functional.interpolate(mask.detach(), (SIDE, SIDE), mode="bilinear")[0]
+    ours = explain("meaningful_perturbation", q, {"aim": aim, "steps": 12, "sparse": 0.02}).maps
+    assert 0.05 < float(large.std()) < 0.5
+    assert torch.allclose(ours, 1 - large if aim == "delete" else large, atol=1e-3)
+
+
+@pytest.mark.parametrize("aim", ["delete", "preserve"])
+def test_extremal_perturbation_equals_its_formula_step_by_step(aim):
+    """The reward of the logit against a sorted area that weighs more and more, by gradient descent with momentum."""
+    q, sign = query("cnn", count=1), 1 if aim == "preserve" else -1
+    levels, maker = _levels(q.images[0], "blur"), _Masks((SIDE, SIDE), 21.0, torch.device("cpu"))
+    free = torch.ones(1, maker.rows * maker.columns, requires_grad=True)
+    descent = torch.optim.SGD([free], lr=8 / 20, momentum=0.9, dampening=0.9)
+    for step in range(20):
+        small = maker(free)
+        seen = _perturbed(levels, nn.functional.interpolate(small[:, None], (SIDE, SIDE), mode="bilinear"))
+        logit = q.net(seen.flip(-1) if step % 2 == 0 else seen)[0, 1]
+        inside = (small if aim == "preserve" else 1 - small).flatten().sort().values
+        wanted = torch.zeros_like(inside)
+        wanted[math.floor(len(inside) * 0.8) :] = 1
+        weight = 300 * 1.0035 ** (800 * step / 20)
+        free.grad = torch.autograd.grad(weight * (inside - wanted).square().mean() - sign * logit, free)[0]
+        descent.step()
+        free.data.clamp_(0, 1)
+    small = maker(free.detach())
+    large = nn.functional.interpolate(small[:, None], (SIDE, SIDE), mode="bilinear")[0]
+    ours = explain("extremal_perturbation", q, {"aim": aim, "areas": "0.2", "steps": 20}).maps
+    assert float(large.std()) > 0.05
+    assert torch.allclose(ours, large if aim == "preserve" else 1 - large, atol=1e-3)
+
+
 def test_nothing_is_deleted_where_the_blur_shows_the_same():
     q = query("gap", count=1)
     q.images.fill_(0.4)
@@ -130,11 +179,34 @@ def test_open_masks_are_nearly_one_and_closed_ones_zero():
         assert float(masks(torch.zeros(1, masks.rows * masks.columns)).abs().max()) == 0
 
 
+@pytest.mark.parametrize("side", [32, 224])
+def test_a_mask_is_the_soft_maximum_of_the_values_around(side):
+    """Place by place: Σ v softmax(20 v) over the weighed values v = p exp(−2 max(distance / σ − ½, 0)²) around it."""
+    masks = _Masks((side, side), 21.0, torch.device("cpu"))
+    free = torch.rand(1, masks.rows * masks.columns, generator=torch.Generator().manual_seed(3))
+    found = masks(free)[0]
+    grid, step, block = free.view(masks.rows, masks.columns), masks.step, max(1, masks.step // 3)
+    reach = 1 + math.ceil(masks.sigma / step)
+    assert found.shape == (math.ceil(side / block),) * 2
+    middle = found.shape[0] // 2
+    for row, column in ((middle, middle), (middle + 1, middle - 2), (middle - 3, middle + 2)):
+        y, x = (block * place + (block - 1) / 2 for place in (row, column))
+        near = [int(place // step) for place in (y, x)]
+        values = []
+        for i in range(near[0] - reach, near[0] + reach + 1):
+            for j in range(near[1] - reach, near[1] + reach + 1):
+                far = math.hypot(y - ((i + 0.5) * step - 0.5), x - ((j + 0.5) * step - 0.5))
+                values.append(float(grid[i, j]) * math.exp(-2 * max(far / masks.sigma - 0.5, 0) ** 2))
+        values = torch.tensor(values)
+        assert float(found[row, column]) == pytest.approx(float((values * (20 * values).softmax(0)).sum()), rel=1e-5)
+
+
 def test_levels_lead_from_the_blur_to_the_image():
     image = nets.images(1)[0]
     levels = _levels(image, "blur")
     assert torch.equal(levels[-1], image)
-    assert torch.allclose(levels[0], blurred(image, 20 * 32 / 224))
+    for number in range(8):
+        assert torch.allclose(levels[number], blurred(image, 20 * 32 / 224 * (1 - number / 7)))
     masks = torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
     seen = _perturbed(_levels(image, "fade"), masks)
     assert torch.allclose(seen, masks * image, atol=1e-6)

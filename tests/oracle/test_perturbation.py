@@ -11,6 +11,7 @@ from core.errors import BadParameter
 from core.explain import explain
 from core.explain.baseline import baseline, blurred
 from core.explain.perturbation import random_masks, sliding
+from core.explain.superpixels import blocks
 from tests import nets
 from tests.nets import SIDE, query
 
@@ -155,6 +156,23 @@ def test_the_standard_error_of_rise_is_the_spread_over_other_draws(centred):
     spread = torch.cat([one.maps for one in found]).double().std(0).mean()
     told = sum(one.remarks["standard error"] for one in found) / len(found)
     assert told == pytest.approx(float(spread), rel=0.25)
+
+
+@pytest.mark.parametrize("side", [SIDE, 50])
+def test_masks_are_coarse_grids_enlarged_and_cropped(side):
+    """Every mask is some crop of its grid enlarged bilinearly to one cell more than the image (Petsiuk et al. 2018)."""
+    q = query("gap", seed=5, side=side)
+    cell = -(-side // 7)
+    grids = (blocks(q, range(40), 51)[:, 2:] < 0.4).float().view(40, 1, 7, 7)
+    large = nn.functional.interpolate(grids, (8 * cell, 8 * cell), mode="bilinear")[:, 0]
+    places = []
+    for mask, one in zip(random_masks(q, range(40), 7, 0.4), large, strict=True):
+        crops = one.unfold(0, side, 1).unfold(1, side, 1)
+        off = (crops - mask).abs().amax((2, 3))[:cell, :cell]
+        assert float(off.min()) <= 1e-6
+        places.append(divmod(int(off.argmin()), cell))
+    assert len(set(places)) > 10, "the crop moves"
+    assert {row for row, _ in places} == {column for _, column in places} == set(range(cell))
 
 
 def test_masks_depend_on_seed_and_number_alone():

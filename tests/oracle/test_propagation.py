@@ -221,3 +221,18 @@ def test_a_relu_that_this_score_never_meets_is_refused():
     q.images.mul_(1000)
     with pytest.raises(Unsupported, match="met no ReLU"):
         explain("guided_backprop", q)
+
+
+@pytest.mark.parametrize("name", ["guided_backprop", "deconvnet", "guided_grad_cam"])
+def test_what_stays_a_plain_gradient_beside_a_relu_is_told(name):
+    """As in MobileNetV3: one activation has a rule to change, another has not."""
+
+    def mixed(smooth):
+        return nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), smooth, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(6, 3),
+        )  # fmt: skip
+
+    found = explain(name, query(nets.seeded(lambda: mixed(nn.Hardswish()))))
+    assert found.remarks["plain gradient at"] == "hardswish"
+    assert "plain gradient at" not in explain(name, query(nets.seeded(lambda: mixed(nn.ReLU())))).remarks

@@ -7,10 +7,11 @@ import captum.attr
 import numpy as np
 import pytest
 import torch
+from skimage.segmentation import quickshift
 from sklearn.linear_model import Ridge
 from torch import nn
 
-from core.explain import explain, superpixels
+from core.explain import EXPLAINERS, explain, superpixels
 from core.explain.query import Ledger
 from core.explain.superpixels import pieces
 from core.explain.surrogate import coalitions, coins
@@ -66,6 +67,16 @@ def test_quickshift_does_not_cross_a_border_of_colours():
     q.images[:, :, :, :16], q.images[:, :, :, 16:] = -1.5, 1.5
     cells = pieces(q, "quickshift", 50, "mean").cells
     assert not set(cells[:, :16].unique().tolist()) & set(cells[:, 16:].unique().tolist())
+
+
+def test_quickshift_is_called_as_in_the_reference_of_lime():
+    q = query("gap", count=1, side=96)
+    q.images.mul_(0.1).add_(nets.images(1, seed=8, side=6).repeat_interleave(16, 2).repeat_interleave(16, 3))
+    pixels = q.model.preprocess.pixels(q.images[0]).clamp(0, 1).permute(1, 2, 0).numpy()
+    known = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2, rng=0)
+    cells = pieces(q, "quickshift", 50, "mean").cells.numpy()
+    assert cells.max() > 20
+    assert len(set(zip(cells.ravel(), known.ravel(), strict=True))) == len(np.unique(known)) == cells.max() + 1
 
 
 def test_lime_without_penalty_finds_a_linear_network(additive):
@@ -166,6 +177,26 @@ def test_shapley_values_tend_to_the_average_over_all_orders():
     assert float(values.sum()) == pytest.approx(value[2**cut_up.count - 1] - value[0], abs=1e-4)
 
 
+def test_kernel_shap_equals_captum_on_the_same_coalitions():
+    """Captum asks for the two ends with a weight of a million, here they are a condition."""
+    q = patchwork("residual", seed=3)
+    q.net.double()
+    q = replace(q, images=q.images.double())
+    cut_up = pieces(q, "slic", 12, "mean")
+    peer = captum.attr.KernelShap(q.net)
+
+    def drawn(original, **rest):
+        yield from torch.tensor([[True], [False]]).expand(2, cut_up.count).long().split(1)
+        yield from coalitions(cut_up)(range(120)).long().split(1)
+
+    peer.perturb_func = drawn
+    theirs = peer.attribute(
+        q.images, baselines=cut_up.hidden[None], target=q.targets, feature_mask=cut_up.cells[None, None], n_samples=122
+    )
+    ours = explain("kernel_shap", q, {**SLIC, "samples": 120}).maps
+    assert float((ours - theirs[:, 0]).abs().max() / theirs.abs().max()) <= 1e-4
+
+
 def test_coalitions_come_in_pairs_with_the_sizes_of_the_kernel(additive):
     _, cut_up, _ = additive
     draw = coalitions(cut_up)
@@ -223,3 +254,10 @@ def test_a_tree_asks_first_about_the_segment_that_decides(additive):
     values = torch.stack([found[cut_up.cells == number][0] for number in range(cut_up.count)])
     assert float(values.sum()) == pytest.approx(1, abs=1e-5)
     assert int(values.argmax()) == int(expected.abs().argmax())
+
+
+def test_the_card_of_the_tree_says_that_it_fails():
+    card = EXPLAINERS["superpixel_tree"]
+    assert "negative example" in card.caution
+    assert "a method that fails" in card.summary
+    assert "review" in card.about

@@ -83,6 +83,12 @@ def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
     assert export.tile(bench, picture, [(ask, part)], ask) != export.tile(bench, picture, [(ask, answer)], ask)
 
 
+def test_an_unfinished_map_says_so_in_the_table(bench, picture, answers):
+    part = [(ask, replace(answer, finished=ask.name == "saliency")) for ask, answer in answers]
+    lines = csv.DictReader(io.StringIO(export.table(bench, picture, part)))
+    assert [line["finished"] for line in lines] == ["True", "False"] * 2
+
+
 def test_agreement_is_told_for_each_class_and_counts_the_controls(bench, picture, answers):
     broken = [*answers[:3], (Ask("rise", 1), TooLarge("RISE does not fit."))]
     one, other = export.agreement(bench, picture, broken)

@@ -75,6 +75,44 @@ def test_a_cancelled_method_keeps_its_map_so_far():
     assert not part.finished
 
 
+STEP_BY_STEP = {
+    "rise": {"masks": 200},
+    "lime_image": {"samples": 200, "cut": "slic"},
+    "kernel_shap": {"samples": 200},
+    "superpixel_tree": {"samples": 200},
+    "smoothgrad": {"samples": 12},
+    "smoothgrad_sq": {"samples": 12},
+    "vargrad": {"samples": 12},
+    "integrated_gradients": {"steps": 12},
+    "gradient_shap": {"samples": 12},
+    "meaningful_perturbation": {"steps": 30},
+    "extremal_perturbation": {"steps": 30},
+}
+
+
+@pytest.mark.parametrize("name", list(STEP_BY_STEP))
+def test_a_map_that_grows_is_seen_growing_and_kept_where_it_is_stopped(name):
+    def asked():
+        found = query("gap", count=1, batch=4)
+        tiles = nets.images(1, seed=8, side=4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+        found.images.mul_(0.1).add_(tiles)  # what SLIC can cut
+        return found
+
+    seen = []
+    whole = explain(name, asked(), STEP_BY_STEP[name], lambda look: bool(seen.append(look)))
+    assert whole.finished
+    assert len(seen) >= 3
+    passes, fractions = ([getattr(look, what) for look in seen] for what in ("forwards", "fraction"))
+    assert passes == sorted(set(passes))
+    assert fractions == sorted(fractions)
+    assert not torch.equal(seen[0].maps, seen[-1].maps)
+    assert torch.equal(seen[-1].maps, whole.maps)
+    part = explain(name, asked(), STEP_BY_STEP[name], lambda look: True)
+    assert not part.finished
+    assert torch.equal(part.maps, seen[0].maps)
+    assert part.forwards < whole.forwards
+
+
 @pytest.mark.parametrize("name", list(EXPLAINERS))
 def test_budgets_are_settings_and_grow(name):
     method = EXPLAINERS[name]

@@ -100,6 +100,13 @@ def test_sentences_about_a_model() -> None:
     plain = described(as_model("linear", seeded(NETS["linear"]), preprocess=Preprocess(crop=SIDE, resize=SIDE)))
     assert plain["Normalisation"] == "none"
     assert plain["In place"] == plain["Called more than once"] == "nothing"
+    mixed = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.SiLU(), nn.Flatten(), nn.Linear(3136, 3)
+    )
+    both = described(as_model("mixed", seeded(lambda: mixed), preprocess=Preprocess(crop=SIDE)))
+    smooth = described(as_model("norelu", seeded(NETS["norelu"]), preprocess=Preprocess(crop=SIDE)))
+    assert (plain["Activations"], told["Activations"], smooth["Activations"]) == ("none", "relu", "gelu")
+    assert both["Activations"] == "relu, silu; guided backprop and deconvnet leave silu as in the plain gradient"
 
 
 class Rectifying(nn.Module):

@@ -1,0 +1,66 @@
+"""What becomes of numbers that are none, and what a map without anything to see says of itself."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from core.errors import Unsupported
+from core.explain import explain
+from tests import nets
+
+
+class Overflowing(nn.Module):
+    """Its scores leave the numbers for bright images."""
+
+    def forward(self, x):
+        return x.mean((2, 3)).exp() * torch.tensor([1.0, 2.0, 3.0])
+
+
+class Rooted(nn.Module):
+    """Its scores are numbers for a black image, and their slopes are not."""
+
+    def forward(self, x):
+        return x.square().sqrt().mean((2, 3))
+
+
+@pytest.mark.parametrize("name", ["random", "saliency", "occlusion", "rise"])
+def test_scores_that_are_no_numbers_are_a_sentence(name):
+    q = nets.query(Overflowing(), count=1)
+    q.images.fill_(1000)
+    with pytest.raises(Unsupported, match="not numbers"):
+        explain(name, q)
+
+
+def test_a_score_of_a_unit_that_is_no_number_is_a_sentence():
+    q = nets.query(nets.model("gap"), count=1, unit_layer="features.5")
+    q.net.features[5].register_forward_hook(lambda module, inputs, output: output / 0)
+    with pytest.raises(Unsupported, match="not numbers"):
+        explain("random", q)
+
+
+def test_a_map_that_is_no_numbers_is_a_sentence():
+    q = nets.query(Rooted(), count=1)
+    q.images.zero_()
+    with pytest.raises(Unsupported, match="Saliency gave values that are not numbers on this image"):
+        explain("saliency", q)
+    assert explain("random", replace(q, cache=nets.query("gap").cache)).maps.any()
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "told"),
+    [
+        (0.0, False, "No evidence: the map is zero everywhere."),
+        (0.0, True, "No evidence: the map is zero everywhere."),
+        (-1.0, False, "No positive evidence for this target."),
+        (-1.0, True, "The map has the same value everywhere."),
+        (0.5, False, "The map has the same value everywhere."),
+    ],
+)
+def test_a_map_without_anything_to_see_says_so(value, signed, told):
+    found = replace(explain("random", nets.query("gap", count=2)), signed=signed)
+    maps = found.maps.clone()
+    maps[1] = value
+    assert replace(found, maps=maps).note(1) == told
+    assert replace(found, maps=maps).note(0) == ""
