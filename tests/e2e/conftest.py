@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,12 +103,13 @@ class Tab:
     got: int = 0
     asked: int = 0  # requests to the server beside the websocket
     answered: bool = False  # whether a run of the script has begun and ended since one was last asked for
+    talk: deque[str] = field(default_factory=lambda: deque(maxlen=250))  # what was said last, to find out about faults
     _begun: bool = False
 
     def watch(self) -> None:
         """Note every request that leaves the machine, every error of the page, and all traffic."""
         self.page.on("request", lambda request: self._request(request.url))
-        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}, after {list(self.talk)}"))
         self.page.on("websocket", self._socket)
 
     def open(self, url: str) -> "Tab":
@@ -155,12 +157,18 @@ class Tab:
 
     def _sent(self, data: bytes) -> None:
         self.sent += len(data)
-        if BackMsg.FromString(data).WhichOneof("type") == "rerun_script":
+        message = BackMsg.FromString(data)
+        kind = message.WhichOneof("type")
+        self.talk.append(f"> {kind} {message.rerun_script.fragment_id}")
+        if kind == "rerun_script":
             self.answered = self._begun = False
 
     def _got(self, data: bytes) -> None:
         self.got += len(data)
-        kind = ForwardMsg.FromString(data).WhichOneof("type")
+        message = ForwardMsg.FromString(data)
+        kind = message.WhichOneof("type")
+        what = message.delta.WhichOneof("type") if kind == "delta" else message.script_finished
+        self.talk.append(f"{kind} {what} {list(message.metadata.delta_path)} {message.delta.fragment_id}")
         self._begun |= kind == "new_session"
         self.answered |= self._begun and kind == "script_finished"
 
