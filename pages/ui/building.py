@@ -65,7 +65,7 @@ def compared(studies: dict[str, Study]) -> None:
     keys = sorted({key for settings in flat.values() for key in settings})
     rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
     different = [row for row in rows if len({row[name] for name in flat}) > 1]
-    st.header(f"{len(different)} settings differ", anchor=False)
+    st.header("1 setting differs" if len(different) == 1 else f"{len(different)} settings differ", anchor=False)
     st.dataframe(different, hide_index=True, alt="The settings that differ")
     with st.expander(f"The {len(rows) - len(different)} that are the same"):
         st.dataframe(
