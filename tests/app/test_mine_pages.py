@@ -25,6 +25,7 @@ from core.mining.rules import Mined, mine, transactions_of
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
 from core.mining.trial import tried
 from core.models import load
+from core.models.bundled import FOLDER
 from core.pipeline import build_study, config_of
 from core.study import Study
 from core.tags import Tags
@@ -705,6 +706,37 @@ def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> 
     assert "60 images" in said(app)
     assert "model passes" in said(app)
     assert any(button.label == "Build" for button in app.button)
+
+
+@pytest.mark.parametrize("given", ["form", "app"])
+def test_a_study_built_here_of_own_weights_has_the_class_names_that_were_given(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    name, labels = f"flowers:{tmp_path / 'own.safetensors'}", tmp_path / "labels.txt"
+    shutil.copy(FOLDER / "flowers-single-6c.safetensors", tmp_path / "own.safetensors")
+    labels.write_text("\n".join(f"sort {index}" for index in range(6)))
+    for index in range(2):
+        (tmp_path / "images" / f"sort {index}").mkdir(parents=True)
+        shutil.copy(samples()[index].path, tmp_path / "images" / f"sort {index}" / "one.png")
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    monkeypatch.setenv("VITRINE_MODEL", name)
+    if given == "app":
+        monkeypatch.setenv("VITRINE_LABELS", str(labels))
+    visit(app, "Studies")
+    assert app.selectbox(key="new-model").value == name
+    app.text_input(key="new-folder").set_value(str(tmp_path / "images"))
+    app.text_input(key="new-name").set_value("named")
+    if given == "form":
+        app.text_input(key="set.study.labels").set_value(str(labels))
+    app.run()
+    next(button for button in app.button if button.label == "Check").click().run()
+    assert "2 images, layer" in said(app), "both folders are named like a class of the file"
+    next(button for button in app.button if button.label == "Build").click().run()
+    assert app.session_state["building"].wait(60)
+    study = Study(tmp_path / "studies" / "named")
+    assert study.labels == tuple(f"sort {index}" for index in range(6))
+    assert study.table("images")["label"].tolist() == [0, 1]
+    assert config_of(study).labels == str(labels)
 
 
 def test_bundled_studies_are_where_the_core_says() -> None:
