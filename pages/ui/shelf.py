@@ -22,6 +22,7 @@ from core.tags import Tags
 from core.workbench import home
 from pages.ui import frame, own, show, state
 from pages.ui.gallery import Items, Picks
+from pages.ui.run import working
 
 SHOWN = 10_000  # patches a gallery takes at once
 
@@ -89,8 +90,16 @@ def config(study: Study) -> MiningConfig:
 
 
 def mined(study: Study, config: MiningConfig) -> Mined:
-    """What these settings find in the study's transactions; kept for every setting tried lately."""
-    return _mined((key(study), config), study)
+    """What these settings find in the study's transactions; kept for every setting tried lately.
+
+    Raises TooLarge where that is too much.
+    """
+    wanted = (key(study), config)
+    try:
+        return _mined(wanted, None)
+    except LookupError:
+        seed = study.manifest["seed"]
+        return _mined(wanted, working("Mining rules", lambda report: mine(study, config, seed=seed, report=report)))
 
 
 def key(study: Study) -> str:
@@ -103,10 +112,10 @@ def averaged(study: Study, uniform: bool, top: int) -> tuple[np.ndarray, list[Ro
 
     `uniform` weighs all patches alike, `top` (0 for all) takes only the heaviest so many.
     """
-    return _averaged((key(study), uniform, top), study)
+    return _averaged((key(study), uniform, top), study, mined(study, config(study)))
 
 
-# The first argument of each is the key of its cache; the study itself is not looked at.
+# The first argument of each is the key of its cache; the others are not looked at.
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _catalogue(key: str, _study: Study) -> Catalogue:  # noqa: ARG001
     return Catalogue(_study)
@@ -118,18 +127,22 @@ def _table(key: tuple[str, str], _study: Study) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _mined(key: tuple[str, MiningConfig], _study: Study) -> Mined:
-    return mine(_study, key[1])
+def _mined(key: tuple[str, MiningConfig], _found: Mined | None) -> Mined:
+    if _found is None:
+        raise LookupError(key)
+    return _found
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _averaged(key: tuple[str, bool, int], _study: Study) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
+def _averaged(
+    key: tuple[str, bool, int], _study: Study, _found: Mined
+) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
     _, uniform, top = key
-    found, patches, crops = mined(_study, config(_study)), catalogue(_study), _study.array("crops")
+    patches, crops = catalogue(_study), _study.array("crops")
     transactions = Transactions(patches.items, patches.patches["label"].to_numpy(np.int64))
     pictures, rows, weights = [], [], []
     for label, number in columns(table(_study, "averages"), "label", "filter"):
-        own_rows, weight = contributing(found, transactions, patches.responses, label, number)
+        own_rows, weight = contributing(_found, transactions, patches.responses, label, number)
         own_rows, weight = own_rows[: top or None], weight[: top or None]
         pictures.append(weighted(crops[own_rows], np.ones(len(own_rows)) if uniform else weight).astype(np.float32))
         rows.append(own_rows)

@@ -27,6 +27,7 @@ from core.mining.trial import tried
 from core.models import load
 from core.models.bundled import FOLDER
 from core.pipeline import build_study, config_of
+from core.progress import Report
 from core.study import Study
 from core.tags import Tags
 from core.workbench import Workbench
@@ -274,6 +275,31 @@ def test_no_rule_at_any_support_says_what_to_change(
     assert "No rule at support 0.60. Below support 0.31 there are too many filter sets. Use fewer filters" in words
     assert "nor at any lower one" not in words
     assert not app.error
+
+
+def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sentence(
+    app: AppTest, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, told = plant(lambda label, place: [label]), []
+
+    def slow(source: Study, config: MiningConfig, *, seed: int, report: Report) -> Mined:
+        told.append((seed, report))
+        report(0.5, "mining classes")
+        if config.support < 0.3:
+            raise TooLarge(
+                "The class red-petals has more than 20,000 frequent filter sets at support 0.2.", "Raise it."
+            )
+        return mine(source, config, seed=seed, report=report)
+
+    monkeypatch.setattr("pages.ui.shelf.mine", slow)
+    visit(app, "Rules", study=study.name)
+    assert len(app.dataframe[0].value)
+    app.slider(key="support").set_value(0.2).run()
+    assert "more than 20,000 frequent filter sets at support 0.2. Raise it." in said(app)
+    assert not app.dataframe
+    app.slider(key="support").set_value(0.6).run()
+    assert len(app.dataframe[0].value)
+    assert [seed for seed, _ in told] == [study.manifest["seed"]] * 2, "what was mined once is kept"
 
 
 def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
