@@ -179,7 +179,7 @@ def _ended(job: Job) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.success(show.plain(f"{job.result.name} is finished, in {duration(job.seconds)}."))
             if st.button("Open it", type="primary"):
-                shelf.go("mine/patches", study=job.result.name)
+                shelf.patches_of(study=job.result.name)
     elif job.state == "cancelled":
         st.info("Stopped. What was finished is kept: building the same again goes on from there.")
     elif job.error:

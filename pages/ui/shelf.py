@@ -25,6 +25,7 @@ from pages.ui.gallery import Items, Picks
 from pages.ui.run import working
 
 SHOWN = 10_000  # patches a gallery takes at once
+DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # of the Patches page, as addresses say
 
 
 def folder() -> Path:
@@ -181,7 +182,14 @@ def go(page: str, **query: Any) -> None:
     found = frame.page(page)
     query = {"study": st.session_state.get("study"), **query}
     if found is not None:
+        own.forget(query)
         st.switch_page(found, query_params={name: str(value) for name, value in query.items() if value is not None})
+
+
+def patches_of(**demands: Any) -> None:
+    """Show the patches that meet these demands of the Patches page, and none that were made there before."""
+    own.forget(DEMANDS)
+    go("mine/patches", **demands)
 
 
 def follow(study: Study, picks: Picks, number: int | None = None) -> None:
@@ -189,8 +197,7 @@ def follow(study: Study, picks: Picks, number: int | None = None) -> None:
     if picks.action == "unit":
         go("units/unit", unit=int(catalogue(study).items[picks.opened, 0]) if number is None else number)
     if picks.action == "image":
-        image = int(catalogue(study).patches["image"].iloc[picks.opened])
-        go("mine/patches", image=image, label="all", filters="", drop=0)
+        patches_of(image=int(catalogue(study).patches["image"].iloc[picks.opened]))
 
 
 def link(page: str, label: str, **query: Any) -> None:

@@ -428,6 +428,44 @@ def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTe
     assert app.query_params["rule"] == last.name
 
 
+def test_a_node_opens_its_filter_or_its_class(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    edges = study.table("edges")
+    number, label = int(edges["filter"][0]), int(edges["label"][0])
+    for node in (f"f{number}", f"c{label}"):
+        visit(app, "Rules", show="graph")
+        app.session_state["graph"] = {"opened": node}
+        app.run()
+        if node[0] == "f":
+            assert f"· F{number}" in said(app)
+        else:
+            (shown,) = packets(app, "gallery")
+            assert shown["label"] == "Patches of small"
+            assert app.selectbox(key="label").value == label
+            assert len(shown["ids"]) == (study.table("patches")["label"] == label).sum()
+
+
+def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    rules, patches = study.table("rules"), study.table("patches")
+    rule = next(rules[rules["rank"] == 0].iloc[[1]].itertuples())
+    visit(app, "Patches", image="0", outcome="right", drop="0.3", strongest="1")
+    app.query_params.clear()
+    visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
+    next(button for button in app.button if button.label == "All its patches").click().run()
+    held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
+    (shown,) = packets(app, "gallery")
+    assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
+    visit(app, "Rules", label=study.labels[rule.label], rule="", show="rules")
+    app.selectbox(key="label").set_value(rule.label).run()
+    other = int(np.flatnonzero(patches["label"] != rule.label)[0])
+    app.session_state["rule-patches"] = {"opened": {"action": "image", "id": other}}
+    app.run()
+    (shown,) = packets(app, "gallery")
+    image = patches["image"][other]
+    assert sorted(shown["ids"]) == np.flatnonzero(patches["image"] == image).tolist(), "of all classes, though one was"
+
+
 def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules", show="graph", node="f1-c²")
@@ -558,6 +596,10 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
     assert shown["notes"] == [f"n = {min(count, 2)}, few" for count in order["patches"]]
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
     assert behind["ids"] == shelf.averaged(study, False, 2)[1][1].tolist()
+    app.toggle(key="contrast").set_value(True).run()
+    stretched = packets(app, "gallery")[0]
+    assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
+    assert stretched["token"] != shown["token"], "the pictures are others"
 
 
 def test_a_filter_shows_its_averages_its_answers_and_where_it_answers_here(app: AppTest, home: Path) -> None:
