@@ -53,6 +53,10 @@ def study() -> Study:
     with left:
         chosen = own.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
         name = chosen.draw(st.selectbox, label_visibility="collapsed", help="Which study this page shows.")
+    if st.session_state.setdefault("shelf", name) != name:
+        st.session_state["shelf"] = name
+        for row in ("image", "average"):  # these numbers mean something else in another study
+            own.keep(row, "")
     right.caption(show.plain(summary(entries[name])))
     return entries[name]
 

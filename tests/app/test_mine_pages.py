@@ -466,6 +466,17 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     assert sorted(shown["ids"]) == np.flatnonzero(patches["image"] == image).tolist(), "of all classes, though one was"
 
 
+def test_the_image_of_one_study_is_none_of_another(app: AppTest, plant: Plant) -> None:
+    other = plant(lambda label, place: [label])
+    visit(app, "Patches", study="small", image="3")
+    (shown,) = packets(app, "gallery")
+    assert len(shown["ids"]) < 10
+    app.selectbox(key="study").set_value(other.name).run()
+    (shown,) = packets(app, "gallery")
+    assert len(shown["ids"]) == len(other.table("patches"))
+    assert "image" not in app.query_params
+
+
 def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules", show="graph", node="f1-c²")
