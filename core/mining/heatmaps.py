@@ -62,7 +62,8 @@ def read(
     """Heatmaps of the predicted classes (or of `labels`) and the filters' maps, of images (B, 3, H, W) on the device.
 
     For a class activation map all of it comes from one forward, and the backward goes only as far as the layer; other
-    methods cost what they cost. `rest` is handed to the Query. Memory that runs out is torch's own error.
+    methods cost what they cost. `rest` is handed to the Query. Memory that runs out is torch's own error. Raises
+    Unsupported where settings allow a method values below zero and a map has some.
     """
     method = EXPLAINERS[explainer]
     tape = _tape(model, images, layer, labels, backward=_reads_only_the_layer(method))
@@ -76,6 +77,9 @@ def read(
     found = explain(explainer, query, settings, halve=False)
     if not found.finished:
         raise Cancelled  # a study has no use for a map so far
+    if found.signed:
+        message = f"{method.title} with these settings gives maps below zero, and patches need non-negative ones."
+        raise Unsupported(message, "Change its settings, or choose another method, such as grad_cam.")
     return Reading(query, tape.logits, found.maps, query.maps_at(tape.values[layer], layer))
 
 

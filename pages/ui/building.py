@@ -12,7 +12,7 @@ from core.explain import EXPLAINERS
 from core.jobs import Job
 from core.mining.catalogue import STOPS, kept
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
-from core.models import MODELS, Model
+from core.models import Model
 from core.params import params_of
 from core.pipeline import build_study, expected_passes, planned
 from core.study import Study
@@ -27,7 +27,7 @@ _PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": M
 def form() -> None:
     """What a new study is made of; checking tells what it will cost, and then it can be built."""
     with st.expander("Build a study", key="new-study", icon=":material/add:", expanded=not shelf.listed()):
-        models = list(MODELS)
+        models = list(state.models())
         left, middle, right = st.columns([1.4, 1, 1], gap="medium")
         folder = left.text_input(
             "Folder of images", key="new-folder", placeholder="/home/you/photos",
@@ -39,7 +39,8 @@ def form() -> None:
             key="new-model", accept_new_options=True, help="One of the list, or ARCHITECTURE:FILE for own weights.",
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
-        config = _settings(StudyConfig(model=model or "", data=str(Path(folder).expanduser()) if folder else ""))
+        data = str(Path(folder).expanduser()) if folder else ""
+        config = _settings(StudyConfig(model or "", data, state.labels(model or "")))
         if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
             with shelf.refused():
                 st.session_state["checked"] = (digest(dump(config)), _facts(config))
@@ -65,7 +66,7 @@ def compared(studies: dict[str, Study]) -> None:
     keys = sorted({key for settings in flat.values() for key in settings})
     rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
     different = [row for row in rows if len({row[name] for name in flat}) > 1]
-    st.header(f"{len(different)} settings differ", anchor=False)
+    st.header("1 setting differs" if len(different) == 1 else f"{len(different)} settings differ", anchor=False)
     st.dataframe(different, hide_index=True, alt="The settings that differ")
     with st.expander(f"The {len(rows) - len(different)} that are the same"):
         st.dataframe(
@@ -156,7 +157,7 @@ def _facts(config: StudyConfig) -> str:
 
 def _start(config: StudyConfig, path: Path) -> None:
     """Build in a thread of this session; what is finished survives its end."""
-    model = state.network(config.model)
+    model = _network(config)
     job = Job(
         lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
     )
@@ -165,8 +166,8 @@ def _start(config: StudyConfig, path: Path) -> None:
 
 
 def _network(config: StudyConfig) -> Model | None:
-    """The shared network, unless it goes by labels of its own."""
-    return None if config.labels else state.network(config.model)
+    """The shared network, unless the study's goes by other names of the classes."""
+    return state.network(config.model) if config.labels == state.labels(config.model) else None
 
 
 def _job() -> Job | None:
@@ -178,7 +179,7 @@ def _ended(job: Job) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.success(show.plain(f"{job.result.name} is finished, in {duration(job.seconds)}."))
             if st.button("Open it", type="primary"):
-                shelf.go("mine/patches", study=job.result.name)
+                shelf.patches_of(study=job.result.name)
     elif job.state == "cancelled":
         st.info("Stopped. What was finished is kept: building the same again goes on from there.")
     elif job.error:

@@ -40,7 +40,7 @@ def graphed(study: Study, found: Mined, label: int) -> None:
     if touch.opened and touch.opened[0] == "f":
         shelf.go("units/unit", unit=touch.opened[1:])
     if touch.opened and touch.opened[0] == "c":
-        shelf.go("mine/patches", label=shelf.label(study, int(touch.opened[1:])))
+        shelf.patches_of(label=shelf.label(study, int(touch.opened[1:])))
     rule = _beneath(study, found, label)
     mark("graph", own.text("node"), rule.nodes if rule else ())
 

@@ -4,7 +4,7 @@ Streamlit's own binding writes the text an option is shown with into the address
 change, so the address gets the option's name instead.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from reprlib import repr as short
 from typing import Any, Generic, TypeVar
@@ -152,6 +152,13 @@ def keep(key: str, value: Any, default: Any = "", written: Callable[[Any], str] 
 def put(key: str, value: Any) -> None:
     """Set a parameter in a callback, before its widget is drawn again."""
     st.session_state[key] = value
+
+
+def forget(keys: Iterable[str]) -> None:
+    """Leave these parameters to the address that comes next: what widgets say, or said, is not to outlive this page."""
+    for key in keys:
+        st.session_state.pop(key, None)
+        _kept().pop(key, None)
 
 
 def _kept() -> dict[str, Any]:

@@ -150,7 +150,7 @@ def detail(study: Study, rule: Rule) -> None:
                 shelf.go("units/unit", unit=number)
         if st.button("All its patches", icon=":material/grid_on:"):
             held = ",".join(map(str, rule.filters))
-            shelf.go("mine/patches", label=shelf.label(study, rule.label), filters=held, strongest=rule.strongest)
+            shelf.patches_of(label=shelf.label(study, rule.label), filters=held, strongest=rule.strongest)
 
 
 def each(study: Study, rule: Rule) -> None:

@@ -22,8 +22,10 @@ from core.tags import Tags
 from core.workbench import home
 from pages.ui import frame, own, show, state
 from pages.ui.gallery import Items, Picks
+from pages.ui.run import working
 
 SHOWN = 10_000  # patches a gallery takes at once
+DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # of the Patches page, as addresses say
 
 
 def folder() -> Path:
@@ -51,6 +53,10 @@ def study() -> Study:
     with left:
         chosen = own.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
         name = chosen.draw(st.selectbox, label_visibility="collapsed", help="Which study this page shows.")
+    if st.session_state.setdefault("shelf", name) != name:
+        st.session_state["shelf"] = name
+        for row in ("image", "average"):  # these numbers mean something else in another study
+            own.keep(row, "")
     right.caption(show.plain(summary(entries[name])))
     return entries[name]
 
@@ -89,8 +95,16 @@ def config(study: Study) -> MiningConfig:
 
 
 def mined(study: Study, config: MiningConfig) -> Mined:
-    """What these settings find in the study's transactions; kept for every setting tried lately."""
-    return _mined((key(study), config), study)
+    """What these settings find in the study's transactions; kept for every setting tried lately.
+
+    Raises TooLarge where that is too much.
+    """
+    wanted = (key(study), config)
+    try:
+        return _mined(wanted, None)
+    except LookupError:
+        seed = study.manifest["seed"]
+        return _mined(wanted, working("Mining rules", lambda report: mine(study, config, seed=seed, report=report)))
 
 
 def key(study: Study) -> str:
@@ -103,10 +117,10 @@ def averaged(study: Study, uniform: bool, top: int) -> tuple[np.ndarray, list[Ro
 
     `uniform` weighs all patches alike, `top` (0 for all) takes only the heaviest so many.
     """
-    return _averaged((key(study), uniform, top), study)
+    return _averaged((key(study), uniform, top), study, mined(study, config(study)))
 
 
-# The first argument of each is the key of its cache; the study itself is not looked at.
+# The first argument of each is the key of its cache; the others are not looked at.
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _catalogue(key: str, _study: Study) -> Catalogue:  # noqa: ARG001
     return Catalogue(_study)
@@ -118,18 +132,22 @@ def _table(key: tuple[str, str], _study: Study) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _mined(key: tuple[str, MiningConfig], _study: Study) -> Mined:
-    return mine(_study, key[1])
+def _mined(key: tuple[str, MiningConfig], _found: Mined | None) -> Mined:
+    if _found is None:
+        raise LookupError(key)
+    return _found
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _averaged(key: tuple[str, bool, int], _study: Study) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
+def _averaged(
+    key: tuple[str, bool, int], _study: Study, _found: Mined
+) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
     _, uniform, top = key
-    found, patches, crops = mined(_study, config(_study)), catalogue(_study), _study.array("crops")
+    patches, crops = catalogue(_study), _study.array("crops")
     transactions = Transactions(patches.items, patches.patches["label"].to_numpy(np.int64))
     pictures, rows, weights = [], [], []
     for label, number in columns(table(_study, "averages"), "label", "filter"):
-        own_rows, weight = contributing(found, transactions, patches.responses, label, number)
+        own_rows, weight = contributing(_found, transactions, patches.responses, label, number)
         own_rows, weight = own_rows[: top or None], weight[: top or None]
         pictures.append(weighted(crops[own_rows], np.ones(len(own_rows)) if uniform else weight).astype(np.float32))
         rows.append(own_rows)
@@ -168,7 +186,14 @@ def go(page: str, **query: Any) -> None:
     found = frame.page(page)
     query = {"study": st.session_state.get("study"), **query}
     if found is not None:
+        own.forget(query)
         st.switch_page(found, query_params={name: str(value) for name, value in query.items() if value is not None})
+
+
+def patches_of(**demands: Any) -> None:
+    """Show the patches that meet these demands of the Patches page, and none that were made there before."""
+    own.forget(DEMANDS)
+    go("mine/patches", **demands)
 
 
 def follow(study: Study, picks: Picks, number: int | None = None) -> None:
@@ -176,8 +201,7 @@ def follow(study: Study, picks: Picks, number: int | None = None) -> None:
     if picks.action == "unit":
         go("units/unit", unit=int(catalogue(study).items[picks.opened, 0]) if number is None else number)
     if picks.action == "image":
-        image = int(catalogue(study).patches["image"].iloc[picks.opened])
-        go("mine/patches", image=image, label="all", filters="", drop=0)
+        patches_of(image=int(catalogue(study).patches["image"].iloc[picks.opened]))
 
 
 def link(page: str, label: str, **query: Any) -> None:

@@ -149,7 +149,7 @@ def network(name: str) -> Model:
     try:
         return _shelf(name, None)
     except LookupError:
-        loaded = working(f"Opening {name}", lambda report: load(name, device(), report, _labels(name)))
+        loaded = working(f"Opening {name}", lambda report: load(name, device(), report, labels(name) or None))
         return _shelf(name, loaded)
 
 
@@ -172,9 +172,9 @@ def models() -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (os.environ.get("VITRINE_MODEL"), *MODELS))))
 
 
-def _labels(name: str) -> str | None:
-    """The labels file that `vitrine app --labels` was given for its model."""
-    return os.environ.get("VITRINE_LABELS") if name == os.environ.get("VITRINE_MODEL") else None
+def labels(name: str) -> str:
+    """The labels file that `vitrine app --labels` was given for its model; "" for every other model."""
+    return os.environ.get("VITRINE_LABELS", "") if name == os.environ.get("VITRINE_MODEL") else ""
 
 
 @cache

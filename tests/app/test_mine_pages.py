@@ -13,17 +13,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 import core.study
+from core.data.folders import samples
 from core.errors import TooLarge
-from core.mining.rules import Mined, mine
+from core.images import Picture, decode
+from core.mining.average import average
+from core.mining.rules import Mined, mine, transactions_of
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
 from core.mining.trial import tried
 from core.models import load
+from core.models.bundled import FOLDER
 from core.pipeline import build_study, config_of
+from core.progress import Report
 from core.study import Study
 from core.tags import Tags
+from core.workbench import Workbench
+from pages.ui import shelf
 from pages.ui.ruled import EACH, Rule
 from tests import small_study
 from tests.pages_list import FILES, SCRIPT
@@ -34,10 +42,13 @@ MINE = ("Patches", "Rules", "Averages", "Filter", "Studies")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
-    small_study.built(folder)
-    return folder
+    study = small_study.built(folder)
+    files = sorted(file.name for file in study.path.iterdir())
+    yield folder
+    assert study.damaged() == [], "pages only read"
+    assert sorted(file.name for file in study.path.iterdir()) == files
 
 
 @pytest.fixture
@@ -115,6 +126,55 @@ def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) 
     assert app.selectbox(key="label").value == 0
 
 
+def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    patches, images, items = study.table("patches"), study.table("images"), study.array("items")
+    number = int(study.table("filters")["patches"].to_numpy().argmax())
+    held = (items == number).any(1)
+    visit(app, "Patches", filters=str(number))
+    counts = patches["label"][held].value_counts()
+    options = app.selectbox(key="label").options
+    assert options[0] == f"All classes ({held.sum()})"
+    assert set(options[1:]) == {f"{study.labels[k]} ({counts.get(k, 0)})" for k in patches["label"].unique()}
+    also = np.bincount(items[held][items[held] >= 0])
+    assert app.multiselect(key="filters").options == [
+        f"F{k} ({also[k] if k < len(also) else 0})" for k in np.unique(items[items >= 0])
+    ]
+    right = (images["label"] == images["predicted"]).to_numpy()[patches["image"]]
+    assert app.selectbox(key="outcome").options == [
+        f"Any ({held.sum()})", f"Right ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
+    ]  # fmt: skip
+    (shown,) = packets(app, "gallery")
+    assert sorted(shown["ids"]) == np.flatnonzero(held).tolist()
+
+
+def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    patches, windows = study.table("patches"), study.table("windows")
+    size, side = study.manifest["model"]["size"], study.manifest["window"]
+    visit(app, "Patches")
+    for order in ("score", "drop", "response"):
+        app.selectbox(key="sort").set_value(order).run()
+        (shown,) = packets(app, "gallery")
+        assert shown["ids"] == np.argsort(-patches[order].to_numpy(), kind="stable").tolist()
+    first, numbers = patches.iloc[shown["ids"][0]], np.unique(patches["image"])
+    assert shown["boxes"][0] == pytest.approx(
+        [first["x"] / size, first["y"] / size, side / size, side / size], abs=1e-4
+    )
+    assert numbers[shown["images"][0]] == first["image"]
+    assert len(shown["windows"]) == len(numbers)
+    for number, drawn in zip(numbers, shown["windows"], strict=True):
+        own = windows[windows["image"] == number]
+        assert [[x, y] for x, y, *_ in drawn] == pytest.approx(own[["x", "y"]].to_numpy() / size, abs=1e-4)
+        assert [order for *_, order, _ in drawn] == list(range(1, len(own) + 1))
+        assert [kept for *_, kept in drawn] == own["kept"].tolist()
+    labels = [button.label for button in app.get("download_button")]
+    assert f"CSV of {len(patches)} shown" in labels
+    app.session_state["patches"] = {"selected": [0, 2]}
+    app.run()
+    assert "CSV of 2 selected" in [button.label for button in app.get("download_button")]
+
+
 def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     visit(app, "Patches")
     app.session_state["patches"] = {"selected": [0, 2]}
@@ -136,11 +196,16 @@ def test_rules_at_another_support_and_where_there_are_none(app: AppTest, home: P
         app.slider(key="support").set_value(support).run()
         found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest["seed"]).rules
         assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
-    app.slider(key="n").set_value(1).run()
-    app.slider(key="confidence").set_value(1.0)
-    app.slider(key="support").set_value(1.0).run()
-    if "No rule" in said(app):
-        app.button[-1].click().run()
+    settings = replace(config_of(study).mining, support=0.5)
+    for name, field, value in (("q", "best", 1), ("n", "filters", 3), ("confidence", "confidence", 0.9)):
+        app.slider(key=name).set_value(value).run()
+        settings = replace(settings, **{field: value})
+        found = mine(study, settings, seed=study.manifest["seed"]).rules
+        assert len(found)
+        assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
+        assert app.dataframe[0].value["Confidence"].tolist() == found["confidence"].tolist()
+    assert found["label"].is_unique
+    assert (found["confidence"] >= 0.9).all()
     assert not app.error
 
 
@@ -210,6 +275,31 @@ def test_no_rule_at_any_support_says_what_to_change(
     assert "No rule at support 0.60. Below support 0.31 there are too many filter sets. Use fewer filters" in words
     assert "nor at any lower one" not in words
     assert not app.error
+
+
+def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sentence(
+    app: AppTest, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, told = plant(lambda label, place: [label]), []
+
+    def slow(source: Study, config: MiningConfig, *, seed: int, report: Report) -> Mined:
+        told.append((seed, report))
+        report(0.5, "mining classes")
+        if config.support < 0.3:
+            raise TooLarge(
+                "The class red-petals has more than 20,000 frequent filter sets at support 0.2.", "Raise it."
+            )
+        return mine(source, config, seed=seed, report=report)
+
+    monkeypatch.setattr("pages.ui.shelf.mine", slow)
+    visit(app, "Rules", study=study.name)
+    assert len(app.dataframe[0].value)
+    app.slider(key="support").set_value(0.2).run()
+    assert "more than 20,000 frequent filter sets at support 0.2. Raise it." in said(app)
+    assert not app.dataframe
+    app.slider(key="support").set_value(0.6).run()
+    assert len(app.dataframe[0].value)
+    assert [seed for seed, _ in told] == [study.manifest["seed"]] * 2, "what was mined once is kept"
 
 
 def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
@@ -338,6 +428,55 @@ def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTe
     assert app.query_params["rule"] == last.name
 
 
+def test_a_node_opens_its_filter_or_its_class(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    edges = study.table("edges")
+    number, label = int(edges["filter"][0]), int(edges["label"][0])
+    for node in (f"f{number}", f"c{label}"):
+        visit(app, "Rules", show="graph")
+        app.session_state["graph"] = {"opened": node}
+        app.run()
+        if node[0] == "f":
+            assert f"· F{number}" in said(app)
+        else:
+            (shown,) = packets(app, "gallery")
+            assert shown["label"] == "Patches of small"
+            assert app.selectbox(key="label").value == label
+            assert len(shown["ids"]) == (study.table("patches")["label"] == label).sum()
+
+
+def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    rules, patches = study.table("rules"), study.table("patches")
+    rule = next(rules[rules["rank"] == 0].iloc[[1]].itertuples())
+    visit(app, "Patches", image="0", outcome="right", drop="0.3", strongest="1")
+    app.query_params.clear()
+    visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
+    next(button for button in app.button if button.label == "All its patches").click().run()
+    held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
+    (shown,) = packets(app, "gallery")
+    assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
+    visit(app, "Rules", label=study.labels[rule.label], rule="", show="rules")
+    app.selectbox(key="label").set_value(rule.label).run()
+    other = int(np.flatnonzero(patches["label"] != rule.label)[0])
+    app.session_state["rule-patches"] = {"opened": {"action": "image", "id": other}}
+    app.run()
+    (shown,) = packets(app, "gallery")
+    image = patches["image"][other]
+    assert sorted(shown["ids"]) == np.flatnonzero(patches["image"] == image).tolist(), "of all classes, though one was"
+
+
+def test_the_image_of_one_study_is_none_of_another(app: AppTest, plant: Plant) -> None:
+    other = plant(lambda label, place: [label])
+    visit(app, "Patches", study="small", image="3")
+    (shown,) = packets(app, "gallery")
+    assert len(shown["ids"]) < 10
+    app.selectbox(key="study").set_value(other.name).run()
+    (shown,) = packets(app, "gallery")
+    assert len(shown["ids"]) == len(other.table("patches"))
+    assert "image" not in app.query_params
+
+
 def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules", show="graph", node="f1-c²")
@@ -360,6 +499,20 @@ def test_a_rule_shows_the_patches_of_each_of_its_filters(app: AppTest, home: Pat
     app.session_state["rule-filters"] = {"opened": {"action": "unit", "id": shown["ids"][-1]}}
     app.run()
     assert f"· F{filters[-1]}" in said(app)
+
+
+def test_a_rule_opens_its_patches_strongest_first(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    config = config_of(study).mining
+    visit(app, "Rules")
+    rule = study.table("rules").iloc[0]
+    held = transactions_of(study).first(config.filters).holding(rule["filters"], rule["label"])
+    items, responses = study.array("items")[held], study.array("responses")[held]
+    strength = np.where(np.isin(items, rule["filters"]), responses, 0).sum(1, dtype=np.float64)
+    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Patches of the rule")
+    assert shown["ids"] == held[np.argsort(-strength, kind="stable")].tolist()
+    assert len(shown["ids"]) == rule["n_both"]
+    assert f"{rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} hold" in said(app)
 
 
 def many(filters: int, classes: int) -> Mined:
@@ -394,10 +547,35 @@ def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
     assert len(packets(app, "graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
 
 
-def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest) -> None:
-    visit(app, "Rules")
+def charts(app: AppTest) -> list[list[dict[str, Any]]]:
+    """The traces of every chart."""
+    return [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
+
+
+def looked_at(app: AppTest) -> Picture:
+    """The picture of the header."""
+    name = app.session_state["place"].image
+    path = next(sample.path for sample in samples() if sample.path.name == name)
+    return decode(path.read_bytes(), path.name)
+
+
+def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest, home: Path) -> None:
+    app.run()
+    study, picture = Study(home / "studies" / "small"), looked_at(app)
+    layer, bench = study.manifest["model"]["layer"], Workbench(load(study.manifest["model"]["name"]))
+    label = bench.top(picture)[0][0]
+    visit(app, "Rules", label=study.labels[label])
     app.toggle(key="off-rule").set_value(True).run()
-    assert "Without" in said(app)
+    filters = study.table("rules").query("label == @label")["filters"].iloc[0]
+    before, after = bench.probabilities(picture), bench.without(picture, layer, filters)
+    assert not torch.allclose(before, after, atol=1e-6)
+    (chart,) = charts(app)
+    for trace, values in zip(chart, (before, after), strict=True):
+        assert len(trace["y"]) >= 5
+        assert trace["x"] == pytest.approx([float(values[study.labels.index(name)]) for name in trace["y"]], abs=1e-4)
+    assert chart[0]["y"][:5] == [study.labels[k] for k in before.topk(5).indices.tolist()]
+    assert {study.labels[k] for k in after.topk(5).indices.tolist()} <= set(chart[0]["y"])
+    assert "Without these filters the model says" in said(app)
     assert not app.error
 
 
@@ -407,6 +585,58 @@ def test_an_average_opens_its_patches(app: AppTest) -> None:
     assert "heaviest first" in words
     assert "fewer than 10 patches" in words
     assert app.slider(key="top").value == 3
+
+
+def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    table, mined = study.table("averages"), mine(study, config_of(study).mining)
+    for uniform, top in ((False, 0), (True, 0), (False, 2)):
+        pictures, rows, weights = shelf.averaged(study, uniform, top)
+        for row in table.iloc[::9].itertuples():
+            picture, patches, weight = average(study, mined, row.label, row.filter, uniform=uniform, top=top)
+            assert pictures[row.average] == pytest.approx(picture, abs=1e-6)
+            assert rows[row.average].tolist() == patches.tolist()
+            assert weights[row.average].tolist() == weight.tolist()
+    visit(app, "Averages", average="1", top="2")
+    shown, behind = packets(app, "gallery")
+    order = table.assign(name=[study.labels[k] for k in table["label"]]).sort_values(
+        ["label", "weight"], ascending=[True, False], kind="stable"
+    )
+    assert shown["ids"] == order["average"].tolist()
+    assert shown["titles"] == [f"F{k}" for k in order["filter"]]
+    assert shown["notes"] == [f"n = {min(count, 2)}, few" for count in order["patches"]]
+    assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
+    assert behind["ids"] == shelf.averaged(study, False, 2)[1][1].tolist()
+    app.toggle(key="contrast").set_value(True).run()
+    stretched = packets(app, "gallery")[0]
+    assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
+    assert stretched["token"] != shown["token"], "the pictures are others"
+
+
+def test_a_filter_shows_its_averages_its_answers_and_where_it_answers_here(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    number = int(study.table("edges")["filter"][0])
+    visit(app, "Filter", unit=str(number))
+    table = study.table("averages").query("filter == @number").sort_values("weight", ascending=False)
+    held = (study.array("items") == number).any(1)
+    every = {packet["label"]: packet for packet in packets(app, "gallery")}
+    assert every["Average patches by class"]["ids"] == [-1, *table["label"]]
+    assert every["Average patches by class"]["notes"] == [f"n = {k}" for k in (held.sum(), *table["patches"])]
+    assert sorted(every[f"Patches of F{number}"]["ids"]) == np.flatnonzero(held).tolist()
+    words = said(app)
+    assert f"Among the strongest filters of {held.sum()} of {len(held)} patches" in words
+    assert all(study.labels[k] in words for k in table["label"])
+    own = [filters for filters in study.table("rules")["filters"] if number in filters]
+    assert len(app.dataframe[0].value) == len(own)
+    active = study.array("pooled")[:, number] > 0
+    assert f"Mean of its map, in the {active.sum()} of {len(active)} images where it answers" in words
+    (bars,) = charts(app)
+    assert {trace["name"] for trace in bars} - {"all others"} <= set(study.labels)
+    answer = Workbench(load(study.manifest["model"]["name"])).activations(
+        looked_at(app), study.manifest["model"]["layer"]
+    )[number]
+    if float(answer.max()) > 0:
+        assert f"Highest {float(answer.max()):.3g} here" in words
 
 
 @pytest.mark.parametrize(("asked", "shown"), [("5", 5), ("F5", 5), ("999", 127)])
@@ -456,8 +686,15 @@ def test_studies_are_compared(app: AppTest, home: Path) -> None:
     visit(app, "Studies")
     app.session_state["studies"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
     app.run()
-    shutil.rmtree(home / "studies" / "spare")
     assert "0 settings differ" in said(app)
+    manifest = json.loads((home / "studies" / "spare" / "study.json").read_text())
+    manifest["config"]["patches"]["tau"] = 0.2
+    (home / "studies" / "spare" / "study.json").write_text(json.dumps(manifest))
+    app.run()
+    shutil.rmtree(home / "studies" / "spare")
+    assert "1 setting differs" in said(app)
+    table = next(frame.value for frame in app.dataframe if "Setting" in frame.value)
+    assert table.to_dict("records") == [{"Setting": "patches.tau", "small": "0.1", "spare": "0.2"}]
 
 
 @pytest.mark.parametrize(
@@ -548,6 +785,37 @@ def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> 
     assert "60 images" in said(app)
     assert "model passes" in said(app)
     assert any(button.label == "Build" for button in app.button)
+
+
+@pytest.mark.parametrize("given", ["form", "app"])
+def test_a_study_built_here_of_own_weights_has_the_class_names_that_were_given(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    name, labels = f"flowers:{tmp_path / 'own.safetensors'}", tmp_path / "labels.txt"
+    shutil.copy(FOLDER / "flowers-single-6c.safetensors", tmp_path / "own.safetensors")
+    labels.write_text("\n".join(f"sort {index}" for index in range(6)))
+    for index in range(2):
+        (tmp_path / "images" / f"sort {index}").mkdir(parents=True)
+        shutil.copy(samples()[index].path, tmp_path / "images" / f"sort {index}" / "one.png")
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    monkeypatch.setenv("VITRINE_MODEL", name)
+    if given == "app":
+        monkeypatch.setenv("VITRINE_LABELS", str(labels))
+    visit(app, "Studies")
+    assert app.selectbox(key="new-model").value == name
+    app.text_input(key="new-folder").set_value(str(tmp_path / "images"))
+    app.text_input(key="new-name").set_value("named")
+    if given == "form":
+        app.text_input(key="set.study.labels").set_value(str(labels))
+    app.run()
+    next(button for button in app.button if button.label == "Check").click().run()
+    assert "2 images, layer" in said(app), "both folders are named like a class of the file"
+    next(button for button in app.button if button.label == "Build").click().run()
+    assert app.session_state["building"].wait(60)
+    study = Study(tmp_path / "studies" / "named")
+    assert study.labels == tuple(f"sort {index}" for index in range(6))
+    assert study.table("images")["label"].tolist() == [0, 1]
+    assert config_of(study).labels == str(labels)
 
 
 def test_bundled_studies_are_where_the_core_says() -> None:

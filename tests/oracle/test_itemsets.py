@@ -1,5 +1,6 @@
 """Itemsets against counting every subset of every transaction."""
 
+import sys
 from dataclasses import replace
 from itertools import combinations
 
@@ -63,6 +64,14 @@ def test_the_defect_of_pyfim_is_real_and_avoided():
         found = {tuple(sorted(s)): n for s, n in fim.eclat(rows, target="s", supp=-1, zmin=1, report="a")}
         wrong += found != brute_force(rows, 1, False)
     assert wrong > 100
+
+
+@pytest.mark.parametrize("kind", ["closed", "all"])
+def test_without_pyfim_the_sets_are_the_same(kind, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fim", None)
+    for seed in range(40):
+        rows = random_rows(seed)
+        assert eclat(rows, 1 + seed % 3, kind, 8) == brute_force(rows, 1 + seed % 3, kind == "closed")
 
 
 def test_largest_sets_are_limited_in_size():

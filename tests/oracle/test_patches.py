@@ -12,7 +12,7 @@ from torch import nn
 from core.errors import BadParameter
 from core.explain import Query
 from core.mining.patches import Candidates, candidates, integral, relevant
-from core.mining.settings import PatchConfig
+from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.mining.transactions import Transactions, responses, strongest, window_weights
 from tests import nets
 from tests.nets import model
@@ -136,6 +136,23 @@ def test_window_larger_than_the_image_is_refused():
     assert PatchConfig().side(128) == 37
     with pytest.raises(BadParameter, match="A window of 300 pixels does not fit into the 224 pixels"):
         PatchConfig(window=300).side(224)
+
+
+def test_what_nobody_sets_is_as_the_paper_has_it_or_as_is_said():
+    patches = PatchConfig()
+    assert (patches.count, patches.draws, patches.tau) == (10, 1000, 0.1)
+    assert (patches.sampling, patches.max_overlap, patches.perturbation) == ("redraw", 1.0, "cumulative")
+    assert (patches.score, patches.target, patches.difference, patches.fill) == (
+        "prob",
+        "predicted",
+        "absolute",
+        "mean",
+    )
+    assert (patches.correct_only, patches.from_clean, patches.keep_last) == (False, True, True)
+    mining = MiningConfig()
+    assert (mining.support, mining.best, mining.filters, mining.sets) == (0.5, 10, 10, "closed")
+    assert (TransactionConfig().filters, TransactionConfig().ranking) == (25, "raw")
+    assert StudyConfig("m", "d").explainer == "grad_cam"
 
 
 class Squares(nn.Module):

@@ -144,6 +144,51 @@ def test_patches_are_listed_and_written_as_csv(built, capsys, tmp_path):
         assert len(list(csv.DictReader(file))) == len(Study(built / "s").table("patches"))
 
 
+@pytest.mark.parametrize("command", ["info", "rules", "shared", "patches", "ablate"])
+def test_every_reader_gives_the_same_rows_as_json_and_as_csv_and_of_one_class(planted, capsys, tmp_path, command):
+    words = [command, planted, *(["--draws", "2"] if command == "ablate" else [])]
+    told(capsys, *words, "--csv", tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    facts = json.loads(told(capsys, *words, "--json"))
+    if command == "info":
+        assert len(rows) == len(Study(planted).labels)
+        assert [row["name"] for row in rows] == list(Study(planted).labels)
+    else:
+        listed = facts["per_class"] if command == "ablate" else facts
+        assert len(rows) == len(listed) > 0
+        for row, one in zip(rows, listed, strict=True):
+            assert set(row) == set(one)
+            for name, value in one.items():
+                written = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+                assert (float(row[name]) == pytest.approx(value)) if isinstance(value, float) else row[name] == written
+    told(capsys, *words, "--class", "red", "--csv", tmp_path / "one.csv")
+    with (tmp_path / "one.csv").open() as file:
+        own = list(csv.DictReader(file))
+    assert 0 < len(own) <= len(rows)
+    told(capsys, *words, "--class", str(Study(planted).labels.index("red")), "--csv", tmp_path / "same.csv")
+    assert (tmp_path / "same.csv").read_text() == (tmp_path / "one.csv").read_text()
+    if command == "shared":
+        assert all("red" in row["names"] for row in own)
+    else:
+        assert {row["name"] for row in own} == {"red"}
+
+
+def test_build_takes_a_limit_and_a_folder_without_classes(built, capsys, tmp_path):
+    (tmp_path / "loose").mkdir()
+    for file in sorted((built / "data" / "images").glob("*/0*.png")):
+        shutil.copy(file, tmp_path / "loose" / f"{file.parent.name}-{file.name}")
+    words = ["build", "--model", NAME, "--data", tmp_path / "loose", "--out", tmp_path / "s", "--patch-count", 1]
+    assert "4 images from" in told(capsys, *words, "--limit", 4, "--mining-least", 1)
+    assert "0 with a class of the model" in told(capsys, "info", tmp_path / "s")
+    assert json.loads(told(capsys, "patches", tmp_path / "s", "--json"))
+    assert "None of these images has a class of the model. Put them into one sub-folder per class." in told(
+        capsys, "ablate", tmp_path / "s", code=2
+    )
+    facts = json.loads(told(capsys, "ablate", tmp_path / "s", "--data", built / "data", "--draws", 1, "--json"))
+    assert facts["images"] == 12
+
+
 def test_ablate_gives_what_the_table_of_the_paper_gives(built, capsys):
     facts = json.loads(told(capsys, "ablate", built / "s", "--json", "--draws", "5"))
     assert {"baseline", "mined", "random_mean", "random_std", "filters_per_class", "per_class"} <= set(facts)
@@ -232,6 +277,8 @@ def test_bundled_studies_go_by_their_names(capsys):
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--patch-window", "500"], "A window of 500 pixels"),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--set", "speed"], "--set 'speed' cannot be read."),
         (["build", "--model", NAME, "--data", "D", "--out", "N", "--mining-support", "2"], "--mining-support cannot"),
+        (["build", "--model", NAME, "--data", "D", "--out", "N", "--mining-support", "0"], "--mining-support cannot"),
+        (["build", "--model", NAME, "--data", "D", "--out", "N", "--explainer", "lrp"], "LRP gives maps of both signs"),
         (["build", "--model", NAME, "--data", "D/images/red/00002.png", "--out", "N"], "cannot be opened as a folder"),
         (["build", "--model", "flowers-sinle-6c", "--data", "D", "--out", "N"], "Did you mean"),
         ([], "required"),

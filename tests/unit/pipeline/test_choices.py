@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
+from core.errors import BadParameter
 from core.explain import Query
 from core.images import decode
 from core.mining import plan as plans
-from core.mining.settings import TransactionConfig
+from core.mining.settings import MiningConfig, PatchConfig, TransactionConfig
 from core.pipeline import build_study, config_of, planned
 from tests.nets import SIDE, model
-from tests.tiny_build import PATCHES, config, content, draw
+from tests.tiny_build import PATCHES, bitmaps, config, content, draw
 
 
 def test_covering_step_by_step_gives_the_same_study(data, gap, study, tmp_path, monkeypatch):
@@ -144,3 +146,69 @@ def test_a_folder_in_which_nothing_can_be_read(tmp_path, gap):
     assert study.manifest["data"]["skipped"] == 1
     assert not len(study.table("patches"))
     assert study.array("crops").shape == (0, 10, 10, 3)
+
+
+def test_a_given_layer_is_the_one_that_is_studied(data, gap, tmp_path):
+    other = gap.net.features[5]
+    study = build_study(config(data, limit=4, layer="features.5"), tmp_path / "s", model=gap)
+    assert gap.survey.default != "features.5"
+    assert study.manifest["model"]["layer"] == "features.5"
+    assert study.manifest["model"]["filters"] == 12
+    assert not {"pooled", "matrix"} & set(study.manifest["arrays"]), "kept only where they are of use, or asked for"
+    images, patches, seen = study.table("images"), study.table("patches"), []
+    handle = other.register_forward_hook(lambda module, given, out: seen.append(out.clone()))
+    for row, patch in enumerate(patches.itertuples()):
+        file = data / images["path"][patch.image]
+        inputs = gap.preprocess.tensor(gap.preprocess.view(decode(file.read_bytes(), file.name).pixels))[None]
+        with torch.no_grad():
+            gap.net(inputs)
+        maps = torch.nn.functional.interpolate(seen[-1], size=(SIDE, SIDE), mode="bilinear")[0]
+        window = maps[:, patch.y : patch.y + 10, patch.x : patch.x + 10].sum((1, 2)).numpy()
+        items = study.array("items")[row]
+        assert study.array("responses")[row][items >= 0] == pytest.approx(window[items[items >= 0]], rel=1e-4)
+        assert window.max() == pytest.approx(window[items[0]], rel=1e-4)
+    handle.remove()
+
+
+def test_every_setting_is_recorded_as_it_was_given(data, gap, tmp_path):
+    settings = config(
+        data, limit=4, seed=3, explainer="saliency", settings={"reduce": "sum_abs"},
+        patches=PatchConfig(
+            window=9, count=3, draws=40, sampling="fixed", max_overlap=0.5, tau=0.02, perturbation="independent",
+            score="logit", target="label", correct_only=True, difference="drop", from_clean=False, keep_last=False,
+            fill="blur",
+        ),
+        transactions=TransactionConfig(filters=6, ranking="share", matrix=True),
+        mining=MiningConfig(0.4, 0.1, 1, 7, 4, "all", 3, balanced=True, fold=False, limit=500),
+    )  # fmt: skip
+    for part in (settings.patches, settings.transactions, settings.mining):
+        kept = {name for name, value in vars(part).items() if value == getattr(type(part)(), name)}
+        assert not kept, "the test is to change every setting"
+    study = build_study(settings, tmp_path / "s", model=gap)
+    assert config_of(type(study)(study.path)) == settings
+    assert study.array("matrix").dtype == np.float16
+    assert isinstance(study.array("matrix"), np.memmap)
+
+
+def test_images_too_large_to_read_are_skipped_with_the_reason(tmp_path, gap):
+    root = bitmaps(tmp_path / "data", range(4))
+    Image.new("1", (8000, 8000)).save(root / "class_0" / "vast.png")
+    (root / "class_1" / "heavy.png").write_bytes(bytes(12_600_000))
+    study = build_study(config(root), tmp_path / "s", model=gap)
+    images = study.table("images").set_index("path")
+    assert study.manifest["data"]["skipped"] == 2
+    assert "64 megapixels; the limit is 50" in images.loc["class_0/vast.png", "problem"]
+    assert "12.6 MB is over the 10 MB limit" in images.loc["class_1/heavy.png", "problem"]
+    assert (images.loc[images["problem"] == "", "patches"] > 0).all()
+
+
+def test_a_window_as_large_as_the_image_is_its_only_patch(tmp_path, gap):
+    root = bitmaps(tmp_path / "data", range(4))
+    patches = PatchConfig(window=SIDE, sampling="dense", tau=0.0)
+    study = build_study(config(root, patches=patches), tmp_path / "s", model=gap)
+    assert study.table("patches")[["image", "x", "y", "size"]].to_numpy().tolist() == [
+        [k, 0, 0, SIDE] for k in range(4)
+    ]
+    assert set(study.table("images")["stop"]) == {"map exhausted"}
+    with pytest.raises(BadParameter, match=f"A window of {SIDE + 1} pixels does not fit into the {SIDE} pixels"):
+        planned(config(root, patches=PatchConfig(window=SIDE + 1)), gap)

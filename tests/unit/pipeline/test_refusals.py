@@ -10,7 +10,7 @@ from core.mining import shard as shards
 from core.mining.settings import MiningConfig, PatchConfig
 from core.pipeline import build_study, planned
 from tests.nets import SIDE, model
-from tests.tiny_build import config
+from tests.tiny_build import bitmaps, config
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ from tests.tiny_build import config
         ({"layer": "features.99"}, Unsupported, "features.99"),
         ({"layer": "fc"}, Unsupported, "has no positions"),
         ({"explainer": "grad_kam"}, UnknownName, "grad_cam"),
+        ({"explainer": "lrp"}, Unsupported, r"LRP gives maps of both signs.* such as grad_cam\."),
         ({"settings": {"speed": 1}}, UnknownName, "speed"),
         ({"data": "/nowhere"}, Unavailable, "/nowhere"),
         (
@@ -82,3 +83,20 @@ def test_the_batch_of_a_study_is_not_halved_unseen(gap):
         heatmaps.explain("saliency", query, halve=False)
     handle.remove()
     assert pushed == [4]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("rise", {"masks": 50, "centred": True}),
+        ("guided_grad_cam", {"reduce": "sum"}),
+    ],
+)
+def test_settings_that_allow_signs_are_refused_when_a_map_has_some(gap, tmp_path, name, settings):
+    root = bitmaps(tmp_path / "data", range(4))
+    given = config(root, explainer=name, settings=settings)
+    with pytest.raises(
+        Unsupported, match=r"with these settings gives maps below zero, and patches need .* such as grad_cam"
+    ):
+        build_study(given, tmp_path / "s", model=gap)
+    assert not (tmp_path / "s").exists()
