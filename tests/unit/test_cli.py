@@ -82,6 +82,9 @@ def test_version_is_that_of_the_project(capsys):
         (["app", "--port", "many"], "--port: invalid int value: 'many'"),
         (["app", "--port", "70000"], "--port cannot be 70000. Give a number between 1 and 65535."),
         (["app", "--model", "flower-single-6c"], "no model called 'flower-single-6c'"),
+        (["flowers", "--variant", "single-6c", "--out", ""], "Argument --out: a path cannot be empty."),
+        (["train", "--variant", "single-6c", "--out", ""], "Argument --out: a path cannot be empty."),
+        (["check", "--model", "x", "--labels", ""], "Argument --labels: a path cannot be empty."),
         (["--completion", "bsh"], "no shell called 'bsh'. Did you mean 'bash'"),
         (["flowers", "--variant", "single-6", "--out", "x"], "Did you mean 'single-6c'"),
         (["train", "--variant", "single-6", "--out", "x"], "Did you mean 'single-6c'"),
@@ -106,6 +109,7 @@ def test_a_mistake_gets_one_sentence_and_code_2(words, expected, capsys, tmp_pat
         (["--method", "salience"], "no method called 'salience'. Did you mean 'saliency'"),
         (["--method", "saliency,"], "no method called ''"),
         (["--method", "saliency", "--all"], "not allowed with"),
+        (["--method", "saliency", "--out", ""], "Argument --out: a path cannot be empty."),
         (["--method", "saliency", "--target", "class 99"], "no class called 'class 99'"),
         (["--method", "saliency", "--target", "5"], "no class 5. gap has classes 0 to 4"),
         (
@@ -284,6 +288,22 @@ def test_every_image_has_a_folder_of_its_own_in_out(names, expected, tmp_path):
     assert {folder.resolve().parent for folder in folders} == {tmp_path}
 
 
+def test_answers_that_are_no_numbers_are_one_sentence(explain, tmp_path, capsys, monkeypatch):
+    net = nets.seeded(nets.GapNet)
+    for parameter in net.fc.parameters():
+        parameter.data.fill_(3e38)  # finite, as a weights file must be, and yet too large to count with
+    monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model(net))
+    assert explain("--method", "saliency") == 2
+    assert "answers with values that are not finite numbers. Its weights are" in sentence(capsys)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_the_predicted_class_may_be_spelled_as_labels_may(explain, tmp_path):
+    assert explain("--method", "saliency", "--target", "Predicted", "--target", "CLASS 2") == 0
+    maps = json.loads((tmp_path / "out/photo/result.json").read_text())["maps"]
+    assert maps[-1]["target"]["label"] == "class 2"
+
+
 def test_what_was_done_to_an_image_is_said(explain, tmp_path, capsys):
     moving, printed = tmp_path / "anim.gif", tmp_path / "print.jpg"
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
@@ -291,8 +311,8 @@ def test_what_was_done_to_an_image_is_said(explain, tmp_path, capsys):
     Image.new("CMYK", (40, 40)).save(printed)
     assert explain("--method", "saliency", images=[moving, printed]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("1 maps. Of several frames, the first is shown.")
-    assert second.endswith("1 maps. Converted from CMYK to RGB.")
+    assert first.endswith(" 1 map. Of several frames, the first is shown.")
+    assert second.endswith(" 1 map. Converted from CMYK to RGB.")
 
 
 def test_nothing_in_a_name_or_a_label_steers_the_terminal(explain, tmp_path, photo, capsys, monkeypatch):
@@ -472,6 +492,8 @@ def test_a_place_where_the_app_cannot_listen_is_told(monkeypatch, capsys):
         port = other.getsockname()[1]
         assert main(["app", "--port", str(port)]) == 2
     assert f"Port {port} is in use. Choose another one with --port." in sentence(capsys)
+    assert main(["app", "--address", ""]) == 2
+    assert "--address is empty. Leave it out for this machine only; 0.0.0.0 lets others in." in sentence(capsys)
     for address in ("192.0.2.1", "no such host", "a..b", "1:2"):
         assert main(["app", "--address", address]) == 2
         assert f"The app cannot listen on {address!r}" in sentence(capsys)
