@@ -5,14 +5,16 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from core.commands import complain, place, say, say_json
-from core.errors import BadImage, BadParameter, Unsupported, VitrineError
+from core.errors import BadImage, BadParameter, UnknownName, Unsupported, VitrineError
 from core.progress import Report, part, printed
+from core.registry import unknown
 
 if TYPE_CHECKING:
     from core.images import Picture
@@ -164,8 +166,14 @@ def _targets(args: Namespace, bench: "Workbench") -> list[str]:
     """The classes asked for, known to the model."""
     wanted = ["predicted" if text.casefold() == "predicted" else text for text in args.target or ["predicted"]]
     for target in wanted:
-        if target != "predicted":
+        if target == "predicted":
+            continue
+        try:
             bench.model.target(target)
+        except UnknownName:
+            if get_close_matches(target.casefold(), ["predicted"], cutoff=0.8):
+                raise unknown("class", target, ("predicted", *bench.model.labels)) from None
+            raise
     return wanted
 
 

@@ -111,6 +111,7 @@ def test_a_mistake_gets_one_sentence_and_code_2(words, expected, capsys, tmp_pat
         (["--method", "saliency", "--all"], "not allowed with"),
         (["--method", "saliency", "--out", ""], "Argument --out: a path cannot be empty."),
         (["--method", "saliency", "--target", "class 99"], "no class called 'class 99'"),
+        (["--method", "saliency", "--target", "predcted"], "called 'predcted'. Did you mean 'predicted'"),
         (["--method", "saliency", "--target", "5"], "no class 5. gap has classes 0 to 4"),
         (
             ["--method", "saliency", "--layer", "features.88"],
