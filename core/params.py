@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from reprlib import repr as short
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -85,6 +86,14 @@ def finite(value: object) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the user's folder in place of ~; one whose ~ names nobody stays as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _kind(base: object, name: str) -> tuple[Kind, tuple[str, ...]]:

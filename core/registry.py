@@ -61,5 +61,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     if near:
         hint = f"Did you mean {' or '.join(repr(spelled[n]) for n in near)}?"
     else:
-        hint = f"Known: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}." if names else ""
+        hint = f"Known: {', '.join(names[:12])}{', …' if len(names) > 12 else '.'}" if names else ""
     return UnknownName(f"There is no {kind} called {name!r}.", hint)

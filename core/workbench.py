@@ -13,7 +13,7 @@ from torch import Tensor
 from core.cache import TensorCache
 from core.capture import capture
 from core.config import digest
-from core.errors import BadParameter, VitrineError
+from core.errors import BadParameter, Unavailable, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.explainer import BUDGETS, Budget, passes
 from core.explain.query import Precision
@@ -23,7 +23,7 @@ from core.images import Picture, Pixels
 from core.mining.ablation import from_images
 from core.models.model import Model
 from core.models.pace import batch_of, seconds_of
-from core.params import checked, whole
+from core.params import checked, expanded, whole
 from core.progress import Report, part, silent
 from core.survey import grid
 
@@ -32,7 +32,10 @@ MOST_SEED = 999_999_999
 
 def home() -> Path:
     """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
-    return Path(os.environ.get("VITRINE_HOME") or Path.home() / ".vitrine")
+    found = expanded(os.environ.get("VITRINE_HOME") or "~/.vitrine")
+    if found.parts[:1] == ("~",):
+        raise Unavailable("This user has no folder of their own.", "Set VITRINE_HOME to a folder to write into.")
+    return found
 
 
 def device() -> torch.device:

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from core.errors import printable
-from core.params import checked, params_of
+from core.params import checked, expanded, params_of
 
 
 def options(parser: ArgumentParser, source: Callable[..., object], prefix: str = "") -> None:
@@ -31,6 +32,13 @@ def chosen(args: Namespace, source: Callable[..., object], owner: str, prefix: s
     params = params_of(source)
     given = {param.name: getattr(args, f"{prefix}{param.name}") for param in params}
     return checked(params, given, owner, lambda name: _option(f"{prefix}{name}"))
+
+
+def place(text: str) -> Path:
+    """The path that an option names; where it is empty, argparse puts the option before the complaint."""
+    if not text:
+        raise ArgumentTypeError("a path cannot be empty")
+    return expanded(text)
 
 
 def say(*lines: str) -> None:

@@ -7,7 +7,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from core.commands import place
 from core.errors import BadParameter, Unavailable
+from core.params import expanded
 
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
 
@@ -17,7 +19,7 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: %(default)s)")
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH:FILE for your own weights")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of your own weights, one per line")
+    parser.add_argument("--labels", type=place, metavar="FILE", help="class names of your own weights, one per line")
     parser.set_defaults(run=_app)
 
 
@@ -26,10 +28,12 @@ def _app(args: Namespace) -> int:
         raise BadParameter(f"--port cannot be {args.port}.", "Give a number between 1 and 65535.")
     if not SCRIPT.is_file():
         raise Unavailable("The app is not part of this installation.", "Install from a checkout: `make app`.")
+    if not args.address:
+        raise BadParameter("--address is empty.", "Leave it out for this machine only; 0.0.0.0 lets others in.")
     if args.labels and not args.model:
         raise BadParameter("--labels is for your own weights.", "Give --model ARCH:FILE with it.")
     _free(args.address, args.port)
-    environment, labels = dict(os.environ), args.labels and args.labels.expanduser().resolve()
+    environment, labels = dict(os.environ), args.labels and args.labels.resolve()
     if args.model:
         environment["VITRINE_MODEL"] = _model(args.model, labels)
     if labels:
@@ -48,7 +52,7 @@ def _free(address: str, port: int) -> None:
         return
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        socket.create_server((address or "0.0.0.0", port), family=family).close()
+        socket.create_server((address, port), family=family).close()
     except (OSError, UnicodeError) as error:
         if getattr(error, "errno", None) == errno.EADDRINUSE:
             raise Unavailable(f"Port {port} is in use.", "Choose another one with --port.") from None
@@ -65,4 +69,4 @@ def _model(name: str, labels: Path | None) -> str:
     architecture, colon, file = name.partition(":")
     if not colon and not labels:
         return MODELS[name].name
-    return load(f"{architecture}:{Path(file).expanduser().resolve()}" if file else name, labels=labels).name
+    return load(f"{architecture}:{expanded(file).resolve()}" if file else name, labels=labels).name

@@ -2,10 +2,9 @@
 
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.commands import say, say_json
+from core.commands import place, say, say_json
 
 if TYPE_CHECKING:
     from core.workbench import Workbench
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 def check(parser: ArgumentParser) -> None:
     """Declare `vitrine check`."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of your own weights, one per line")
+    parser.add_argument("--labels", type=place, metavar="FILE", help="class names of your own weights, one per line")
     parser.add_argument("--json", action="store_true", help="as JSON, with all layers")
     parser.set_defaults(run=_check)
 

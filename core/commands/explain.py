@@ -5,14 +5,16 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from core.commands import complain, say, say_json
-from core.errors import BadImage, BadParameter, Unsupported, VitrineError
+from core.commands import complain, place, say, say_json
+from core.errors import BadImage, BadParameter, UnknownName, Unsupported, VitrineError
 from core.progress import Report, part, printed
+from core.registry import unknown
 
 if TYPE_CHECKING:
     from core.images import Picture
@@ -37,7 +39,7 @@ def explain(parser: ArgumentParser) -> None:
     """Declare `vitrine explain`."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of your own weights, one per line")
+    parser.add_argument("--labels", type=place, metavar="FILE", help="class names of your own weights, one per line")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--method", metavar="METHOD", help="methods, separated by commas")
     which.add_argument("--all", action="store_true", help="every method that works on the model")
@@ -53,7 +55,7 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument("--settle", action="store_true", help="finish a method as soon as its map has settled")
     parser.add_argument("--layer", default="", help="where activations are read (default: the last with positions)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="gets a folder for each image")
+    parser.add_argument("--out", required=True, type=place, metavar="DIR", help="gets a folder for each image")
     parser.add_argument("--json", action="store_true", help="print what result.json holds, for all images")
     parser.set_defaults(run=_explain)
 
@@ -83,8 +85,9 @@ def _explain(args: Namespace) -> int:
             failed = _told(path, f"{entry['method']}: {entry['reason']}")
         if not args.json:
             best = found["top5"][0]
+            maps = "1 map" if len(found["maps"]) == 1 else f"{len(found['maps'])} maps"
             note = f". {picture.note}" if picture.note else ""
-            say(f"{folder}: {best['label']} {best['probability']:.1%}, {len(found['maps'])} maps{note}")
+            say(f"{folder}: {best['label']} {best['probability']:.1%}, {maps}{note}")
     if args.json:
         say_json(records)
     return 2 if failed else 0
@@ -161,10 +164,16 @@ def _settings(texts: Sequence[str], budget: str, methods: Sequence[str]) -> Sett
 
 def _targets(args: Namespace, bench: "Workbench") -> list[str]:
     """The classes asked for, known to the model."""
-    wanted = args.target or ["predicted"]
+    wanted = ["predicted" if text.casefold() == "predicted" else text for text in args.target or ["predicted"]]
     for target in wanted:
-        if target != "predicted":
+        if target == "predicted":
+            continue
+        try:
             bench.model.target(target)
+        except UnknownName:
+            if get_close_matches(target.casefold(), ["predicted"], cutoff=0.8):
+                raise unknown("class", target, ("predicted", *bench.model.labels)) from None
+            raise
     return wanted
 
 

@@ -2,9 +2,8 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from core.commands import chosen, options, say
+from core.commands import chosen, options, place, say
 from core.progress import printed
 
 
@@ -13,7 +12,9 @@ def flowers(parser: ArgumentParser) -> None:
     from core.data.flowers import VARIANTS, write
 
     parser.add_argument("--variant", required=True, metavar="VARIANT", help=", ".join(VARIANTS))
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="gets images, masks, concepts, manifest")
+    parser.add_argument(
+        "--out", required=True, type=place, metavar="DIR", help="gets images, masks, concepts, manifest"
+    )
     options(parser, write)
     parser.set_defaults(run=_flowers)
 
@@ -24,7 +25,7 @@ def train(parser: ArgumentParser) -> None:
     from core.train import train
 
     parser.add_argument("--variant", required=True, metavar="VARIANT", help=", ".join(VARIANTS))
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="weights file to write (.safetensors)")
+    parser.add_argument("--out", required=True, type=place, metavar="FILE", help="weights file to write (.safetensors)")
     options(parser, train)
     parser.set_defaults(run=_train)
 

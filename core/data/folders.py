@@ -14,6 +14,7 @@ from PIL import Image
 
 from core.errors import BadImage, Unavailable
 from core.images import shown
+from core.params import expanded
 from core.progress import Report, chunks, part, silent
 from core.study import file_sha
 
@@ -65,7 +66,7 @@ def scan(root: Path) -> Folder:
     Links that lead nowhere are among them, so that whoever reads them says so. What else looks like a picture and is
     left out is counted. Raises Unavailable where there is no such folder or no image in it.
     """
-    root = Path(root).expanduser()
+    root = expanded(root)
     left: Counter[str] = Counter()
     try:
         images = root / "images" if (root / "images").is_dir() else root

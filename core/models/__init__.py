@@ -13,6 +13,7 @@ from core.errors import BadModel
 from core.images import Preprocess
 from core.models import bundled, files
 from core.models.model import Model, ModelCard, as_model
+from core.params import expanded
 from core.progress import Report, silent
 from core.registry import Registry, unknown
 
@@ -50,7 +51,7 @@ def _own(architecture: str, file: str, device: torch.device | str, report: Repor
         raise unknown("architecture", architecture, known)
     if not file.strip():
         raise BadModel(f"'{architecture}:' names no file.", f"Write {architecture}:FILE, a .safetensors or .pth file.")
-    path = Path(file).expanduser()
+    path = expanded(file)
     if architecture == FLOWERS:
         return _flowers(f"{architecture}:{file}", path, _card_beside(path), device, report)
     report(0.0, "reading weights")

@@ -13,7 +13,7 @@ from core.jobs import Job
 from core.mining.catalogue import STOPS, kept
 from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.models import Model
-from core.params import params_of
+from core.params import expanded, params_of
 from core.pipeline import build_study, expected_passes, planned
 from core.study import Study
 from core.workbench import device, pass_seconds
@@ -39,7 +39,7 @@ def form() -> None:
             key="new-model", accept_new_options=True, help="One of the list, or ARCHITECTURE:FILE for own weights.",
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
-        data = str(Path(folder).expanduser()) if folder else ""
+        data = str(expanded(folder)) if folder else ""
         config = _settings(StudyConfig(model or "", data, state.labels(model or "")))
         if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
             with shelf.refused():

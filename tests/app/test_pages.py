@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.folders import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
+from core.explain.explainer import Explainer
 from core.models import load
 from core.models.bundled import FOLDER
 from core.workbench import Workbench
+from pages.ui import state
 from pages.ui.sets import REVIEW, SETS
 from tests.pages_list import FILES, PAGES, SCRIPT
 
@@ -29,6 +32,12 @@ def app() -> Iterator[AppTest]:
     yield one
     assert [fault.value for fault in one.exception] == []
     assert not [box.value for box in one.error if "defect" in box.value]
+
+
+def sent(app: AppTest) -> list[dict[str, Any]]:
+    """The headers of the bytes handed to the browser."""
+    blobs = [part.proto.bytes for part in app.get("bidi_component") if part.proto.component_name == "vitrine_blob"]
+    return [json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")]) for data in blobs]
 
 
 def parts(app: AppTest) -> list[str]:
@@ -54,6 +63,100 @@ def test_start_has_an_explained_example(app: AppTest) -> None:
     desk = app.session_state["place"]
     assert desk.image
     assert desk.model
+    phases = [header["phase"] for header in sent(app) if "ask" in header]
+    assert phases == ["done", "done"]
+    assert len(shown(app, "vitrine_chips")["classes"]) >= 5
+    doors = {link.proto.page for link in app.get("page_link")}
+    assert {"compare", "patches", "methods"} <= doors
+
+
+def test_an_upload_is_there_on_every_page(app: AppTest, photo: bytes) -> None:
+    app.query_params["m"] = "saliency"
+    app.run()
+    app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
+    own = app.session_state["place"].image
+    for title in PAGES.values():
+        app.switch_page(FILES[title]).run()
+        assert app.session_state["place"].image == own, title
+        assert not app.error, title
+        assert not app.warning, title
+
+
+def test_free_forgets_results_and_keeps_images(app: AppTest, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[tuple[int, int, int]] = []
+    free = state.Desk.free
+
+    def counted(desk: state.Desk) -> None:
+        held = len(desk.cache)
+        free(desk)
+        freed.append((held, len(desk.cache), len(desk.uploads())))
+
+    monkeypatch.setattr(state.Desk, "free", counted)
+    app.run()
+    app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
+    own = app.session_state["place"].image
+    assert "of yours" in app.sidebar.caption[0].value
+    next(button for button in app.sidebar.button if button.label == "Free").click().run()
+    ((before, after, images),) = freed
+    assert before > 0
+    assert after == 0
+    assert images > 0
+    assert app.session_state["place"].image == own
+    assert "vitrine_grid" in parts(app)
+    assert not app.error
+    assert not app.warning
+
+
+EVIL = "<img src=x onerror=alert(1)> ![x](http://example.com/x.png)"
+
+
+def test_a_label_is_shown_as_text(app: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    shutil.copy(FOLDER / "flowers-single-6c.safetensors", tmp_path / "own.safetensors")
+    labels.write_text("\n".join(f"{EVIL} {index}" for index in range(6)))
+    monkeypatch.setenv("VITRINE_MODEL", f"flowers:{tmp_path / 'own.safetensors'}")
+    monkeypatch.setenv("VITRINE_LABELS", str(labels))
+    app.query_params["cls"] = [f"{EVIL} 3", f"{EVIL} 9"]
+    app.query_params["m"] = "saliency"
+    app.run()
+    assert app.session_state["place"].targets == (3,)
+    assert any(entry["label"].startswith(EVIL) for entry in shown(app, "vitrine_chips")["classes"]), (
+        "as JSON it is text"
+    )
+    assert "<img" in said(app), "the address named a class that there is not"
+    for title in ("", "Compare", "Methods"):
+        if title:
+            app.switch_page(FILES[title]).run()
+        texts = [*app.markdown, *app.caption, *app.header, *app.subheader, *app.error, *app.warning, *app.info]
+        assert [box.value for box in texts if "<img" in box.value or "![x]" in box.value] == []
+
+
+def test_methods_has_a_card_for_each_explainer(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    usable = Workbench.usable
+    monkeypatch.setattr(Workbench, "usable", lambda self: {**usable(self), "rise": "RISE is out of order."})
+    app.run()
+    app.switch_page(FILES["Methods"]).run()
+    texts = html.unescape("\n".join(box.value for box in app.markdown))
+    formulas = [box.value for box in app.code]
+    for name, method in EXPLAINERS.items():
+        for text in (f"#### {method.title}", method.summary, method.about, method.caution, method.paper, f"`{name}`"):
+            assert text in texts, name
+        assert method.formula in formulas, name
+    assert "RISE is out of order." in said(app)
+    assert f"vitrine {version('vitrine')}" in html.unescape(" ".join(box.value for box in app.caption))
+
+
+def test_a_method_that_cannot_work_says_why_in_its_tile(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Explainer, "unmet", lambda self, model: f"{self.title} is out of order." * (self.name == "cam"))
+    app.query_params["m"] = "saliency,cam"
+    app.run()
+    app.switch_page(FILES["Compare"]).run()
+    end = time.monotonic() + 60
+    while len(told := {one["title"]: one for one in sent(app) if one.get("phase") in {"done", "failed"}}) < 2:
+        assert time.monotonic() < end
+        app.run()
+    assert told["CAM"]["error"] == "CAM is out of order."
+    assert told["Saliency"]["phase"] == "done"
 
 
 def test_own_weights_have_the_labels_that_the_app_was_given(
@@ -132,7 +235,7 @@ def test_a_hostile_upload_gets_its_sentence_and_nothing_is_lost(app: AppTest, na
 UNUSUAL = {
     "cmyk.jpg": (picture("CMYK", kind="JPEG"), "CMYK"),
     "deep.png": (picture("I;16"), "8 bits"),
-    "palette.png": (picture("P", transparency=0), ""),
+    "palette.png": (picture("P", transparency=0), "shown on white"),
     "dot.png": (picture("RGB", (1, 1)), ""),
     "moving.gif": (
         picture("RGB", kind="GIF", save_all=True, append_images=[Image.new("RGB", (40, 30), "red")]),

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,15 @@ def test_make_targets_that_texts_name_exist():
     makefile = (ROOT / "Makefile").read_text()
     for name in re.findall(r"`?make (\w+)", "\n".join(blocks(README + CONTRIBUTING, "sh"))):
         assert re.search(rf"^{name}:", makefile, re.MULTILINE), name
+
+
+def test_everything_we_ask_for_is_pinned_and_comes_from_nowhere_else():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    lines = [line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if not line.startswith("#")]
+    pinned = {re.sub("[-_.]+", "-", line.partition("==")[0]).lower() for line in lines}
+    assert {re.split("[<>=]", one)[0].lower() for one in asked} <= pinned
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
 
 
 def test_the_explainer_of_contributing_works(tmp_path):

@@ -1,6 +1,7 @@
 """Who may import whom: the table that core/README.md explains."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,15 @@ def test_the_table_refuses(importer, imported):
 def test_no_script_lies_directly_in_pages():
     """Streamlit would serve it by its own menu to the first visitor of a deep link."""
     assert not list((ROOT / "pages").glob("*.py"))
+
+
+def test_parts_of_the_browser_write_no_markup():
+    """Names of files and labels are anybody's: what shows them makes nodes and texts."""
+    scripts = sorted((ROOT / "pages").rglob("*.js"))
+    assert scripts
+    for path in scripts:
+        found = re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", path.read_text("utf-8"))
+        assert found == [], path.name
 
 
 def test_the_readme_shows_the_same_table():

@@ -1,7 +1,7 @@
 """The app's server as tests run it: the real one, which also counts what it holds and does when asked to.
 
-SIGUSR1 makes it write a census to the file named by VITRINE_CENSUS: the desks alive, what their caches hold, and the
-images pushed through models since the start.
+SIGUSR1 makes it write a census to the file named by VITRINE_CENSUS: the desks alive, what their caches hold, the
+uploaded files that Streamlit keeps, and the images pushed through models since the start.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ pushed = 0
 
 
 def census(*_: object) -> None:
+    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+
     from pages.ui.state import Desk
 
     gc.collect()
@@ -29,6 +31,8 @@ def census(*_: object) -> None:
         "budget": sum(desk.cache.budget + desk.files.budget for desk in desks),
         "pushed": pushed,
     }
+    kept = [thing for thing in gc.get_objects() if isinstance(thing, MemoryUploadedFileManager)]
+    facts["files"] = sum(len(files) for manager in kept for files in manager.file_storage.values())
     target = Path(os.environ["VITRINE_CENSUS"])
     target.with_suffix(".part").write_text(json.dumps(facts))
     target.with_suffix(".part").rename(target)

@@ -91,6 +91,7 @@ def test_closing_a_tab_frees_what_it_held(server: Any, tabs: Callable[..., Any],
     held = server.census()
     assert held["desks"] == 1
     assert held["bytes"] > 0
+    assert held["files"] == 0, "an upload is kept once, by the desk"
     tab.page.close()
     assert waiting(lambda: server.census()["desks"] == 0, 5)
 

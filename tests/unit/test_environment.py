@@ -1,10 +1,12 @@
 """What the environment and forms may say: where models run, how much is kept, which seed."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from core.cli import main
-from core.errors import BadParameter
+from core.errors import BadParameter, Unavailable
 from core.models.model import Model
 from core.workbench import budget, device, home, seed
 from tests import nets
@@ -66,6 +68,20 @@ def test_home_is_the_folder_asked_for(monkeypatch, tmp_path):
     assert home() == tmp_path
     monkeypatch.setenv("VITRINE_HOME", "")
     assert home().name == ".vitrine"
+    monkeypatch.setenv("VITRINE_HOME", "~/mine")
+    assert home() == Path.home() / "mine"
+
+
+def test_a_user_without_a_folder_is_told_what_to_set(monkeypatch):
+    def nobody(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    monkeypatch.delenv("VITRINE_HOME")
+    with pytest.raises(Unavailable, match=r"This user has no folder of their own\. Set VITRINE_HOME to a folder"):
+        home()
+    monkeypatch.setenv("VITRINE_HOME", "/somewhere")
+    assert home() == Path("/somewhere")
 
 
 @pytest.mark.parametrize(("value", "found"), [("0", 0), (7, 7), ("999999999", 999_999_999)])

@@ -38,7 +38,9 @@ def explain(tmp_path, photo_file):
         (["--method", "salience"], "no method called 'salience'. Did you mean 'saliency'"),
         (["--method", "saliency,"], "no method called ''"),
         (["--method", "saliency", "--all"], "not allowed with"),
+        (["--method", "saliency", "--out", ""], "Argument --out: a path cannot be empty."),
         (["--method", "saliency", "--target", "class 99"], "no class called 'class 99'"),
+        (["--method", "saliency", "--target", "predcted"], "called 'predcted'. Did you mean 'predicted'"),
         (["--method", "saliency", "--target", "5"], "no class 5. gap has classes 0 to 4"),
         (
             ["--method", "saliency", "--layer", "features.88"],
@@ -187,6 +189,22 @@ def test_every_image_has_a_folder_of_its_own_in_out(names, expected, tmp_path):
     assert {folder.resolve().parent for folder in folders} == {tmp_path}
 
 
+def test_answers_that_are_no_numbers_are_one_sentence(explain, tmp_path, capsys, monkeypatch):
+    net = nets.seeded(nets.GapNet)
+    for parameter in net.fc.parameters():
+        parameter.data.fill_(3e38)  # finite, as a weights file must be, and yet too large to count with
+    monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model(net))
+    assert explain("--method", "saliency") == 2
+    assert "gives scores that are not numbers for this image. Check the model's weights" in sentence(capsys)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_the_predicted_class_may_be_spelled_as_labels_may(explain, tmp_path):
+    assert explain("--method", "saliency", "--target", "Predicted", "--target", "CLASS 2") == 0
+    maps = json.loads((tmp_path / "out/photo/result.json").read_text())["maps"]
+    assert maps[-1]["target"]["label"] == "class 2"
+
+
 def test_what_was_done_to_an_image_is_said(explain, tmp_path, capsys):
     moving, printed = tmp_path / "anim.gif", tmp_path / "print.jpg"
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
@@ -194,8 +212,8 @@ def test_what_was_done_to_an_image_is_said(explain, tmp_path, capsys):
     Image.new("CMYK", (40, 40)).save(printed)
     assert explain("--method", "saliency", images=[moving, printed]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("1 maps. Of several frames, the first is shown.")
-    assert second.endswith("1 maps. Converted from CMYK to RGB.")
+    assert first.endswith(" 1 map. Of several frames, the first is shown.")
+    assert second.endswith(" 1 map. Converted from CMYK to RGB.")
 
 
 def test_nothing_in_a_name_or_a_label_steers_the_terminal(explain, tmp_path, photo, capsys, monkeypatch):

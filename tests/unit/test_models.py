@@ -240,6 +240,7 @@ def test_a_tensor_that_claims_more_than_the_file_holds(tmp_path: Path) -> None:
 
 def test_names_that_are_none(tmp_path: Path) -> None:
     assert "names no file" in refused("resnet18:").message
+    assert "does not exist" in refused("resnet18:~nobody-here/w.pth").message
     assert "is a folder" in refused(f"resnet18:{tmp_path}").message
     assert "does not exist" in refused(f"resnet18:{tmp_path / 'none.pth'}").message
     assert "does not exist" in refused("resnet18:C:\\weights\\none.pth").message

@@ -50,6 +50,7 @@ def test_hostile_names_stay_short_and_quick(monkeypatch: pytest.MonkeyPatch) -> 
     error = unknown("class", "<script>" * 100_000, [f"label {i}" for i in range(1000)])
     assert compared == [60], "comparing takes as long as the name is"
     assert len(str(error)) < 300
+    assert unknown("class", "zzz", map(str, range(13))).hint == "Known: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …"
     assert str(unknown("class", "a", [])) == "There is no class called 'a'."
 
 

@@ -1,5 +1,6 @@
 """Training: reproducible, stoppable, and figures that a second, dumber count agrees with."""
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -110,6 +111,22 @@ def test_a_folder_that_takes_no_files_is_found_before_the_work():
         train("single-6c", Path("/proc/t.safetensors"), report=never)
 
 
+def test_what_the_command_line_says_reaches_the_training(tmp_path, monkeypatch):
+    told = {}
+
+    @functools.wraps(train)  # with its settings
+    def never(*_, **rest):
+        told.update(rest)
+        return {"accuracy": 1.0}
+
+    monkeypatch.setattr(training, "train", never)
+    words = ["train", "--variant", "part-2c", "--out", str(tmp_path / "x.safetensors")]
+    assert main([*words, "--epochs", "3", "--seed", "5", "--keep-epochs"]) == 0
+    assert (told["epochs"], told["seed"], told["keep_epochs"]) == (3, 5, True)
+    assert main(words) == 0
+    assert told["keep_epochs"] is False
+
+
 def test_training_runs_where_it_is_told(tmp_path, monkeypatch, capsys):
     """The command hands on the one answer to where models run."""
     told = {}
@@ -168,6 +185,8 @@ def test_bundled_weights_are_the_ones_of_their_card(card):
     assert card["accuracy"] >= 0.99
     assert card["sparsity"]["active"] <= 15
     assert min(card["silencing"]["by_class"].values()) >= 0.5
+    if card["variant"] == "shortcut":
+        assert card["accuracy_shuffled_tags"] <= card["accuracy"] - 0.2
 
 
 def test_all_three_models_are_bundled():
