@@ -180,6 +180,8 @@ SETTLED = """() => {
   const parts = places.map((place) => place.shadowRoot);
   if (state !== 'notRunning' || !parts.every((part) => part?.childElementCount)) return false;
   if (document.querySelector('[data-testid="stSkeleton"]')) return false;
+  const framed = document.querySelector('.st-key-vitrine-header');
+  if (framed && !parts.some((part) => part.querySelector('.film'))) return false;
   const tiles = parts.flatMap((part) => [...part.querySelectorAll('figure.tile')]);
   return tiles.every((tile) => !['running', 'queued'].includes(tile.dataset.phase));
 }"""

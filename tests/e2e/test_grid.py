@@ -291,6 +291,6 @@ def test_exports(compared: Any) -> None:
 def test_presentation_and_its_key(compared: Any) -> None:
     page = compared.page
     page.keyboard.press("p")
-    assert not page.get_by_test_id("stSidebar").is_visible()
+    page.get_by_test_id("stSidebar").wait_for(state="hidden")
     page.keyboard.press("Escape")
-    assert page.get_by_test_id("stSidebar").is_visible()
+    page.get_by_test_id("stSidebar").wait_for(state="visible")
