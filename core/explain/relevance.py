@@ -63,7 +63,7 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
 
     A probability of one starts at the class and is divided, operation by operation, among the inputs that excite it.
     What arrives at a place of the layer where the sweep ends, summed over its filters, is the map; at that layer its
-    total is one.
+    total is one. Published maps of VGG-16 end one pooling later, at features.23: choose that layer for maps like them.
     """
     return _walked(query, SUMS[skip], finer, contrast=False)
 

@@ -2,6 +2,9 @@
 
 Python decides what is shown, the browser how it looks. Bytes travel through `blobs`, one invisible part each, so that
 Streamlit sends what has changed and nothing else; the visible parts pick them up by name (see blob.js).
+
+Streamlit runs a part's script for every change, and what a run returns when the part goes, but also when a newer run
+overtook it before the script was loaded: a part ends only once its element has left the page.
 """
 
 from collections.abc import Callable, Mapping

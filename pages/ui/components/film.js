@@ -173,5 +173,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
   let part = parts.get(parentElement);
   if (!part) parts.set(parentElement, (part = new Film(parentElement)));
   part.show(data, setTriggerValue);
-  return () => part.end();
+  return () => parentElement.isConnected || part.end();
 }

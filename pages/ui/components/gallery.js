@@ -453,5 +453,5 @@ export default function (component) {
   if (!mounted.has(root)) mounted.set(root, new Gallery(root));
   const gallery = mounted.get(root);
   gallery.update(component);
-  return () => { gallery.close(); mounted.delete(root); };
+  return () => { if (!root.isConnected) { gallery.close(); mounted.delete(root); } };
 }

@@ -340,5 +340,5 @@ export default function (component) {
   if (!mounted.has(root)) mounted.set(root, new Graph(root));
   const graph = mounted.get(root);
   graph.update(component);
-  return () => { graph.close(); mounted.delete(root); };
+  return () => { if (!root.isConnected) { graph.close(); mounted.delete(root); } };
 }

@@ -305,5 +305,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
   let part = parts.get(parentElement);
   if (!part) parts.set(parentElement, (part = new Grid(parentElement)));
   part.show(data, setTriggerValue);
-  return () => part.end();
+  return () => parentElement.isConnected || part.end();
 }
