@@ -1,7 +1,9 @@
 """`vitrine explain` from the words to the files, of a tiny model."""
 
+import io
 import json
 import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core import export
 from core.cli import main
 from core.explain import EXPLAINERS
+from core.images import decode
+from core.workbench import Ask, Workbench
 from tests import nets
 from tests.said import sentence
 
@@ -171,6 +176,24 @@ def test_images_of_one_name_get_a_folder_each(explain, tmp_path, photo):
         path.write_bytes(photo)
     assert explain("--method", "saliency", images=images) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a b", "a b-2", "ü" * 80}
+
+
+def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path, photo_file, monkeypatch):
+    """What was asked on a page, in other words than the defaults, comes out of the command line to the last byte."""
+    bench, picture = Workbench(nets.model("gap")), decode(photo_file.read_bytes(), photo_file.name)
+    asked = {"rise": {"masks": 50}, "smoothgrad": {"samples": 4}, "grad_cam": {}, "random": {}}
+    asks = [Ask(name, target, settings) for target in (3, 1) for name, settings in asked.items()]
+    answers = {}
+    bench.compare(picture, asks, lambda ask, answer: answers.update({ask.key: answer}), seed=7, layer="features.5")
+    line = export.command("gap", picture.name, asks, seed=7, layer="features.5", out=str(tmp_path / "out"))
+    monkeypatch.chdir(photo_file.parent)
+    assert main(shlex.split(line)[1:]) == 0
+    shown = np.load(io.BytesIO(export.npz([(ask, answers[ask.key]) for ask in asks])))
+    made = np.load(tmp_path / "out" / photo_file.stem / "maps.npz")
+    assert sorted(made.files) == sorted(shown.files)
+    assert len(shown.files) == len(asks)
+    for name in shown.files:
+        assert made[name].tobytes() == shown[name].tobytes(), name
 
 
 @pytest.mark.parametrize(
