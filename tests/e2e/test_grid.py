@@ -14,6 +14,7 @@ from core.explain import EXPLAINERS
 from core.explain.agreement import overlap, spearman
 from core.figures.style import Drawn, Style, spans
 from core.models import load
+from tests.e2e.test_access import found
 
 pytestmark = pytest.mark.e2e
 CHEAP = "m=grad_cam,saliency,guided_backprop"
@@ -294,3 +295,16 @@ def test_presentation_and_its_key(compared: Any) -> None:
     page.get_by_test_id("stSidebar").wait_for(state="hidden")
     page.keyboard.press("Escape")
     page.get_by_test_id("stSidebar").wait_for(state="visible")
+
+
+@pytest.mark.parametrize(("address", "rooms"), [(f"compare?{CHEAP}", ["On a map"]), ("methods", [])])
+def test_a_question_mark_lists_the_keys_of_the_page(server: Any, tab: Any, address: str, rooms: list[str]) -> None:
+    tab.open(f"{server.url}/{address}")
+    keys = tab.page.get_by_role("dialog", name="Keys")
+    tab.page.keyboard.press("?")
+    keys.wait_for()
+    assert keys.get_by_role("heading", level=3).all_inner_texts() == ["Everywhere", "In the strip of images", *rooms]
+    assert keys.get_by_text("presentation").is_visible()
+    assert not found(tab.page)
+    tab.page.keyboard.press("Escape")
+    keys.wait_for(state="hidden")

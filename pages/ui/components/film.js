@@ -9,6 +9,8 @@ const make = (tag, properties = {}, ...children) => {
   return node;
 };
 
+const KEYS = [["P", "presentation"], ["Esc", "close"], ["?", "these keys"]];
+const STRIP = [["← →", "another image"]];
 const EXPORTS = { png: ["Figure", "PNG"], npz: ["Raw maps", "NPZ"], csv: ["Scores", "CSV"] };
 
 class Film {
@@ -22,7 +24,9 @@ class Film {
     this.menu = make("div", { className: "menu", hidden: true });
     this.status = make("span", { className: "status", role: "status" });
     const actions = make("div", { className: "actions" }, this.status, this.link, this.export, this.present, this.menu);
-    root.append(make("div", { className: "film" }, this.strip, actions));
+    this.help = make("dialog", { className: "help", ariaLabel: "Keys" });
+    this.help.onclick = () => this.help.close();
+    root.append(make("div", { className: "film" }, this.strip, actions), this.help);
 
     this.strip.addEventListener("keydown", (event) => this.step(event));
     this.link.onclick = () => this.copy(this.address(), "Link copied");
@@ -32,14 +36,17 @@ class Film {
     this.keys = (event) => {
       if (event.key === "Escape") this.menu.hidden ? this.stage(false) : this.toggle(false, true);
       const typing = event.composedPath()[0].closest?.("input, textarea, select, [contenteditable]");
+      if (event.key === "?" && !typing) this.list();
       if (event.key.toLowerCase() === "p" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
         this.present.click();
       }
     };
+    this.asked = () => this.list();
     this.arrived = (event) => event.detail === "film" && this.paint();
     document.addEventListener("click", this.away);
     document.addEventListener("keydown", this.keys);
     shop.bus.addEventListener("blob", this.arrived);
+    shop.bus.addEventListener("keys", this.asked);
     if (["1", "true", "on"].includes(new URLSearchParams(location.search).get("present"))) this.stage(true);
   }
 
@@ -47,6 +54,7 @@ class Film {
     document.removeEventListener("click", this.away);
     document.removeEventListener("keydown", this.keys);
     shop.bus.removeEventListener("blob", this.arrived);
+    shop.bus.removeEventListener("keys", this.asked);
     this.urls.forEach((url) => URL.revokeObjectURL(url));
   }
 
@@ -160,6 +168,19 @@ class Film {
     }
     if (!rows.length) rows.push(make("p", { textContent: "Nothing to export yet." }));
     this.menu.replaceChildren(...rows);
+  }
+
+  // The keys of this page: the other parts put theirs into `shop.keys` for as long as they are shown.
+  list() {
+    if (this.help.open) return;
+    const rooms = new Map([["Everywhere", KEYS], ["In the strip of images", STRIP], ...(shop.keys ?? [])]);
+    const row = ([key, what]) => [make("dt", { textContent: key }), make("dd", { textContent: what })];
+    this.help.replaceChildren(
+      make("h2", { textContent: "Keys" }),
+      ...[...rooms].flatMap(([title, keys]) => [make("h3", { textContent: title }), make("dl", {}, ...keys.flatMap(row))]),
+      make("button", { type: "button", className: "close", textContent: "Close" }),
+    );
+    this.help.showModal();
   }
 
   stage(on) {

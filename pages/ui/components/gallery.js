@@ -1,6 +1,11 @@
 // A gallery of thousands of small pictures: only the rows in view exist, everything but picking stays in the browser.
 
 const mounted = new WeakMap();
+const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget() });
+const KEYS = [
+  ["← → ↑ ↓ Home End", "move"], ["Space", "select (Shift: all on the way)"], ["Ctrl A", "select all"], ["Enter", "open"],
+  ["Esc", "clear the selection"],
+];
 const GAP = 6, CAPTION = 19, HEADING = 34, DECODED = 128e6;
 
 const make = (tag, className, text) => {
@@ -70,6 +75,8 @@ class Gallery {
     this.build(root);
     this.watch = new ResizeObserver(() => this.layout());
     this.watch.observe(this.frame);
+    this.told = ["In a gallery", KEYS];
+    (shop.keys ??= new Set()).add(this.told);
   }
 
   build(root) {
@@ -440,6 +447,7 @@ class Gallery {
   }
 
   close() {
+    shop.keys.delete(this.told);
     this.watch.disconnect();
     clearTimeout(this.timer);
     this.sheets?.close();

@@ -6,7 +6,7 @@ const parts = new WeakMap();
 
 const KEYS = [
   ["← → ↑ ↓", "move the crosshair (Shift: one value at a time)"], ["+ −", "zoom at the crosshair"], ["0", "whole image"],
-  ["O", "hold for the image alone"], ["Enter", "open the map at large"], ["P", "presentation"], ["Esc", "close"],
+  ["O", "hold for the image alone"], ["Enter", "open the map at large"],
 ];
 
 const make = (tag, properties = {}, ...children) => {
@@ -30,26 +30,22 @@ class Grid {
     this.board = make("div", { className: "board" });
     this.says = make("span", { className: "says", role: "status" });
     this.drawer = new Drawer(this);
-    this.help = make("dialog", { className: "help" });
-    this.box = make("div", { className: "grid" }, this.toolbar.node, this.board, this.says, this.drawer.node, this.help);
+    this.box = make("div", { className: "grid" }, this.toolbar.node, this.board, this.says, this.drawer.node);
     root.append(this.box);
     this.arrived = (event) => this.arrive(event.detail);
     this.keys = (event) => this.hold(event);
     shop.bus.addEventListener("blob", this.arrived);
     document.addEventListener("keydown", this.keys);
     document.addEventListener("keyup", this.keys);
-    this.help.addEventListener("click", () => this.help.close());
-    this.help.append(
-      make("h2", { textContent: "Keys" }),
-      make("dl", {}, ...KEYS.flatMap(([key, what]) => [make("dt", { textContent: key }), make("dd", { textContent: what })])),
-      make("button", { type: "button", className: "close", textContent: "Close" }),
-    );
+    this.told = ["On a map", KEYS];
+    (shop.keys ??= new Set()).add(this.told);
   }
 
   end() {
     shop.bus.removeEventListener("blob", this.arrived);
     document.removeEventListener("keydown", this.keys);
     document.removeEventListener("keyup", this.keys);
+    shop.keys.delete(this.told);
     if (this.url) URL.revokeObjectURL(this.url);
   }
 
@@ -293,7 +289,6 @@ class Grid {
     const typing = event.composedPath()[0].closest?.("input, textarea, select, [contenteditable]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key.toLowerCase() === "o") this.bare(event.type === "keydown");
-    if (event.key === "?" && event.type === "keydown" && !this.data?.compact) this.help.open || this.help.showModal();
   }
 
   bare(on) {

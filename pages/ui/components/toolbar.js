@@ -71,7 +71,7 @@ class Toolbar {
       press("+", "Zoom in", () => this.grid.zoom(1.5)),
       press("Fit", "Fit the whole image", () => this.grid.whole()),
       original,
-      press("?", "Keys", () => this.grid.help.showModal()),
+      press("?", "Keys", () => shop.bus.dispatchEvent(new Event("keys"))),
     );
     this.node.replaceChildren(...parts, zoom);
   }
