@@ -11,7 +11,6 @@ from pages.ui import own, shelf, show
 from pages.ui.gallery import gallery
 
 _OUTCOMES = {"all": "Any", "right": "Right", "wrong": "Wrong"}
-_ORDERS = {"score": "heatmap in the window", "drop": "drop in probability", "response": "response", "image": "image"}
 
 
 def facets(study: Study, patches: Catalogue) -> Wanted:
@@ -111,7 +110,11 @@ def browse(study: Study) -> None:
     left, right = st.columns([1, 4], gap="medium")
     with left:
         wanted = facets(study, patches)
-        sort = own.choice("Sorted by", ORDERS, "sort").draw(st.selectbox, format_func=_ORDERS.get)
+        sort = own.choice("Sorted by", ORDERS, "sort").draw(
+            st.selectbox,
+            help="Score: what the heatmap adds up to in the window. Drop: how far covering the patch lowered the "
+            "probability. Response: that of the filters.",
+        )
     rows = patches.ordered(patches.matching(wanted), sort, wanted.filters)
     words = said(study, wanted)
     with right:
