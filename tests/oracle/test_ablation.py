@@ -9,20 +9,14 @@ from torch import nn
 
 from core.capture import capture, silence
 from core.mining.ablation import ablated, from_images, from_pooled, pooled
-from tests.nets import CLASSES, images, model
+from tests.nets import CLASSES, colour_reader, images, model
 
 
 def planted():
     """Images in which one of three colours is bright, and a network with one filter for each colour."""
-    net = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+    net = colour_reader()
     with torch.no_grad():
-        net[0].weight.zero_()
-        net[0].bias.zero_()
-        net[4].weight.zero_()
         net[4].bias.copy_(torch.tensor([0.1, 0.05, 0.0]))
-        for k in range(3):
-            net[0].weight[k, k] = 1
-            net[4].weight[k, k] = 1
     rows = torch.zeros(12, 3, 32, 32)
     labels = [i % 3 for i in range(12)]
     for row, label in zip(rows, labels, strict=True):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from core.data import flowers
 from core.mining.rules import mine
@@ -12,20 +11,14 @@ from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
 from core.mining.trial import tried
 from core.models import load
 from core.pipeline import build_study
-from tests.nets import SIDE, model
+from tests.nets import SIDE, colour_reader, model
 
 
 def by_hand():
     """Filter k answers to colour k, and class k reads filter k alone; of the other three, one answers to everything."""
-    net = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+    net = colour_reader()
     with torch.no_grad():
-        net[0].weight.zero_()
-        net[0].bias.zero_()
-        net[4].weight.zero_()
-        net[4].bias.zero_()
-        for k in range(3):
-            net[0].weight[k, k] = 1
-            net[4].weight[k, k] = 8
+        net[4].weight.mul_(8)
         net[0].bias[5] = 1
     return model(net)
 
