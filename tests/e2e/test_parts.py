@@ -1,17 +1,15 @@
 """The parts of a page as Streamlit runs their scripts: again and again, overtaken by newer calls, and taken away."""
 
 import base64
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import pages.ui.components as components
+from pages.ui.components import script
 from pages.ui.gallery import Items, pack
 
 pytestmark = pytest.mark.e2e
-FOLDER = Path(components.__file__).parent
 SCRIPTS = {"film": ["film"], "grid": ["grid", "tile", "drawer", "toolbar"], "gallery": ["gallery"], "paste": ["paste"]}
 COLUMN = {"name": "saliency", "title": "Saliency", "summary": "", "formula": "", "caution": "", "paper": ""}
 DATA = {
@@ -30,7 +28,7 @@ DATA = {
 # What is told each time: how many are listening to the page, and what the part shows.
 LIFE = """async ([script, data]) => {
   const listening = new Set();
-  const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget() });
+  const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget(), keys: new Set() });
   for (const target of [document, shop.bus]) {
     const { addEventListener: add, removeEventListener: remove } = target;
     target.addEventListener = (...what) => { listening.add(what[1]); add.apply(target, what); };
@@ -62,9 +60,8 @@ def packed() -> str:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_part_outlives_a_call_that_was_overtaken_and_leaves_nothing_behind(tab: Any, name: str) -> None:
-    script = "\n".join((FOLDER / f"{one}.js").read_text("utf-8") for one in SCRIPTS[name])
     data = packed() if name == "gallery" else DATA[name]
-    found = tab.page.evaluate(LIFE, [script, data])
+    found = tab.page.evaluate(LIFE, [script(*SCRIPTS[name]), data])
     assert found["alive"] == found["overtaken"]
     assert found["alive"][0] > 0 or found["alive"][1] > 0
     assert found["gone"] == 0

@@ -19,13 +19,18 @@ _FOLDER = Path(__file__).parent
 
 
 def part(name: str, *more: str) -> Callable[..., Any]:
-    """The component of `name`.js, joined with `more` scripts into one module, and of `name`.css where there is one."""
+    """The component of a script, and of `name`.css where there is one."""
     style = _FOLDER / f"{name}.css"
     return st.components.v2.component(
         f"vitrine_{name}",
-        js="\n".join((_FOLDER / f"{one}.js").read_text("utf-8") for one in (name, *more)),
+        js=script(name, *more),
         css=style.read_text("utf-8") if style.exists() else None,
     )
+
+
+def script(*names: str) -> str:
+    """These files and what all parts share (shop.js), joined into one module."""
+    return "\n".join((_FOLDER / f"{name}.js").read_text("utf-8") for name in ("shop", *names))
 
 
 _blob, _film, _chips, _matrix, _save, _paste = map(part, ("blob", "film", "chips", "matrix", "save", "paste"))

@@ -4,7 +4,6 @@
 
 export default function ({ data }) {
   if (!data) return;
-  const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget() });
   const size = new DataView(data.buffer, data.byteOffset, 4).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(data.subarray(4, 4 + size)));
   const packet = { header, payload: data.slice(4 + size) };

@@ -1,6 +1,5 @@
 // The strip above every page: examples and uploads, and the three things to do with what is shown.
 
-const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget() });
 const parts = new WeakMap();
 
 const make = (tag, properties = {}, ...children) => {
@@ -173,7 +172,7 @@ class Film {
   // The keys of this page: the other parts put theirs into `shop.keys` for as long as they are shown.
   list() {
     if (this.help.open) return;
-    const rooms = new Map([["Everywhere", KEYS], ["In the strip of images", STRIP], ...(shop.keys ?? [])]);
+    const rooms = new Map([["Everywhere", KEYS], ["In the strip of images", STRIP], ...shop.keys]);
     const row = ([key, what]) => [make("dt", { textContent: key }), make("dd", { textContent: what })];
     this.help.replaceChildren(
       make("h2", { textContent: "Keys" }),

@@ -1,7 +1,6 @@
 // A gallery of thousands of small pictures: only the rows in view exist, everything but picking stays in the browser.
 
 const mounted = new WeakMap();
-const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget() });
 const KEYS = [
   ["← → ↑ ↓ Home End", "move"], ["Space", "select (Shift: all on the way)"], ["Ctrl A", "select all"], ["Enter", "open"],
   ["Esc", "clear the selection"],
@@ -76,7 +75,7 @@ class Gallery {
     this.watch = new ResizeObserver(() => this.layout());
     this.watch.observe(this.frame);
     this.told = ["In a gallery", KEYS];
-    (shop.keys ??= new Set()).add(this.told);
+    shop.keys.add(this.told);
   }
 
   build(root) {

@@ -1,7 +1,6 @@
 // The graph of filters and classes: thresholds, search and camera live here; Python hears only what was picked, and
 // says in a packet of its own which rule is to stand out.
 
-const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget() });
 const mounted = new WeakMap();
 const FILTER = "#0072b2", CLASS = "#e69f00", RULE = "#cc79a7";
 

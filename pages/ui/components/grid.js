@@ -1,7 +1,6 @@
 // Maps side by side. Python sends each map once, as numbers; colours, opacity, threshold, range, zoom and crosshair are
 // settled here, and a step of any of them sends nothing to the server. One module with tile.js, drawer.js and toolbar.js.
 
-const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget() });
 const parts = new WeakMap();
 
 const KEYS = [
@@ -38,7 +37,7 @@ class Grid {
     document.addEventListener("keydown", this.keys);
     document.addEventListener("keyup", this.keys);
     this.told = ["On a map", KEYS];
-    (shop.keys ??= new Set()).add(this.told);
+    shop.keys.add(this.told);
   }
 
   end() {
