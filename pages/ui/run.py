@@ -17,6 +17,7 @@ from core.jobs import Job
 from core.progress import Report, part
 from core.workbench import Answer, Ask, Workbench
 
+K = TypeVar("K")
 T = TypeVar("T")
 Phase = Literal["done", "failed", "running", "queued", "waiting", "stopped"]
 
@@ -37,6 +38,18 @@ def working(title: str, work: Callable[[Report], T]) -> T:
     if job.error:
         raise job.error
     return job.result  # type: ignore[return-value]  # the job did this very work
+
+
+def once(cached: Callable[[K, T | None], T], key: K, title: str, work: Callable[[Report], T]) -> T:
+    """What a cache that all sessions share holds under a key, worked out with a bar where it is not there yet.
+
+    `cached(key, None)` raises LookupError for what it does not hold and takes what it is given. Raises what the work
+    raises.
+    """
+    try:
+        return cached(key, None)
+    except LookupError:
+        return cached(key, working(title, work))
 
 
 class Comparison:

@@ -22,7 +22,7 @@ from core.tags import Tags
 from core.workbench import home
 from pages.ui import frame, own, show, state
 from pages.ui.gallery import Items, Picks
-from pages.ui.run import working
+from pages.ui.run import once
 
 SHOWN = 10_000  # patches a gallery takes at once
 DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # of the Patches page, as addresses say
@@ -99,12 +99,8 @@ def mined(study: Study, config: MiningConfig) -> Mined:
 
     Raises TooLarge where that is too much.
     """
-    wanted = (key(study), config)
-    try:
-        return _mined(wanted, None)
-    except LookupError:
-        seed = study.manifest["seed"]
-        return _mined(wanted, working("Mining rules", lambda report: mine(study, config, seed=seed, report=report)))
+    seed, wanted = study.manifest["seed"], (key(study), config)
+    return once(_mined, wanted, "Mining rules", lambda report: mine(study, config, seed=seed, report=report))
 
 
 def key(study: Study) -> str:

@@ -20,7 +20,7 @@ from core.images import Picture, decode
 from core.models import MODELS, load
 from core.models.model import Model
 from core.workbench import Workbench, budget, device
-from pages.ui.run import Comparison, working
+from pages.ui.run import Comparison, once
 
 Level = str  # "error", "warning" or "info"
 
@@ -146,11 +146,7 @@ def _shelf(name: str, _model: Model | None) -> Model:
 
 def network(name: str) -> Model:
     """A shared network, loaded now with its progress on the page if it is not there. Raises what `load` raises."""
-    try:
-        return _shelf(name, None)
-    except LookupError:
-        loaded = working(f"Opening {name}", lambda report: load(name, device(), report, labels(name) or None))
-        return _shelf(name, loaded)
+    return once(_shelf, name, f"Opening {name}", lambda report: load(name, device(), report, labels(name) or None))
 
 
 def bench() -> Workbench:

@@ -34,6 +34,7 @@ from core.workbench import Workbench
 from pages.ui import shelf
 from pages.ui.ruled import EACH, Rule
 from tests import small_study
+from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
 
 Plant = Callable[[Callable[[int, float], list[int]]], Study]
@@ -394,12 +395,6 @@ def test_a_node_of_the_graph_chooses_the_rules_beneath(app: AppTest, home: Path)
     visit(app, "Rules", show="graph", node=f"f{number}")
     rules = study.table("rules")
     assert len(app.dataframe[0].value) == sum(number in filters for filters in rules["filters"])
-
-
-def packets(app: AppTest, name: str) -> list[dict[str, Any]]:
-    """The headers of what the parts of this name are sent."""
-    sent = [part.proto.bytes for part in app.get("bidi_component") if part.proto.component_name == f"vitrine_{name}"]
-    return [json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")]) for data in sent]
 
 
 def marked(app: AppTest) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from core.models.bundled import FOLDER
 from core.workbench import Workbench
 from pages.ui import state
 from pages.ui.sets import REVIEW, SETS
+from tests.packets import packets
 from tests.pages_list import FILES, PAGES, SCRIPT
 
 
@@ -32,12 +33,6 @@ def app() -> Iterator[AppTest]:
     yield one
     assert [fault.value for fault in one.exception] == []
     assert not [box.value for box in one.error if "defect" in box.value]
-
-
-def sent(app: AppTest) -> list[dict[str, Any]]:
-    """The headers of the bytes handed to the browser."""
-    blobs = [part.proto.bytes for part in app.get("bidi_component") if part.proto.component_name == "vitrine_blob"]
-    return [json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")]) for data in blobs]
 
 
 def parts(app: AppTest) -> list[str]:
@@ -63,7 +58,7 @@ def test_start_has_an_explained_example(app: AppTest) -> None:
     desk = app.session_state["place"]
     assert desk.image
     assert desk.model
-    phases = [header["phase"] for header in sent(app) if "ask" in header]
+    phases = [header["phase"] for header in packets(app, "blob") if "ask" in header]
     assert phases == ["done", "done"]
     assert len(shown(app, "vitrine_chips")["classes"]) >= 5
     doors = {link.proto.page for link in app.get("page_link")}
@@ -152,7 +147,9 @@ def test_a_method_that_cannot_work_says_why_in_its_tile(app: AppTest, monkeypatc
     app.run()
     app.switch_page(FILES["Compare"]).run()
     end = time.monotonic() + 60
-    while len(told := {one["title"]: one for one in sent(app) if one.get("phase") in {"done", "failed"}}) < 2:
+    while (
+        len(told := {one["title"]: one for one in packets(app, "blob") if one.get("phase") in {"done", "failed"}}) < 2
+    ):
         assert time.monotonic() < end
         app.run()
     assert told["CAM"]["error"] == "CAM is out of order."
