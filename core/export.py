@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from core.errors import Unavailable
 from core.explain import EXPLAINERS, Explanation
-from core.explain.agreement import overlap, spearman
+from core.figures.encoding import PHOTO, fine
 from core.figures.sheet import Panel, overlay, png, sheet
 from core.figures.style import DEFAULT, Drawn, Span, Style, span, spans
-from core.figures.tiles import PHOTO, fine
 from core.images import Picture
+from core.measure.agreement import overlap, spearman
 from core.workbench import Answer, Ask, Workbench
 
 Answers = Sequence[tuple[Ask, Answer]]  # in the order in which they are shown

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.data.flowers import VARIANTS, draw
-from core.models import bundled
+from core.models.sources import bundled
 from core.params import Knob
 from core.progress import Report, chunks, part, silent
 

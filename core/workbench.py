@@ -1,79 +1,28 @@
 """What pages and commands work with: one model, one cache, and everything asked about a picture computed once."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from reprlib import repr as short
 from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from core.cache import TensorCache
-from core.capture import capture
-from core.config import digest
-from core.errors import BadParameter, Unavailable, VitrineError
+from core.environment import budget, home, precision
+from core.errors import VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
-from core.explain.explainer import BUDGETS, Budget, passes
-from core.explain.query import Precision
-from core.explain.rectified import Kind
+from core.explain.method import BUDGETS, Budget, passes
+from core.explain.relu_rules import Kind
 from core.explain.run import Watch, unwatched
 from core.images import Picture, Pixels
-from core.mining.ablation import from_images
 from core.models.model import Model
-from core.models.pace import batch_of, seconds_of
-from core.params import checked, expanded, whole
+from core.network.hooks import capture
+from core.network.inspection import grid
+from core.network.throughput import batch_of, seconds_of
+from core.params import checked
 from core.progress import Report, part, silent
-from core.survey import grid
-
-MOST_SEED = 999_999_999
-
-
-def home() -> Path:
-    """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
-    found = expanded(os.environ.get("VITRINE_HOME") or "~/.vitrine")
-    if found.parts[:1] == ("~",):
-        raise Unavailable("This user has no folder of their own.", "Set VITRINE_HOME to a folder to write into.")
-    return found
-
-
-def device() -> torch.device:
-    """Where models run: VITRINE_DEVICE, else CUDA where there is one, else the CPU."""
-    wanted = os.environ.get("VITRINE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.zeros(1, device=wanted)
-        float(found)  # "meta" keeps no values
-        return found.device
-    except (RuntimeError, AssertionError):
-        raise BadParameter(f"VITRINE_DEVICE names {wanted!r}, which this machine lacks.", "Use cpu or cuda.") from None
-
-
-def seed(value: str | int) -> int:
-    """A seed as forms, addresses and command lines give it; BadParameter for what is none."""
-    number = whole(str(value))
-    if number is None or number > MOST_SEED:
-        raise BadParameter(f"The seed cannot be {short(value)}.", f"Give a whole number from 0 to {MOST_SEED:,}.")
-    return number
-
-
-def precision() -> Precision:
-    """How methods compute that put many scores together: VITRINE_PRECISION, or half on a GPU and full elsewhere."""
-    wanted = os.environ.get("VITRINE_PRECISION") or ("half" if device().type == "cuda" else "full")
-    for known in get_args(Precision):
-        if wanted == known:
-            return known
-    raise BadParameter(f"VITRINE_PRECISION is {wanted!r}.", "Use full or half.")
-
-
-def budget() -> int:
-    """Bytes that one session's cache may hold: VITRINE_CACHE_MB, or 512 MB (2,048 on a GPU)."""
-    default = "2048" if device().type == "cuda" else "512"
-    text = os.environ.get("VITRINE_CACHE_MB") or default
-    megabytes = whole(text)
-    if megabytes is None or megabytes >= 10**9:
-        raise BadParameter(f"VITRINE_CACHE_MB is {short(text)}.", "Give a whole number of megabytes.")
-    return megabytes << 20
+from core.serialization import digest
+from core.units.ablation import from_images
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ def check(parser: ArgumentParser) -> None:
 
 
 def _check(args: Namespace) -> int:
+    from core.environment import device
     from core.models import load
-    from core.workbench import Workbench, device
+    from core.workbench import Workbench
 
     bench = Workbench(load(args.model, device=device(), labels=args.labels))
     if args.json:
@@ -51,8 +52,8 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
 
 
 def _say(bench: "Workbench") -> None:
-    from core.explain.explainer import BUDGETS
-    from core.models.described import described
+    from core.explain.method import BUDGETS
+    from core.models.description import described
 
     model = bench.model
     say(f"{model.name}: {len(model.labels)} classes, runs on {model.device}")

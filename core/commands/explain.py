@@ -61,9 +61,10 @@ def explain(parser: ArgumentParser) -> None:
 
 
 def _explain(args: Namespace) -> int:
+    from core.environment import device, seed
     from core.export import write
     from core.models import load
-    from core.workbench import Workbench, device, seed
+    from core.workbench import Workbench
 
     seed(args.seed)
     _settings(args.set, args.budget, _known(args))

@@ -40,8 +40,8 @@ def _flowers(args: Namespace) -> int:
 
 
 def _train(args: Namespace) -> int:
+    from core.environment import device
     from core.train import train
-    from core.workbench import device
 
     settings = chosen(args, train, "train")
     card = train(args.variant, args.out, device=device(), report=printed(sys.stderr), **settings)

@@ -1,7 +1,17 @@
 """Explainers: one function per method, registered by importing the families below."""
 
-from core.explain import cam, control, gradient, learned, perturbation, propagation, relevance, sampled, surrogate
-from core.explain.explainer import BUDGETS, EXPLAINERS, Explainer
+from core.explain.method import BUDGETS, EXPLAINERS, Explainer
+from core.explain.methods import (
+    cam,
+    controls,
+    gradient,
+    gradient_sampling,
+    mask_optimisation,
+    modified_backprop,
+    perturbation,
+    relevance,
+    surrogate,
+)
 from core.explain.query import Query
 from core.explain.run import Explanation, Look, Watch, explain
 
@@ -14,13 +24,13 @@ __all__ = [
     "Query",
     "Watch",
     "cam",
-    "control",
+    "controls",
     "explain",
     "gradient",
-    "learned",
+    "gradient_sampling",
+    "mask_optimisation",
+    "modified_backprop",
     "perturbation",
-    "propagation",
     "relevance",
-    "sampled",
     "surrogate",
 ]

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from core.cache import TensorCache
-from core.capture import capture
+from core.environment import Precision
 from core.errors import Unsupported
-from core.explain.rectified import Kind
-from core.explain.tape import Tape, joined, recorded
+from core.explain.forward_backward import Tape, joined, recorded
+from core.explain.relu_rules import Kind
 from core.models.model import Model
+from core.network.hooks import capture
+from core.network.incremental import Changed, Scene
+from core.network.inspection import RELUS, grid
 from core.progress import Report, chunks, part, silent
-from core.survey import RELUS, grid
-from core.windows import Changed, Scene
 
 Score = Literal["logit", "prob", "logprob", "margin"]
-Precision = Literal["full", "half"]
 TOLERANCE = 0.01  # of a probability: a network whose answers half precision moves further is asked in full
 _STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # of the images on trial
 _LIFT = 2.0**12  # keeps slopes in the range of float16

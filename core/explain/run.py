@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from core.errors import Cancelled, TooLarge, Unsupported
-from core.explain.explainer import EXPLAINERS, Explainer
+from core.explain.convergence import Settling
+from core.explain.method import EXPLAINERS, Explainer
 from core.explain.query import Ledger, Query, images_sha
-from core.explain.settling import Settling
 from core.images import resized
 from core.progress import Report, silent
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from core.figures.colours import table
+from core.figures.colormaps import table
 from core.figures.style import DEFAULT, Map, Span, Style
 from core.images import Pixels
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from core.figures.colours import DIVERGING, SEQUENTIAL
+from core.figures.colormaps import DIVERGING, SEQUENTIAL
 
 Map = NDArray[np.float32]  # (H, W), raw
 Range = Literal["own", "minmax", "row", "method", "symmetric", "positive", "negative", "fixed"]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import TooLarge
-from core.mining.index import Index, Itemset
-from core.mining.settings import Kind, MiningConfig
-from core.mining.sharing import common
+from core.mining.bitsets import Index, Itemset
+from core.mining.shared_itemsets import common
 from core.mining.transactions import Transactions
 from core.progress import Report, chunks, part, silent
+from core.study.config import Kind, MiningConfig
 
 ALTOGETHER = 25  # so many times the limit of one class is the limit of all, with what they share
 SPAN = 1024  # sets counted between two reports

@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from core.explain.query import Query
-from core.mining.settings import PatchConfig
+from core.network.incremental import Steps
 from core.progress import chunks, part
-from core.windows import Steps
+from core.study.config import PatchConfig
 
 GROUP = 4  # images whose maps are kept in memory while their windows are covered
 

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import TooLarge
+from core.mining.bitsets import Index, Itemset
 from core.mining.graph import graph
-from core.mining.index import Index, Itemset
 from core.mining.itemsets import Frequent, frequent
-from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 from core.progress import Report, chunks, part, silent
 from core.study import Study
+from core.study.config import MiningConfig
 
 
 @dataclass(frozen=True)

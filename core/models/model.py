@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from core.errors import BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
+from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
 from core.registry import unknown
-from core.survey import Survey, survey
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 import streamlit as st
 
+from core.environment import MOST_SEED
 from core.explain import BUDGETS, EXPLAINERS
-from core.workbench import MOST_SEED, Ask
-from pages.ui import compared, forms, sets, show, state
+from core.workbench import Ask
+from pages.ui.explore import comparison, method_sets
+from pages.ui.session import state
+from pages.ui.widgets import forms, show
 
 bench, picture = state.bench(), state.subject()
 usable, labels, layers = bench.usable(), bench.model.labels, bench.model.survey.usable
-names = state.place().methods or sets.FIRST
+names = state.place().methods or method_sets.FIRST
 
 
 def chosen(family: str) -> None:
@@ -31,7 +34,9 @@ def sized(name: str) -> str:
 
 def methods() -> None:
     """The methods of every family, to be chosen or left, and ready sets of them."""
-    st.menu_button("Ready sets", list(sets.SETS), key="set", on_click=lambda: sets.take(st.session_state["set"]))
+    st.menu_button(
+        "Ready sets", list(method_sets.SETS), key="set", on_click=lambda: method_sets.take(st.session_state["set"])
+    )
     for family in dict.fromkeys(method.family for method in EXPLAINERS.values()):
         members = [name for name, method in EXPLAINERS.items() if method.family == family]
         st.session_state[f"family.{family}"] = [name for name in members if name in names]
@@ -91,4 +96,4 @@ settle = state.place().settle
 asks = [
     Ask(name, target, dict(state.settings(name)), settle) for target in state.targets(bench, picture) for name in names
 ]
-compared.drawn(compared.current(bench, picture, asks), "grid")
+comparison.drawn(comparison.current(bench, picture, asks), "grid")

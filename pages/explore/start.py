@@ -5,7 +5,11 @@ import streamlit as st
 from core.errors import VitrineError
 from core.images import FORMATS, MAX_BYTES
 from core.workbench import Ask
-from pages.ui import compared, components, frame, show, state
+from pages.ui import components
+from pages.ui.explore import comparison
+from pages.ui.session import state
+from pages.ui.shell import frame
+from pages.ui.widgets import show
 
 FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
 DOORS = (
@@ -42,7 +46,7 @@ asks = [Ask(name, target) for name in FIRST if usable.get(name, "absent") == ""]
 
 left, right = st.columns([2.5, 1], gap="large")
 with left:
-    shown = compared.answered(bench, picture, asks)
+    shown = comparison.answered(bench, picture, asks)
     show.comparison(shown, "first", compact=True)
 with right:
     st.header("Your own image", anchor=False)

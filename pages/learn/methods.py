@@ -5,7 +5,8 @@ from importlib.metadata import version
 import streamlit as st
 
 from core.explain import EXPLAINERS
-from pages.ui import show, state
+from pages.ui.session import state
+from pages.ui.widgets import show
 
 bench = state.bench()
 usable = bench.usable()

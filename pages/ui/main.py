@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.ui import frame
+from pages.ui.shell import frame
 
 # A new page is one file in pages/<section>/ and one line here: file, title, icon. Its address is the file's name.
 SECTIONS = {

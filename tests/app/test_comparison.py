@@ -11,8 +11,8 @@ from core.errors import VitrineError
 from core.explain import EXPLAINERS, Look
 from core.images import decode
 from core.workbench import Ask, Workbench
-from pages.ui import show
-from pages.ui.run import Comparison
+from pages.ui.session.jobs import Comparison
+from pages.ui.widgets import show
 from tests import nets
 
 LONG = Ask("rise", 0, {"masks": 2000})

@@ -17,12 +17,12 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.folders import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
-from core.explain.explainer import Explainer
+from core.explain.method import Explainer
 from core.models import load
-from core.models.bundled import FOLDER
+from core.models.sources.bundled import FOLDER
 from core.workbench import Workbench
-from pages.ui import state
-from pages.ui.sets import REVIEW, SETS
+from pages.ui.explore.method_sets import REVIEW, SETS
+from pages.ui.session import state
 from tests.packets import packets
 from tests.pages_list import FILES, PAGES, SCRIPT
 

@@ -16,12 +16,12 @@ import torchvision
 from core.cache import TensorCache
 from core.errors import VitrineError
 from core.explain import EXPLAINERS, Query, explain
-from core.explain.baseline import scaled
-from core.explain.perturbation import sliding
-from core.explain.superpixels import pieces
+from core.explain.baselines import scaled
+from core.explain.methods.perturbation import sliding
+from core.explain.segments import pieces
 from core.images import Picture, Preprocess
-from core.models.bundled import architecture
 from core.models.model import as_model
+from core.models.sources.bundled import architecture
 from core.workbench import Ask, Workbench, pass_seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]

@@ -25,8 +25,8 @@ def resident() -> int:
 def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_CACHE_MB", "32")
     from core.models import MODELS, load
-    from pages.ui.run import Comparison
-    from pages.ui.state import Desk
+    from pages.ui.session.jobs import Comparison
+    from pages.ui.session.state import Desk
 
     model = load(next(name for name, card in MODELS.items() if card.source == "bundled"))
     desk, sizes = Desk(), []

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from core.cache import TensorCache
-from core.capture import capture
 from core.errors import BadParameter, Cancelled, UnknownName
 from core.explain import EXPLAINERS, explain
 from core.models.model import content_sha
+from core.network.hooks import capture
 from tests import nets
 
 NAMES = list(EXPLAINERS)

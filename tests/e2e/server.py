@@ -21,7 +21,7 @@ pushed = 0
 def census(*_: object) -> None:
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
-    from pages.ui.state import Desk
+    from pages.ui.session.state import Desk
 
     gc.collect()
     desks = [thing for thing in gc.get_objects() if isinstance(thing, Desk)]

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from core.explain import EXPLAINERS
-from core.explain.agreement import overlap, spearman
 from core.figures.style import Drawn, Style, spans
+from core.measure.agreement import overlap, spearman
 from core.models import load
 from tests.e2e.test_access import found
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.figures.tiles import packed
+from core.figures.encoding import packed
 
 _FOLDER = Path(__file__).parent
 

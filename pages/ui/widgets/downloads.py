@@ -1,0 +1,60 @@
+"""Files for the user to keep: all of a comparison or one of its maps, made when asked for and handed over once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core import export
+from core.explain import Explanation
+from core.figures.style import styled
+from pages.ui import components
+from pages.ui.session import state
+
+_KINDS = {"png": "image/png", "npz": "application/octet-stream", "npy": "application/octet-stream", "csv": "text/csv"}
+
+
+def whole(wanted: Mapping[str, Any]) -> None:
+    """Prepare what the Export menu asked for: a `kind`, and for the figure the `view` it is to look like."""
+    shown, kind = state.desk().comparison, wanted.get("kind")
+    if shown is None:
+        return
+    found, name = shown.found(), _stem(shown.picture.name)
+    if kind == "png":
+        _offer(name, kind, export.figure(shown.bench, shown.picture, found, styled(wanted.get("view") or {})))
+    elif kind == "npz":
+        _offer(name, kind, export.npz(found))
+    elif kind == "csv":
+        _offer(name, kind, export.table(shown.bench, shown.picture, found, shown.seed).encode())
+
+
+def one(wanted: Mapping[str, Any]) -> None:
+    """Prepare what an open tile asked for: the `ask` it shows, a `kind`, and the `view` that a picture is to have."""
+    shown, kind = state.desk().comparison, wanted.get("kind")
+    found = shown.found() if shown else []
+    ask, answer = next(((ask, answer) for ask, answer in found if ask.key == wanted.get("ask")), (None, None))
+    if shown is None or ask is None or not isinstance(answer, Explanation):
+        return
+    name = f"{_stem(shown.picture.name)}-{export.key(ask)}"
+    if kind == "png":
+        style = styled(wanted.get("view") or {})
+        _offer(name, kind, export.tile(shown.bench, shown.picture, found, ask, style))
+    elif kind == "npy":
+        _offer(name, kind, export.npy(answer))
+
+
+def hand_over(place: str) -> None:
+    """Give the browser what was prepared, from that part of the page which is drawn after the click."""
+    if wanted := st.session_state.pop("wanted", None):
+        components.save(place, *wanted)
+
+
+def _offer(name: str, kind: str, content: bytes) -> None:
+    number = st.session_state.get("saved", 0) + 1
+    st.session_state["saved"] = number
+    st.session_state["wanted"] = (f"{name}.{kind}", _KINDS[kind], content, number)
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem or "image"
