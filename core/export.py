@@ -18,23 +18,23 @@ from core.errors import Unavailable
 from core.explain import EXPLAINERS, Explanation
 from core.figures.encoding import PHOTO, fine
 from core.figures.sheet import Panel, overlay, png, sheet
-from core.figures.style import DEFAULT, Drawn, Span, Style, span, spans
+from core.figures.style import DEFAULT, DrawnMap, Span, Style, span, spans
 from core.images import Picture
 from core.measure.agreement import overlap, spearman
-from core.workbench import Answer, Ask, Workbench
+from core.workbench import Answer, Request, Workbench
 
-Answers = Sequence[tuple[Ask, Answer]]  # in the order in which they are shown
+Answers = Sequence[tuple[Request, Answer]]  # in the order in which they are shown
 CONTROLS = ("random", "edge_detector")  # whatever does not differ from these explains nothing
 
 
-def key(ask: Ask) -> str:
+def key(request: Request) -> str:
     """The name of an answer's array and of its picture: method and class index."""
-    return f"{ask.name}-{ask.target}"
+    return f"{request.name}-{request.target}"
 
 
 def arrays(answers: Answers) -> dict[str, NDArray[np.float32]]:
     """The raw maps (H, W) by key, without the answers that failed."""
-    return {key(ask): found.maps[0].numpy() for ask, found in answers if isinstance(found, Explanation)}
+    return {key(request): found.maps[0].numpy() for request, found in answers if isinstance(found, Explanation)}
 
 
 def npz(answers: Answers) -> bytes:
@@ -54,7 +54,7 @@ def npy(found: Explanation) -> bytes:
 def overlays(bench: Workbench, picture: Picture, answers: Answers) -> dict[str, bytes]:
     """Each map over what the model sees of the picture, as a PNG file, by key."""
     view = bench.view(picture)
-    maps = {key(ask): _drawn(found) for ask, found in answers if isinstance(found, Explanation)}
+    maps = {key(request): _drawn(found) for request, found in answers if isinstance(found, Explanation)}
     return {name: png(overlay(view, one.values, span(one))) for name, one in maps.items()}
 
 
@@ -62,18 +62,18 @@ def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = 
     """All maps side by side as a PNG file: a row for each class, a column for each method."""
     ranges = _spans(answers, style)
     rows = []
-    for target in dict.fromkeys(ask.target for ask, _ in answers):
-        row = [(ask, found) for ask, found in answers if ask.target == target]
-        panels = [_panel(bench, ask, found, ranges.get((target, ask.name))) for ask, found in row]
+    for target in dict.fromkeys(request.target for request, _ in answers):
+        row = [(request, found) for request, found in answers if request.target == target]
+        panels = [_panel(bench, request, found, ranges.get((target, request.name))) for request, found in row]
         chance = f"{float(bench.probabilities(picture)[target]):.1%}"
         rows.append([Panel(bench.model.labels[target], (f"probability {chance}",)), *panels])
     return png(sheet(bench.view(picture), _title(bench, picture), rows, style))
 
 
-def tile(bench: Workbench, picture: Picture, answers: Answers, ask: Ask, style: Style = DEFAULT) -> bytes:
+def tile(bench: Workbench, picture: Picture, answers: Answers, request: Request, style: Style = DEFAULT) -> bytes:
     """One of the maps at large as a PNG file, in the colours it has beside the others."""
-    found = next(answer for one, answer in answers if one.key == ask.key)
-    panel = _panel(bench, ask, found, _spans(answers, style).get((ask.target, ask.name)))
+    found = next(answer for one, answer in answers if one.key == request.key)
+    panel = _panel(bench, request, found, _spans(answers, style).get((request.target, request.name)))
     view = fine(bench.model.preprocess, picture.pixels)
     return png(sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO))
 
@@ -84,11 +84,13 @@ def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 
     None stands where a map has no order: it has the same value everywhere.
     """
     found = []
-    for target in dict.fromkeys(ask.target for ask, one in answers if isinstance(one, Explanation)):
-        row = {ask.name: one for ask, one in answers if ask.target == target and isinstance(one, Explanation)}
+    for target in dict.fromkeys(request.target for request, one in answers if isinstance(one, Explanation)):
+        row = {
+            request.name: one for request, one in answers if request.target == target and isinstance(one, Explanation)
+        }
         for name in CONTROLS:
             if name not in row:
-                row[name] = bench.explain(picture, Ask(name, target), seed=seed)
+                row[name] = bench.explain(picture, Request(name, target), seed=seed)
         stacked = np.stack([one.maps[0].numpy() for one in row.values()])
         tables = {"spearman": _plain(spearman(stacked)), "overlap": _plain(overlap(stacked))}
         found.append({"target": _class(bench, target), "methods": list(row), **tables})
@@ -97,10 +99,10 @@ def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 
 
 def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
     """How every map was made and what it shows, ready for JSON."""
-    made = [_entry(bench, ask, found) for ask, found in answers if isinstance(found, Explanation)]
+    made = [_entry(bench, request, found) for request, found in answers if isinstance(found, Explanation)]
     failed = [
-        {"method": ask.name, "target": _class(bench, ask.target), "reason": str(found)}
-        for ask, found in answers
+        {"method": request.name, "target": _class(bench, request.target), "reason": str(found)}
+        for request, found in answers
         if not isinstance(found, Explanation)
     ]
     return {
@@ -144,16 +146,20 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
     return stream.getvalue()
 
 
-def command(model: str, image: str, asks: Sequence[Ask], *, seed: int = 0, layer: str = "", out: str = "out") -> str:
+def command(
+    model: str, image: str, requests: Sequence[Request], *, seed: int = 0, layer: str = "", out: str = "out"
+) -> str:
     """The command line that makes these maps again."""
-    settings: Mapping[str, Any] = {f"{ask.name}.{n}": value for ask in asks for n, value in ask.settings.items()}
+    settings: Mapping[str, Any] = {
+        f"{request.name}.{n}": value for request in requests for n, value in request.settings.items()
+    }
     words = ["vitrine", "explain", f"./{image}" if image.startswith("-") else image, "--model", model]
-    words += ["--method", ",".join(dict.fromkeys(ask.name for ask in asks))]
-    for target in dict.fromkeys(ask.target for ask in asks):
+    words += ["--method", ",".join(dict.fromkeys(request.name for request in requests))]
+    for target in dict.fromkeys(request.target for request in requests):
         words += ["--target", str(target)]
     for name, value in settings.items():
         words += ["--set", f"{name}={value}"]
-    if any(ask.settle for ask in asks):
+    if any(request.settle for request in requests):
         words.append("--settle")
     if layer:
         words += ["--layer", layer]
@@ -200,20 +206,22 @@ def unwritable(path: Path, error: OSError) -> Unavailable:
 
 def _spans(answers: Answers, style: Style) -> dict[tuple[int, str], Span]:
     """What the colours of each map span, by class and method."""
-    maps = {(ask.target, ask.name): _drawn(found) for ask, found in answers if isinstance(found, Explanation)}
+    maps = {
+        (request.target, request.name): _drawn(found) for request, found in answers if isinstance(found, Explanation)
+    }
     return spans(maps, style)
 
 
-def _drawn(found: Explanation) -> Drawn:
-    return Drawn(found.maps[0].numpy(), found.signed, found.offset)
+def _drawn(found: Explanation) -> DrawnMap:
+    return DrawnMap(found.maps[0].numpy(), found.signed, found.offset)
 
 
 def _title(bench: Workbench, picture: Picture) -> str:
     return f"{picture.name} · {bench.model.name}"
 
 
-def _panel(bench: Workbench, ask: Ask, found: Answer, colours: Span | None) -> Panel:
-    title, label = EXPLAINERS[ask.name].title, bench.model.labels[ask.target]
+def _panel(bench: Workbench, request: Request, found: Answer, colours: Span | None) -> Panel:
+    title, label = EXPLAINERS[request.name].title, bench.model.labels[request.target]
     if not isinstance(found, Explanation):
         return Panel(title, (label,), note=str(found))
     at = f"layer {found.layer}" if found.layer else "pixels"
@@ -226,13 +234,13 @@ def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:
     return [[None if np.isnan(value) else round(value, 4) for value in row] for row in table.tolist()]
 
 
-def _entry(bench: Workbench, ask: Ask, found: Explanation) -> dict[str, Any]:
+def _entry(bench: Workbench, request: Request, found: Explanation) -> dict[str, Any]:
     values = found.maps[0]
     return {
-        "method": ask.name,
-        "array": key(ask),
-        "overlay": f"{key(ask)}.png",
-        "target": _class(bench, ask.target),
+        "method": request.name,
+        "array": key(request),
+        "overlay": f"{key(request)}.png",
+        "target": _class(bench, request.target),
         "score": float(found.scores[0]),
         "settings": dict(found.settings),
         "seed": found.seed,

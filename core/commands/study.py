@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Annotated, Any
 
-from core.commands import chosen, options, place, say, say_json
+from core.commands import chosen, options, path_argument, say, say_json
 from core.errors import BadParameter, StudyError, VitrineError
 from core.params import Knob, params_of, whole
 from core.progress import printed
@@ -44,7 +44,7 @@ def study(parser: ArgumentParser) -> None:
     build = below.add_parser("build", help="build a study, or continue an interrupted one")
     build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
     build.add_argument("--data", required=True, metavar="DIR", help="images, one sub-folder per class")
-    build.add_argument("--out", required=True, type=place, metavar="STUDY", help="the study's folder")
+    build.add_argument("--out", required=True, type=path_argument, metavar="STUDY", help="the study's folder")
     build.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="setting of the explainer")
     options(build, StudyConfig)
     for source, prefix in GROUPS.values():
@@ -69,7 +69,7 @@ def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -
     found.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
     form = found.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
-    form.add_argument("--csv", type=place, metavar="FILE", help="write the table as CSV")
+    form.add_argument("--csv", type=path_argument, metavar="FILE", help="write the table as CSV")
     found.set_defaults(run=run)
     return found
 

@@ -13,15 +13,15 @@ from core.explain.methods import (
     surrogate,
 )
 from core.explain.query import Query
-from core.explain.run import Explanation, Look, Watch, explain
+from core.explain.run import Explanation, Snapshot, Watch, explain
 
 __all__ = [
     "BUDGETS",
     "EXPLAINERS",
     "Explainer",
     "Explanation",
-    "Look",
     "Query",
+    "Snapshot",
     "Watch",
     "cam",
     "controls",

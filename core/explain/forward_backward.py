@@ -8,12 +8,12 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from core.explain.relu_rules import Kind, Switch
+from core.explain.relu_rules import ReluRule, Switch
 from core.network.hooks import capture
 
 
 @dataclass(frozen=True)
-class Tape:
+class ForwardBackward:
     """What one forward and one backward tell: scores, and values and slopes at the watched layers.
 
     `values[layer]` is the layer's output, `slopes[layer]` the gradient of the explained scores there, both (B, …) as
@@ -30,8 +30,8 @@ def recorded(
     images: Tensor,
     layers: Sequence[str],
     scores: Sequence[Callable[[Tensor, Mapping[str, Tensor]], Tensor]],
-    kinds: Sequence[Kind] = ("plain",),
-) -> list[dict[Kind, Tape]]:
+    kinds: Sequence[ReluRule] = ("plain",),
+) -> list[dict[ReluRule, ForwardBackward]]:
     """For each score a tape of each kind: all share one forward of the images, each has its own backward.
 
     A score takes the logits and the watched values and gives one number per image. A kind other than "plain" changes
@@ -54,19 +54,21 @@ def recorded(
                 told[place], list(nodes.values()), retain_graph=not last, allow_unused=True
             )
     values = {name: node.detach() for name, node in nodes.items()}
-    tapes = {key: Tape(logits.detach(), values, _filled(values, found)) for key, found in slopes.items()}
-    return [{kind: tapes[place, kind] for kind in turns} for place in range(len(told))]
+    recordings = {
+        key: ForwardBackward(logits.detach(), values, _filled(values, found)) for key, found in slopes.items()
+    }
+    return [{kind: recordings[place, kind] for kind in turns} for place in range(len(told))]
 
 
-def joined(tapes: Sequence[Tape]) -> Tape:
+def joined(recordings: Sequence[ForwardBackward]) -> ForwardBackward:
     """Tapes of parts of a batch as one."""
-    if len(tapes) == 1:
-        return tapes[0]
-    names = list(tapes[0].values)
-    return Tape(
-        torch.cat([tape.logits for tape in tapes]),
-        {name: torch.cat([tape.values[name] for tape in tapes]) for name in names},
-        {name: torch.cat([tape.slopes[name] for tape in tapes]) for name in names},
+    if len(recordings) == 1:
+        return recordings[0]
+    names = list(recordings[0].values)
+    return ForwardBackward(
+        torch.cat([recording.logits for recording in recordings]),
+        {name: torch.cat([recording.values[name] for recording in recordings]) for name in names},
+        {name: torch.cat([recording.slopes[name] for recording in recordings]) for name in names},
     )
 
 

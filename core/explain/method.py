@@ -15,8 +15,8 @@ from core.registry import Registry
 Method = Callable[..., Tensor | Iterator[Tensor]]
 M = TypeVar("M", bound=Method)
 Cost = Callable[[Mapping[str, Any], int], float]
-Place = Callable[[Survey, str, Mapping[str, Any]], str]
-Fitting = Callable[[Mapping[str, Any]], object]
+LayersRead = Callable[[Survey, str, Mapping[str, Any]], str]
+Validate = Callable[[Mapping[str, Any]], object]
 Budget = Literal["quick", "standard", "paper"]
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 
@@ -35,7 +35,7 @@ class Shared:
 
 
 FORWARD = Shared("forward", once=1, each=0)
-TAPE = (FORWARD, Shared("plain", once=0, each=2))
+FORWARD_BACKWARD = (FORWARD, Shared("plain", once=0, each=2))
 GUIDED = (FORWARD, Shared("guided", once=0, each=2))
 DECONVNET = (FORWARD, Shared("deconvnet", once=0, each=2))
 
@@ -59,9 +59,9 @@ class Explainer:
     offset: bool  # all values share a part that means nothing: colours begin at the least one, not at zero
     cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
     shares: tuple[Shared, ...]  # parts of that cost which other methods share
-    place: Place  # (survey, layer asked for, settings) -> where it reads; "" is the image
+    layers_read: LayersRead  # (survey, layer asked for, settings) -> where it reads; "" is the image
     budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
-    fitting: Fitting  # BadParameter for settings that are sound alone but not together
+    validate: Validate  # BadParameter for settings that are sound alone but not together
 
     def budget(self, name: str) -> dict[str, Any]:
         """The settings of the budget "quick", "standard" (the defaults) or "paper"; BadParameter for another name."""
@@ -72,7 +72,7 @@ class Explainer:
     def chosen(self, given: Mapping[str, object]) -> dict[str, Any]:
         """All settings, the given ones checked alone and together. Raises UnknownName and BadParameter."""
         settings = checked(self.params, given, self.name)
-        self.fitting(settings)
+        self.validate(settings)
         return settings
 
     def unmet(self, model: Model) -> str:
@@ -106,20 +106,20 @@ def explainer(
     cost: Cost,
     needs: tuple[str, ...] = (),
     shares: tuple[Shared, ...] = (),
-    place: Place | None = None,
+    layers_read: LayersRead | None = None,
     signed: bool = False,
     offset: bool = False,
     budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
-    fitting: Fitting | None = None,
+    validate: Validate | None = None,
 ) -> Callable[[M], M]:
     """Register a method under its function's name; its settings are the `Knob`s of its signature.
 
     The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; one that can stop early is
     a generator that yields its running maps, the last of which is the result. `budgets` names the settings that make it
-    quick, or what its paper used; the defaults are the standard. `fitting` refuses settings that do not go together,
-    before any work. `place` is for a method that reads elsewhere than at the query's layer, or than at the image where
-    it needs no layer. A generator yields at fixed numbers of passes, never by the clock: when a map has settled must
-    not depend on the machine.
+    quick, or what its paper used; the defaults are the standard. `validate` refuses settings that do not go together,
+    before any work. `layers_read` is for a method that reads elsewhere than at the query's layer, or than at the image
+    where it needs no layer. A generator yields at fixed numbers of passes, never by the clock: when a map has settled
+    must not depend on the machine.
     """
 
     def register(run: M) -> M:
@@ -127,8 +127,8 @@ def explainer(
         name = getattr(run, "__name__", title)
         entry = Explainer(
             name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
-            signed, offset, cost, tuple(dict.fromkeys(shares)), place or (_chosen if "layer" in needs else _image),
-            budgets or {}, fitting or _any,
+            signed, offset, cost, tuple(dict.fromkeys(shares)),
+            layers_read or (_chosen if "layer" in needs else _image), budgets or {}, validate or _any,
         )  # fmt: skip
         EXPLAINERS.add(name, entry)
         return run

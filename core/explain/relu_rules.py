@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.network.hooks import Rules
 
-Kind = Literal["plain", "guided", "deconvnet"]
+ReluRule = Literal["plain", "guided", "deconvnet"]
 
 
 class Switch:
@@ -21,7 +21,7 @@ class Switch:
     """
 
     def __init__(self) -> None:
-        self.kind: Kind = "plain"
+        self.kind: ReluRule = "plain"
 
     def rules(self) -> Rules:
         """The rules under which that forward has to run."""

@@ -20,7 +20,7 @@ LOOK = 64  # copies between two looks at a running map; also the block of draws 
 CutBy = Annotated[Cut, Knob("How the image is cut: by quickshift, or by SLIC into about as many as asked for.")]
 Count = Annotated[int, Knob("Segments that SLIC aims at.", 4, 400)]
 HideBy = Annotated[Hide, Knob("What hides a segment: its own mean colour, grey, black, or the image blurred.")]
-Watched = Annotated[Literal["prob", "logit"], Knob("The score that is watched.")]
+OperationCounter = Annotated[Literal["prob", "logit"], Knob("The score that is watched.")]
 Samples = Annotated[int, Knob("Copies of the image that are tried.", 50, 8000, 50)]
 
 

@@ -15,7 +15,7 @@ from core.mining.bitsets import Index, Itemset
 from core.mining.graph import graph
 from core.mining.itemsets import Frequent, frequent
 from core.mining.transactions import Transactions
-from core.progress import Report, chunks, part, silent
+from core.progress import Report, chunks, silent, subrange
 from core.study import Study
 from core.study.config import MiningConfig
 
@@ -71,8 +71,8 @@ def mine(
         itemsets, rules, shared = (_frame([], columns) for columns in (ITEMSETS, RULES, SHARED))
         return Mined(config, itemsets, rules, shared, *graph(rules))
     index = Index(transactions)
-    found = frequent(transactions, index, config, names, part(report, 0, 0.8))
-    rules = _rules(found, index, config, part(report, 0.8, 0.9))
+    found = frequent(transactions, index, config, names, subrange(report, 0, 0.8))
+    rules = _rules(found, index, config, subrange(report, 0.8, 0.9))
     report(0.9, "placing filters and classes")  # of all steps the one that cannot be stopped within
     mined = Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
     report(1.0, "rules mined")

@@ -55,7 +55,7 @@ class Model:
             raise BadParameter(message, "Give the number of the one you mean.")
         return exact[0]
 
-    def place(self, layer: str = "") -> str:
+    def resolve_layer(self, layer: str = "") -> str:
         """The layer where activations are read: the named one, or the surveyed default.
 
         Raises UnknownName for a layer the network lacks, Unsupported for one without positions or where none has them.

@@ -145,7 +145,7 @@ _ATTRIBUTES = frozenset({"__get__", "detach", "clone", "requires_grad_", "contig
 _BY_NUMBER = {"add": "shift", "sub": "shift", "mul": "scale", "div": "scale", "true_divide": "scale"}
 
 
-class Watched(TorchFunctionMode):
+class OperationCounter(TorchFunctionMode):
     """The operations that made real-valued tensors on this thread while the block runs, with their counts.
 
     They go by their names in OPERATIONS, or by torch's own name where a network reaches for something rarer.

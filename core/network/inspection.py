@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from core.network.hooks import Watched, capture
+from core.network.hooks import OperationCounter, capture
 
 Layout = Literal["grid", "tokens", "channels-last", "vector"]
 
@@ -161,7 +161,7 @@ def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
 
         return hook
 
-    with ExitStack() as stack, torch.no_grad(), Watched() as watched:
+    with ExitStack() as stack, torch.no_grad(), OperationCounter() as watched:
         for name, module in net.named_modules():
             if name:
                 stack.callback(module.register_forward_pre_hook(before(name)).remove)

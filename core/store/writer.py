@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.errors import StudyDamaged, StudyError
-from core.progress import Report, part, silent
+from core.progress import Report, silent, subrange
 from core.serialization import digest
 from core.store.locking import locked, replacing, settle, translated
 from core.study import Study, file_sha
@@ -117,7 +117,7 @@ class Draft:
     def finish(self, manifest: Mapping[str, Any], log: Mapping[str, Any], report: Report = silent) -> None:
         """Write manifest and log, and let the study appear, in the place of what a damaged one left."""
         written = sorted(self.whole.iterdir())
-        shares = [part(report, place / len(written), (place + 1) / len(written)) for place in range(len(written))]
+        shares = [subrange(report, place / len(written), (place + 1) / len(written)) for place in range(len(written))]
         files = {
             file.name: {"bytes": file.stat().st_size, "sha256": file_sha(file, share, "finishing")}
             for file, share in zip(written, shares, strict=True)

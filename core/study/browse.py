@@ -19,7 +19,7 @@ Rows = NDArray[np.int64]  # numbers of patches
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PatchFilter:
     """What a patch must be to be shown; the default wants all of them."""
 
     label: int | None = None  # the class it speaks for
@@ -30,13 +30,13 @@ class Wanted:
     image: int | None = None
     among: tuple[int, ...] | None = None  # one of these patches
 
-    def without(self, name: str) -> "Wanted":
+    def without(self, name: str) -> "PatchFilter":
         """The same with one demand given up."""
-        return replace(self, **{name: getattr(Wanted(), name)})
+        return replace(self, **{name: getattr(PatchFilter(), name)})
 
     def demands(self) -> tuple[str, ...]:
         """The names of what is demanded."""
-        return tuple(name for name, value in vars(self).items() if value != getattr(Wanted(), name))
+        return tuple(name for name, value in vars(self).items() if value != getattr(PatchFilter(), name))
 
 
 STOPS = {
@@ -75,7 +75,7 @@ class Catalogue:
         """Whether any image's own class is known, so that right and wrong can be told."""
         return bool((self.patches["true"] >= 0).any())
 
-    def matching(self, wanted: Wanted) -> Rows:
+    def matching(self, wanted: PatchFilter) -> Rows:
         """The patches that meet every demand, by number."""
         patches, keep = self.patches, np.ones(len(self.patches), bool)
         if wanted.label is not None:
@@ -93,19 +93,19 @@ class Catalogue:
             keep &= np.isin(np.arange(len(patches)), wanted.among)
         return np.flatnonzero(keep)
 
-    def by_label(self, wanted: Wanted) -> dict[int, int]:
+    def by_label(self, wanted: PatchFilter) -> dict[int, int]:
         """How many patches each class would show, the other demands kept."""
         labels = self.patches["label"].to_numpy()[self.matching(wanted.without("label"))]
         return dict(zip(*(part.tolist() for part in np.unique(labels, return_counts=True)), strict=True))
 
-    def by_filter(self, wanted: Wanted) -> dict[int, int]:
+    def by_filter(self, wanted: PatchFilter) -> dict[int, int]:
         """How many of the matching patches hold each filter, those of most patches first."""
         items = self.items[self.matching(wanted), : wanted.strongest]
         counts = np.bincount(items[items >= 0], minlength=self.units)
         order = np.lexsort((np.arange(len(counts)), -counts))
         return {int(number): int(counts[number]) for number in order if counts[number]}
 
-    def by_outcome(self, wanted: Wanted) -> dict[Outcome, int]:
+    def by_outcome(self, wanted: PatchFilter) -> dict[Outcome, int]:
         """How many patches each outcome would show, the other demands kept."""
         return {outcome: len(self.matching(replace(wanted, outcome=outcome))) for outcome in OUTCOMES}
 

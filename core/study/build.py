@@ -19,12 +19,12 @@ from core.mining.rules import Mined, mine
 from core.mining.transactions import Transactions, strongest
 from core.models import Model
 from core.models import load as load_model
-from core.progress import Report, part, silent
+from core.progress import Report, silent, subrange
 from core.serialization import digest, dump, load
 from core.store.writer import Draft, writing
 from core.study import Study, folder_as_kept
 from core.study.config import StudyConfig, validated
-from core.study.plan import SHARD, Plan
+from core.study.plan import SHARD, StudyPlan
 from core.study.schema import FORMAT, damage
 from core.study.shard import filled
 
@@ -39,12 +39,12 @@ def config_of(study: Study) -> StudyConfig:
         raise damage(study.path, f"its settings are none of this version ({error.message})") from error
 
 
-def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> Plan:
+def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:
     """What a build would do: model, images, layer, window; raises all that can be wrong before work starts."""
     validated(config)
     model = model or load_model(config.model, device, labels=config.labels or None)
     folder = image_folder(config.data, model.labels, config.limit)
-    return Plan.of(
+    return StudyPlan.of(
         model,
         folder,
         layer=config.layer,
@@ -79,27 +79,27 @@ def build_study(
     """
     plan = planned(config, model, device)
     count = plan.shards
-    shas = contents(plan.folder.root, plan.folder.paths, part(report, 0.0, 0.02))
+    shas = contents(plan.folder.root, plan.folder.paths, subrange(report, 0.0, 0.02))
     with writing(path, _identity(config, plan, shas), _last(config)) as draft:
         if draft.finished:
             return Study(path)
         missing = draft.missing(count)
         for done, shard in enumerate(missing):
-            share = part(report, 0.02 + 0.88 * done / len(missing), 0.02 + 0.88 * (done + 1) / len(missing))
+            share = subrange(report, 0.02 + 0.88 * done / len(missing), 0.02 + 0.88 * (done + 1) / len(missing))
             parts = filled(plan, plan.span(shard), share)
             _unchanged(plan, parts[0]["images"], shas)
             draft.keep(shard, *parts)
         with _timed() as took:
-            _join(draft, plan, count, part(report, 0.9, 0.93))
-            mined = _mine(draft, plan, config, part(report, 0.93, 0.96))
-            _averages(draft, mined, part(report, 0.96, 0.98))
+            _join(draft, plan, count, subrange(report, 0.9, 0.93))
+            mined = _mine(draft, plan, config, subrange(report, 0.93, 0.96))
+            _averages(draft, mined, subrange(report, 0.96, 0.98))
         log = _log(draft, count, took["seconds"])
-        draft.finish(_manifest(draft, config, plan, count), log, part(report, 0.98, 1.0))
+        draft.finish(_manifest(draft, config, plan, count), log, subrange(report, 0.98, 1.0))
     report(1.0, "study finished")
     return Study(path)
 
 
-def _identity(config: StudyConfig, plan: Plan, shas: Sequence[str]) -> dict[str, Any]:
+def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict[str, Any]:
     """All that decides the bytes of the shards, the kind of device included: its last bits differ.
 
     Images go by their content and labels by their names, for a study of others is another study. Reading all of it
@@ -124,7 +124,7 @@ def _last(config: StudyConfig) -> dict[str, Any]:
     return {"mining": dump(config.mining), "versions": _versions("pyfim", "networkx")}
 
 
-def _unchanged(plan: Plan, images: pd.DataFrame, shas: Sequence[str]) -> None:
+def _unchanged(plan: StudyPlan, images: pd.DataFrame, shas: Sequence[str]) -> None:
     """Refuse images that are no longer the ones the study is of: shards of old and new ones must not meet."""
     for number, path, sha in zip(images["image"], images["path"], images["sha"], strict=True):
         if (sha or contents(plan.folder.root, [path])[0])[:16] != shas[number][:16]:
@@ -137,7 +137,7 @@ def _versions(*names: str) -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _join(draft: Draft, plan: Plan, count: int, report: Report) -> None:
+def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
     """The shards as tables and arrays of the whole study."""
     config = plan.transactions
     plain = (
@@ -192,7 +192,7 @@ def _with_items(draft: Draft, count: int) -> Iterator[pd.DataFrame]:
         start = stop
 
 
-def _classes(draft: Draft, plan: Plan) -> pd.DataFrame:
+def _classes(draft: Draft, plan: StudyPlan) -> pd.DataFrame:
     images, patches = draft.table("images"), draft.table("patches")
     names, every = plan.model.labels, range(len(plan.model.labels))
 
@@ -211,7 +211,7 @@ def _classes(draft: Draft, plan: Plan) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _mine(draft: Draft, plan: Plan, config: StudyConfig, report: Report) -> Mined:
+def _mine(draft: Draft, plan: StudyPlan, config: StudyConfig, report: Report) -> Mined:
     """Rules of the joined transactions, written as tables."""
     report(0.0, "mining rules")
     transactions = _transactions(draft)
@@ -249,7 +249,7 @@ def _averages(draft: Draft, mined: Mined, report: Report) -> None:
     draft.write_array("averages", parts)
 
 
-def _manifest(draft: Draft, config: StudyConfig, plan: Plan, count: int) -> dict[str, Any]:
+def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) -> dict[str, Any]:
     images = draft.table("images")
     facts = draft.facts(count)
     model, layer = plan.model, plan.model.survey.layer(plan.layer)

@@ -8,7 +8,7 @@ from core.errors import BadParameter
 from core.params import Knob, checked, params_of
 from core.serialization import dump
 
-Kind = Literal["closed", "all"]  # of itemsets
+ItemsetKind = Literal["closed", "all"]  # of itemsets
 Ranking = Literal["raw", "zscore", "share"]  # of responses
 
 
@@ -80,7 +80,7 @@ class MiningConfig:
     best: Annotated[int, Knob("Rules kept for each class (q), by support × confidence.", 1, 200)] = 10
     filters: Annotated[int, Knob("Strongest filters of each patch that count (N - 1).", 1, 100)] = 10
     sets: Annotated[
-        Kind, Knob("Closed sets (none whose patches a larger set also has), or all sets up to `max_size`.")
+        ItemsetKind, Knob("Closed sets (none whose patches a larger set also has), or all sets up to `max_size`.")
     ] = "closed"
     max_size: Annotated[int, Knob("Filters in a set, where all sets are mined.", 1, 12)] = 5
     balanced: Annotated[bool, Knob("Confidence as if all classes had equally many patches.")] = False

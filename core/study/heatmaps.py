@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.errors import Cancelled, Unsupported
-from core.explain.forward_backward import Tape
+from core.explain.forward_backward import ForwardBackward
 from core.explain.method import EXPLAINERS, Explainer
 from core.explain.query import Query, scored
 from core.explain.run import explain
@@ -66,21 +66,21 @@ def read(
     Unsupported where settings allow a method values below zero and a map has some.
     """
     method = EXPLAINERS[explainer]
-    tape = _tape(model, images, layer, labels, backward=_reads_only_the_layer(method))
-    targets = tape.logits.argmax(1) if labels is None else labels
+    recording = _tape(model, images, layer, labels, backward=_reads_only_the_layer(method))
+    targets = recording.logits.argmax(1) if labels is None else labels
     query = Query(model, images, targets, layer, **rest)
-    query.ledger.forwards += len(images)
-    if tape.slopes:
-        query.ledger.backwards += len(images)
-    query.remember(tape)
-    query.ledger.fraction = 0.0  # of these images: a ledger may be shared with others
+    query.log.forwards += len(images)
+    if recording.slopes:
+        query.log.backwards += len(images)
+    query.remember(recording)
+    query.log.fraction = 0.0  # of these images: a ledger may be shared with others
     found = explain(explainer, query, settings, halve=False)
     if not found.finished:
         raise Cancelled  # a study has no use for a map so far
     if found.signed:
         message = f"{method.title} with these settings gives maps below zero, and patches need non-negative ones."
         raise Unsupported(message, "Change its settings, or choose another method, such as grad_cam.")
-    return Reading(query, tape.logits, found.maps, query.maps_at(tape.values[layer], layer))
+    return Reading(query, recording.logits, found.maps, query.maps_at(recording.values[layer], layer))
 
 
 def _reads_only_the_layer(method: Explainer) -> bool:
@@ -88,18 +88,18 @@ def _reads_only_the_layer(method: Explainer) -> bool:
     return method.family == "cam" and "relu" not in method.needs
 
 
-def _tape(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> Tape:
+def _tape(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> ForwardBackward:
     """The forward, and the slope of the explained score at the layer; the graph begins there, so nothing before it
     is kept or walked."""
     with torch.set_grad_enabled(backward), capture(model.net, layer, edit={layer: _cut}) as seen:
         logits = model.net(images)
         values = seen[layer]
         if not backward:
-            return Tape(logits, {layer: values.detach()}, {})
+            return ForwardBackward(logits, {layer: values.detach()}, {})
         targets = logits.argmax(1) if labels is None else labels
         (slope,) = torch.autograd.grad(scored(logits, targets, "logit").sum(), values, allow_unused=True)
     slopes = torch.zeros_like(values) if slope is None else slope
-    return Tape(logits.detach(), {layer: values.detach()}, {layer: slopes.detach()})
+    return ForwardBackward(logits.detach(), {layer: values.detach()}, {layer: slopes.detach()})
 
 
 def _cut(output: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ SPARED, WORTH = 0.5, 10**9
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What is done with every image of a study, with all that could go wrong before it already settled."""
 
     model: Model
@@ -44,7 +44,7 @@ class Plan:
         settings: Mapping[str, Any],
         patches: PatchConfig,
         **rest: Any,
-    ) -> "Plan":
+    ) -> "StudyPlan":
         """The plan with its layer and window settled; raises what `studied_layer` and `PatchConfig.side` raise."""
         layer = studied_layer(model, layer, explainer, settings)
         side = patches.side(model.preprocess.crop)

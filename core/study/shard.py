@@ -16,15 +16,15 @@ from torch import Tensor
 
 from core.data.classes import UNKNOWN
 from core.errors import BadImage, TooLarge
-from core.explain.query import Ledger, Query, scored
+from core.explain.query import Query, RunLog, scored
 from core.explain.run import is_memory
 from core.images import Pixels, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
-from core.progress import Report, chunks, part
+from core.progress import Report, chunks, subrange
 from core.study.cancellation import Pulse
 from core.study.heatmaps import read
-from core.study.plan import Plan
+from core.study.plan import StudyPlan
 
 Parts = tuple[dict[str, pd.DataFrame], dict[str, NDArray[Any]], dict[str, Any]]
 
@@ -56,7 +56,7 @@ class _Costs:
     """What a shard takes: model passes, and seconds of each stage."""
 
     def __init__(self) -> None:
-        self.ledger = Ledger()
+        self.log = RunLog()
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -66,7 +66,7 @@ class _Costs:
         self.seconds[name] = time.perf_counter() - start
 
 
-def filled(plan: Plan, span: range, report: Report) -> Parts:
+def filled(plan: StudyPlan, span: range, report: Report) -> Parts:
     """Tables, arrays and facts of the images with these numbers; every number counts from the start of the study.
 
     Raises TooLarge where a batch does not fit into memory: the batch decides the bytes, so it is not halved here.
@@ -84,16 +84,16 @@ def filled(plan: Plan, span: range, report: Report) -> Parts:
         raise TooLarge(message, "Use a smaller batch (--batch).") from None
 
 
-def _filled(plan: Plan, span: range, report: Report) -> Parts:
+def _filled(plan: StudyPlan, span: range, report: Report) -> Parts:
     costs = _Costs()
-    ledger = costs.ledger
+    log = costs.log
     with costs.stage("reading images"):
-        images, views = _opened(plan, span, part(report, 0.0, 0.1))
+        images, views = _opened(plan, span, subrange(report, 0.0, 0.1))
     with costs.stage("heatmaps"):
-        batch = _read(plan, images, views, ledger, part(report, 0.1, 0.4))
-    perturbed = -ledger.forwards
-    found = _found(plan, images, batch, costs, part(report, 0.4, 0.95))
-    perturbed += ledger.forwards
+        batch = _read(plan, images, views, log, subrange(report, 0.1, 0.4))
+    perturbed = -log.forwards
+    found = _found(plan, images, batch, costs, subrange(report, 0.4, 0.95))
+    perturbed += log.forwards
     with costs.stage("transactions"):
         report(0.95, "transactions")
         arrays = {**_pictures(plan, len(span), batch), **_transactions(plan, batch, found)}
@@ -101,15 +101,15 @@ def _filled(plan: Plan, span: range, report: Report) -> Parts:
     _describe(images, batch, found)
     tables = {"images": images, **_windows(span.start + batch.rows, batch, found)}
     facts = {
-        "forwards": ledger.forwards,
-        "backwards": ledger.backwards,
+        "forwards": log.forwards,
+        "backwards": log.backwards,
         "perturbed": perturbed,
         "seconds": costs.seconds,
     }
     return tables, arrays, facts
 
 
-def _found(plan: Plan, images: pd.DataFrame, batch: _Batch, costs: _Costs, report: Report) -> _Found:
+def _found(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Costs, report: Report) -> _Found:
     with costs.stage("candidates"):
         report(0.0, "candidate windows")
         numbers = images["image"].to_numpy()[batch.rows].tolist()
@@ -119,7 +119,7 @@ def _found(plan: Plan, images: pd.DataFrame, batch: _Batch, costs: _Costs, repor
     with costs.stage("selection"):
         clean = scored(batch.logits, batch.targets, plan.patches.score)
         query = Query(
-            plan.model, batch.images, batch.targets, plan.layer, batch=plan.batch, ledger=costs.ledger, report=report
+            plan.model, batch.images, batch.targets, plan.layer, batch=plan.batch, log=costs.log, report=report
         )
         chosen = relevant(query, clean, windows, plan.patches, stepwise=plan.stepwise)
     kept = np.arange(plan.patches.count) < chosen.kept[:, None]
@@ -127,7 +127,7 @@ def _found(plan: Plan, images: pd.DataFrame, batch: _Batch, costs: _Costs, repor
     return _Found(windows, chosen, kept, stop)
 
 
-def _opened(plan: Plan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels]]:
+def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels]]:
     """Table `images`, and the views of those that can be read."""
     views, records = [], []
     for one in chunks(len(span), 1, report, f"reading images {span.start + 1} to {span.stop}"):
@@ -148,7 +148,7 @@ def _opened(plan: Plan, span: range, report: Report) -> tuple[pd.DataFrame, list
     return images[[*names[:-1], "predicted", "probability", "patches", "candidates", "stop", "problem"]], views
 
 
-def _read(plan: Plan, images: pd.DataFrame, views: list[Pixels], ledger: Ledger, report: Report) -> _Batch:
+def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLog, report: Report) -> _Batch:
     """Everything one forward tells, of all images in batches."""
     if not views:
         return _unread(plan)
@@ -160,8 +160,8 @@ def _read(plan: Plan, images: pd.DataFrame, views: list[Pixels], ledger: Ledger,
         read(
             plan.model, inputs[s.start : s.stop], plan.layer, explainer=plan.explainer, settings=plan.settings,
             labels=labels[s.start : s.stop] if plan.patches.target == "label" else None,
-            seed=plan.seed, batch=plan.batch, ledger=ledger,
-            report=part(report, s.start / len(inputs), s.stop / len(inputs)),
+            seed=plan.seed, batch=plan.batch, log=log,
+            report=subrange(report, s.start / len(inputs), s.stop / len(inputs)),
         )
         for s in chunks(len(inputs), plan.batch, report, "heatmaps")
     ]  # fmt: skip
@@ -176,7 +176,7 @@ def _read(plan: Plan, images: pd.DataFrame, views: list[Pixels], ledger: Ledger,
     )
 
 
-def _unread(plan: Plan) -> _Batch:
+def _unread(plan: StudyPlan) -> _Batch:
     """The batch of a shard without any readable image."""
     model, size = plan.model, plan.model.preprocess.crop
     facts = model.survey.layer(plan.layer)
@@ -192,7 +192,7 @@ def _unread(plan: Plan) -> _Batch:
     )
 
 
-def _refused(plan: Plan, images: pd.DataFrame, batch: _Batch) -> NDArray[Any]:
+def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[Any]:
     """Why an image gives no patches although it could be read."""
     labels = images["label"].to_numpy()
     predicted = batch.logits.argmax(1).cpu().numpy()
@@ -236,7 +236,7 @@ def _windows(numbers: NDArray[np.int64], batch: _Batch, found: _Found) -> dict[s
     return {"windows": table, "patches": patches.loc[table["kept"], order].reset_index(drop=True)}
 
 
-def _pictures(plan: Plan, count: int, batch: _Batch) -> dict[str, NDArray[Any]]:
+def _pictures(plan: StudyPlan, count: int, batch: _Batch) -> dict[str, NDArray[Any]]:
     """Arrays with a row for every image; the rows of unreadable ones stay zero."""
     side = plan.thumbnail
     small = np.zeros((count, side, side, 3), np.uint8)
@@ -261,7 +261,7 @@ def _crops(batch: _Batch, found: _Found) -> NDArray[np.uint8]:
     return crops
 
 
-def _transactions(plan: Plan, batch: _Batch, found: _Found) -> dict[str, NDArray[Any]]:
+def _transactions(plan: StudyPlan, batch: _Batch, found: _Found) -> dict[str, NDArray[Any]]:
     """Responses of the kept patches: the strongest filters, or all of them where they are still to be compared."""
     kept = found.kept
     most = max(1, int(kept.sum(1).max(initial=0)))

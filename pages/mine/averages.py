@@ -7,10 +7,11 @@ import streamlit as st
 
 from core.mining.averages import stretched
 from core.study import Study
-from pages.ui.session import parameters
-from pages.ui.study import open_study
-from pages.ui.widgets import show
+from pages.ui.session import navigation, parameters
+from pages.ui.study import open_study, patch_items
+from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import Items, gallery
+from pages.ui.widgets.text import plain
 
 FEW = 10  # patches below which an average says more about them than about the filter
 _WEIGHTS = {"response": "By response", "uniform": "All alike"}
@@ -24,9 +25,9 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
     counts = [len(rows[k]) for k in chosen]
     pixels = [stretched(pictures[k]) if contrast else pictures[k] for k in chosen]
     return Items(
-        pixels=open_study.as_pixels(np.stack(pixels)),
+        pixels=patch_items.as_pixels(np.stack(pixels)),
         ids=chosen,
-        titles=[open_study.unit(number) for number in table["filter"]],
+        titles=[patch_items.unit(number) for number in table["filter"]],
         notes=[f"n = {count}{', few' * (count < FEW)}" for count in counts],
         facts=[
             ("Class", [open_study.label(study, k) for k in table["label"]]),
@@ -39,13 +40,13 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
         groups=[(open_study.label(study, k), count) for k, count in Counter(table["label"].tolist()).items()],
         actions=[
             ("patches", ["Its patches"] * len(chosen)),
-            ("unit", [f"Open {open_study.unit(number)}" for number in table["filter"]]),
+            ("unit", [f"Open {patch_items.unit(number)}" for number in table["filter"]]),
         ],
     )
 
 
 @st.fragment
-@show.border("Averages")
+@messages.error_boundary("Averages")
 def page(study: Study) -> None:
     """The choices, the averages, and the patches behind the one that was opened."""
     table = open_study.table(study, "averages")
@@ -82,7 +83,7 @@ def page(study: Study) -> None:
         key="averages", label="Average patches", noun=("average", "averages"), height=520,
     )  # fmt: skip
     if picks.action == "unit":
-        open_study.go("units/unit", unit=int(table["filter"].iloc[picks.opened]))
+        navigation.go("units/unit", unit=int(table["filter"].iloc[picks.opened]))
     if picks.action == "patches":
         parameters.keep("average", str(picks.opened))
     behind(study, parameters.index("average", "average", len(table)), uniform, 0 if top == most else top)
@@ -96,17 +97,15 @@ def behind(study: Study, opened: int | None, uniform: bool, top: int) -> None:
     row = open_study.table(study, "averages").iloc[opened]
     rows = open_study.averaged(study, uniform, top)[1][opened]
     number, name = int(row["filter"]), open_study.label(study, int(row["label"]))
-    st.header(
-        show.plain(f"{open_study.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False
-    )
+    st.header(plain(f"{patch_items.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False)
     picks = gallery(
-        open_study.patches(study, rows, noted="response", filters=(number,), groups=()),
+        patch_items.patches(study, rows, noted="response", filters=(number,), groups=()),
         (open_study.key(study), "behind", opened, top),
         key="behind",
-        label=f"Patches of {open_study.unit(number)}",
+        label=f"Patches of {patch_items.unit(number)}",
         height=330,
     )
-    open_study.follow(study, picks, number)
+    patch_items.follow(study, picks, number)
 
 
 page(open_study.study())

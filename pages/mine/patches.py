@@ -5,19 +5,20 @@ from functools import partial
 import streamlit as st
 
 from core.study import Study
-from core.study.browse import ORDERS, OUTCOMES, Catalogue, Rows, Wanted
+from core.study.browse import ORDERS, OUTCOMES, Catalogue, PatchFilter, Rows
 from core.tags import TAGS
-from pages.ui.session import parameters
-from pages.ui.study import open_study
-from pages.ui.widgets import show
+from pages.ui.session import navigation, parameters
+from pages.ui.study import open_study, patch_items
+from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import gallery
+from pages.ui.widgets.text import plain
 
 _OUTCOMES = {"all": "Any", "right": "Right", "wrong": "Wrong"}
 
 
-def facets(study: Study, patches: Catalogue) -> Wanted:
+def facets(study: Study, patches: Catalogue) -> PatchFilter:
     """What the patches must be; every choice shows how many it would leave."""
-    every = Wanted()
+    every = PatchFilter()
     labels = [-1, *sorted(patches.by_label(every), key=lambda k: study.labels[k])]
     tags = open_study.tags(study).all()
     label = parameters.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
@@ -27,7 +28,7 @@ def facets(study: Study, patches: Catalogue) -> Wanted:
     most = patches.items.shape[1]
     strongest = parameters.number("Among its strongest", 1, most, "strongest", default=most, step=1)
     drop = parameters.number("Drop at least", 0.0, 1.0, "drop", default=0.0, step=0.01)
-    wanted = Wanted(
+    wanted = PatchFilter(
         label.value() if label.value() >= 0 else None,
         tuple(filters.value()),
         strongest.value() if strongest.value() < most else None,
@@ -58,11 +59,11 @@ def facets(study: Study, patches: Catalogue) -> Wanted:
     return wanted
 
 
-def said(study: Study, wanted: Wanted) -> dict[str, str]:
+def said(study: Study, wanted: PatchFilter) -> dict[str, str]:
     """The demands in words."""
     words = {
         "label": f"class {open_study.label(study, wanted.label or 0)}",
-        "filters": open_study.units(wanted.filters),
+        "filters": patch_items.units(wanted.filters),
         "strongest": f"among the {wanted.strongest} strongest filters",
         "outcome": f"classified {_OUTCOMES[wanted.outcome].lower()}ly",
         "drop": f"drop of at least {wanted.drop or 0:.2f}",
@@ -105,7 +106,7 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
 
 
 @st.fragment
-@show.border("Patches")
+@messages.error_boundary("Patches")
 def browse(study: Study) -> None:
     """Facets left, patches right."""
     patches = open_study.catalogue(study)
@@ -121,23 +122,21 @@ def browse(study: Study) -> None:
     words = said(study, wanted)
     with right:
         if not len(rows):
-            st.info(show.plain(f"No patch matches {' + '.join(words.values())}. Give one of these up:"))
+            st.info(plain(f"No patch matches {' + '.join(words.values())}. Give one of these up:"))
             with st.container(horizontal=True):
                 for name, text in words.items():
-                    st.button(
-                        show.plain(text), key=f"without-{name}", on_click=clear, args=(name,), icon=":material/close:"
-                    )
+                    st.button(plain(text), key=f"without-{name}", on_click=clear, args=(name,), icon=":material/close:")
             return
         if wanted.image is not None:
             st.button(f"All images, not only {wanted.image}", on_click=clear, args=("image",), icon=":material/close:")
-        if len(rows) > open_study.SHOWN:
-            st.caption(f"The first {open_study.SHOWN:,} of {len(rows):,} patches. Narrow them down to see the others.")
+        if len(rows) > patch_items.SHOWN:
+            st.caption(f"The first {patch_items.SHOWN:,} of {len(rows):,} patches. Narrow them down to see the others.")
         tags = {row: kept for row, kept in open_study.tags(study).all().items() if row in set(rows.tolist())}
         picks = gallery(
-            open_study.patches(study, rows, noted=sort, filters=wanted.filters, words=tags),
+            patch_items.patches(study, rows, noted=sort, filters=wanted.filters, words=tags),
             (
                 open_study.key(study),
-                tuple(rows[: open_study.SHOWN].tolist()),
+                tuple(rows[: patch_items.SHOWN].tolist()),
                 sort,
                 wanted.filters,
                 tuple(tags.items()),
@@ -148,7 +147,7 @@ def browse(study: Study) -> None:
         )
         taken(study, patches, rows, picks.selected)
     if picks.action == "unit":
-        open_study.go("units/unit", unit=int(patches.items[picks.opened, 0]))
+        navigation.go("units/unit", unit=int(patches.items[picks.opened, 0]))
     if picks.action == "image":
         parameters.keep("image", str(patches.patches["image"].iloc[picks.opened]))
         st.rerun(scope="fragment")

@@ -10,7 +10,7 @@ from core.study import Study
 from core.study.config import MiningConfig
 from pages.ui.session import parameters
 from pages.ui.study import ablation, open_study, rule_graph, rule_views
-from pages.ui.widgets import show
+from pages.ui.widgets import messages
 
 _VIEWS = {"rules": "Rules", "shared": "Shared by classes", "graph": "Graph", "ablation": "Ablation"}
 
@@ -39,7 +39,7 @@ def settings(study: Study) -> MiningConfig:
 
 
 @st.fragment
-@show.border("Rules")
+@messages.error_boundary("Rules")
 def workbench(study: Study) -> None:
     """Sliders above, one of the views below, the chosen rule beside it."""
     config = settings(study)
@@ -55,7 +55,7 @@ def workbench(study: Study) -> None:
         right.selectbox, label_visibility="collapsed",
         format_func=lambda k: "All classes" if k < 0 else study.labels[k],
     )  # fmt: skip
-    with open_study.refused():
+    with messages.refused():
         found = open_study.mined(study, config)
         if view == "shared":  # what classes share needs no rule
             rule_views.shared(study, found, label)

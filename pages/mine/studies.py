@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from core.study import BUNDLED, Listed, Study
+from core.study import BUNDLED, Study, StudyEntry
 from core.study.schema import remains
+from pages.ui.session import navigation
 from pages.ui.study import build_form, open_study
-from pages.ui.widgets import show
+from pages.ui.widgets.text import plain, size
 
 _FACTS = {
     "Study": lambda e, s: e,
@@ -14,12 +15,12 @@ _FACTS = {
     "Images": lambda e, s: s.manifest["data"]["images"],
     "Patches": lambda e, s: s.manifest["tables"]["patches"]["rows"],
     "Rules": lambda e, s: s.manifest["tables"]["rules"]["rows"],
-    "Size": lambda e, s: show.size(sum(file["bytes"] for file in s.manifest["files"].values())),
+    "Size": lambda e, s: size(sum(file["bytes"] for file in s.manifest["files"].values())),
     "Finished": lambda e, s: s.log.get("finished", ""),
 }
 
 
-def shelves(entries: dict[str, Listed]) -> dict[str, Study]:
+def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
     """All studies in a table; the chosen ones by name."""
     sound = {name: entry.study for name, entry in entries.items() if entry.study}
     event = st.dataframe(
@@ -29,9 +30,9 @@ def shelves(entries: dict[str, Listed]) -> dict[str, Study]:
     )  # fmt: skip
     for name, entry in entries.items():
         if entry.problem:
-            st.warning(show.plain(f"{name}: {entry.problem}"))
+            st.warning(plain(f"{name}: {entry.problem}"))
             own = remains(entry.path) and not entry.path.is_relative_to(BUNDLED)
-            if own and st.button(show.plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
+            if own and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
                 build_form.deleted(name, entry.path)
     names = list(sound)
     return {names[row]: sound[names[row]] for row in event["selection"]["rows"] if row < len(names)}
@@ -39,11 +40,11 @@ def shelves(entries: dict[str, Listed]) -> dict[str, Study]:
 
 def opened(name: str, study: Study) -> None:
     """What can be done with one study."""
-    st.caption(show.plain(open_study.summary(study)))
+    st.caption(plain(open_study.summary(study)))
     with st.container(horizontal=True):
         for page, text in (("mine/patches", "Patches"), ("mine/rules", "Rules"), ("mine/averages", "Averages")):
             if st.button(text, key=f"to-{page}"):
-                open_study.go(page, study=name)
+                navigation.go(page, study=name)
         own = not study.path.is_relative_to(BUNDLED)
         if st.button("Delete", key="delete", icon=":material/delete:", disabled=not own,
                      help="" if own else "Studies that come with Vitrine stay."):  # fmt: skip

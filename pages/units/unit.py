@@ -14,11 +14,12 @@ from core.images import resized
 from core.mining.averages import weighted
 from core.params import whole
 from core.study import Study
-from core.study.browse import Wanted
-from pages.ui.session import parameters, state
-from pages.ui.study import ablation, open_study, rule_views
-from pages.ui.widgets import show
+from core.study.browse import PatchFilter
+from pages.ui.session import navigation, parameters, state
+from pages.ui.study import ablation, open_study, patch_items, rule_views
+from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import Items, gallery
+from pages.ui.widgets.text import plain
 
 
 def asked(study: Study) -> parameters.Own[int]:
@@ -33,7 +34,7 @@ def asked(study: Study) -> parameters.Own[int]:
             raise UnknownName(f"There is no filter called {short(text)}.", f"Filters are F0 to F{count - 1}.")
         if number >= count:
             layer = study.manifest["model"]["layer"]
-            state.tell(
+            state.add_notice(
                 "warning", f"{layer} has no F{number}: its filters are F0 to F{count - 1}. This is the last one."
             )
         return min(number, count - 1)
@@ -45,9 +46,11 @@ def asked(study: Study) -> parameters.Own[int]:
 def titled(study: Study) -> int:
     """The filter's name, the ways to others, and where it stands."""
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    ask = asked(study)
+    request = asked(study)
     with right.container(horizontal=True, horizontal_alignment="right", vertical_alignment="bottom"):
-        number = ask.draw(st.selectbox, format_func=open_study.unit, width=140, help="Type a number to find a filter.")
+        number = request.draw(
+            st.selectbox, format_func=patch_items.unit, width=140, help="Type a number to find a filter."
+        )
         for text, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
             st.button(text, shortcut=shortcut, on_click=parameters.put, args=("unit", number + step),
                       disabled=not 0 <= number + step < study.manifest["model"]["filters"])  # fmt: skip
@@ -56,8 +59,8 @@ def titled(study: Study) -> int:
     edges = open_study.table(study, "edges")
     classes = [open_study.label(study, k) for k in edges.loc[edges["filter"] == number, "label"]]
     used = f"used by the rules of {', '.join(classes)}" if classes else "in no rule"
-    left.title(show.plain(f"{study.manifest['model']['layer']} · {open_study.unit(number)}"), anchor=False)
-    left.markdown(show.plain(
+    left.title(plain(f"{study.manifest['model']['layer']} · {patch_items.unit(number)}"), anchor=False)
+    left.markdown(plain(
         f"Among the strongest filters of {held:,} of {total:,} patches ({held / max(total, 1):.1%}), {used}."
     ))  # fmt: skip
     return number
@@ -66,16 +69,16 @@ def titled(study: Study) -> int:
 def here(study: Study, number: int) -> None:
     """What the filter answers to the current image."""
     st.header("On the current image", anchor=False)
-    with open_study.refused():
+    with messages.refused():
         bench, picture = ablation.bench(study), state.subject()
         answer = bench.activations(picture, study.manifest["model"]["layer"])[number]
         view = bench.view(picture)
         values = resized(answer[None].float(), view.shape[:2])[0].numpy()
         high, usual = float(answer.max()), strongest(study, number)
-        note = "" if high > 0 else f"{open_study.unit(number)} does not answer to this image."
+        note = "" if high > 0 else f"{patch_items.unit(number)} does not answer to this image."
         shaded = view if note else overlay(view, np.maximum(values, 0), Span(0, max(high, usual)))
-        words = described(open_study.unit(number), picture.name, values, note)
-        st.image(shaded, caption=show.plain(words), alt=words, width="stretch")
+        words = described(patch_items.unit(number), picture.name, values, note)
+        st.image(shaded, caption=plain(words), alt=words, width="stretch")
         if not note:
             st.caption(f"Highest {high:.3g} here; the most that a patch of this study has on average is {usual:.3g}.")
 
@@ -112,7 +115,7 @@ def averages(study: Study, number: int) -> None:
     """Its average patch over all classes, and in each class whose rules use it."""
     st.header("What it sees on average", anchor=False)
     known = open_study.catalogue(study)
-    rows = known.matching(Wanted(filters=(number,)))
+    rows = known.matching(PatchFilter(filters=(number,)))
     if not len(rows):
         st.caption("No patch has it among its strongest filters.")
         return
@@ -122,7 +125,9 @@ def averages(study: Study, number: int) -> None:
     def make() -> Items:
         every = weighted(study.array("crops")[rows], known.response(rows, (number,)))
         return Items(
-            pixels=open_study.as_pixels(np.concatenate([every[None], study.array("averages")[table.index.to_numpy()]])),
+            pixels=patch_items.as_pixels(
+                np.concatenate([every[None], study.array("averages")[table.index.to_numpy()]])
+            ),
             ids=[-1, *table["label"].tolist()],
             titles=["all its patches", *(open_study.label(study, k) for k in table["label"])],
             notes=[f"n = {count}" for count in (len(rows), *table["patches"])],
@@ -140,24 +145,24 @@ def averages(study: Study, number: int) -> None:
         panel=False,
     )
     if picks.action == "rules":
-        open_study.go("mine/rules", label=open_study.label(study, picks.opened) if picks.opened >= 0 else "all")
+        navigation.go("mine/rules", label=open_study.label(study, picks.opened) if picks.opened >= 0 else "all")
 
 
 def patches(study: Study, number: int) -> None:
     """The patches it answers to most, of all classes."""
     known = open_study.catalogue(study)
-    wanted = Wanted(filters=(number,))
+    wanted = PatchFilter(filters=(number,))
     rows = known.ordered(known.matching(wanted), "response", wanted.filters)
     st.header("Its patches, strongest first", anchor=False)
     if len(rows):
         picks = gallery(
-            open_study.patches(study, rows, noted="response", filters=wanted.filters),
+            patch_items.patches(study, rows, noted="response", filters=wanted.filters),
             (open_study.key(study), "of", number),
             key="unit-patches",
-            label=f"Patches of {open_study.unit(number)}",
+            label=f"Patches of {patch_items.unit(number)}",
             height=430,
         )
-        open_study.follow(study, picks)
+        patch_items.follow(study, picks)
 
 
 def rules(study: Study, number: int) -> None:
@@ -173,7 +178,7 @@ def rules(study: Study, number: int) -> None:
 
 
 @st.fragment
-@show.border("Filter")
+@messages.error_boundary("Filter")
 def passport(study: Study) -> None:
     """Everything about one filter."""
     number = titled(study)
@@ -181,7 +186,7 @@ def passport(study: Study) -> None:
     if not facts["largest"] > 0 and not facts["patches"]:
         data = study.manifest["data"]
         read = data["images"] - data["skipped"]
-        st.info(f"{open_study.unit(number)} was never active in a patch of the {read:,} images of this study.")
+        st.info(f"{patch_items.unit(number)} was never active in a patch of the {read:,} images of this study.")
     grid = st.grid(3, min_column_width=270, gap="medium")
     for part in (averages, here, spread):
         with grid.cell():

@@ -549,7 +549,7 @@ def charts(app: AppTest) -> list[list[dict[str, Any]]]:
 
 def looked_at(app: AppTest) -> Picture:
     """The picture of the header."""
-    name = app.session_state["place"].image
+    name = app.session_state["location"].image
     path = next(sample.path for sample in samples() if sample.path.name == name)
     return decode(path.read_bytes(), path.name)
 

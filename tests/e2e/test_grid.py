@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from core.explain import EXPLAINERS
-from core.figures.style import Drawn, Style, spans
+from core.figures.style import DrawnMap, Style, spans
 from core.measure.agreement import overlap, spearman
 from core.models import load
 from tests.e2e.test_access import found
@@ -148,7 +148,7 @@ def test_ranges_mean_the_same_in_the_browser_and_in_the_exported_figure(server: 
     page = tab.page
     titles = {name: EXPLAINERS[name].title for name in ("grad_cam", "saliency", "guided_backprop", "input_x_gradient")}
     raw = np.load(io.BytesIO(exported(tab, "Raw maps")))
-    maps = {(row, name): Drawn(raw[f"{name}-{row}"], EXPLAINERS[name].signed) for row in range(3) for name in titles}
+    maps = {(row, name): DrawnMap(raw[f"{name}-{row}"], EXPLAINERS[name].signed) for row in range(3) for name in titles}
     figures = set()
     for mode in MODES:
         page.get_by_role("combobox", name="Range", exact=True).select_option(mode)

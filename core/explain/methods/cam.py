@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.method import GUIDED, TAPE, explainer
+from core.explain.method import FORWARD_BACKWARD, GUIDED, explainer
 from core.explain.methods.gradient import reduced
 from core.explain.methods.modified_backprop import rectified_slope
 from core.explain.query import Query
 from core.images import resized
 from core.params import Knob
 
-Drawn = Annotated[
+DrawnMap = Annotated[
     Literal["max_abs", "sum_abs", "sum"],
     Knob("How the three colour channels of the drawing become one value; their sum keeps its sign."),
 ]
@@ -32,8 +32,8 @@ Normalise = Annotated[
     caution="Exists only where a network ends in global average pooling and one linear layer; as coarse as its layer.",
     cost=lambda settings, side: 3,
     needs=("head",),
-    shares=TAPE,
-    place=lambda survey, layer, settings: survey.default,
+    shares=FORWARD_BACKWARD,
+    layers_read=lambda survey, layer, settings: survey.default,
     signed=True,
 )
 def cam(query: Query) -> Tensor:
@@ -45,7 +45,7 @@ def cam(query: Query) -> Tensor:
     if query.unit_layer:
         raise Unsupported("CAM explains classes, not units of a layer.", "Choose Grad-CAM.")
     survey = query.model.survey
-    values = query.maps_at(query.tape(survey.default).values[survey.default], survey.default)
+    values = query.maps_at(query.forward_backward(survey.default).values[survey.default], survey.default)
     weights = query.net.get_parameter(f"{survey.head}.weight")[query.targets]
     return torch.einsum("bk,bkhw->bhw", weights, values.relu() if survey.head_rectifies else values)
 
@@ -58,7 +58,7 @@ def cam(query: Query) -> Tensor:
     caution="As coarse as its layer; several objects melt into one blob; blank where every weight is negative.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
 )
 def grad_cam(query: Query) -> Tensor:
     """Where the layer's filters that raise the score respond.
@@ -78,7 +78,7 @@ def grad_cam(query: Query) -> Tensor:
     caution="Its weights are derived for layers behind a ReLU; it ignores all evidence against the class.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
 )
 def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     """Grad-CAM with a weight for every place, meant to keep several objects of one class apart.
@@ -97,7 +97,7 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     caution="Evidence against the class is left out; at early layers it shows edges rather than objects.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
 )
 def layer_cam(query: Query) -> Tensor:
     """Filter responses, each place weighted by its own positive slope.
@@ -116,7 +116,7 @@ def layer_cam(query: Query) -> Tensor:
     caution="Faithful to the layer, not to the pixels under it; equals Grad-CAM where the network ends in pooling.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
 )
 def hires_cam(query: Query) -> Tensor:
     """What each place of the layer adds to the score: response times slope, place by place.
@@ -136,7 +136,7 @@ def hires_cam(query: Query) -> Tensor:
     caution="As coarse as its layer; behind no ReLU, a filter whose responses nearly cancel may rule the map.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
 )
 def xgrad_cam(query: Query) -> Tensor:
     """Grad-CAM with slopes averaged where the filter responds.
@@ -158,7 +158,7 @@ def xgrad_cam(query: Query) -> Tensor:
     caution="One pass per filter; the softmax hands nearly all weight to few filters where scores are large.",
     cost=lambda settings, side: settings["channels"] + 3,
     needs=("layer",),
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
     budgets={"quick": {"channels": 128}, "paper": {"channels": 4096}},
 )
 @torch.no_grad()
@@ -192,9 +192,9 @@ def score_cam(
     caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
     cost=lambda settings, side: 5,
     needs=("layer", "relu"),
-    shares=(*TAPE, *GUIDED),
+    shares=(*FORWARD_BACKWARD, *GUIDED),
 )
-def guided_grad_cam(query: Query, *, reduce: Drawn = "max_abs") -> Tensor:
+def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
     """The fine lines of guided backprop, kept where Grad-CAM sees the class.
 
     One tells where, the other draws what; their product is sharp and follows the class. The paper shows it in colours,
@@ -211,9 +211,9 @@ def guided_grad_cam(query: Query, *, reduce: Drawn = "max_abs") -> Tensor:
     caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
     cost=lambda settings, side: 5,
     needs=("layer", "relu"),
-    shares=(*TAPE, *GUIDED),
+    shares=(*FORWARD_BACKWARD, *GUIDED),
 )
-def guided_grad_cam_pp(query: Query, *, reduce: Drawn = "max_abs", normalise: Normalise = "paper") -> Tensor:
+def guided_grad_cam_pp(query: Query, *, reduce: DrawnMap = "max_abs", normalise: Normalise = "paper") -> Tensor:
     """The fine lines of guided backprop, kept where Grad-CAM++ sees the class.
 
     As guided Grad-CAM, with the map that keeps several objects of one class apart.
@@ -221,7 +221,7 @@ def guided_grad_cam_pp(query: Query, *, reduce: Drawn = "max_abs", normalise: No
     return _fine(query, reduce) * resized(_grad_cam_pp(query, normalise), query.size)
 
 
-def _fine(query: Query, reduce: Drawn) -> Tensor:
+def _fine(query: Query, reduce: DrawnMap) -> Tensor:
     """The map of guided backprop, from the forward that the other factor needs, too."""
     return reduced(rectified_slope(replace(query, ahead=("plain", *query.ahead)), "guided"), reduce)
 
@@ -234,7 +234,7 @@ def _fine(query: Query, reduce: Drawn) -> Tensor:
     caution="Knows nothing of the class, only what excites the layer: a method that looks no better explains little.",
     cost=lambda settings, side: 3,
     needs=("layer",),
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
 )
 def upsampled_activation(
     query: Query, *, units: Annotated[int, Knob("Filters shown together, the strongest first.", 1, 64)] = 3
@@ -246,7 +246,7 @@ def upsampled_activation(
     """
     if query.unit_layer:
         layer = query.unit_layer
-        values = query.maps_at(query.tape(layer).values[layer], layer)
+        values = query.maps_at(query.forward_backward(layer).values[layer], layer)
         return _unit_range(resized(values[torch.arange(len(values)), query.targets], query.size))
     values = responses(query)[0]
     chosen = values.square().mean((2, 3)).topk(min(units, values.shape[1]), dim=1).indices
@@ -257,8 +257,8 @@ def upsampled_activation(
 
 def responses(query: Query) -> tuple[Tensor, Tensor]:
     """Values and slopes at the query's layer as maps (B, K, h, w)."""
-    tape = query.tape()
-    return query.maps_at(tape.values[query.at], query.at), query.maps_at(tape.slopes[query.at], query.at)
+    recording = query.forward_backward()
+    return query.maps_at(recording.values[query.at], query.at), query.maps_at(recording.slopes[query.at], query.at)
 
 
 def _grad_cam_pp(query: Query, normalise: str) -> Tensor:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.method import TAPE, explainer
+from core.explain.method import FORWARD_BACKWARD, explainer
 from core.explain.query import Query
 from core.images import resized
 from core.network.hooks import Rules
@@ -32,7 +32,7 @@ def reduced(slopes: Tensor, how: str) -> Tensor:
     formula="|∂s/∂x|, largest over the colour channels",
     caution="Noisy on deep networks; shows where the score is sensitive, not what it is made of.",
     cost=lambda settings, side: 3,
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
 )
 def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     """How fast the score changes with each pixel.
@@ -40,7 +40,7 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     The gradient of the class score with respect to the image says which pixels would change the score most if they
     were changed a little. Only its size is shown.
     """
-    return reduced(query.tape().slopes[""], reduce)
+    return reduced(query.forward_backward().slopes[""], reduce)
 
 
 @explainer(
@@ -50,7 +50,7 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     formula="Σ over the colours of x · ∂s/∂x",
     caution="Pixels of the mean colour count as nothing, whatever they mean; exact only for networks without biases.",
     cost=lambda settings, side: 3,
-    shares=TAPE,
+    shares=FORWARD_BACKWARD,
     signed=True,
 )
 def input_x_gradient(query: Query) -> Tensor:
@@ -59,8 +59,8 @@ def input_x_gradient(query: Query) -> Tensor:
     The gradient is multiplied by the pixel itself. For a network of ReLUs without biases these products add up exactly
     to the score; for others they are its first-order approximation.
     """
-    tape = query.tape()
-    return (tape.values[""] * tape.slopes[""]).sum(1)
+    recording = query.forward_backward()
+    return (recording.values[""] * recording.slopes[""]).sum(1)
 
 
 @explainer(
@@ -71,8 +71,8 @@ def input_x_gradient(query: Query) -> Tensor:
     caution="Averages over depths: a map that only one of them sees is diluted; biases are left out of every sum.",
     cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
     needs=("layer",),
-    shares=TAPE,
-    place=lambda survey, layer, settings: ", ".join(_stages(survey, settings["skip_first"])),
+    shares=FORWARD_BACKWARD,
+    layers_read=lambda survey, layer, settings: ", ".join(_stages(survey, settings["skip_first"])),
     signed=True,
 )
 def layerwise_ixg(
@@ -87,14 +87,14 @@ def layerwise_ixg(
     gradient and added up over the channels. Early stages are fine but noisy, late ones coarse but clear.
     """
     stages = _stages(query.model.survey, skip_first)
-    tape = query.tape(*stages)
+    recording = query.forward_backward(*stages)
     received = _attention(query)[-len(stages) :] if attention_weight else [None] * len(stages)
     if len(received) < len(stages):
         message = f"{query.model.name} does not tell how much attention its blocks pay."
         raise Unsupported(message, "Set layerwise_ixg.attention_weight to false.")
     total = torch.zeros(len(query.images), *query.size, device=query.images.device)
     for layer, weights in zip(stages, received, strict=True):
-        product = tape.values[layer] * tape.slopes[layer]
+        product = recording.values[layer] * recording.slopes[layer]
         product = product if weights is None else product * weights[..., None]
         total += resized(query.maps_at(product, layer).sum(1), query.size, mass_preserving=True)
     return total / len(stages)

@@ -117,7 +117,7 @@ def integrated_gradients(
         gained = query.clean_scores() - query.score(begin, query.targets)
     for mean, _ in _means(query, steps, sample, weights):
         missed = (mean.sum((1, 2, 3)) - gained).abs() / gained.abs().clamp_min(1e-9)
-        query.ledger.remarks["completeness error"] = float(missed.max())  # of the worst image, as a share
+        query.log.remarks["completeness error"] = float(missed.max())  # of the worst image, as a share
         yield mean.sum(1)
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from core.errors import BadParameter, Unsupported
 from core.explain.baselines import SIDE, baseline, blurred
 from core.explain.method import explainer
-from core.explain.query import Query, Score, singly
-from core.explain.segments import Watched
+from core.explain.query import Query, Score, per_image
+from core.explain.segments import OperationCounter
 from core.params import Knob
 
 Aim = Annotated[
@@ -40,7 +40,7 @@ def meaningful_perturbation(
     steps: Annotated[int, Knob("Steps of the optimiser (Adam).", 10, 2000, 10)] = 150,
     sparse: Annotated[float, Knob("Weight of the mask's area.", 0, 10, 0.01)] = 0.01,
     smooth: Annotated[float, Knob("Weight of the mask's roughness.", 0, 10, 0.1)] = 0.2,
-    score: Watched = "prob",
+    score: OperationCounter = "prob",
 ) -> Iterator[Tensor]:
     """The smallest soft mask that, blurred away, takes the score along, or that alone keeps it.
 
@@ -68,7 +68,7 @@ def meaningful_perturbation(
                 large = F.interpolate(mask.detach(), query.size, mode="bilinear")[0, 0]
                 yield (1 - large if aim == "delete" else large).cpu()
 
-    yield from singly(query, one, rough=True)
+    yield from per_image(query, one, in_half_precision=True)
 
 
 def _roughness(mask: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def _roughness(mask: Tensor) -> Tensor:
         3 * settings["steps"] * (settings["areas"].count(",") + 1) * (2 if settings["aim"] == "dual" else 1)
     ),
     budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2", "soften": 0.09}},
-    fitting=lambda settings: _shares(settings["areas"]),
+    validate=lambda settings: _shares(settings["areas"]),
 )
 def extremal_perturbation(
     query: Query,
@@ -135,7 +135,7 @@ def extremal_perturbation(
                 small = maker(free.detach())
                 yield _shown(1 - small if aim == "delete" else small, query, soften)
 
-    yield from singly(query, one, rough=True)
+    yield from per_image(query, one, in_half_precision=True)
 
 
 def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], score: Score, *, mirrored: bool) -> Tensor:
@@ -149,7 +149,7 @@ def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], scor
 
 def _shown(masks: Tensor, query: Query, soften: float) -> Tensor:
     """The mean of the masks (K, h, w), high where the evidence is; their areas as a remark."""
-    query.ledger.remarks["areas"] = ", ".join(f"{area:.3f}" for area in masks.mean((1, 2)).tolist())
+    query.log.remarks["areas"] = ", ".join(f"{area:.3f}" for area in masks.mean((1, 2)).tolist())
     large = F.interpolate(masks.mean(0)[None, None], query.size, mode="bilinear")[0, 0].cpu()
     return blurred(large, soften * min(query.size)) if soften else large
 
@@ -168,7 +168,7 @@ def _shares(areas: str) -> list[float]:
 def _steps(query: Query, steps: int) -> Iterator[int]:
     """The numbers of the steps; progress is reported and cancelling possible at each."""
     if query.coarse:  # many small steps amplify any rounding
-        query.ledger.remarks["precision"] = f"{query.ledger.remarks['precision']}; the mask itself may differ more"
+        query.log.remarks["precision"] = f"{query.log.remarks['precision']}; the mask itself may differ more"
     for step in range(steps):
         query.report(step / steps, "learning a mask")
         yield step

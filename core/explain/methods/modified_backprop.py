@@ -5,7 +5,7 @@ from torch import Tensor
 from core.explain.method import DECONVNET, GUIDED, explainer
 from core.explain.methods.gradient import Reduce, reduced
 from core.explain.query import Query
-from core.explain.relu_rules import Kind
+from core.explain.relu_rules import ReluRule
 from core.network.inspection import SMOOTH
 
 
@@ -47,11 +47,11 @@ def deconvnet(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     return reduced(rectified_slope(query, "deconvnet"), reduce)
 
 
-def rectified_slope(query: Query, kind: Kind) -> Tensor:
+def rectified_slope(query: Query, kind: ReluRule) -> Tensor:
     """The slope at the images (B, 3, H, W) under a changed rule of ReLU.
 
     Raises Unsupported where no ReLU was met: the result would be the plain gradient under another name.
     """
     if others := ", ".join(sorted(SMOOTH & set(query.model.survey.operations))):
-        query.ledger.remarks["plain gradient at"] = others
+        query.log.remarks["plain gradient at"] = others
     return query.rectified(kind)

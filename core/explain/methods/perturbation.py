@@ -12,8 +12,8 @@ from torch import Tensor
 from core.errors import BadParameter
 from core.explain.baselines import Baseline, baseline, scaled
 from core.explain.method import explainer
-from core.explain.query import Query, singly
-from core.explain.segments import LOOK, Count, CutBy, HideBy, Watched, blocks, pieces
+from core.explain.query import Query, per_image
+from core.explain.segments import LOOK, Count, CutBy, HideBy, OperationCounter, blocks, pieces
 from core.params import Knob
 
 Divisor = Literal["keep", "mean"]
@@ -48,7 +48,7 @@ def _without_gaps(settings: Mapping[str, Any]) -> None:
     cost=_windows,
     signed=True,
     budgets={"quick": {"window": 48, "stride": 24}, "paper": {"stride": 8}},
-    fitting=_without_gaps,
+    validate=_without_gaps,
 )
 @torch.no_grad()
 def occlusion(
@@ -57,7 +57,7 @@ def occlusion(
     window: Annotated[int, Knob("Side of the window in pixels of a 224 px image.", 4, 112, 4)] = 32,
     stride: Annotated[int, Knob("Step of the window in pixels of a 224 px image.", 2, 112, 2)] = 16,
     fill: Annotated[Baseline, Knob("What is put into the window.")] = "grey",
-    score: Watched = "prob",
+    score: OperationCounter = "prob",
 ) -> Tensor:
     """How far the score falls when a window slides over the image.
 
@@ -87,7 +87,7 @@ def occlusion(
 )
 @torch.no_grad()
 def feature_ablation(
-    query: Query, *, cut: CutBy = "slic", segments: Count = 60, hide: HideBy = "mean", score: Watched = "prob"
+    query: Query, *, cut: CutBy = "slic", segments: Count = 60, hide: HideBy = "mean", score: OperationCounter = "prob"
 ) -> Iterator[Tensor]:
     """How far the score falls when one segment of the image is hidden.
 
@@ -100,7 +100,7 @@ def feature_ablation(
         scores = query.windows(bounding(inside), cut_up.hidden[None], score, inside)[0]
         yield cut_up.spread(query.clean_scores(score) - scores)
 
-    yield from singly(query, one)
+    yield from per_image(query, one)
 
 
 def bounding(inside: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def rise(
     masks: Annotated[int, Knob("Random masks tried.", 50, 8000, 50)] = 1000,
     cells: Annotated[int, Knob("Coarse cells per side.", 2, 16)] = 7,
     keep: Annotated[float, Knob("Chance that a cell stays visible.", 0.1, 0.9, 0.1)] = 0.5,
-    score: Watched = "prob",
+    score: OperationCounter = "prob",
     centred: Annotated[bool, Knob("Take away the part that every pixel shares: signed and less noisy.")] = False,
     divisor: Annotated[
         Divisor, Knob("What the plain sum is divided by: keep, or each pixel's mean over the masks.")
@@ -143,7 +143,7 @@ def rise(
     Coarse random grids, smoothly enlarged and shifted, hide parts of the image. Where a visible pixel goes with a high
     score again and again, the average is high. The standard error says how far another draw of masks might differ.
     """
-    query = query.rough()
+    query = query.in_half_precision()
     batch, device = len(query.images), query.images.device
     sums = torch.zeros(2, 2 * batch + 1, *query.size, dtype=torch.float64, device=device)
     totals = torch.zeros(2, batch, 1, 1, dtype=torch.float64, device=device)
@@ -164,7 +164,7 @@ def rise(
             estimate = _covariance if centred else _average
             values, variance = estimate(_moments(sums / span.stop, totals / span.stop), keep, divisor)
             error = (variance.clamp_min(0) / span.stop).sqrt()
-            query.ledger.remarks["standard error"] = float(error.mean())
+            query.log.remarks["standard error"] = float(error.mean())
             yield error if errors else values
 
 

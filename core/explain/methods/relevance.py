@@ -56,7 +56,7 @@ NEEDS["sweep"] = _needs_known
     caution="Follows excitation only, so classes that share their evidence look alike; never read it at the pixels.",
     cost=lambda settings, side: 6,
     needs=("layer", "sweep"),
-    place=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
+    layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
     """Where a walk from the class down the excitatory connections arrives.
@@ -76,7 +76,7 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
     caution="Shows only what speaks more for the class than against it: blank where all evidence is shared.",
     cost=lambda settings, side: 8,
     needs=("layer", "sweep"),
-    place=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
+    layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
     """Excitation backprop, minus what would excite the opposite of the class.
@@ -135,7 +135,7 @@ def lrp(
     share = torch.cat(kept)
     known = share[share.isfinite()]
     worst = float(known[(known - 1).abs().argmax()]) if len(known) else "none to keep: the score is zero"
-    query.ledger.remarks["share of the score kept"] = worst
+    query.log.remarks["share of the score kept"] = worst
     return torch.cat(maps)
 
 
@@ -156,7 +156,7 @@ def _walked(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
         maps.append(query.maps_at(found, end).sum(1))
     arrived = torch.cat(maps)
     if not contrast:
-        query.ledger.remarks["probability kept"] = float(arrived.sum((1, 2)).min())
+        query.log.remarks["probability kept"] = float(arrived.sum((1, 2)).min())
     return arrived
 
 
@@ -173,7 +173,7 @@ def _forward(query: Query, part: slice, sweep: Sweep) -> tuple[Tensor, Tensor, T
     start = seen.get(query.unit_layer, start)
     chosen = torch.zeros_like(start)
     chosen[torch.arange(len(chosen)), targets] = 1 / max(start[0, 0].numel(), 1)
-    query.ledger.backwards += len(leaf)
+    query.log.backwards += len(leaf)
     return leaf, start, chosen
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from core.explain.method import explainer
-from core.explain.query import Query, singly
-from core.explain.segments import Count, CutBy, HideBy, Pieces, Samples, Watched, blocks, pieces
+from core.explain.query import Query, per_image
+from core.explain.segments import Count, CutBy, HideBy, OperationCounter, Pieces, Samples, blocks, pieces
 from core.params import Knob
 
 ROUNDING = 1e-3  # of the largest score: scores closer together than this may differ by half precision alone
@@ -34,7 +34,7 @@ def lime_image(
     hide: HideBy = "mean",
     alpha: Annotated[float, Knob("Strength of the ridge penalty.", 0, 100, 0.5)] = 1.0,
     width: Annotated[float, Knob("Width of the neighbourhood of the image.", 0.05, 5, 0.05)] = 0.25,
-    score: Watched = "prob",
+    score: OperationCounter = "prob",
     top: Annotated[
         int, Knob("Segments shown, those that speak most for the class; 0 shows all, with signs.", 0, 50)
     ] = 0,
@@ -52,8 +52,8 @@ def lime_image(
         distance = 1 - visible.mean(1).sqrt()
         weights = (-distance.square() / (2 * width**2)).exp().numpy()
         line = Ridge(alpha=alpha).fit(visible.numpy(), scores.numpy(), sample_weight=weights)
-        query.ledger.remarks["weighted R²"] = float(line.score(visible.numpy(), scores.numpy(), weights))
-        query.ledger.remarks["local prediction"] = float(line.coef_.sum() + line.intercept_)
+        query.log.remarks["weighted R²"] = float(line.score(visible.numpy(), scores.numpy(), weights))
+        query.log.remarks["local prediction"] = float(line.coef_.sum() + line.intercept_)
         found = torch.from_numpy(line.coef_)
         if not top:
             return found
@@ -65,7 +65,7 @@ def lime_image(
         for look in cut_up.tried(samples, score, coins(cut_up)):
             yield cut_up.spread(fit(*look))
 
-    yield from singly(query, one, rough=True)
+    yield from per_image(query, one, in_half_precision=True)
 
 
 @explainer(
@@ -86,7 +86,7 @@ def kernel_shap(
     cut: CutBy = "slic",
     segments: Count = 40,
     hide: HideBy = "mean",
-    score: Watched = "prob",
+    score: OperationCounter = "prob",
 ) -> Iterator[Tensor]:
     """The fair share of each segment in the score, estimated by one weighted regression.
 
@@ -102,7 +102,7 @@ def kernel_shap(
         for visible, scores in cut_up.tried(samples, score, coalitions(cut_up)):
             yield cut_up.spread(_shapley(visible, scores - empty, full - empty))
 
-    yield from singly(query, one, rough=True)
+    yield from per_image(query, one, in_half_precision=True)
 
 
 def _shapley(visible: Tensor, gains: Tensor, total: float) -> Tensor:
@@ -147,7 +147,7 @@ def superpixel_tree(
     segments: Count = 40,
     hide: HideBy = "mean",
     depth: Annotated[int, Knob("Questions in a row that the tree may ask.", 1, 12)] = 5,
-    score: Watched = "prob",
+    score: OperationCounter = "prob",
 ) -> Iterator[Tensor]:
     """The segments that a decision tree asks about to predict whether the score is high: a method that fails.
 
@@ -166,7 +166,7 @@ def superpixel_tree(
             tree.fit(visible.numpy(), (told & (scores > scores.mean())).numpy())
             yield cut_up.spread(torch.from_numpy(tree.feature_importances_))
 
-    yield from singly(query, one, rough=True)
+    yield from per_image(query, one, in_half_precision=True)
 
 
 def coins(cut_up: Pieces) -> Callable[[range], Tensor]:

@@ -17,7 +17,7 @@ from core.images import Preprocess
 from core.models.download import fetch
 from core.models.model import Model, ModelCard, as_model
 from core.models.weights import State, classes, fit, read
-from core.progress import Report, part
+from core.progress import Report, subrange
 
 _DRAWING = (torch.Tensor.normal_, torch.Tensor.uniform_)
 _NOTE = "Trained on ImageNet-1K with the recipe of torchvision's {}; downloaded when first used."
@@ -70,7 +70,7 @@ def _card(name: str) -> ModelCard:
 
 def _load(name: str, device: torch.device | str, report: Report) -> Model:
     weights = models.get_model_weights(name).DEFAULT
-    path = fetch(weights.url, Path(torch.hub.get_dir()) / "checkpoints", part(report, 0.0, 0.8))
+    path = fetch(weights.url, Path(torch.hub.get_dir()) / "checkpoints", subrange(report, 0.0, 0.8))
     report(0.8, "reading weights")
     state = read(path)
     net, _ = fitted(name, state, path.name)

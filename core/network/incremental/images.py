@@ -16,7 +16,7 @@ Corners = tuple[Starts, Starts]  # tops and lefts
 RULES: dict[Any, Callable[..., Any]] = {}
 
 
-class Scene:
+class Reference:
     """One image and everything a network made of it, kept while copies with small changes are asked about."""
 
     def __init__(self, image: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
@@ -68,7 +68,7 @@ class Scene:
         return self._kept[key][1]
 
 
-class Steps(Scene):
+class Steps(Reference):
     """Images (B, C, H, W) that change window after window, each change on top of the earlier ones.
 
     Every step computes only what its windows reach, and what it computes becomes what the next one starts from; with
@@ -125,13 +125,13 @@ class Changed(Tensor):
     reach; every other operation gets the whole copies. Only without gradients.
     """
 
-    scene: Scene
+    scene: Reference
     clean: Tensor  # (1, C, H, W), or a map per image of the scene
     patch: Tensor  # (N, C, h, w)
     at: Corners  # of the patches
 
     @staticmethod
-    def __new__(cls, scene: Scene, clean: Tensor, patch: Tensor, at: Corners) -> "Changed":  # noqa: D102
+    def __new__(cls, scene: Reference, clean: Tensor, patch: Tensor, at: Corners) -> "Changed":  # noqa: D102
         shape = (len(patch), *clean.shape[1:])
         # Operations must see the order in which `whole` lays the values out: some ask for it before they are called.
         strides = torch.empty(shape, device="meta", memory_format=scene.order).stride()

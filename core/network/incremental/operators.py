@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from core.network.incremental.images import RULES, Changed, Corners, Scene, Starts, Steps, origin
+from core.network.incremental.images import RULES, Changed, Corners, Reference, Starts, Steps, origin
 
 aten = torch.ops.aten
 
@@ -23,7 +23,7 @@ def _identity(value: Any) -> Any:
     return tuple(map(_identity, value)) if isinstance(value, list | tuple) else value
 
 
-def _clean(scene: Scene, func: Any, args: tuple[Any, ...]) -> Any:
+def _clean(scene: Reference, func: Any, args: tuple[Any, ...]) -> Any:
     """The operation on the unchanged maps, done once per scene."""
     inputs = tree_map_only(Changed, lambda changed: changed.clean, args)
     return scene.once((func, _identity(args)), inputs, lambda: func(*inputs))

@@ -9,7 +9,7 @@ from core import export
 from core.explain import EXPLAINERS, Explanation
 from core.figures import colormaps
 from core.measure.agreement import TOP
-from core.workbench import Ask
+from core.workbench import Request
 from pages.ui import components
 from pages.ui.session.jobs import Comparison
 
@@ -29,14 +29,16 @@ def matrix(shown: Comparison) -> None:
 
 def _known(shown: Comparison) -> list[dict[str, Any]]:
     """The tables of the finished maps so far, from the last run where none has come since."""
-    maps = [(ask, answer) for ask, answer in shown.found() if isinstance(answer, Explanation) and answer.finished]
-    key = (*shown.facts(), [ask.key for ask, _ in maps])
+    maps = [
+        (request, answer) for request, answer in shown.found() if isinstance(answer, Explanation) and answer.finished
+    ]
+    key = (*shown.facts(), [request.key for request, _ in maps])
     if st.session_state.get("agreed", (None,))[0] != key:
         st.session_state["agreed"] = (key, _tables(shown, maps))
     found: list[dict[str, Any]] = st.session_state["agreed"][1]
     return found
 
 
-def _tables(shown: Comparison, maps: list[tuple[Ask, Explanation]]) -> list[dict[str, Any]]:
+def _tables(shown: Comparison, maps: list[tuple[Request, Explanation]]) -> list[dict[str, Any]]:
     found = export.agreement(shown.bench, shown.picture, maps, shown.seed)
     return [{**one, "methods": [EXPLAINERS[name].title for name in one["methods"]]} for one in found]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from core.explain import EXPLAINERS
-from core.workbench import Ask, Workbench
+from core.workbench import Request, Workbench
 from pages.ui.explore import comparison
 from pages.ui.session import state
 
@@ -20,8 +20,8 @@ def _family(name: str) -> list[str]:
 
 
 def _quick(bench: Workbench) -> list[str]:
-    works = [Ask(name, 0) for name in _works(bench)]
-    return [ask.name for ask in comparison.affordable(bench, works)]
+    works = [Request(name, 0) for name in _works(bench)]
+    return [request.name for request in comparison.affordable(bench, works)]
 
 
 def _works(bench: Workbench) -> list[str]:
@@ -47,6 +47,6 @@ def take(name: str) -> None:
     usable, wanted = bench.usable(), set(SETS[name](bench))
     found = tuple(method for method in EXPLAINERS if method in wanted and not usable[method])
     if lacking := [EXPLAINERS[method].title for method in EXPLAINERS if method in wanted and usable[method]]:
-        state.tell("info", f"{name}: left out, as {bench.model.name} does not allow it: {', '.join(lacking)}.")
+        state.add_notice("info", f"{name}: left out, as {bench.model.name} does not allow it: {', '.join(lacking)}.")
     if found:
         state.go(methods=found)

@@ -1,6 +1,6 @@
 """Long work on a page: seconds with a bar in place, minutes in a thread that a fragment watches.
 
-A page that builds something for minutes starts a `core.jobs.Job`, appends it to `state.desk().jobs` so that it ends
+A page that builds something for minutes starts a `core.jobs.Job`, appends it to `state.session().jobs` so that it ends
 with the session, and draws it with `watched`.
 """
 
@@ -11,11 +11,11 @@ import streamlit as st
 
 from core import export
 from core.errors import Cancelled, VitrineError
-from core.explain import Explanation, Look, Watch
+from core.explain import Explanation, Snapshot, Watch
 from core.images import Picture
 from core.jobs import Job
-from core.progress import Report, part
-from core.workbench import Answer, Ask, Workbench
+from core.progress import Report, subrange
+from core.workbench import Answer, Request, Workbench
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -58,34 +58,38 @@ class Comparison:
     Any thread may read it while the work goes on.
     """
 
-    def __init__(self, bench: Workbench, picture: Picture, asks: Sequence[Ask], seed: int = 0, layer: str = "") -> None:
+    def __init__(
+        self, bench: Workbench, picture: Picture, requests: Sequence[Request], seed: int = 0, layer: str = ""
+    ) -> None:
         self.bench = bench
         self.picture = picture
-        self.asks = tuple(asks)
+        self.requests = tuple(requests)
         self.seed = seed
         self.layer = layer
         self.answers: dict[str, Answer] = {}
-        self.looks: dict[str, Look] = {}
+        self.snapshots: dict[str, Snapshot] = {}
         self.current = ""  # key of the ask being answered
         self.job: Job | None = None
         self.stopping = False  # the work has been asked to stop and has not come to an end yet
-        self._queue: tuple[Ask, ...] = ()
+        self._queue: tuple[Request, ...] = ()
         self._dropped: set[str] = set()  # keys of asks of the queue that are no longer wanted
-        for ask in self.asks:
-            if found := bench.known(picture, ask, seed, layer):
-                self.answers[ask.key] = found
+        for request in self.requests:
+            if found := bench.known(picture, request, seed, layer):
+                self.answers[request.key] = found
 
     def same(self, other: "Comparison | None") -> bool:
         """Whether the other one answers the same asks about the same picture."""
         return other is not None and self.facts() == other.facts()
 
-    def open(self) -> tuple[Ask, ...]:
+    def open(self) -> tuple[Request, ...]:
         """The asks without an answer, cheap ones first."""
-        return tuple(sorted((a for a in self.asks if a.key not in self.answers), key=lambda a: self.bench.passes([a])))
+        return tuple(
+            sorted((a for a in self.requests if a.key not in self.answers), key=lambda a: self.bench.passes([a]))
+        )
 
-    def start(self, asks: Sequence[Ask]) -> None:
+    def start(self, requests: Sequence[Request]) -> None:
         """Work these asks out in the background."""
-        self._queue = tuple(asks)
+        self._queue = tuple(requests)
         self._dropped = set()
         self.stopping = False
         if self._queue:
@@ -98,7 +102,7 @@ class Comparison:
         if job and job.state == "failed" and job.error and self.current not in self.answers:
             self.answers[self.current] = job.error
             if not self.stopping:
-                self.start([ask for ask in self._queue if ask.key not in self.answers])
+                self.start([request for request in self._queue if request.key not in self.answers])
         return self.job is not None and self.job.state == "running"
 
     def cancel(self) -> None:
@@ -111,30 +115,30 @@ class Comparison:
         """Take one ask out of the work, which goes on with the others; a running map stays as it is, unfinished."""
         self._dropped.add(key)
         if key != self.current:
-            self._queue = tuple(ask for ask in self._queue if ask.key != key)
+            self._queue = tuple(request for request in self._queue if request.key != key)
 
-    def leaving(self, ask: Ask) -> bool:
+    def leaving(self, request: Request) -> bool:
         """Whether an ask being answered will end at its next report."""
-        return ask.key == self.current and (self.stopping or ask.key in self._dropped)
+        return request.key == self.current and (self.stopping or request.key in self._dropped)
 
-    def phase(self, ask: Ask) -> Phase:
+    def phase(self, request: Request) -> Phase:
         """How far one ask is."""
-        if answer := self.answers.get(ask.key):
+        if answer := self.answers.get(request.key):
             return "failed" if isinstance(answer, VitrineError) else "done"
-        if self.job is not None and self.job.state == "running" and ask in self._queue:
-            if ask.key == self.current:
+        if self.job is not None and self.job.state == "running" and request in self._queue:
+            if request.key == self.current:
                 return "running"
-            if not self.stopping and ask.key not in self._dropped:
+            if not self.stopping and request.key not in self._dropped:
                 return "queued"
-        return "stopped" if ask in self._queue else "waiting"
+        return "stopped" if request in self._queue else "waiting"
 
-    def found(self) -> list[tuple[Ask, Answer]]:
+    def found(self) -> list[tuple[Request, Answer]]:
         """The answers so far, in the order of the asks."""
-        return [(ask, self.answers[ask.key]) for ask in self.asks if ask.key in self.answers]
+        return [(request, self.answers[request.key]) for request in self.requests if request.key in self.answers]
 
     def command(self) -> str:
         """The command line that makes the maps there are so far again; "" while there is none."""
-        made = [ask for ask, answer in self.found() if isinstance(answer, Explanation)]
+        made = [request for request, answer in self.found() if isinstance(answer, Explanation)]
         named = (self.bench.model.name, self.picture.name)
         return export.command(*named, made, seed=self.seed, layer=self.layer) if made else ""
 
@@ -145,7 +149,7 @@ class Comparison:
 
     def facts(self) -> tuple[object, ...]:
         """What decides the answers."""
-        return (self.bench.model.sha, self.picture.sha, [a.key for a in self.asks], self.seed, self.layer)
+        return (self.bench.model.sha, self.picture.sha, [a.key for a in self.requests], self.seed, self.layer)
 
     def _work(self, report: Report) -> None:
         def heard(fraction: float, note: str) -> None:
@@ -154,8 +158,10 @@ class Comparison:
                 raise Cancelled
 
         queue = self._queue
-        while rest := [ask for ask in queue if ask.key not in self.answers and ask.key not in self._dropped]:
-            share = part(report, 1 - len(rest) / len(queue), 1.0)
+        while rest := [
+            request for request in queue if request.key not in self.answers and request.key not in self._dropped
+        ]:
+            share = subrange(report, 1 - len(rest) / len(queue), 1.0)
             try:
                 self.bench.compare(
                     self.picture, rest, self._done, seed=self.seed, layer=self.layer, report=heard, watch=self._watch
@@ -164,16 +170,16 @@ class Comparison:
                 if self.current not in self._dropped:
                     raise
 
-    def _done(self, ask: Ask, answer: Answer) -> None:
-        self.answers[ask.key] = answer
-        self.looks.pop(ask.key, None)
+    def _done(self, request: Request, answer: Answer) -> None:
+        self.answers[request.key] = answer
+        self.snapshots.pop(request.key, None)
 
-    def _watch(self, ask: Ask) -> Watch:
-        self.current = ask.key
+    def _watch(self, request: Request) -> Watch:
+        self.current = request.key
 
-        def look(seen: Look) -> bool:
-            self.looks[ask.key] = seen
-            return self.leaving(ask)
+        def look(seen: Snapshot) -> bool:
+            self.snapshots[request.key] = seen
+            return self.leaving(request)
 
         return look
 
@@ -194,14 +200,3 @@ def watched(job: Job, finished: Callable[[Job], None]) -> None:
         bar()
     else:
         finished(job)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 0.0995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

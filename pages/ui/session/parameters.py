@@ -51,7 +51,7 @@ class Own(Generic[T]):
             try:
                 return self.read(text)
             except VitrineError as error:
-                state.tell("warning", f"The address: {error} The rest is kept.")
+                state.add_notice("warning", f"The address: {error} The rest is kept.")
         return _kept().get(self.key, self.default)
 
 
@@ -135,7 +135,7 @@ def index(label: str, key: str, count: int) -> int | None:
     if number is not None and number < count:
         return number
     if key in st.query_params:
-        state.tell("warning", f"The address: {unknown(label, found, ())} The rest is kept.")
+        state.add_notice("warning", f"The address: {unknown(label, found, ())} The rest is kept.")
         keep(key, "")
     return None
 

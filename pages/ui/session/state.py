@@ -25,7 +25,7 @@ from pages.ui.session.jobs import Comparison, once
 Level = str  # "error", "warning" or "info"
 
 
-class Desk:
+class Session:
     """Everything one session holds in memory; gone when its tab closes."""
 
     def __init__(self) -> None:
@@ -75,10 +75,10 @@ class Desk:
         self.cache.close()
 
 
-@st.cache_resource(scope="session", show_spinner=False, on_release=Desk.close)
-def desk() -> Desk:
+@st.cache_resource(scope="session", show_spinner=False, on_release=Session.close)
+def session() -> Session:
     """This session's desk."""
-    return Desk()
+    return Session()
 
 
 def received(file: UploadedFile) -> bytes:
@@ -91,7 +91,7 @@ def received(file: UploadedFile) -> bytes:
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """What is looked at: all that an address can say beside the settings of methods."""
 
     model: str = ""
@@ -103,20 +103,20 @@ class Place:
     settle: bool = False  # methods finish as soon as their map has settled
 
 
-def place() -> Place:
+def location() -> Location:
     """Where this session stands."""
-    here: Place = st.session_state.setdefault("place", Place())
+    here: Location = st.session_state.setdefault("location", Location())
     return here
 
 
 def go(**changes: Any) -> None:
     """Change what is looked at. Another image or model begins with its predicted class, a model also its layer."""
-    here = place()
+    here = location()
     if here.model and changes.get("model", here.model) != here.model:
         changes = {"targets": (), "layer": "", **changes}
     if here.image and changes.get("image", here.image) != here.image:
         changes = {"targets": (), **changes}
-    st.session_state["place"] = replace(here, **changes)
+    st.session_state["location"] = replace(here, **changes)
 
 
 def settings(owner: str) -> dict[str, Any]:
@@ -125,12 +125,12 @@ def settings(owner: str) -> dict[str, Any]:
     return found
 
 
-def tell(level: Level, text: str) -> None:
+def add_notice(level: Level, text: str) -> None:
     """Leave a sentence for the top of the page, shown on the next run and then forgotten."""
     st.session_state.setdefault("notices", []).append((level, text))
 
 
-def told() -> list[tuple[Level, str]]:
+def pop_notices() -> list[tuple[Level, str]]:
     """Take the sentences left by `tell`."""
     found: list[tuple[Level, str]] = st.session_state.pop("notices", [])
     return found
@@ -151,16 +151,16 @@ def network(name: str) -> Model:
 
 def bench() -> Workbench:
     """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to the first."""
-    name = place().model or models()[0]
+    name = location().model or models()[0]
     try:
         model = network(name)
     except VitrineError as error:
-        tell("error", str(error))
+        add_notice("error", str(error))
         go(model=next(iter(MODELS)))
-        model = network(place().model)
-    if place().model != model.name:
+        model = network(location().model)
+    if location().model != model.name:
         go(model=model.name)
-    return Workbench(model, desk().cache)
+    return Workbench(model, session().cache)
 
 
 def models() -> tuple[str, ...]:
@@ -187,18 +187,20 @@ def sample(path: Path) -> Picture:
 
 def subject() -> Picture:
     """The picture looked at; an image that is no longer there leaves its sentence and the first example in place."""
-    known, name = samples(), place().image
-    found = sample(known[name].path) if name in known else desk().upload(name) if name else None
+    known, name = samples(), location().image
+    found = sample(known[name].path) if name in known else session().upload(name) if name else None
     if found is None:
         if name:
-            tell("warning", "This link names an image that is not on the server. Upload it again; the rest is kept.")
+            add_notice(
+                "warning", "This link names an image that is not on the server. Upload it again; the rest is kept."
+            )
         go(image=next(iter(known)))
-        found = sample(known[place().image].path)
+        found = sample(known[location().image].path)
     return found
 
 
 def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:
     """The classes looked at: the chosen ones, or the predicted one."""
     count = len(workbench.model.labels)
-    chosen = tuple(index for index in place().targets if index < count)
+    chosen = tuple(index for index in location().targets if index < count)
     return chosen or (workbench.target(picture),)

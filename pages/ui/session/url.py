@@ -1,4 +1,4 @@
-"""The address of a state: what `Place` and the settings of methods look like in the query string, both ways.
+"""The address of a state: what `Location` and the settings of methods look like in the query string, both ways.
 
 Own parameters of a page need nothing here: bind its widgets with `bind="query-params"`.
 """
@@ -65,7 +65,7 @@ def write() -> None:
 
 
 def _own() -> dict[str, list[str]]:
-    here = state.place()
+    here = state.location()
     changed = [f"{name}.{key}:{value}" for name in EXPLAINERS for key, value in state.settings(name).items()]
     found = {
         "model": [here.model],
@@ -84,7 +84,7 @@ def _take(step: object) -> None:
     try:
         step()  # type: ignore[operator]
     except VitrineError as error:
-        state.tell("warning", f"The address: {error} The rest is kept.")
+        state.add_notice("warning", f"The address: {error} The rest is kept.")
 
 
 def _model(name: str) -> None:
@@ -138,5 +138,5 @@ def _targets(texts: list[str]) -> None:
         _take(lambda text=text: found.setdefault(model.target(text)))
     if len(found) > MOST:
         left = ", ".join(shown(model.labels[index]) for index in list(found)[MOST:])
-        state.tell("warning", f"The address: {MOST} classes are shown at a time. Left out: {left}.")
+        state.add_notice("warning", f"The address: {MOST} classes are shown at a time. Left out: {left}.")
     state.go(targets=tuple(found)[:MOST])

@@ -1,6 +1,5 @@
 """What stands around every page: navigation, the header with images, model and predictions, and the memory below."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +9,29 @@ from core.figures import encoding
 from core.images import Picture
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.session import state, url
-from pages.ui.widgets import downloads, show
-
-ROOT = Path(__file__).resolve().parents[3]
+from pages.ui.session import navigation, state, url
+from pages.ui.widgets import downloads, messages
+from pages.ui.widgets.text import size
 
 
 def settle() -> None:
     """Page settings that must come first."""
-    st.set_page_config("Vitrine", page_icon=str(ROOT / "assets" / "icon.png"), layout="wide", initial_sidebar_state=236)
-    st.html(ROOT / "pages" / "ui" / "frame.css")
-
-
-def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, list[Any]]:
-    """The pages of `app.py`'s list, by section, for `st.navigation`."""
-    first = next(iter(sections.values()))[0][0]
-    made = {
-        name: st.Page(
-            ROOT / "pages" / f"{name}.py",
-            title=title,
-            icon=f":material/{icon}:",
-            url_path="" if name == first else name.rpartition("/")[2],
-            default=name == first,
-        )
-        for entries in sections.values()
-        for name, title, icon in entries
-    }
-    st.session_state["pages"] = made
-    return {section: [made[name] for name, _, _ in entries] for section, entries in sections.items()}
-
-
-def page(name: str) -> Any | None:
-    """The page of a file such as "explore/compare", for links and `st.switch_page`; None where it is not listed."""
-    return st.session_state.get("pages", {}).get(name)
+    st.set_page_config(
+        "Vitrine", page_icon=str(navigation.ROOT / "assets" / "icon.png"), layout="wide", initial_sidebar_state=236
+    )
+    st.html(navigation.ROOT / "pages" / "ui" / "shell" / "frame.css")
 
 
 def around(current: Any) -> None:
     """Run a page in its frame; what a user can act on becomes a sentence, and the frame stays."""
-    with show.border(current.title):
+    with messages.error_boundary(current.title):
         url.adopt()
         workbench, picture = state.bench(), state.subject()
         _header(workbench, picture)
-        show.notices()
+        messages.notices()
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         current.run()
-    show.notices()
+    messages.notices()
     _memory()
     url.write()
 
@@ -70,19 +47,19 @@ def _header(workbench: Workbench, picture: Picture) -> None:
 
 
 def _film() -> None:
-    uploads = state.desk().uploads()
+    uploads = state.session().uploads()
     examples = state.samples()
     items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
     items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
     pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
     sizes = [len(data) for data in pictures]
     components.blobs("film", {"film": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))})
-    shown = state.desk().comparison
+    shown = state.session().comparison
     ready = bool(shown and shown.found())
     components.film(
         {
             "items": items,
-            "current": state.place().image,
+            "current": state.location().image,
             "exports": ["png", "npz", "csv"] if ready else [],
             "command": shown.command() if shown else "",
             "query": url.query(),
@@ -116,12 +93,12 @@ def _chips(workbench: Workbench, picture: Picture) -> None:
 
 
 def _memory() -> None:
-    desk = state.desk()
-    used, budget = desk.cache.used + desk.files.used, desk.cache.budget + desk.files.budget
+    session = state.session()
+    used, budget = session.cache.used + session.files.used, session.cache.budget + session.files.budget
     with st.sidebar.container(key="vitrine-memory", gap="small"):
-        images = len(desk.uploads())
+        images = len(session.uploads())
         own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
-        st.caption(f"{show.size(used)} of {show.size(budget)} kept for this tab{own}")
+        st.caption(f"{size(used)} of {size(budget)} kept for this tab{own}")
         st.button("Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch")
 
 
@@ -132,7 +109,7 @@ def _short(model: str) -> str:
 
 
 def _freed() -> None:
-    state.desk().free()
+    state.session().free()
 
 
 @st.cache_data(show_spinner=False)
@@ -143,15 +120,15 @@ def thumb(name: str) -> bytes:
 
 def _upload_thumb(sha: str) -> bytes:
     def make() -> bytes:
-        picture = state.desk().upload(sha)
+        picture = state.session().upload(sha)
         return encoding.thumbnail(picture.pixels) if picture else b""
 
-    return state.desk().cache.get(("thumbnail", sha), make)
+    return state.session().cache.get(("thumbnail", sha), make)
 
 
 def _picked_image() -> None:
     wanted = st.session_state["film"].get("pick")
-    if wanted in state.samples() or wanted in state.desk().uploads():
+    if wanted in state.samples() or wanted in state.session().uploads():
         state.go(image=wanted)
 
 

@@ -18,7 +18,8 @@ from core.workbench import Workbench
 from pages.ui.session import state
 from pages.ui.session.jobs import watched, working
 from pages.ui.study import open_study
-from pages.ui.widgets import show
+from pages.ui.widgets import messages
+from pages.ui.widgets.text import plain
 
 TITLE = "Silencing filters"
 Key = tuple[str, str, str]  # of a study, of sets of filters, and the folder of other images
@@ -27,9 +28,9 @@ Key = tuple[str, str, str]  # of a study, of sets of filters, and the folder of 
 def bench(study: Study) -> Workbench:
     """The workbench of the study's own model, whichever the header shows. Raises what loading it raises."""
     name = study.manifest["model"]["name"]
-    found = Workbench(state.network(name), state.desk().cache)
+    found = Workbench(state.network(name), state.session().cache)
     if found.model.sha != study.manifest["model"]["sha"]:
-        st.warning(show.plain(f"The weights of {name} are no longer those this study was made with."))
+        st.warning(plain(f"The weights of {name} are no longer those this study was made with."))
     return found
 
 
@@ -38,7 +39,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     these = "this filter" if len(filters) == 1 else "these filters"
     if not st.toggle(f"Turn {these} off for the current image", key=f"off-{key}"):
         return
-    with open_study.refused():
+    with messages.refused():
         model, picture = bench(study), state.subject()
         layer = study.manifest["model"]["layer"]
         before, after = model.probabilities(picture), model.without(picture, layer, filters)
@@ -46,14 +47,14 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
         top += [int(index) for index in after.topk(min(5, len(after))).indices if int(index) not in top]
         names = [study.labels[index] for index in top]
         left, right = st.columns([1, 3], vertical_alignment="center")
-        left.image(model.view(picture), caption=show.plain(picture.name), alt=picture.name, width="stretch")
+        left.image(model.view(picture), caption=plain(picture.name), alt=picture.name, width="stretch")
         right.plotly_chart(
             charts.switched(*(dict(zip(names, values[top].tolist(), strict=True)) for values in (before, after))),
             key=f"switched-{key}", config={"displayModeBar": False},
         )  # fmt: skip
         first, then = names[0], study.labels[int(after.argmax())]
         change = f"still {first}" if then == first else f"{then} instead of {first}"
-        st.caption(show.plain(
+        st.caption(plain(
             f"Without {these} the model says {change}; {first} goes from {float(before[top[0]]):.1%} to "
             f"{float(after[top[0]]):.1%}."
         ))  # fmt: skip
@@ -98,7 +99,7 @@ def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
     if earlier:
         earlier.cancel()
     job = Job(work, TITLE)
-    state.desk().jobs.append(job)
+    state.session().jobs.append(job)
     st.session_state["ablating"] = (key, job)
 
 
@@ -108,13 +109,13 @@ def _ended(key: Key, job: Job) -> None:
     elif job.state == "cancelled":
         st.info("Stopped.")
     elif job.error:
-        st.error(show.plain(str(job.error)))
+        st.error(plain(str(job.error)))
 
 
 def _shown(found: Ablation, folder: str) -> None:
     """Averages in a line, the classes as a chart and as a table, and what was left out."""
     summary = found.summary()
-    source = show.plain(f"of {Path(folder).name}") if folder else "those the rules were mined from"
+    source = plain(f"of {Path(folder).name}") if folder else "those the rules were mined from"
     numbers = (
         ("All filters", f"{summary['baseline']:.1%}", "accuracy, mean over classes"),
         ("Without mined ones", f"{summary['mined']:.1%}", f"{summary['filters_per_class']:.1f} filters per class"),

@@ -18,11 +18,11 @@ from core.study.browse import STOPS, kept
 from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.workbench import pass_seconds
-from pages.ui.session import state
-from pages.ui.session.jobs import duration
+from pages.ui.session import navigation, state
 from pages.ui.session.jobs import watched as bar
 from pages.ui.study import open_study
-from pages.ui.widgets import forms, show
+from pages.ui.widgets import forms, messages
+from pages.ui.widgets.text import duration, plain
 
 _PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": MiningConfig}
 
@@ -38,18 +38,18 @@ def form() -> None:
             "`vitrine flowers` draws such a folder.",
         )  # fmt: skip
         model = middle.selectbox(
-            "Model", models, index=models.index(state.place().model) if state.place().model in models else 0,
+            "Model", models, index=models.index(state.location().model) if state.location().model in models else 0,
             key="new-model", accept_new_options=True, help="One of the list, or ARCHITECTURE:FILE for own weights.",
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
         data = str(expanded(folder)) if folder else ""
         config = _settings(StudyConfig(model or "", data, state.labels(model or "")))
         if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
-            with open_study.refused():
+            with messages.refused():
                 st.session_state["checked"] = (digest(dump(config)), _facts(config))
         known, facts = st.session_state.get("checked", ("", ""))
         if known == digest(dump(config)):
-            st.info(show.plain(facts))
+            st.info(plain(facts))
             job = _job()
             running = job is not None and job.state == "running"
             path = open_study.folder() / _file(name or _suggested(folder, model))
@@ -80,12 +80,12 @@ def compared(studies: dict[str, Study]) -> None:
 @st.dialog("Delete this study?")
 def deleted(name: str, path: Path) -> None:
     """Ask, and delete."""
-    st.write(show.plain(f"{name} will be gone for good. The images it was made from stay where they are."))
+    st.write(plain(f"{name} will be gone for good. The images it was made from stay where they are."))
     with st.container(horizontal=True):
         if st.button("Delete", key="delete-now", type="primary"):
-            with open_study.refused():
+            with messages.refused():
                 remove(path)
-                state.tell("info", f"{name} is deleted.")
+                state.add_notice("info", f"{name} is deleted.")
                 st.rerun()
         if st.button("Keep it"):
             st.rerun()
@@ -96,10 +96,10 @@ def lost(study: Study) -> None:
     folder, data = study.folder, study.manifest["data"]
     gone, total = study.lost(), data["images"] - data["skipped"]
     if len(gone) == total:
-        st.caption(show.plain(f"Its images are no longer in {folder}; the study shows its own small copies."))
+        st.caption(plain(f"Its images are no longer in {folder}; the study shows its own small copies."))
     elif gone:
         some = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
-        st.caption(show.plain(f"{len(gone)} of its {total} images are no longer in {folder}: {some}"))
+        st.caption(plain(f"{len(gone)} of its {total} images are no longer in {folder}: {some}"))
 
 
 def left_out(study: Study) -> None:
@@ -110,7 +110,7 @@ def left_out(study: Study) -> None:
         with st.expander(f"Images that could not be read: {len(problems):,}"):
             st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
     for reason, count in study.manifest["data"].get("left", {}).items():
-        st.caption(show.plain(f"Left out of the folder: {reason} ({count:,})."))
+        st.caption(plain(f"Left out of the folder: {reason} ({count:,})."))
 
 
 def endings(study: Study) -> None:
@@ -164,7 +164,7 @@ def _start(config: StudyConfig, path: Path) -> None:
     job = Job(
         lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
     )
-    state.desk().jobs.append(job)
+    state.session().jobs.append(job)
     st.session_state["building"] = job
 
 
@@ -180,13 +180,13 @@ def _job() -> Job | None:
 def _ended(job: Job) -> None:
     if job.state == "done" and isinstance(job.result, Study):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(show.plain(f"{job.result.name} is finished, in {duration(job.seconds)}."))
+            st.success(plain(f"{job.result.name} is finished, in {duration(job.seconds)}."))
             if st.button("Open it", type="primary"):
-                open_study.patches_of(study=job.result.name)
+                navigation.patches_of(study=job.result.name)
     elif job.state == "cancelled":
         st.info("Stopped. What was finished is kept: building the same again goes on from there.")
     elif job.error:
-        st.error(show.plain(str(job.error)))
+        st.error(plain(str(job.error)))
 
 
 def _suggested(folder: str, model: str | None) -> str:

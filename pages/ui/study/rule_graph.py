@@ -10,11 +10,11 @@ from core.figures.layout import apart, lying
 from core.mining.rules import Mined
 from core.params import whole
 from core.study import Study
-from pages.ui.session import parameters
-from pages.ui.study import ablation, open_study
+from pages.ui.session import navigation, parameters
+from pages.ui.study import ablation, open_study, patch_items
 from pages.ui.study.rule_views import Rule, detail, picked, sides
-from pages.ui.widgets import show
 from pages.ui.widgets.graph import Node, graph, mark
+from pages.ui.widgets.text import plain
 
 NODES = 600  # more than people can read
 SHAPE = 1.45  # the graph is so much wider than high
@@ -40,9 +40,9 @@ def graphed(study: Study, found: Mined, label: int) -> None:
     if touch.picked is not None:
         parameters.keep("node", touch.picked)
     if touch.opened and touch.opened[0] == "f":
-        open_study.go("units/unit", unit=touch.opened[1:])
+        navigation.go("units/unit", unit=touch.opened[1:])
     if touch.opened and touch.opened[0] == "c":
-        open_study.patches_of(label=open_study.label(study, int(touch.opened[1:])))
+        navigation.patches_of(label=open_study.label(study, int(touch.opened[1:])))
     rule = _beneath(study, found, label)
     mark("graph", parameters.text("node"), rule.nodes if rule else ())
 
@@ -69,7 +69,7 @@ def _beneath(study: Study, found: Mined, label: int) -> Rule | None:
     if node in {*found.nodes["node"], *(f"f{f}-c{k}" for f, k in open_study.columns(found.edges, "filter", "label"))}:
         ends = {part[0]: whole(part[1:]) for part in node.split("-")}
     elif node:
-        st.caption(show.plain(f"No rule at these settings has {short(node)}."))
+        st.caption(plain(f"No rule at these settings has {short(node)}."))
     if "f" in ends:
         rules = rules[[ends["f"] in filters for filters in rules["filters"]]]
     if "c" in ends or (label >= 0 and not ends):
@@ -92,11 +92,11 @@ def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:
     widths = np.where(classes, [20 + 8.4 * len(name) for name in nodes["name"]], heights)
     places = lying(nodes[["x", "y"]].to_numpy(), SHAPE) * 34 * np.sqrt(len(nodes))
     places = apart(places, np.stack([widths, heights + 14], 1))
-    pictures = open_study.faces(study) if len(nodes) <= PICTURED else {}
+    pictures = patch_items.faces(study) if len(nodes) <= PICTURED else {}
     boxes = zip(places.tolist(), widths.tolist(), heights.tolist(), strict=True)
     return [
         Node(
-            node, name if kind == "class" else open_study.unit(number), kind, x, y, height, width,
+            node, name if kind == "class" else patch_items.unit(number), kind, x, y, height, width,
             pictures.get(number) if kind == "filter" else None,
         )
         for (node, kind, number, name), ((x, y), width, height) in zip(

@@ -13,12 +13,12 @@ import streamlit as st
 from core.errors import TooLarge
 from core.mining.rules import Mined, highest_support
 from core.study import Study
-from core.study.browse import Catalogue, Rows, Wanted
+from core.study.browse import Catalogue, PatchFilter, Rows
 from core.study.config import MiningConfig
-from pages.ui.session import parameters
-from pages.ui.study import ablation, open_study
-from pages.ui.widgets import show
+from pages.ui.session import navigation, parameters
+from pages.ui.study import ablation, open_study, patch_items
 from pages.ui.widgets.gallery import Items, gallery
+from pages.ui.widgets.text import plain
 
 EACH = 6  # patches shown of each filter of a rule
 
@@ -51,15 +51,15 @@ def nothing(study: Study, config: MiningConfig, label: int) -> None:
     try:
         highest = highest_support(study, config, None if label < 0 else label)
     except TooLarge as error:
-        st.info(show.plain(f"{none}. {error}"))
+        st.info(plain(f"{none}. {error}"))
         return
     if highest is None:
         alone = ": hardly any two patches of a class hold the same filter."
         change = ". Lower the confidence." if config.confidence else alone
-        st.info(show.plain(f"{none}, nor at any lower one{change}"))
+        st.info(plain(f"{none}, nor at any lower one{change}"))
         return
     shown = math.floor(highest * 100 + 1e-9) / 100
-    st.info(show.plain(f"{none}. The highest support that gives one is {shown:.2f}."))
+    st.info(plain(f"{none}. The highest support that gives one is {shown:.2f}."))
     st.button(f"Use {shown:.2f}", on_click=parameters.put, args=("support", shown), type="primary")
 
 
@@ -87,7 +87,7 @@ def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: 
     """A table of rules and the one chosen in it: the one of the address until another row is, else the best."""
     frame = pd.DataFrame(
         {
-            "Filters": [open_study.units(filters, 4) for filters in rules["filters"]],
+            "Filters": [patch_items.units(filters, 4) for filters in rules["filters"]],
             "Class": [open_study.label(study, k) for k in rules["label"]],
             "Support": rules["support"].to_numpy(),
             "Confidence": rules["confidence"].to_numpy(),
@@ -129,30 +129,30 @@ def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int)
 def detail(study: Study, rule: Rule) -> None:
     """A rule in words and in its patches, with the ways on from here."""
     patches = open_study.catalogue(study)
-    everywhere = patches.matching(Wanted(filters=rule.filters, strongest=rule.strongest))
-    rows = patches.matching(Wanted(rule.label, rule.filters, rule.strongest))
+    everywhere = patches.matching(PatchFilter(filters=rule.filters, strongest=rule.strongest))
+    rows = patches.matching(PatchFilter(rule.label, rule.filters, rule.strongest))
     rows = patches.ordered(rows, "response", rule.filters)
-    st.header(show.plain(f"{open_study.units(rule.filters)} → {open_study.label(study, rule.label)}"), anchor=False)
-    total = len(patches.matching(Wanted(rule.label)))
-    st.markdown(show.plain(
+    st.header(plain(f"{patch_items.units(rule.filters)} → {open_study.label(study, rule.label)}"), anchor=False)
+    total = len(patches.matching(PatchFilter(rule.label)))
+    st.markdown(plain(
         f"{len(rows):,} of the {total:,} patches of {open_study.label(study, rule.label)} hold "
         f"{'this filter' if len(rule.filters) == 1 else 'all these filters'} ({len(rows) / max(total, 1):.0%}), "
         f"and of the {len(everywhere):,} patches of any class that do, {len(rows) / max(len(everywhere), 1):.0%} "
         "are its own."
     ))  # fmt: skip
     picks = gallery(
-        open_study.patches(study, rows, noted="response", filters=rule.filters, groups=()),
+        patch_items.patches(study, rows, noted="response", filters=rule.filters, groups=()),
         (open_study.key(study), "rule", rule), key="rule-patches", label="Patches of the rule", tile=72, height=330,
     )  # fmt: skip
-    open_study.follow(study, picks)
+    patch_items.follow(study, picks)
     each(study, rule)
     with st.container(horizontal=True):
         for number in rule.filters:
-            if st.button(open_study.unit(number), key=f"unit-{number}", help="Open this filter"):
-                open_study.go("units/unit", unit=number)
+            if st.button(patch_items.unit(number), key=f"unit-{number}", help="Open this filter"):
+                navigation.go("units/unit", unit=number)
         if st.button("All its patches", icon=":material/grid_on:"):
             held = ",".join(map(str, rule.filters))
-            open_study.patches_of(label=open_study.label(study, rule.label), filters=held, strongest=rule.strongest)
+            navigation.patches_of(label=open_study.label(study, rule.label), filters=held, strongest=rule.strongest)
 
 
 def each(study: Study, rule: Rule) -> None:
@@ -162,16 +162,16 @@ def each(study: Study, rule: Rule) -> None:
     def make() -> Items:
         rows = {number: _strongest(patches, number, rule.strongest) for number in rule.filters}
         every = [(number, row) for number in rule.filters for row in rows[number].tolist()]
-        items = open_study.patches(study, np.concatenate(list(rows.values())))()
+        items = patch_items.patches(study, np.concatenate(list(rows.values())))()
         return Items(
             pixels=items.pixels,
             ids=[f"{number}:{row}" for number, row in every],
             titles=[
-                f"{open_study.unit(number)} in {name}" for (number, _), name in zip(every, items.titles, strict=True)
+                f"{patch_items.unit(number)} in {name}" for (number, _), name in zip(every, items.titles, strict=True)
             ],
             facts=items.facts[1:2],
-            groups=[(open_study.unit(number), len(own_rows)) for number, own_rows in rows.items()],
-            actions=[("unit", [f"Open {open_study.unit(number)}" for number, _ in every])],
+            groups=[(patch_items.unit(number), len(own_rows)) for number, own_rows in rows.items()],
+            actions=[("unit", [f"Open {patch_items.unit(number)}" for number, _ in every])],
         )
 
     st.subheader("Each of its filters by itself", anchor=False)
@@ -181,11 +181,11 @@ def each(study: Study, rule: Rule) -> None:
     )  # fmt: skip
     st.caption(f"The {EACH} patches of any class where a filter answers most. A click opens the filter.")
     if picks.action == "unit":
-        open_study.go("units/unit", unit=picks.opened.partition(":")[0])
+        navigation.go("units/unit", unit=picks.opened.partition(":")[0])
 
 
 def _strongest(patches: Catalogue, number: int, strongest: int) -> Rows:
-    rows = patches.matching(Wanted(filters=(number,), strongest=strongest))
+    rows = patches.matching(PatchFilter(filters=(number,), strongest=strongest))
     return patches.ordered(rows, "response", (number,))[:EACH]
 
 
@@ -200,7 +200,7 @@ def shared(study: Study, found: Mined, label: int) -> None:
     left, right = st.columns([1, 1.2], gap="medium")
     frame = pd.DataFrame(
         {
-            "Filters": [open_study.units(filters, 4) for filters in sets["filters"]],
+            "Filters": [patch_items.units(filters, 4) for filters in sets["filters"]],
             "Classes": sets["classes"].to_numpy(),
             "Shared by": [
                 ", ".join(f"{open_study.label(study, k)} {s:.2f}" for k, s in zip(labels, supports, strict=True))
@@ -221,14 +221,14 @@ def shared(study: Study, found: Mined, label: int) -> None:
 def across(study: Study, rule: Rule) -> None:
     """The patches of all classes that hold these filters, grouped by class."""
     patches = open_study.catalogue(study)
-    wanted = Wanted(filters=rule.filters, strongest=rule.strongest)
+    wanted = PatchFilter(filters=rule.filters, strongest=rule.strongest)
     counts = patches.by_label(wanted)
     ranked = sorted(counts, key=lambda k: (-counts[k], k))
     parts = [patches.ordered(patches.matching(replace(wanted, label=k)), "response", rule.filters) for k in ranked]
-    st.header(show.plain(f"{open_study.units(rule.filters)}: patches of {len(ranked)} classes"), anchor=False)
+    st.header(plain(f"{patch_items.units(rule.filters)}: patches of {len(ranked)} classes"), anchor=False)
     groups = [(open_study.label(study, k), len(part)) for k, part in zip(ranked, parts, strict=True)]
     picks = gallery(
-        open_study.patches(study, np.concatenate(parts), noted="response", filters=rule.filters, groups=groups),
+        patch_items.patches(study, np.concatenate(parts), noted="response", filters=rule.filters, groups=groups),
         (open_study.key(study), "across", rule), key="shared-patches", label="Patches by class", tile=72, height=460,
     )  # fmt: skip
-    open_study.follow(study, picks)
+    patch_items.follow(study, picks)

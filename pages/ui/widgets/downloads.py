@@ -17,7 +17,7 @@ _KINDS = {"png": "image/png", "npz": "application/octet-stream", "npy": "applica
 
 def whole(wanted: Mapping[str, Any]) -> None:
     """Prepare what the Export menu asked for: a `kind`, and for the figure the `view` it is to look like."""
-    shown, kind = state.desk().comparison, wanted.get("kind")
+    shown, kind = state.session().comparison, wanted.get("kind")
     if shown is None:
         return
     found, name = shown.found(), _stem(shown.picture.name)
@@ -30,16 +30,18 @@ def whole(wanted: Mapping[str, Any]) -> None:
 
 
 def one(wanted: Mapping[str, Any]) -> None:
-    """Prepare what an open tile asked for: the `ask` it shows, a `kind`, and the `view` that a picture is to have."""
-    shown, kind = state.desk().comparison, wanted.get("kind")
+    """Prepare the export an open tile asked for: the key of its request (`ask`), a `kind`, and a picture's `view`."""
+    shown, kind = state.session().comparison, wanted.get("kind")
     found = shown.found() if shown else []
-    ask, answer = next(((ask, answer) for ask, answer in found if ask.key == wanted.get("ask")), (None, None))
-    if shown is None or ask is None or not isinstance(answer, Explanation):
+    request, answer = next(
+        ((request, answer) for request, answer in found if request.key == wanted.get("ask")), (None, None)
+    )
+    if shown is None or request is None or not isinstance(answer, Explanation):
         return
-    name = f"{_stem(shown.picture.name)}-{export.key(ask)}"
+    name = f"{_stem(shown.picture.name)}-{export.key(request)}"
     if kind == "png":
         style = styled(wanted.get("view") or {})
-        _offer(name, kind, export.tile(shown.bench, shown.picture, found, ask, style))
+        _offer(name, kind, export.tile(shown.bench, shown.picture, found, request, style))
     elif kind == "npy":
         _offer(name, kind, export.npy(answer))
 

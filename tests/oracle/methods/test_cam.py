@@ -28,11 +28,11 @@ from tests.nets import query
 def test_grad_cam_times_its_positions_adds_up_to_the_logit():
     """On a network that ends in pooling and one linear layer, Σ before ReLU + bias = logit."""
     q = query("gap")
-    tape = q.tape()
-    values, slopes = tape.values[q.at], tape.slopes[q.at]
+    recording = q.forward_backward()
+    values, slopes = recording.values[q.at], recording.slopes[q.at]
     before = (slopes.mean((2, 3), keepdim=True) * values).sum((1, 2, 3))
-    assert torch.allclose(before + q.net.fc.bias[1], tape.logits[:, 1], atol=1e-5)
-    assert torch.allclose(cam(q).mean((1, 2)) + q.net.fc.bias[1], tape.logits[:, 1], atol=1e-5)
+    assert torch.allclose(before + q.net.fc.bias[1], recording.logits[:, 1], atol=1e-5)
+    assert torch.allclose(cam(q).mean((1, 2)) + q.net.fc.bias[1], recording.logits[:, 1], atol=1e-5)
     assert torch.allclose(cam(q).relu(), grad_cam(q) * 64, rtol=1e-4, atol=1e-6)
     assert torch.allclose(grad_cam(q), (slopes.mean((2, 3), keepdim=True) * values).sum(1).relu())
 
@@ -59,8 +59,8 @@ def test_grad_cam_of_a_class_with_negative_weights_is_blank_and_says_so():
 
 def test_grad_cam_of_tokens_drops_the_class_token():
     q = query("vit")
-    tape = q.tape()
-    values, slopes = tape.values[q.at][:, 1:], tape.slopes[q.at][:, 1:]
+    recording = q.forward_backward()
+    values, slopes = recording.values[q.at][:, 1:], recording.slopes[q.at][:, 1:]
     expected = (values * slopes.mean(1, keepdim=True)).sum(2).relu().view(2, 4, 4)
     assert torch.allclose(grad_cam(q), expected)
 
@@ -99,7 +99,7 @@ def test_cam_is_refused_where_the_network_ends_otherwise():
 def test_cams_of_a_pooled_network_are_multiples_of_each_other():
     """The slope is w/Z everywhere: HiResCAM = XGrad-CAM = Grad-CAM; LayerCAM and ++ only see positive weights."""
     q = query("gap")
-    values, weight = q.tape().values[q.at], q.net.fc.weight[1]
+    values, weight = q.forward_backward().values[q.at], q.net.fc.weight[1]
     positive = weight.clamp(min=0)[None, :, None, None]
     assert torch.allclose(hires_cam(q), grad_cam(q), atol=1e-6)
     assert torch.allclose(xgrad_cam(q), grad_cam(q), atol=1e-6)
@@ -179,7 +179,7 @@ def test_guided_cams_are_guided_backprop_where_the_map_is_one(name, monkeypatch)
 
 def test_score_cam_equals_a_plain_loop():
     q = query("cnn", count=1)
-    values = q.tape().values[q.at][0]
+    values = q.forward_backward().values[q.at][0]
     scores = []
     for one in values:
         large = resized(one[None], q.size)
@@ -203,21 +203,21 @@ def test_score_cam_of_the_paper_tries_every_filter():
 
 def test_upsampled_activation_shows_the_strongest_filters():
     q = query("gap", count=1)
-    values = q.tape().values[q.at][0]
+    values = q.forward_backward().values[q.at][0]
     strongest = resized(values[values.square().mean((1, 2)).topk(3).indices], q.size)
     low, high = strongest.amin((1, 2), keepdim=True), strongest.amax((1, 2), keepdim=True)
     scaled = (strongest - low) / (high - low)
     assert torch.allclose(upsampled_activation(q, units=1)[0], scaled[0])
     assert torch.allclose(upsampled_activation(q, units=3)[0], scaled.amax(0))
     asked = query("gap", count=1, target=3, unit_layer="features.5")
-    unit = resized(asked.tape("features.5").values["features.5"][:, 3], q.size)[0]
+    unit = resized(asked.forward_backward("features.5").values["features.5"][:, 3], q.size)[0]
     expected = (unit - unit.min()) / (unit.max() - unit.min())
     assert torch.allclose(upsampled_activation(asked)[0], expected)
 
 
 def test_cams_explain_a_unit_of_a_later_layer():
     q = query("gap", count=1, target=5, unit_layer="features.8", layer="features.5")
-    values = q.tape().values["features.5"]
+    values = q.forward_backward().values["features.5"]
     leaf = values.clone().requires_grad_()
     later = q.net.features[6:](leaf)[0, 5].mean()
     slopes = torch.autograd.grad(later, leaf)[0]

@@ -58,10 +58,14 @@ def test_products_add_up_to_the_logit_without_biases(name):
     q = query(nets.seeded(lambda: nets.GapNet(bias=False, norm=False)), target=3)
     found = explain(name, q)
     assert torch.allclose(found.maps.sum((1, 2)), found.scores, rtol=1e-5)
-    tape = q.tape(*q.model.survey.stages)
+    recording = q.forward_backward(*q.model.survey.stages)
     assert len(q.model.survey.stages) == 3
     for layer in q.model.survey.stages:
-        assert torch.allclose((tape.values[layer] * tape.slopes[layer]).sum((1, 2, 3)), tape.logits[:, 3], rtol=1e-5)
+        assert torch.allclose(
+            (recording.values[layer] * recording.slopes[layer]).sum((1, 2, 3)),
+            recording.logits[:, 3],
+            rtol=1e-5,
+        )
 
 
 def test_layerwise_ixg_equals_captum():
@@ -81,8 +85,10 @@ def test_layerwise_ixg_equals_captum():
 
 def test_layerwise_ixg_of_a_transformer_reads_the_input_of_each_block():
     q = double(query("vit"))
-    tape = q.tape("encoder.dropout", "encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1")
-    parts = [(tape.values[n] * tape.slopes[n]).sum(2)[:, 1:].view(2, 4, 4) for n in q.model.survey.stages]
+    recording = q.forward_backward(
+        "encoder.dropout", "encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1"
+    )
+    parts = [(recording.values[n] * recording.slopes[n]).sum(2)[:, 1:].view(2, 4, 4) for n in q.model.survey.stages]
     assert len(parts) == 3
     enlarged = [torch.nn.functional.interpolate(p[:, None], q.size, mode="bilinear")[:, 0] / 64 for p in parts]
     ours = explain("layerwise_ixg", q, {"skip_first": 0}).maps.double()
@@ -94,14 +100,14 @@ def test_attention_weighs_the_tokens():
     q = double(query("vit", count=1))
     name = "encoder.layers.encoder_layer_1"
     block = q.net.encoder.layers.encoder_layer_2
-    tape = q.tape(name)
-    tokens = block.ln_1(tape.values[name])
+    recording = q.forward_backward(name)
+    tokens = block.ln_1(recording.values[name])
     queries, keys, _ = torch.nn.functional.linear(
         tokens, block.self_attention.in_proj_weight, block.self_attention.in_proj_bias
     ).chunk(3, dim=2)
     heads = [part.view(1, 17, 2, 8).transpose(1, 2) for part in (queries, keys)]
     received = (heads[0] @ heads[1].transpose(2, 3) / 8**0.5).softmax(3).mean((1, 2))
-    expected = ((tape.values[name] * tape.slopes[name]).sum(2) * received)[:, 1:].view(1, 4, 4)
+    expected = ((recording.values[name] * recording.slopes[name]).sum(2) * received)[:, 1:].view(1, 4, 4)
     ours = explain("layerwise_ixg", q, {"skip_first": 4, "attention_weight": True}).maps.double()
     enlarged = torch.nn.functional.interpolate(expected[:, None], q.size, mode="bilinear")[:, 0] / 64
     assert torch.allclose(ours, enlarged, rtol=1e-4, atol=1e-6 * float(enlarged.abs().max()))

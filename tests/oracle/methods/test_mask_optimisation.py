@@ -98,9 +98,9 @@ def test_meaningful_perturbation_equals_its_formula_step_by_step(aim):
         noise = 0.2 * torch.randn(3, SIDE, SIDE, generator=q.rng(step))
         large = nn.functional.interpolate(mask, (SIDE, SIDE), mode="bilinear")
         score = q.net(large * q.images + (1 - large) * soft + noise).softmax(1)[0, 1]
-        rough = (mask.diff(dim=2).abs() ** 3).mean() + (mask.diff(dim=3).abs() ** 3).mean()
+        in_half_precision = (mask.diff(dim=2).abs() ** 3).mean() + (mask.diff(dim=3).abs() ** 3).mean()
         loss = score + 0.02 * (1 - mask).abs().mean() if aim == "delete" else -score + 0.02 * mask.mean()
-        mask.grad = torch.autograd.grad(loss + 0.2 * rough, mask)[0]
+        mask.grad = torch.autograd.grad(loss + 0.2 * in_half_precision, mask)[0]
         adam.step()
         mask.data.clamp_(0, 1)
     large = nn.functional.interpolate(mask.detach(), (SIDE, SIDE), mode="bilinear")[0]

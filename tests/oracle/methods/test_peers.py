@@ -128,7 +128,7 @@ def enlarged(maps, query):
     return F.interpolate(torch.from_numpy(maps)[:, None], query.size, mode="bilinear")[:, 0]
 
 
-class Drawn:
+class DrawnMap:
     """Hands lime draws made elsewhere in place of random ones."""
 
     def __init__(self, visible):
@@ -156,7 +156,7 @@ def test_lime_equals_lime_of_others_on_the_same_segments_and_draws(cut, name, mo
         return query.net(torch.from_numpy(images).permute(0, 3, 1, 2)).softmax(1).numpy()
 
     peer = tools.LimeImageExplainer(kernel_width=0.25)
-    peer.random_state = Drawn(visible)
+    peer.random_state = DrawnMap(visible)
     theirs = peer.explain_instance(
         query.images[0].permute(1, 2, 0).numpy(), probabilities, labels=(217,), top_labels=None, num_samples=100,
         segmentation_fn=lambda image: cut_up.cells.numpy(), random_seed=0,

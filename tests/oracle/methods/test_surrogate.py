@@ -13,7 +13,7 @@ from torch import nn
 
 from core.explain import EXPLAINERS, explain, segments
 from core.explain.methods.surrogate import coalitions, coins
-from core.explain.query import Ledger
+from core.explain.query import RunLog
 from core.explain.segments import pieces
 from tests import nets
 from tests.nets import query
@@ -142,7 +142,7 @@ def test_remarks_tell_of_each_image(name):
         explain(name, replace(both, images=both.images[i : i + 1], targets=both.targets[i : i + 1]), settings).remarks
         for i in range(2)
     ]
-    found = explain(name, replace(both, ledger=Ledger()), settings).remarks
+    found = explain(name, replace(both, log=RunLog()), settings).remarks
     assert found.keys() == alone[0].keys()
     for key, value in found.items():
         first, second = (one[key] if isinstance(one[key], str) else f"{one[key]:.4g}" for one in alone)

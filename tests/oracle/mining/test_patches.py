@@ -274,8 +274,8 @@ def test_covering_step_by_step_equals_whole_passes(net, config):
     for stepwise in (False, True):
         query = Query(model(net), rows, torch.arange(11) % nets.CLASSES, batch=5)
         clean = query.clean_scores(settings.score)
-        query.ledger.forwards = 0
-        results.append((relevant(query, clean, windows, settings, stepwise=stepwise), query.ledger.forwards))
+        query.log.forwards = 0
+        results.append((relevant(query, clean, windows, settings, stepwise=stepwise), query.log.forwards))
     (whole, passes), (steps, same) = results
     assert passes == same
     assert steps.after == pytest.approx(whole.after, abs=1e-5, nan_ok=True)

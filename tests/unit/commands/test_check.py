@@ -23,7 +23,7 @@ def test_check_says_what_every_method_can_do(capsys, monkeypatch):
     assert facts["in_place"] == {"until_loaded": {"ReLU": 1}, "in_code": {"add": 1}}
     assert facts["reused"] == {"relu": 2}
     assert set(facts["methods"]) == set(EXPLAINERS)
-    assert facts["methods"]["layerwise_ixg"]["place"] == "relu"
+    assert facts["methods"]["layerwise_ixg"]["layers_read"] == "relu"
     rise = facts["methods"]["rise"]
     assert rise["passes"] == {"quick": 300, "standard": 1000, "paper": 8000}
     assert 0 < rise["seconds"]["quick"] < rise["seconds"]["paper"]

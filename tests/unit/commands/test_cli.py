@@ -113,8 +113,10 @@ def test_bash_completes_a_command(capsys, tmp_path):
     main(["--completion", "bash"])
     script = tmp_path / "completion.sh"
     script.write_text(capsys.readouterr().out)
-    ask = "COMP_WORDS=(vitrine me); COMP_CWORD=1; _shtab_vitrine vitrine me vitrine; echo ${COMPREPLY[@]}"
-    said = subprocess.run(["bash", "-c", f"source {script}; {ask}"], capture_output=True, text=True, check=False).stdout
+    line = "COMP_WORDS=(vitrine me); COMP_CWORD=1; _shtab_vitrine vitrine me vitrine; echo ${COMPREPLY[@]}"
+    said = subprocess.run(
+        ["bash", "-c", f"source {script}; {line}"], capture_output=True, text=True, check=False
+    ).stdout
     assert said.split() == ["methods"]
 
 

@@ -16,7 +16,7 @@ from core import export
 from core.cli import main
 from core.explain import EXPLAINERS
 from core.images import decode
-from core.workbench import Ask, Workbench
+from core.workbench import Request, Workbench
 from tests import nets
 from tests.said import sentence
 
@@ -182,16 +182,18 @@ def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path,
     """What was asked on a page, in other words than the defaults, comes out of the command line to the last byte."""
     bench, picture = Workbench(nets.model("gap")), decode(photo_file.read_bytes(), photo_file.name)
     asked = {"rise": {"masks": 50}, "smoothgrad": {"samples": 4}, "grad_cam": {}, "random": {}}
-    asks = [Ask(name, target, settings) for target in (3, 1) for name, settings in asked.items()]
+    requests = [Request(name, target, settings) for target in (3, 1) for name, settings in asked.items()]
     answers = {}
-    bench.compare(picture, asks, lambda ask, answer: answers.update({ask.key: answer}), seed=7, layer="features.5")
-    line = export.command("gap", picture.name, asks, seed=7, layer="features.5", out=str(tmp_path / "out"))
+    bench.compare(
+        picture, requests, lambda request, answer: answers.update({request.key: answer}), seed=7, layer="features.5"
+    )
+    line = export.command("gap", picture.name, requests, seed=7, layer="features.5", out=str(tmp_path / "out"))
     monkeypatch.chdir(photo_file.parent)
     assert main(shlex.split(line)[1:]) == 0
-    shown = np.load(io.BytesIO(export.npz([(ask, answers[ask.key]) for ask in asks])))
+    shown = np.load(io.BytesIO(export.npz([(request, answers[request.key]) for request in requests])))
     made = np.load(tmp_path / "out" / photo_file.stem / "maps.npz")
     assert sorted(made.files) == sorted(shown.files)
-    assert len(shown.files) == len(asks)
+    assert len(shown.files) == len(requests)
     for name in shown.files:
         assert made[name].tobytes() == shown[name].tobytes(), name
 

@@ -14,12 +14,12 @@ from tests.nets import query
 
 
 def test_settled_is_the_rank_correlation_with_half_the_work():
-    looks = torch.randn(6, 1, 20, 20, generator=torch.Generator().manual_seed(0))
+    snapshots = torch.randn(6, 1, 20, 20, generator=torch.Generator().manual_seed(0))
     settling = Settling()
-    found = [settling.look(10 * (i + 1), look) for i, look in enumerate(looks)]
+    found = [settling.look(10 * (i + 1), look) for i, look in enumerate(snapshots)]
     assert found[0] is None
     for now, half in [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2)]:
-        expected = spearmanr(looks[now].flatten(), looks[half].flatten()).statistic
+        expected = spearmanr(snapshots[now].flatten(), snapshots[half].flatten()).statistic
         assert found[now] == pytest.approx(expected, abs=1e-9)
     assert settling.look(70, torch.zeros(1, 20, 20)) is None
 

@@ -40,32 +40,32 @@ def test_who_computes_roughly_where_it_is_allowed(name):
     exact = explain(name, nets.query(model, count=1), nets.quick(method))
     assert seen <= {torch.float32}
     assert "precision" not in exact.remarks
-    rough = explain(name, nets.query(model, count=1, precision="half"), nets.quick(method))
-    assert (torch.float16 in seen) == (name in ROUGH) == ("precision" in rough.remarks)
-    assert rough.maps.dtype == torch.float32
-    assert torch.allclose(rough.scores, exact.scores, rtol=1e-5), "the explained score itself is exact"
+    half = explain(name, nets.query(model, count=1, precision="half"), nets.quick(method))
+    assert (torch.float16 in seen) == (name in ROUGH) == ("precision" in half.remarks)
+    assert half.maps.dtype == torch.float32
+    assert torch.allclose(half.scores, exact.scores, rtol=1e-5), "the explained score itself is exact"
     if name not in ROUGH:
-        assert torch.equal(rough.maps, exact.maps)
+        assert torch.equal(half.maps, exact.maps)
 
 
 def test_scores_come_back_as_single_numbers_within_their_tolerance():
     exact = nets.query("gap", count=4)
-    rough = replace(exact, precision="half").rough()
-    assert exact.rough() is exact
-    wanted, found = (query.score(query.images, query.targets, "prob") for query in (exact, rough))
+    half = replace(exact, precision="half").in_half_precision()
+    assert exact.in_half_precision() is exact
+    wanted, found = (query.score(query.images, query.targets, "prob") for query in (exact, half))
     assert found.dtype == torch.float32
     assert 0 < float((wanted - found).abs().max()) <= TOLERANCE
-    slope, whole = (query.gradient(query.images, query.targets) for query in (rough, exact))
+    slope, whole = (query.gradient(query.images, query.targets) for query in (half, exact))
     assert slope.dtype == torch.float32
     assert 0 < float((slope - whole).norm() / whole.norm()) < 0.05
 
 
 def test_rough_numbers_are_never_taken_for_exact_ones():
     exact = nets.query("gap", count=2)
-    rough = replace(exact, precision="half").rough()
-    told = rough.clean_logits()
+    half = replace(exact, precision="half").in_half_precision()
+    told = half.clean_logits()
     assert not torch.equal(exact.clean_logits(), told)
-    unit = replace(rough, unit_layer="features.5")
+    unit = replace(half, unit_layer="features.5")
     assert unit.score(unit.images, unit.targets).dtype == torch.float32
 
 
@@ -78,7 +78,7 @@ def test_what_overflows_is_computed_again_in_full():
             return torch.where(torch.tensor(torch.is_autocast_enabled("cpu")), whole / 0, whole)
 
     query = nets.query(Narrow(), count=2, precision="half")
-    assert torch.equal(query.rough().logits(query.images), query.logits(query.images))
+    assert torch.equal(query.in_half_precision().logits(query.images), query.logits(query.images))
 
 
 def test_a_network_that_half_precision_moves_too_far_is_asked_in_full():
@@ -125,8 +125,8 @@ def asked_of(name, device="cpu"):
 
 def agreement(name, settings, query):
     """The rank correlation of a rough map with the exact one."""
-    exact, rough = (explain(name, replace(query, precision=how), settings).maps[0] for how in ("full", "half"))
-    return spearmanr(exact.flatten(), rough.flatten()).statistic
+    exact, half = (explain(name, replace(query, precision=how), settings).maps[0] for how in ("full", "half"))
+    return spearmanr(exact.flatten(), half.flatten()).statistic
 
 
 @with_data
@@ -141,10 +141,10 @@ def agreement(name, settings, query):
 )
 def test_rough_maps_rank_the_places_of_a_photo_as_exact_ones(name, settings):
     query = asked_of("squeezenet1_0")
-    exact, rough = (explain(name, replace(query, precision=how), settings) for how in ("full", "half"))
-    found = spearmanr(exact.maps.flatten(), rough.maps.flatten()).statistic
-    print(f"\n{name}: rank correlation of half with full precision {found:.4f}; {rough.remarks['precision']}")
-    assert rough.remarks["precision"].startswith("half")
+    exact, half = (explain(name, replace(query, precision=how), settings) for how in ("full", "half"))
+    found = spearmanr(exact.maps.flatten(), half.maps.flatten()).statistic
+    print(f"\n{name}: rank correlation of half with full precision {found:.4f}; {half.remarks['precision']}")
+    assert half.remarks["precision"].startswith("half")
     assert found >= 0.99
 
 
@@ -189,7 +189,7 @@ def test_on_a_gpu(name):
     query = nets.query(nets.model("gap"), count=1)
     query.net.to("cuda")
     query = replace(query, images=query.images.cuda(), targets=query.targets.cuda())
-    exact, rough = (explain(name, replace(query, precision=p), nets.quick(EXPLAINERS[name])) for p in ("full", "half"))
-    assert "precision" in rough.remarks
-    if "mask itself" not in rough.remarks["precision"]:
-        assert spearmanr(exact.maps.flatten(), rough.maps.flatten()).statistic >= 0.95
+    exact, half = (explain(name, replace(query, precision=p), nets.quick(EXPLAINERS[name])) for p in ("full", "half"))
+    assert "precision" in half.remarks
+    if "mask itself" not in half.remarks["precision"]:
+        assert spearmanr(exact.maps.flatten(), half.maps.flatten()).statistic >= 0.95

@@ -16,7 +16,7 @@ from core.commands.explain import _settings
 from core.errors import TooLarge, Unavailable
 from core.figures.style import Style
 from core.images import decode
-from core.workbench import Ask, Workbench
+from core.workbench import Request, Workbench
 from tests import nets
 
 
@@ -32,19 +32,19 @@ def picture(photo):
 
 @pytest.fixture
 def answers(bench, picture):
-    asks = [Ask(name, target) for target in (3, 1) for name in ("saliency", "grad_cam")]
-    return [(ask, bench.explain(picture, ask)) for ask in asks]
+    requests = [Request(name, target) for target in (3, 1) for name in ("saliency", "grad_cam")]
+    return [(request, bench.explain(picture, request)) for request in requests]
 
 
 def test_arrays_are_the_raw_maps(answers):
     assert list(export.arrays(answers)) == ["saliency-3", "grad_cam-3", "saliency-1", "grad_cam-1"]
     with np.load(io.BytesIO(export.npz(answers))) as loaded:
-        for ask, answer in answers:
-            assert (loaded[export.key(ask)] == answer.maps[0].numpy()).all()
+        for request, answer in answers:
+            assert (loaded[export.key(request)] == answer.maps[0].numpy()).all()
 
 
 def test_an_answer_that_failed_is_told_and_stops_nothing(bench, picture, answers):
-    broken = [*answers, (Ask("rise", 3), TooLarge("RISE does not fit.", "Use a smaller image."))]
+    broken = [*answers, (Request("rise", 3), TooLarge("RISE does not fit.", "Use a smaller image."))]
     record = export.record(bench, picture, broken)
     target = {"index": 3, "label": "class 3"}
     assert record["failed"] == [
@@ -55,7 +55,7 @@ def test_an_answer_that_failed_is_told_and_stops_nothing(bench, picture, answers
 
 
 def test_nothing_but_failures_still_makes_a_figure_and_a_table(bench, picture):
-    broken = [(Ask("rise", 3), TooLarge("RISE does not fit."))]
+    broken = [(Request("rise", 3), TooLarge("RISE does not fit."))]
     assert export.figure(bench, picture, broken).startswith(b"\x89PNG")
     assert export.table(bench, picture, broken).strip() == ""
 
@@ -69,43 +69,45 @@ def test_the_figure_follows_the_range_and_the_colours(bench, picture, answers, m
 
 
 def test_a_map_at_large_has_the_colours_it_has_beside_the_others(bench, picture, answers):
-    ask, answer = answers[0]  # smaller values than the other map of its class, so that one range for both dims it
-    alone = export.tile(bench, picture, answers[:1], ask)
+    request, answer = answers[0]  # smaller values than the other map of its class, so that one range for both dims it
+    alone = export.tile(bench, picture, answers[:1], request)
     assert Image.open(io.BytesIO(alone)).width >= 672
-    assert export.tile(bench, picture, answers, ask) == alone
-    assert export.tile(bench, picture, answers, ask, Style(range="row")) != alone
+    assert export.tile(bench, picture, answers, request) == alone
+    assert export.tile(bench, picture, answers, request, Style(range="row")) != alone
     assert (np.load(io.BytesIO(export.npy(answer))) == answer.maps[0].numpy()).all()
 
 
 def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
-    ask, answer = answers[1]
+    request, answer = answers[1]
     part = replace(answer, finished=False)
-    assert export.tile(bench, picture, [(ask, part)], ask) != export.tile(bench, picture, [(ask, answer)], ask)
+    assert export.tile(bench, picture, [(request, part)], request) != export.tile(
+        bench, picture, [(request, answer)], request
+    )
 
 
 def test_an_unfinished_map_says_so_in_the_table(bench, picture, answers):
-    part = [(ask, replace(answer, finished=ask.name == "saliency")) for ask, answer in answers]
+    part = [(request, replace(answer, finished=request.name == "saliency")) for request, answer in answers]
     lines = csv.DictReader(io.StringIO(export.table(bench, picture, part)))
     assert [line["finished"] for line in lines] == ["True", "False"] * 2
 
 
 def test_agreement_is_told_for_each_class_and_counts_the_controls(bench, picture, answers):
-    broken = [*answers[:3], (Ask("rise", 1), TooLarge("RISE does not fit."))]
+    broken = [*answers[:3], (Request("rise", 1), TooLarge("RISE does not fit."))]
     one, other = export.agreement(bench, picture, broken)
     assert (one["target"], other["target"]["index"]) == ({"index": 3, "label": "class 3"}, answers[2][0].target)
     assert one["methods"] == ["saliency", "grad_cam", "random", "edge_detector"]
     first, second = (answer.maps[0].numpy().ravel() for _, answer in answers[:2])
-    control = bench.explain(picture, Ask("random", 3)).maps[0].numpy().ravel()
+    control = bench.explain(picture, Request("random", 3)).maps[0].numpy().ravel()
     assert one["spearman"][0][1] == pytest.approx(spearmanr(first, second).statistic, abs=1e-4)
     assert one["spearman"][0][2] == pytest.approx(spearmanr(first, control).statistic, abs=1e-4)
     assert [one["overlap"][i][i] for i in range(4)] == [1, 1, 1, 1]
     blank = replace(answers[0][1], maps=answers[0][1].maps * 0)
     (only,) = export.agreement(bench, picture, [(answers[0][0], blank), answers[1]])
     assert only["spearman"][0] == only["overlap"][0] == [None] * 4
-    asked = (Ask("random", 3), bench.explain(picture, Ask("random", 3), seed=5))
+    asked = (Request("random", 3), bench.explain(picture, Request("random", 3), seed=5))
     (only,) = export.agreement(bench, picture, [asked])
     assert only["methods"] == ["random", "edge_detector"]  # once, as it was asked for
-    assert export.agreement(bench, picture, [(Ask("rise", 1), TooLarge("RISE does not fit."))]) == []
+    assert export.agreement(bench, picture, [(Request("rise", 1), TooLarge("RISE does not fit."))]) == []
 
 
 def test_agreement_stands_in_the_record_on_disk(bench, picture, answers, tmp_path):
@@ -117,17 +119,19 @@ def test_agreement_stands_in_the_record_on_disk(bench, picture, answers, tmp_pat
 
 def test_the_table_has_a_line_per_map(bench, picture, answers):
     lines = list(csv.DictReader(io.StringIO(export.table(bench, picture, answers, 5))))
-    assert [(line["method"], line["target"]) for line in lines] == [(ask.name, str(ask.target)) for ask, _ in answers]
-    for line, (ask, answer) in zip(lines, answers, strict=True):
+    assert [(line["method"], line["target"]) for line in lines] == [
+        (request.name, str(request.target)) for request, _ in answers
+    ]
+    for line, (request, answer) in zip(lines, answers, strict=True):
         assert float(line["max"]) == pytest.approx(float(answer.maps.max()))
-        assert float(line["probability"]) == pytest.approx(float(bench.probabilities(picture)[ask.target]))
+        assert float(line["probability"]) == pytest.approx(float(bench.probabilities(picture)[request.target]))
         assert json.loads(line["settings"]) == dict(answer.settings)
         assert (line["forward"], line["backward"]) == (str(answer.forwards), str(answer.backwards))
 
 
 def test_the_command_asks_the_same_again():
-    asks = [Ask("rise", target, {"masks": 500}) for target in (2, 0)] + [Ask("saliency", t) for t in (2, 0)]
-    text = export.command("resnet18:/a b/w.pth", "my $photo.png", asks, seed=3, layer="layer4")
+    requests = [Request("rise", target, {"masks": 500}) for target in (2, 0)] + [Request("saliency", t) for t in (2, 0)]
+    text = export.command("resnet18:/a b/w.pth", "my $photo.png", requests, seed=3, layer="layer4")
     words = shlex.split(text)
     args = parser("explain").parse_args(words[1:])
     assert words[0] == "vitrine"
@@ -137,7 +141,7 @@ def test_the_command_asks_the_same_again():
     assert args.target == ["2", "0"]
     assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
-    dashed = shlex.split(export.command("resnet18", "-x.png", asks))
+    dashed = shlex.split(export.command("resnet18", "-x.png", requests))
     assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from core.errors import UnknownName
 from core.figures.colormaps import DIVERGING, SEQUENTIAL, table
 from core.figures.sheet import overlay
-from core.figures.style import Drawn, Style, span
+from core.figures.style import DrawnMap, Style, span
 
 
 @pytest.mark.parametrize("name", SEQUENTIAL + DIVERGING)
@@ -49,8 +49,8 @@ def test_signed_maps_diverge(name):
     """Drawn, the two signs end in the two ends of the scale and zero is its middle; without signs zero is an end."""
     style, photo = Style(diverging=name, blend="even"), np.zeros((1, 3, 3), np.uint8)
     values = np.array([[-2.0, 0.0, 2.0]], np.float32)
-    drawn = overlay(photo, values, span(Drawn(values, signed=True), style), style)
+    drawn = overlay(photo, values, span(DrawnMap(values, signed=True), style), style)
     assert drawn[0].tolist() == table(name)[[0, 128, 255]].tolist()
     plain = np.abs(values)
-    drawn = overlay(photo, plain, span(Drawn(plain, signed=False), style), style)
+    drawn = overlay(photo, plain, span(DrawnMap(plain, signed=False), style), style)
     assert drawn[0].tolist() == table(style.sequential)[[255, 0, 255]].tolist()

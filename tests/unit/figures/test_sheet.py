@@ -5,7 +5,7 @@ import pytest
 
 from core.figures.colormaps import table
 from core.figures.sheet import OPACITY, Panel, overlay, png, sheet
-from core.figures.style import Drawn, Span, Style, span
+from core.figures.style import DrawnMap, Span, Style, span
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_overlay_equals_the_naive_one(view, values, span, style):
 def test_zero_of_a_signed_map_shows_the_photo(view):
     values = np.zeros((6, 6), np.float32)
     values[0, 0], values[5, 5] = 3, -1
-    shown = overlay(view, values, span(Drawn(values, signed=True)))
+    shown = overlay(view, values, span(DrawnMap(values, signed=True)))
     untouched = values == 0
     assert (shown[untouched] == view[untouched]).all()
     assert (shown[0, 0] == table(Style().diverging)[255]).all()
@@ -58,7 +58,7 @@ def test_zero_of_a_signed_map_shows_the_photo(view):
 @pytest.mark.parametrize("signed", [False, True])
 def test_a_map_of_one_value_leaves_the_photo_alone(view, signed):
     values = np.zeros((6, 6), np.float32)
-    assert (overlay(view, values, span(Drawn(values, signed))) == view).all()
+    assert (overlay(view, values, span(DrawnMap(values, signed))) == view).all()
 
 
 def test_a_finer_photo_keeps_its_size(view, values):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from core.figures.style import DEFAULT, Drawn, Span, Style, span, spans, styled
+from core.figures.style import DEFAULT, DrawnMap, Span, Style, span, spans, styled
 
 
 def ramp(low, high):
@@ -17,11 +17,11 @@ def ramp(low, high):
 def maps():
     """Two classes and three methods, the last of them signed."""
     found = {
-        ("cat", "a"): Drawn(ramp(0, 1), False),
-        ("cat", "b"): Drawn(ramp(0.5, 4), False),
-        ("cat", "c"): Drawn(ramp(-2, 6), True),
+        ("cat", "a"): DrawnMap(ramp(0, 1), False),
+        ("cat", "b"): DrawnMap(ramp(0.5, 4), False),
+        ("cat", "c"): DrawnMap(ramp(-2, 6), True),
     }
-    return found | {("dog", name): Drawn(one.values / 2, one.signed) for (_, name), one in found.items()}
+    return found | {("dog", name): DrawnMap(one.values / 2, one.signed) for (_, name), one in found.items()}
 
 
 def told(maps, **style):
@@ -39,14 +39,16 @@ def test_least_to_greatest(maps):
     found = told(maps, range="minmax")
     assert found["dog", "b"] == Span(0.25, 2)
     assert found["cat", "c"] == Span(-6, 6, signed=True)
-    assert told({(0, 0): Drawn(ramp(-3, -1), False)}) == told({(0, 0): Drawn(ramp(-3, -1), False)}, range="minmax")
+    assert told({(0, 0): DrawnMap(ramp(-3, -1), False)}) == told(
+        {(0, 0): DrawnMap(ramp(-3, -1), False)}, range="minmax"
+    )
 
 
 def test_what_all_values_share_is_left_out_where_it_means_nothing(maps):
-    maps["cat", "b"] = Drawn(maps["cat", "b"].values, False, offset=True)
+    maps["cat", "b"] = DrawnMap(maps["cat", "b"].values, False, offset=True)
     assert told(maps)["cat", "b"] == Span(0.5, 4)
     assert told(maps, range="method")["cat", "b"] == Span(0, 4)  # beside a map whose zero counts
-    maps["dog", "b"] = Drawn(maps["dog", "b"].values, False, offset=True)
+    maps["dog", "b"] = DrawnMap(maps["dog", "b"].values, False, offset=True)
     assert told(maps, range="method")["cat", "b"] == Span(0.25, 4)
 
 
@@ -67,7 +69,7 @@ def test_modes_of_the_sign(maps):
     assert told(maps, range="positive")["cat", "c"] == Span(0, 6, only=True)
     assert told(maps, range="negative")["cat", "c"] == Span(0, -2, only=True)
     assert told(maps, range="negative")["cat", "a"] == Span(0, 0, only=True)
-    assert told({(0, 0): Drawn(ramp(-3, -1), True)}, range="positive")[0, 0] == Span(0, 0, only=True)
+    assert told({(0, 0): DrawnMap(ramp(-3, -1), True)}, range="positive")[0, 0] == Span(0, 0, only=True)
 
 
 def test_fixed(maps):
@@ -80,11 +82,11 @@ def test_fixed(maps):
 def test_one_bright_pixel_does_not_hide_the_others(signed):
     values = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
     values[50, 50] = 1000
-    assert span(Drawn(values, signed)).high == pytest.approx(0.999, abs=1e-3)
-    assert span(Drawn(values, signed), Style(clip=False)).high == 1000
+    assert span(DrawnMap(values, signed)).high == pytest.approx(0.999, abs=1e-3)
+    assert span(DrawnMap(values, signed), Style(clip=False)).high == 1000
     lonely = np.zeros((100, 100), np.float32)
     lonely[3, 4] = 2
-    assert span(Drawn(lonely, signed)).high == 2
+    assert span(DrawnMap(lonely, signed)).high == 2
 
 
 def test_a_look_is_read_as_far_as_it_makes_sense():

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import UnknownName, Unsupported
-from core.network.hooks import OPERATIONS, Rules, Watched, capture, silence
+from core.network.hooks import OPERATIONS, OperationCounter, Rules, capture, silence
 from tests.nets import NETS, images, seeded
 
 
@@ -243,13 +243,13 @@ def test_every_door_to_an_operation_has_its_name(name: str, call: Callable[[Tens
         found = call(x)
     assert torch.equal(found, expected)
     assert rules.fired == {name: 1}
-    with Watched() as watched:
+    with OperationCounter() as watched:
         call(x)
     assert watched.calls[name] == 1
 
 
 def test_sums_with_a_number_are_told_from_sums_of_tensors() -> None:
     x = torch.rand(2, 3)
-    with Watched() as watched:
+    with OperationCounter() as watched:
         _ = 1 + x * 3 + x
     assert watched.calls == {"scale": 1, "shift": 1, "add": 1}

@@ -7,12 +7,12 @@ import torchvision
 from torch import nn
 
 from core.models.model import frozen
-from core.network.incremental import Changed, Scene, Steps, multiplications
+from core.network.incremental import Changed, Reference, Steps, multiplications
 from tests import nets
 
 
 def scene(order=torch.contiguous_format, side=21):
-    return Scene(torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)), order)
+    return Reference(torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)), order)
 
 
 def copies(made, side=5):
@@ -106,7 +106,7 @@ def test_networks_of_torchvision_score_windows_as_full_passes(name, order):
         torch.manual_seed(0)
         net = frozen(torchvision.models.get_model(name, weights=None, num_classes=7, **options))
         image = torch.randn(1, 3, 96, 96)
-    made = Scene(image, order)
+    made = Reference(image, order)
     boxes = torch.tensor([[0, 0, 16, 16], [80, 80, 16, 16], [33, 47, 16, 16], [90, 10, 6, 16]])
     with torch.no_grad():
         changed = made.filled(boxes, torch.zeros(3, 96, 96))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from core.network.throughput import batch_of, seconds_of
-from core.workbench import Ask, Workbench, pass_seconds
+from core.workbench import Request, Workbench, pass_seconds
 from tests import nets
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -160,10 +160,10 @@ def test_explanations_use_the_batch_and_estimates_the_seconds(clock, tmp_path, m
     model = nets.model("gap")
     assert pass_seconds(model) == 0.5
     bench = Workbench(model)
-    assert bench.estimate([Ask("rise", 0, {"masks": 50})]) == 25
+    assert bench.estimate([Request("rise", 0, {"masks": 50})]) == 25
     sizes = []
     model.net.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
-    bench.explain(picture(), Ask("rise", 0, {"masks": 50}))
+    bench.explain(picture(), Request("rise", 0, {"masks": 50}))
     assert max(sizes) == 4
 
 

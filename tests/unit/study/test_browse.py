@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.study.browse import Catalogue, Wanted
+from core.study.browse import Catalogue, PatchFilter
 
 
 class Shelf:
@@ -44,27 +44,27 @@ def shelf():
 
 
 def test_demands_are_met_together(shelf):
-    assert shelf.matching(Wanted()).tolist() == [0, 1, 2, 3]
-    assert shelf.matching(Wanted(filters=(2,))).tolist() == [0, 1, 2]
-    assert shelf.matching(Wanted(filters=(2, 5))).tolist() == [0, 2]
-    assert shelf.matching(Wanted(filters=(2,), strongest=1)).tolist() == [0, 1]
-    assert shelf.matching(Wanted(filters=(2,), outcome="wrong")).tolist() == [2]
-    assert shelf.matching(Wanted(outcome="right", drop=0.2)).tolist() == [0]
-    assert shelf.matching(Wanted(image=1, among=(0, 3))).tolist() == [3]
-    assert shelf.matching(Wanted(label=1)).tolist() == []
+    assert shelf.matching(PatchFilter()).tolist() == [0, 1, 2, 3]
+    assert shelf.matching(PatchFilter(filters=(2,))).tolist() == [0, 1, 2]
+    assert shelf.matching(PatchFilter(filters=(2, 5))).tolist() == [0, 2]
+    assert shelf.matching(PatchFilter(filters=(2,), strongest=1)).tolist() == [0, 1]
+    assert shelf.matching(PatchFilter(filters=(2,), outcome="wrong")).tolist() == [2]
+    assert shelf.matching(PatchFilter(outcome="right", drop=0.2)).tolist() == [0]
+    assert shelf.matching(PatchFilter(image=1, among=(0, 3))).tolist() == [3]
+    assert shelf.matching(PatchFilter(label=1)).tolist() == []
 
 
 def test_counts_are_those_the_facet_would_show(shelf):
-    wanted = Wanted(label=1, filters=(2,))
+    wanted = PatchFilter(label=1, filters=(2,))
     assert shelf.by_label(wanted) == {0: 3}
     assert shelf.by_filter(wanted.without("label")) == {2: 3, 5: 2}
-    assert shelf.by_filter(Wanted(strongest=1)) == {2: 2, 1: 1, 5: 1}
-    assert shelf.by_outcome(Wanted(filters=(2,))) == {"all": 3, "right": 2, "wrong": 1}
+    assert shelf.by_filter(PatchFilter(strongest=1)) == {2: 2, 1: 1, 5: 1}
+    assert shelf.by_outcome(PatchFilter(filters=(2,))) == {"all": 3, "right": 2, "wrong": 1}
     assert wanted.demands() == ("label", "filters")
 
 
 def test_order(shelf):
-    every = shelf.matching(Wanted())
+    every = shelf.matching(PatchFilter())
     assert shelf.ordered(every, "score").tolist() == [0, 2, 3, 1]
     assert shelf.ordered(every, "drop").tolist() == [0, 2, 3, 1]
     assert shelf.ordered(every, "response").tolist() == [0, 3, 2, 1]

@@ -120,7 +120,7 @@ def test_the_one_forward_gives_the_same_map_as_asking_alone(gap):
     reading = read(gap, images, gap.survey.default, explainer="grad_cam", settings={})
     alone = explain("grad_cam", Query(gap, images, gap.net(images).argmax(1)))
     assert torch.allclose(reading.maps, alone.maps, atol=1e-6)
-    assert reading.query.ledger.forwards == reading.query.ledger.backwards == 3
+    assert reading.query.log.forwards == reading.query.log.backwards == 3
 
 
 def test_limit_takes_evenly_from_the_classes(data, gap):
