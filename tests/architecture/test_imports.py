@@ -30,6 +30,7 @@ LAYERS = (
 PLACES = {
     "captum": ("core.explain",),
     "fim": ("core.mining.itemsets",),
+    "matplotlib": ("core.figures.sheet",),
     "plotly": ("core.figures",),
     "shtab": ("core.cli",),
     "streamlit": ("app", "pages"),
