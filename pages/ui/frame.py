@@ -81,7 +81,7 @@ def _film() -> None:
         {
             "items": items,
             "current": state.place().image,
-            "exports": ["png", "npz", "csv"] if ready else [],
+            "exports": saving.WHOLE if ready else [],
             "command": shown.command() if shown else "",
             "query": address.query(),
             "frame": list(address.OWN),
