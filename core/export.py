@@ -7,6 +7,7 @@ import platform
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from core.errors import Unavailable
 from core.explain import EXPLAINERS, Explanation
 from core.figures.encoding import PHOTO, fine
-from core.figures.sheet import Panel, overlay, png, sheet
+from core.figures.sheet import KINDS, Kind, Panel, overlay, png, sheet
 from core.figures.style import DEFAULT, DrawnMap, Span, Style, span, spans
 from core.images import Picture
 from core.measure.agreement import overlap, spearman
@@ -58,24 +59,25 @@ def overlays(bench: Workbench, picture: Picture, answers: Answers) -> dict[str, 
     return {name: png(overlay(view, one.values, span(one))) for name, one in maps.items()}
 
 
-def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = DEFAULT) -> bytes:
-    """All maps side by side as a PNG file: a row for each class, a column for each method."""
+def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = DEFAULT, kind: Kind = "png") -> bytes:
+    """All maps side by side as a PNG, PDF or SVG file: a row for each class, a column for each method."""
     ranges = _spans(answers, style)
     rows = []
     for target in dict.fromkeys(request.target for request, _ in answers):
         row = [(request, found) for request, found in answers if request.target == target]
-        panels = [_panel(bench, request, found, ranges.get((target, request.name))) for request, found in row]
+        panels = [_panel(request, found, ranges.get((target, request.name))) for request, found in row]
         chance = f"{float(bench.probabilities(picture)[target]):.1%}"
-        rows.append([Panel(bench.model.labels[target], (f"probability {chance}",)), *panels])
-    return png(sheet(bench.view(picture), _title(bench, picture), rows, style))
+        rows.append([Panel(bench.model.labels[target], (f"class {target}, probability {chance}",)), *panels])
+    return sheet(bench.view(picture), _title(bench, picture), rows, style, kind=kind)
 
 
 def tile(bench: Workbench, picture: Picture, answers: Answers, request: Request, style: Style = DEFAULT) -> bytes:
     """One of the maps at large as a PNG file, in the colours it has beside the others."""
     found = next(answer for one, answer in answers if one.key == request.key)
-    panel = _panel(bench, request, found, _spans(answers, style).get((request.target, request.name)))
+    panel = _panel(request, found, _spans(answers, style).get((request.target, request.name)))
+    panel = replace(panel, lines=(bench.model.labels[request.target], *panel.lines))
     view = fine(bench.model.preprocess, picture.pixels)
-    return png(sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO))
+    return sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO)
 
 
 def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> list[dict[str, Any]]:
@@ -166,17 +168,20 @@ def command(
     return shlex.join([*words, "--seed", str(seed), "--out", out])
 
 
-def write(folder: Path, bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
-    """One picture's folder: maps.npz, a PNG per map, figure.png and result.json, whose content is returned.
+def write(
+    folder: Path, bench: Workbench, picture: Picture, answers: Answers, seed: int = 0, *, kind: Kind = "png"
+) -> dict[str, Any]:
+    """One picture's folder: maps.npz, a PNG per map, a figure and result.json, whose content is returned.
 
-    Pictures of maps that an earlier result there tells of go, so that all in it belongs together; other files stay.
+    Pictures that an earlier result there tells of go, so that all in it belongs together; other files stay.
     Raises Unavailable where the folder cannot be written.
     """
     found = record(bench, picture, answers, seed)
+    found["figure"] = f"figure.{kind}"
     found["agreement"] = agreement(bench, picture, answers, seed)
     files = {f"{name}.png": content for name, content in overlays(bench, picture, answers).items()}
     files["maps.npz"] = npz(answers)
-    files["figure.png"] = figure(bench, picture, answers)
+    files[found["figure"]] = figure(bench, picture, answers, kind=kind)
     files["result.json"] = (json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -190,13 +195,15 @@ def write(folder: Path, bench: Workbench, picture: Picture, answers: Answers, se
 
 
 def _earlier(folder: Path) -> set[str]:
-    """The names of the maps' pictures that an earlier result in this folder tells of."""
+    """The names of the pictures that an earlier result in this folder tells of."""
     try:
-        entries = json.loads((folder / "result.json").read_text("utf-8"))["maps"]
-        names = {str(entry.get("overlay")) for entry in entries}
+        earlier = json.loads((folder / "result.json").read_text("utf-8"))
+        overlays = {str(entry.get("overlay")) for entry in earlier["maps"]}
+        drawn = str(earlier.get("figure", "figure.png"))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
-    return {name for name in names if name.partition("-")[0] in EXPLAINERS and re.fullmatch(r"\w+-\d+\.png", name)}
+    maps = {name for name in overlays if name.partition("-")[0] in EXPLAINERS and re.fullmatch(r"\w+-\d+\.png", name)}
+    return maps | ({drawn} & {f"figure.{kind}" for kind in KINDS})
 
 
 def unwritable(path: Path, error: OSError) -> Unavailable:
@@ -220,14 +227,14 @@ def _title(bench: Workbench, picture: Picture) -> str:
     return f"{picture.name} · {bench.model.name}"
 
 
-def _panel(bench: Workbench, request: Request, found: Answer, colours: Span | None) -> Panel:
-    title, label = EXPLAINERS[request.name].title, bench.model.labels[request.target]
+def _panel(request: Request, found: Answer, colours: Span | None) -> Panel:
+    title = EXPLAINERS[request.name].title
     if not isinstance(found, Explanation):
-        return Panel(title, (label,), note=str(found))
-    at = f"layer {found.layer}" if found.layer else "pixels"
+        return Panel(title, note=str(found))
+    lines = [f"layer {found.layer}" if found.layer else "pixels"]
     if not found.finished:
-        at += f" · unfinished, {found.forwards:,} passes"
-    return Panel(title, (label, at), found.maps[0].numpy(), colours, found.note())
+        lines.append(f"unfinished, {found.forwards:,} passes")
+    return Panel(title, tuple(lines), found.maps[0].numpy(), colours, found.note())
 
 
 def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 from dataclasses import replace
 
@@ -75,6 +76,18 @@ def test_a_map_at_large_has_the_colours_it_has_beside_the_others(bench, picture,
     assert export.tile(bench, picture, answers, request) == alone
     assert export.tile(bench, picture, answers, request, Style(range="row")) != alone
     assert (np.load(io.BytesIO(export.npy(answer))) == answer.maps[0].numpy()).all()
+
+
+def test_a_figure_names_classes_methods_and_layers(bench, picture, answers):
+    text = export.figure(bench, picture, answers, kind="svg").decode()
+    said = re.findall(r"<text[^>]*>([^<]*)</text>", text)
+    chances = bench.probabilities(picture)
+    for target in dict.fromkeys(ask.target for ask, _ in answers):
+        assert said.count(bench.model.labels[target]) == 1
+        assert f"class {target}, probability {float(chances[target]):.1%}" in said
+    assert said.count("Saliency") == said.count("Grad-CAM") == 2
+    assert said.count(f"layer {answers[1][1].layer}") == 2
+    assert export.figure(bench, picture, answers, kind="pdf").startswith(b"%PDF")
 
 
 def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
