@@ -24,11 +24,11 @@ def resident() -> int:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_CACHE_MB", "32")
-    from core.models import MODELS, load
+    from core.models import bundled, load
     from pages.ui.run import Comparison
     from pages.ui.state import Desk
 
-    model = load(next(name for name, card in MODELS.items() if card.source == "bundled"))
+    model = load(bundled.cards()[0]["name"])
     desk, sizes = Desk(), []
     for index in range(IMAGES):
         stream = io.BytesIO()

@@ -1,0 +1,1 @@
+"""Where the architectures and weights of models come from."""
