@@ -62,4 +62,5 @@ if entries:
         building.compared(chosen)
     else:
         st.caption("Choose a study to open or delete it, several to compare their settings.")
+shelf.unstudied(entry.study for entry in entries.values() if entry.study)
 building.form()

@@ -1,6 +1,6 @@
 """The studies as pages see them: which one is open, its tables in memory, its patches as a gallery, ways to pages."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from core.mining.catalogue import Catalogue, Order, Rows
 from core.mining.rules import Mined, mine
 from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
+from core.models.sources import efficientnet_lite
 from core.pipeline import config_of
 from core.study import BUNDLED, Listed, Study, list_studies
 from core.tags import Tags
@@ -58,7 +59,19 @@ def study() -> Study:
         for row in ("image", "average"):  # these numbers mean something else in another study
             own.keep(row, "")
     right.caption(show.plain(summary(entries[name])))
+    unstudied(entries.values())
     return entries[name]
+
+
+def unstudied(studies: Iterable[Study]) -> None:
+    """Say why the bundled classifier of photos comes without a study, and how to build one, until there is one."""
+    known = {study.manifest["model"]["name"] for study in studies}
+    if state.place().model == efficientnet_lite.NAME and efficientnet_lite.NAME not in known:
+        build = f"vitrine study build --model {efficientnet_lite.NAME} --data PHOTOS --out STUDY"
+        st.caption(
+            f"No study of {efficientnet_lite.NAME.replace('_', '&#95;')} is bundled, since few photos may be "
+            f"redistributed: build one from a folder of your own on the Studies page, or with `{build}`."
+        )
 
 
 def summary(study: Study) -> str:
