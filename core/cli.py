@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.commands import complain
-from core.errors import BadParameter, VitrineError, unwarned
+from core.environment import silence_warnings
+from core.errors import BadParameter, VitrineError
 from core.registry import unknown
 
 # name -> (help, module, function that adds arguments and `run`). A module is imported only when its command is called
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 after a defect of ours, 2 after a mistake of the user's, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # the process is ours
-        unwarned()
+        silence_warnings()
     try:
         command = _command(words)
         if command and command not in COMMANDS:

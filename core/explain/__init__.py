@@ -1,26 +1,36 @@
 """Explainers: one function per method, registered by importing the families below."""
 
-from core.explain import cam, control, gradient, learned, perturbation, propagation, relevance, sampled, surrogate
-from core.explain.explainer import BUDGETS, EXPLAINERS, Explainer
+from core.explain.method import BUDGETS, EXPLAINERS, Explainer
+from core.explain.methods import (
+    cam,
+    controls,
+    gradient,
+    gradient_sampling,
+    mask_optimisation,
+    modified_backprop,
+    perturbation,
+    relevance,
+    surrogate,
+)
 from core.explain.query import Query
-from core.explain.run import Explanation, Look, Watch, explain
+from core.explain.run import Explanation, Snapshot, Watch, explain
 
 __all__ = [
     "BUDGETS",
     "EXPLAINERS",
     "Explainer",
     "Explanation",
-    "Look",
     "Query",
+    "Snapshot",
     "Watch",
     "cam",
-    "control",
+    "controls",
     "explain",
     "gradient",
-    "learned",
+    "gradient_sampling",
+    "mask_optimisation",
+    "modified_backprop",
     "perturbation",
-    "propagation",
     "relevance",
-    "sampled",
     "surrogate",
 ]

@@ -11,7 +11,7 @@ from core.data.folders import samples
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from core.models import MODELS, load
 from core.models.sources import efficientnet_lite
-from pages.ui import state
+from pages.ui.session import state
 from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
 
@@ -41,7 +41,7 @@ def said(app: AppTest) -> str:
 
 
 def looked_at(app: AppTest) -> tuple[str, str]:
-    place = app.session_state["place"]
+    place = app.session_state["location"]
     return place.model, place.image
 
 
@@ -88,7 +88,7 @@ def test_an_example_goes_along_where_it_means_something_to_the_other_model(app: 
 def test_an_upload_goes_along_with_every_model(app: AppTest, photo: bytes) -> None:
     app.run()
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
-    own = app.session_state["place"].image
+    own = app.session_state["location"].image
     app.selectbox(key="model").set_value("flowers-single-6c").run()
     assert looked_at(app) == ("flowers-single-6c", own)
     assert strip(app) == (FLOWERS, own)

@@ -67,7 +67,7 @@ def test_an_image_pasted_anywhere_is_taken(server: Any, tab: Any, photo: bytes) 
 
 
 def test_two_visitors_with_different_models_at_once(server: Any, tabs: Callable[..., Any]) -> None:
-    from core.models import bundled
+    from core.models.sources import bundled
 
     names = [card["name"] for card in bundled.cards()][:2]
     assert len(names) == 2

@@ -16,8 +16,8 @@ from core.explain import EXPLAINERS, explain
 from core.images import decode
 from core.models import MODELS, load
 from core.models.sources import efficientnet_lite
-from core.models.torchvision import imagenet_labels
-from core.windows import Changed, Scene
+from core.models.sources.torchvision import imagenet_labels
+from core.network.incremental import Changed, Reference
 from core.workbench import Workbench
 from tests import nets
 
@@ -114,7 +114,7 @@ def test_each_image_is_judged_by_itself(model):
 
 
 def test_a_changed_window_is_scored_as_by_a_full_pass(model):
-    scene = Scene(nets.images(1, side=224), torch.channels_last)
+    scene = Reference(nets.images(1, side=224), torch.channels_last)
     changed = scene.changed(torch.zeros(3, 3, 32, 32), [0, 96, 192], [0, 51, 192])
     with torch.no_grad():
         early = model.net.stage2(model.net.stage1(model.net.stem(changed)))

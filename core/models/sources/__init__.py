@@ -1,1 +1,1 @@
-"""Where the architectures and weights of models come from."""
+"""Where models come from: one module per source."""

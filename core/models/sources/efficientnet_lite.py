@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from core.errors import BadModel, Unavailable
 from core.images import Preprocess
-from core.models.files import State, fit, read
 from core.models.model import Model, ModelCard, as_model
+from core.models.weights import State, fit, read
 from core.progress import Report
 
 NAME = "efficientnet_lite0"
@@ -95,7 +95,7 @@ def load(device: torch.device | str, report: Report) -> Model:
 
     Raises Unavailable where the package is missing, BadModel where its file is another than the known one.
     """
-    from core.models.torchvision import imagenet_labels
+    from core.models.sources.torchvision import imagenet_labels
 
     report(0.0, "reading weights")
     path = weights()
