@@ -81,7 +81,7 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
     classes = list(dict.fromkeys(ask.target for ask in shown.asks))
     by_place = {(ask.target, ask.name): ids[ask.key] for ask in shown.asks}
     chances = bench.probabilities(picture)
-    components.grid(
+    components.comparison_grid(
         {
             "photo": photo,
             "picture": picture.name,
