@@ -1,5 +1,8 @@
 // How far maps agree: a table for each class, rank correlation above the diagonal and overlap below it, coloured and in
 // numbers. Python sends the numbers; the CSV file is made here.
+//
+// A table of its own and no styled st.dataframe, which has neither texts for single cells nor turned column headings
+// (without them a dozen methods do not fit the page), and draws on a canvas, where only the visible cells can be read.
 
 import { button, decoded, make, saveFile } from "../shared.js";
 

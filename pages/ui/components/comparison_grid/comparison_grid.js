@@ -1,7 +1,8 @@
 // Maps side by side. Python sends each map once, as numbers; colours, opacity, threshold, range, zoom and crosshair are
 // worked out here, and a change of any of them sends nothing to the server.
 
-import { clamp, decoded, make, mounted, number, page, percent, typing } from "../shared.js";
+import { decoded, make, mounted, number, page, percent, typing } from "../shared.js";
+import { Camera } from "./camera.js";
 import { Drawer } from "./drawer.js";
 import { difference, readMap } from "./heat_map.js";
 import { Tile } from "./tile.js";
@@ -20,8 +21,6 @@ import { readView, viewText } from "./view.js";
  * @property {string[]} diverging
  * @property {string} view  the look that the page was opened with
  * @property {boolean} compact
- *
- * @typedef {{ u: number, v: number }} Point  fractions of the image's width and height
  */
 
 /** @type {Shortcuts} */
@@ -35,10 +34,6 @@ const SHORTCUTS = [
     ["Enter", "open the map at large"],
   ],
 ];
-/** @type {Record<string, [x: number, y: number] | undefined>} */
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const EDGE = 0.999999; // the last place that is still inside the image
-
 export class ComparisonGrid {
   /** @type {Data} */
   data;
@@ -52,8 +47,6 @@ export class ComparisonGrid {
   tiles = [];
   /** @type {Tile[]} the image alone, at the head of each row */
   leads = [];
-  /** @type {Point | null} where the crosshair is */
-  point = null;
   /** @type {string | undefined} */
   plan;
   /** @type {string | undefined} */
@@ -63,6 +56,7 @@ export class ComparisonGrid {
   listeners = new AbortController();
   /** @type {Shortcuts} one for each grid: a new one is shown before the old one goes */
   shortcuts = [...SHORTCUTS];
+  camera = new Camera(this);
   toolbar = new Toolbar(this);
   drawer = new Drawer(this);
   board = make("div", { className: "board" });
@@ -209,10 +203,10 @@ export class ComparisonGrid {
       this.frame = null;
       this.subtract();
       this.box.style.setProperty("--tile", `${this.view.size}px`);
-      this.moveView();
+      this.camera.apply();
       for (const tile of this.tiles) tile.paint(this.tiles, this.view, this.tables);
       this.drawer.refresh();
-      this.drawCrosshair();
+      this.camera.drawCrosshair();
     });
   }
 
@@ -245,152 +239,6 @@ export class ComparisonGrid {
       if (this.drawer.open?.source === tile) this.drawer.refresh();
     }
     this.send("stop", ask);
-  }
-
-  /** Moves the images and maps of all tiles by a few CSS variables. */
-  moveView() {
-    const { view } = this;
-    const half = 0.5 / view.zoom;
-    view.x = clamp(view.x, half, 1 - half);
-    view.y = clamp(view.y, half, 1 - half);
-    const { style } = this.box;
-    style.setProperty("--zoom", String(view.zoom));
-    style.setProperty("--left", `${-(view.x - half) * view.zoom * 100}%`);
-    style.setProperty("--top", `${-(view.y - half) * view.zoom * 100}%`);
-    this.box.classList.toggle("near", view.zoom >= 4);
-    this.toolbar.zoomed.textContent = `${+view.zoom.toFixed(1)}×`;
-  }
-
-  /**
-   * @param {number} factor
-   * @param {Point | null} [about]  the point that stays where it is
-   */
-  zoom(factor, about = this.point) {
-    const { view } = this;
-    const before = view.zoom;
-    view.zoom = clamp(before * factor, 1, 16);
-    if (about) {
-      view.x = about.u + (view.x - about.u) * (before / view.zoom);
-      view.y = about.v + (view.y - about.v) * (before / view.zoom);
-    }
-    this.moveView();
-    this.drawCrosshair();
-  }
-
-  fit() {
-    Object.assign(this.view, { zoom: 1, x: 0.5, y: 0.5 });
-    this.moveView();
-    this.drawCrosshair();
-  }
-
-  /** Draws the crosshair at the same point of all tiles, and writes the values there. */
-  drawCrosshair() {
-    const { point, view, box } = this;
-    box.classList.toggle("pointed", Boolean(point));
-    if (!point) return;
-    box.style.setProperty("--u", `${((point.u - view.x) * view.zoom + 0.5) * 100}%`);
-    box.style.setProperty("--v", `${((point.v - view.y) * view.zoom + 0.5) * 100}%`);
-    for (const tile of this.tiles) {
-      const value = tile.at(point.u, point.v);
-      tile.value.textContent = value === null ? "" : number(value);
-    }
-    const size = this.tiles.find((tile) => tile.map)?.map;
-    const place = size ? `x ${Math.floor(point.u * size.width)}, y ${Math.floor(point.v * size.height)}` : "";
-    for (const tile of this.leads) tile.value.textContent = place;
-    const { open } = this.drawer;
-    if (open) open.tile.value.textContent = open.source.value.textContent;
-  }
-
-  /**
-   * The point of the image under the pointer.
-   * @param {MouseEvent} event
-   * @param {HTMLElement} stage
-   * @returns {Point}
-   */
-  pointAt(event, stage) {
-    const { left, top, width, height } = stage.getBoundingClientRect();
-    const { view } = this;
-    return {
-      u: clamp(view.x + ((event.clientX - left) / width - 0.5) / view.zoom, 0, EDGE),
-      v: clamp(view.y + ((event.clientY - top) / height - 0.5) / view.zoom, 0, EDGE),
-    };
-  }
-
-  /**
-   * Lets a tile be pointed at, dragged, zoomed and opened.
-   * @param {Tile} tile
-   */
-  steer(tile) {
-    const { stage } = tile;
-    /** @type {{ x: number, y: number, view: Point, moved: boolean } | null} */
-    let drag = null;
-    stage.onpointerdown = (event) => {
-      drag = { x: event.clientX, y: event.clientY, view: { u: this.view.x, v: this.view.y }, moved: false };
-    };
-    stage.onpointermove = (event) => {
-      this.point = this.pointAt(event, stage);
-      if (drag && event.buttons && this.view.zoom > 1) {
-        const { width, height } = stage.getBoundingClientRect();
-        const dx = event.clientX - drag.x;
-        const dy = event.clientY - drag.y;
-        drag.moved ||= Math.hypot(dx, dy) > 4;
-        this.view.x = drag.view.u - dx / width / this.view.zoom;
-        this.view.y = drag.view.v - dy / height / this.view.zoom;
-        this.moveView();
-      }
-      this.drawCrosshair();
-    };
-    stage.onpointerleave = () => {
-      this.point = null;
-      this.drawCrosshair();
-    };
-    /** @param {WheelEvent} event */
-    const wheel = (event) => {
-      if (!event.ctrlKey && !event.metaKey) return;
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY / 200), this.pointAt(event, stage));
-    };
-    stage.addEventListener("wheel", wheel, { passive: false });
-    stage.onclick = () => {
-      const dragged = drag?.moved;
-      drag = null;
-      if (!dragged && this.tiles.includes(tile)) this.drawer.show(tile);
-    };
-    stage.onkeydown = (event) => this.press(event, tile);
-  }
-
-  /**
-   * @param {KeyboardEvent} event
-   * @param {Tile} tile
-   */
-  press(event, tile) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const arrow = ARROWS[event.key];
-    if (arrow) this.movePoint(arrow, event.shiftKey, tile);
-    else if (event.key === "+" || event.key === "=") this.zoom(1.5);
-    else if (event.key === "-") this.zoom(1 / 1.5);
-    else if (event.key === "0") this.fit();
-    else return;
-    event.preventDefault();
-  }
-
-  /**
-   * Moves the crosshair, the view following, and says the value there.
-   * @param {[x: number, y: number]} arrow
-   * @param {boolean} fine  by one value of the map
-   * @param {Tile} tile
-   */
-  movePoint([x, y], fine, tile) {
-    const { view } = this;
-    const step = fine && tile.map ? 1 / tile.map.width : 1 / 24 / view.zoom;
-    const { u, v } = this.point ?? { u: view.x, v: view.y };
-    this.point = { u: clamp(u + x * step, 0, EDGE), v: clamp(v + y * step, 0, EDGE) };
-    const half = 0.5 / view.zoom;
-    view.x = clamp(view.x, this.point.u - half, this.point.u + half);
-    view.y = clamp(view.y, this.point.v - half, this.point.v + half);
-    this.moveView();
-    this.drawCrosshair();
-    this.status.textContent = `${tile.header.title} ${tile.value.textContent}`;
   }
 
   /**

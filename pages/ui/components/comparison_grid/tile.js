@@ -88,7 +88,7 @@ export class Tile {
     this.id = id;
     this.row = row;
     this.column = column;
-    grid.steer(this);
+    grid.camera.steer(this);
   }
 
   /** The map to show, unless a note stands in its place. */

@@ -70,10 +70,10 @@ export class Toolbar {
     return make(
       "div",
       { className: "zoom", role: "group", ariaLabel: "Zoom" },
-      press("−", "Zoom out", () => this.grid.zoom(1 / 1.5)),
+      press("−", "Zoom out", () => this.grid.camera.zoom(1 / 1.5)),
       this.zoomed,
-      press("+", "Zoom in", () => this.grid.zoom(1.5)),
-      press("Fit", "Fit the whole image", () => this.grid.fit()),
+      press("+", "Zoom in", () => this.grid.camera.zoom(1.5)),
+      press("Fit", "Fit the whole image", () => this.grid.camera.fit()),
       original,
       press("?", "Keys", () => page.events.dispatchEvent(new Event("shortcuts"))),
     );

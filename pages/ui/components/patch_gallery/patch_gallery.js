@@ -3,13 +3,11 @@
 import { adoptColorScheme, button, clamp, make, mounted, page, unpack } from "../shared.js";
 import { Contents } from "./contents.js";
 import { facts, wholeImage } from "./detail.js";
-import { arrange, GAP, rowsBetween } from "./rows.js";
+import { arrange, GAP, rowsBetween, steps } from "./rows.js";
+import { Selection } from "./selection.js";
 import { Tile } from "./tile.js";
 
-/**
- * @typedef {string | number} Id
- * @typedef {import("./rows.js").Arrangement} Arrangement
- */
+/** @typedef {import("./rows.js").Arrangement} Arrangement */
 
 /** @type {Shortcuts} */
 const SHORTCUTS = [
@@ -34,14 +32,13 @@ class PatchGallery {
   tiles = new Map();
   /** @type {Tile[]} */
   spare = [];
-  /** @type {Set<Id>} */
-  selected = new Set();
+  selection = new Selection(
+    () => this.tell(),
+    (ids) => this.component.setStateValue("selected", ids),
+  );
   /** @type {number | null} */
   frameRequest = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  timer;
   active = 0; // the picture that keys act on
-  anchor = 0; // where a range begins
   shown = -1; // the picture in the panel
   waits = false; // the panel waits for a sheet
   redraw = false;
@@ -50,8 +47,8 @@ class PatchGallery {
 
   count = make("span", { className: "count" });
   status = make("span", { className: "picked", role: "status" });
-  all = button("Select all", () => this.select(this.contents.head.ids, true), { className: "plain" });
-  none = button("Clear selection", () => this.select([...this.selected], false), { className: "plain" });
+  all = button("Select all", () => this.selection.all(), { className: "plain" });
+  none = button("Clear selection", () => this.selection.clear(), { className: "plain" });
   size = make("input", { type: "range", min: "40", max: "224", step: "8" });
   space = make("div", { className: "space", role: "presentation" });
   scroller = make("div", { className: "scroller", role: "listbox" }, this.space);
@@ -86,7 +83,7 @@ class PatchGallery {
   close() {
     page.shortcuts.delete(this.shortcuts);
     this.watch.disconnect();
-    clearTimeout(this.timer);
+    this.selection.close();
     this.contents?.close();
     this.frame.remove();
   }
@@ -101,9 +98,6 @@ class PatchGallery {
     before?.close();
     this.contents = new Contents(packet, () => this.arrived());
     const { head } = this.contents;
-    const there = new Set(head.ids);
-    const lost = [...this.selected].filter((id) => !there.has(id));
-    for (const id of lost) this.selected.delete(id);
     if (!before) this.size.value = String(head.tile);
     this.scroller.ariaLabel = head.label;
     this.scroller.ariaMultiSelectable = String(head.many);
@@ -112,14 +106,13 @@ class PatchGallery {
     for (const index of [...this.tiles.keys()]) this.release(index);
     if (!this.contents.same(before)) {
       this.active = 0;
-      this.anchor = 0;
+      this.selection.anchor = 0;
       this.shown = this.contents.count ? 0 : -1;
       this.scroller.scrollTop = 0;
     }
+    this.selection.offer(head.ids);
     this.layout();
     this.show(this.shown);
-    if (lost.length) this.report();
-    this.tell();
   }
 
   /** Works out where every picture stands. */
@@ -237,8 +230,8 @@ class PatchGallery {
 
   /** @param {Tile} tile */
   mark({ node, index }) {
-    const { many, panel, ids } = this.contents.head;
-    const selected = many ? this.selected.has(ids[index]) : index === this.active;
+    const { many, panel } = this.contents.head;
+    const selected = many ? this.selection.has(index) : index === this.active;
     node.classList.toggle("many", many);
     node.classList.toggle("active", panel && index === this.shown);
     node.ariaSelected = String(selected);
@@ -282,12 +275,12 @@ class PatchGallery {
     this.activate(index);
     this.tiles.get(index)?.node.focus({ preventScroll: true });
     if (head.many && event.shiftKey) {
-      this.selectRange(this.anchor, index);
+      this.selection.range(this.selection.anchor, index);
       return;
     }
-    this.anchor = index;
+    this.selection.anchor = index;
     if (!head.many) this.open(index);
-    else if (check || event.ctrlKey || event.metaKey) this.toggle(index);
+    else if (check || event.ctrlKey || event.metaKey) this.selection.toggle(index);
     else this.show(index);
   }
 
@@ -299,85 +292,29 @@ class PatchGallery {
     if (action) this.component.setTriggerValue("opened", { id: this.contents.head.ids[index], action });
   }
 
-  /** @param {number} index */
-  toggle(index) {
-    const id = this.contents.head.ids[index];
-    this.select([id], !this.selected.has(id));
-  }
-
-  /**
-   * @param {number} one
-   * @param {number} other
-   */
-  selectRange(one, other) {
-    this.select(this.contents.head.ids.slice(Math.min(one, other), Math.max(one, other) + 1), true);
-  }
-
-  /**
-   * @param {Id[]} ids
-   * @param {boolean} on
-   */
-  select(ids, on) {
-    for (const id of ids) {
-      if (on) this.selected.add(id);
-      else this.selected.delete(id);
-    }
-    this.marks();
-    this.tell();
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.report(), 200);
-  }
-
-  /** Tells Python what is selected, in the order of the gallery. */
-  report() {
-    const ids = this.contents.head.ids.filter((id) => this.selected.has(id));
-    this.component.setStateValue("selected", ids);
-  }
-
-  /** Tells the user how many there are and how many are selected. */
+  /** Shows what is selected, and how many there are. */
   tell() {
     const { noun } = this.contents.head;
     const { count } = this.contents;
-    const { size } = this.selected;
+    const { size } = this.selection;
     this.count.textContent = `${count.toLocaleString("en")} ${count === 1 ? noun[0] : noun[1]}`;
     this.status.textContent = size ? `${size.toLocaleString("en")} selected` : "";
     this.none.disabled = !size;
-  }
-
-  /**
-   * How far a key moves, in pictures.
-   * @param {string} key
-   */
-  step(key) {
-    const { columns, pitch } = this.arrangement;
-    const rows = Math.max(1, Math.floor(this.scroller.clientHeight / pitch.y));
-    const { count } = this.contents;
-    /** @type {Record<string, number | undefined>} */
-    const steps = {
-      ArrowLeft: -1,
-      ArrowRight: 1,
-      ArrowUp: -columns,
-      ArrowDown: columns,
-      PageUp: -rows * columns,
-      PageDown: rows * columns,
-      Home: -count,
-      End: count,
-    };
-    return steps[key];
+    this.marks();
   }
 
   /** @param {KeyboardEvent} event */
   press(event) {
     const { head, count } = this.contents;
-    const step = this.step(event.key);
+    const step = steps(this.arrangement, this.scroller.clientHeight, count)[event.key];
     if (step !== undefined) {
       const before = this.active;
       this.move(clamp(before + step, 0, count - 1));
-      if (event.shiftKey && head.many) this.selectRange(before, this.active);
-    } else if (event.key === " " && head.many) this.toggle(this.active);
+      if (event.shiftKey && head.many) this.selection.range(before, this.active);
+    } else if (event.key === " " && head.many) this.selection.toggle(this.active);
     else if (event.key === "Enter") this.open(this.active);
-    else if (event.key === "Escape") this.select([...this.selected], false);
-    else if (event.key === "a" && (event.ctrlKey || event.metaKey) && head.many) this.select(head.ids, true);
+    else if (event.key === "Escape") this.selection.clear();
+    else if (event.key === "a" && (event.ctrlKey || event.metaKey) && head.many) this.selection.all();
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -394,7 +331,7 @@ class PatchGallery {
     if (row.y < scrollTop) this.scroller.scrollTop = row.y - GAP;
     else if (row.y + row.height > scrollTop + clientHeight) this.scroller.scrollTop = row.y + row.height - clientHeight;
     this.active = index;
-    this.anchor = index;
+    this.selection.anchor = index;
     this.paint(false);
     this.marks();
     this.tiles.get(index)?.node.focus({ preventScroll: true });

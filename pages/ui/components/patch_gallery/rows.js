@@ -75,3 +75,24 @@ function rowAt(rows, y) {
   }
   return low;
 }
+
+/**
+ * How many pictures each key moves.
+ * @param {Arrangement} arrangement
+ * @param {number} height  of what is in view
+ * @param {number} count  of all pictures
+ * @returns {Record<string, number | undefined>}
+ */
+export function steps({ columns, pitch }, height, count) {
+  const page = columns * Math.max(1, Math.floor(height / pitch.y));
+  return {
+    ArrowLeft: -1,
+    ArrowRight: 1,
+    ArrowUp: -columns,
+    ArrowDown: columns,
+    PageUp: -page,
+    PageDown: page,
+    Home: -count,
+    End: count,
+  };
+}
