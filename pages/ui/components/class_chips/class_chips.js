@@ -26,7 +26,7 @@ function chip({ index, label, chance }, chosen, send) {
     bar,
   );
   main.onclick = (event) => send("pick", { index, joins: event.ctrlKey || event.metaKey, chosen });
-  const title = on ? `Stop explaining ${label}` : `Explain ${label} beside the others`;
+  const title = on ? `Remove ${label}` : `Add ${label} to the comparison`;
   const join = make("button", {
     type: "button",
     className: "join",

@@ -34,6 +34,7 @@ const SHORTCUTS = [
     ["Enter", "open the map at large"],
   ],
 ];
+
 export class ComparisonGrid {
   /** @type {Data} */
   data;

@@ -141,7 +141,7 @@ export class Tile {
       case "queued":
         return [plain(leaving ? "Leaving the queue" : "In the queue")];
       case "stopped":
-        return [strong("Stopped"), plain("before there was a map")];
+        return [strong("Stopped"), plain("No result yet")];
       case "waiting":
         return [strong("Not run yet"), plain(cost)];
       default:

@@ -292,7 +292,7 @@ class PatchGallery {
     if (action) this.component.setTriggerValue("opened", { id: this.contents.head.ids[index], action });
   }
 
-  /** Shows what is selected, and how many there are. */
+  /** Shows what is selected, and how many pictures there are. */
   tell() {
     const { noun } = this.contents.head;
     const { count } = this.contents;
