@@ -95,7 +95,7 @@ def test_with_a_study_the_page_is_alive(app: AppTest, title: str) -> None:
     assert not app.error
     assert not app.warning
     if title != "Studies":
-        assert "vitrine_gallery" in parts(app)
+        assert "vitrine_patch_gallery" in parts(app)
 
 
 def test_a_link_says_study_class_and_filters(app: AppTest, home: Path) -> None:
@@ -123,7 +123,7 @@ def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) 
     visit(app, "Patches", label=study.labels[0], drop="1")
     assert "No patch matches" in said(app)
     app.button(key="without-drop").click().run()
-    assert "vitrine_gallery" in parts(app)
+    assert "vitrine_patch_gallery" in parts(app)
     assert app.selectbox(key="label").value == 0
 
 
@@ -145,7 +145,7 @@ def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> Non
     assert app.selectbox(key="outcome").options == [
         f"Any ({held.sum()})", f"Right ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
     ]  # fmt: skip
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == np.flatnonzero(held).tolist()
 
 
@@ -156,7 +156,7 @@ def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, h
     visit(app, "Patches")
     for order in ("score", "drop", "response"):
         app.selectbox(key="sort").set_value(order).run()
-        (shown,) = packets(app, "gallery")
+        (shown,) = packets(app, "patch_gallery")
         assert shown["ids"] == np.argsort(-patches[order].to_numpy(), kind="stable").tolist()
     first, numbers = patches.iloc[shown["ids"][0]], np.unique(patches["image"])
     assert shown["boxes"][0] == pytest.approx(
@@ -326,7 +326,7 @@ def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plan
     words = said(app)
     assert f"F120: patches of {len(counts)} classes" in words
     assert "No set of filters" not in words
-    assert "vitrine_gallery" in parts(app)
+    assert "vitrine_patch_gallery" in parts(app)
 
 
 @pytest.mark.parametrize("view", ["shared", "graph", "ablation"])
@@ -334,7 +334,7 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
     visit(app, "Rules", show=view)
     assert not app.error
     if view == "graph":
-        assert "vitrine_graph" in parts(app)
+        assert "vitrine_rule_graph" in parts(app)
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
         assert float(values["Without mined ones"].rstrip("%")) < float(values["Without random ones"].rstrip("%"))
@@ -398,7 +398,7 @@ def test_a_node_of_the_graph_chooses_the_rules_beneath(app: AppTest, home: Path)
 
 
 def marked(app: AppTest) -> dict[str, Any]:
-    return next(packet for packet in packets(app, "blob") if packet["id"] == "graph-marks")
+    return next(packet for packet in packets(app, "packet") if packet["id"] == "graph-marks")
 
 
 def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTest, home: Path) -> None:
@@ -414,12 +414,12 @@ def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTe
 
     visit(app, "Rules", show="graph", node="")
     assert len(app.dataframe[0].value) == len(rules)
-    (before,) = packets(app, "graph")
+    (before,) = packets(app, "rule_graph")
     row = {"selection": {"rows": [len(rules) - 1], "columns": [], "cells": []}}
     app.session_state[f"graph-rules-{hash(tuple(every))}"] = row
     app.run()
     assert marked(app)["rule"] == last.nodes
-    assert packets(app, "graph") == [before], "the graph itself is not sent again"
+    assert packets(app, "rule_graph") == [before], "the graph itself is not sent again"
     assert app.query_params["rule"] == last.name
 
 
@@ -434,7 +434,7 @@ def test_a_node_opens_its_filter_or_its_class(app: AppTest, home: Path) -> None:
         if node[0] == "f":
             assert f"· F{number}" in said(app)
         else:
-            (shown,) = packets(app, "gallery")
+            (shown,) = packets(app, "patch_gallery")
             assert shown["label"] == "Patches of small"
             assert app.selectbox(key="label").value == label
             assert len(shown["ids"]) == (study.table("patches")["label"] == label).sum()
@@ -449,14 +449,14 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
     next(button for button in app.button if button.label == "All its patches").click().run()
     held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
     visit(app, "Rules", label=study.labels[rule.label], rule="", show="rules")
     app.selectbox(key="label").set_value(rule.label).run()
     other = int(np.flatnonzero(patches["label"] != rule.label)[0])
     app.session_state["rule-patches"] = {"opened": {"action": "image", "id": other}}
     app.run()
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     image = patches["image"][other]
     assert sorted(shown["ids"]) == np.flatnonzero(patches["image"] == image).tolist(), "of all classes, though one was"
 
@@ -464,10 +464,10 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
 def test_the_image_of_one_study_is_none_of_another(app: AppTest, plant: Plant) -> None:
     other = plant(lambda label, place: [label])
     visit(app, "Patches", study="small", image="3")
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert len(shown["ids"]) < 10
     app.selectbox(key="study").set_value(other.name).run()
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert len(shown["ids"]) == len(other.table("patches"))
     assert "image" not in app.query_params
 
@@ -482,7 +482,9 @@ def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
 def test_a_rule_shows_the_patches_of_each_of_its_filters(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules")
-    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Strongest patches of each filter")
+    shown = next(
+        packet for packet in packets(app, "patch_gallery") if packet["label"] == "Strongest patches of each filter"
+    )
     items = study.array("items")[:, : config_of(study).mining.filters]
     filters = study.table("rules")["filters"][0]
     counts = [min(EACH, int((items == number).any(1).sum())) for number in filters]
@@ -504,7 +506,7 @@ def test_a_rule_opens_its_patches_strongest_first(app: AppTest, home: Path) -> N
     held = transactions_of(study).first(config.filters).holding(rule["filters"], rule["label"])
     items, responses = study.array("items")[held], study.array("responses")[held]
     strength = np.where(np.isin(items, rule["filters"]), responses, 0).sum(1, dtype=np.float64)
-    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Patches of the rule")
+    shown = next(packet for packet in packets(app, "patch_gallery") if packet["label"] == "Patches of the rule")
     assert shown["ids"] == held[np.argsort(-strength, kind="stable")].tolist()
     assert len(shown["ids"]) == rule["n_both"]
     assert f"{rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} hold" in said(app)
@@ -531,7 +533,7 @@ def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
     classes = len(Study(home / "studies" / "small").labels)
     monkeypatch.setattr("pages.ui.study.open_study.mined", lambda *_: many(900, classes))
     visit(app, "Rules", show="graph")
-    (shown,) = packets(app, "graph")
+    (shown,) = packets(app, "rule_graph")
     assert f"{900 + classes} nodes are too many to read: these are the 600 of the strongest links." in said(app)
     assert [node["id"] for node in shown["nodes"]] == [
         *(f"c{k}" for k in range(classes)), *(f"f{k}" for k in range(300 + classes, 900))
@@ -539,7 +541,7 @@ def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
     assert len(shown["edges"]) == 600 - classes
     app.selectbox(key="label").set_value(0).run()
     assert "too many" not in said(app)
-    assert len(packets(app, "graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
+    assert len(packets(app, "rule_graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
 
 
 def charts(app: AppTest) -> list[list[dict[str, Any]]]:
@@ -593,7 +595,7 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
             assert rows[row.average].tolist() == patches.tolist()
             assert weights[row.average].tolist() == weight.tolist()
     visit(app, "Averages", average="1", top="2")
-    shown, behind = packets(app, "gallery")
+    shown, behind = packets(app, "patch_gallery")
     order = table.assign(name=[study.labels[k] for k in table["label"]]).sort_values(
         ["label", "weight"], ascending=[True, False], kind="stable"
     )
@@ -603,7 +605,7 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
     assert behind["ids"] == open_study.averaged(study, False, 2)[1][1].tolist()
     app.toggle(key="contrast").set_value(True).run()
-    stretched = packets(app, "gallery")[0]
+    stretched = packets(app, "patch_gallery")[0]
     assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
     assert stretched["token"] != shown["token"], "the pictures are others"
 
@@ -614,7 +616,7 @@ def test_a_filter_shows_its_averages_its_answers_and_where_it_answers_here(app: 
     visit(app, "Filter", unit=str(number))
     table = study.table("averages").query("filter == @number").sort_values("weight", ascending=False)
     held = (study.array("items") == number).any(1)
-    every = {packet["label"]: packet for packet in packets(app, "gallery")}
+    every = {packet["label"]: packet for packet in packets(app, "patch_gallery")}
     assert every["Average patches by class"]["ids"] == [-1, *table["label"]]
     assert every["Average patches by class"]["notes"] == [f"n = {k}" for k in (held.sum(), *table["patches"])]
     assert sorted(every[f"Patches of F{number}"]["ids"]) == np.flatnonzero(held).tolist()
