@@ -305,7 +305,7 @@ def test_a_question_mark_lists_the_keys_of_the_page(server: Any, tab: Any, addre
     keys = tab.page.get_by_role("dialog", name="Keys")
     tab.page.keyboard.press("?")
     keys.wait_for()
-    assert keys.get_by_role("heading", level=3).all_inner_texts() == ["Everywhere", "In the image strip", *rooms]
+    assert keys.get_by_role("heading", level=3).all_inner_texts() == ["On every page", "In the image strip", *rooms]
     assert keys.get_by_text("presentation").is_visible()
     assert not found(tab.page)
     tab.page.keyboard.press("Escape")
