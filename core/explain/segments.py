@@ -52,7 +52,7 @@ class Pieces:
         `draw` gives those with the numbers in a range.
         """
         draws, scores = [], []
-        for span in self.query.chunks(samples, "copies with hidden segments"):
+        for span in self.query.chunks(samples, "copies with masked segments"):
             draws.append(draw(span))
             scores.append(self.score(draws[-1], kind))
             if span.stop == samples or span.start // LOOK != span.stop // LOOK:

@@ -97,9 +97,14 @@ def _memory() -> None:
     used, budget = session.cache.used + session.files.used, session.cache.budget + session.files.budget
     with st.sidebar.container(key="vitrine-memory", gap="small"):
         images = len(session.uploads())
-        own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
-        st.caption(f"{size(used)} of {size(budget)} kept for this tab{own}")
-        st.button("Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch")
+        own = f" · {images} uploaded image{'s' * (images != 1)}" if images else ""
+        st.caption(f"Cached results: {size(used)} of {size(budget)}{own}")
+        st.button(
+            "Clear cached results",
+            on_click=_freed,
+            help="Deletes this tab's cached results. Uploaded images are kept.",
+            width="stretch",
+        )
 
 
 def _short(model: str) -> str:
