@@ -253,14 +253,14 @@ def _averaged(summary: Mapping[str, Any]) -> None:
         return "–" if summary[name] is None else f"{summary[name]:.1%}"
 
     means = [
-        f"{share('baseline')} as it is",
-        f"{share('mined')} without {summary['filters_per_class']:.1f} mined filters",
-        f"{share('random_mean')} ± {share('random_std')} without as many random ones",
+        f"{share('baseline')} unchanged",
+        f"{share('mined')} without {summary['filters_per_class']:.1f} rule filters",
+        f"{share('random_mean')} ± {share('random_std')} without the same number of random filters",
     ]
     spread = [f"{share(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
     prices = [
-        f"a mined filter costs {share('mined_drop_per_filter')}",
-        f"a random one {share('random_drop_per_filter')}",
+        f"removing one rule filter costs {share('mined_drop_per_filter')}",
+        f"removing a random one {share('random_drop_per_filter')}",
     ]
     tried = 3 if summary["random_mean"] is not None else 2
     say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:tried])}")

@@ -104,7 +104,7 @@ class StudyConfig:
 
     model: str
     data: str
-    labels: Annotated[str, Knob("File with the class names of your own weights, one per line.")] = ""
+    labels: Annotated[str, Knob("File with the class names for your own weights, one per line.")] = ""
     layer: Annotated[str, Knob("The layer whose filters are studied (default: last spatial layer).")] = ""
     explainer: Annotated[str, Knob("The method of the heatmaps; its maps must not be signed.")] = "grad_cam"
     settings: Mapping[str, Any] = field(default_factory=dict)

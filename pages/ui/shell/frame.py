@@ -10,6 +10,7 @@ from core.images import Picture
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.session import navigation, state, url
+from pages.ui.shell.glossary import glossary
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
 
@@ -32,6 +33,7 @@ def around(current: Any) -> None:
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         current.run()
     messages.notices()
+    glossary()
     _memory()
     url.write()
 
