@@ -149,7 +149,9 @@ def _image(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
 
 
 def _needs_layer(model: Model, title: str) -> str:
-    return "" if model.survey.default else f"{title} reads a layer with positions, and {model.name} has none."
+    return (
+        "" if model.survey.default else f"{title} requires a layer with spatial positions, and {model.name} has none."
+    )
 
 
 def _needs_head(model: Model, title: str) -> str:

@@ -80,7 +80,7 @@ def _counted(
     n_all = np.zeros(len(sets), np.int64)
     shared: dict[int, list[tuple[int, int]]] = {}
     held = index.every(sets)
-    for span in chunks(len(sets), SPAN, report, "counting sets"):
+    for span in chunks(len(sets), SPAN, report, "counting itemsets"):
         for i in span:
             counts = index.counts(next(held))
             n_all[i] = counts.sum()

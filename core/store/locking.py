@@ -57,7 +57,7 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             message = f"The disk is full: the study {path.name} could not be written."
-            raise StudyError(message, "Free some space and build again; what is finished is kept.") from None
+            raise StudyError(message, "Free some space and build again to resume.") from None
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise StudyError(f"{path.parent} cannot be written ({error.strerror}).", "Choose another folder.") from None
         if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EBUSY, errno.ELOOP}:

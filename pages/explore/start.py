@@ -12,10 +12,10 @@ from pages.ui.widgets import comparison_grid, model_facts
 
 FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
 DOORS = (
-    ("explore/compare", "Compare explanations", "Methods side by side on this image, for one class or several."),
-    ("mine/patches", "What did the filters see?", "The patches, rules and averages found in a folder of images."),
+    ("explore/compare", "Compare explanations", "Methods side by side on this image, for one or more classes."),
+    ("mine/patches", "What do the filters encode?", "The patches, rules and averages found in a folder of images."),
     ("explore/failures", "Where is it wrong?", "Images the model gets wrong, and where the evidence lies."),
-    ("learn/methods", "How do the methods work?", "What each one computes, what it costs, and when it misleads."),
+    ("learn/methods", "How do the methods work?", "What each method computes, what it costs, and when it misleads."),
 )
 
 
@@ -51,13 +51,13 @@ with right:
     st.header("Your own image", anchor=False)
     kinds = ", ".join(FORMATS[:-1])
     st.file_uploader(
-        f"Drop, paste or pick: {kinds} or {FORMATS[-1]}",
+        f"Drag, paste or browse: {kinds} or {FORMATS[-1]}",
         accept_multiple_files=True,
         key=uploader(),
         on_change=taken,
         max_upload_size=MAX_BYTES // 10**6,
     )
-    st.caption("Images stay in the memory of this server and are gone when the tab closes. Nothing is sent elsewhere.")
+    st.caption("Images are held in this server's memory and deleted when the tab closes. Nothing is sent elsewhere.")
     components.paste()
 
 doors = [(page, title, text) for name, title, text in DOORS if (page := navigation.page_of(name))]
@@ -67,5 +67,5 @@ with st.container(key="vitrine-doors"):
             st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right")
             st.write(text)
 
-with st.expander(f"What {bench.model.name} allows"):
+with st.expander(f"Supported layers and methods of {bench.model.name}"):
     model_facts.model(bench)

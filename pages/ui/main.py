@@ -11,7 +11,7 @@ SECTIONS = {
         ("explore/start", "Start", "image"),
         ("explore/compare", "Compare", "grid_view"),
     ],
-    "What the filters see": [
+    "Filters and rules": [
         ("mine/patches", "Patches", "grid_on"),
         ("mine/rules", "Rules", "rule"),
         ("mine/averages", "Averages", "blur_on"),

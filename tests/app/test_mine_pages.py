@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -182,7 +183,7 @@ def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     app.run()
     word = app.selectbox(key="word")
     assert not word.disabled
-    next(button for button in app.button if button.label == "Tag the selection").click().run()
+    next(button for button in app.button if button.label == "Tag selected patches").click().run()
     tags = Tags(home / "tags", Study(home / "studies" / "small").manifest["digest"])
     assert tags.patches(word.value) == (0, 2)
     assert app.selectbox(key="tag").options == ["Any tag", word.value]
@@ -306,7 +307,7 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
 def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
     study = plant(lambda label, place: [])
     visit(app, "Rules", study=study.name)
-    assert "nor at any lower one: hardly any two patches of a class hold the same filter." in said(app)
+    assert "nor at any lower one: hardly any two patches of a class share an active filter." in said(app)
 
 
 def test_what_classes_share_is_shown_although_confidence_hides_every_rule(app: AppTest, plant: Plant) -> None:
@@ -337,7 +338,9 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
         assert "vitrine_graph" in parts(app)
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
-        assert float(values["Without mined ones"].rstrip("%")) < float(values["Without random ones"].rstrip("%"))
+        assert float(values["Rule filters removed"].rstrip("%")) < float(
+            values["Same number of random filters removed"].rstrip("%")
+        )
 
 
 def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home: Path) -> None:
@@ -360,7 +363,7 @@ def silenced(app: AppTest, folder: Path) -> AppTest:
     """The ablation on other images, waited for."""
     app.text_input(key="ablation-folder").set_value(str(folder)).run()
     assert not app.metric
-    next(button for button in app.button if button.label == "Silence them").click().run()
+    next(button for button in app.button if button.label == "Run ablation").click().run()
     assert app.session_state["ablating"][1].wait(60)
     return app.run()
 
@@ -447,7 +450,7 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     visit(app, "Patches", image="0", outcome="right", drop="0.3", strongest="1")
     app.query_params.clear()
     visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
-    next(button for button in app.button if button.label == "All its patches").click().run()
+    next(button for button in app.button if button.label == "Show all its patches").click().run()
     held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
     (shown,) = packets(app, "gallery")
     assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
@@ -482,7 +485,11 @@ def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
 def test_a_rule_shows_the_patches_of_each_of_its_filters(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules")
-    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Strongest patches of each filter")
+    shown = next(
+        packet
+        for packet in packets(app, "gallery")
+        if packet["label"] == "Patches with the highest activation of each filter"
+    )
     items = study.array("items")[:, : config_of(study).mining.filters]
     filters = study.table("rules")["filters"][0]
     counts = [min(EACH, int((items == number).any(1).sum())) for number in filters]
@@ -507,7 +514,9 @@ def test_a_rule_opens_its_patches_strongest_first(app: AppTest, home: Path) -> N
     shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Patches of the rule")
     assert shown["ids"] == held[np.argsort(-strength, kind="stable")].tolist()
     assert len(shown["ids"]) == rule["n_both"]
-    assert f"{rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} hold" in said(app)
+    assert f"active in {rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} (" in said(
+        app
+    )
 
 
 def many(filters: int, classes: int) -> Mined:
@@ -570,7 +579,7 @@ def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest, home: 
         assert trace["x"] == pytest.approx([float(values[study.labels.index(name)]) for name in trace["y"]], abs=1e-4)
     assert chart[0]["y"][:5] == [study.labels[k] for k in before.topk(5).indices.tolist()]
     assert {study.labels[k] for k in after.topk(5).indices.tolist()} <= set(chart[0]["y"])
-    assert "Without these filters the model says" in said(app)
+    assert re.search(r"Prediction (unchanged: |changes to )", said(app))
     assert not app.error
 
 
@@ -672,7 +681,7 @@ def test_an_ablation_of_images_without_classes_says_what_is_missing(
     small_study.edited(study, tmp_path / "studies" / "plain", images=images)
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Rules", show="ablation")
-    assert "None of these images has a class of the model. Put them into one sub-folder per class." in said(app)
+    assert "None of these images belongs to a class of the model. Put them into one sub-folder per class." in said(app)
     assert not app.metric
 
 

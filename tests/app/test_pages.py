@@ -91,7 +91,7 @@ def test_free_forgets_results_and_keeps_images(app: AppTest, photo: bytes, monke
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
     own = app.session_state["location"].image
     assert "of yours" in app.sidebar.caption[0].value
-    next(button for button in app.sidebar.button if button.label == "Free").click().run()
+    next(button for button in app.sidebar.button if button.label == "Clear cached results").click().run()
     ((before, after, images),) = freed
     assert before > 0
     assert after == 0
@@ -356,7 +356,7 @@ def test_ready_sets_choose_what_works_and_say_what_does_not(app: AppTest, monkey
     app.switch_page(FILES["Compare"]).run()
     assert app.menu_button(key="set").options == list(SETS)
     assert taken(app, "Controls") == ("random", "edge_detector", "centre_gaussian")
-    assert len(taken(app, "All within 10 s")) == 3
+    assert len(taken(app, "All under 10 s")) == 3
     assert set(taken(app, "Figure 4 of Song & Zhang's review")) == set(REVIEW)
     assert not said(app)
     reasons["cam"] = reasons["random"] = "No."
@@ -416,7 +416,7 @@ def test_the_start_page_says_what_every_method_can_do_before_anything_runs(
     assert list(layers["layer"]) == [layer.name for layer in survey.usable]
     assert list(layers["positions"]) == ["{} × {}".format(*layer.cells) for layer in survey.usable]
     assert list(methods["method"]) == [method.title for method in EXPLAINERS.values()]
-    reads = dict(zip(EXPLAINERS, methods["reads, or why not"], strict=True))
+    reads = dict(zip(EXPLAINERS, methods["layer read, or why not supported"], strict=True))
     assert (reads["cam"], reads["grad_cam"], reads["saliency"]) == (reasons["cam"], survey.default, "the image")
     passes = dict(zip(EXPLAINERS, methods["paper"], strict=True))["rise"]
     assert passes.endswith("8,000 model passes")

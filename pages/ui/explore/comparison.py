@@ -74,8 +74,8 @@ def _status(shown: Comparison, busy: bool) -> None:
         st.markdown(took)
         if rest := shown.open():
             cost = cost_text(shown.bench.estimate(rest), shown.bench.passes(rest))
-            many = f"the other {_maps(len(rest)).removeprefix('1 ')}" if shown.answers else _maps(len(rest))
-            if st.button(f"Run {many} · about {cost}", key="run-rest", type="primary"):
+            many = f"the {len(rest)} remaining map{'s' * (len(rest) != 1)}" if shown.answers else _maps(len(rest))
+            if st.button(f"Compute {many} · about {cost}", key="run-rest", type="primary"):
                 shown.start(rest)
                 st.rerun()
 

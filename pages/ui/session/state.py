@@ -192,7 +192,7 @@ def subject() -> Picture:
     if found is None:
         if name:
             add_notice(
-                "warning", "This link names an image that is not on the server. Upload it again; the rest is kept."
+                "warning", "This link's image isn't available here. Upload it to continue; the other settings are kept."
             )
         go(image=next(iter(known)))
         found = sample(known[location().image].path)

@@ -221,7 +221,7 @@ def test_answers_that_are_no_numbers_are_one_sentence(explain, tmp_path, capsys,
         parameter.data.fill_(3e38)  # finite, as a weights file must be, and yet too large to count with
     monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model(net))
     assert explain("--method", "saliency") == 2
-    assert "gives scores that are not numbers for this image. Check the model's weights" in sentence(capsys)
+    assert "gives scores that are not finite for this image. Check the model's weights" in sentence(capsys)
     assert not list(tmp_path.glob("out/*"))
 
 

@@ -89,7 +89,7 @@ def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
     one = json.loads(told(capsys, "rules", built / "s", "--json", "--best", "1"))
     assert len(one) == 6
     nothing = told(capsys, "rules", built / "s", "--confidence", "1", "--least", "1000")
-    assert nothing == "Nothing is found with these settings.\n"
+    assert nothing == "No results with these settings.\n"
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_shared_sets_name_the_classes_that_share_them(planted, capsys, tmp_path)
     assert [rule["filters"] for rule in rules] == [[label, 120] for label in labels]
     items = study.array("items")
     apart = small_study.edited(study, tmp_path / "apart", np.where(items == 120, -1, items)).path
-    assert told(capsys, "shared", apart) == "Nothing is found with these settings.\n"
+    assert told(capsys, "shared", apart) == "No results with these settings.\n"
 
 
 def test_more_filters_than_the_study_keeps_are_refused(built, capsys):
@@ -182,7 +182,7 @@ def test_build_takes_a_limit_and_a_folder_without_classes(built, capsys, tmp_pat
     assert "4 images from" in told(capsys, *words, "--limit", 4, "--mining-least", 1)
     assert "0 with a class of the model" in told(capsys, "info", tmp_path / "s")
     assert json.loads(told(capsys, "patches", tmp_path / "s", "--json"))
-    assert "None of these images has a class of the model. Put them into one sub-folder per class." in told(
+    assert "None of these images belongs to a class of the model. Put them into one sub-folder per class." in told(
         capsys, "ablate", tmp_path / "s", code=2
     )
     facts = json.loads(told(capsys, "ablate", tmp_path / "s", "--data", built / "data", "--draws", 1, "--json"))

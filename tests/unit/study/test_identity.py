@@ -115,5 +115,5 @@ def test_settings_of_another_version_are_a_sentence(study, tmp_path):
     manifest = json.loads((tmp_path / "s" / "study.json").read_text())
     manifest["config"]["mining"]["speed"] = 1
     (tmp_path / "s" / "study.json").write_text(json.dumps(manifest))
-    with pytest.raises(StudyError, match=r"The study s is damaged: its settings are none of this version .*speed"):
+    with pytest.raises(StudyError, match=r"The study s is damaged: its settings do not belong to this version .*speed"):
         config_of(type(study)(tmp_path / "s"))
