@@ -1,4 +1,4 @@
-"""Words a user pins to the patches of a study: kept in the user's own folder, never in the study."""
+"""Words a user pins to the patches of a study: stored in the user's own database, never in the study."""
 
 import json
 import os

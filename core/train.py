@@ -1,4 +1,4 @@
-"""Training the small network on flowers so that few filters carry each class, and measuring that they do."""
+"""Training of the small network on flowers with few filters per class, and measurement of how few suffice."""
 
 import platform
 from pathlib import Path

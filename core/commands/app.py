@@ -1,4 +1,4 @@
-"""`vitrine app`."""
+"""The command `vitrine app`."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""`vitrine models` and `vitrine methods`."""
+"""The commands `vitrine models` and `vitrine methods`."""
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict

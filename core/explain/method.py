@@ -1,4 +1,4 @@
-"""What a method is: a function of a query, with all that a form, a card and a check must know about it."""
+"""Explainers: a method of explanation is a function of a query, registered with its card and its needs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One question to a model, and everything a method may ask of it."""
+"""A query: one question to a model, and everything a method may ask of the model to answer it."""
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping

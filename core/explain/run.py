@@ -1,4 +1,4 @@
-"""Answering a query: the only function that calls a method, and what comes of it."""
+"""Answers a query: the only function that calls a method, and the explanation it gives."""
 
 import math
 import time

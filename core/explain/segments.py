@@ -1,4 +1,4 @@
-"""Images cut into segments of like colour, and copies of an image with some of them hidden."""
+"""Segmentation of images into superpixels, and copies of an image with some segments masked."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Frequent sets of filters: mined in each class by eclat, then counted over the transactions of all classes."""
+"""Frequent itemsets of filters: mined in each class by Eclat, then counted in the transactions of all classes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

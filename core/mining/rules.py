@@ -1,4 +1,4 @@
-"""Rules "these filters → this class": mined, scored, folded and cut to the best, from stored transactions."""
+"""Rules "these filters → this class": mined from stored transactions, scored, merged and limited to the best."""
 
 import math
 from collections.abc import Iterable, Sequence

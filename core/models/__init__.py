@@ -1,4 +1,4 @@
-"""One registry of models: bundled, torchvision's, and the user's own weights."""
+"""The registry of models: bundled ones, torchvision's, and own weights for an architecture."""
 
 import json
 from collections.abc import Mapping

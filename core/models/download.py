@@ -1,4 +1,4 @@
-"""Fetching a weights file once, so that a half-fetched one is never mistaken for a whole one."""
+"""Download of weights files: checked, and renamed only when complete."""
 
 import hashlib
 import re

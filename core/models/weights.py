@@ -1,4 +1,4 @@
-"""Weights and labels out of files: read without running anything in them, fitted with a sentence for what is wrong."""
+"""Weights and labels from files: read without running code in them, and checked against the architecture."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a draft asks of the disk: files that are whole, a folder that is locked, complaints in our words."""
+"""One writer at a time for a store, and errors of the disk as sentences."""
 
 import contextlib
 import errno

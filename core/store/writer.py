@@ -1,4 +1,4 @@
-"""Writing a study: shard by shard into a hidden folder, whole or not at all, continued after a crash."""
+"""Writing a store: shard by shard into a hidden folder, whole or not at all, resumed after a crash."""
 
 import json
 import os

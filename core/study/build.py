@@ -1,4 +1,4 @@
-"""Building a study: the whole method of Meynen et al. 2023, shard by shard, from one configuration."""
+"""Building a study: the method of Meynen et al. 2023, shard by shard, from one configuration."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence

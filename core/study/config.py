@@ -1,4 +1,4 @@
-"""All settings of a study: read by forms, commands and manifests, and therefore free of heavy imports."""
+"""The settings of a study, read by forms, commands and manifests; imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

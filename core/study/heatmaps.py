@@ -1,4 +1,4 @@
-"""One forward for everything a study reads: prediction, heatmap and the filters' maps."""
+"""The forward pass of a study: prediction, heatmap and feature maps in one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The ablation of a study's classes on its own images, or on those of another folder of the same classes."""
+"""The ablation of a study on its own images, or on another folder with the same classes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

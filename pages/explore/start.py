@@ -1,4 +1,4 @@
-"""Start: an image with its explanation already there, a place for images of one's own, and doors to the rest."""
+"""Start: an image and its first explanation, a place to upload others, and links to the other pages."""
 
 import streamlit as st
 

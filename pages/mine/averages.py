@@ -1,4 +1,4 @@
-"""Average patches: for each class and filter of its rules the mean of its patches, weighed by the filter's response."""
+"""Averages: for each class and filter of its rules the mean patch, weighted by the filter's response."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The patches that made the model decide: narrowed down, sorted, seen in their images, tagged and taken away."""
+"""Patches: those that decide the prediction, filtered, sorted, shown in their images, tagged and exported."""
 
 from functools import partial
 

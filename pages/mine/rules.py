@@ -1,4 +1,4 @@
-"""Rules "these filters → this class": mined anew while the sliders move, as a table and a graph, put to the test."""
+"""Rules "these filters → this class": mined as the sliders move, as a table and a graph, tested by ablation."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Studies: those there are, side by side, and a new one from a model and a folder, built in the background."""
+"""Studies: a list of all, and a form that builds one from a model and a folder in the background."""
 
 import streamlit as st
 

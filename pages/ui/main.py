@@ -1,4 +1,4 @@
-"""The script of every visit: page settings, navigation by section and the frame around every page, nothing else."""
+"""The script of every visit: page settings, navigation by section, and the frame around the page."""
 
 import streamlit as st
 

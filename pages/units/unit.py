@@ -1,4 +1,4 @@
-"""The passport of a filter: what it sees, in which classes, by which rules, and on the current image."""
+"""Filter: what one filter responds to, in which classes and rules, and on the current image."""
 
 from reprlib import repr as short
 

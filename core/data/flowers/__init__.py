@@ -1,4 +1,4 @@
-"""Synthetic flowers whose class is told by one known part: pictures with exact masks, concepts and boxes."""
+"""Synthetic flowers whose class depends on one known part: images with exact masks, concepts and boxes."""
 
 import json
 from collections.abc import Mapping

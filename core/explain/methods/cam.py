@@ -1,4 +1,4 @@
-"""Class activation maps: a layer's maps, weighted by what they mean to the score."""
+"""Class activation maps: weighted sums of the feature maps of a layer."""
 
 from dataclasses import replace
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""Maps that look at no model: a method that does not clearly beat them explains nothing."""
+"""Controls: maps that do not depend on the model, as a lower bound for every method."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Explanations read from the slope of the score at the image."""
+"""Gradient methods: maps read from the gradient of the score with respect to the image."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""Explanations that average the slope of the score over many points near the image or on the way to it."""
+"""Gradients averaged over samples: noisy copies of the image, or points between a baseline and the image."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated

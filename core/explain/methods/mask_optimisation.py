@@ -1,4 +1,4 @@
-"""Explanations by a mask that is learned: the smallest part of the image that keeps or destroys the score."""
+"""Masks found by optimisation: the smallest part of the image that preserves or destroys the score."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

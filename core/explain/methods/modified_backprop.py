@@ -1,4 +1,4 @@
-"""Explanations that change the rule by which operations hand the score back to the image."""
+"""Modified backpropagation: methods that replace the backward rule of ReLU."""
 
 from torch import Tensor
 

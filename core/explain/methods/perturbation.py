@@ -1,4 +1,4 @@
-"""Explanations that change the image and watch the score."""
+"""Perturbation methods: parts of the image are masked and the change of the score is measured."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache

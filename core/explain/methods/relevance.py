@@ -1,4 +1,4 @@
-"""Explanations that hand the score back as relevance: nothing is added and, but for biases, nothing lost."""
+"""Relevance propagation: LRP and excitation backprop, which distribute the score layer by layer."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Explanations by a simpler model, fitted to what the network says about copies with hidden segments."""
+"""Surrogate methods: a simpler model is fitted to the network's scores of copies with masked segments."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated

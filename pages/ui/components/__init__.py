@@ -1,4 +1,4 @@
-"""The parts of a page that run in the browser: a few files of plain JavaScript beside this one, no build step.
+"""The components of a page that run in the browser: one folder each, with its scripts and its style; no build step.
 
 Python decides what is shown, the browser how it looks. Bytes travel through `blobs`, one invisible part each, so that
 Streamlit sends what has changed and nothing else; the visible parts pick them up by name (see blob.js).

@@ -1,4 +1,4 @@
-"""How far the maps of a comparison agree with each other, and with maps that look at no model."""
+"""Agreement of the maps of a comparison with each other and with controls."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""A session's comparison: answered at once where it is cheap, in the background where it is not."""
+"""A session's comparison: computed immediately where that is cheap, else in the background."""
 
 from collections.abc import Sequence
 

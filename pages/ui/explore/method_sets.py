@@ -1,4 +1,4 @@
-"""Ready sets of methods for a comparison."""
+"""Presets: sets of methods for a comparison."""
 
 from collections.abc import Callable, Mapping
 

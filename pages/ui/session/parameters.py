@@ -1,4 +1,4 @@
-"""A page's own parameters: widgets whose value stands in the address and is kept for the session.
+"""The parameters of a page: widgets whose value stands in the address and is remembered for the session.
 
 Streamlit's own binding writes the text an option is shown with into the address. Options here show counts, which
 change, so the address gets the option's name instead.

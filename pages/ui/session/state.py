@@ -1,4 +1,4 @@
-"""What one session has and where it stands: its uploads, kept results and running work, and what is looked at."""
+"""The state of a session: its uploads, cached results and running work, and the image, model and classes shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The address of a state: what `Location` and the settings of methods look like in the query string, both ways.
+"""The URL of a state: `Location` and the settings of methods as a query string, both ways.
 
 Own parameters of a page need nothing here: bind its widgets with `bind="query-params"`.
 """

@@ -1,4 +1,4 @@
-"""What stands around every page: navigation, the header with images, model and predictions, and the memory below."""
+"""The frame around every page: navigation, the header with images, model and predictions, and the cache below."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Making, comparing and deleting studies."""
+"""Forms that build, compare and delete studies."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The studies as pages see them: which one is open, its tables in memory, its patches as a gallery, ways to pages."""
+"""The open study of a session: its choice, its tables in memory, and links to pages about it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The graph of the rules above their table: what is picked in one is shown in the other."""
+"""The graph above the table of rules: both share one selection."""
 
 from reprlib import repr as short
 

@@ -1,4 +1,4 @@
-"""The views of mined rules: the table, what classes share, the chosen rule in pictures and words."""
+"""Views of mined rules: the table, what classes share, and the selected rule with its patches."""
 
 import math
 from collections.abc import Sequence

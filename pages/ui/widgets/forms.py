@@ -1,4 +1,4 @@
-"""Declared settings as widgets: one form for a method, a study or anything else whose settings are `Knob`s."""
+"""Declared settings as widgets: one form for a method, a measure, a study or anything else that declares `Knob`s."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The graph of filters and classes: drawn, searched and thinned out in the browser, placed by the engine."""
+"""The graph of filters and classes: positions from the engine; drawing, search and filtering in the browser."""
 
 import hashlib
 import io

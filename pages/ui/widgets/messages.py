@@ -1,4 +1,4 @@
-"""Errors and notices as sentences on a page, never as a traceback."""
+"""Errors and notices on a page: sentences, never tracebacks."""
 
 import logging
 from collections.abc import Iterator

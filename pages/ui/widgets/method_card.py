@@ -1,4 +1,4 @@
-"""A method's card: what it computes, its formula, cost, settings, source, and when it misleads."""
+"""The card of a method or measure: what it computes, its formula, cost, settings, source, and when it misleads."""
 
 import streamlit as st
 

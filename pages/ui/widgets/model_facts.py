@@ -1,4 +1,4 @@
-"""What a model is made of, and what each method would do with it."""
+"""The layers and operations of a model, and what each method reads and costs on it."""
 
 import streamlit as st
 
