@@ -82,8 +82,9 @@ def test_cards_of_the_methods():
     assert [found for text in texts for found in complaints(text)] == []
 
 
-def test_texts_of_the_readme():
-    assert complaints((ROOT / "README.md").read_text("utf-8")) == []
+@pytest.mark.parametrize("name", ["README.md", "core/explain/README.md"])
+def test_texts_of_the_readme(name):
+    assert complaints((ROOT / name).read_text("utf-8")) == []
 
 
 @pytest.mark.parametrize("text", ["Silence them", "Ready sets", "the model says still red", "layer with positions"])
