@@ -1,4 +1,4 @@
-"""Work of minutes in a thread of its own, watched and stopped from elsewhere."""
+"""Long work in a thread of its own: its progress, its end and the way to stop it."""
 
 import threading
 import time

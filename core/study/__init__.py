@@ -1,4 +1,4 @@
-"""A study on disk: what the filters of one model were found to see in one folder of images, read-only.
+"""A study on disk: the filters of one model and the patches of a folder of images they respond to, read-only.
 
 A study is a folder, whole or absent. It holds `study.json` (the manifest), one parquet file per table and one `.npy`
 file per array; nothing is pickled. The same inputs, settings and seed give the same bytes in all of these. How long the

@@ -36,7 +36,7 @@ def sized(name: str) -> str:
 def methods() -> None:
     """The methods of every family, to be chosen or left, and ready sets of them."""
     st.menu_button(
-        "Ready sets", list(method_sets.SETS), key="set", on_click=lambda: method_sets.take(st.session_state["set"])
+        "Presets", list(method_sets.SETS), key="set", on_click=lambda: method_sets.take(st.session_state["set"])
     )
     for family in dict.fromkeys(method.family for method in EXPLAINERS.values()):
         members = [name for name, method in EXPLAINERS.items() if method.family == family]
@@ -68,11 +68,12 @@ def settings() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         now = next((b for b in BUDGETS if all(state.settings(n) == EXPLAINERS[n].budget(b) for n in names)), None)
         st.session_state["budget"] = now
-        st.segmented_control("Budget", BUDGETS, key="budget", format_func=str.capitalize, on_change=budget)
+        st.segmented_control("Quality", BUDGETS, key="budget", format_func=str.capitalize, on_change=budget)
         st.session_state["settle"] = state.location().settle
         st.toggle(
-            "Stop when settled", key="settle", on_change=lambda: state.go(settle=st.session_state["settle"]),
-            help="Methods that grow their map step by step finish as soon as it no longer changes.",
+            "Stop early when the map converges", key="settle",
+            on_change=lambda: state.go(settle=st.session_state["settle"]),
+            help="Iterative methods end as soon as their map no longer changes.",
         )  # fmt: skip
     adjustable = [name for name in names if EXPLAINERS[name].params]
     if adjustable:
@@ -88,8 +89,8 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
         settings()
     st.session_state["classes"] = list(state.targets(bench, picture))
     st.multiselect(
-        "Classes explained", range(len(labels)), key="classes", max_selections=4, label_visibility="collapsed",
-        format_func=lambda index: labels[index], placeholder="Classes explained",
+        "Classes to explain", range(len(labels)), key="classes", max_selections=4, label_visibility="collapsed",
+        format_func=lambda index: labels[index], placeholder="Classes to explain",
         on_change=lambda: state.go(targets=tuple(st.session_state["classes"])),
     )  # fmt: skip
 

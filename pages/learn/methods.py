@@ -30,4 +30,6 @@ for family in [wanted] if wanted in families else families:  # an empty paramete
             method_card.card(name, method, usable[name], bench)
 
 parts = ", ".join(f"{name} {version(name)}" for name in ("vitrine", "torch", "torchvision", "numpy", "streamlit"))
-st.caption(f"All chance comes from the seed, now {state.location().seed}: the same seed gives the same map. {parts}.")
+st.caption(
+    f"All random draws depend on the seed (now {state.location().seed}): the same seed gives the same map. {parts}."
+)

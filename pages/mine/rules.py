@@ -1,4 +1,4 @@
-"""Rules "these filters → this class": mined anew while the sliders move, as a table and a graph, put to the test."""
+"""Rules "these filters → this class": mined as the sliders move, as a table and a graph, tested by ablation."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,10 +27,10 @@ def settings(study: Study) -> MiningConfig:
         parameters.number("Filters per patch (N - 1)", 1, most, "n", default=min(most, int(was.filters)), step=1),
     ]
     helps = (
-        "Share of a class's patches that must hold all filters of the rule.",
-        "Share of the patches holding these filters that must be of the class.",
-        "The best rules by support × confidence.",
-        "Only the strongest filters of each patch count.",
+        "Fraction of the class's patches in which all filters of the rule are active.",
+        "Fraction of the patches with these filters that belong to the class.",
+        "Number of rules kept per class, ranked by support × confidence.",
+        "Number of strongest filters considered per patch.",
     )
     support, confidence, best, filters = (
         one.draw(column.slider, help=text) for one, column, text in zip(numbers, columns, helps, strict=True)

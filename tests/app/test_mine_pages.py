@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -143,7 +144,7 @@ def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> Non
     ]
     right = (images["label"] == images["predicted"]).to_numpy()[patches["image"]]
     assert app.selectbox(key="outcome").options == [
-        f"Any ({held.sum()})", f"Right ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
+        f"Any ({held.sum()})", f"Correct ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
     ]  # fmt: skip
     (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == np.flatnonzero(held).tolist()
@@ -182,7 +183,7 @@ def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     app.run()
     word = app.selectbox(key="word")
     assert not word.disabled
-    next(button for button in app.button if button.label == "Tag the selection").click().run()
+    next(button for button in app.button if button.label == "Tag selected patches").click().run()
     tags = Tags(home / "tags", Study(home / "studies" / "small").manifest["digest"])
     assert tags.patches(word.value) == (0, 2)
     assert app.selectbox(key="tag").options == ["Any tag", word.value]
@@ -306,7 +307,7 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
 def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
     study = plant(lambda label, place: [])
     visit(app, "Rules", study=study.name)
-    assert "nor at any lower one: hardly any two patches of a class hold the same filter." in said(app)
+    assert "nor at any lower one: hardly any two patches of a class share an active filter." in said(app)
 
 
 def test_what_classes_share_is_shown_although_confidence_hides_every_rule(app: AppTest, plant: Plant) -> None:
@@ -337,7 +338,9 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
         assert "vitrine_rule_graph" in parts(app)
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
-        assert float(values["Without mined ones"].rstrip("%")) < float(values["Without random ones"].rstrip("%"))
+        assert float(values["Rule filters removed"].rstrip("%")) < float(
+            values["Same number of random filters removed"].rstrip("%")
+        )
 
 
 def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home: Path) -> None:
@@ -347,9 +350,15 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
     facts = tried(study, sets, load(study.manifest["model"]["name"])).summary()
     visit(app, "Rules", study="small", show="ablation")
     words = said(app)
-    spread = [f"± {facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
-    assert f"Spread over classes: {spread[0]} with all filters, {spread[1]} without mined ones, {spread[2]}" in words
-    assert f"one mined filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, a random one" in words
+    spread = [f"{facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
+    assert (
+        f"Standard deviation over classes: {spread[0]} with all filters, {spread[1]} without rule filters, {spread[2]}"
+        in words
+    )
+    assert (
+        f"removing one rule filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, removing a random one"
+        in words
+    )
     table = app.dataframe[0].value
     assert table["drop_per_filter"].tolist() == pytest.approx(
         [row["drop_per_filter"] for row in facts["per_class"]], nan_ok=True
@@ -360,7 +369,7 @@ def silenced(app: AppTest, folder: Path) -> AppTest:
     """The ablation on other images, waited for."""
     app.text_input(key="ablation-folder").set_value(str(folder)).run()
     assert not app.metric
-    next(button for button in app.button if button.label == "Silence them").click().run()
+    next(button for button in app.button if button.label == "Run ablation").click().run()
     assert app.session_state["ablating"][1].wait(60)
     return app.run()
 
@@ -378,7 +387,7 @@ def test_the_ablation_on_images_held_out(app: AppTest, home: Path, tmp_path: Pat
     silenced(app, tmp_path / "held-out")
     images = next(metric for metric in app.metric if metric.label == "Images")
     assert (images.value, html.unescape(images.delta)) == ("59", "of held-out")
-    assert any(box.label == "Left out: 2" for box in app.expander)
+    assert any(box.label == "Skipped: 2" for box in app.expander)
     assert not app.error
 
 
@@ -447,7 +456,7 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     visit(app, "Patches", image="0", outcome="right", drop="0.3", strongest="1")
     app.query_params.clear()
     visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
-    next(button for button in app.button if button.label == "All its patches").click().run()
+    next(button for button in app.button if button.label == "Show all its patches").click().run()
     held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
     (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
@@ -475,7 +484,7 @@ def test_the_image_of_one_study_is_none_of_another(app: AppTest, plant: Plant) -
 def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules", show="graph", node="f1-c²")
-    assert "No rule at these settings has 'f1-c²'." in said(app)
+    assert "No rule at these settings contains 'f1-c²'." in said(app)
     assert len(app.dataframe[0].value) == len(study.table("rules"))
 
 
@@ -483,7 +492,9 @@ def test_a_rule_shows_the_patches_of_each_of_its_filters(app: AppTest, home: Pat
     study = Study(home / "studies" / "small")
     visit(app, "Rules")
     shown = next(
-        packet for packet in packets(app, "patch_gallery") if packet["label"] == "Strongest patches of each filter"
+        packet
+        for packet in packets(app, "patch_gallery")
+        if packet["label"] == "Patches with the highest activation of each filter"
     )
     items = study.array("items")[:, : config_of(study).mining.filters]
     filters = study.table("rules")["filters"][0]
@@ -509,7 +520,9 @@ def test_a_rule_opens_its_patches_strongest_first(app: AppTest, home: Path) -> N
     shown = next(packet for packet in packets(app, "patch_gallery") if packet["label"] == "Patches of the rule")
     assert shown["ids"] == held[np.argsort(-strength, kind="stable")].tolist()
     assert len(shown["ids"]) == rule["n_both"]
-    assert f"{rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} hold" in said(app)
+    assert f"active in {rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} (" in said(
+        app
+    )
 
 
 def many(filters: int, classes: int) -> Mined:
@@ -534,7 +547,7 @@ def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
     monkeypatch.setattr("pages.ui.study.open_study.mined", lambda *_: many(900, classes))
     visit(app, "Rules", show="graph")
     (shown,) = packets(app, "rule_graph")
-    assert f"{900 + classes} nodes are too many to read: these are the 600 of the strongest links." in said(app)
+    assert f"{900 + classes} nodes are too many to display: the 600 with the strongest edges are shown." in said(app)
     assert [node["id"] for node in shown["nodes"]] == [
         *(f"c{k}" for k in range(classes)), *(f"f{k}" for k in range(300 + classes, 900))
     ]  # fmt: skip
@@ -572,14 +585,14 @@ def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest, home: 
         assert trace["x"] == pytest.approx([float(values[study.labels.index(name)]) for name in trace["y"]], abs=1e-4)
     assert chart[0]["y"][:5] == [study.labels[k] for k in before.topk(5).indices.tolist()]
     assert {study.labels[k] for k in after.topk(5).indices.tolist()} <= set(chart[0]["y"])
-    assert "Without these filters the model says" in said(app)
+    assert re.search(r"Prediction (unchanged: |changes to )", said(app))
     assert not app.error
 
 
 def test_an_average_opens_its_patches(app: AppTest) -> None:
     visit(app, "Averages", average="0", top="3", contrast="1")
     words = said(app)
-    assert "heaviest first" in words
+    assert "largest weight first" in words
     assert "fewer than 10 patches" in words
     assert app.slider(key="top").value == 3
 
@@ -601,7 +614,7 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
     )
     assert shown["ids"] == order["average"].tolist()
     assert shown["titles"] == [f"F{k}" for k in order["filter"]]
-    assert shown["notes"] == [f"n = {min(count, 2)}, few" for count in order["patches"]]
+    assert shown["notes"] == [f"n = {min(count, 2)}, small n" for count in order["patches"]]
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
     assert behind["ids"] == open_study.averaged(study, False, 2)[1][1].tolist()
     app.toggle(key="contrast").set_value(True).run()
@@ -621,12 +634,12 @@ def test_a_filter_shows_its_averages_its_answers_and_where_it_answers_here(app: 
     assert every["Average patches by class"]["notes"] == [f"n = {k}" for k in (held.sum(), *table["patches"])]
     assert sorted(every[f"Patches of F{number}"]["ids"]) == np.flatnonzero(held).tolist()
     words = said(app)
-    assert f"Among the strongest filters of {held.sum()} of {len(held)} patches" in words
+    assert f"Among the strongest filters in {held.sum()} of {len(held)} patches" in words
     assert all(study.labels[k] in words for k in table["label"])
     own = [filters for filters in study.table("rules")["filters"] if number in filters]
     assert len(app.dataframe[0].value) == len(own)
     active = study.array("pooled")[:, number] > 0
-    assert f"Mean of its map, in the {active.sum()} of {len(active)} images where it answers" in words
+    assert f"Mean activation, in the {active.sum()} of {len(active)} images where it is active" in words
     (bars,) = charts(app)
     assert {trace["name"] for trace in bars} - {"all others"} <= set(study.labels)
     answer = Workbench(load(study.manifest["model"]["name"])).activations(
@@ -674,7 +687,7 @@ def test_an_ablation_of_images_without_classes_says_what_is_missing(
     small_study.edited(study, tmp_path / "studies" / "plain", images=images)
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Rules", show="ablation")
-    assert "None of these images has a class of the model. Put them into one sub-folder per class." in said(app)
+    assert "None of these images belongs to a class of the model. Put them into one sub-folder per class." in said(app)
     assert not app.metric
 
 
@@ -716,7 +729,7 @@ def test_a_broken_study_gets_a_sentence_and_can_be_deleted(
     app.button(key="delete-broken").click()  # a dialog is open only in a run of its button here
     app.button(key="delete-now").click().run()
     assert not broken.exists()
-    assert "broken is deleted" in said(app)
+    assert "broken was deleted" in said(app)
 
 
 def chosen(app: AppTest) -> AppTest:
@@ -747,9 +760,9 @@ def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
     app.run()
     every = said(app)
     away.rename(flowers)
-    assert f"1 of its 60 images are no longer in {flowers}: {first}" in some
-    assert f"Its images are no longer in {flowers}; the study shows its own small copies" in every
-    assert "no longer in" not in said(app.run())
+    assert f"1 of its 60 images are not in {flowers}: {first}" in some
+    assert f"Its images are not in {flowers}; the study's thumbnails are shown" in every
+    assert "are not in" not in said(app.run())
 
 
 def test_images_that_were_not_read_are_listed_and_not_counted(
@@ -765,10 +778,10 @@ def test_images_that_were_not_read_are_listed_and_not_counted(
     build_study(config, tmp_path / "studies" / "few")
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Filter")
-    assert "of 11 images where it answers" in said(app)
+    assert "of 11 images where it is active" in said(app)
     chosen(app)
     assert any(box.label == "Images that could not be read: 1" for box in app.expander)
-    assert "Left out of the folder: .heic files, which cannot be read (1)." in said(app)
+    assert "Skipped in the folder: .heic files, which cannot be read (1)." in said(app)
 
 
 def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> None:

@@ -90,8 +90,8 @@ def test_free_forgets_results_and_keeps_images(app: AppTest, photo: bytes, monke
     app.run()
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
     own = app.session_state["location"].image
-    assert "of yours" in app.sidebar.caption[0].value
-    next(button for button in app.sidebar.button if button.label == "Free").click().run()
+    assert "uploaded image" in app.sidebar.caption[0].value
+    next(button for button in app.sidebar.button if button.label == "Clear cached results").click().run()
     ((before, after, images),) = freed
     assert before > 0
     assert after == 0
@@ -180,7 +180,7 @@ def test_a_model_whose_scores_are_no_numbers_is_a_sentence(
     monkeypatch.setenv("VITRINE_MODEL", f"flowers:{tmp_path / 'huge.safetensors'}")
     app.run()
     assert len(app.error) == 1
-    assert "scores that are not numbers" in said(app)
+    assert "scores that are not finite" in said(app)
     known = next(name for name in app.selectbox(key="model").options if "huge" not in name)
     app.selectbox(key="model").set_value(known).run()
     assert not app.error
@@ -253,7 +253,7 @@ def test_an_unusual_image_is_taken_and_what_was_done_to_it_is_said(app: AppTest,
 
 ADDRESSES = [
     ("model", "no-such-model", "no-such-model"),
-    ("img", "no-such-image", "not on the server"),
+    ("img", "no-such-image", "isn't available here"),
     ("cls", "no-such-class", "no-such-class"),
     ("cls", "-5", "-5"),
     ("m", "grad_cam,gradcam", "gradcam"),
@@ -288,7 +288,7 @@ def test_an_address_of_more_classes_than_fit_says_which_are_left_out(app: AppTes
     app.query_params["cls"] = ["0", "1", "2", "3", "4"]
     app.run()
     assert app.session_state["location"].targets == (0, 1, 2, 3)
-    assert "Left out: " in said(app)
+    assert "Not shown: " in said(app)
 
 
 @pytest.mark.parametrize(("value", "settles"), [("true", True), ("1", True), ("false", False), ("0", False)])
@@ -356,7 +356,7 @@ def test_ready_sets_choose_what_works_and_say_what_does_not(app: AppTest, monkey
     app.switch_page(FILES["Compare"]).run()
     assert app.menu_button(key="set").options == list(SETS)
     assert taken(app, "Controls") == ("random", "edge_detector", "centre_gaussian")
-    assert len(taken(app, "All within 10 s")) == 3
+    assert len(taken(app, "All under 10 s")) == 3
     assert set(taken(app, "Figure 4 of Song & Zhang's review")) == set(REVIEW)
     assert not said(app)
     reasons["cam"] = reasons["random"] = "No."
@@ -417,7 +417,7 @@ def test_the_start_page_says_what_every_method_can_do_before_anything_runs(
     assert list(layers["layer"]) == [layer.name for layer in survey.usable]
     assert list(layers["positions"]) == ["{} × {}".format(*layer.cells) for layer in survey.usable]
     assert list(methods["method"]) == [method.title for method in EXPLAINERS.values()]
-    reads = dict(zip(EXPLAINERS, methods["reads, or why not"], strict=True))
+    reads = dict(zip(EXPLAINERS, methods["layer read, or why not supported"], strict=True))
     assert (reads["cam"], reads["grad_cam"], reads["saliency"]) == (reasons["cam"], survey.default, "the image")
     passes = dict(zip(EXPLAINERS, methods["paper"], strict=True))["rise"]
     assert passes.endswith("8,000 model passes")

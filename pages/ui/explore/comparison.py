@@ -1,4 +1,4 @@
-"""A session's comparison: answered at once where it is cheap, in the background where it is not."""
+"""A session's comparison: computed immediately where that is cheap, else in the background."""
 
 from collections.abc import Sequence
 
@@ -74,8 +74,8 @@ def _status(shown: Comparison, busy: bool) -> None:
         st.markdown(took)
         if rest := shown.open():
             cost = cost_text(shown.bench.estimate(rest), shown.bench.passes(rest))
-            many = f"the other {_maps(len(rest)).removeprefix('1 ')}" if shown.answers else _maps(len(rest))
-            if st.button(f"Run {many} · about {cost}", key="run-rest", type="primary"):
+            many = f"the {len(rest)} remaining map{'s' * (len(rest) != 1)}" if shown.answers else _maps(len(rest))
+            if st.button(f"Compute {many} · about {cost}", key="run-rest", type="primary"):
                 shown.start(rest)
                 st.rerun()
 

@@ -1,4 +1,4 @@
-"""Ready sets of methods for a comparison."""
+"""Presets: sets of methods for a comparison."""
 
 from collections.abc import Callable, Mapping
 
@@ -32,8 +32,8 @@ SETS: Mapping[str, Callable[[Workbench], list[str]]] = {
     "First look": lambda bench: list(FIRST),
     "CAM family": lambda bench: _family("cam"),
     "Figure 4 of Song & Zhang's review": lambda bench: list(REVIEW),
-    "All within 10 s": _quick,
-    "All that work": _works,
+    "All under 10 s": _quick,
+    "All supported": _works,
     "Controls": lambda bench: _family("control"),
 }
 
@@ -47,6 +47,6 @@ def take(name: str) -> None:
     usable, wanted = bench.usable(), set(SETS[name](bench))
     found = tuple(method for method in EXPLAINERS if method in wanted and not usable[method])
     if lacking := [EXPLAINERS[method].title for method in EXPLAINERS if method in wanted and usable[method]]:
-        state.add_notice("info", f"{name}: left out, as {bench.model.name} does not allow it: {', '.join(lacking)}.")
+        state.add_notice("info", f"{name}: left out, not supported by {bench.model.name}: {', '.join(lacking)}.")
     if found:
         state.go(methods=found)

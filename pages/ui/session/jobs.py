@@ -1,4 +1,4 @@
-"""Long work on a page: seconds with a bar in place, minutes in a thread that a fragment watches.
+"""Long work on a page: seconds with a bar in place, minutes in a job of the session that the page watches.
 
 A page that builds something for minutes starts a `core.jobs.Job`, appends it to `state.session().jobs` so that it ends
 with the session, and draws it with `watched`.

@@ -1,4 +1,4 @@
-"""The pages of the app, and ways between them that keep the session."""
+"""The pages of the app, and the ways from one to another within a session: what the other is to show is passed on."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A page's own parameters: widgets whose value stands in the address and is kept for the session.
+"""The parameters of a page: widgets whose value stands in the address and is remembered for the session.
 
 Streamlit's own binding writes the text an option is shown with into the address. Options here show counts, which
 change, so the address gets the option's name instead.
@@ -51,7 +51,7 @@ class Own(Generic[T]):
             try:
                 return self.read(text)
             except VitrineError as error:
-                state.add_notice("warning", f"The address: {error} The rest is kept.")
+                state.add_notice("warning", f"This link: {error} The other settings are kept.")
         return _kept().get(self.key, self.default)
 
 
@@ -135,7 +135,7 @@ def index(label: str, key: str, count: int) -> int | None:
     if number is not None and number < count:
         return number
     if key in st.query_params:
-        state.add_notice("warning", f"The address: {unknown(label, found, ())} The rest is kept.")
+        state.add_notice("warning", f"This link: {unknown(label, found, ())} The other settings are kept.")
         keep(key, "")
     return None
 

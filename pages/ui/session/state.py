@@ -1,4 +1,4 @@
-"""What one session has and where it stands: its uploads, kept results and running work, and what is looked at."""
+"""The state of a session: its uploads, cached results and running work, and the image, model and classes shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -230,7 +230,7 @@ def subject() -> Picture:
     if found is None:
         if name:
             add_notice(
-                "warning", "This link names an image that is not on the server. Upload it again; the rest is kept."
+                "warning", "This link's image isn't available here. Upload it to continue; the other settings are kept."
             )
         go(image=next(iter(examples())))
         found = sample(known[location().image].path)

@@ -1,4 +1,4 @@
-"""The address of a state: what `Location` and the settings of methods look like in the query string, both ways.
+"""The URL of a state: `Location` and the settings of methods as a query string, both ways.
 
 Own parameters of a page need nothing here: bind its widgets with `bind="query-params"`.
 """
@@ -84,7 +84,7 @@ def _take(step: object) -> None:
     try:
         step()  # type: ignore[operator]
     except VitrineError as error:
-        state.add_notice("warning", f"The address: {error} The rest is kept.")
+        state.add_notice("warning", f"This link: {error} The other settings are kept.")
 
 
 def _model(name: str) -> None:
@@ -120,7 +120,7 @@ def _settle(text: str) -> None:
 
 def _view(text: str) -> None:
     if text and not re.fullmatch(r"\w+:[\w.-]+(,\w+:[\w.-]+)*", text):
-        raise BadParameter(f"The look cannot be {short(text)}.", "Copy a link from the page.")
+        raise BadParameter(f"The view cannot be {short(text)}.", "Copy a link from the page.")
     st.session_state["view"] = text
 
 
@@ -138,5 +138,5 @@ def _targets(texts: list[str]) -> None:
         _take(lambda text=text: found.setdefault(model.target(text)))
     if len(found) > MOST:
         left = ", ".join(shown(model.labels[index]) for index in list(found)[MOST:])
-        state.add_notice("warning", f"The address: {MOST} classes are shown at a time. Left out: {left}.")
+        state.add_notice("warning", f"This link: {MOST} classes are shown at a time. Not shown: {left}.")
     state.go(targets=tuple(found)[:MOST])

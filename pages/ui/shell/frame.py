@@ -1,4 +1,4 @@
-"""What stands around every page: navigation, the header with images, model and predictions, and the memory below."""
+"""The frame around every page: navigation, the header with images, model and predictions, and the cache below."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from core.images import Picture
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.session import navigation, state, url
+from pages.ui.shell.glossary import glossary
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
 
@@ -32,6 +33,7 @@ def around(current: Any) -> None:
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         current.run()
     messages.notices()
+    glossary()
     _memory()
     url.write()
 
@@ -99,9 +101,14 @@ def _memory() -> None:
     used, budget = session.cache.used + session.files.used, session.cache.budget + session.files.budget
     with st.sidebar.container(key="vitrine-memory", gap="small"):
         images = len(session.uploads())
-        own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
-        st.caption(f"{size(used)} of {size(budget)} kept for this tab{own}")
-        st.button("Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch")
+        own = f" · {images} uploaded image{'s' * (images != 1)}" if images else ""
+        st.caption(f"Cached results: {size(used)} of {size(budget)}{own}")
+        st.button(
+            "Clear cached results",
+            on_click=_freed,
+            help="Deletes this tab's cached results. Uploaded images are kept.",
+            width="stretch",
+        )
 
 
 def _short(model: str) -> str:

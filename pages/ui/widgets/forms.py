@@ -1,4 +1,4 @@
-"""Declared settings as widgets: one form for a method, a study or anything else whose settings are `Knob`s."""
+"""Declared settings as widgets: one form for a method, a measure, a study or anything else that declares `Knob`s."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def settings(params: Sequence[Param], owner: str) -> None:
         st.session_state[key] = state.settings(owner).get(param.name, param.default)
         _widget(param, key, owner)
     if state.settings(owner):
-        st.button("Back to the defaults", key=f"reset.{owner}", on_click=state.settings(owner).clear, type="tertiary")
+        st.button("Reset to defaults", key=f"reset.{owner}", on_click=state.settings(owner).clear, type="tertiary")
 
 
 def title(param: Param) -> str:

@@ -1,4 +1,4 @@
-"""The gallery: thousands of small pictures in one scroll, packed as sprite sheets and drawn by the browser."""
+"""The gallery: thousands of thumbnails in one scrolling view, sent as sprite sheets and drawn by the browser."""
 
 import hashlib
 import io
