@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from core.comparison import affordable
 from core.explain import EXPLAINERS
 from core.workbench import Request, Workbench
-from pages.ui.explore import comparison
+from pages.ui.explore.comparison import AT_ONCE
 from pages.ui.session import state
 
 FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise", "random")  # and what looks at no model
@@ -21,7 +22,7 @@ def _family(name: str) -> list[str]:
 
 def _quick(bench: Workbench) -> list[str]:
     works = [Request(name, 0) for name in _works(bench)]
-    return [request.name for request in comparison.affordable(bench, works)]
+    return [request.name for request in affordable(bench, works, AT_ONCE)]
 
 
 def _works(bench: Workbench) -> list[str]:

@@ -1,10 +1,10 @@
-"""What one session has and where it stands: its uploads, kept results and running work, and what is looked at."""
+"""What one session has and where it stands: its uploads, cached results and running work, and what is looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -12,16 +12,20 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
+from core.comparison import Comparison
 from core.data import folders
 from core.data.folders import Sample
 from core.environment import app_labels, app_model, budget, device
 from core.errors import VitrineError
 from core.images import Picture, decode
+from core.jobs import Job
 from core.models import MODELS, load
 from core.models.model import Model
+from core.progress import Report
 from core.workbench import Workbench
-from pages.ui.session.jobs import Comparison, once
+from pages.ui.session.jobs import once
 
+T = TypeVar("T")
 Level = str  # "error", "warning" or "info"
 
 
@@ -34,7 +38,7 @@ class Session:
         self.cache = TensorCache(budget() - share)  # decoded pictures, activations and finished maps
         self.names: dict[str, str] = {}  # of uploads, by hash, in order of arrival
         self.comparison: Comparison | None = None
-        self.jobs: list[Any] = []  # whatever else must stop with the session: anything with `cancel()`
+        self.jobs: list[Job[Any]] = []  # other work that goes on, and stops with the session
 
     def add(self, data: bytes, name: str) -> Picture:
         """Keep an uploaded file and return its picture. Raises BadImage."""
@@ -56,8 +60,14 @@ class Session:
             return None
         return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
 
+    def start(self, work: Callable[[Report], T], title: str) -> Job[T]:
+        """Begin `work(report)` in a thread; it is cancelled when the session ends."""
+        job = Job(work, title)
+        self.jobs = [*(one for one in self.jobs if one.running), job]
+        return job
+
     def free(self) -> None:
-        """Forget every kept result; uploads stay."""
+        """Forget every cached result; uploads stay."""
         if self.comparison:
             self.comparison.cancel()
         self.comparison = None
@@ -77,7 +87,7 @@ class Session:
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=Session.close)
 def session() -> Session:
-    """This session's desk."""
+    """What this session has."""
     return Session()
 
 
@@ -131,7 +141,7 @@ def add_notice(level: Level, text: str) -> None:
 
 
 def pop_notices() -> list[tuple[Level, str]]:
-    """Take the sentences left by `tell`."""
+    """Take the sentences left by `add_notice`."""
     found: list[tuple[Level, str]] = st.session_state.pop("notices", [])
     return found
 

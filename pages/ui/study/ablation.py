@@ -1,13 +1,11 @@
 """Rules put to the test: what silencing their filters costs a class on average, and this image at once."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
 from core.figures import charts
-from core.jobs import Job
 from core.mining.rules import Mined
 from core.progress import Report
 from core.serialization import digest
@@ -16,7 +14,7 @@ from core.units.ablation import Ablation
 from core.units.ablation_study import tried
 from core.workbench import Workbench
 from pages.ui.session import state
-from pages.ui.session.jobs import watched, working
+from pages.ui.session.jobs import watch, working
 from pages.ui.study import open_study
 from pages.ui.widgets import messages
 from pages.ui.widgets.text import plain
@@ -88,8 +86,9 @@ def _watched(key: Key, work: Callable[[Report], Ablation]) -> None:
     """Work that reads images: begun by a button, watched, stopped, and kept once it is done."""
     asked, job = st.session_state.get("ablating", (None, None))
     if asked == key:
-        watched(job, partial(_ended, key))
-    if key not in st.session_state["ablation"] and (asked != key or job.state != "running"):
+        with messages.refused():
+            watch(job, lambda ended: st.session_state["ablation"].update({key: ended.result}))
+    if key not in st.session_state["ablation"] and (asked != key or not job.running):
         hint = "Reads the images; you can go on meanwhile."
         st.button("Silence them", type="primary", help=hint, on_click=_begin, args=(key, work))
 
@@ -98,18 +97,7 @@ def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
     _, earlier = st.session_state.get("ablating", (None, None))
     if earlier:
         earlier.cancel()
-    job = Job(work, TITLE)
-    state.session().jobs.append(job)
-    st.session_state["ablating"] = (key, job)
-
-
-def _ended(key: Key, job: Job) -> None:
-    if job.state == "done":
-        st.session_state["ablation"][key] = job.result
-    elif job.state == "cancelled":
-        st.info("Stopped.")
-    elif job.error:
-        st.error(plain(str(job.error)))
+    st.session_state["ablating"] = (key, state.session().start(work, TITLE))
 
 
 def _shown(found: Ablation, folder: str) -> None:

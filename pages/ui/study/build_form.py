@@ -19,7 +19,7 @@ from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.workbench import pass_seconds
 from pages.ui.session import navigation, state
-from pages.ui.session.jobs import watched as bar
+from pages.ui.session.jobs import watch
 from pages.ui.study import open_study
 from pages.ui.widgets import forms, messages
 from pages.ui.widgets.text import duration, plain
@@ -51,7 +51,7 @@ def form() -> None:
         if known == digest(dump(config)):
             st.info(plain(facts))
             job = _job()
-            running = job is not None and job.state == "running"
+            running = job is not None and job.running
             path = open_study.folder() / _file(name or _suggested(folder, model))
             st.button("Build", type="primary", disabled=running, on_click=_start, args=(config, path),
                       help="One study is being built already." if running else "")  # fmt: skip
@@ -60,7 +60,8 @@ def form() -> None:
 def watched() -> None:
     """The build that runs or ended last, if any."""
     if job := _job():
-        bar(job, _ended)
+        with messages.refused():
+            watch(job, _built, "Stopped. What was finished is kept: building the same again goes on from there.")
 
 
 def compared(studies: dict[str, Study]) -> None:
@@ -161,11 +162,9 @@ def _facts(config: StudyConfig) -> str:
 def _start(config: StudyConfig, path: Path) -> None:
     """Build in a thread of this session; what is finished survives its end."""
     model = _network(config)
-    job = Job(
+    st.session_state["building"] = state.session().start(
         lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
     )
-    state.session().jobs.append(job)
-    st.session_state["building"] = job
 
 
 def _network(config: StudyConfig) -> Model | None:
@@ -173,20 +172,16 @@ def _network(config: StudyConfig) -> Model | None:
     return state.network(config.model) if config.labels == state.labels(config.model) else None
 
 
-def _job() -> Job | None:
+def _job() -> Job[Study] | None:
     return st.session_state.get("building")
 
 
-def _ended(job: Job) -> None:
-    if job.state == "done" and isinstance(job.result, Study):
+def _built(job: Job[Study]) -> None:
+    if study := job.result:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(plain(f"{job.result.name} is finished, in {duration(job.seconds)}."))
+            st.success(plain(f"{study.name} is finished, in {duration(job.seconds)}."))
             if st.button("Open it", type="primary"):
-                navigation.patches_of(study=job.result.name)
-    elif job.state == "cancelled":
-        st.info("Stopped. What was finished is kept: building the same again goes on from there.")
-    elif job.error:
-        st.error(plain(str(job.error)))
+                navigation.patches_of(study=study.name)
 
 
 def _suggested(folder: str, model: str | None) -> str:
