@@ -22,7 +22,7 @@ from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
 
-def asked(study: Study) -> parameters.Own[int]:
+def asked(study: Study) -> parameters.Parameter[int]:
     """Which filter: of an address that names none, the nearest there is."""
     count = study.manifest["model"]["filters"]
     facts = open_study.table(study, "filters")
@@ -39,7 +39,7 @@ def asked(study: Study) -> parameters.Own[int]:
             )
         return min(number, count - 1)
 
-    return parameters.Own("Filter", "unit", busiest, read, given={"options": list(range(count))},
+    return parameters.Parameter("Filter", "unit", busiest, read, given={"options": list(range(count))},
                    valid=lambda number: min(max(number, 0), count - 1))  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from core.figures import encoding
 from core.images import Picture
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.session import navigation, state, url
+from pages.ui.session import navigation, parameters, state, url
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
 
@@ -24,6 +24,7 @@ def settle() -> None:
 
 def around(current: Any) -> None:
     """Run a page in its frame; what a user can act on becomes a sentence, and the frame stays."""
+    parameters.enter(current.url_path)
     with messages.error_boundary(current.title):
         url.adopt()
         workbench, picture = state.bench(), state.subject()

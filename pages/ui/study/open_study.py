@@ -49,8 +49,7 @@ def study() -> Study:
         name = chosen.draw(st.selectbox, label_visibility="collapsed", help="Which study this page shows.")
     if st.session_state.setdefault("shelf", name) != name:
         st.session_state["shelf"] = name
-        for row in ("image", "average"):  # these numbers mean something else in another study
-            parameters.keep(row, "")
+        parameters.forget_everywhere(("image", "average"))  # these numbers mean something else in another study
     right.caption(plain(summary(entries[name])))
     return entries[name]
 
