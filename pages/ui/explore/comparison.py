@@ -8,7 +8,7 @@ from core.comparison import Comparison, affordable, facts
 from core.images import Picture
 from core.workbench import Request, Workbench
 from pages.ui.explore import agreement
-from pages.ui.session import jobs, state
+from pages.ui.session import jobs, location, state
 from pages.ui.widgets import comparison_grid, messages
 from pages.ui.widgets.text import cost_text
 
@@ -20,7 +20,7 @@ def current(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> 
 
     What is cheap begins at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds.
     """
-    session, here = state.session(), state.location()
+    session, here = state.session(), location.current()
     if session.comparison:
         if session.comparison.facts() == facts(bench, picture, requests, here.seed, here.layer):
             return session.comparison

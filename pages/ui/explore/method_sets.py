@@ -6,7 +6,7 @@ from core.comparison import affordable
 from core.explain import EXPLAINERS
 from core.workbench import Request, Workbench
 from pages.ui.explore.comparison import AT_ONCE
-from pages.ui.session import state
+from pages.ui.session import location, state
 
 FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise", "random")  # and what looks at no model
 # The methods that section 3.3 of Song & Zhang's review compares on three photographs in its figure 4.
@@ -44,10 +44,10 @@ def take(name: str) -> None:
 
     A set none of whose methods works changes nothing.
     """
-    bench = state.bench()
+    bench = location.bench()
     usable, wanted = bench.usable(), set(SETS[name](bench))
     found = tuple(method for method in EXPLAINERS if method in wanted and not usable[method])
     if lacking := [EXPLAINERS[method].title for method in EXPLAINERS if method in wanted and usable[method]]:
         state.add_notice("info", f"{name}: left out, as {bench.model.name} does not allow it: {', '.join(lacking)}.")
     if found:
-        state.go(methods=found)
+        location.go(methods=found)

@@ -9,7 +9,7 @@ from core.figures import encoding
 from core.images import Picture
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.session import navigation, parameters, state, url
+from pages.ui.session import location, navigation, parameters, state, url
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
 
@@ -27,7 +27,7 @@ def around(current: Any) -> None:
     parameters.enter(current.url_path)
     with messages.error_boundary(current.title):
         url.adopt()
-        workbench, picture = state.bench(), state.subject()
+        workbench, picture = location.bench(), location.subject()
         _header(workbench, picture)
         messages.notices()
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
@@ -60,7 +60,7 @@ def _film() -> None:
     components.film(
         {
             "items": items,
-            "current": state.location().image,
+            "current": location.current().image,
             "exports": ["png", "npz", "csv"] if ready else [],
             "command": shown.command() if shown else "",
             "query": url.query(),
@@ -79,7 +79,7 @@ def _models(workbench: Workbench) -> None:
         state.models(),
         key="model",
         format_func=_short,
-        on_change=lambda: state.go(model=st.session_state["model"]),
+        on_change=lambda: location.go(model=st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
     )
@@ -87,7 +87,7 @@ def _models(workbench: Workbench) -> None:
 
 def _chips(workbench: Workbench, picture: Picture) -> None:
     top = [{"index": i, "label": label, "chance": p} for i, label, p in workbench.top(picture)]
-    chosen = list(state.targets(workbench, picture))
+    chosen = list(location.targets(workbench, picture))
     extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
              for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
     components.chips({"classes": top + extra, "chosen": chosen}, _picked_class)
@@ -130,7 +130,7 @@ def _upload_thumb(sha: str) -> bytes:
 def _picked_image() -> None:
     wanted = st.session_state["film"].get("pick")
     if wanted in state.samples() or wanted in state.session().uploads():
-        state.go(image=wanted)
+        location.go(image=wanted)
 
 
 def _picked_class() -> None:
@@ -140,8 +140,8 @@ def _picked_class() -> None:
         return
     chosen = tuple(wanted.get("chosen", ()))
     if not joins:
-        state.go(targets=(index,))
+        location.go(targets=(index,))
     elif index in chosen and len(chosen) > 1:
-        state.go(targets=tuple(i for i in chosen if i != index))
+        location.go(targets=tuple(i for i in chosen if i != index))
     elif index not in chosen:
-        state.go(targets=(*chosen, index)[-url.MOST :])
+        location.go(targets=(*chosen, index)[-url.MOST :])

@@ -13,7 +13,7 @@ from core.study import Study
 from core.units.ablation import Ablation
 from core.units.ablation_study import tried
 from core.workbench import Workbench
-from pages.ui.session import state
+from pages.ui.session import location, state
 from pages.ui.session.jobs import watch, working
 from pages.ui.study import open_study
 from pages.ui.widgets import messages
@@ -38,7 +38,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     if not st.toggle(f"Turn {these} off for the current image", key=f"off-{key}"):
         return
     with messages.refused():
-        model, picture = bench(study), state.subject()
+        model, picture = bench(study), location.subject()
         layer = study.manifest["model"]["layer"]
         before, after = model.probabilities(picture), model.without(picture, layer, filters)
         top = [index for index, _, _ in model.top(picture)]

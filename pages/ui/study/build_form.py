@@ -18,7 +18,7 @@ from core.study.browse import STOPS, kept
 from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.workbench import pass_seconds
-from pages.ui.session import navigation, state
+from pages.ui.session import location, navigation, state
 from pages.ui.session.jobs import watch
 from pages.ui.study import open_study
 from pages.ui.widgets import forms, messages
@@ -38,7 +38,7 @@ def form() -> None:
             "`vitrine flowers` draws such a folder.",
         )  # fmt: skip
         model = middle.selectbox(
-            "Model", models, index=models.index(state.location().model) if state.location().model in models else 0,
+            "Model", models, index=models.index(location.current().model) if location.current().model in models else 0,
             key="new-model", accept_new_options=True, help="One of the list, or ARCHITECTURE:FILE for own weights.",
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
@@ -139,8 +139,8 @@ def _settings(config: StudyConfig) -> StudyConfig:
         with st.popover("More"):
             own = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
             forms.settings(own, "study")
-    parts: dict[str, Any] = {owner: kind(**state.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
-    return replace(config, layer=layer.strip(), explainer=explainer, **parts, **state.settings("study"))
+    parts: dict[str, Any] = {owner: kind(**location.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
+    return replace(config, layer=layer.strip(), explainer=explainer, **parts, **location.settings("study"))
 
 
 def _facts(config: StudyConfig) -> str:

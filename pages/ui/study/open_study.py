@@ -17,7 +17,7 @@ from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.tags import Tags
-from pages.ui.session import navigation, parameters, state
+from pages.ui.session import location, navigation, parameters
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
@@ -42,7 +42,7 @@ def study() -> Study:
         st.info("There is no study yet. A study is mined once from a model and a folder of images, then explored here.")
         navigation.link("mine/studies", "Build a study")
         st.stop()
-    fitting = [name for name, entry in entries.items() if entry.manifest["model"]["name"] == state.location().model]
+    fitting = [name for name, entry in entries.items() if entry.manifest["model"]["name"] == location.current().model]
     left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
     with left:
         chosen = parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
