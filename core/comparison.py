@@ -5,7 +5,7 @@ from typing import Literal
 
 from core.errors import Cancelled, VitrineError
 from core.explain import Explanation, Snapshot, Watch
-from core.export import command
+from core.export import command_line
 from core.images import Picture
 from core.jobs import Count, Job
 from core.progress import Report, subrange
@@ -106,7 +106,7 @@ class Comparison:
         """The command line that makes the maps there are so far again; "" while there is none."""
         made = [request for request, answer in self.found() if isinstance(answer, Explanation)]
         named = (self.bench.model.name, self.picture.name)
-        return command(*named, made, seed=self.seed, layer=self.layer) if made else ""
+        return command_line(*named, made, seed=self.seed, layer=self.layer) if made else ""
 
     def spent(self) -> tuple[float, int]:
         """Seconds and model passes (a backward counted as two) of the answers so far."""

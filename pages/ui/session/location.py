@@ -5,6 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from core.data.folders import Sample
+from core.environment import app_model
 from core.errors import VitrineError
 from core.images import Picture
 from core.models import MODELS
@@ -48,21 +50,43 @@ def settings(owner: str) -> dict[str, Any]:
 
 
 def bench() -> Workbench:
-    """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to the first."""
-    name = current().model or state.models()[0]
+    """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to another."""
+    name = current().model or _first()
     try:
         model = state.network(name)
     except VitrineError as error:
         state.add_notice("error", str(error))
-        go(model=next(iter(MODELS)))
-        model = state.network(current().model)
+        model = state.network(next(other for other in MODELS if other != name))
     if current().model != model.name:
         go(model=model.name)
     return Workbench(model, state.session().cache)
 
 
+def _first() -> str:
+    """The model of a visitor who names none: the one of `vitrine app --model`, or that of the example looked at."""
+    example = state.samples().get(current().image)
+    return app_model() or (example.model if example else state.models()[0])
+
+
+def choose(model: str) -> None:
+    """Look through another model; an example that means nothing to it gives way to one that does."""
+    example = state.samples().get(current().image)
+    go(model=model, image=current().image if example is None or state.suits(example, model) else "")
+
+
+def examples() -> dict[str, Sample]:
+    """The examples to choose from: flowers for models of flowers, and for all others photos before the flowers.
+
+    The one looked at is always among them.
+    """
+    here, samples = current(), state.samples()
+    fitting = [name for name, one in samples.items() if state.suits(one, here.model)]
+    rest = [name for name in samples if name not in fitting and (not state.flowers(here.model) or name == here.image)]
+    return {name: samples[name] for name in (*fitting, *rest)}
+
+
 def subject() -> Picture:
-    """The picture looked at; an image that is no longer there leaves its sentence and the first example in place."""
+    """The picture looked at; one that is no longer there leaves its sentence and gives way to the first example."""
     known, name = state.samples(), current().image
     found = state.sample(known[name].path) if name in known else state.session().upload(name) if name else None
     if found is None:
@@ -70,7 +94,7 @@ def subject() -> Picture:
             state.add_notice(
                 "warning", "This link names an image that is not on the server. Upload it again; the rest is kept."
             )
-        go(image=next(iter(known)))
+        go(image=next(iter(examples())))
         found = state.sample(known[current().image].path)
     return found
 

@@ -17,7 +17,7 @@ from core.data.folders import Sample
 from core.environment import app_labels, app_model, budget, device
 from core.images import Picture, decode
 from core.jobs import Job
-from core.models import MODELS, load
+from core.models import FLOWERS, MODELS, load
 from core.models.model import Model
 from core.progress import Report
 from pages.ui.session.jobs import once
@@ -137,6 +137,22 @@ def labels(name: str) -> str:
 def samples() -> Mapping[str, Sample]:
     """The bundled examples by the names of their files, which no session changes."""
     return {one.path.name: one for one in folders.samples()}
+
+
+def suits(example: Sample, model: str) -> bool:
+    """Whether an example shows what a model was trained on: flowers, or what photos show."""
+    return flowers(example.model) == flowers(model)
+
+
+def flowers(model: str) -> bool:
+    """Whether a model of this name tells flowers apart, with bundled weights or one's own."""
+    return model.startswith(FLOWERS)
+
+
+def opening(model: str) -> dict[str, str]:
+    """The parameters of an address that opens a bundled model with its first example; none for no model."""
+    first = next((name for name, one in samples().items() if one.model == model), "")
+    return {"model": model, "img": first} if model else {}
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

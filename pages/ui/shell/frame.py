@@ -49,7 +49,7 @@ def _header(workbench: Workbench, picture: Picture) -> None:
 
 def _film() -> None:
     uploads = state.session().uploads()
-    examples = state.samples()
+    examples = location.examples()
     items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
     items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
     pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
@@ -61,7 +61,7 @@ def _film() -> None:
         {
             "items": items,
             "current": location.current().image,
-            "exports": ["png", "npz", "csv"] if ready else [],
+            "exports": downloads.WHOLE if ready else [],
             "command": shown.command() if shown else "",
             "query": url.query(),
             "frame": list(url.OWN),
@@ -79,7 +79,7 @@ def _models(workbench: Workbench) -> None:
         state.models(),
         key="model",
         format_func=_short,
-        on_change=lambda: location.go(model=st.session_state["model"]),
+        on_change=lambda: location.choose(st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
     )

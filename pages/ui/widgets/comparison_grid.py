@@ -103,7 +103,9 @@ def _cached(shown: Comparison, request: Request, answer: Explanation, header: di
     """The message of a finished map, encoded when it is first asked for."""
     messages = _encoded.setdefault(shown, {})
     if request.key not in messages or messages[request.key][0] is not answer:
-        line = export.command(shown.bench.model.name, shown.picture.name, [request], seed=shown.seed, layer=shown.layer)
+        line = export.command_line(
+            shown.bench.model.name, shown.picture.name, [request], seed=shown.seed, layer=shown.layer
+        )
         messages[request.key] = answer, _finished({**header, "command": line}, answer)
     return messages[request.key][1]
 
