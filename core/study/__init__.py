@@ -64,9 +64,10 @@ from numpy.typing import NDArray
 from core.errors import StudyError
 from core.progress import Report, silent
 from core.registry import unknown
+from core.resources import ASSETS
 from core.study.manifest import HEADER, LOG, MANIFEST, damage, header, read_log, read_manifest, remains
 
-BUNDLED = Path(__file__).resolve().parents[2] / "assets" / "studies"
+BUNDLED = ASSETS / "studies"
 
 
 class Study:

@@ -8,15 +8,14 @@ import streamlit as st
 
 from core.figures import tiles
 from core.images import Picture
+from core.resources import ASSETS, ROOT
 from core.workbench import Workbench
 from pages.ui import address, components, saving, show, state
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def settle() -> None:
     """Page settings that must come first."""
-    st.set_page_config("Vitrine", page_icon=str(ROOT / "assets" / "icon.png"), layout="wide", initial_sidebar_state=236)
+    st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
     st.html(ROOT / "pages" / "ui" / "frame.css")
 
 

@@ -4,7 +4,6 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -12,9 +11,10 @@ from PIL import Image
 
 from core.config import digest
 from core.figures.tiles import packed
+from core.resources import ASSETS
 from pages.ui.components import blobs, part
 
-_VENDOR = Path(__file__).resolve().parents[2] / "assets" / "vendor" / "cytoscape.min.js"
+_VENDOR = ASSETS / "vendor" / "cytoscape.min.js"
 
 # The library is a component of its own with nothing that ever changes: sent once, then known by its hash.
 _library = st.components.v2.component(

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A module may import what stands in an earlier line, and its own package.
 LAYERS = (
-    ("errors",),
+    ("errors", "resources"),
     ("registry",),
     ("params", "progress", "config"),
     ("capture", "cache", "jobs", "images", "study", "tags"),
