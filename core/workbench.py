@@ -13,7 +13,7 @@ from torch import Tensor
 from core.cache import TensorCache
 from core.capture import capture
 from core.config import digest
-from core.errors import BadParameter, Unavailable, VitrineError
+from core.errors import BadParameter, StudyError, Unavailable, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.explainer import BUDGETS, Budget, passes
 from core.explain.query import Precision
@@ -25,6 +25,7 @@ from core.models.model import Model
 from core.models.pace import batch_of, seconds_of
 from core.params import checked, expanded, whole
 from core.progress import Report, part, silent
+from core.study import BUNDLED, Study
 from core.survey import grid
 
 MOST_SEED = 999_999_999
@@ -74,6 +75,16 @@ def budget() -> int:
     if megabytes is None or megabytes >= 10**9:
         raise BadParameter(f"VITRINE_CACHE_MB is {short(text)}.", "Give a whole number of megabytes.")
     return megabytes << 20
+
+
+def find_study(name: str | Path) -> Study:
+    """The study at a path, or else one of the user's or the bundled ones by its name. Raises StudyError."""
+    places = [expanded(name), home() / "studies" / name, BUNDLED / name]
+    try:
+        return Study(next((place for place in places if place.exists()), places[0]))
+    except OSError as error:  # a name that no file system takes, a folder that may not be read
+        what = short(str(name))
+        raise StudyError(f"{what} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
 
 
 @dataclass(frozen=True)
