@@ -21,7 +21,7 @@ LAYERS = (
     ("pipeline", "train"),
     ("workbench",),
     ("export",),
-    ("commands",),
+    ("commands", "door"),
     ("cli",),
     ("__main__",),
 )
