@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: app test check bench clean
+.PHONY: app test check bench docs clean
 .DEFAULT_GOAL := app
 
 app: .venv/ready            ## start the app; ARGS="--port 9000" hands arguments on
@@ -12,14 +12,18 @@ app: .venv/ready            ## start the app; ARGS="--port 9000" hands arguments
 test: .venv/ready           ## all tests but the slow ones; ARGS="tests/unit -x" chooses
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-check: .venv/ready          ## format, lint, types, directions of imports
+check: .venv/ready          ## format, lint, types, directions of imports, versions that fit together
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/architecture/test_imports.py
+	$(BIN)/python -m pip --disable-pip-version-check check
 
 bench: .venv/peers          ## claims of speed, measured side by side
 	$(BIN)/python -m pytest tests/bench -m bench -s $(ARGS)
+
+docs: .venv/ready           ## pages of `import vitrine` in build/docs, from its docstrings
+	$(BIN)/pdoc --no-show-source --output-directory build/docs vitrine
 
 clean:                      ## what tools left behind; .venv stays
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info out screenshots
