@@ -23,7 +23,7 @@ bench: .venv/peers          ## claims of speed, measured side by side
 	$(BIN)/python -m pytest tests/bench -m bench -s $(ARGS)
 
 docs: .venv/ready           ## pages of `import vitrine` in build/docs, from its docstrings
-	$(BIN)/pdoc --no-show-source --output-directory build/docs vitrine
+	$(BIN)/pdoc --no-show-source --no-search --output-directory build/docs vitrine
 
 clean:                      ## what tools left behind; .venv stays
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info out screenshots
