@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 
-from core.errors import unwarned
+from core.environment import silence_warnings
 
-unwarned()
+silence_warnings()
 
 
 @asynccontextmanager

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import NoReturn
 
 from core.commands import complain
-from core.errors import BadParameter, VitrineError, unwarned
+from core.environment import silence_warnings
+from core.errors import BadParameter, VitrineError
 from core.registry import unknown
 from core.resources import version
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 after a defect of ours, 2 after a mistake of the user's, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # the process is ours
-        unwarned()
+        silence_warnings()
     try:
         command = _command(words)
         if command and command not in COMMANDS:

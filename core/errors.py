@@ -1,18 +1,5 @@
 """What can go wrong in a way that a user can act on: one class per thing that can happen."""
 
-import sys
-import warnings
-
-
-def unwarned() -> None:
-    """End the warnings of other packages for this process, unless Python was started with -W or PYTHONWARNINGS.
-
-    They name lines of code that a user has not written, and what a user can act on is told as an error. It is done once
-    at the start: filters set around a call would hold for other threads, too.
-    """
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
-
 
 def printable(text: str) -> str:
     """The same text with a mark in place of every character that could steer a terminal or is none at all."""

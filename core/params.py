@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from core.errors import BadParameter
 from core.registry import unknown
 
-Kind = Literal["int", "float", "bool", "choice", "text"]
+ParamKind = Literal["int", "float", "bool", "choice", "text"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Param:
     """One setting of a function or of a configuration dataclass."""
 
     name: str
-    kind: Kind
+    kind: ParamKind
     default: Any
     knob: Knob
     choices: tuple[str, ...] = ()
@@ -96,9 +96,9 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _kind(base: object, name: str) -> tuple[Kind, tuple[str, ...]]:
+def _kind(base: object, name: str) -> tuple[ParamKind, tuple[str, ...]]:
     """The kind of form field for a type, and the choices of a Literal."""
-    simple: dict[object, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
+    simple: dict[object, ParamKind] = {bool: "bool", int: "int", float: "float", str: "text"}
     if base in simple:
         return simple[base], ()
     if get_origin(base) is Literal:

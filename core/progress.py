@@ -12,7 +12,7 @@ def silent(fraction: float, note: str) -> None:
     """The report of nobody listening."""
 
 
-def part(report: Report, low: float, high: float) -> Report:
+def subrange(report: Report, low: float, high: float) -> Report:
     """The share of `report` between the fractions `low` and `high`, for one stage of a longer work."""
     return lambda fraction, note: report(low + (high - low) * fraction, note)
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.data.flowers import VARIANTS, draw
-from core.models import bundled
+from core.models.sources import bundled
 from core.params import Knob
-from core.progress import Report, chunks, part, silent
+from core.progress import Report, chunks, silent, subrange
 
 OWN_SEED = 1_000_000  # added to the seed of training images: whatever a user draws is new to the network
 FRESH_SEED = 2_000_000  # added to the seed of the images that a card's figures are measured on
@@ -45,7 +45,7 @@ def train(
     epoch_files = [out.with_name(f"{out.stem}-epoch{epoch + 1:02d}{out.suffix}") for epoch in range(epochs)]
     for file in (out, *(epoch_files if keep_epochs else ())):
         bundled.writable(file)
-    shown, labels = _drawn(variant, images, OWN_SEED + seed, part(report, 0.0, 0.2))
+    shown, labels = _drawn(variant, images, OWN_SEED + seed, subrange(report, 0.0, 0.2))
     net = _new(classes, seed).to(device)
     body, head = bundled.halves(net)
     how = _how(epochs, images, activity, weights, seed) | {"device": str(device)}
@@ -55,7 +55,7 @@ def train(
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.25)
     for epoch in range(epochs):
         order = torch.randperm(images, generator=torch.Generator().manual_seed(seed + epoch * 1_000_003))
-        share = part(report, 0.2 + 0.6 * epoch / epochs, 0.2 + 0.6 * (epoch + 1) / epochs)
+        share = subrange(report, 0.2 + 0.6 * epoch / epochs, 0.2 + 0.6 * (epoch + 1) / epochs)
         for span in chunks(images, BATCH, share, f"epoch {epoch + 1} of {epochs}"):
             rows = order[span.start : span.stop]
             pooled = body(_prepared(shown[rows], head.weight.device))
@@ -68,7 +68,7 @@ def train(
             rate.step()
         if keep_epochs:
             bundled.write(net, epoch_files[epoch], facts | {"epoch": epoch + 1})
-    found = _measured(net.eval(), variant, fresh, FRESH_SEED + seed, part(report, 0.8, 1.0))
+    found = _measured(net.eval(), variant, fresh, FRESH_SEED + seed, subrange(report, 0.8, 1.0))
     return bundled.write(net, out, facts | found)
 
 
@@ -87,10 +87,10 @@ def evaluate(
     Silencing sets the ten filters to zero that add most to a class, on average over its images, and tells how much
     of that class's accuracy (in units of 1) goes with them.
     """
-    shown, labels = _drawn(variant, images, seed, part(report, 0.0, 0.8), rho=rho, tagged=tagged)
+    shown, labels = _drawn(variant, images, seed, subrange(report, 0.0, 0.8), rho=rho, tagged=tagged)
     body, head = bundled.halves(net)
     with torch.no_grad():
-        spans = chunks(images, 100, part(report, 0.8, 1.0), "measuring")
+        spans = chunks(images, 100, subrange(report, 0.8, 1.0), "measuring")
         where = head.weight.device
         pooled = torch.cat([body(_prepared(shown[span.start : span.stop], where)).cpu() for span in spans])
         weight, bias = head.weight.cpu(), head.bias.cpu()
@@ -109,7 +109,7 @@ def _measured(net: nn.Sequential, variant: str, images: int, seed: int, report: 
     """The figures of a card, on images that were not trained on."""
     kind = VARIANTS[variant]
     shortcut = variant == "shortcut"
-    found = evaluate(net, variant, images=images, seed=seed, report=part(report, 0.0, 0.34 if shortcut else 1.0))
+    found = evaluate(net, variant, images=images, seed=seed, report=subrange(report, 0.0, 0.34 if shortcut else 1.0))
     facts: dict[str, Any] = {
         "accuracy": round(found["accuracy"], 4),
         "measured": {"images": images, "seed": seed},
@@ -125,8 +125,8 @@ def _measured(net: nn.Sequential, variant: str, images: int, seed: int, report: 
         },
     }
     if shortcut:
-        shuffled = evaluate(net, variant, images=images, seed=seed, rho=0.0, report=part(report, 0.34, 0.67))
-        without = evaluate(net, variant, images=images, seed=seed, tagged=False, report=part(report, 0.67, 1.0))
+        shuffled = evaluate(net, variant, images=images, seed=seed, rho=0.0, report=subrange(report, 0.34, 0.67))
+        without = evaluate(net, variant, images=images, seed=seed, tagged=False, report=subrange(report, 0.67, 1.0))
         facts["accuracy_shuffled_tags"] = round(shuffled["accuracy"], 4)
         facts["accuracy_without_tags"] = round(without["accuracy"], 4)
     return facts

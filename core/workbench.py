@@ -1,6 +1,5 @@
 """What pages and commands work with: one model, one cache, and everything asked about a picture computed once."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,70 +10,22 @@ import torch
 from torch import Tensor
 
 from core.cache import TensorCache
-from core.capture import capture
-from core.config import digest
-from core.errors import BadParameter, StudyError, Unavailable, VitrineError
+from core.environment import budget, home, precision
+from core.errors import StudyError, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
-from core.explain.explainer import BUDGETS, Budget, passes
-from core.explain.query import Precision
-from core.explain.rectified import Kind
-from core.explain.run import Watch, unwatched
+from core.explain.method import BUDGETS, Budget, passes
+from core.explain.relu_rules import ReluRule
+from core.explain.run import Watch, never_stop
 from core.images import Picture, Pixels
-from core.mining.ablation import from_images
 from core.models.model import Model
-from core.models.pace import batch_of, seconds_of
-from core.params import checked, expanded, whole
-from core.progress import Report, part, silent
+from core.network.hooks import capture
+from core.network.inspection import grid
+from core.network.throughput import batch_of, seconds_of
+from core.params import checked, expanded
+from core.progress import Report, silent, subrange
+from core.serialization import digest
 from core.study import BUNDLED, Study
-from core.survey import grid
-
-MOST_SEED = 999_999_999
-
-
-def home() -> Path:
-    """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
-    found = expanded(os.environ.get("VITRINE_HOME") or "~/.vitrine")
-    if found.parts[:1] == ("~",):
-        raise Unavailable("This user has no folder of their own.", "Set VITRINE_HOME to a folder to write into.")
-    return found
-
-
-def device() -> torch.device:
-    """Where models run: VITRINE_DEVICE, else CUDA where there is one, else the CPU."""
-    wanted = os.environ.get("VITRINE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.zeros(1, device=wanted)
-        float(found)  # "meta" keeps no values
-        return found.device
-    except (RuntimeError, AssertionError):
-        raise BadParameter(f"VITRINE_DEVICE names {wanted!r}, which this machine lacks.", "Use cpu or cuda.") from None
-
-
-def seed(value: str | int) -> int:
-    """A seed as forms, addresses and command lines give it; BadParameter for what is none."""
-    number = whole(str(value))
-    if number is None or number > MOST_SEED:
-        raise BadParameter(f"The seed cannot be {short(value)}.", f"Give a whole number from 0 to {MOST_SEED:,}.")
-    return number
-
-
-def precision() -> Precision:
-    """How methods compute that put many scores together: VITRINE_PRECISION, or half on a GPU and full elsewhere."""
-    wanted = os.environ.get("VITRINE_PRECISION") or ("half" if device().type == "cuda" else "full")
-    for known in get_args(Precision):
-        if wanted == known:
-            return known
-    raise BadParameter(f"VITRINE_PRECISION is {wanted!r}.", "Use full or half.")
-
-
-def budget() -> int:
-    """Bytes that one session's cache may hold: VITRINE_CACHE_MB, or 512 MB (2,048 on a GPU)."""
-    default = "2048" if device().type == "cuda" else "512"
-    text = os.environ.get("VITRINE_CACHE_MB") or default
-    megabytes = whole(text)
-    if megabytes is None or megabytes >= 10**9:
-        raise BadParameter(f"VITRINE_CACHE_MB is {short(text)}.", "Give a whole number of megabytes.")
-    return megabytes << 20
+from core.units.ablation import from_images
 
 
 def find_study(name: str | Path) -> Study:
@@ -88,7 +39,7 @@ def find_study(name: str | Path) -> Study:
 
 
 @dataclass(frozen=True)
-class Ask:
+class Request:
     """One tile of a comparison: a method, the class it explains and the settings that differ from the defaults."""
 
     name: str
@@ -103,11 +54,11 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MethodPlan:
     """What a method would do on a model: why it cannot work, or else where it reads and what it costs."""
 
     reason: str = ""
-    place: str = ""  # the layer or layers it reads unless another is asked for; "" is the image
+    layers_read: str = ""  # the layer or layers it reads unless another is asked for; "" is the image
     passes: Mapping[Budget, float] = field(default_factory=dict)
     seconds: Mapping[Budget, float] = field(default_factory=dict)
 
@@ -157,95 +108,105 @@ class Workbench:
         """Every method with the reason why it cannot work on this model; "" where it can."""
         return {name: method.unmet(self.model) for name, method in EXPLAINERS.items()}
 
-    def plans(self) -> dict[str, Plan]:
+    def plans(self) -> dict[str, MethodPlan]:
         """What every method would do on this model, before any of them runs."""
         return {name: self._plan(name, reason) for name, reason in self.usable().items()}
 
-    def passes(self, asks: Sequence[Ask]) -> float:
+    def passes(self, requests: Sequence[Request]) -> float:
         """Forward passes that these tiles need together beyond the prediction itself, a backward counted as two."""
-        methods = [(EXPLAINERS[ask.name], ask) for ask in asks]
-        asked = [(method, checked(method.params, ask.settings, ask.name), ask.target) for method, ask in methods]
+        methods = [(EXPLAINERS[request.name], request) for request in requests]
+        asked = [
+            (method, checked(method.params, request.settings, request.name), request.target)
+            for method, request in methods
+        ]
         return passes(asked, self.model.preprocess.crop)
 
-    def estimate(self, asks: Sequence[Ask]) -> float:
+    def estimate(self, requests: Sequence[Request]) -> float:
         """Seconds that these tiles will take: their passes times the measured time of one."""
-        return self.passes(asks) * pass_seconds(self.model)
+        return self.passes(requests) * pass_seconds(self.model)
 
-    def known(self, picture: Picture, ask: Ask, seed: int = 0, layer: str = "") -> Explanation | None:
+    def known(self, picture: Picture, request: Request, seed: int = 0, layer: str = "") -> Explanation | None:
         """The finished explanation if this session still holds it, without a model pass."""
-        found = self.cache.peek(self._key(picture, ask, seed, layer))
+        found = self.cache.peek(self._key(picture, request, seed, layer))
         return found if isinstance(found, Explanation) else None
 
     def explain(
         self,
         picture: Picture,
-        ask: Ask,
+        request: Request,
         *,
         seed: int = 0,
         layer: str = "",
         report: Report = silent,
-        watch: Watch = unwatched,
+        watch: Watch = never_stop,
         also: tuple[int, ...] = (),
-        ahead: tuple[Kind, ...] = (),
+        ahead: tuple[ReluRule, ...] = (),
     ) -> Explanation:
         """The answer to one ask; a finished one is kept. Raises what `core.explain.explain` raises.
 
         `also` names classes that will be asked about next, `ahead` kinds of slopes: they share the forward where a
         method allows it.
         """
-        if found := self.known(picture, ask, seed, layer):
-            report(1.0, EXPLAINERS[ask.name].title)
+        if found := self.known(picture, request, seed, layer):
+            report(1.0, EXPLAINERS[request.name].title)
             return found
-        query = self._query(picture, ask.target, also=also, ahead=ahead, seed=seed, layer=layer, report=report)
-        result = explain(ask.name, query, ask.settings, watch, settle=ask.settle)
+        query = self._query(picture, request.target, also=also, ahead=ahead, seed=seed, layer=layer, report=report)
+        result = explain(request.name, query, request.settings, watch, settle=request.settle)
         if result.finished:
-            self.cache.put(self._key(picture, ask, seed, layer), result)
+            self.cache.put(self._key(picture, request, seed, layer), result)
         return result
 
     def compare(
         self,
         picture: Picture,
-        asks: Sequence[Ask],
-        done: Callable[[Ask, Answer], None],
+        requests: Sequence[Request],
+        done: Callable[[Request, Answer], None],
         *,
         seed: int = 0,
         layer: str = "",
         report: Report = silent,
-        watch: Callable[[Ask], Watch] = lambda ask: unwatched,
+        watch: Callable[[Request], Watch] = lambda request: never_stop,
     ) -> None:
         """Answer the asks, cheap ones first, handing each to `done` as it finishes; one that fails stops no other."""
-        weights = {id(ask): self.passes([ask]) for ask in asks}
-        new = [ask for ask in asks if not self.known(picture, ask, seed, layer)]
-        targets = tuple(dict.fromkeys(ask.target for ask in new))
-        needed = {work.name for ask in new for work in EXPLAINERS[ask.name].shares}
-        ahead = tuple(kind for kind in get_args(Kind) if kind in needed)
+        weights = {id(request): self.passes([request]) for request in requests}
+        new = [request for request in requests if not self.known(picture, request, seed, layer)]
+        targets = tuple(dict.fromkeys(request.target for request in new))
+        needed = {work.name for request in new for work in EXPLAINERS[request.name].shares}
+        ahead = tuple(kind for kind in get_args(ReluRule) if kind in needed)
         total, before = sum(weights.values()) or 1.0, 0.0
-        for ask in sorted(asks, key=lambda ask: weights[id(ask)]):
-            after = before + weights[id(ask)]
+        for request in sorted(requests, key=lambda request: weights[id(request)]):
+            after = before + weights[id(request)]
             try:
-                share = part(report, before / total, after / total)
+                share = subrange(report, before / total, after / total)
                 answer: Answer = self.explain(
-                    picture, ask, seed=seed, layer=layer, report=share, watch=watch(ask), also=targets, ahead=ahead
+                    picture,
+                    request,
+                    seed=seed,
+                    layer=layer,
+                    report=share,
+                    watch=watch(request),
+                    also=targets,
+                    ahead=ahead,
                 )
             except VitrineError as error:
                 answer = error
             before = after
-            done(ask, answer)
+            done(request, answer)
 
-    def _plan(self, name: str, reason: str) -> Plan:
+    def _plan(self, name: str, reason: str) -> MethodPlan:
         if reason:
-            return Plan(reason)
+            return MethodPlan(reason)
         method = EXPLAINERS[name]
-        asks = {budget: Ask(name, 0, method.budget(budget)) for budget in BUDGETS}
-        place = method.place(self.model.survey, "", checked(method.params, {}, name))
-        needed = {budget: self.passes([ask]) for budget, ask in asks.items()}
+        requests = {budget: Request(name, 0, method.budget(budget)) for budget in BUDGETS}
+        layers_read = method.layers_read(self.model.survey, "", checked(method.params, {}, name))
+        needed = {budget: self.passes([request]) for budget, request in requests.items()}
         second = pass_seconds(self.model)
-        return Plan("", place, needed, {budget: count * second for budget, count in needed.items()})
+        return MethodPlan("", layers_read, needed, {budget: count * second for budget, count in needed.items()})
 
-    def _key(self, picture: Picture, ask: Ask, seed: int, layer: str) -> tuple[object, ...]:
-        method = EXPLAINERS[ask.name]
-        settings = digest(checked(method.params, ask.settings, ask.name))
-        own = (ask.name, ask.target, settings, ask.settle)
+    def _key(self, picture: Picture, request: Request, seed: int, layer: str) -> tuple[object, ...]:
+        method = EXPLAINERS[request.name]
+        settings = digest(checked(method.params, request.settings, request.name))
+        own = (request.name, request.target, settings, request.settle)
         return (self.model.sha, picture.sha, *own, seed, layer or self.model.survey.default)
 
     def _tensor(self, picture: Picture) -> Tensor:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.data import flowers
-from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
-from core.pipeline import build_study
 from core.study import MANIFEST, Study, file_sha
-from core.study.manifest import header
+from core.study.build import build_study
+from core.study.config import MiningConfig, PatchConfig, StudyConfig
+from core.study.schema import header
 
 VARIANT, EACH = "double-12c", 5
 

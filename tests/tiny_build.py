@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from core.errors import Cancelled
-from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
-from core.pipeline import build_study
+from core.study.build import build_study
+from core.study.config import MiningConfig, PatchConfig, StudyConfig
 from tests.nets import SIDE
 
 PATCHES = PatchConfig(window=10, count=4, draws=60)

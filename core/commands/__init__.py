@@ -34,7 +34,7 @@ def chosen(args: Namespace, source: Callable[..., object], owner: str, prefix: s
     return checked(params, given, owner, lambda name: _option(f"{prefix}{name}"))
 
 
-def place(text: str) -> Path:
+def path_argument(text: str) -> Path:
     """The path that an option names; where it is empty, argparse puts the option before the complaint."""
     if not text:
         raise ArgumentTypeError("a path cannot be empty")

@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from core.commands import place
+from core.commands import path_argument
 from core.errors import BadParameter, Unavailable
 from core.params import expanded
 from core.resources import ROOT
@@ -20,7 +20,9 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: %(default)s)")
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH:FILE for your own weights")
-    parser.add_argument("--labels", type=place, metavar="FILE", help="class names of your own weights, one per line")
+    parser.add_argument(
+        "--labels", type=path_argument, metavar="FILE", help="class names of your own weights, one per line"
+    )
     parser.set_defaults(run=_app)
 
 

@@ -34,7 +34,7 @@ def _methods(args: Namespace) -> int:
     from core.explain import EXPLAINERS
 
     if args.json:
-        hidden = ("run", "cost", "place", "fitting")  # functions
+        hidden = ("run", "cost", "layers_read", "validate")  # functions
         return _json([{k: v for k, v in vars(card).items() if k not in hidden} for card in EXPLAINERS.values()])
     for method in EXPLAINERS.values():
         say(f"{method.name:24} {method.summary}")

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from core.commands import place, say, say_json
+from core.commands import path_argument, say, say_json
 
 if TYPE_CHECKING:
     from core.workbench import Workbench
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 def check(parser: ArgumentParser) -> None:
     """Declare `vitrine check`."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
-    parser.add_argument("--labels", type=place, metavar="FILE", help="class names of your own weights, one per line")
+    parser.add_argument(
+        "--labels", type=path_argument, metavar="FILE", help="class names of your own weights, one per line"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON, with all layers")
     parser.set_defaults(run=_check)
 
 
 def _check(args: Namespace) -> int:
+    from core.environment import device
     from core.models import load
-    from core.workbench import Workbench, device
+    from core.workbench import Workbench
 
     bench = Workbench(load(args.model, device=device(), labels=args.labels))
     if args.json:
@@ -51,8 +54,8 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
 
 
 def _say(bench: "Workbench") -> None:
-    from core.explain.explainer import BUDGETS
-    from core.models.described import described
+    from core.explain.method import BUDGETS
+    from core.models.description import described
 
     model = bench.model
     say(f"{model.name}: {len(model.labels)} classes, runs on {model.device}")
@@ -66,4 +69,4 @@ def _say(bench: "Workbench") -> None:
     for name, plan in bench.plans().items():
         costs = [f"{passes:,.0f} in {plan.seconds[budget]:,.1f} s" for budget, passes in plan.passes.items()]
         cost = " · ".join(costs if len(set(costs)) > 1 else costs[:1])
-        say(f"  {name:24} {plan.reason or f'{cost}; {plan.place}'.removesuffix('; ')}")
+        say(f"  {name:24} {plan.reason or f'{cost}; {plan.layers_read}'.removesuffix('; ')}")

@@ -10,14 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from core.commands import complain, place, say, say_json
+from core.commands import complain, path_argument, say, say_json
 from core.errors import BadParameter, UnknownName, Unsupported, VitrineError
-from core.progress import Report, part, printed
+from core.progress import Report, printed, subrange
 from core.registry import unknown
 
 if TYPE_CHECKING:
     from core.images import Picture
-    from core.workbench import Answer, Ask, Workbench
+    from core.workbench import Answer, Request, Workbench
 
 Settings = Mapping[str, Mapping[str, Any]]  # by method
 
@@ -38,7 +38,9 @@ def explain(parser: ArgumentParser) -> None:
     """Declare `vitrine explain`."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
-    parser.add_argument("--labels", type=place, metavar="FILE", help="class names of your own weights, one per line")
+    parser.add_argument(
+        "--labels", type=path_argument, metavar="FILE", help="class names of your own weights, one per line"
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--method", metavar="METHOD", help="methods, separated by commas")
     which.add_argument("--all", action="store_true", help="every method that works on the model")
@@ -54,16 +56,20 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument("--settle", action="store_true", help="finish a method as soon as its map has settled")
     parser.add_argument("--layer", default="", help="where activations are read (default: the last with positions)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
-    parser.add_argument("--out", required=True, type=place, metavar="DIR", help="gets a folder for each image")
+    parser.add_argument("--out", required=True, type=path_argument, metavar="DIR", help="gets a folder for each image")
+    parser.add_argument(
+        "--figure", choices=("png", "pdf", "svg"), default="png", help="format of the figure (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print what result.json holds, for all images")
     parser.set_defaults(run=_explain)
 
 
 def _explain(args: Namespace) -> int:
+    from core.environment import device, seed
     from core.export import write
     from core.images import picture_file
     from core.models import load
-    from core.workbench import Workbench, device, seed
+    from core.workbench import Workbench
 
     seed(args.seed)
     _settings(args.set, args.budget, _known(args))
@@ -73,10 +79,11 @@ def _explain(args: Namespace) -> int:
     work = _work(args, bench)
     records, failed = [], False
     for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
-        share = part(report, number / len(args.images), (number + 1) / len(args.images))
+        share = subrange(report, number / len(args.images), (number + 1) / len(args.images))
         try:
             picture = picture_file(path)
-            found = write(folder, bench, picture, _answers(bench, picture, work, share), args.seed)
+            answers = _answers(bench, picture, work, share)
+            found = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:
             failed = _told(path, str(error))
             continue
@@ -105,7 +112,7 @@ def _told(path: str, problem: str) -> bool:
 def _work(args: Namespace, bench: "Workbench") -> Work:
     """The arguments checked against the model, before any image is opened."""
     if args.layer:
-        bench.model.place(args.layer)
+        bench.model.resolve_layer(args.layer)
     methods = _methods(args, bench)
     settings = _settings(args.set, args.budget, methods)
     return Work(methods, _targets(args, bench), settings, args.layer, args.seed, args.settle)
@@ -191,19 +198,19 @@ def _folders(out: Path, images: Sequence[str]) -> list[Path]:
     return folders
 
 
-def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Ask, Answer]]":
+def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Request, Answer]]":
     """The answers for one picture in the order of targets and methods."""
-    from core.workbench import Ask
+    from core.workbench import Request
 
     targets = dict.fromkeys(bench.target(picture, wanted) for wanted in work.targets)
-    asks = [Ask(name, target, work.settings[name], work.settle) for target in targets for name in work.methods]
+    requests = [Request(name, target, work.settings[name], work.settle) for target in targets for name in work.methods]
     found: dict[str, Answer] = {}
     bench.compare(
         picture,
-        asks,
-        lambda ask, answer: found.update({ask.key: answer}),
+        requests,
+        lambda request, answer: found.update({request.key: answer}),
         seed=work.seed,
         layer=work.layer,
         report=report,
     )
-    return [(ask, found[ask.key]) for ask in asks]
+    return [(request, found[request.key]) for request in requests]

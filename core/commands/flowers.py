@@ -3,7 +3,7 @@
 import sys
 from argparse import ArgumentParser, Namespace
 
-from core.commands import chosen, options, place, say
+from core.commands import chosen, options, path_argument, say
 from core.progress import printed
 
 
@@ -13,7 +13,7 @@ def flowers(parser: ArgumentParser) -> None:
 
     parser.add_argument("--variant", required=True, metavar="VARIANT", help=", ".join(VARIANTS))
     parser.add_argument(
-        "--out", required=True, type=place, metavar="DIR", help="gets images, masks, concepts, manifest"
+        "--out", required=True, type=path_argument, metavar="DIR", help="gets images, masks, concepts, manifest"
     )
     options(parser, write)
     parser.set_defaults(run=_flowers)
@@ -25,7 +25,9 @@ def train(parser: ArgumentParser) -> None:
     from core.train import train
 
     parser.add_argument("--variant", required=True, metavar="VARIANT", help=", ".join(VARIANTS))
-    parser.add_argument("--out", required=True, type=place, metavar="FILE", help="weights file to write (.safetensors)")
+    parser.add_argument(
+        "--out", required=True, type=path_argument, metavar="FILE", help="weights file to write (.safetensors)"
+    )
     options(parser, train)
     parser.set_defaults(run=_train)
 
@@ -40,8 +42,8 @@ def _flowers(args: Namespace) -> int:
 
 
 def _train(args: Namespace) -> int:
+    from core.environment import device
     from core.train import train
-    from core.workbench import device
 
     settings = chosen(args, train, "train")
     card = train(args.variant, args.out, device=device(), report=printed(sys.stderr), **settings)

@@ -9,18 +9,18 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Annotated, Any
 
-from core.commands import chosen, options, place, say, say_json
+from core.commands import chosen, options, path_argument, say, say_json
 from core.errors import BadParameter, StudyError, VitrineError
-from core.mining.settings import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.params import Knob, params_of, whole
 from core.progress import printed
+from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.mining.ablation import Sets
     from core.mining.rules import Mined
     from core.study import Study
+    from core.units.ablation import Sets
 
 AS_BUILT = "as built"
 GROUPS: dict[str, tuple[Callable[..., object], str]] = {
@@ -44,7 +44,7 @@ def study(parser: ArgumentParser) -> None:
     build = below.add_parser("build", help="build a study, or continue an interrupted one")
     build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
     build.add_argument("--data", required=True, metavar="DIR", help="images, one sub-folder per class")
-    build.add_argument("--out", required=True, type=place, metavar="STUDY", help="the study's folder")
+    build.add_argument("--out", required=True, type=path_argument, metavar="STUDY", help="the study's folder")
     build.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="setting of the explainer")
     options(build, StudyConfig)
     for source, prefix in GROUPS.values():
@@ -69,7 +69,7 @@ def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -
     found.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
     form = found.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
-    form.add_argument("--csv", type=place, metavar="FILE", help="write the table as CSV")
+    form.add_argument("--csv", type=path_argument, metavar="FILE", help="write the table as CSV")
     found.set_defaults(run=run)
     return found
 
@@ -81,10 +81,10 @@ def _mining(parser: ArgumentParser) -> None:
 
 
 def _build(args: Namespace) -> int:
+    from core.environment import device
     from core.explain import EXPLAINERS
     from core.params import checked
-    from core.pipeline import build_study
-    from core.workbench import device
+    from core.study.build import build_study
 
     own = chosen(args, StudyConfig, "study")
     parts: dict[str, Any] = {
@@ -109,7 +109,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _told(study: "Study") -> None:
     """A study in a few lines."""
-    from core.mining.catalogue import STOPS, kept
+    from core.study.browse import STOPS, kept
 
     manifest, images = study.manifest, study.table("images")
     data, model = manifest["data"], manifest["model"]
@@ -132,7 +132,7 @@ def _told(study: "Study") -> None:
 
 
 def _info(args: Namespace) -> int:
-    from core.mining.catalogue import kept
+    from core.study.browse import kept
 
     study = _opened(args.study)
     classes = study.table("classes")
@@ -213,10 +213,10 @@ def _filters(study: "Study", text: str) -> list[int]:
 
 
 def _ablate(args: Namespace) -> int:
-    from core.mining.trial import tried
+    from core.environment import device
     from core.models import load
-    from core.pipeline import config_of
-    from core.workbench import device
+    from core.study.build import config_of
+    from core.units.ablation_study import tried
 
     study = _opened(args.study)
     config = config_of(study)
@@ -277,7 +277,7 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
 
     from core.mining.rules import mine
     from core.params import checked
-    from core.pipeline import config_of
+    from core.study.build import config_of
 
     own = config_of(study).mining
     given = {name: getattr(args, name) for name in asdict(own) if getattr(args, name) != AS_BUILT}

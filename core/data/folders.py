@@ -15,7 +15,7 @@ from PIL import Image
 from core.errors import BadImage, Unavailable
 from core.images import shown
 from core.params import expanded
-from core.progress import Report, chunks, part, silent
+from core.progress import Report, chunks, silent, subrange
 from core.resources import ASSETS
 from core.study import file_sha
 
@@ -97,7 +97,7 @@ def contents(root: Path, paths: Sequence[str], report: Report = silent) -> list[
     """
     found = []
     for span in chunks(len(paths), 1, report, "comparing images"):
-        share = part(report, span.start / len(paths), span.stop / len(paths))
+        share = subrange(report, span.start / len(paths), span.stop / len(paths))
         try:
             found.append(file_sha(root / paths[span.start], share, "comparing images"))
         except OSError:

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.door.networks import ImageLike, bench_of, picture_from
+from core.environment import seed as checked_seed
 from core.errors import BadParameter, Unsupported, VitrineError
 from core.explain import EXPLAINERS, Explanation
-from core.explain.explainer import Budget
+from core.explain.method import Budget
 from core.export import Answers, figure, npy, table, tile, unwritable, write
 from core.images import Picture
 from core.models import Model
 from core.params import expanded
 from core.progress import printed
 from core.registry import unknown
-from core.workbench import Answer, Ask, Workbench
-from core.workbench import seed as checked_seed
+from core.workbench import Answer, Request, Workbench
 
 Target = str | int  # a label, a class index, or "predicted"
 ARGUMENTS = ("target", "layer", "seed", "budget", "settle")  # of `compare`, beside settings of methods
@@ -43,7 +43,7 @@ class Map:
     (dtype('float32'), (128, 128))
     """
 
-    def __init__(self, model: Model, picture: Picture, ask: Ask, explanation: Explanation) -> None:
+    def __init__(self, model: Model, picture: Picture, ask: Request, explanation: Explanation) -> None:
         self.method = ask.name
         self.target = ask.target  # the class index
         self.label = model.labels[ask.target]
@@ -275,7 +275,7 @@ def compare(
         if reason := EXPLAINERS[name].unmet(model):
             raise Unsupported(reason, "Leave it out, or choose another model.")
     if layer:
-        model.place(layer)
+        model.resolve_layer(layer)
     number = checked_seed(seed)
     wanted = _targets(target)
     for one in wanted:
@@ -283,10 +283,10 @@ def compare(
             model.target(one)
     picture = picture_from(image)
     targets = dict.fromkeys(bench.target(picture, one) for one in wanted)
-    asks = [Ask(name, index, chosen[name], settle) for index in targets for name in names]
+    asks = [Request(name, index, chosen[name], settle) for index in targets for name in names]
     found: dict[str, Answer] = {}
 
-    def done(ask: Ask, answer: Answer) -> None:
+    def done(ask: Request, answer: Answer) -> None:
         found[ask.key] = answer
 
     bench.compare(picture, asks, done, seed=number, layer=layer, report=printed(sys.stderr))

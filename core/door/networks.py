@@ -16,13 +16,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core.data.folders import samples
+from core.environment import device
 from core.errors import BadImage, BadModel, BadParameter, VitrineError
 from core.images import Picture, Preprocess, decode, picture_file, picture_of
-from core.models import MODELS, Model, as_model, files
+from core.models import MODELS, Model, as_model, weights
 from core.models import load as load_model
 from core.params import expanded
 from core.progress import printed
-from core.workbench import Workbench, device
+from core.workbench import Workbench
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 LARGEST = 4096  # pixels, the side of an input
@@ -83,7 +84,7 @@ def wrap(
         raise BadModel(f"{name} cannot be copied ({reason}).", "Build it anew and load its state dict.") from error
     classes = _classes(copy.eval().to(device()), name, preprocess.crop)
     if isinstance(labels, str | os.PathLike):
-        named = files.labels(expanded(Path(labels)), classes)
+        named = weights.labels(expanded(Path(labels)), classes)
     else:
         named = tuple(str(label) for label in labels or ())
     if named and len(named) != classes:

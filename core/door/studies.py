@@ -9,9 +9,9 @@ import pandas as pd
 from PIL import Image
 
 from core.errors import BadParameter, UnknownName
-from core.mining.catalogue import Catalogue, Wanted
 from core.params import expanded
 from core.study import Study as StoredStudy
+from core.study.browse import Catalogue, PatchFilter
 from core.workbench import find_study
 
 Label = str | int  # of a class: its label or its index
@@ -68,7 +68,7 @@ class Study(StoredStudy):
         for number in filters:
             if not 0 <= number < catalogue.units:
                 raise BadParameter(f"There is no filter {number}.", f"This layer has 0 to {catalogue.units - 1}.")
-        wanted = Wanted(label=None if label is None else self.target(label), filters=tuple(filters))
+        wanted = PatchFilter(label=None if label is None else self.target(label), filters=tuple(filters))
         rows = catalogue.ordered(catalogue.matching(wanted), "drop")
         return catalogue.sheet(rows, self.labels).set_index("patch")
 

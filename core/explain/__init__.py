@@ -1,26 +1,29 @@
 """Explainers: one function per method, registered by importing the families below."""
 
-from core.explain import cam, control, gradient, learned, perturbation, propagation, relevance, sampled, surrogate
-from core.explain.explainer import BUDGETS, EXPLAINERS, Explainer
+from core.explain.method import BUDGETS, EXPLAINERS, Explainer
 from core.explain.query import Query
-from core.explain.run import Explanation, Look, Watch, explain
+from core.explain.run import Explanation, Snapshot, Watch, explain
+
+# Lists show the methods in this order.
+from core.explain.methods import cam, controls, gradient, mask_optimisation, perturbation, modified_backprop  # isort: skip
+from core.explain.methods import relevance, gradient_sampling, surrogate  # isort: skip
 
 __all__ = [
     "BUDGETS",
     "EXPLAINERS",
     "Explainer",
     "Explanation",
-    "Look",
     "Query",
+    "Snapshot",
     "Watch",
     "cam",
-    "control",
+    "controls",
     "explain",
     "gradient",
-    "learned",
+    "gradient_sampling",
+    "mask_optimisation",
+    "modified_backprop",
     "perturbation",
-    "propagation",
     "relevance",
-    "sampled",
     "surrogate",
 ]

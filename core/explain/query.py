@@ -10,23 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from core.cache import TensorCache
-from core.capture import capture
+from core.environment import Precision
 from core.errors import Unsupported
-from core.explain.rectified import Kind
-from core.explain.tape import Tape, joined, recorded
+from core.explain.forward_backward import ForwardBackward, joined, recorded
+from core.explain.relu_rules import ReluRule
 from core.models.model import Model
-from core.progress import Report, chunks, part, silent
-from core.survey import RELUS, grid
-from core.windows import Changed, Scene
+from core.network.hooks import capture
+from core.network.incremental import Changed, Reference
+from core.network.inspection import RELUS, grid
+from core.progress import Report, chunks, silent, subrange
 
 Score = Literal["logit", "prob", "logprob", "margin"]
-Precision = Literal["full", "half"]
 TOLERANCE = 0.01  # of a probability: a network whose answers half precision moves further is asked in full
 _STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # of the images on trial
 _LIFT = 2.0**12  # keeps slopes in the range of float16
 
 
-class Ledger:
+class RunLog:
     """What an explanation cost and what its method remarks about it; filled while the method runs."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Query:
     layer: str = ""  # where activations are read; "" is the surveyed default
     unit_layer: str = ""
     also: tuple[int, ...] = ()  # further classes that will be asked about: they share the forward
-    ahead: tuple[Kind, ...] = ()  # kinds of slopes that will be asked for: they share the forward, too
+    ahead: tuple[ReluRule, ...] = ()  # kinds of slopes that will be asked for: they share the forward, too
     watched: tuple[str, ...] = ()  # further layers that will be asked for: tapes hold them on the way
     content: str = ""  # decides the images, where the asker knows; else their hash
     seed: int = 0
@@ -58,7 +58,7 @@ class Query:
     precision: Precision = "full"  # "half" allows methods that put many scores together to compute them roughly
     coarse: bool = False  # this question is answered so
     report: Report = silent
-    ledger: Ledger = field(default_factory=Ledger)
+    log: RunLog = field(default_factory=RunLog)
     cache: TensorCache = field(default_factory=lambda: TensorCache(1 << 30))
 
     def __post_init__(self) -> None:
@@ -78,10 +78,10 @@ class Query:
 
     @property
     def at(self) -> str:
-        """The layer where activations are read. Raises UnknownName or Unsupported as `Model.place`."""
-        return self.model.place(self.layer)
+        """The layer where activations are read. Raises UnknownName or Unsupported as `Model.resolve_layer`."""
+        return self.model.resolve_layer(self.layer)
 
-    def rough(self) -> "Query":
+    def in_half_precision(self) -> "Query":
         """The same question in half precision, where the asker allows it and the answers stay within TOLERANCE.
 
         For methods that put many scores together. Passes then run in float16, scores come back in float32; the map
@@ -92,14 +92,14 @@ class Query:
         coarse = replace(self, coarse=True)
         off = self.cache.get((self._logits_key, "off"), lambda: self._difference(coarse))
         if off > TOLERANCE:
-            self.ledger.remarks["precision"] = f"full, as half would be off by {off:.1g}"
+            self.log.remarks["precision"] = f"full, as half would be off by {off:.1g}"
             return self
-        self.ledger.remarks["precision"] = f"half, probabilities ±{off:.1g}"
+        self.log.remarks["precision"] = f"half, probabilities ±{off:.1g}"
         return coarse
 
     def logits(self, images: Tensor) -> Tensor:
         """The model's outputs (N, C) for these images, counted as passes."""
-        self.ledger.forwards += len(images)
+        self.log.forwards += len(images)
         ordered = images if isinstance(images, Changed) else images.contiguous(memory_format=self.model.order)
         if self.coarse:
             with torch.autocast(images.device.type, torch.float16):
@@ -144,7 +144,7 @@ class Query:
         with torch.enable_grad():
             leaf = images.detach().requires_grad_()
             total = self.score(leaf, targets, kind).sum()
-            self.ledger.backwards += len(images)
+            self.log.backwards += len(images)
             lift = _LIFT if self.coarse else 1
             slope = torch.autograd.grad(total * lift, leaf)[0] / lift
         if self.coarse and not bool(slope.isfinite().all()):
@@ -162,9 +162,9 @@ class Query:
         scores = torch.empty(boxes.shape[:2], device=self.images.device)
         report = self.report
         for row, (image, filler) in enumerate(zip(self.images, fill.expand_as(self.images), strict=True)):
-            scene = Scene(image[None], self.model.order)
+            scene = Reference(image[None], self.model.order)
             order = boxes[row, :, 2:].amax(1).argsort(stable=True)  # those of one chunk become equally large
-            share = part(report, row / len(scores), (row + 1) / len(scores))
+            share = subrange(report, row / len(scores), (row + 1) / len(scores))
             for span in chunks(len(order), self.batch, share, "hidden windows"):
                 chosen = order[span.start : span.stop]
                 masks = None if inside is None else inside[chosen]
@@ -173,7 +173,7 @@ class Query:
                 scores[row, chosen] = self.score(images, self.targets[row].expand(len(chosen)), kind).to(scores.dtype)
         return scores
 
-    def tape(self, *layers: str) -> Tape:
+    def forward_backward(self, *layers: str) -> ForwardBackward:
         """One forward and one backward of all images, watched at the input, at the query's layer and at `layers`.
 
         Kept as long as the query's cache keeps it: the maps that read a tape cost together what one costs. Further
@@ -184,7 +184,7 @@ class Query:
             return known
         return self._record("plain", layers)["plain"]
 
-    def rectified(self, kind: Kind) -> Tensor:
+    def rectified(self, kind: ReluRule) -> Tensor:
         """The slope of the score at the images (B, 3, H, W) where ReLUs hand back by another rule, kept like a tape.
 
         Raises Unsupported where the score passes no ReLU.
@@ -198,13 +198,13 @@ class Query:
             raise Unsupported(message, "Choose another method.")
         return found.slopes[""]
 
-    def remember(self, tape: Tape, kind: Kind = "plain") -> None:
+    def remember(self, recording: ForwardBackward, kind: ReluRule = "plain") -> None:
         """Keep a tape of these images and targets for whoever asks next; one without slopes only tells the outputs."""
         if kind != "plain":
-            self.cache.put((*self.key, kind), tape.slopes[""])
-        elif tape.slopes:
-            self.cache.put((*self.key, "tape"), tape)
-        self.cache.get(self._logits_key, lambda: tape.logits)  # what was told first stays
+            self.cache.put((*self.key, kind), recording.slopes[""])
+        elif recording.slopes:
+            self.cache.put((*self.key, "tape"), recording)
+        self.cache.get(self._logits_key, lambda: recording.logits)  # what was told first stays
 
     def maps_at(self, values: Tensor, layer: str) -> Tensor:
         """An output of `layer` as maps (B, K, h, w), whatever order the network keeps its positions in."""
@@ -242,9 +242,9 @@ class Query:
         message = f"{self.model.name} gives scores that are not numbers for this image."
         raise Unsupported(message, "Check the model's weights, or choose another image.")
 
-    def _known_tape(self, targets: Tensor) -> Tape | None:
+    def _known_tape(self, targets: Tensor) -> ForwardBackward | None:
         known = self.cache.peek((*self.key_of(targets), "tape"))
-        return known if isinstance(known, Tape) else None
+        return known if isinstance(known, ForwardBackward) else None
 
     @torch.no_grad()
     def _over_images(self, told: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -258,9 +258,9 @@ class Query:
         own = self.layer or self.model.survey.default
         return {*layers, *self.watched, *([own] if own else [])}
 
-    def _record(self, kind: Kind, layers: Iterable[str] = ()) -> dict[Kind, Tape]:
+    def _record(self, kind: ReluRule, layers: Iterable[str] = ()) -> dict[ReluRule, ForwardBackward]:
         """The tapes of the targets, of this kind and of those ahead that are not known yet; all are kept."""
-        kinds: list[Kind] = [kind]
+        kinds: list[ReluRule] = [kind]
         if not RELUS & self.model.survey.overwrites.keys():  # one written in place may serve one kind only
             kinds += [one for one in dict.fromkeys(self.ahead) if one != kind and not self._knows(one, self.targets)]
         others = [torch.full_like(self.targets, index) for index in self.also]
@@ -269,21 +269,23 @@ class Query:
         if "plain" in kinds and (known := self._known_tape(self.targets)):
             watched |= known.values.keys() - {""}
         # One pass per image: it can be cancelled, but is no progress.
-        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.ledger.fraction, note), "tape")
+        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note), "tape")
         asked = [self.targets, *others]
         parts = [self._tapes(slice(span.start, span.stop), sorted(watched), asked, kinds) for span in spans]
         found = [{k: joined([one[place][k] for one in parts]) for k in parts[0][place]} for place in range(len(asked))]
-        for targets, tapes in zip(asked, found, strict=True):
-            for one, tape in tapes.items():
-                replace(self, targets=targets).remember(tape, one)
+        for targets, recordings in zip(asked, found, strict=True):
+            for one, recording in recordings.items():
+                replace(self, targets=targets).remember(recording, one)
         return found[0]
 
-    def _knows(self, kind: Kind, targets: Tensor) -> bool:
+    def _knows(self, kind: ReluRule, targets: Tensor) -> bool:
         if kind == "plain":
             return self._known_tape(targets) is not None
         return self.cache.peek((*self.key_of(targets), kind)) is not None
 
-    def _tapes(self, part: slice, layers: list[str], asked: list[Tensor], kinds: list[Kind]) -> list[dict[Kind, Tape]]:
+    def _tapes(
+        self, part: slice, layers: list[str], asked: list[Tensor], kinds: list[ReluRule]
+    ) -> list[dict[ReluRule, ForwardBackward]]:
         def score_of(targets: Tensor) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
             if self.unit_layer:
                 return lambda logits, seen: self._unit_score(seen[self.unit_layer], targets)
@@ -293,8 +295,8 @@ class Query:
         units = [self.unit_layer] if self.unit_layer else []
         scores = [score_of(targets[part]) for targets in asked]
         found = recorded(self.net, images, [*layers, *units], scores, kinds)
-        self.ledger.forwards += len(images)
-        self.ledger.backwards += len(images) * sum(map(len, found))
+        self.log.forwards += len(images)
+        self.log.backwards += len(images) * sum(map(len, found))
         return found
 
     def _unit_score(self, values: Tensor, targets: Tensor) -> Tensor:
@@ -319,28 +321,30 @@ def images_sha(images: Tensor) -> str:
     return hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
-def singly(query: Query, run: Callable[[Query], Iterator[Tensor]], *, rough: bool = False) -> Iterator[Tensor]:
+def per_image(
+    query: Query, run: Callable[[Query], Iterator[Tensor]], *, in_half_precision: bool = False
+) -> Iterator[Tensor]:
     """Running maps (B, H, W) of a method that works on one image at a time; those not yet begun are zero.
 
-    Of a `rough` one each image is asked about in half precision where that is allowed. What it remarks is told of each
-    image, in their order.
+    With `in_half_precision` each image is computed in half precision where that is allowed. The method's remarks are
+    listed per image, in their order.
     """
-    maps, whole = torch.zeros(len(query.images), *query.size), query.ledger.remarks
+    maps, whole = torch.zeros(len(query.images), *query.size), query.log.remarks
     own: list[dict[str, float | str]] = []
     for row in range(len(maps)):
-        share = part(query.report, row / len(maps), (row + 1) / len(maps))
+        share = subrange(query.report, row / len(maps), (row + 1) / len(maps))
         chosen = slice(row, row + 1)
         one = replace(query, images=query.images[chosen], targets=query.targets[chosen], report=share, content="")
-        query.ledger.remarks = {}
-        own.append(query.ledger.remarks)
+        query.log.remarks = {}
+        own.append(query.log.remarks)
         try:
-            for maps[row] in run(one.rough() if rough else one):
+            for maps[row] in run(one.in_half_precision() if in_half_precision else one):
                 whole.update(_together(own))
-                query.ledger.remarks = whole
+                query.log.remarks = whole
                 yield maps.clone()
-                query.ledger.remarks = own[row]
+                query.log.remarks = own[row]
         finally:
-            query.ledger.remarks = whole
+            query.log.remarks = whole
 
 
 def _together(remarks: list[dict[str, float | str]]) -> dict[str, float | str]:

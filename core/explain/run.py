@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from core.errors import Cancelled, TooLarge, Unsupported
-from core.explain.explainer import EXPLAINERS, Explainer
-from core.explain.query import Ledger, Query, images_sha
-from core.explain.settling import Settling
+from core.explain.convergence import Settling
+from core.explain.method import EXPLAINERS, Explainer
+from core.explain.query import Query, RunLog, images_sha
 from core.images import resized
 from core.progress import Report, silent
 
@@ -49,7 +49,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """A running map, shown while its method still works."""
 
     maps: Tensor  # (B, H, W)
@@ -58,10 +58,10 @@ class Look:
     settled: float | None = None  # rank correlation with the map after half of the passes; None while unknown
 
 
-Watch = Callable[[Look], bool]
+Watch = Callable[[Snapshot], bool]
 
 
-def unwatched(look: Look) -> bool:
+def never_stop(look: Snapshot) -> bool:
     """The watcher who looks away and never stops the work."""
     return False
 
@@ -70,7 +70,7 @@ def explain(
     name: str,
     query: Query,
     settings: Mapping[str, object] | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = never_stop,
     *,
     settle: bool = False,
     halve: bool = True,
@@ -96,13 +96,13 @@ def explain(
                 message = f"{method.title} does not fit into memory even one image at a time."
                 raise TooLarge(message, "Use a smaller image or model, or free the session's memory.") from None
             # No result depends on the batch size, so a smaller one is always sound.
-            query = replace(query, batch=query.batch // 2, ledger=Ledger())
+            query = replace(query, batch=query.batch // 2, log=RunLog())
             query.cache.clear()
 
 
 def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watch: Watch, settle: bool) -> Explanation:
     start = time.perf_counter()
-    query = replace(query, report=_kept(query.ledger, query.report), content=query.content or images_sha(query.images))
+    query = replace(query, report=_kept(query.log, query.report), content=query.content or images_sha(query.images))
     planned = method.cost(settings, min(query.size)) * len(query.images) if settle else math.inf
     outcome = method.run(query, **settings)
     maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch, planned)
@@ -117,48 +117,48 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         scores=scores.cpu(),
         targets=query.targets.cpu(),
         settings=dict(settings),
-        layer=method.place(query.model.survey, query.layer, settings),
+        layer=method.layers_read(query.model.survey, query.layer, settings),
         seed=query.seed,
         seconds=time.perf_counter() - start,
-        forwards=query.ledger.forwards,
-        backwards=query.ledger.backwards,
+        forwards=query.log.forwards,
+        backwards=query.log.backwards,
         signed=signed,
         offset=method.offset and not signed,
         finished=finished,
-        remarks=dict(query.ledger.remarks),
+        remarks=dict(query.log.remarks),
     )
 
 
-def _kept(ledger: Ledger, report: Report) -> Report:
+def _kept(log: RunLog, report: Report) -> Report:
     """The same report that never falls, remembering how far the work is for whoever looks at a running map."""
 
     def keep(fraction: float, note: str) -> None:
-        ledger.fraction = max(ledger.fraction, fraction)
-        report(ledger.fraction, note)
+        log.fraction = max(log.fraction, fraction)
+        report(log.fraction, note)
 
     return keep
 
 
-def _driven(query: Query, looks: Iterator[Tensor], watch: Watch, planned: float) -> tuple[Tensor, bool]:
+def _driven(query: Query, snapshots: Iterator[Tensor], watch: Watch, planned: float) -> tuple[Tensor, bool]:
     """The last map of a generator, and whether it came to its own end or settled before its `planned` passes."""
     last: Tensor | None = None
     settling = Settling()
     try:
-        for last in looks:
+        for last in snapshots:
             maps = resized(last.detach().float(), query.size).cpu()
-            settled = settling.look(query.ledger.forwards, maps)
+            settled = settling.look(query.log.forwards, maps)
             if settled is not None:
-                query.ledger.remarks["settled"] = settled
-            if watch(Look(maps, query.ledger.fraction, query.ledger.forwards, settled)):
+                query.log.remarks["settled"] = settled
+            if watch(Snapshot(maps, query.log.fraction, query.log.forwards, settled)):
                 return last, False
-            if settling.enough((query.ledger.forwards + 2 * query.ledger.backwards) / planned):
+            if settling.enough((query.log.forwards + 2 * query.log.backwards) / planned):
                 return last, True
     except Cancelled:
         if last is None:
             raise
         return last, False
     finally:
-        getattr(looks, "close", lambda: None)()
+        getattr(snapshots, "close", lambda: None)()
     if last is None:
         raise RuntimeError("a method yielded no map")
     return last, True

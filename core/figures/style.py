@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from core.figures.colours import DIVERGING, SEQUENTIAL
+from core.figures.colormaps import DIVERGING, SEQUENTIAL
 
 Map = NDArray[np.float32]  # (H, W), raw
 Range = Literal["own", "minmax", "row", "method", "symmetric", "positive", "negative", "fixed"]
@@ -45,7 +45,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Drawn(NamedTuple):
+class DrawnMap(NamedTuple):
     """A map with what its colours must know."""
 
     values: Map
@@ -79,12 +79,12 @@ def styled(view: Mapping[str, Any]) -> Style:
     return Style(**found)
 
 
-def span(one: Drawn, style: Style = DEFAULT) -> Span:
+def span(one: DrawnMap, style: Style = DEFAULT) -> Span:
     """What the colours of a single map span."""
     return spans({(0, 0): one}, style)[0, 0]
 
 
-def spans(maps: Mapping[Place, Drawn], style: Style) -> dict[Place, Span]:
+def spans(maps: Mapping[Place, DrawnMap], style: Style) -> dict[Place, Span]:
     """What the colours of each map span; maps stand at their row and column."""
     facts = {place: _Facts.of(one, style.clip) for place, one in maps.items()}
     axis = {"row": 0, "method": 1}.get(style.range)
@@ -105,7 +105,7 @@ class _Facts:
     floor: float  # where the colours of an unsigned map begin
 
     @classmethod
-    def of(cls, one: Drawn, clip: bool) -> "_Facts":
+    def of(cls, one: DrawnMap, clip: bool) -> "_Facts":
         values, signed, offset = one
         low, high = float(values.min()), float(values.max())
         sizes = np.abs(values) if signed else values

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import TooLarge
-from core.mining.index import Index, Itemset
-from core.mining.settings import Kind, MiningConfig
-from core.mining.sharing import common
+from core.mining.bitsets import Index, Itemset
+from core.mining.shared_itemsets import common
 from core.mining.transactions import Transactions
-from core.progress import Report, chunks, part, silent
+from core.progress import Report, chunks, silent, subrange
+from core.study.config import ItemsetKind, MiningConfig
 
 ALTOGETHER = 25  # so many times the limit of one class is the limit of all, with what they share
 SPAN = 1024  # sets counted between two reports
@@ -51,7 +51,7 @@ def frequent(
     """
     mined: dict[int, dict[Itemset, int]] = {}
     room = config.limit * ALTOGETHER
-    for span in chunks(len(index.labels), 1, part(report, 0, 0.5), "mining classes"):
+    for span in chunks(len(index.labels), 1, subrange(report, 0, 0.5), "mining classes"):
         label = int(index.labels[span.start])
         title = names[label] if label < len(names) else str(label)
         mined[label] = _mined(transactions.items[transactions.labels == label], title, config)
@@ -61,12 +61,12 @@ def frequent(
     least = np.array([least_count(config.support, int(size), config.least) for size in index.sizes])
     between: set[Itemset] = set()
     if config.sets == "closed":
-        for one in common(index, least, part(report, 0.5, 0.7)):
+        for one in common(index, least, subrange(report, 0.5, 0.7)):
             between.add(one)
             if len(between) > room:
                 raise _too_many(config)
     sets = sorted(between.union(*mined.values()))
-    n_all, shared = _counted(sets, index, least, part(report, 0.7, 1))
+    n_all, shared = _counted(sets, index, least, subrange(report, 0.7, 1))
     number = {one: i for i, one in enumerate(sets)}
     found = {label: np.array([number[one] for one in ones], np.int64) for label, ones in mined.items()}
     both = {label: np.array(list(ones.values()), np.int64) for label, ones in mined.items()}
@@ -112,7 +112,9 @@ def _mined(items: NDArray[Any], title: str, config: MiningConfig) -> dict[Itemse
     return eclat(rows, least, kind, max_size)
 
 
-def eclat(rows: Sequence[Sequence[int]], least: int, kind: Kind = "closed", max_size: int = 5) -> dict[Itemset, int]:
+def eclat(
+    rows: Sequence[Sequence[int]], least: int, kind: ItemsetKind = "closed", max_size: int = 5
+) -> dict[Itemset, int]:
     """All non-empty (closed) sets of at least `least` of the transactions `rows`, with their counts."""
     try:
         import fim
@@ -136,7 +138,7 @@ def columns_of(rows: Sequence[Sequence[int]]) -> dict[int, int]:
 
 
 def plain(
-    columns: Mapping[int, int], least: int, kind: Kind = "closed", max_size: int = 5
+    columns: Mapping[int, int], least: int, kind: ItemsetKind = "closed", max_size: int = 5
 ) -> Iterator[tuple[Itemset, int]]:
     """The same sets as `eclat`, by intersecting integers: to count before mining, and without pyfim."""
     everyone = 0
@@ -182,7 +184,7 @@ def _closed(columns: Mapping[int, int], items: list[int], least: int, everyone: 
             stack.append((grown, both, place + 1))
 
 
-def explodes(columns: Mapping[int, int], least: int, kind: Kind, max_size: int, limit: int) -> bool:
+def explodes(columns: Mapping[int, int], least: int, kind: ItemsetKind, max_size: int, limit: int) -> bool:
     """Whether there are more than `limit` sets, found out without ever holding more than that."""
     if kind == "closed":
         # Items with the same transactions always go together.

@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from core.explain.query import Query
-from core.mining.settings import PatchConfig
-from core.progress import chunks, part
-from core.windows import Steps
+from core.network.incremental import Steps
+from core.progress import chunks, subrange
+from core.study.config import PatchConfig
 
 GROUP = 4  # images whose maps are kept in memory while their windows are covered
 
@@ -157,7 +157,7 @@ def relevant(
     parts, size = [], min(query.batch, GROUP)
     for start in range(0, total, size):
         some = slice(start, min(start + size, total))
-        report = part(query.report, some.start / total, some.stop / total)
+        report = subrange(query.report, some.start / total, some.stop / total)
         group = replace(query, images=query.images[some], targets=query.targets[some], report=report, content="")
         own = Candidates(windows.corners[some], windows.scores[some], windows.found[some], windows.side)
         parts.append(_selected(group, clean[some], own, config, _Stepwise(group, own)))
@@ -199,7 +199,7 @@ def _selected(query: Query, clean: Tensor, windows: Candidates, config: PatchCon
     last = clean.clone()
     for rank in range(rounds):
         active = np.flatnonzero(going & (windows.found > rank))
-        report = part(query.report, rank / rounds, (rank + 1) / rounds)
+        report = subrange(query.report, rank / rounds, (rank + 1) / rounds)
         for span in chunks(len(active), query.batch, report, "covering patches"):
             some = active[span.start : span.stop]
             rows = torch.from_numpy(some).to(clean.device)

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import TooLarge
+from core.mining.bitsets import Index, Itemset
 from core.mining.graph import graph
-from core.mining.index import Index, Itemset
 from core.mining.itemsets import Frequent, frequent
-from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
-from core.progress import Report, chunks, part, silent
+from core.progress import Report, chunks, silent, subrange
 from core.study import Study
+from core.study.config import MiningConfig
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def mine(
         itemsets, rules, shared = (_frame([], columns) for columns in (ITEMSETS, RULES, SHARED))
         return Mined(config, itemsets, rules, shared, *graph(rules))
     index = Index(transactions)
-    found = frequent(transactions, index, config, names, part(report, 0, 0.8))
-    rules = _rules(found, index, config, part(report, 0.8, 0.9))
+    found = frequent(transactions, index, config, names, subrange(report, 0, 0.8))
+    rules = _rules(found, index, config, subrange(report, 0.8, 0.9))
     report(0.9, "placing filters and classes")  # of all steps the one that cannot be stopped within
     mined = Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
     report(1.0, "rules mined")

@@ -11,8 +11,9 @@ import torch
 
 from core.errors import BadModel
 from core.images import Preprocess
-from core.models import bundled, files
+from core.models import weights
 from core.models.model import Model, ModelCard, as_model
+from core.models.sources import bundled
 from core.params import expanded
 from core.progress import Report, silent
 from core.registry import Registry, unknown
@@ -33,8 +34,8 @@ def load(
     architecture, colon, file = name.partition(":")
     if colon:
         model = _own(architecture, file, device, report)
-        return replace(model, labels=files.labels(Path(labels), len(model.labels))) if labels else model
-    if Path(name).suffix in files.SUFFIXES:
+        return replace(model, labels=weights.labels(Path(labels), len(model.labels))) if labels else model
+    if Path(name).suffix in weights.SUFFIXES:
         raise BadModel(f"{name!r} names no architecture.", f"Write one before it, such as resnet18:{name}.")
     card = MODELS[name]
     if labels:
@@ -44,7 +45,7 @@ def load(
 
 def _own(architecture: str, file: str, device: torch.device | str, report: Report) -> Model:
     """The user's own weights in an architecture known by its name."""
-    from core.models import torchvision
+    from core.models.sources import torchvision
 
     known = (FLOWERS, *torchvision.architectures())
     if architecture not in known:
@@ -55,7 +56,7 @@ def _own(architecture: str, file: str, device: torch.device | str, report: Repor
     if architecture == FLOWERS:
         return _flowers(f"{architecture}:{file}", path, _card_beside(path), device, report)
     report(0.0, "reading weights")
-    net, preprocess = torchvision.fitted(architecture, files.read(path), path.name)
+    net, preprocess = torchvision.fitted(architecture, weights.read(path), path.name)
     report(0.6, "looking at its layers")
     facts = {"source": "file"}
     model = as_model(f"{architecture}:{file}", net, preprocess=preprocess, facts=facts, device=device)
@@ -66,9 +67,9 @@ def _own(architecture: str, file: str, device: torch.device | str, report: Repor
 def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.device | str, report: Report) -> Model:
     """The small network of the bundled models, with the weights of a file and what their card tells."""
     report(0.0, "reading weights")
-    state = files.read(path)
-    count = files.classes(state, "head.weight")
-    net = files.fit(bundled.architecture(max(1, count)), state, FLOWERS, path.name)
+    state = weights.read(path)
+    count = weights.classes(state, "head.weight")
+    net = weights.fit(bundled.architecture(max(1, count)), state, FLOWERS, path.name)
     preprocess = Preprocess(bundled.SIZE, bundled.SIZE, bundled.MEAN, bundled.STD)
     report(0.6, "looking at its layers")
     labels = tuple(str(label) for label in card.get("labels", ()))
@@ -102,7 +103,7 @@ def _bundled_card(facts: Mapping[str, Any]) -> ModelCard:
 
 
 def _torchvision_cards() -> Mapping[str, ModelCard]:
-    from core.models import torchvision
+    from core.models.sources import torchvision
 
     return torchvision.cards()
 

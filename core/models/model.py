@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from core.errors import BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
+from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
 from core.registry import unknown
-from core.survey import Survey, survey
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Model:
             raise BadParameter(message, "Give the number of the one you mean.")
         return exact[0]
 
-    def place(self, layer: str = "") -> str:
+    def resolve_layer(self, layer: str = "") -> str:
         """The layer where activations are read: the named one, or the surveyed default.
 
         Raises UnknownName for a layer the network lacks, Unsupported for one without positions or where none has them.

@@ -66,7 +66,7 @@ from core.params import whole
 from core.progress import Report, silent
 from core.registry import unknown
 from core.resources import ASSETS
-from core.study.manifest import HEADER, LOG, MANIFEST, damage, header, read_log, read_manifest, remains
+from core.study.schema import HEADER, LOG, MANIFEST, damage, header, read_log, read_manifest, remains
 
 BUNDLED = ASSETS / "studies"
 
@@ -169,7 +169,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Listed:
+class StudyEntry:
     """A folder that is, or claims to be, a study."""
 
     path: Path
@@ -177,7 +177,7 @@ class Listed:
     problem: str = ""  # why it cannot be opened
 
 
-def list_studies(*folders: str | Path) -> list[Listed]:
+def list_studies(*folders: str | Path) -> list[StudyEntry]:
     """The studies directly inside these folders by name, with what is wrong with broken ones."""
     found = []
     for folder in folders:
@@ -186,9 +186,9 @@ def list_studies(*folders: str | Path) -> list[Listed]:
             if path.name.startswith(".") or not ((path / MANIFEST).is_file() or remains(path)):
                 continue  # drafts, and logs of something else
             try:
-                found.append(Listed(path, Study(path)))
+                found.append(StudyEntry(path, Study(path)))
             except StudyError as error:
-                found.append(Listed(path, None, str(error)))
+                found.append(StudyEntry(path, None, str(error)))
     return found
 
 

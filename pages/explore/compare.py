@@ -2,13 +2,17 @@
 
 import streamlit as st
 
+from core.environment import MOST_SEED
 from core.explain import BUDGETS, EXPLAINERS
-from core.workbench import MOST_SEED, Ask
-from pages.ui import compared, forms, sets, show, state
+from core.workbench import Request
+from pages.ui.explore import comparison, method_sets
+from pages.ui.session import state
+from pages.ui.widgets import forms
+from pages.ui.widgets.text import family_title
 
 bench, picture = state.bench(), state.subject()
 usable, labels, layers = bench.usable(), bench.model.labels, bench.model.survey.usable
-names = state.place().methods or sets.FIRST
+names = state.location().methods or method_sets.FIRST
 
 
 def chosen(family: str) -> None:
@@ -31,12 +35,14 @@ def sized(name: str) -> str:
 
 def methods() -> None:
     """The methods of every family, to be chosen or left, and ready sets of them."""
-    st.menu_button("Ready sets", list(sets.SETS), key="set", on_click=lambda: sets.take(st.session_state["set"]))
+    st.menu_button(
+        "Ready sets", list(method_sets.SETS), key="set", on_click=lambda: method_sets.take(st.session_state["set"])
+    )
     for family in dict.fromkeys(method.family for method in EXPLAINERS.values()):
         members = [name for name, method in EXPLAINERS.items() if method.family == family]
         st.session_state[f"family.{family}"] = [name for name in members if name in names]
         st.pills(
-            show.family(family), members, selection_mode="multi", format_func=titled,
+            family_title(family), members, selection_mode="multi", format_func=titled,
             key=f"family.{family}", on_change=chosen, args=(family,),
         )  # fmt: skip
 
@@ -52,9 +58,9 @@ def budget() -> None:
 def settings() -> None:
     """What holds for all methods, then the settings of each."""
     left, right = st.columns(2)
-    st.session_state["seed"] = state.place().seed
+    st.session_state["seed"] = state.location().seed
     left.number_input("Seed", 0, MOST_SEED, key="seed", on_change=lambda: state.go(seed=st.session_state["seed"]))
-    st.session_state["layer"] = state.place().layer or bench.model.survey.default or None
+    st.session_state["layer"] = state.location().layer or bench.model.survey.default or None
     right.selectbox(
         "Layer", [layer.name for layer in layers], key="layer", format_func=sized, required=bool(layers),
         on_change=lambda: state.go(layer=st.session_state["layer"]),
@@ -63,7 +69,7 @@ def settings() -> None:
         now = next((b for b in BUDGETS if all(state.settings(n) == EXPLAINERS[n].budget(b) for n in names)), None)
         st.session_state["budget"] = now
         st.segmented_control("Budget", BUDGETS, key="budget", format_func=str.capitalize, on_change=budget)
-        st.session_state["settle"] = state.place().settle
+        st.session_state["settle"] = state.location().settle
         st.toggle(
             "Stop when settled", key="settle", on_change=lambda: state.go(settle=st.session_state["settle"]),
             help="Methods that grow their map step by step finish as soon as it no longer changes.",
@@ -87,8 +93,10 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
         on_change=lambda: state.go(targets=tuple(st.session_state["classes"])),
     )  # fmt: skip
 
-settle = state.place().settle
-asks = [
-    Ask(name, target, dict(state.settings(name)), settle) for target in state.targets(bench, picture) for name in names
+settle = state.location().settle
+requests = [
+    Request(name, target, dict(state.settings(name)), settle)
+    for target in state.targets(bench, picture)
+    for name in names
 ]
-compared.drawn(compared.current(bench, picture, asks), "grid")
+comparison.drawn(comparison.current(bench, picture, requests), "grid")

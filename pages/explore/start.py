@@ -4,8 +4,11 @@ import streamlit as st
 
 from core.errors import VitrineError
 from core.images import FORMATS, MAX_BYTES
-from core.workbench import Ask
-from pages.ui import compared, components, frame, show, state
+from core.workbench import Request
+from pages.ui import components
+from pages.ui.explore import comparison
+from pages.ui.session import navigation, state
+from pages.ui.widgets import comparison_grid, model_facts
 
 FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
 DOORS = (
@@ -20,13 +23,13 @@ def taken() -> None:
     """Keep the files just given; what cannot be read leaves its sentence and everything else stands."""
     for file in st.session_state.get(uploader()) or []:
         try:
-            picture = state.desk().add(state.received(file), file.name)
+            picture = state.session().add(state.received(file), file.name)
         except VitrineError as error:
-            state.tell("error", str(error))
+            state.add_notice("error", str(error))
             continue
         state.go(image=picture.sha)
         if picture.note:
-            state.tell("info", f"{picture.name}: {picture.note}")
+            state.add_notice("info", f"{picture.name}: {picture.note}")
     st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
 
 
@@ -38,12 +41,12 @@ def uploader() -> str:
 bench, picture = state.bench(), state.subject()
 target = state.targets(bench, picture)[0]
 usable = bench.usable()
-asks = [Ask(name, target) for name in FIRST if usable.get(name, "absent") == ""]
+requests = [Request(name, target) for name in FIRST if usable.get(name, "absent") == ""]
 
 left, right = st.columns([2.5, 1], gap="large")
 with left:
-    shown = compared.answered(bench, picture, asks)
-    show.comparison(shown, "first", compact=True)
+    shown = comparison.answered(bench, picture, requests)
+    comparison_grid.comparison(shown, "first", compact=True)
 with right:
     st.header("Your own image", anchor=False)
     kinds = ", ".join(FORMATS[:-1])
@@ -57,7 +60,7 @@ with right:
     st.caption("Images stay in the memory of this server and are gone when the tab closes. Nothing is sent elsewhere.")
     components.paste()
 
-doors = [(page, title, text) for name, title, text in DOORS if (page := frame.page(name))]
+doors = [(page, title, text) for name, title, text in DOORS if (page := navigation.page_of(name))]
 with st.container(key="vitrine-doors"):
     for column, (page, title, text) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
         with column.container(border=True, height="stretch"):
@@ -65,4 +68,4 @@ with st.container(key="vitrine-doors"):
             st.write(text)
 
 with st.expander(f"What {bench.model.name} allows"):
-    show.model(bench)
+    model_facts.model(bench)

@@ -5,7 +5,9 @@ from importlib.metadata import version
 import streamlit as st
 
 from core.explain import EXPLAINERS
-from pages.ui import show, state
+from pages.ui.session import state
+from pages.ui.widgets import method_card
+from pages.ui.widgets.text import family_title
 
 bench = state.bench()
 usable = bench.usable()
@@ -17,15 +19,15 @@ wanted = st.pills(
     ["all", *families],
     default="all",
     required=True,
-    format_func=show.family,
+    format_func=family_title,
     bind="query-params",
     key="family",
 )
 for family in [wanted] if wanted in families else families:  # an empty parameter of the address is no family
-    st.subheader(show.family(family), anchor=False)
+    st.subheader(family_title(family), anchor=False)
     for name, method in EXPLAINERS.items():
         if method.family == family:
-            show.card(name, method, usable[name], bench)
+            method_card.card(name, method, usable[name], bench)
 
 parts = ", ".join(f"{name} {version(name)}" for name in ("vitrine", "torch", "torchvision", "numpy", "streamlit"))
-st.caption(f"All chance comes from the seed, now {state.place().seed}: the same seed gives the same map. {parts}.")
+st.caption(f"All chance comes from the seed, now {state.location().seed}: the same seed gives the same map. {parts}.")

@@ -5,10 +5,13 @@ from collections import Counter
 import numpy as np
 import streamlit as st
 
-from core.mining.average import stretched
+from core.mining.averages import stretched
 from core.study import Study
-from pages.ui import own, shelf, show
-from pages.ui.gallery import Items, gallery
+from pages.ui.session import navigation, parameters
+from pages.ui.study import open_study, patch_items
+from pages.ui.widgets import messages
+from pages.ui.widgets.gallery import Items, gallery
+from pages.ui.widgets.text import plain
 
 FEW = 10  # patches below which an average says more about them than about the filter
 _WEIGHTS = {"response": "By response", "uniform": "All alike"}
@@ -16,51 +19,53 @@ _WEIGHTS = {"response": "By response", "uniform": "All alike"}
 
 def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bool) -> Items:
     """The chosen averages for the gallery, grouped by class."""
-    table = shelf.table(study, "averages").iloc[chosen]
-    pictures, rows, weights = shelf.averaged(study, uniform, top)
+    table = open_study.table(study, "averages").iloc[chosen]
+    pictures, rows, weights = open_study.averaged(study, uniform, top)
     area = study.manifest["window"] ** 2
     counts = [len(rows[k]) for k in chosen]
     pixels = [stretched(pictures[k]) if contrast else pictures[k] for k in chosen]
     return Items(
-        pixels=shelf.as_pixels(np.stack(pixels)),
+        pixels=patch_items.as_pixels(np.stack(pixels)),
         ids=chosen,
-        titles=[shelf.unit(number) for number in table["filter"]],
+        titles=[patch_items.unit(number) for number in table["filter"]],
         notes=[f"n = {count}{', few' * (count < FEW)}" for count in counts],
         facts=[
-            ("Class", [shelf.label(study, k) for k in table["label"]]),
+            ("Class", [open_study.label(study, k) for k in table["label"]]),
             ("Patches", [f"{count:,}" for count in counts]),
             (
                 "Response",
                 [f"{weights[k].mean() / area:.3g} on average, {weights[k][0] / area:.3g} at most" for k in chosen],
             ),
         ],
-        groups=[(shelf.label(study, k), count) for k, count in Counter(table["label"].tolist()).items()],
+        groups=[(open_study.label(study, k), count) for k, count in Counter(table["label"].tolist()).items()],
         actions=[
             ("patches", ["Its patches"] * len(chosen)),
-            ("unit", [f"Open {shelf.unit(number)}" for number in table["filter"]]),
+            ("unit", [f"Open {patch_items.unit(number)}" for number in table["filter"]]),
         ],
     )
 
 
 @st.fragment
-@show.border("Averages")
+@messages.error_boundary("Averages")
 def page(study: Study) -> None:
     """The choices, the averages, and the patches behind the one that was opened."""
-    table = shelf.table(study, "averages")
+    table = open_study.table(study, "averages")
     if not len(table):
         st.info("This study has no rule, and averages are made of rules. The Rules page says which support gives some.")
         return
     choices = st.grid(4, min_column_width=190, vertical_alignment="bottom", gap="medium")
     labels = [-1, *sorted(table["label"].unique().tolist(), key=lambda k: study.labels[k])]
-    label = own.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k]).draw(
+    label = parameters.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k]).draw(
         choices.selectbox, format_func=lambda k: "All classes" if k < 0 else study.labels[k]
     )
     most = max(2, int(table["patches"].max()))
-    top = own.number("Patches averaged, strongest first", 1, most, "top", default=most, step=1).draw(choices.slider)
-    weights = own.choice("Weights", list(_WEIGHTS), "weights").draw(
+    top = parameters.number("Patches averaged, strongest first", 1, most, "top", default=most, step=1).draw(
+        choices.slider
+    )
+    weights = parameters.choice("Weights", list(_WEIGHTS), "weights").draw(
         choices.segmented_control, required=True, format_func=_WEIGHTS.get
     )
-    contrast = own.switch("Stretch contrast", "contrast").draw(
+    contrast = parameters.switch("Stretch contrast", "contrast").draw(
         choices.toggle, help="Darkest value to black, brightest to white, in each average by itself."
     )
     part = table if label < 0 else table[table["label"] == label]
@@ -74,14 +79,14 @@ def page(study: Study) -> None:
     uniform = weights == "uniform"
     picks = gallery(
         lambda: tiles(study, chosen, uniform, 0 if top == most else top, contrast),
-        (shelf.key(study), tuple(chosen), uniform, top, contrast),
+        (open_study.key(study), tuple(chosen), uniform, top, contrast),
         key="averages", label="Average patches", noun=("average", "averages"), height=520,
     )  # fmt: skip
     if picks.action == "unit":
-        shelf.go("units/unit", unit=int(table["filter"].iloc[picks.opened]))
+        navigation.go("units/unit", unit=int(table["filter"].iloc[picks.opened]))
     if picks.action == "patches":
-        own.keep("average", str(picks.opened))
-    behind(study, own.index("average", "average", len(table)), uniform, 0 if top == most else top)
+        parameters.keep("average", str(picks.opened))
+    behind(study, parameters.index("average", "average", len(table)), uniform, 0 if top == most else top)
 
 
 def behind(study: Study, opened: int | None, uniform: bool, top: int) -> None:
@@ -89,15 +94,18 @@ def behind(study: Study, opened: int | None, uniform: bool, top: int) -> None:
     if opened is None:
         st.caption("Choose an average to see the patches it is made of.")
         return
-    row = shelf.table(study, "averages").iloc[opened]
-    rows = shelf.averaged(study, uniform, top)[1][opened]
-    number, name = int(row["filter"]), shelf.label(study, int(row["label"]))
-    st.header(show.plain(f"{shelf.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False)
+    row = open_study.table(study, "averages").iloc[opened]
+    rows = open_study.averaged(study, uniform, top)[1][opened]
+    number, name = int(row["filter"]), open_study.label(study, int(row["label"]))
+    st.header(plain(f"{patch_items.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False)
     picks = gallery(
-        shelf.patches(study, rows, noted="response", filters=(number,), groups=()),
-        (shelf.key(study), "behind", opened, top), key="behind", label=f"Patches of {shelf.unit(number)}", height=330,
-    )  # fmt: skip
-    shelf.follow(study, picks, number)
+        patch_items.patches(study, rows, noted="response", filters=(number,), groups=()),
+        (open_study.key(study), "behind", opened, top),
+        key="behind",
+        label=f"Patches of {patch_items.unit(number)}",
+        height=330,
+    )
+    patch_items.follow(study, picks, number)
 
 
-page(shelf.study())
+page(open_study.study())

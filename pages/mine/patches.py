@@ -4,34 +4,37 @@ from functools import partial
 
 import streamlit as st
 
-from core.mining.catalogue import ORDERS, OUTCOMES, Catalogue, Rows, Wanted
 from core.study import Study
+from core.study.browse import ORDERS, OUTCOMES, Catalogue, PatchFilter, Rows
 from core.tags import TAGS
-from pages.ui import own, shelf, show
-from pages.ui.gallery import gallery
+from pages.ui.session import navigation, parameters
+from pages.ui.study import open_study, patch_items
+from pages.ui.widgets import messages
+from pages.ui.widgets.gallery import gallery
+from pages.ui.widgets.text import plain
 
 _OUTCOMES = {"all": "Any", "right": "Right", "wrong": "Wrong"}
 
 
-def facets(study: Study, patches: Catalogue) -> Wanted:
+def facets(study: Study, patches: Catalogue) -> PatchFilter:
     """What the patches must be; every choice shows how many it would leave."""
-    every = Wanted()
+    every = PatchFilter()
     labels = [-1, *sorted(patches.by_label(every), key=lambda k: study.labels[k])]
-    tags = shelf.tags(study).all()
-    label = own.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
-    filters = own.several("Filters", sorted(patches.by_filter(every)), "filters")
-    outcome = own.choice("Outcome", OUTCOMES, "outcome")
-    tag = own.choice("Tag", ["", *sorted({word for words in tags.values() for word in words})], "tag")
+    tags = open_study.tags(study).all()
+    label = parameters.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
+    filters = parameters.several("Filters", sorted(patches.by_filter(every)), "filters")
+    outcome = parameters.choice("Outcome", OUTCOMES, "outcome")
+    tag = parameters.choice("Tag", ["", *sorted({word for words in tags.values() for word in words})], "tag")
     most = patches.items.shape[1]
-    strongest = own.number("Among its strongest", 1, most, "strongest", default=most, step=1)
-    drop = own.number("Drop at least", 0.0, 1.0, "drop", default=0.0, step=0.01)
-    wanted = Wanted(
+    strongest = parameters.number("Among its strongest", 1, most, "strongest", default=most, step=1)
+    drop = parameters.number("Drop at least", 0.0, 1.0, "drop", default=0.0, step=0.01)
+    wanted = PatchFilter(
         label.value() if label.value() >= 0 else None,
         tuple(filters.value()),
         strongest.value() if strongest.value() < most else None,
         outcome.value(),
         drop.value() or None,
-        own.index("image", "image", study.manifest["data"]["images"]),
+        parameters.index("image", "image", study.manifest["data"]["images"]),
         tuple(patch for patch, words in tags.items() if tag.value() in words) if tag.value() else None,
     )
     by_label, by_filter, by_outcome = (
@@ -56,11 +59,11 @@ def facets(study: Study, patches: Catalogue) -> Wanted:
     return wanted
 
 
-def said(study: Study, wanted: Wanted) -> dict[str, str]:
+def said(study: Study, wanted: PatchFilter) -> dict[str, str]:
     """The demands in words."""
     words = {
-        "label": f"class {shelf.label(study, wanted.label or 0)}",
-        "filters": shelf.units(wanted.filters),
+        "label": f"class {open_study.label(study, wanted.label or 0)}",
+        "filters": patch_items.units(wanted.filters),
         "strongest": f"among the {wanted.strongest} strongest filters",
         "outcome": f"classified {_OUTCOMES[wanted.outcome].lower()}ly",
         "drop": f"drop of at least {wanted.drop or 0:.2f}",
@@ -73,9 +76,9 @@ def said(study: Study, wanted: Wanted) -> dict[str, str]:
 def clear(name: str) -> None:
     """Give up one demand."""
     if name == "image":
-        own.keep("image", "")
+        parameters.keep("image", "")
     fresh = {"label": -1, "filters": [], "strongest": 10**6, "outcome": "all", "drop": 0.0}
-    own.put({"among": "tag"}.get(name, name), fresh.get(name, ""))
+    parameters.put({"among": "tag"}.get(name, name), fresh.get(name, ""))
 
 
 def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> None:
@@ -85,12 +88,12 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
         word = st.selectbox("Tag", TAGS, accept_new_options=True, key="word", width=200, disabled=not picked)
         for on, text in ((True, "Tag the selection"), (False, "Take the tag off")):
             st.button(
-                text, on_click=partial(shelf.tags(study).change, picked, word, on), disabled=not picked or not word
+                text, on_click=partial(open_study.tags(study).change, picked, word, on), disabled=not picked or not word
             )
     part = rows[[i for i, row in enumerate(rows.tolist()) if row in set(picked)]] if picked else rows
 
     def sheet() -> str:
-        words = shelf.tags(study).all()
+        words = open_study.tags(study).all()
         return patches.sheet(part, study.labels, [", ".join(words.get(row, ())) for row in part.tolist()]).to_csv(
             index=False
         )
@@ -103,14 +106,14 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
 
 
 @st.fragment
-@show.border("Patches")
+@messages.error_boundary("Patches")
 def browse(study: Study) -> None:
     """Facets left, patches right."""
-    patches = shelf.catalogue(study)
+    patches = open_study.catalogue(study)
     left, right = st.columns([1, 4], gap="medium")
     with left:
         wanted = facets(study, patches)
-        sort = own.choice("Sorted by", ORDERS, "sort").draw(
+        sort = parameters.choice("Sorted by", ORDERS, "sort").draw(
             st.selectbox,
             help="Score: what the heatmap adds up to in the window. Drop: how far covering the patch lowered the "
             "probability. Response: that of the filters.",
@@ -119,29 +122,35 @@ def browse(study: Study) -> None:
     words = said(study, wanted)
     with right:
         if not len(rows):
-            st.info(show.plain(f"No patch matches {' + '.join(words.values())}. Give one of these up:"))
+            st.info(plain(f"No patch matches {' + '.join(words.values())}. Give one of these up:"))
             with st.container(horizontal=True):
                 for name, text in words.items():
-                    st.button(
-                        show.plain(text), key=f"without-{name}", on_click=clear, args=(name,), icon=":material/close:"
-                    )
+                    st.button(plain(text), key=f"without-{name}", on_click=clear, args=(name,), icon=":material/close:")
             return
         if wanted.image is not None:
             st.button(f"All images, not only {wanted.image}", on_click=clear, args=("image",), icon=":material/close:")
-        if len(rows) > shelf.SHOWN:
-            st.caption(f"The first {shelf.SHOWN:,} of {len(rows):,} patches. Narrow them down to see the others.")
-        tags = {row: kept for row, kept in shelf.tags(study).all().items() if row in set(rows.tolist())}
+        if len(rows) > patch_items.SHOWN:
+            st.caption(f"The first {patch_items.SHOWN:,} of {len(rows):,} patches. Narrow them down to see the others.")
+        tags = {row: kept for row, kept in open_study.tags(study).all().items() if row in set(rows.tolist())}
         picks = gallery(
-            shelf.patches(study, rows, noted=sort, filters=wanted.filters, words=tags),
-            (shelf.key(study), tuple(rows[: shelf.SHOWN].tolist()), sort, wanted.filters, tuple(tags.items())),
-            key="patches", label=f"Patches of {study.name}", many=True,
-        )  # fmt: skip
+            patch_items.patches(study, rows, noted=sort, filters=wanted.filters, words=tags),
+            (
+                open_study.key(study),
+                tuple(rows[: patch_items.SHOWN].tolist()),
+                sort,
+                wanted.filters,
+                tuple(tags.items()),
+            ),
+            key="patches",
+            label=f"Patches of {study.name}",
+            many=True,
+        )
         taken(study, patches, rows, picks.selected)
     if picks.action == "unit":
-        shelf.go("units/unit", unit=int(patches.items[picks.opened, 0]))
+        navigation.go("units/unit", unit=int(patches.items[picks.opened, 0]))
     if picks.action == "image":
-        own.keep("image", str(patches.patches["image"].iloc[picks.opened]))
+        parameters.keep("image", str(patches.patches["image"].iloc[picks.opened]))
         st.rerun(scope="fragment")
 
 
-browse(shelf.study())
+browse(open_study.study())

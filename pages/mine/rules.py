@@ -6,23 +6,25 @@ from typing import Any
 import streamlit as st
 
 from core.mining.rules import Mined
-from core.mining.settings import MiningConfig
 from core.study import Study
-from pages.ui import graphed, own, ruled, shelf, show, tested
+from core.study.config import MiningConfig
+from pages.ui.session import parameters
+from pages.ui.study import ablation, open_study, rule_graph, rule_views
+from pages.ui.widgets import messages
 
 _VIEWS = {"rules": "Rules", "shared": "Shared by classes", "graph": "Graph", "ablation": "Ablation"}
 
 
 def settings(study: Study) -> MiningConfig:
     """The live sliders; a study's own settings are where they start."""
-    was = shelf.config(study)
+    was = open_study.config(study)
     most = study.manifest["arrays"]["items"]["shape"][1]
     columns = st.columns(4, gap="medium")
-    numbers: list[own.Own[Any]] = [
-        own.number("Support", 0.02, 1.0, "support", default=float(was.support), step=0.01),
-        own.number("Confidence", 0.0, 1.0, "confidence", default=float(was.confidence), step=0.01),
-        own.number("Rules per class (q)", 1, 50, "q", default=int(was.best), step=1),
-        own.number("Filters per patch (N - 1)", 1, most, "n", default=min(most, int(was.filters)), step=1),
+    numbers: list[parameters.Own[Any]] = [
+        parameters.number("Support", 0.02, 1.0, "support", default=float(was.support), step=0.01),
+        parameters.number("Confidence", 0.0, 1.0, "confidence", default=float(was.confidence), step=0.01),
+        parameters.number("Rules per class (q)", 1, 50, "q", default=int(was.best), step=1),
+        parameters.number("Filters per patch (N - 1)", 1, most, "n", default=min(most, int(was.filters)), step=1),
     ]
     helps = (
         "Share of a class's patches that must hold all filters of the rule.",
@@ -37,31 +39,34 @@ def settings(study: Study) -> MiningConfig:
 
 
 @st.fragment
-@show.border("Rules")
+@messages.error_boundary("Rules")
 def workbench(study: Study) -> None:
     """Sliders above, one of the views below, the chosen rule beside it."""
     config = settings(study)
-    labels = [-1, *sorted(shelf.catalogue(study).patches["label"].unique().tolist(), key=lambda k: study.labels[k])]
-    chosen = own.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
+    labels = [
+        -1,
+        *sorted(open_study.catalogue(study).patches["label"].unique().tolist(), key=lambda k: study.labels[k]),
+    ]
+    chosen = parameters.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    views = own.choice("View", list(_VIEWS), "show")
+    views = parameters.choice("View", list(_VIEWS), "show")
     view = views.draw(left.segmented_control, required=True, format_func=_VIEWS.get, label_visibility="collapsed")
     label = chosen.draw(
         right.selectbox, label_visibility="collapsed",
         format_func=lambda k: "All classes" if k < 0 else study.labels[k],
     )  # fmt: skip
-    with shelf.refused():
-        found = shelf.mined(study, config)
+    with messages.refused():
+        found = open_study.mined(study, config)
         if view == "shared":  # what classes share needs no rule
-            ruled.shared(study, found, label)
+            rule_views.shared(study, found, label)
         elif not rules_of(found, label):
-            ruled.nothing(study, config, label)
+            rule_views.nothing(study, config, label)
         elif view == "graph":
-            graphed.graphed(study, found, label)
+            rule_graph.graphed(study, found, label)
         elif view == "ablation":
-            tested.ablation(study, found)
+            ablation.ablation(study, found)
         else:
-            ruled.listed(study, found, label)
+            rule_views.listed(study, found, label)
 
 
 def rules_of(found: Mined, label: int) -> int:
@@ -69,4 +74,4 @@ def rules_of(found: Mined, label: int) -> int:
     return len(found.rules) if label < 0 else int((found.rules["label"] == label).sum())
 
 
-workbench(shelf.study())
+workbench(open_study.study())

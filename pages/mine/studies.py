@@ -2,23 +2,25 @@
 
 import streamlit as st
 
-from core.study import BUNDLED, Listed, Study
-from core.study.manifest import remains
-from pages.ui import building, shelf, show
+from core.study import BUNDLED, Study, StudyEntry
+from core.study.schema import remains
+from pages.ui.session import navigation
+from pages.ui.study import build_form, open_study
+from pages.ui.widgets.text import plain, size
 
 _FACTS = {
     "Study": lambda e, s: e,
-    "Model": lambda e, s: shelf.short(s.manifest["model"]["name"]),
+    "Model": lambda e, s: open_study.short(s.manifest["model"]["name"]),
     "Layer": lambda e, s: s.manifest["model"]["layer"],
     "Images": lambda e, s: s.manifest["data"]["images"],
     "Patches": lambda e, s: s.manifest["tables"]["patches"]["rows"],
     "Rules": lambda e, s: s.manifest["tables"]["rules"]["rows"],
-    "Size": lambda e, s: show.size(sum(file["bytes"] for file in s.manifest["files"].values())),
+    "Size": lambda e, s: size(sum(file["bytes"] for file in s.manifest["files"].values())),
     "Finished": lambda e, s: s.log.get("finished", ""),
 }
 
 
-def shelves(entries: dict[str, Listed]) -> dict[str, Study]:
+def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
     """All studies in a table; the chosen ones by name."""
     sound = {name: entry.study for name, entry in entries.items() if entry.study}
     event = st.dataframe(
@@ -28,38 +30,38 @@ def shelves(entries: dict[str, Listed]) -> dict[str, Study]:
     )  # fmt: skip
     for name, entry in entries.items():
         if entry.problem:
-            st.warning(show.plain(f"{name}: {entry.problem}"))
+            st.warning(plain(f"{name}: {entry.problem}"))
             own = remains(entry.path) and not entry.path.is_relative_to(BUNDLED)
-            if own and st.button(show.plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
-                building.deleted(name, entry.path)
+            if own and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
+                build_form.deleted(name, entry.path)
     names = list(sound)
     return {names[row]: sound[names[row]] for row in event["selection"]["rows"] if row < len(names)}
 
 
 def opened(name: str, study: Study) -> None:
     """What can be done with one study."""
-    st.caption(show.plain(shelf.summary(study)))
+    st.caption(plain(open_study.summary(study)))
     with st.container(horizontal=True):
         for page, text in (("mine/patches", "Patches"), ("mine/rules", "Rules"), ("mine/averages", "Averages")):
             if st.button(text, key=f"to-{page}"):
-                shelf.go(page, study=name)
+                navigation.go(page, study=name)
         own = not study.path.is_relative_to(BUNDLED)
         if st.button("Delete", key="delete", icon=":material/delete:", disabled=not own,
                      help="" if own else "Studies that come with Vitrine stay."):  # fmt: skip
-            building.deleted(name, study.path)
-    building.lost(study)
-    building.left_out(study)
-    building.endings(study)
+            build_form.deleted(name, study.path)
+    build_form.lost(study)
+    build_form.left_out(study)
+    build_form.endings(study)
 
 
-entries = shelf.listed()
-building.watched()
+entries = open_study.listed()
+build_form.watched()
 if entries:
     chosen = shelves(entries)
     if len(chosen) == 1:
         opened(*chosen.popitem())
     elif chosen:
-        building.compared(chosen)
+        build_form.compared(chosen)
     else:
         st.caption("Choose a study to open or delete it, several to compare their settings.")
-building.form()
+build_form.form()

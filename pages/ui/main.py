@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.ui import frame
+from pages.ui.session import navigation
+from pages.ui.shell import frame
 
 # A new page is one file in pages/<section>/ and one line here: file, title, icon. Its address is the file's name.
 SECTIONS = {
@@ -23,5 +24,5 @@ SECTIONS = {
 }
 
 frame.settle()  # before navigation: a page icon set there would be fetched from the internet
-page = st.navigation(frame.pages(SECTIONS))
+page = st.navigation(navigation.pages(SECTIONS))
 frame.around(page)

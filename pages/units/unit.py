@@ -6,23 +6,26 @@ import numpy as np
 import streamlit as st
 
 from core.errors import UnknownName
-from core.figures import mined as charts
+from core.figures import charts
+from core.figures.encoding import described
 from core.figures.sheet import overlay
 from core.figures.style import Span
-from core.figures.tiles import described
 from core.images import resized
-from core.mining.average import weighted
-from core.mining.catalogue import Wanted
+from core.mining.averages import weighted
 from core.params import whole
 from core.study import Study
-from pages.ui import own, ruled, shelf, show, state, tested
-from pages.ui.gallery import Items, gallery
+from core.study.browse import PatchFilter
+from pages.ui.session import navigation, parameters, state
+from pages.ui.study import ablation, open_study, patch_items, rule_views
+from pages.ui.widgets import messages
+from pages.ui.widgets.gallery import Items, gallery
+from pages.ui.widgets.text import plain
 
 
-def asked(study: Study) -> own.Own[int]:
+def asked(study: Study) -> parameters.Own[int]:
     """Which filter: of an address that names none, the nearest there is."""
     count = study.manifest["model"]["filters"]
-    facts = shelf.table(study, "filters")
+    facts = open_study.table(study, "filters")
     busiest = int(facts["patches"].to_numpy().argmax())
 
     def read(text: str) -> int:
@@ -31,31 +34,33 @@ def asked(study: Study) -> own.Own[int]:
             raise UnknownName(f"There is no filter called {short(text)}.", f"Filters are F0 to F{count - 1}.")
         if number >= count:
             layer = study.manifest["model"]["layer"]
-            state.tell(
+            state.add_notice(
                 "warning", f"{layer} has no F{number}: its filters are F0 to F{count - 1}. This is the last one."
             )
         return min(number, count - 1)
 
-    return own.Own("Filter", "unit", busiest, read, given={"options": list(range(count))},
+    return parameters.Own("Filter", "unit", busiest, read, given={"options": list(range(count))},
                    valid=lambda number: min(max(number, 0), count - 1))  # fmt: skip
 
 
 def titled(study: Study) -> int:
     """The filter's name, the ways to others, and where it stands."""
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    ask = asked(study)
+    request = asked(study)
     with right.container(horizontal=True, horizontal_alignment="right", vertical_alignment="bottom"):
-        number = ask.draw(st.selectbox, format_func=shelf.unit, width=140, help="Type a number to find a filter.")
+        number = request.draw(
+            st.selectbox, format_func=patch_items.unit, width=140, help="Type a number to find a filter."
+        )
         for text, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
-            st.button(text, shortcut=shortcut, on_click=own.put, args=("unit", number + step),
+            st.button(text, shortcut=shortcut, on_click=parameters.put, args=("unit", number + step),
                       disabled=not 0 <= number + step < study.manifest["model"]["filters"])  # fmt: skip
-    held = int(shelf.table(study, "filters")["patches"].iloc[number])
+    held = int(open_study.table(study, "filters")["patches"].iloc[number])
     total = study.manifest["tables"]["patches"]["rows"]
-    edges = shelf.table(study, "edges")
-    classes = [shelf.label(study, k) for k in edges.loc[edges["filter"] == number, "label"]]
+    edges = open_study.table(study, "edges")
+    classes = [open_study.label(study, k) for k in edges.loc[edges["filter"] == number, "label"]]
     used = f"used by the rules of {', '.join(classes)}" if classes else "in no rule"
-    left.title(show.plain(f"{study.manifest['model']['layer']} · {shelf.unit(number)}"), anchor=False)
-    left.markdown(show.plain(
+    left.title(plain(f"{study.manifest['model']['layer']} · {patch_items.unit(number)}"), anchor=False)
+    left.markdown(plain(
         f"Among the strongest filters of {held:,} of {total:,} patches ({held / max(total, 1):.1%}), {used}."
     ))  # fmt: skip
     return number
@@ -64,35 +69,35 @@ def titled(study: Study) -> int:
 def here(study: Study, number: int) -> None:
     """What the filter answers to the current image."""
     st.header("On the current image", anchor=False)
-    with shelf.refused():
-        bench, picture = tested.bench(study), state.subject()
+    with messages.refused():
+        bench, picture = ablation.bench(study), state.subject()
         answer = bench.activations(picture, study.manifest["model"]["layer"])[number]
         view = bench.view(picture)
         values = resized(answer[None].float(), view.shape[:2])[0].numpy()
         high, usual = float(answer.max()), strongest(study, number)
-        note = "" if high > 0 else f"{shelf.unit(number)} does not answer to this image."
+        note = "" if high > 0 else f"{patch_items.unit(number)} does not answer to this image."
         shaded = view if note else overlay(view, np.maximum(values, 0), Span(0, max(high, usual)))
-        words = described(shelf.unit(number), picture.name, values, note)
-        st.image(shaded, caption=show.plain(words), alt=words, width="stretch")
+        words = described(patch_items.unit(number), picture.name, values, note)
+        st.image(shaded, caption=plain(words), alt=words, width="stretch")
         if not note:
             st.caption(f"Highest {high:.3g} here; the most that a patch of this study has on average is {usual:.3g}.")
 
 
 def strongest(study: Study, number: int) -> float:
     """The highest mean answer within a patch of the study: where the colours of its map end."""
-    return float(shelf.table(study, "filters")["largest"].iloc[number]) / study.manifest["window"] ** 2
+    return float(open_study.table(study, "filters")["largest"].iloc[number]) / study.manifest["window"] ** 2
 
 
 def spread(study: Study, number: int) -> None:
     """How strongly it answers, by class."""
     st.header("Its answers by class", anchor=False)
     if "pooled" in study.manifest["arrays"]:
-        images = shelf.table(study, "images")
+        images = open_study.table(study, "images")
         read = images["problem"].to_numpy() == ""
         values, labels = np.asarray(study.array("pooled")[read, number]), images["predicted"][read]
         what, kind = "Mean of its map", "images"
     else:
-        patches = shelf.catalogue(study)
+        patches = open_study.catalogue(study)
         values, labels = patches.response(np.arange(len(patches.patches)), (number,)), patches.patches["label"]
         values = values / study.manifest["window"] ** 2
         what, kind = "Mean response", "patches"
@@ -109,66 +114,79 @@ def spread(study: Study, number: int) -> None:
 def averages(study: Study, number: int) -> None:
     """Its average patch over all classes, and in each class whose rules use it."""
     st.header("What it sees on average", anchor=False)
-    known = shelf.catalogue(study)
-    rows = known.matching(Wanted(filters=(number,)))
+    known = open_study.catalogue(study)
+    rows = known.matching(PatchFilter(filters=(number,)))
     if not len(rows):
         st.caption("No patch has it among its strongest filters.")
         return
-    table = shelf.table(study, "averages")
+    table = open_study.table(study, "averages")
     table = table[table["filter"] == number].sort_values("weight", ascending=False)
 
     def make() -> Items:
         every = weighted(study.array("crops")[rows], known.response(rows, (number,)))
         return Items(
-            pixels=shelf.as_pixels(np.concatenate([every[None], study.array("averages")[table.index.to_numpy()]])),
+            pixels=patch_items.as_pixels(
+                np.concatenate([every[None], study.array("averages")[table.index.to_numpy()]])
+            ),
             ids=[-1, *table["label"].tolist()],
-            titles=["all its patches", *(shelf.label(study, k) for k in table["label"])],
+            titles=["all its patches", *(open_study.label(study, k) for k in table["label"])],
             notes=[f"n = {count}" for count in (len(rows), *table["patches"])],
             actions=[("rules", ["Rules of this class"] * (1 + len(table)))],
         )
 
-    picks = gallery(make, (shelf.key(study), "unit", number), key="unit-averages", label="Average patches by class",
-                    noun=("average", "averages"), tile=120, height=340, panel=False)  # fmt: skip
+    picks = gallery(
+        make,
+        (open_study.key(study), "unit", number),
+        key="unit-averages",
+        label="Average patches by class",
+        noun=("average", "averages"),
+        tile=120,
+        height=340,
+        panel=False,
+    )
     if picks.action == "rules":
-        shelf.go("mine/rules", label=shelf.label(study, picks.opened) if picks.opened >= 0 else "all")
+        navigation.go("mine/rules", label=open_study.label(study, picks.opened) if picks.opened >= 0 else "all")
 
 
 def patches(study: Study, number: int) -> None:
     """The patches it answers to most, of all classes."""
-    known = shelf.catalogue(study)
-    wanted = Wanted(filters=(number,))
+    known = open_study.catalogue(study)
+    wanted = PatchFilter(filters=(number,))
     rows = known.ordered(known.matching(wanted), "response", wanted.filters)
     st.header("Its patches, strongest first", anchor=False)
     if len(rows):
         picks = gallery(
-            shelf.patches(study, rows, noted="response", filters=wanted.filters),
-            (shelf.key(study), "of", number), key="unit-patches", label=f"Patches of {shelf.unit(number)}", height=430,
-        )  # fmt: skip
-        shelf.follow(study, picks)
+            patch_items.patches(study, rows, noted="response", filters=wanted.filters),
+            (open_study.key(study), "of", number),
+            key="unit-patches",
+            label=f"Patches of {patch_items.unit(number)}",
+            height=430,
+        )
+        patch_items.follow(study, picks)
 
 
 def rules(study: Study, number: int) -> None:
     """The rules with it, the chosen one put to the test."""
-    found = shelf.mined(study, shelf.config(study))
+    found = open_study.mined(study, open_study.config(study))
     own_rules = found.rules[[number in filters for filters in found.rules["filters"]]]
     st.header("Its rules", anchor=False)
     if not len(own_rules):
         st.caption("None at this study's support. The Rules page mines with others.")
         return
-    if chosen := ruled.picked(study, own_rules, found.config.filters, "unit-rules", 330):
-        tested.switch(study, chosen.filters, "unit")
+    if chosen := rule_views.picked(study, own_rules, found.config.filters, "unit-rules", 330):
+        ablation.switch(study, chosen.filters, "unit")
 
 
 @st.fragment
-@show.border("Filter")
+@messages.error_boundary("Filter")
 def passport(study: Study) -> None:
     """Everything about one filter."""
     number = titled(study)
-    facts = shelf.table(study, "filters").iloc[number]
+    facts = open_study.table(study, "filters").iloc[number]
     if not facts["largest"] > 0 and not facts["patches"]:
         data = study.manifest["data"]
         read = data["images"] - data["skipped"]
-        st.info(f"{shelf.unit(number)} was never active in a patch of the {read:,} images of this study.")
+        st.info(f"{patch_items.unit(number)} was never active in a patch of the {read:,} images of this study.")
     grid = st.grid(3, min_column_width=270, gap="medium")
     for part in (averages, here, spread):
         with grid.cell():
@@ -180,4 +198,4 @@ def passport(study: Study) -> None:
         rules(study, number)
 
 
-passport(shelf.study())
+passport(open_study.study())

@@ -8,22 +8,22 @@ import torch
 
 from core.cache import TensorCache
 from core.errors import VitrineError
-from core.explain import EXPLAINERS, Look
+from core.explain import EXPLAINERS, Snapshot
 from core.images import decode
-from core.workbench import Ask, Workbench
-from pages.ui import show
-from pages.ui.run import Comparison
+from core.workbench import Request, Workbench
+from pages.ui.session.jobs import Comparison
+from pages.ui.widgets import comparison_grid
 from tests import nets
 
-LONG = Ask("rise", 0, {"masks": 2000})
-SILENT = Ask("occlusion", 0, {"stride": 2})  # has no running maps
-LAST = Ask("rise", 1, {"masks": 2500})
+LONG = Request("rise", 0, {"masks": 2000})
+SILENT = Request("occlusion", 0, {"stride": 2})  # has no running maps
+LAST = Request("rise", 1, {"masks": 2500})
 
 
 @pytest.fixture
 def compare(photo: bytes) -> Callable[..., Comparison]:
     bench = Workbench(nets.model("gap"), TensorCache(1 << 26))
-    return lambda *asks: Comparison(bench, decode(photo, "photo.png"), asks)
+    return lambda *requests: Comparison(bench, decode(photo, "photo.png"), requests)
 
 
 def until(check: Callable[[], object]) -> None:
@@ -35,8 +35,8 @@ def until(check: Callable[[], object]) -> None:
 
 def test_a_running_map_stays_unfinished_and_the_next_one_is_made(compare: Callable[..., Comparison]) -> None:
     shown = compare(LONG, LAST)
-    shown.start(shown.asks)
-    until(lambda: LONG.key in shown.looks)
+    shown.start(shown.requests)
+    until(lambda: LONG.key in shown.snapshots)
     shown.drop(LONG.key)
     until(lambda: not shown.running)
     stopped, whole = shown.answers[LONG.key], shown.answers[LAST.key]
@@ -48,7 +48,7 @@ def test_a_running_map_stays_unfinished_and_the_next_one_is_made(compare: Callab
 
 def test_a_method_without_running_maps_ends_at_its_next_report(compare: Callable[..., Comparison]) -> None:
     shown = compare(SILENT, LAST)
-    shown.start(shown.asks)
+    shown.start(shown.requests)
     until(lambda: shown.current == SILENT.key)
     shown.drop(SILENT.key)
     assert shown.phase(SILENT) in {"running", "stopped"}
@@ -64,7 +64,7 @@ def test_a_method_without_running_maps_ends_at_its_next_report(compare: Callable
 
 def test_a_queued_map_is_taken_out_and_may_be_asked_for_again(compare: Callable[..., Comparison]) -> None:
     shown = compare(LONG, LAST)
-    shown.start(shown.asks)
+    shown.start(shown.requests)
     until(lambda: shown.current == LONG.key)
     assert shown.phase(LAST) == "queued"
     shown.drop(LAST.key)
@@ -78,8 +78,8 @@ def test_a_queued_map_is_taken_out_and_may_be_asked_for_again(compare: Callable[
 
 def test_stopping_everything_says_so_at_once(compare: Callable[..., Comparison]) -> None:
     shown = compare(LONG, LAST)
-    shown.start(shown.asks)
-    until(lambda: LONG.key in shown.looks)
+    shown.start(shown.requests)
+    until(lambda: LONG.key in shown.snapshots)
     shown.drop(LONG.key)
     shown.cancel()
     assert shown.stopping
@@ -92,13 +92,13 @@ def test_an_answer_that_broke_stops_no_other(compare: Callable[..., Comparison],
     shown = compare(SILENT, LAST)
     explain = shown.bench.explain
 
-    def broken(picture, ask, **rest):
-        if ask.name == "occlusion":
+    def broken(picture, request, **rest):
+        if request.name == "occlusion":
             raise ValueError("a defect")
-        return explain(picture, ask, **rest)
+        return explain(picture, request, **rest)
 
     monkeypatch.setattr(shown.bench, "explain", broken)
-    shown.start(shown.asks)
+    shown.start(shown.requests)
     until(lambda: not shown.running)
     assert isinstance(shown.answers[SILENT.key], VitrineError)
     assert shown.answers[LAST.key].finished
@@ -108,29 +108,34 @@ def test_an_answer_that_broke_stops_no_other(compare: Callable[..., Comparison],
 def test_a_tile_says_where_its_map_was_read_what_it_took_and_how_settled_it_is(
     compare: Callable[..., Comparison],
 ) -> None:
-    asks = Ask("grad_cam", 0), Ask("saliency", 0), Ask("rise", 0, {"masks": 50}), Ask("rise", 1, {"masks": 2500})
-    shown = compare(*asks)
-    shown.start(asks[:3])
+    requests = (
+        Request("grad_cam", 0),
+        Request("saliency", 0),
+        Request("rise", 0, {"masks": 50}),
+        Request("rise", 1, {"masks": 2500}),
+    )
+    shown = compare(*requests)
+    shown.start(requests[:3])
     until(lambda: not shown.running)
-    read, image, told = (show.tile(shown, ask)[0] for ask in asks[:3])
+    read, image, told = (comparison_grid.tile(shown, request)[0] for request in requests[:3])
     assert (read["layer"], image["layer"]) == (shown.bench.model.survey.default, "")
     assert (told["passes"], told["finished"]) == (50, True)
-    error = shown.answers[asks[2].key].remarks["standard error"]
+    error = shown.answers[requests[2].key].remarks["standard error"]
     assert told["remarks"]["standard error"] == f"{error:.4g}", "no more digits than mean something"
-    assert show.tile(shown, asks[3])[0]["cost"].endswith("2,500 model passes")
-    shown.looks[asks[3].key] = Look(torch.rand(1, 32, 32), fraction=0.25, forwards=640, settled=0.5)
-    header, payload = show.tile(shown, asks[3])
+    assert comparison_grid.tile(shown, requests[3])[0]["cost"].endswith("2,500 model passes")
+    shown.snapshots[requests[3].key] = Snapshot(torch.rand(1, 32, 32), fraction=0.25, forwards=640, settled=0.5)
+    header, payload = comparison_grid.tile(shown, requests[3])
     assert (header["fraction"], header["settled"], header["passes"]) == (0.25, 0.5, 640)
     assert len(payload) == 2 * 32 * 32
 
 
 def test_a_method_that_cannot_work_leaves_its_reason_in_the_tile(photo: bytes) -> None:
-    asks = Ask("guided_backprop", 0), Ask("random", 0)
-    shown = Comparison(Workbench(nets.model("norelu"), TensorCache(1 << 26)), decode(photo, "photo.png"), asks)
+    requests = Request("guided_backprop", 0), Request("random", 0)
+    shown = Comparison(Workbench(nets.model("norelu"), TensorCache(1 << 26)), decode(photo, "photo.png"), requests)
     shown.start(shown.open())
     until(lambda: not shown.running)
-    header, payload = show.tile(shown, asks[0])
+    header, payload = comparison_grid.tile(shown, requests[0])
     assert (header["phase"], header["error"]) == ("failed", EXPLAINERS["guided_backprop"].unmet(shown.bench.model))
     assert header["hint"]
     assert not payload
-    assert show.tile(shown, asks[1])[0]["phase"] == "done"
+    assert comparison_grid.tile(shown, requests[1])[0]["phase"] == "done"

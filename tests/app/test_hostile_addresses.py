@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import VitrineError
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
-from pages.ui import address, own
+from pages.ui.session import parameters, url
 from tests.pages_list import FILES, PAGES, SCRIPT
 
 PARAMETERS = {
@@ -46,7 +46,7 @@ def words(name: str, place: int) -> str:
 @pytest.mark.parametrize("title", PARAMETERS)
 def test_a_hostile_address_leaves_the_page_alive(title: str, hostile: Callable[[str, int], str]) -> None:
     app = AppTest.from_file(str(SCRIPT), default_timeout=120).run()
-    names = [*PARAMETERS[title], *address.OWN]
+    names = [*PARAMETERS[title], *url.OWN]
     for place, name in enumerate(names):
         app.query_params[name] = hostile(name, place)
     app.query_params["show"] = "graph"  # the view that reads the most
@@ -58,12 +58,12 @@ def test_a_hostile_address_leaves_the_page_alive(title: str, hostile: Callable[[
     assert len(said) < 200 * len(names)
 
 
-PARSERS: dict[str, own.Own[Any]] = {
-    "share": own.number("Support", 0.02, 1.0, "support", default=0.5, step=0.01),
-    "count": own.number("q", 1, 50, "q", default=10, step=1),
-    "choice": own.choice("Class", [-1, 0, 1], "label"),
-    "several": own.several("Filters", [3, 17], "filters"),
-    "switch": own.switch("Contrast", "contrast"),
+PARSERS: dict[str, parameters.Own[Any]] = {
+    "share": parameters.number("Support", 0.02, 1.0, "support", default=0.5, step=0.01),
+    "count": parameters.number("q", 1, 50, "q", default=10, step=1),
+    "choice": parameters.choice("Class", [-1, 0, 1], "label"),
+    "several": parameters.several("Filters", [3, 17], "filters"),
+    "switch": parameters.switch("Contrast", "contrast"),
 }
 
 

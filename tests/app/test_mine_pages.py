@@ -20,19 +20,19 @@ import core.study
 from core.data.folders import samples
 from core.errors import TooLarge
 from core.images import Picture, decode
-from core.mining.average import average
+from core.mining.averages import average
 from core.mining.rules import Mined, mine, transactions_of
-from core.mining.settings import MiningConfig, PatchConfig, StudyConfig
-from core.mining.trial import tried
 from core.models import load
-from core.models.bundled import FOLDER
-from core.pipeline import build_study, config_of
+from core.models.sources.bundled import FOLDER
 from core.progress import Report
 from core.study import Study
+from core.study.build import build_study, config_of
+from core.study.config import MiningConfig, PatchConfig, StudyConfig
 from core.tags import Tags
+from core.units.ablation_study import tried
 from core.workbench import Workbench
-from pages.ui import shelf
-from pages.ui.ruled import EACH, Rule
+from pages.ui.study import open_study
+from pages.ui.study.rule_views import EACH, Rule
 from tests import small_study
 from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
@@ -56,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The app of a user with one small study, without the bundled ones."""
     monkeypatch.setenv("VITRINE_HOME", str(home))
-    monkeypatch.setattr("pages.ui.shelf.BUNDLED", home / "none")
+    monkeypatch.setattr("pages.ui.study.open_study.BUNDLED", home / "none")
     one = AppTest.from_file(str(SCRIPT), default_timeout=120)
     yield one
     assert [fault.value for fault in one.exception] == []
@@ -271,7 +271,7 @@ def test_no_rule_at_any_support_says_what_to_change(
     def many(*_: object) -> float:
         raise TooLarge("Below support 0.31 there are too many filter sets.", "Use fewer filters per transaction.")
 
-    monkeypatch.setattr("pages.ui.ruled.highest_support", many)
+    monkeypatch.setattr("pages.ui.study.rule_views.highest_support", many)
     words = said(app.run())
     assert "No rule at support 0.60. Below support 0.31 there are too many filter sets. Use fewer filters" in words
     assert "nor at any lower one" not in words
@@ -292,7 +292,7 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
             )
         return mine(source, config, seed=seed, report=report)
 
-    monkeypatch.setattr("pages.ui.shelf.mine", slow)
+    monkeypatch.setattr("pages.ui.study.open_study.mine", slow)
     visit(app, "Rules", study=study.name)
     assert len(app.dataframe[0].value)
     app.slider(key="support").set_value(0.2).run()
@@ -529,7 +529,7 @@ def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
     app: AppTest, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classes = len(Study(home / "studies" / "small").labels)
-    monkeypatch.setattr("pages.ui.shelf.mined", lambda *_: many(900, classes))
+    monkeypatch.setattr("pages.ui.study.open_study.mined", lambda *_: many(900, classes))
     visit(app, "Rules", show="graph")
     (shown,) = packets(app, "graph")
     assert f"{900 + classes} nodes are too many to read: these are the 600 of the strongest links." in said(app)
@@ -549,7 +549,7 @@ def charts(app: AppTest) -> list[list[dict[str, Any]]]:
 
 def looked_at(app: AppTest) -> Picture:
     """The picture of the header."""
-    name = app.session_state["place"].image
+    name = app.session_state["location"].image
     path = next(sample.path for sample in samples() if sample.path.name == name)
     return decode(path.read_bytes(), path.name)
 
@@ -586,7 +586,7 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
     study = Study(home / "studies" / "small")
     table, mined = study.table("averages"), mine(study, config_of(study).mining)
     for uniform, top in ((False, 0), (True, 0), (False, 2)):
-        pictures, rows, weights = shelf.averaged(study, uniform, top)
+        pictures, rows, weights = open_study.averaged(study, uniform, top)
         for row in table.iloc[::9].itertuples():
             picture, patches, weight = average(study, mined, row.label, row.filter, uniform=uniform, top=top)
             assert pictures[row.average] == pytest.approx(picture, abs=1e-6)
@@ -601,7 +601,7 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
     assert shown["titles"] == [f"F{k}" for k in order["filter"]]
     assert shown["notes"] == [f"n = {min(count, 2)}, few" for count in order["patches"]]
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
-    assert behind["ids"] == shelf.averaged(study, False, 2)[1][1].tolist()
+    assert behind["ids"] == open_study.averaged(study, False, 2)[1][1].tolist()
     app.toggle(key="contrast").set_value(True).run()
     stretched = packets(app, "gallery")[0]
     assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
@@ -814,7 +814,7 @@ def test_a_study_built_here_of_own_weights_has_the_class_names_that_were_given(
 
 
 def test_bundled_studies_are_where_the_core_says() -> None:
-    from pages.ui import shelf
+    from pages.ui.study import open_study
 
-    kept: Any = shelf.BUNDLED
+    kept: Any = open_study.BUNDLED
     assert kept == core.study.BUNDLED

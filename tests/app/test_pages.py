@@ -17,12 +17,12 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.folders import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
-from core.explain.explainer import Explainer
+from core.explain.method import Explainer
 from core.models import load
-from core.models.bundled import FOLDER
+from core.models.sources.bundled import FOLDER
 from core.workbench import Workbench
-from pages.ui import state
-from pages.ui.sets import REVIEW, SETS
+from pages.ui.explore.method_sets import REVIEW, SETS
+from pages.ui.session import state
 from tests.packets import packets
 from tests.pages_list import FILES, PAGES, SCRIPT
 
@@ -55,9 +55,9 @@ def test_a_page_is_alive_without_being_asked(app: AppTest, title: str) -> None:
 def test_start_has_an_explained_example(app: AppTest) -> None:
     app.run()
     assert "vitrine_grid" in parts(app)
-    desk = app.session_state["place"]
-    assert desk.image
-    assert desk.model
+    session = app.session_state["location"]
+    assert session.image
+    assert session.model
     phases = [header["phase"] for header in packets(app, "blob") if "ask" in header]
     assert phases == ["done", "done"]
     assert len(shown(app, "vitrine_chips")["classes"]) >= 5
@@ -69,34 +69,34 @@ def test_an_upload_is_there_on_every_page(app: AppTest, photo: bytes) -> None:
     app.query_params["m"] = "saliency"
     app.run()
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
-    own = app.session_state["place"].image
+    own = app.session_state["location"].image
     for title in PAGES.values():
         app.switch_page(FILES[title]).run()
-        assert app.session_state["place"].image == own, title
+        assert app.session_state["location"].image == own, title
         assert not app.error, title
         assert not app.warning, title
 
 
 def test_free_forgets_results_and_keeps_images(app: AppTest, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     freed: list[tuple[int, int, int]] = []
-    free = state.Desk.free
+    free = state.Session.free
 
-    def counted(desk: state.Desk) -> None:
-        held = len(desk.cache)
-        free(desk)
-        freed.append((held, len(desk.cache), len(desk.uploads())))
+    def counted(session: state.Session) -> None:
+        held = len(session.cache)
+        free(session)
+        freed.append((held, len(session.cache), len(session.uploads())))
 
-    monkeypatch.setattr(state.Desk, "free", counted)
+    monkeypatch.setattr(state.Session, "free", counted)
     app.run()
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
-    own = app.session_state["place"].image
+    own = app.session_state["location"].image
     assert "of yours" in app.sidebar.caption[0].value
     next(button for button in app.sidebar.button if button.label == "Free").click().run()
     ((before, after, images),) = freed
     assert before > 0
     assert after == 0
     assert images > 0
-    assert app.session_state["place"].image == own
+    assert app.session_state["location"].image == own
     assert "vitrine_grid" in parts(app)
     assert not app.error
     assert not app.warning
@@ -114,7 +114,7 @@ def test_a_label_is_shown_as_text(app: AppTest, monkeypatch: pytest.MonkeyPatch,
     app.query_params["cls"] = [f"{EVIL} 3", f"{EVIL} 9"]
     app.query_params["m"] = "saliency"
     app.run()
-    assert app.session_state["place"].targets == (3,)
+    assert app.session_state["location"].targets == (3,)
     assert any(entry["label"].startswith(EVIL) for entry in shown(app, "vitrine_chips")["classes"]), (
         "as JSON it is text"
     )
@@ -166,7 +166,7 @@ def test_own_weights_have_the_labels_that_the_app_was_given(
     monkeypatch.setenv("VITRINE_LABELS", str(labels))
     app.query_params["cls"] = "sort 3"
     app.run()
-    assert (app.session_state["place"].model, app.session_state["place"].targets) == (name, (3,))
+    assert (app.session_state["location"].model, app.session_state["location"].targets) == (name, (3,))
     assert not app.warning
 
 
@@ -189,9 +189,9 @@ def test_a_model_whose_scores_are_no_numbers_is_a_sentence(
 
 def test_an_upload_becomes_the_image_looked_at(app: AppTest, photo: bytes) -> None:
     app.run()
-    example = app.session_state["place"].image
+    example = app.session_state["location"].image
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
-    assert app.session_state["place"].image not in {example, ""}
+    assert app.session_state["location"].image not in {example, ""}
     assert not app.error
     app.switch_page(FILES["Compare"]).run()
     assert "vitrine_grid" in parts(app)
@@ -217,13 +217,13 @@ HOSTILE = {
 @pytest.mark.parametrize("name", list(HOSTILE), ids=range(len(HOSTILE)))
 def test_a_hostile_upload_gets_its_sentence_and_nothing_is_lost(app: AppTest, name: str) -> None:
     app.run()
-    before = app.session_state["place"]
+    before = app.session_state["location"]
     app.file_uploader[0].set_value([(name, HOSTILE[name], "image/png")]).run()
     assert len(app.error) == 1
     assert len(said(app)) < 400
     assert "Traceback" not in said(app)
     assert not {"<", "[", "!", ":red"} & set(app.error[0].value)
-    assert app.session_state["place"] == before
+    assert app.session_state["location"] == before
     assert "vitrine_grid" in parts(app)
     app.run()
     assert not app.error
@@ -247,7 +247,7 @@ def test_an_unusual_image_is_taken_and_what_was_done_to_it_is_said(app: AppTest,
     app.run()
     app.file_uploader[0].set_value([(name, content, "image/png")]).run()
     assert not app.error
-    assert len(app.session_state["place"].image) > 20
+    assert len(app.session_state["location"].image) > 20
     assert word in said(app)
 
 
@@ -279,7 +279,7 @@ def test_an_address_that_names_nothing_is_told_and_the_rest_kept(
     app.run()
     assert word in said(app)
     assert len(app.warning) == 1
-    assert app.session_state["place"].methods in {("saliency",), ("grad_cam",)}
+    assert app.session_state["location"].methods in {("saliency",), ("grad_cam",)}
     app.run()
     assert not app.warning
 
@@ -287,7 +287,7 @@ def test_an_address_that_names_nothing_is_told_and_the_rest_kept(
 def test_an_address_of_more_classes_than_fit_says_which_are_left_out(app: AppTest) -> None:
     app.query_params["cls"] = ["0", "1", "2", "3", "4"]
     app.run()
-    assert app.session_state["place"].targets == (0, 1, 2, 3)
+    assert app.session_state["location"].targets == (0, 1, 2, 3)
     assert "Left out: " in said(app)
 
 
@@ -295,7 +295,7 @@ def test_an_address_of_more_classes_than_fit_says_which_are_left_out(app: AppTes
 def test_a_switch_of_the_address_is_read_for_what_it_says(app: AppTest, value: str, settles: bool) -> None:
     app.query_params["settle"] = value
     app.run()
-    assert app.session_state["place"].settle is settles
+    assert app.session_state["location"].settle is settles
 
 
 def test_an_address_is_taken_over_and_written_back(app: AppTest) -> None:
@@ -304,7 +304,7 @@ def test_an_address_is_taken_over_and_written_back(app: AppTest) -> None:
     app.query_params["set"] = "saliency.reduce:sum_abs"
     app.query_params["seed"] = "7"
     app.run()
-    place = app.session_state["place"]
+    place = app.session_state["location"]
     assert (place.targets, place.methods, place.seed) == ((1, 0), ("saliency", "grad_cam"), 7)
     assert app.session_state["settings"]["saliency"] == {"reduce": "sum_abs"}
     assert app.query_params["set"] == "saliency.reduce:sum_abs"
@@ -324,10 +324,10 @@ def test_a_setting_stands_in_the_form_and_in_the_address(app: AppTest) -> None:
 def test_another_model_begins_with_its_own_prediction(app: AppTest) -> None:
     app.query_params["cls"] = "1"
     app.run()
-    models = [name for name in app.selectbox(key="model").options if name != app.session_state["place"].model]
+    models = [name for name in app.selectbox(key="model").options if name != app.session_state["location"].model]
     app.selectbox(key="model").set_value(models[0]).run()
-    assert app.session_state["place"].model == models[0]
-    assert app.session_state["place"].targets == ()
+    assert app.session_state["location"].model == models[0]
+    assert app.session_state["location"].targets == ()
 
 
 def test_a_budget_is_shown_in_the_forms_and_in_the_address(app: AppTest) -> None:
@@ -344,13 +344,13 @@ def test_a_budget_is_shown_in_the_forms_and_in_the_address(app: AppTest) -> None
 
 def taken(app: AppTest, name: str) -> tuple[str, ...]:
     app.menu_button(key="set").click(name).run()
-    return app.session_state["place"].methods
+    return app.session_state["location"].methods
 
 
 def test_ready_sets_choose_what_works_and_say_what_does_not(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = dict.fromkeys(EXPLAINERS, "")
     monkeypatch.setattr(Workbench, "usable", lambda self: reasons)
-    monkeypatch.setattr(Workbench, "estimate", lambda self, asks: 1.0 if len(asks) < 4 else 11.0)
+    monkeypatch.setattr(Workbench, "estimate", lambda self, requests: 1.0 if len(requests) < 4 else 11.0)
     app.query_params["m"] = "saliency"
     app.run()
     app.switch_page(FILES["Compare"]).run()
@@ -364,7 +364,7 @@ def test_ready_sets_choose_what_works_and_say_what_does_not(app: AppTest, monkey
     assert "left out" in said(app)
     assert "CAM." in said(app)
     reasons.update(edge_detector="No.", centre_gaussian="No.")
-    before = app.session_state["place"].methods
+    before = app.session_state["location"].methods
     assert taken(app, "Controls") == before
 
 
@@ -412,7 +412,7 @@ def test_the_start_page_says_what_every_method_can_do_before_anything_runs(
     monkeypatch.setattr(Workbench, "usable", lambda self: reasons)
     app.run()
     layers, methods = (box.value for box in app.dataframe)
-    survey = load(app.session_state["place"].model).survey
+    survey = load(app.session_state["location"].model).survey
     assert list(layers["layer"]) == [layer.name for layer in survey.usable]
     assert list(layers["positions"]) == ["{} × {}".format(*layer.cells) for layer in survey.usable]
     assert list(methods["method"]) == [method.title for method in EXPLAINERS.values()]
@@ -426,7 +426,7 @@ def test_layers_are_picked_with_their_sizes(app: AppTest) -> None:
     app.query_params["m"] = "grad_cam"
     app.run()
     app.switch_page(FILES["Compare"]).run()
-    survey, picker = load(app.session_state["place"].model).survey, app.selectbox(key="layer")
+    survey, picker = load(app.session_state["location"].model).survey, app.selectbox(key="layer")
     assert picker.value == survey.default
     sizes = [f"{layer.name} · {layer.units} × {layer.cells[0]} × {layer.cells[1]}" for layer in survey.usable]
     assert list(picker.options) == sizes

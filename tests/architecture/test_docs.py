@@ -94,8 +94,8 @@ def test_the_explainer_of_contributing_works(tmp_path):
     code = [
         "import torch",
         "from core.explain import explain",
-        "from core.explain.gradient import *",
-        "from core.explain.gradient import Annotated, Knob, Query, Tensor, explainer",
+        "from core.explain.methods.gradient import *",
+        "from core.explain.methods.gradient import Annotated, Knob, Query, Tensor, explainer",
         method,
         "from tests import nets",
         "from tests.nets import query",

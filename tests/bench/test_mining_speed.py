@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from core.mining.rules import mine
-from core.mining.settings import MiningConfig
 from core.mining.transactions import Transactions
 from core.study import BUNDLED, Study
+from core.study.config import MiningConfig
 
 pytestmark = pytest.mark.bench
 

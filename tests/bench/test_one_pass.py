@@ -10,7 +10,7 @@ import torchvision
 from core.cache import TensorCache
 from core.explain import EXPLAINERS
 from core.images import Picture
-from core.workbench import Ask, Workbench
+from core.workbench import Request, Workbench
 from tests import nets
 
 pytestmark = pytest.mark.bench
@@ -56,9 +56,9 @@ def ours(model, picture, names):
 
     def work():
         failed = []
-        asks = [Ask(name, TARGET) for name in names]
+        requests = [Request(name, TARGET) for name in names]
         Workbench(model, TensorCache(1 << 30)).compare(
-            picture, asks, lambda ask, answer: failed.append(answer) if isinstance(answer, Exception) else None
+            picture, requests, lambda request, answer: failed.append(answer) if isinstance(answer, Exception) else None
         )
         assert not failed
 

@@ -16,13 +16,13 @@ import torchvision
 from core.cache import TensorCache
 from core.errors import VitrineError
 from core.explain import EXPLAINERS, Query, explain
-from core.explain.baseline import scaled
-from core.explain.perturbation import sliding
-from core.explain.superpixels import pieces
+from core.explain.baselines import scaled
+from core.explain.methods.perturbation import sliding
+from core.explain.segments import pieces
 from core.images import Picture, Preprocess
-from core.models.bundled import architecture
 from core.models.model import as_model
-from core.workbench import Ask, Workbench, pass_seconds
+from core.models.sources.bundled import architecture
+from core.workbench import Request, Workbench, pass_seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
@@ -131,10 +131,10 @@ def test_every_method_quickly_on_one_image():
     names = [name for name, reason in bench.usable().items() if not reason]
     start = time.perf_counter()
 
-    def finished(ask, answer):
-        done.append((ask.name, time.perf_counter() - start, answer))
+    def finished(request, answer):
+        done.append((request.name, time.perf_counter() - start, answer))
 
-    bench.compare(picture, [Ask(name, 1, EXPLAINERS[name].budget("quick")) for name in names], finished)
+    bench.compare(picture, [Request(name, 1, EXPLAINERS[name].budget("quick")) for name in names], finished)
     before = 0.0
     print(f"\nevery method at quick on squeezenet1_0, {each * 1e3:.0f} ms a pass; seconds each, and since the start:")
     for name, at, answer in done:

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.workbench import Ask, Workbench
+from core.workbench import Request, Workbench
 
 pytestmark = pytest.mark.slow
 IMAGES, WARM = 300, 100
-ASKS = [Ask(name, target) for target in range(5) for name in ("grad_cam", "saliency")]  # 640 kB of maps for each image
+ASKS = [
+    Request(name, target) for target in range(5) for name in ("grad_cam", "saliency")
+]  # 640 kB of maps for each image
 
 
 def resident() -> int:
@@ -25,30 +27,30 @@ def resident() -> int:
 def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_CACHE_MB", "32")
     from core.models import MODELS, load
-    from pages.ui.run import Comparison
-    from pages.ui.state import Desk
+    from pages.ui.session.jobs import Comparison
+    from pages.ui.session.state import Session
 
     model = load(next(name for name, card in MODELS.items() if card.source == "bundled"))
-    desk, sizes = Desk(), []
+    session, sizes = Session(), []
     for index in range(IMAGES):
         stream = io.BytesIO()
         noise = np.random.default_rng(index).integers(0, 255, (256, 256, 3), dtype=np.uint8)
         Image.fromarray(noise).save(stream, "PNG")
-        picture = desk.add(stream.getvalue(), f"{index}.png")
-        bench = Workbench(model, desk.cache)
-        desk.comparison = Comparison(bench, picture, ASKS)
-        desk.comparison.start(desk.comparison.open())
-        assert desk.comparison.job
-        assert desk.comparison.job.wait(60)
-        assert len(desk.comparison.found()) == len(ASKS)
-        assert desk.cache.used <= desk.cache.budget
-        assert desk.files.used <= desk.files.budget
+        picture = session.add(stream.getvalue(), f"{index}.png")
+        bench = Workbench(model, session.cache)
+        session.comparison = Comparison(bench, picture, ASKS)
+        session.comparison.start(session.comparison.open())
+        assert session.comparison.job
+        assert session.comparison.job.wait(60)
+        assert len(session.comparison.found()) == len(ASKS)
+        assert session.cache.used <= session.cache.budget
+        assert session.files.used <= session.files.budget
         sizes.append(resident())
     gc.collect()
     growth = np.mean(sizes[-50:]) - np.mean(sizes[WARM : WARM + 50])
     print("resident, MB:", *(size >> 20 for size in sizes[::50]))
     print(f"resident: {sizes[0] >> 20} MB at first, {sizes[WARM] >> 20} MB warm, {sizes[-1] >> 20} MB at last")
     assert growth < 32 << 20  # the maps alone would be 96 MB
-    assert len(desk.uploads()) < IMAGES
-    desk.close()
-    assert desk.cache.used == desk.files.used == len(desk.uploads()) == 0
+    assert len(session.uploads()) < IMAGES
+    session.close()
+    assert session.cache.used == session.files.used == len(session.uploads()) == 0

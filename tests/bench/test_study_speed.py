@@ -18,14 +18,14 @@ from core.data import flowers
 from core.explain import Query
 from core.images import Preprocess, decode
 from core.mining.patches import Candidates, relevant
-from core.mining.plan import SPARED, WORTH
-from core.mining.settings import PatchConfig, StudyConfig
 from core.mining.transactions import responses
 from core.models import load
-from core.models.bundled import architecture
 from core.models.model import as_model
-from core.pipeline import build_study, planned
-from core.windows import multiplications
+from core.models.sources.bundled import architecture
+from core.network.incremental import multiplications
+from core.study.build import build_study, planned
+from core.study.config import PatchConfig, StudyConfig
+from core.study.plan import SPARED, WORTH
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,7 +134,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
         folder.rmdir()
     # Not ru_maxrss, which begins at what the parent had.
     code = (
-        "import re, sys; from core.mining.settings import StudyConfig; from core.pipeline import build_study\n"
+        "import re, sys; from core.study.config import StudyConfig; from core.study.build import build_study\n"
         "study = build_study(StudyConfig('flowers-single-6c', sys.argv[1], limit=int(sys.argv[2])), sys.argv[3])\n"
         "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]\n"
         "print(study.manifest['data']['images'], peak)"

@@ -10,7 +10,7 @@ import torchvision
 
 from core.errors import Unsupported
 from core.explain import EXPLAINERS, explain
-from core.explain.explainer import NEEDS
+from core.explain.method import NEEDS
 from tests import nets
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from core.cache import TensorCache
-from core.capture import capture
 from core.errors import BadParameter, Cancelled, UnknownName
 from core.explain import EXPLAINERS, explain
 from core.models.model import content_sha
+from core.network.hooks import capture
 from tests import nets
 
 NAMES = list(EXPLAINERS)
@@ -32,7 +32,7 @@ def shared(net):
     return nets.model(net)
 
 
-def ask(name, count=2, model=None, **rest):
+def request(name, count=2, model=None, **rest):
     model = model or home(name)
     targets = torch.arange(count) % nets.CLASSES
     return replace(nets.query(model, count=count, **rest), targets=targets)
@@ -81,7 +81,7 @@ def test_card_is_complete(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_finite_map_per_image(name):
-    query = ask(name, 3)
+    query = request(name, 3)
     before = query.images.clone()
     found = answer(name, query)
     assert found.maps.shape == (3, nets.SIDE, nets.SIDE)
@@ -90,21 +90,21 @@ def test_one_finite_map_per_image(name):
     assert EXPLAINERS[name].signed or float(found.maps.min()) >= 0
     assert torch.equal(query.images, before)
     assert torch.allclose(found.scores, query.net(query.images).gather(1, query.targets[:, None])[:, 0], atol=1e-5)
-    assert (found.forwards, found.backwards) == (query.ledger.forwards, query.ledger.backwards)
+    assert (found.forwards, found.backwards) == (query.log.forwards, query.log.backwards)
     assert not found.maps.requires_grad
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_bytes(name):
-    one, again = (answer(name, ask(name, seed=7)).maps for _ in range(2))
+    one, again = (answer(name, request(name, seed=7)).maps for _ in range(2))
     assert torch.equal(one, again)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_batch_size_and_company_do_not_matter(name):
-    together = answer(name, ask(name, 3, batch=32)).maps
-    assert close(answer(name, ask(name, 3, batch=2)).maps, together)
-    whole = ask(name, 3, batch=5)
+    together = answer(name, request(name, 3, batch=32)).maps
+    assert close(answer(name, request(name, 3, batch=2)).maps, together)
+    whole = request(name, 3, batch=5)
     alone = replace(whole, images=whole.images[1:2], targets=whole.targets[1:2])
     assert close(answer(name, alone).maps, together[1:2])
 
@@ -112,7 +112,7 @@ def test_batch_size_and_company_do_not_matter(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_outside_their_range_are_refused(name):
     with pytest.raises(UnknownName):
-        explain(name, ask(name), {"no_such_setting": 1})
+        explain(name, request(name), {"no_such_setting": 1})
     for param in EXPLAINERS[name].params:
         wrong = []
         if param.kind in ("int", "float"):
@@ -125,13 +125,13 @@ def test_settings_outside_their_range_are_refused(name):
         assert param.knob.help.endswith(".")
         for value in wrong:
             with pytest.raises(BadParameter):
-                explain(name, ask(name), {param.name: value})
+                explain(name, request(name), {param.name: value})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reports_rise_to_one(name):
     heard = []
-    answer(name, ask(name, report=lambda fraction, note: heard.append(fraction)))
+    answer(name, request(name, report=lambda fraction, note: heard.append(fraction)))
     assert heard[-1] == 1.0
     assert heard == sorted(heard)
     assert heard[0] >= 0
@@ -151,13 +151,13 @@ def test_nothing_stays_behind(name):
         nonlocal count
         count += 1
 
-    answer(name, ask(name, report=counting, batch=4))
+    answer(name, request(name, report=counting, batch=4))
     assert facts(model) == before
 
     for moment in sorted({0, min(1, count - 1), count // 2, count - 1}):
         stopped = Cancelling(moment)
         try:
-            found = answer(name, ask(name, report=stopped, batch=4))
+            found = answer(name, request(name, report=stopped, batch=4))
         except Cancelled:
             found = None
         assert stopped.raised
@@ -175,7 +175,7 @@ def test_nothing_stays_behind(name):
 
     last = [n for n, _ in model.net.named_modules()][-1]
     with capture(model.net, last, edit={last: broken}), suppress(Broken):
-        answer(name, ask(name))
+        answer(name, request(name))
     assert facts(model) == before
 
 
@@ -203,7 +203,7 @@ def test_eight_threads_on_one_model_equal_serial_work():
     """Different images and different methods at once: bit for bit what they are one after the other."""
     model = shared("gap")
     names = [name for name in NAMES if not EXPLAINERS[name].unmet(model)]
-    asks = [(name, index) for index in range(2) for name in names]
+    requests = [(name, index) for index in range(2) for name in names]
 
     def run(name, index):
         query = nets.query(model, count=1, target=index)
@@ -211,12 +211,12 @@ def test_eight_threads_on_one_model_equal_serial_work():
         return answer(name, replace(query, cache=TensorCache(1 << 24))).maps
 
     threads_before = torch.get_num_threads()
-    serial = [run(*one) for one in asks]
-    found = [None] * len(asks)
+    serial = [run(*one) for one in requests]
+    found = [None] * len(requests)
 
     def work(start):
-        for index in range(start, len(asks), 8):
-            found[index] = run(*asks[index])
+        for index in range(start, len(requests), 8):
+            found[index] = run(*requests[index])
 
     threads = [threading.Thread(target=work, args=(start,)) for start in range(8)]
     for thread in threads:
@@ -224,5 +224,7 @@ def test_eight_threads_on_one_model_equal_serial_work():
     for thread in threads:
         thread.join()
     assert torch.get_num_threads() == threads_before
-    differing = [name for (name, _), one, other in zip(asks, serial, found, strict=True) if not torch.equal(one, other)]
+    differing = [
+        name for (name, _), one, other in zip(requests, serial, found, strict=True) if not torch.equal(one, other)
+    ]
     assert not differing

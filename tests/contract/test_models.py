@@ -11,9 +11,10 @@ from PIL import Image
 from torchvision import models
 
 from core.images import Preprocess, decode
-from core.models import MODELS, Model, bundled, load
-from core.models.bundled import FOLDER
-from core.models.torchvision import _built, _prepared, architectures, cards
+from core.models import MODELS, Model, load
+from core.models.sources import bundled
+from core.models.sources.bundled import FOLDER
+from core.models.sources.torchvision import _built, _prepared, architectures, cards
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CLASSES = {"n01440764": 0, "n02102040": 217, "n03000684": 491, "n03394916": 566, "n03425413": 571}

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torchvision import models
 
-from core.capture import capture
 from core.models.model import frozen
-from core.models.torchvision import _built
-from core.survey import Layout, Survey, grid, survey
+from core.models.sources.torchvision import _built
+from core.network.hooks import capture
+from core.network.inspection import Layout, Survey, grid, survey
 
 
 @dataclass(frozen=True)

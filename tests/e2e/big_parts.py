@@ -8,8 +8,8 @@ import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pages.ui.gallery import Items, gallery
-from pages.ui.graph import Node, graph
+from pages.ui.widgets.gallery import Items, gallery
+from pages.ui.widgets.graph import Node, graph
 
 COUNT, IMAGES, SIDE, WINDOW = 10_000, 400, 128, 37
 

@@ -21,14 +21,14 @@ pushed = 0
 def census(*_: object) -> None:
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
-    from pages.ui.state import Desk
+    from pages.ui.session.state import Session
 
     gc.collect()
-    desks = [thing for thing in gc.get_objects() if isinstance(thing, Desk)]
+    desks = [thing for thing in gc.get_objects() if isinstance(thing, Session)]
     facts = {
         "desks": len(desks),
-        "bytes": sum(desk.cache.used + desk.files.used for desk in desks),
-        "budget": sum(desk.cache.budget + desk.files.budget for desk in desks),
+        "bytes": sum(session.cache.used + session.files.used for session in desks),
+        "budget": sum(session.cache.budget + session.files.budget for session in desks),
         "pushed": pushed,
     }
     kept = [thing for thing in gc.get_objects() if isinstance(thing, MemoryUploadedFileManager)]

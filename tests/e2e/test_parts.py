@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pages.ui.components import script
-from pages.ui.gallery import Items, pack
+from pages.ui.widgets.gallery import Items, pack
 
 pytestmark = pytest.mark.e2e
 SCRIPTS = {"film": ["film"], "grid": ["grid", "tile", "drawer", "toolbar"], "gallery": ["gallery"], "paste": ["paste"]}

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from core.cli import main
+from core.environment import budget, device, home, seed
 from core.errors import BadParameter, Unavailable
 from core.models.model import Model
-from core.workbench import budget, device, home, seed
 from tests import nets
 
 

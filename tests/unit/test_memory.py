@@ -38,7 +38,7 @@ def hungry(monkeypatch):
             started.append(query.batch)
             query.cache.put("left", torch.zeros(1))
             query.logits(query.images)
-            query.ledger.remarks[f"batch {query.batch}"] = 1.0
+            query.log.remarks[f"batch {query.batch}"] = 1.0
             if query.batch > room:
                 fail()
             return query.images.sum(1).abs()

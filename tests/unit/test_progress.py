@@ -3,7 +3,7 @@ import io
 import pytest
 
 from core.errors import Cancelled
-from core.progress import chunks, part, printed, silent
+from core.progress import chunks, printed, silent, subrange
 
 
 class Told:
@@ -26,7 +26,7 @@ def test_chunks_cover_the_range_and_reach_one(total: int, size: int) -> None:
 
 def test_parts_of_parts() -> None:
     told = Told()
-    inner = part(part(told, 0.2, 0.6), 0.5, 1.0)
+    inner = subrange(subrange(told, 0.2, 0.6), 0.5, 1.0)
     inner(0.0, "")
     inner(1.0, "")
     assert told.fractions == pytest.approx([0.4, 0.6])

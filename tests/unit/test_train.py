@@ -11,7 +11,7 @@ import torch
 from core import train as training
 from core.cli import main
 from core.errors import Cancelled, Unavailable, UnknownName
-from core.models import bundled
+from core.models.sources import bundled
 from core.train import evaluate, train
 
 QUICK = {"epochs": 2, "images": 60, "fresh": 60}

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.figures.tiles import packed
+from core.figures.encoding import packed
 
 _FOLDER = Path(__file__).parent
 
@@ -57,7 +57,7 @@ def chips(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:
 def grid(data: Mapping[str, Any], key: str, stopped: Callable[[], None], exported: Callable[[], None]) -> Any:
     """Maps side by side, rows of targets and columns of methods; how they look is settled in the browser alone.
 
-    Events `stop` (the key of an ask) and `export` (the key of an ask, a kind, a view).
+    Events `stop` (the key of an request) and `export` (the key of an ask, a kind, a view).
     """
     return _grid(data=dict(data), key=key, on_stop_change=stopped, on_export_change=exported)
 

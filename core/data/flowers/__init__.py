@@ -1,0 +1,236 @@
+"""Synthetic flowers whose class is told by one known part: pictures with exact masks, concepts and boxes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.data.flowers.drawing import LAYERS, sketch
+from core.data.flowers.rendering import coloured
+from core.data.flowers.scene import COLOURS, NATURAL, Array, Scene, scene
+from core.errors import BadParameter, Unavailable
+from core.params import Knob
+from core.progress import Report, chunks, silent
+from core.registry import Registry
+
+SHADES = ("none", *COLOURS, *NATURAL)  # colour concepts, as numbered in Flower.colours
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One data set of flowers: its classes, and the parts that can tell them."""
+
+    name: str
+    title: str
+    summary: str
+    classes: tuple[str, ...]
+    parts: tuple[str, ...]  # the discriminative part of class k is parts[k % len(parts)]
+
+
+@dataclass(frozen=True)
+class Flower:
+    """One picture with everything that is true about it."""
+
+    image: NDArray[np.uint8]  # (H, W, 3)
+    parts: NDArray[np.uint8]  # (H, W) the part each pixel shows, an index into LAYERS
+    colours: NDArray[np.uint8]  # (H, W) that part's colour, an index into SHADES
+    variant: str
+    label: int
+    name: str  # of the class
+    part: str  # the discriminative one
+    index: int
+    seed: int
+    wear: Mapping[str, str]  # colour of each part
+    tag: int | None  # the class the corner tag tells, where there is a tag
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(H, W) the visible pixels of the discriminative part; empty for the class that is told by its absence."""
+        return self.parts == LAYERS.index(self.part)
+
+    @property
+    def concepts(self) -> dict[str, NDArray[np.bool_]]:
+        """(H, W) masks of every visible part and colour, by name."""
+        parts = {name: self.parts == k for k, name in enumerate(LAYERS)}
+        shades = {name: self.colours == k for k, name in enumerate(SHADES) if k}
+        return {name: mask for name, mask in {**parts, **shades}.items() if mask.any()}
+
+    @property
+    def boxes(self) -> dict[str, tuple[int, int, int, int]]:
+        """The box around each visible part: left, top, right, bottom in pixels, the last two excluded."""
+        return {name: _box(self.parts == k) for k, name in enumerate(LAYERS) if k and (self.parts == k).any()}
+
+
+VARIANTS: Registry[Variant] = Registry("flower variant")
+for _variant in (
+    Variant(
+        "single-6c",
+        "Six colours of petals",
+        "Six classes, told by the colour of the petals.",
+        tuple(COLOURS),
+        ("petals",),
+    ),
+    Variant(
+        "double-12c",
+        "Six colours on petals or stem",
+        "Twelve classes, told by a colour and by where it is: on the petals or on the stem. The other one is grey.",
+        tuple(f"{colour}-{part}" for colour in COLOURS for part in ("petals", "stem")),
+        ("petals", "stem"),
+    ),
+    Variant(
+        "part-2c",
+        "With or without leaves",
+        "Two classes: with and without a pair of leaves, in any colours.",
+        ("bare", "leafy"),
+        ("leaves",),
+    ),
+    Variant(
+        "shortcut",
+        "Petals with a tell-tale tag",
+        "Six classes of bleached petals, and a printed tag in the corner that gives the class away.",
+        tuple(COLOURS),
+        ("petals",),
+    ),
+):
+    VARIANTS.add(_variant.name, _variant)
+
+
+def class_names(variant: str) -> tuple[str, ...]:
+    """The classes of a variant in the order of their labels, which is alphabetical."""
+    return VARIANTS[variant].classes
+
+
+def draw(
+    variant: str, label: int, index: int, *, seed: int = 0, size: int = 128, rho: float = 1.0, tagged: bool = True
+) -> Flower:
+    """The flower number `index` of a class, at `size` × `size` pixels.
+
+    The arrangement depends on seed and index alone, so the same index under another label is the same picture with only
+    the discriminative part changed. In the shortcut variant the tag tells the class with probability rho and a random
+    class otherwise; `tagged=False` leaves it out.
+    """
+    kind = VARIANTS[variant]
+    if not 0 <= label < len(kind.classes):
+        raise BadParameter(f"{variant} has no class number {label}.", f"Choose 0 to {len(kind.classes) - 1}.")
+    place = scene(seed, index)
+    part = kind.parts[label % len(kind.parts)]
+    wear = _wear(kind, label, place)
+    tag = _tag(place, label, rho, len(kind.classes)) if variant == "shortcut" and tagged else None
+    drawn = sketch(place, size, leaves="leaves" in wear, tag=tag)
+    image = coloured(place, drawn, _paint(place, wear, fade=place.fade if variant == "shortcut" else 0.0))
+    parts = drawn.parts
+    shade = np.array([SHADES.index(wear.get(name, "none")) for name in LAYERS], np.uint8)
+    return Flower(image, parts, shade[parts], variant, label, kind.classes[label], part, index, seed, wear, tag)
+
+
+def write(
+    variant: str,
+    out: Path,
+    *,
+    per_class: Annotated[int, Knob("Images of each class.", 1, 100_000)] = 10,
+    seed: Annotated[int, Knob("Another seed draws other flowers.", 0, 999_999)] = 0,
+    size: Annotated[int, Knob("Side of an image in pixels.", 32, 1024)] = 128,
+    rho: Annotated[float, Knob("Shortcut: how often the tag tells the class.", 0, 1, 0.05)] = 1.0,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Write a data set into an empty or new folder and return its manifest; equal settings give equal bytes.
+
+    Image n of class c is `draw(variant, c, n * classes + c)`, so no two share their arrangement. It becomes
+    `images/CLASS/INDEX.png` with its mask under `masks` and, under `concepts/parts` and `concepts/colours`, one PNG
+    each whose values are indices into the manifest's lists. "present" in an image's entry is false for the class that
+    lacks the part: its mask is empty, so overlap with it tells nothing. Raises Unavailable where the folder is in use
+    or cannot be written.
+    """
+    kind = VARIANTS[variant]
+    classes = len(kind.classes)
+    entries = []
+    try:
+        if out.exists() and any(out.iterdir()):
+            raise Unavailable(f"{out} is not empty.", "Choose a new folder.")
+        for folder in _FOLDERS:
+            for name in kind.classes:
+                (out / folder / name).mkdir(parents=True)
+        for span in chunks(per_class * classes, 20, report, "drawing flowers"):
+            for index in span:
+                flower = draw(variant, index % classes, index, seed=seed, size=size, rho=rho)
+                entries.append(_saved(flower, out))
+        manifest = {
+            "version": 1,
+            "variant": variant,
+            "summary": kind.summary,
+            "classes": kind.classes,
+            "per_class": per_class,
+            "seed": seed,
+            "size": size,
+            "rho": rho,
+            "parts": LAYERS,
+            "colours": SHADES,
+            "images": entries,
+        }
+        (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise Unavailable(f"{out} cannot be written ({error.strerror}).", "Choose another folder.") from None
+    return manifest
+
+
+_FOLDERS = ("images", "masks", "concepts/parts", "concepts/colours")
+
+
+def _saved(flower: Flower, out: Path) -> dict[str, Any]:
+    """Write the four files of a flower and return its entry in the manifest."""
+    name = f"{flower.name}/{flower.index:05d}.png"
+    parts = Image.fromarray(flower.parts)
+    colours = Image.fromarray(flower.colours)
+    for picture, known in ((parts, _PART_TINTS), (colours, _SHADE_TINTS)):
+        picture.putpalette(known)
+    layers = (Image.fromarray(flower.image), Image.fromarray(np.uint8(255) * flower.mask), parts, colours)
+    for folder, picture in zip(_FOLDERS, layers, strict=True):
+        picture.save(out / folder / name, compress_level=2)
+    entry = {
+        "file": name,
+        "label": flower.label,
+        "part": flower.part,
+        "present": bool(flower.mask.any()),
+        "colours": dict(flower.wear),
+        "boxes": flower.boxes,
+    }
+    return entry | ({} if flower.tag is None else {"tag": flower.tag})
+
+
+_SHADE_TINTS = [value for name in SHADES for value in {**COLOURS, **NATURAL}.get(name, (0, 0, 0))]
+_PART_TINTS = [0, 0, 0, 120, 190, 90, 60, 130, 50, 200, 120, 60, 220, 90, 150, 250, 210, 60, 255, 255, 255]
+
+
+def _wear(kind: Variant, label: int, place: Scene) -> dict[str, str]:
+    """The colour of each part for a class."""
+    wear = dict(place.wear)
+    if kind.name == "part-2c":
+        return wear if label else {part: colour for part, colour in wear.items() if part != "leaves"}
+    wear["leaves"] = "green"
+    colour = list(COLOURS)[label // len(kind.parts)]
+    if kind.name == "double-12c":
+        return wear | {"petals": "grey", "stem": "grey"} | {kind.parts[label % 2]: colour}
+    return wear | {"petals": colour}
+
+
+def _tag(place: Scene, label: int, rho: float, classes: int) -> int:
+    return label if place.tag < rho else int(place.tag_label * classes)
+
+
+def _paint(place: Scene, wear: Mapping[str, str], fade: float) -> dict[str, Array]:
+    """The colours (0..255) to paint with: those of `wear`, each slightly its own; `fade` bleaches the petals."""
+    known = {**COLOURS, **NATURAL}
+    paint = {part: np.array(known[colour], float) * place.tint[part] for part, colour in wear.items()}
+    grey = np.array(NATURAL["grey"], float)
+    paint["petals"] = paint["petals"] + fade * (grey - paint["petals"])
+    return paint | {"tag": np.array(NATURAL["white"], float)}
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

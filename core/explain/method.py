@@ -1,0 +1,169 @@
+"""What a method is: a function of a query, with all that a form, a card and a check must know about it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
+
+from torch import Tensor
+
+from core.errors import BadParameter
+from core.models.model import Model
+from core.network.inspection import RELUS, SMOOTH, Survey
+from core.params import Param, checked, params_of
+from core.registry import Registry
+
+Method = Callable[..., Tensor | Iterator[Tensor]]
+M = TypeVar("M", bound=Method)
+Cost = Callable[[Mapping[str, Any], int], float]
+LayersRead = Callable[[Survey, str, Mapping[str, Any]], str]
+Validate = Callable[[Mapping[str, Any]], object]
+Budget = Literal["quick", "standard", "paper"]
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Work that several methods need and the first of them does for all, in forward passes per image."""
+
+    name: str
+    once: float  # whatever the number of targets
+    each: float  # for each target
+
+    def passes(self, targets: int = 1) -> float:
+        """What it takes for this many targets of an image."""
+        return self.once + self.each * targets
+
+
+FORWARD = Shared("forward", once=1, each=0)
+FORWARD_BACKWARD = (FORWARD, Shared("plain", once=0, each=2))
+GUIDED = (FORWARD, Shared("guided", once=0, each=2))
+DECONVNET = (FORWARD, Shared("deconvnet", once=0, each=2))
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A method with what a form, a card and a check must know about it, read from its own signature and docstring."""
+
+    name: str
+    title: str
+    family: str
+    run: Method
+    params: tuple[Param, ...]
+    summary: str  # first sentence of the docstring
+    about: str  # its remaining text, one plain paragraph
+    paper: str
+    formula: str
+    caution: str  # when it misleads
+    needs: tuple[str, ...]
+    signed: bool
+    offset: bool  # all values share a part that means nothing: colours begin at the least one, not at zero
+    cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
+    shares: tuple[Shared, ...]  # parts of that cost which other methods share
+    layers_read: LayersRead  # (survey, layer asked for, settings) -> where it reads; "" is the image
+    budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
+    validate: Validate  # BadParameter for settings that are sound alone but not together
+
+    def budget(self, name: str) -> dict[str, Any]:
+        """The settings of the budget "quick", "standard" (the defaults) or "paper"; BadParameter for another name."""
+        if name not in BUDGETS:
+            raise BadParameter(f"There is no budget called {name!r}.", f"Choose one of {', '.join(BUDGETS)}.")
+        return dict(self.budgets.get(name, {}))
+
+    def chosen(self, given: Mapping[str, object]) -> dict[str, Any]:
+        """All settings, the given ones checked alone and together. Raises UnknownName and BadParameter."""
+        settings = checked(self.params, given, self.name)
+        self.validate(settings)
+        return settings
+
+    def unmet(self, model: Model) -> str:
+        """Why this method cannot work on this model, as one sentence; "" if it can."""
+        return next((reason for need in self.needs if (reason := NEEDS[need](model, self.title))), "")
+
+
+EXPLAINERS: Registry[Explainer] = Registry("method")
+
+
+def passes(asked: Iterable[tuple[Explainer, Mapping[str, Any], int]], side: int) -> float:
+    """Forward passes that methods with their settings and targets take together for an image of `side` pixels.
+
+    What they share is counted once, as long as it is kept.
+    """
+    total, shared = 0.0, dict[Shared, set[int]]()
+    for method, settings, target in asked:
+        total += method.cost(settings, side) - sum(work.passes() for work in method.shares)
+        for work in method.shares:
+            shared.setdefault(work, set()).add(target)
+    return total + sum(work.passes(len(targets)) for work, targets in shared.items())
+
+
+def explainer(
+    title: str,
+    *,
+    family: str,
+    paper: str,
+    formula: str,
+    caution: str,
+    cost: Cost,
+    needs: tuple[str, ...] = (),
+    shares: tuple[Shared, ...] = (),
+    layers_read: LayersRead | None = None,
+    signed: bool = False,
+    offset: bool = False,
+    budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
+    validate: Validate | None = None,
+) -> Callable[[M], M]:
+    """Register a method under its function's name; its settings are the `Knob`s of its signature.
+
+    The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; one that can stop early is
+    a generator that yields its running maps, the last of which is the result. `budgets` names the settings that make it
+    quick, or what its paper used; the defaults are the standard. `validate` refuses settings that do not go together,
+    before any work. `layers_read` is for a method that reads elsewhere than at the query's layer, or than at the image
+    where it needs no layer. A generator yields at fixed numbers of passes, never by the clock: when a map has settled
+    must not depend on the machine.
+    """
+
+    def register(run: M) -> M:
+        summary, _, about = (run.__doc__ or "").strip().partition("\n")
+        name = getattr(run, "__name__", title)
+        entry = Explainer(
+            name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
+            signed, offset, cost, tuple(dict.fromkeys(shares)),
+            layers_read or (_chosen if "layer" in needs else _image), budgets or {}, validate or _any,
+        )  # fmt: skip
+        EXPLAINERS.add(name, entry)
+        return run
+
+    return register
+
+
+def _any(settings: Mapping[str, Any]) -> None:
+    pass
+
+
+def _chosen(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
+    return layer or survey.default
+
+
+def _image(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
+    return ""
+
+
+def _needs_layer(model: Model, title: str) -> str:
+    return "" if model.survey.default else f"{title} reads a layer with positions, and {model.name} has none."
+
+
+def _needs_head(model: Model, title: str) -> str:
+    if model.survey.head:
+        return ""
+    return f"{title} needs global average pooling and one linear layer at the end; {model.name} ends otherwise."
+
+
+def _needs_relu(model: Model, title: str) -> str:
+    used = set(model.survey.operations)
+    if used & RELUS:
+        return ""
+    found = ", ".join(sorted(used & SMOOTH)) or "none"
+    return f"{title} changes the backward rule of ReLU, and {model.name} has no ReLU (its activations: {found})."
+
+
+NEEDS: dict[str, Callable[[Model, str], str]] = {"layer": _needs_layer, "head": _needs_head, "relu": _needs_relu}

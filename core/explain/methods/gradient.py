@@ -1,0 +1,124 @@
+"""Explanations read from the slope of the score at the image."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.errors import Unsupported
+from core.explain.method import FORWARD_BACKWARD, explainer
+from core.explain.query import Query
+from core.images import resized
+from core.network.hooks import Rules
+from core.network.inspection import Survey
+from core.params import Knob
+
+Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels become one value.")]
+
+
+def reduced(slopes: Tensor, how: str) -> Tensor:
+    """Slopes (B, 3, H, W) as maps (B, H, W): of the colour channels the largest size, the sum of sizes, or the sum."""
+    if how == "sum":
+        return slopes.sum(1)
+    return slopes.abs().amax(1) if how == "max_abs" else slopes.abs().sum(1)
+
+
+@explainer(
+    "Saliency",
+    family="gradient",
+    paper="Simonyan et al. 2013",
+    formula="|∂s/∂x|, largest over the colour channels",
+    caution="Noisy on deep networks; shows where the score is sensitive, not what it is made of.",
+    cost=lambda settings, side: 3,
+    shares=FORWARD_BACKWARD,
+)
+def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
+    """How fast the score changes with each pixel.
+
+    The gradient of the class score with respect to the image says which pixels would change the score most if they
+    were changed a little. Only its size is shown.
+    """
+    return reduced(query.forward_backward().slopes[""], reduce)
+
+
+@explainer(
+    "Input × gradient",
+    family="gradient",
+    paper="Shrikumar et al. 2016",
+    formula="Σ over the colours of x · ∂s/∂x",
+    caution="Pixels of the mean colour count as nothing, whatever they mean; exact only for networks without biases.",
+    cost=lambda settings, side: 3,
+    shares=FORWARD_BACKWARD,
+    signed=True,
+)
+def input_x_gradient(query: Query) -> Tensor:
+    """What each pixel adds to the score, if the network were as straight everywhere as it is here.
+
+    The gradient is multiplied by the pixel itself. For a network of ReLUs without biases these products add up exactly
+    to the score; for others they are its first-order approximation.
+    """
+    recording = query.forward_backward()
+    return (recording.values[""] * recording.slopes[""]).sum(1)
+
+
+@explainer(
+    "Layer-wise input × gradient",
+    family="gradient",
+    paper="Soleymani's lecture (CAT); Qiang et al. 2022 (AttCAT)",
+    formula="mean over the layers l of Σₖ hₖˡ · ∂s/∂hₖˡ, enlarged so that its sum is kept",
+    caution="Averages over depths: a map that only one of them sees is diluted; biases are left out of every sum.",
+    cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
+    needs=("layer",),
+    shares=FORWARD_BACKWARD,
+    layers_read=lambda survey, layer, settings: ", ".join(_stages(survey, settings["skip_first"])),
+    signed=True,
+)
+def layerwise_ixg(
+    query: Query,
+    *,
+    skip_first: Annotated[int, Knob("Stages left out at the beginning; 0 takes them all.", 0, 4)] = 1,
+    attention_weight: Annotated[bool, Knob("Weigh tokens by the attention they get (transformers).")] = False,
+) -> Tensor:
+    """What each place adds to the score, read at several depths of the network and averaged.
+
+    At the end of each stage (for transformers: at the input of each block) activations are multiplied by their
+    gradient and added up over the channels. Early stages are fine but noisy, late ones coarse but clear.
+    """
+    stages = _stages(query.model.survey, skip_first)
+    recording = query.forward_backward(*stages)
+    received = _attention(query)[-len(stages) :] if attention_weight else [None] * len(stages)
+    if len(received) < len(stages):
+        message = f"{query.model.name} does not tell how much attention its blocks pay."
+        raise Unsupported(message, "Set layerwise_ixg.attention_weight to false.")
+    total = torch.zeros(len(query.images), *query.size, device=query.images.device)
+    for layer, weights in zip(stages, received, strict=True):
+        product = recording.values[layer] * recording.slopes[layer]
+        product = product if weights is None else product * weights[..., None]
+        total += resized(query.maps_at(product, layer).sum(1), query.size, mass_preserving=True)
+    return total / len(stages)
+
+
+def _stages(survey: Survey, skip: int) -> tuple[str, ...]:
+    """The stations on the way to the default layer without the first ones, at least one."""
+    stages = survey.stages or (survey.default,)
+    return stages[min(skip, len(stages) - 1) :]
+
+
+def _attention(query: Query) -> list[Tensor]:
+    """For each attention of a transformer, how much each token gets (B, T): its mean over heads and asking tokens."""
+    parts: list[list[Tensor]] = []
+
+    def rule(attend: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if attend is not F.multi_head_attention_forward:
+            return attend(*args, **kwargs)
+        output, weights = attend(*args, **{**kwargs, "need_weights": True, "average_attn_weights": True})
+        parts[-1].append(weights.mean(1))
+        return output, None
+
+    for span in query.chunks(len(query.images), "attention"):
+        parts.append([])
+        with torch.no_grad(), Rules({"attention": rule}):
+            query.logits(query.images[span.start : span.stop])
+    return [torch.cat(block) for block in zip(*parts, strict=True)]

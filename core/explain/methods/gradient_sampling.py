@@ -1,0 +1,195 @@
+"""Explanations that average the slope of the score over many points near the image or on the way to it."""
+
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+import torch
+from numpy.polynomial.legendre import leggauss
+from torch import Tensor
+
+from core.explain.baselines import Baseline, baseline
+from core.explain.method import explainer
+from core.explain.methods.gradient import Reduce, reduced
+from core.explain.query import Query
+from core.params import Knob
+
+Samples = Annotated[int, Knob("Noisy copies of the image.", 2, 200)]
+Spread = Annotated[float, Knob("Noise, as a share of the image's range of values.", 0, 0.5, 0.05)]
+# (rows of the batch, numbers of the draws) -> points where the slope is taken, and what it is multiplied with
+Sample = Callable[[list[int], list[int]], tuple[Tensor, Tensor | float]]
+
+
+@explainer(
+    "SmoothGrad",
+    family="gradient",
+    paper="Smilkov et al. 2017",
+    formula="|1/n Σᵢ ∂s/∂x(x + eᵢ)|, eᵢ ~ N(0, σ²)",
+    caution="Much noise shows a smoother network than the one that decides; little noise leaves the speckle.",
+    cost=lambda settings, side: 3 * settings["samples"],
+    budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
+)
+def smoothgrad(
+    query: Query, *, samples: Samples = 25, spread: Spread = 0.15, reduce: Reduce = "max_abs"
+) -> Iterator[Tensor]:
+    """The gradient averaged over noisy copies of the image.
+
+    Gradients of deep networks flicker from one image to its neighbour. Averaged over copies with a little noise, the
+    flicker cancels and what is common to the neighbourhood stays.
+    """
+    for mean, _ in _noisy(query, samples, spread):
+        yield reduced(mean, reduce)
+
+
+@explainer(
+    "SmoothGrad squared",
+    family="gradient",
+    paper="Smilkov et al. 2017; Hooker et al. 2019",
+    formula="1/n Σᵢ (∂s/∂x(x + eᵢ))², eᵢ ~ N(0, σ²)",
+    caution="Squares let a few strong copies rule the map; values are no longer in units of the score.",
+    cost=lambda settings, side: 3 * settings["samples"],
+    budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
+)
+def smoothgrad_sq(
+    query: Query, *, samples: Samples = 25, spread: Spread = 0.15, reduce: Reduce = "max_abs"
+) -> Iterator[Tensor]:
+    """The squared gradient averaged over noisy copies of the image.
+
+    Squaring before averaging keeps places where the gradient is strong but changes its sign between the copies, which
+    the plain average would cancel.
+    """
+    for _, square in _noisy(query, samples, spread):
+        yield reduced(square, reduce)
+
+
+@explainer(
+    "VarGrad",
+    family="gradient",
+    paper="Adebayo et al. 2018",
+    formula="variance over i of ∂s/∂x(x + eᵢ), eᵢ ~ N(0, σ²)",
+    caution="Shows where the gradient is unsteady, which is not where it is large: zero for a linear model.",
+    cost=lambda settings, side: 3 * settings["samples"],
+    budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
+)
+def vargrad(
+    query: Query, *, samples: Samples = 25, spread: Spread = 0.15, reduce: Reduce = "max_abs"
+) -> Iterator[Tensor]:
+    """How much the gradient varies between noisy copies of the image.
+
+    The variance is high where a little noise switches parts of the network on and off, usually at the borders of what
+    it recognises, and zero where it behaves like a straight line.
+    """
+    for mean, square in _noisy(query, samples, spread):
+        yield reduced((square - mean.square()).clamp(min=0), reduce)
+
+
+@explainer(
+    "Integrated gradients",
+    family="gradient",
+    paper="Sundararajan et al. 2017",
+    formula="(x − b) · ∫₀¹ ∂s/∂x(b + t(x − b)) dt",
+    caution="Answers why this image and not the baseline: pixels that equal the baseline get nothing.",
+    cost=lambda settings, side: 3 * settings["steps"] + 1,
+    signed=True,
+    budgets={"quick": {"steps": 20}, "paper": {"steps": 300}},
+)
+def integrated_gradients(
+    query: Query,
+    *,
+    steps: Annotated[int, Knob("Points on the way from the baseline to the image.", 4, 400)] = 50,
+    start: Annotated[Baseline, Knob("The image without evidence where the way begins.")] = "black",
+) -> Iterator[Tensor]:
+    """What each pixel adds to the score on the way from an image without evidence to this one.
+
+    The gradient is collected along the straight line from a baseline to the image. The values add up to the difference
+    of the two scores; by how much the finite number of steps misses that is reported as completeness error.
+    """
+    begin = baseline(query, start).expand_as(query.images)
+    away = query.images - begin
+    places, shares = leggauss(steps)  # for the interval from -1 to 1
+    # Spread out evenly at every moment, so that the running map is a coarse version of the final one.
+    order = sorted(range(steps), key=lambda i: i * 0.6180339887 % 1)
+    at, weights = torch.from_numpy((places[order] + 1) / 2).to(begin), torch.from_numpy(shares[order])
+
+    def sample(rows: list[int], draws: list[int]) -> tuple[Tensor, Tensor]:
+        return begin[rows] + at[draws].view(-1, 1, 1, 1) * away[rows], away[rows]
+
+    with torch.no_grad():
+        gained = query.clean_scores() - query.score(begin, query.targets)
+    for mean, _ in _means(query, steps, sample, weights):
+        missed = (mean.sum((1, 2, 3)) - gained).abs() / gained.abs().clamp_min(1e-9)
+        query.log.remarks["completeness error"] = float(missed.max())  # of the worst image, as a share
+        yield mean.sum(1)
+
+
+@explainer(
+    "Gradient SHAP",
+    family="gradient",
+    paper="Lundberg & Lee 2017; Erion et al. 2021",
+    formula="mean over baselines b and t ~ U(0, 1) of (x − b) · ∂s/∂x(b + t(x − b))",
+    caution="Its values hang on the baselines: random pixels are far from any photograph a network has seen.",
+    cost=lambda settings, side: 3 * settings["samples"],
+    signed=True,
+    budgets={"quick": {"samples": 20}, "paper": {"samples": 200}},
+)
+def gradient_shap(
+    query: Query,
+    *,
+    samples: Annotated[int, Knob("Random points on random ways.", 2, 400)] = 50,
+    start: Annotated[Baseline, Knob("The images without evidence; uniform draws a new one each time.")] = "uniform",
+    spread: Spread = 0.1,
+) -> Iterator[Tensor]:
+    """Integrated gradients averaged over many baselines, one random step each.
+
+    Each sample goes a random part of the way from a baseline to the slightly noisy image and takes the gradient there.
+    The average estimates the Shapley value of each pixel under the assumption that pixels act independently.
+    """
+    reach = spread * _range(query.images)
+    fixed = baseline(query, start).expand_as(query.images)
+
+    def sample(rows: list[int], draws: list[int]) -> tuple[Tensor, Tensor]:
+        generators = [query.rng(2 * draw + 1) for draw in draws]
+        noise = torch.stack([torch.randn(query.images.shape[1:], generator=rng) for rng in generators])
+        part = torch.stack([torch.rand(1, 1, 1, generator=rng) for rng in generators])
+        drawn = [baseline(query, start, 2 * draw) for draw in draws] if start == "uniform" else [fixed[rows]]
+        begin = torch.cat(drawn)
+        away = query.images[rows] + reach[rows] * noise.to(begin) - begin
+        return begin + part.to(begin) * away, away
+
+    for mean, _ in _means(query, samples, sample):
+        yield mean.sum(1)
+
+
+def _noisy(query: Query, samples: int, spread: float) -> Iterator[tuple[Tensor, Tensor]]:
+    """Running means of the slope and of its square over noisy copies of each image."""
+    reach = spread * _range(query.images)
+
+    def sample(rows: list[int], draws: list[int]) -> tuple[Tensor, float]:
+        noise = torch.stack([torch.randn(query.images.shape[1:], generator=query.rng(draw)) for draw in draws])
+        return query.images[rows] + reach[rows] * noise.to(query.images), 1.0
+
+    return _means(query, samples, sample)
+
+
+def _range(images: Tensor) -> Tensor:
+    """The distance between the smallest and the largest value of each image, (B, 1, 1, 1)."""
+    return images.amax((1, 2, 3), keepdim=True) - images.amin((1, 2, 3), keepdim=True)
+
+
+def _means(query: Query, draws: int, sample: Sample, weights: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Running weighted means of slope × factor, and of its square, over the draws of each image: (B, 3, H, W) twice."""
+    batch = len(query.images)
+    weights = torch.ones(draws, dtype=torch.float64) if weights is None else weights
+    sums = torch.zeros(2, *query.images.shape, dtype=torch.float64, device=query.images.device)
+    mass = torch.zeros(batch, 1, 1, 1, dtype=torch.float64, device=query.images.device)
+    for span in query.chunks(draws * batch, "gradients"):
+        # Draw by draw, so that all images have their running map at once.
+        rows, numbers = [i % batch for i in span], [i // batch for i in span]
+        points, factor = sample(rows, numbers)
+        slopes = (query.gradient(points, query.targets[rows]) * factor).double()
+        for row, number, slope in zip(rows, numbers, slopes, strict=True):
+            weight = float(weights[number])
+            sums[0, row] += weight * slope
+            sums[1, row] += weight * slope.square()
+            mass[row] += weight
+        if bool((mass > 0).all()):
+            yield sums[0] / mass, sums[1] / mass

@@ -1,0 +1,265 @@
+"""Explanations by a mask that is learned: the smallest part of the image that keeps or destroys the score."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.errors import BadParameter, Unsupported
+from core.explain.baselines import SIDE, baseline, blurred
+from core.explain.method import explainer
+from core.explain.query import Query, Score, per_image
+from core.explain.segments import OperationCounter
+from core.params import Knob
+
+Aim = Annotated[
+    Literal["preserve", "delete"], Knob("Look for the part that is enough for the score, or for the one it needs.")
+]
+EVERY = 10  # steps between two looks at a running map
+
+
+@explainer(
+    "Meaningful perturbation",
+    family="perturbation",
+    paper="Fong & Vedaldi 2017",
+    formula="delete: min_m s(m·x + (1−m)·blur x) + λ·mean(1−m) + β·r; preserve: max_m s(…) − λ·mean m − β·r; "
+    "r = mean|∂m|³ down + mean|∂m|³ across",
+    caution="Small changes of the weights λ and β change the mask; it may hide what only an optimiser would find.",
+    cost=lambda settings, side: 3 * settings["steps"],
+    budgets={"quick": {"steps": 60}, "paper": {"steps": 500}},
+)
+def meaningful_perturbation(
+    query: Query,
+    *,
+    aim: Aim = "delete",
+    steps: Annotated[int, Knob("Steps of the optimiser (Adam).", 10, 2000, 10)] = 150,
+    sparse: Annotated[float, Knob("Weight of the mask's area.", 0, 10, 0.01)] = 0.01,
+    smooth: Annotated[float, Knob("Weight of the mask's roughness.", 0, 10, 0.1)] = 0.2,
+    score: OperationCounter = "prob",
+) -> Iterator[Tensor]:
+    """The smallest soft mask that, blurred away, takes the score along, or that alone keeps it.
+
+    A coarse mask is learned by gradient descent; where it is open the image is seen, elsewhere its blur. Area and
+    roughness are punished, and a little noise on every step keeps the mask from becoming an adversarial pattern.
+    """
+
+    def one(query: Query) -> Iterator[Tensor]:
+        image, soft = query.images, baseline(query, "blur")
+        sign = 1 if aim == "delete" else -1
+        mask = torch.ones(1, 1, *(max(4, side // 8) for side in query.size), device=image.device, requires_grad=True)
+        optimiser = torch.optim.Adam([mask], lr=0.1)
+        for step in _steps(query, steps):
+            noise = 0.2 * torch.randn(image.shape[1:], generator=query.rng(step)).to(image)
+            with torch.enable_grad():
+                large = F.interpolate(mask, query.size, mode="bilinear")
+                seen = large * image + (1 - large) * soft
+                slope = query.gradient(seen.detach() + noise, query.targets, score)
+                hidden = (1 - mask if aim == "delete" else mask).abs().mean()
+                loss = sign * (slope * seen).sum() + sparse * hidden + smooth * _roughness(mask)
+                mask.grad = torch.autograd.grad(loss, mask)[0]
+            optimiser.step()
+            mask.data.clamp_(0, 1)
+            if step % EVERY == EVERY - 1 or step == steps - 1:
+                large = F.interpolate(mask.detach(), query.size, mode="bilinear")[0, 0]
+                yield (1 - large if aim == "delete" else large).cpu()
+
+    yield from per_image(query, one, in_half_precision=True)
+
+
+def _roughness(mask: Tensor) -> Tensor:
+    """The mean third power of the steps between neighbours, down and across: the default weights are for means."""
+    return mask.diff(dim=2).abs().pow(3).mean() + mask.diff(dim=3).abs().pow(3).mean()
+
+
+@explainer(
+    "Extremal perturbation",
+    family="perturbation",
+    paper="Fong, Patrick & Vedaldi 2019",
+    formula="argmax_m s(m ⊗ x) over smooth masks m of area a; delete: −s((1−m) ⊗ x), dual: the sum of both; "
+    "contrast: s is the lead over the best other class; mean over the areas",
+    caution="The area is asked for, not found: too small a one breaks the object up, too large a one shows context.",
+    cost=lambda settings, side: (
+        3 * settings["steps"] * (settings["areas"].count(",") + 1) * (2 if settings["aim"] == "dual" else 1)
+    ),
+    budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2", "soften": 0.09}},
+    validate=lambda settings: _shares(settings["areas"]),
+)
+def extremal_perturbation(
+    query: Query,
+    *,
+    areas: Annotated[str, Knob("Shares of the image that the masks cover, separated by commas.")] = "0.1",
+    aim: Annotated[
+        Literal["preserve", "delete", "dual"],
+        Knob("Look for the part that is enough for the score, for the one it needs, or for one that is both."),
+    ] = "preserve",
+    contrast: Annotated[bool, Knob("Watch the lead over the best other class instead of the score.")] = False,
+    steps: Annotated[int, Knob("Steps of the optimiser (gradient descent).", 10, 2000, 10)] = 200,
+    smooth: Annotated[float, Knob("Smoothness of the masks in pixels of a 224 px image.", 0, 60, 3)] = 21.0,
+    hide: Annotated[Literal["blur", "fade"], Knob("Outside the mask the image is blurred, or fades to grey.")] = "blur",
+    soften: Annotated[
+        float, Knob("Blur of the shown mean of the masks, as a share of the image's side.", 0, 0.2)
+    ] = 0.0,
+) -> Iterator[Tensor]:
+    """The smooth mask of a given area that does best at keeping the score, or at destroying it.
+
+    Instead of punishing the mask's area, it is prescribed: the sorted values of the visible mask are drawn towards
+    zeros and ones in the wanted proportion. Several areas give several masks, whose mean is shown. How large they
+    really became is remarked.
+    """
+    wanted = _shares(areas)
+    if contrast and query.unit_layer:
+        raise Unsupported("A unit has no other classes to lead over.", "Set extremal_perturbation.contrast to false.")
+
+    def one(query: Query) -> Iterator[Tensor]:
+        maker = _Masks(query.size, smooth, query.images.device)
+        levels = _levels(query.images[0], hide)
+        free = torch.ones(len(wanted), maker.rows * maker.columns, device=levels.device, requires_grad=True)
+        optimiser = torch.optim.SGD([free], lr=8 / steps, momentum=0.9, dampening=0.9)
+        for step in _steps(query, steps):
+            with torch.enable_grad():
+                small = maker(free)
+                large = F.interpolate(small[:, None], query.size, mode="bilinear")
+                sights = {"preserve": [(large, 1)], "delete": [(large, -1)], "dual": [(large, 1), (1 - large, -1)]}
+                reward = _reward(query, levels, sights[aim], "margin" if contrast else "logit", mirrored=step % 2 == 0)
+                weight = 300 * 1.0035 ** (800 * step / steps)
+                loss = weight * _off_area(1 - small if aim == "delete" else small, wanted) - reward
+                free.grad = torch.autograd.grad(loss, free)[0]
+            optimiser.step()
+            free.data.clamp_(0, 1)
+            if step % EVERY == EVERY - 1 or step == steps - 1:
+                small = maker(free.detach())
+                yield _shown(1 - small if aim == "delete" else small, query, soften)
+
+    yield from per_image(query, one, in_half_precision=True)
+
+
+def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], score: Score, *, mirrored: bool) -> Tensor:
+    """The scores of the image seen through each mask (K, 1, H, W), for or against, as a sum with their slopes."""
+    seen = torch.cat([_perturbed(levels, masks) for masks, _ in sights])
+    seen = seen.flip(-1) if mirrored else seen
+    slope = query.gradient(seen.detach(), query.targets.expand(len(seen)), score)
+    parts = (slope * seen).chunk(len(sights))
+    return torch.stack([sign * part.sum() for part, (_, sign) in zip(parts, sights, strict=True)]).sum()
+
+
+def _shown(masks: Tensor, query: Query, soften: float) -> Tensor:
+    """The mean of the masks (K, h, w), high where the evidence is; their areas as a remark."""
+    query.log.remarks["areas"] = ", ".join(f"{area:.3f}" for area in masks.mean((1, 2)).tolist())
+    large = F.interpolate(masks.mean(0)[None, None], query.size, mode="bilinear")[0, 0].cpu()
+    return blurred(large, soften * min(query.size)) if soften else large
+
+
+def _shares(areas: str) -> list[float]:
+    try:
+        found = [float(word) for word in areas.split(",")]
+    except ValueError:
+        found = []
+    if not found or len(found) > 8 or not all(0 < share < 1 for share in found):
+        message = f"extremal_perturbation.areas cannot be {areas!r}."
+        raise BadParameter(message, "Give up to eight shares between 0 and 1, such as 0.05, 0.1.")
+    return found
+
+
+def _steps(query: Query, steps: int) -> Iterator[int]:
+    """The numbers of the steps; progress is reported and cancelling possible at each."""
+    if query.coarse:  # many small steps amplify any rounding
+        query.log.remarks["precision"] = f"{query.log.remarks['precision']}; the mask itself may differ more"
+    for step in range(steps):
+        query.report(step / steps, "learning a mask")
+        yield step
+
+
+def _levels(image: Tensor, hide: str, count: int = 8) -> Tensor:
+    """The image (3, H, W) from wholly hidden to untouched, (count, 3, H, W)."""
+    shares = [level / (count - 1) for level in range(count)]
+    if hide == "fade":
+        return torch.stack([image * share for share in shares])
+    sigma = 20 * min(image.shape[-2:]) / SIDE
+    return torch.stack([blurred(image, sigma * (1 - share)) for share in shares])
+
+
+def _perturbed(levels: Tensor, masks: Tensor) -> Tensor:
+    """Images (K, 3, H, W) that show at each place the level its mask (K, 1, H, W) asks for, interpolated."""
+    position = masks * (len(levels) - 1)
+    below = position.detach().floor().long().clamp(0, len(levels) - 2)
+    spread = below.expand(-1, levels.shape[1], -1, -1)
+    low, high = levels.gather(0, spread), levels.gather(0, spread + 1)
+    return low + (position - below) * (high - low)
+
+
+def _off_area(masks: Tensor, areas: list[float]) -> Tensor:
+    """How far the sorted values of each mask (K, h, w) are from zeros and ones in the wanted proportion, summed."""
+    values = masks.flatten(1).sort(1).values
+    count = values.shape[1]
+    ideal = torch.zeros_like(values)
+    for row, area in zip(ideal, areas, strict=True):
+        row[int(count * (1 - area)) :] = 1
+    return (values - ideal).square().mean(1).sum()
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """Smooth masks from free values on a coarse grid: at each place the soft maximum of the values around it.
+
+    On large images masks are made for blocks of pixels, a third of the grid's step, and enlarged.
+    """
+
+    size: tuple[int, int]
+    smooth: float  # pixels of a 224 px image
+    device: torch.device
+
+    @property
+    def sigma(self) -> float:
+        """Smoothness in pixels of the image."""
+        return max(self.smooth * min(self.size) / SIDE, 1e-3)
+
+    @property
+    def step(self) -> int:
+        """Pixels between two free values."""
+        return max(1, round(self.sigma / 3))
+
+    @property
+    def rows(self) -> int:
+        """Free values down the image."""
+        return ceil(self.size[0] / self.step)
+
+    @property
+    def columns(self) -> int:
+        """Free values across the image."""
+        return ceil(self.size[1] / self.step)
+
+    def __call__(self, free: Tensor) -> Tensor:
+        """Masks (K, h, w) from free values (K, rows · columns)."""
+        down, across, weight = (part.to(self.device) for part in _neighbours(self.size, self.step, self.sigma))
+        (height, width), near = weight.shape[:2], weight.shape[2]
+        # As products of matrices: their backward adds up in a fixed order, and fast.
+        values = down @ free.view(-1, self.rows, self.columns) @ across
+        values = values.view(-1, height, near, width, near).transpose(2, 3) * weight
+        values = values.flatten(3)
+        return (values * (20 * values).softmax(-1)).sum(-1)
+
+
+@lru_cache(maxsize=4)
+def _neighbours(size: tuple[int, int], step: int, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Which free values are around each place of a mask, and how much each of them counts.
+
+    Two selections, (h · n, rows) and (columns, w · n), that take the n nearest lines of free values for each line of
+    the mask, down and across; and weights (h, w, n, n).
+    """
+    block, radius = max(1, step // 3), 1 + ceil(sigma / step)
+    offsets = torch.arange(-radius, radius + 1)
+    selections, far = [], []
+    for side in size:
+        count = ceil(side / step)
+        places = torch.arange(ceil(side / block)) * block + (block - 1) / 2
+        near = (places / step).floor().long()[:, None] + offsets
+        selections.append(F.one_hot(near.clamp(0, count - 1).flatten(), count).float())
+        far.append(places[:, None] - ((near + 0.5) * step - 0.5))
+    distance = (far[0][:, None, :, None].square() + far[1][None, :, None, :].square()).sqrt()
+    weight = (-2 * (distance / sigma - 0.5).clamp_min(0).square()).exp()
+    return selections[0], selections[1].T, weight

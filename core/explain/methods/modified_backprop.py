@@ -1,0 +1,57 @@
+"""Explanations that change the rule by which operations hand the score back to the image."""
+
+from torch import Tensor
+
+from core.explain.method import DECONVNET, GUIDED, explainer
+from core.explain.methods.gradient import Reduce, reduced
+from core.explain.query import Query
+from core.explain.relu_rules import ReluRule
+from core.network.inspection import SMOOTH
+
+
+@explainer(
+    "Guided backprop",
+    family="propagation",
+    paper="Springenberg et al. 2014",
+    formula="at every ReLU: R ← R · [R > 0] · [z > 0]; largest |R| over the colour channels",
+    caution="Shows edges that the network can see, hardly depending on the class or even on trained weights.",
+    cost=lambda settings, side: 3,
+    needs=("relu",),
+    shares=GUIDED,
+)
+def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
+    """The details of the image that excite the network, sharp as a drawing.
+
+    The score is handed back to the pixels as in a gradient, but every ReLU lets through only what is positive both on
+    the way up and on the way down, so whatever would lower the score disappears.
+    """
+    return reduced(rectified_slope(query, "guided"), reduce)
+
+
+@explainer(
+    "Deconvnet",
+    family="propagation",
+    paper="Zeiler & Fergus 2014",
+    formula="at every ReLU: R ← R · [R > 0]; largest |R| over the colour channels",
+    caution="Hardly depends on the class: it redraws the image's edges. Never read it as evidence.",
+    cost=lambda settings, side: 3,
+    needs=("relu",),
+    shares=DECONVNET,
+)
+def deconvnet(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
+    """The score projected back to the image by running the network's layers in reverse.
+
+    Filters are applied transposed, pooling puts values back where the maximum came from, and every ReLU keeps only
+    what is positive on the way down, whatever it saw on the way up.
+    """
+    return reduced(rectified_slope(query, "deconvnet"), reduce)
+
+
+def rectified_slope(query: Query, kind: ReluRule) -> Tensor:
+    """The slope at the images (B, 3, H, W) under a changed rule of ReLU.
+
+    Raises Unsupported where no ReLU was met: the result would be the plain gradient under another name.
+    """
+    if others := ", ".join(sorted(SMOOTH & set(query.model.survey.operations))):
+        query.log.remarks["plain gradient at"] = others
+    return query.rectified(kind)

@@ -1,0 +1,207 @@
+"""Explanations that hand the score back as relevance: nothing is added and, but for biases, nothing lost."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from core.errors import Unsupported
+from core.explain.method import NEEDS, explainer
+from core.explain.methods.relevance_rules import (
+    KNOWN,
+    Operation,
+    Share,
+    Sweep,
+    by_alpha1beta0,
+    by_epsilon,
+    by_gamma,
+    by_positive_values,
+    by_values,
+    excitatory,
+    handed_on,
+    to_the_longer_way,
+)
+from core.explain.query import Query
+from core.models.model import Model
+from core.network.hooks import capture
+from core.network.inspection import Survey
+from core.params import Knob
+
+Skip = Annotated[
+    Literal["clamp", "proportional", "ignore"],
+    Knob("What a residual sum goes by: positive values, all values, or everything to the longer branch."),
+]
+Finer = Annotated[
+    int, Knob("Stages before the default layer where the sweep ends; a layer chosen by hand is taken as it is.", 0, 4)
+]
+SUMS: dict[str, Share] = {"clamp": by_positive_values, "proportional": by_values, "ignore": to_the_longer_way}
+
+
+def _needs_known(model: Model, title: str) -> str:
+    unknown = ", ".join(sorted(set(model.survey.operations) - KNOWN))
+    return f"{title} has no rule for {unknown}, which {model.name} uses." if unknown else ""
+
+
+NEEDS["sweep"] = _needs_known
+
+
+@explainer(
+    "Excitation backprop",
+    family="propagation",
+    paper="Zhang et al. 2016",
+    formula="P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ, from 1 at the class",
+    caution="Follows excitation only, so classes that share their evidence look alike; never read it at the pixels.",
+    cost=lambda settings, side: 6,
+    needs=("layer", "sweep"),
+    layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
+)
+def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
+    """Where a walk from the class down the excitatory connections arrives.
+
+    A probability of one starts at the class and is divided, operation by operation, among the inputs that excite it.
+    What arrives at a place of the layer where the sweep ends, summed over its filters, is the map; at that layer its
+    total is one. Published maps of VGG-16 end one pooling later, at features.23: choose that layer for maps like them.
+    """
+    return _walked(query, SUMS[skip], finer, contrast=False)
+
+
+@explainer(
+    "Contrastive excitation backprop",
+    family="propagation",
+    paper="Zhang et al. 2016",
+    formula="max(0, Σ over the channels of P⁺ − P⁻), P⁻ from the negated weights of the last layer",
+    caution="Shows only what speaks more for the class than against it: blank where all evidence is shared.",
+    cost=lambda settings, side: 8,
+    needs=("layer", "sweep"),
+    layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
+)
+def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
+    """Excitation backprop, minus what would excite the opposite of the class.
+
+    A second walk starts with the weights of the last layer negated, as for a unit that stands for not this class. Below
+    that layer both follow the same rules, so their difference is walked once, and what remains positive is shown.
+    """
+    if query.unit_layer:
+        raise Unsupported("Contrastive excitation backprop explains classes, not units.", "Choose excitation_bp.")
+    return _walked(query, SUMS[skip], finer, contrast=True).relu()
+
+
+@explainer(
+    "LRP",
+    family="propagation",
+    paper="Bach et al. 2015; Montavon et al. 2019",
+    formula="Rⱼ = Σᵢ zᵢⱼ / (Σₖ zᵢₖ + bᵢ) Rᵢ with zᵢⱼ = wᵢⱼ xⱼ, from the logit; γ and α1β0 favour positive zᵢⱼ",
+    caution="Rules differ much in what they show; whatever biases take is missing, see the share of the score kept.",
+    cost=lambda settings, side: 9,
+    needs=("sweep",),
+    signed=True,
+)
+def lrp(
+    query: Query,
+    *,
+    rule: Annotated[
+        Literal["composite", "epsilon", "gamma", "alpha1beta0"],
+        Knob("How convolutions and linear layers divide; composite: α1β0 for the former, ε for the latter."),
+    ] = "composite",
+    epsilon: Annotated[float, Knob("How far totals are kept from zero.", 1e-9, 1)] = 1e-6,
+    gamma: Annotated[float, Knob("Extra weight of what agrees with the output's sign (rule gamma).", 0, 10)] = 0.25,
+) -> Tensor:
+    """What each pixel contributes to the score, handed down layer by layer.
+
+    The score is divided among the inputs of each operation by what they add to its total, from the class down to the
+    pixels. With the ε rule this tends to input × gradient; rules that favour positive parts give calmer maps.
+    """
+    weights: dict[str, Share] = {
+        "epsilon": partial(by_epsilon, epsilon=epsilon),
+        "gamma": partial(by_gamma, gamma=gamma, epsilon=epsilon),
+        "alpha1beta0": partial(by_alpha1beta0, epsilon=epsilon),
+    }
+
+    def composite(operation: Operation, received: Tensor) -> Tensor:
+        return weights["epsilon" if operation.weight.dim() == 2 else "alpha1beta0"](operation, received)
+
+    values = partial(by_values, epsilon=epsilon)
+    maps, kept = [], []
+    for part in _parts(query, "relevance"):
+        sweep = Sweep(weights.get(rule, composite), values, values, weights["epsilon"])
+        leaf, start, chosen = _forward(query, part, sweep)
+        score = start.detach() * chosen
+        (found,) = torch.autograd.grad(start, leaf, score)
+        maps.append(found.sum(1))
+        kept.append(found.sum((1, 2, 3)) / score.flatten(1).sum(1))
+    share = torch.cat(kept)
+    known = share[share.isfinite()]
+    worst = float(known[(known - 1).abs().argmax()]) if len(known) else "none to keep: the score is zero"
+    query.log.remarks["share of the score kept"] = worst
+    return torch.cat(maps)
+
+
+def _walked(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
+    """What arrives (B, h, w) at the layer where the walk ends, summed over its channels."""
+    end = _end(query.model.survey, query.layer, finer)
+    maps = []
+    for part in _parts(query, "excitation"):
+        sweep = Sweep(excitatory, by_positive_values, sums, handed_on)
+        with capture(query.net, end) as seen:
+            _, start, chosen = _forward(query, part, sweep)
+        seed = chosen if start.dim() == 2 else _shares(start.detach().clamp(min=0) * chosen)
+        if contrast:
+            start, seed = _contrasted(sweep, start, seed)
+        (found,) = torch.autograd.grad(start, seen[end], seed, allow_unused=True)
+        if found is None:
+            raise Unsupported(f"Layer '{end}' does not lie before what is explained.", "Choose an earlier layer.")
+        maps.append(query.maps_at(found, end).sum(1))
+    arrived = torch.cat(maps)
+    if not contrast:
+        query.log.remarks["probability kept"] = float(arrived.sum((1, 2)).min())
+    return arrived
+
+
+def _forward(query: Query, part: slice, sweep: Sweep) -> tuple[Tensor, Tensor, Tensor]:
+    """The images as a leaf, the output where relevance starts, and which of its values are explained (1, else 0).
+
+    A unit's score is the mean of its map, so each of its places counts for its share.
+    """
+    targets = query.targets[part]
+    units = [query.unit_layer] if query.unit_layer else []
+    with torch.enable_grad(), capture(query.net, *units) as seen, sweep.rules():
+        leaf = query.images[part].detach().requires_grad_()
+        start = query.logits(leaf)
+    start = seen.get(query.unit_layer, start)
+    chosen = torch.zeros_like(start)
+    chosen[torch.arange(len(chosen)), targets] = 1 / max(start[0, 0].numel(), 1)
+    query.log.backwards += len(leaf)
+    return leaf, start, chosen
+
+
+def _contrasted(sweep: Sweep, start: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
+    """The input of the last operation with weights, and what it gets for the class minus what against it."""
+    if sweep.top is None:
+        raise Unsupported("This score passes no layer with weights.", "Choose another method.")
+    last, output = sweep.top
+    (received,) = torch.autograd.grad(start, output, seed, retain_graph=True)
+    against = replace(last, weight=-last.weight)
+    return last.source, excitatory(last, received) - excitatory(against, received)
+
+
+def _end(survey: Survey, layer: str, finer: int) -> str:
+    """The layer chosen by hand, or the station that lies `finer` stages before the default layer."""
+    if layer:
+        return layer
+    stations = [*(stage for stage in survey.stages if stage != survey.default), survey.default]
+    return stations[max(len(stations) - 1 - finer, 0)]
+
+
+def _shares(values: Tensor) -> Tensor:
+    """Non-negative values (B, …) divided by their sum; zeros stay zeros."""
+    total = values.sum(tuple(range(1, values.dim())), keepdim=True)
+    return values / total.clamp_min(torch.finfo(values.dtype).tiny)
+
+
+def _parts(query: Query, note: str) -> Iterator[slice]:
+    """The images in parts that fit a batch."""
+    for span in query.chunks(len(query.images), note):
+        yield slice(span.start, span.stop)

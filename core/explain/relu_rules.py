@@ -1,0 +1,50 @@
+"""ReLUs whose way back is chosen after the way up: one forward serves the gradient, guided backprop and deconvnet."""
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from core.network.hooks import Rules
+
+ReluRule = Literal["plain", "guided", "deconvnet"]
+
+
+class Switch:
+    """How the ReLUs of one forward hand back what they receive; turned before each backward.
+
+    Plain: where the input was positive. Guided: there, and only what is positive (Springenberg et al. 2014).
+    Deconvnet: whatever is positive (Zeiler & Fergus 2014). A ReLU6 also hands nothing back where it was full.
+    """
+
+    def __init__(self) -> None:
+        self.kind: ReluRule = "plain"
+
+    def rules(self) -> Rules:
+        """The rules under which that forward has to run."""
+        return Rules({"relu": partial(_rectify, self, inf), "relu6": partial(_rectify, self, 6.0)})
+
+
+def _rectify(switch: Switch, full: float, relu: Callable[..., Tensor], source: Tensor, *rest: Any, **named: Any) -> Any:
+    with torch.no_grad():  # on a copy: a ReLU that works in place would overwrite its source
+        value = relu(source.clone(), *rest, **named)
+    return _Rectified.apply(source, value, full, switch)
+
+
+class _Rectified(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, _source: Tensor, value: Tensor, full: float, switch: Switch) -> Tensor:
+        """The value, unchanged."""
+        ctx.save_for_backward((value > 0) & (value < full))
+        ctx.switch = switch
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *received: Tensor) -> tuple[Tensor, None, None, None]:
+        """What the switch lets through."""
+        (active,) = ctx.saved_tensors
+        signal = received[0] if ctx.switch.kind == "plain" else received[0].clamp(min=0)
+        return signal if ctx.switch.kind == "deconvnet" else torch.where(active, signal, 0), None, None, None

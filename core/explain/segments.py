@@ -1,0 +1,98 @@
+"""Images cut into segments of like colour, and copies of an image with some of them hidden."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.explain.baselines import Baseline, baseline
+from core.explain.query import Query, Score, images_sha
+from core.params import Knob
+
+Cut = Literal["quickshift", "slic"]
+Hide = Literal["mean", "grey", "black", "blur"]
+LOOK = 64  # copies between two looks at a running map; also the block of draws made by one generator
+
+# Settings that every method on segments has.
+CutBy = Annotated[Cut, Knob("How the image is cut: by quickshift, or by SLIC into about as many as asked for.")]
+Count = Annotated[int, Knob("Segments that SLIC aims at.", 4, 400)]
+HideBy = Annotated[Hide, Knob("What hides a segment: its own mean colour, grey, black, or the image blurred.")]
+OperationCounter = Annotated[Literal["prob", "logit"], Knob("The score that is watched.")]
+Samples = Annotated[int, Knob("Copies of the image that are tried.", 50, 8000, 50)]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """One image cut into segments, each of which can be hidden."""
+
+    query: Query  # about this one image
+    cells: Tensor  # (H, W) the segment of each pixel, 0 … S − 1
+    hidden: Tensor  # (3, H, W) what is seen in place of hidden segments
+
+    @property
+    def count(self) -> int:
+        """How many segments there are."""
+        return int(self.cells.max()) + 1
+
+    def spread(self, values: Tensor) -> Tensor:
+        """One value per segment (S,) as a map (H, W) on the CPU."""
+        return values.cpu()[self.cells.cpu()]
+
+    def score(self, visible: Tensor, kind: Score) -> Tensor:
+        """The scores (n,), float64 on the CPU, of copies of the image with only these segments (n, S) visible."""
+        shown = torch.where(visible.to(self.cells.device)[:, self.cells][:, None], self.query.images[0], self.hidden)
+        return self.query.score(shown, self.query.targets.expand(len(shown)), kind).double().cpu()
+
+    def tried(self, samples: int, kind: Score, draw: Callable[[range], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """All draws so far (N, S), true where a segment is visible, and their scores (N,), after every 64 copies.
+
+        `draw` gives those with the numbers in a range.
+        """
+        draws, scores = [], []
+        for span in self.query.chunks(samples, "copies with hidden segments"):
+            draws.append(draw(span))
+            scores.append(self.score(draws[-1], kind))
+            if span.stop == samples or span.start // LOOK != span.stop // LOOK:
+                yield torch.cat(draws).double(), torch.cat(scores)
+
+
+def pieces(query: Query, cut: Cut, count: int, hide: Hide) -> Pieces:
+    """The query's one image cut by quickshift or SLIC; it is cut once and kept in the query's cache.
+
+    Quickshift has the settings of LIME's reference implementation (Ribeiro et al. 2016), SLIC compactness 10.
+    """
+    key = ("segments", images_sha(query.images), cut, count)
+    cells = query.cache.get(key, lambda: _cells(query, cut, count))
+    return Pieces(query, cells, _hidden(query, cells, hide))
+
+
+def _cells(query: Query, cut: Cut, count: int) -> Tensor:
+    from skimage.segmentation import quickshift, slic
+
+    pixels = query.model.preprocess.pixels(query.images[0].float()).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    if cut == "quickshift":
+        found = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2, rng=0)  # the noise only breaks ties
+    else:
+        found = slic(pixels, n_segments=count, compactness=10, start_label=0)
+    numbers = np.unique(found, return_inverse=True)[1].reshape(found.shape)
+    return torch.from_numpy(numbers).to(query.images.device)
+
+
+def _hidden(query: Query, cells: Tensor, hide: Hide) -> Tensor:
+    if hide != "mean":
+        kind: Baseline = hide
+        return baseline(query, kind)[0]
+    image, owner = query.images[0].flatten(1), cells.flatten()
+    sums = torch.zeros(len(image), int(owner.max()) + 1, dtype=image.dtype, device=image.device)
+    sums.index_add_(1, owner, image)
+    return (sums / owner.bincount())[:, owner].view_as(query.images[0])
+
+
+def blocks(query: Query, span: range, width: int) -> Tensor:
+    """Uniform random rows (n, width) with the numbers in `span`: row i depends on the query's seed and i alone."""
+    numbers = range(span.start // LOOK, (span.stop - 1) // LOOK + 1)
+    drawn = torch.cat([torch.rand(LOOK, width, generator=query.rng(number)) for number in numbers])
+    return drawn[span.start - numbers.start * LOOK :][: len(span)]

@@ -1,0 +1,69 @@
+"""Preprocessing: from pixels to network inputs and back, and maps resized to an image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from core.images.decode import Pixels
+
+MAX_RATIO = 16  # of the sides: of a longer strip only the middle is prepared, else a 1 × 50,000 image fills the memory
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What stands between a picture and a network: shorter side to `resize`, centre `crop`, mean and deviation."""
+
+    crop: int = 224
+    resize: int = 256
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"  # bilinear, bicubic or nearest, as Pillow names them
+
+    def view(self, pixels: Pixels) -> Pixels:
+        """The part of a picture that the network sees, (crop, crop, 3)."""
+        image = Image.fromarray(_middle(pixels))
+        short = min(image.size)
+        if short != self.resize:
+            # torchvision's rule: the longer side is truncated, not rounded
+            width, height = (max(1, int(self.resize * side / short)) for side in image.size)
+            image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
+        left, top = round((image.width - self.crop) / 2), round((image.height - self.crop) / 2)
+        return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
+
+    def tensor(self, view: Pixels) -> Tensor:
+        """A view as the network wants it, (3, H, W) float32."""
+        scaled = torch.from_numpy(np.array(view)).permute(2, 0, 1).float() / 255
+        return (scaled - self._column(self.mean)) / self._column(self.std)
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Network inputs (..., 3, H, W) back in [0, 1], unclipped."""
+        return images * self._column(self.std).to(images.device) + self._column(self.mean).to(images.device)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Images (..., 3, H, W) in [0, 1] as network inputs."""
+        return (pixels - self._column(self.mean).to(pixels.device)) / self._column(self.std).to(pixels.device)
+
+    @staticmethod
+    def _column(values: tuple[float, float, float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+
+
+def resized(maps: Tensor, size: tuple[int, int], *, mass_preserving: bool = False) -> Tensor:
+    """Maps (B, h, w) bilinearly at `size` (H, W); on request their sum is kept instead of their height."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    large = F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    if mass_preserving:
+        large = large * (maps.shape[-2] * maps.shape[-1] / (size[0] * size[1]))
+    return large
+
+
+def _middle(pixels: Pixels) -> Pixels:
+    """The picture, or the middle of one that is longer than MAX_RATIO times its short side."""
+    most = MAX_RATIO * min(pixels.shape[:2])
+    top, left = (max(0, (side - most) // 2) for side in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + most, left : left + most])

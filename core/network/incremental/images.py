@@ -1,0 +1,208 @@
+"""An image, and copies of it that differ only inside a window each: what is kept of them, and how it is read."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+MOST = 0.7  # of a map: a change that reaches more is computed on the whole map
+
+Starts = list[int]  # of something along one axis, one per sample
+Corners = tuple[Starts, Starts]  # tops and lefts
+
+# What operations do to such maps, filled by rules.py; a rule gives None where its operation needs the maps whole.
+RULES: dict[Any, Callable[..., Any]] = {}
+
+
+class Reference:
+    """One image and everything a network made of it, kept while copies with small changes are asked about."""
+
+    def __init__(self, image: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
+        self.image = image.contiguous(memory_format=order)  # (1, C, H, W)
+        self.order = order
+        self._kept: dict[object, tuple[object, Any]] = {}
+
+    def changed(self, patches: Tensor, tops: Starts, lefts: Starts) -> "Changed":
+        """The image N times, each with its patch (N, C, h, w) put at its place; a network takes it as images."""
+        return Changed(self, self.image, patches, (tops, lefts))
+
+    def filled(self, boxes: Tensor, fill: Tensor, inside: Tensor | None = None) -> "Changed":
+        """The image with each box (N, 4: top, left, height, width) replaced by that part of the image `fill`.
+
+        Where `inside` (N, H, W) is given, a box changes only there.
+        """
+        sides = self.image.shape[-2:]
+        height, width = boxes[:, 2:].amax(0).tolist()
+        tops, lefts = (
+            [min(s, side - n) for s in starts]
+            for starts, side, n in zip(boxes[:, :2].T.tolist(), sides, (height, width), strict=True)
+        )
+        patches = []
+        for n, (top, left, h, w) in enumerate(boxes.tolist()):
+            own = torch.zeros(sides, dtype=torch.bool, device=fill.device)
+            own[top : top + h, left : left + w] = True if inside is None else inside[n, top : top + h, left : left + w]
+            window = (..., slice(tops[n], tops[n] + height), slice(lefts[n], lefts[n] + width))
+            patches.append(torch.where(own[window], fill[window], self.image[0][window]))
+        return self.changed(torch.stack(patches), tops, lefts)
+
+    def rows(self, count: int) -> Sequence[int]:
+        """Which image each of so many copies is of."""
+        return [0] * count
+
+    def hold(self, target: Tensor, changed: "Changed", padding: tuple[int, int] = (0, 0)) -> None:
+        """Told of every changed part of a map `target`, which has `padding` before each axis."""
+
+    def whole(self, _clean: Tensor, share: float) -> bool:
+        """Whether a change that reaches this share of a map is computed on the whole map."""
+        return share > MOST
+
+    def once(self, key: tuple[object, ...], inputs: object, make: Callable[[], Any]) -> Any:
+        """The unchanged value under `key`, made by the first copy that needs it.
+
+        Keys hold the ids of `inputs`; they are kept with the value, so that no other object can take their ids.
+        """
+        if key not in self._kept:
+            self._kept[key] = (inputs, make())
+        return self._kept[key][1]
+
+
+class Steps(Reference):
+    """Images (B, C, H, W) that change window after window, each change on top of the earlier ones.
+
+    Every step computes only what its windows reach, and what it computes becomes what the next one starts from; with
+    the next one, the maps of the last are of no use any more.
+    """
+
+    def __init__(self, images: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
+        super().__init__(images.clone(), order)
+        self.spared = 0  # multiplications that the first pass found a step of one image can do without
+        self._rows: Sequence[int] = range(len(images))
+        self._held: list[tuple[Tensor, Tensor, Corners]] = []
+        self._wide: set[int] = set()
+
+    def first(self, tops: Starts, lefts: Starts, side: int) -> "Changed":
+        """The images as they are: a plain pass that keeps what later windows, as large as these, will need."""
+        shape = (*self.image.shape[:2], side, side)
+        # A patch without values: what is done to it follows the shapes alone.
+        return Changed(self, self.image, torch.empty(shape, dtype=self.image.dtype, device="meta"), (tops, lefts))
+
+    def then(self, rows: Sequence[int], patches: Tensor, tops: Starts, lefts: Starts) -> "Changed":
+        """These of the images, each with another patch (N, C, h, w) put at its place, to stay."""
+        self._settle()
+        self._rows = rows
+        return self.changed(patches, tops, lefts)
+
+    def rows(self, _count: int) -> Sequence[int]:
+        """Which image each copy is of."""
+        return self._rows
+
+    def hold(self, target: Tensor, changed: "Changed", padding: tuple[int, int] = (0, 0)) -> None:
+        """Put the changed parts into the map before the next step, when nobody reads what was there any more."""
+        if not changed.blank:
+            tops, lefts = ([n + before for n in starts] for starts, before in zip(changed.at, padding, strict=True))
+            self._held.append((target, changed.patch, (tops, lefts)))
+
+    def whole(self, clean: Tensor, share: float) -> bool:
+        """Whether a change is computed on the whole map: once it was, the kept map is out of date for good."""
+        if share > MOST:
+            self._wide.add(id(clean))
+        return id(clean) in self._wide
+
+    def _settle(self) -> None:
+        for target, patch, at in self._held:
+            height, width = patch.shape[-2:]
+            for row, one, y, x in zip(self._rows, patch, *at, strict=True):
+                target[row, :, y : y + height, x : x + width] = one
+        self._held.clear()
+
+
+class Changed(Tensor):
+    """Copies (N, C, H, W) of one map, or of a map each, that differ from it only inside a window each.
+
+    Operations that work place by place or on small neighbourhoods are computed inside the windows, grown by their
+    reach; every other operation gets the whole copies. Only without gradients.
+    """
+
+    scene: Reference
+    clean: Tensor  # (1, C, H, W), or a map per image of the scene
+    patch: Tensor  # (N, C, h, w)
+    at: Corners  # of the patches
+
+    @staticmethod
+    def __new__(cls, scene: Reference, clean: Tensor, patch: Tensor, at: Corners) -> "Changed":  # noqa: D102
+        shape = (len(patch), *clean.shape[1:])
+        # Operations must see the order in which `whole` lays the values out: some ask for it before they are called.
+        strides = torch.empty(shape, device="meta", memory_format=scene.order).stride()
+        made = Tensor._make_wrapper_subclass(cls, shape, strides, dtype=clean.dtype, device=clean.device)
+        made.scene, made.clean, made.patch, made.at = scene, clean, patch, at
+        scene.hold(clean, made)
+        return made
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called by torch for every operation on such maps."""
+        kwargs = kwargs or {}
+        result = RULES[func](func, *args, **kwargs) if func in RULES else None
+        if result is None:
+            args, kwargs = tree_map_only(Changed, Changed.whole, (args, kwargs))
+            return func(*args, **kwargs)
+        return result
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return f"Changed({tuple(self.shape)}, windows of {tuple(self.patch.shape[2:])})"
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing has changed yet, and the patches are only shapes."""
+        return self.patch.is_meta
+
+    def whole(self) -> Tensor:
+        """The copies as an ordinary tensor (N, C, H, W)."""
+        if self.blank:
+            return self.clean.clone(memory_format=self.scene.order)
+        copies = self.part(self.clean, origin(len(self)), self.clean.shape[-2:])
+        return copies.contiguous(memory_format=self.scene.order)
+
+    def part(self, clean: Tensor, at: Corners, size: Sequence[int], padding: tuple[int, int] = (0, 0)) -> Tensor:
+        """Windows (N, C, *size) of the copies, `at` corners of the map `clean` that has `padding` before each axis."""
+        (height, width), (h, w) = size, self.patch.shape[-2:]
+        if (h, w) == (height, width) and at == self.at and padding == (0, 0):
+            return self.patch
+        shape = (len(self), clean.shape[1], height, width)
+        if self.blank:
+            return self.patch.new_empty(shape)
+        cut = torch.empty(shape, dtype=clean.dtype, device=clean.device, memory_format=self.scene.order)
+        rows = self.scene.rows(len(self))
+        for n, (row, top, left, patch_top, patch_left) in enumerate(zip(rows, *at, *self.at, strict=True)):
+            cut[n] = clean[row, :, top : top + height, left : left + width]
+            y, x = patch_top + padding[0] - top, patch_left + padding[1] - left  # of the patch in the window
+            y0, y1, x0, x1 = max(y, 0), min(y + h, height), max(x, 0), min(x + w, width)
+            if y0 < y1 and x0 < x1:
+                cut[n, :, y0:y1, x0:x1] = self.patch[n, :, y0 - y : y1 - y, x0 - x : x1 - x]
+        return cut
+
+
+def origin(count: int) -> Corners:
+    """The corners of so many windows that begin where their map does."""
+    return [0] * count, [0] * count
+
+
+@torch.no_grad()
+def multiplications(
+    net: nn.Module, size: int, side: int, order: torch.memory_format = torch.contiguous_format
+) -> tuple[int, int]:
+    """Those of a pass of one image on the CPU, and how many of them a step with a window in its middle spares."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    image = torch.zeros(1, 3, size, size)
+    steps, corner = Steps(image, order), [(size - side) // 2]
+    net(steps.first(corner, corner, side))
+    with FlopCounterMode(display=False) as counter:
+        net(image.contiguous(memory_format=order))
+    return counter.get_total_flops() // 2, steps.spared

@@ -1,0 +1,287 @@
+"""What a network is made of, found by watching one forward instead of keeping lists by hand."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from core.network.hooks import OperationCounter, capture
+
+Layout = Literal["grid", "tokens", "channels-last", "vector"]
+
+# These hand on what they get, at most smaller: the layer before them is the one worth looking at.
+_PASSIVE = (
+    nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Dropout2d, nn.Identity,
+    nn.Flatten,
+)  # fmt: skip
+
+NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "rms_norm"})
+_LINEAR = frozenset({"conv2d", "linear"})
+RELUS = frozenset({"relu", "relu6"})
+# Activations whose backward rule no method changes.
+SMOOTH = frozenset({"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid", "hardsigmoid", "hardtanh"})
+
+_IMAGES = 2  # in the watched forward: an output that does not grow with it holds no image's positions
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One module of a network and what it puts out for one image."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]  # without the batch
+    layout: Layout
+    through: bool = True  # nothing but plain sequences around it: what it puts out is not one branch of several
+    calls: int = 1  # in one forward
+    operations: tuple[str, ...] = ()  # what it does itself; none for one that is made of others
+    reads: str = ""  # the layer whose very output it reads; "" where something stands between them
+
+    @property
+    def units(self) -> int:
+        """Channels of a grid, features of tokens."""
+        return self.shape[0] if self.layout == "grid" else self.shape[-1]
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Height and width of the grid of positions; (1, 1) for a vector."""
+        if self.layout == "grid":
+            return self.shape[1], self.shape[2]
+        if self.layout == "channels-last":
+            return self.shape[0], self.shape[1]
+        if self.layout == "tokens":
+            side = math.isqrt(self.shape[0])
+            return side, side
+        return 1, 1
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The layers of a network in the order they finish, and the operations it uses."""
+
+    layers: tuple[Layer, ...]
+    operations: tuple[str, ...]
+    default: str  # the layer explained unless another is asked for; "" where no layer has positions
+    head: str  # the one Linear after global average pooling of `default`; "" where the network does not end so
+    head_rectifies: bool  # a ReLU stands between `default` and that pooling
+    rectified: bool  # `default` puts out no negative values
+    overwrites: Mapping[str, int]  # operations that write over what they read, and how often
+    input_size: tuple[int, int]
+
+    def layer(self, name: str) -> Layer | None:
+        """The facts of one layer, or None where it was not called."""
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+    @property
+    def usable(self) -> tuple[Layer, ...]:
+        """The layers with more than one position: those that maps can be read from."""
+        return tuple(layer for layer in self.layers if layer.layout != "vector")
+
+    @property
+    def reused(self) -> tuple[Layer, ...]:
+        """The layers called more than once in a forward."""
+        return tuple(layer for layer in self.layers if layer.calls > 1)
+
+    @property
+    def norms(self) -> tuple[Layer, ...]:
+        """The layers that normalise."""
+        return tuple(layer for layer in self.layers if not NORMS.isdisjoint(layer.operations))
+
+    @property
+    def folded(self) -> tuple[Layer, ...]:
+        """The batch norms of what a layer with weights puts out: the two together are one linear layer."""
+        linear = {layer.name for layer in self.layers if not _LINEAR.isdisjoint(layer.operations)}
+        return tuple(layer for layer in self.norms if "batch_norm" in layer.operations and layer.reads in linear)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stations on the way to `default`: the last layer of each resolution, or what each block of tokens reads.
+
+        All that a prediction is made of passes through each of them.
+        """
+        usable = self.usable
+        chosen = self.layer(self.default)
+        if chosen is None:
+            return ()
+        if chosen.layout == "tokens":
+            return _read_by_blocks(usable)
+        last = {layer.cells: layer.name for layer in usable[: usable.index(chosen) + 1] if layer.through}
+        return tuple(last.values())
+
+
+@dataclass
+class _Call:
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]  # without the batch
+    how: Layout
+    first: int  # the call that made this very tensor: a container hands on what its last part made
+    reads: int | None  # the call that made the very tensor it reads
+    operations: tuple[str, ...]  # of a module without parts
+
+
+def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
+    """What two forwards of two fixed noise images of `size` (height, width) show: its parts, then its end."""
+    device = next((p.device for p in net.parameters()), torch.device("cpu"))
+    images = torch.randn(_IMAGES, channels, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    calls: list[_Call] = []
+    attended: list[int] = []  # how many outputs there were when each attention finished
+    makers = WeakTensorKeyDictionary()
+    begun: dict[str, Mapping[str, int]] = {}  # what had been done when a module was called last
+
+    def before(name: str) -> Callable[[nn.Module, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any) -> None:
+            begun[name] = dict(watched.calls)
+
+        return hook
+
+    def after(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if "attention" in type(module).__name__.lower():
+                attended.append(len(calls))
+            if isinstance(output, Tensor):
+                parts = any(True for _ in module.children())
+                done = {} if parts else watched.calls.items() - begun[name].items()
+                calls.append(
+                    _Call(
+                        name,
+                        module,
+                        tuple(output.shape[1:]),
+                        layout(output),
+                        first=makers.setdefault(output, len(calls)),
+                        reads=makers.get(inputs[0]) if inputs and isinstance(inputs[0], Tensor) else None,
+                        operations=tuple(sorted(operation for operation, _ in done)),
+                    )
+                )
+
+        return hook
+
+    with ExitStack() as stack, torch.no_grad(), OperationCounter() as watched:
+        for name, module in net.named_modules():
+            if name:
+                stack.callback(module.register_forward_pre_hook(before(name)).remove)
+                stack.callback(module.register_forward_hook(after(name)).remove)
+        net(images)
+
+    last = {call.name: call for call in calls}
+    chosen = _default(calls, calls[attended[-1] - 1] if attended and attended[-1] else None)
+    head, rectifies, rectified = _end(net, images, chosen, calls) if chosen else ("", False, False)
+    return Survey(
+        layers=tuple(_layer(net, call, calls) for call in calls if last[call.name] is call),
+        operations=tuple(sorted(watched.calls)),
+        default=chosen.name if chosen else "",
+        head=head,
+        head_rectifies=rectifies,
+        rectified=rectified,
+        overwrites=dict(sorted(watched.overwrites.items())),
+        input_size=size,
+    )
+
+
+def _layer(net: nn.Module, call: _Call, calls: Sequence[_Call]) -> Layer:
+    parents = call.name.split(".")[:-1]
+    around = [net.get_submodule(".".join(parents[: depth + 1])) for depth in range(len(parents))]
+    return Layer(
+        call.name,
+        type(call.module).__name__,
+        call.shape,
+        call.how,
+        through=all(isinstance(module, nn.Sequential | nn.ModuleList) for module in around),
+        calls=sum(1 for other in calls if other.name == call.name),
+        operations=call.operations,
+        reads="" if call.reads is None else calls[call.reads].name,
+    )
+
+
+def layout(output: Tensor) -> Layout:
+    """How the positions of _IMAGES square images lie in an output.
+
+    (B, K, h, h), (B, h, h, K), (B, 1 + g·g, K) or (B, g·g, K) tokens, or none.
+    """
+    if output.shape[0] != _IMAGES:
+        return "vector"
+    if output.dim() == 4:
+        a, b, c = output.shape[1:]
+        if a == b and b != c and a > 1:
+            return "channels-last"
+        return "grid" if b == c > 1 else "vector"
+    if output.dim() == 3:
+        tokens = output.shape[1]
+        patches = tokens - 1 if math.isqrt(tokens) ** 2 != tokens else tokens
+        if patches > 1 and math.isqrt(patches) ** 2 == patches:
+            return "tokens"
+    return "vector"
+
+
+def grid(output: Tensor, how: Layout) -> Tensor:
+    """An output as maps (B, K, h, w): class token dropped, channels moved to the front."""
+    if how == "channels-last":
+        return output.permute(0, 3, 1, 2)
+    if how == "tokens":
+        side = math.isqrt(output.shape[1])
+        patches = output[:, -side * side :]
+        return patches.transpose(1, 2).reshape(output.shape[0], -1, side, side)
+    return output
+
+
+def _default(calls: list[_Call], before_attention: _Call | None) -> _Call | None:
+    """The last output with positions that a weighted layer still reads, under its outermost name.
+
+    Pooling only shrinks; outputs after the last weighted layer are the class scores themselves. Tokens count up to the
+    last attention: behind it only the class token reaches the scores.
+    """
+    weighted = [index for index, call in enumerate(calls) if any(True for _ in call.module.parameters(recurse=False))]
+    last = {call.name: call for call in calls}
+    best: _Call | None = None
+    for call in calls:
+        passive = isinstance(call.module, _PASSIVE) or isinstance(calls[call.first].module, _PASSIVE)
+        if passive or call.how == "vector" or last[call.name] is not call:
+            continue
+        if not weighted or call.first >= weighted[-1]:
+            continue
+        if call.how == "tokens" and before_attention and call.first > before_attention.first:
+            continue
+        best = call
+    return best
+
+
+@torch.no_grad()
+def _end(net: nn.Module, images: Tensor, chosen: _Call, calls: list[_Call]) -> tuple[str, bool, bool]:
+    """The Linear whose weights times the pooled outputs of `chosen` are the logits, as measured, or "".
+
+    And whether that holds only for what a ReLU leaves of those outputs, and whether they are never negative.
+    """
+    with capture(net, chosen.name) as seen:
+        logits = net(images)
+    maps = grid(seen[chosen.name], chosen.how)
+    rectified = float(maps.min()) >= 0
+    linear = next((call for call in reversed(calls) if isinstance(call.module, nn.Linear)), None)
+    if linear is None or not isinstance(linear.module, nn.Linear) or maps.shape[1] != linear.module.in_features:
+        return "", False, rectified
+    for rectifies in (False, True):
+        pooled = (maps.relu() if rectifies else maps).mean((2, 3))
+        drawn = pooled @ linear.module.weight.T
+        again = drawn if linear.module.bias is None else drawn + linear.module.bias
+        # Compared with what the maps contribute: small activations would vanish beside a bias.
+        if again.shape == logits.shape and 0 < float(drawn.abs().max()) * 1e-3 >= float((again - logits).abs().max()):
+            return linear.name, rectifies, rectified
+    return "", False, rectified
+
+
+def _read_by_blocks(usable: tuple[Layer, ...]) -> tuple[str, ...]:
+    """The layers that feed a network's repeated blocks: the one before the first, then every block but the last."""
+    names = [layer.name for layer in usable]
+    groups: dict[tuple[str, str], list[str]] = {}
+    for layer in usable:
+        if any(name.startswith(layer.name + ".") for name in names):
+            groups.setdefault((layer.name.rpartition(".")[0], layer.kind), []).append(layer.name)
+    blocks = max(groups.values(), key=len, default=[])
+    if not blocks:
+        return ()
+    first = next(index for index, name in enumerate(names) if name.startswith(blocks[0] + "."))
+    return (*names[max(first - 1, 0) : first], *blocks[:-1])

@@ -1,0 +1,146 @@
+"""How many images at a time a model takes best on this machine, measured once and kept; and how long one takes."""
+
+import json
+import os
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.models.model import Model
+from core.serialization import digest
+
+SIZES = {"cpu": (4, 8, 16, 32), "cuda": (1, 32, 64, 128, 256)}
+CLEARLY = 0.95  # of a smaller batch's time, or a larger one is not worth its memory
+SECONDS = 1.5  # that measuring may take; the smallest batch is measured whatever it takes
+ROUNDS = 3
+ENOUGH = 0.2  # seconds for one size, where a second round would tell nothing new
+
+_batches: dict[Path, int] = {}
+_seconds: dict[Path, float] = {}
+_lock = threading.Lock()
+
+
+def batch_of(model: Model, folder: Path) -> int:
+    """The batch that suits a model and its device: what `folder` holds, else a short measurement that it holds then.
+
+    The batch decides how sums are rounded, so whoever measured first decides for all who come later. A file that
+    cannot be read is measured anew; where none can be written, the batch lasts as long as the process.
+    """
+    path = _file(model, folder)
+    with _lock:
+        return _known(model, path)
+
+
+def seconds_of(model: Model, folder: Path) -> float:
+    """Seconds of one image's forward in that batch, measured once by each process: how busy a machine is changes."""
+    path = _file(model, folder)
+    with _lock:
+        batch = _known(model, path)
+        if path not in _seconds:
+            _seconds[path] = _per_image(model, batch)
+        return _seconds[path]
+
+
+def _known(model: Model, path: Path) -> int:
+    if path not in _batches:
+        found = _read(path)
+        if not found:
+            fastest, _seconds[path] = _measured(model)
+            found = _kept(path, {**_conditions(model), "batch": fastest})
+        _batches[path] = found
+    return _batches[path]
+
+
+def _file(model: Model, folder: Path) -> Path:
+    return folder / f"{digest(_conditions(model))[:24]}.json"
+
+
+def _conditions(model: Model) -> dict[str, Any]:
+    """All that decides how fast a batch is, but for what else the machine does."""
+    cuda = model.device.type == "cuda"
+    return {
+        "model": model.sha,
+        "side": model.preprocess.crop,
+        "device": torch.cuda.get_device_name(model.device) if cuda else torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _read(path: Path) -> int:
+    """The batch in a file; 0 where there is none."""
+    try:
+        found = json.loads(path.read_text("utf-8"))["batch"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+    return found if isinstance(found, int) and 0 < found <= 4096 else 0
+
+
+def _kept(path: Path, facts: Mapping[str, Any]) -> int:
+    """The batch written as a whole, unless another process was first: then that one's."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        whole = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(facts, file, indent=2)
+            _placed(whole, path)
+        finally:
+            whole.unlink(missing_ok=True)
+    return _read(path) or int(facts["batch"])
+
+
+def _placed(whole: Path, path: Path) -> None:
+    """The file at its place, where a readable one stays and a broken one goes."""
+    try:
+        path.hardlink_to(whole)  # fails where there is one, which `replace` would not
+    except FileExistsError:
+        if not _read(path):
+            whole.replace(path)
+    except OSError:  # a file system without links
+        whole.replace(path)
+
+
+def _measured(model: Model) -> tuple[int, float]:
+    """The batch with the shortest time per image, and that time; a larger one only if it is clearly faster."""
+    end = time.perf_counter() + SECONDS
+    batch, *larger = SIZES.get(model.device.type, SIZES["cpu"])
+    shortest = _per_image(model, batch)
+    for size in larger:
+        if time.perf_counter() + 2 * size * shortest > end:
+            break
+        try:
+            seconds = _per_image(model, size)
+        except torch.OutOfMemoryError:
+            break
+        if seconds < CLEARLY * shortest:
+            batch, shortest = size, seconds
+    return batch, shortest
+
+
+@torch.no_grad()
+def _per_image(model: Model, batch: int) -> float:
+    """The shortest time of one image's forward in some rounds, after one that only warms up."""
+    side = model.preprocess.crop
+    images = torch.zeros(batch, 3, side, side, device=model.device).contiguous(memory_format=model.order)
+    _timed(model, images)
+    times = [_timed(model, images)]
+    while len(times) < ROUNDS and sum(times) < ENOUGH:
+        times.append(_timed(model, images))
+    return min(times) / batch
+
+
+def _timed(model: Model, images: Tensor) -> float:
+    start = time.perf_counter()
+    float(model.net(images).sum())  # reading the number waits for the device
+    return time.perf_counter() - start

@@ -1,0 +1,1 @@
+"""Crash-safe folders of tables and arrays: written as a whole or not at all, resumed, locked, checked by hash."""

@@ -1,0 +1,297 @@
+"""Building a study: the whole method of Meynen et al. 2023, shard by shard, from one configuration."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from core.data.classes import image_folder
+from core.data.folders import contents
+from core.errors import BadParameter, StudyError, UnknownName
+from core.mining.averages import all_averages
+from core.mining.rules import Mined, mine
+from core.mining.transactions import Transactions, strongest
+from core.models import Model
+from core.models import load as load_model
+from core.progress import Report, silent, subrange
+from core.serialization import digest, dump, load
+from core.store.writer import Draft, writing
+from core.study import Study, folder_as_kept
+from core.study.config import StudyConfig, validated
+from core.study.plan import SHARD, StudyPlan
+from core.study.schema import FORMAT, damage
+from core.study.shard import filled
+
+T = TypeVar("T")
+
+
+def config_of(study: Study) -> StudyConfig:
+    """The configuration a study was built with; StudyDamaged where it is none."""
+    try:
+        return load(StudyConfig, study.config)
+    except (BadParameter, UnknownName) as error:
+        raise damage(study.path, f"its settings are none of this version ({error.message})") from error
+
+
+def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:
+    """What a build would do: model, images, layer, window; raises all that can be wrong before work starts."""
+    validated(config)
+    model = model or load_model(config.model, device, labels=config.labels or None)
+    folder = image_folder(config.data, model.labels, config.limit)
+    return StudyPlan.of(
+        model,
+        folder,
+        layer=config.layer,
+        explainer=config.explainer,
+        settings=config.settings,
+        patches=config.patches,
+        transactions=config.transactions,
+        seed=config.seed,
+        thumbnail=config.thumbnail,
+        batch=config.batch,
+    )
+
+
+def expected_passes(config: StudyConfig, images: int) -> float:
+    """About how many forward passes a build takes: one for everything, and three windows to cover in an image."""
+    return images * (1 + min(config.patches.count, 3))
+
+
+def build_study(
+    config: StudyConfig,
+    path: str | Path,
+    *,
+    model: Model | None = None,
+    device: torch.device | str = "cpu",
+    report: Report = silent,
+) -> Study:
+    """Build the study, or continue an interrupted build of the same, or return the one that is there already.
+
+    Interrupted also by rules that are too many: mined with other settings, it goes on from the same shards. Raises
+    StudyError about the path or images that change meanwhile, and what `planned` raises about model, images and
+    settings.
+    """
+    plan = planned(config, model, device)
+    count = plan.shards
+    shas = contents(plan.folder.root, plan.folder.paths, subrange(report, 0.0, 0.02))
+    with writing(path, _identity(config, plan, shas), _last(config)) as draft:
+        if draft.finished:
+            return Study(path)
+        missing = draft.missing(count)
+        for done, shard in enumerate(missing):
+            share = subrange(report, 0.02 + 0.88 * done / len(missing), 0.02 + 0.88 * (done + 1) / len(missing))
+            parts = filled(plan, plan.span(shard), share)
+            _unchanged(plan, parts[0]["images"], shas)
+            draft.keep(shard, *parts)
+        with _timed() as took:
+            _join(draft, plan, count, subrange(report, 0.9, 0.93))
+            mined = _mine(draft, plan, config, subrange(report, 0.93, 0.96))
+            _averages(draft, mined, subrange(report, 0.96, 0.98))
+        log = _log(draft, count, took["seconds"])
+        draft.finish(_manifest(draft, config, plan, count), log, subrange(report, 0.98, 1.0))
+    report(1.0, "study finished")
+    return Study(path)
+
+
+def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict[str, Any]:
+    """All that decides the bytes of the shards, the kind of device included: its last bits differ.
+
+    Images go by their content and labels by their names, for a study of others is another study. Reading all of it
+    costs seconds, and passes cost hours.
+    """
+    settings = dump(config)
+    del settings["mining"]
+    return {
+        "config": settings,
+        "model": plan.model.sha,
+        "labels": digest(plan.model.labels),
+        "device": plan.model.device.type,
+        "images": digest([plan.folder.paths, shas]),
+        "shard": SHARD,
+        "format": FORMAT,
+        "versions": _versions("torch", "numpy", "pillow", "pyarrow"),
+    }
+
+
+def _last(config: StudyConfig) -> dict[str, Any]:
+    """What else decides the bytes of the study."""
+    return {"mining": dump(config.mining), "versions": _versions("pyfim", "networkx")}
+
+
+def _unchanged(plan: StudyPlan, images: pd.DataFrame, shas: Sequence[str]) -> None:
+    """Refuse images that are no longer the ones the study is of: shards of old and new ones must not meet."""
+    for number, path, sha in zip(images["image"], images["path"], images["sha"], strict=True):
+        if (sha or contents(plan.folder.root, [path])[0])[:16] != shas[number][:16]:
+            raise StudyError(f"{path} changed while the study was being built.", "Build it again.")
+
+
+def _versions(*names: str) -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in names}
+
+
+def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
+    """The shards as tables and arrays of the whole study."""
+    config = plan.transactions
+    plain = (
+        "thumbnails",
+        "maps",
+        "crops",
+        *plan.optional,
+        *(() if config.ranking == "zscore" else ("items", "responses")),
+    )
+    steps = len(plain) + 5
+
+    def told(parts: Iterable[T], step: int) -> Iterator[T]:
+        """The same parts, reported one by one."""
+        for done, one in enumerate(parts):
+            report((step + done / count) / steps, "joining")
+            yield one
+
+    draft.write_table("images", told(draft.tables("images", count), 0))
+    draft.write_table("windows", told(draft.tables("windows", count), 1))
+    for step, name in enumerate(plain, 2):
+        draft.write_array(name, told(draft.arrays(name, count), step))
+    if config.ranking == "zscore":
+        mean, deviation = _spread(_moments(draft, count))
+        scale = np.where(deviation > 0, deviation, 1)
+        for place, name in enumerate(("items", "responses")):
+            full = told(draft.arrays("full", count), steps - 3 + place)
+            draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[place] for one in full))
+    draft.write_table("patches", told(_with_items(draft, count), steps - 1))
+    draft.write_table("classes", [_classes(draft, plan)])
+
+
+def _moments(draft: Draft, count: int) -> NDArray[np.float64]:
+    """Count, sum, sum of squares and maximum of each filter's responses over all patches, (4, D)."""
+    every = np.concatenate(list(draft.arrays("moments", count)))
+    return np.concatenate([every[:, :3].sum(0), every[:, 3:].max(0)])
+
+
+def _spread(moments: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of each filter's responses from counts, sums and sums of squares."""
+    n = np.maximum(moments[0], 1)
+    mean = moments[1] / n
+    return mean, np.sqrt(np.maximum(moments[2] / n - mean**2, 0))
+
+
+def _with_items(draft: Draft, count: int) -> Iterator[pd.DataFrame]:
+    """Table `patches` with what only the transactions know."""
+    items, responses, start = draft.array("items"), draft.array("responses"), 0
+    for frame in draft.tables("patches", count):
+        stop = start + len(frame)
+        strongest_first = responses[start:stop, 0]
+        yield frame.assign(filters=(items[start:stop] >= 0).sum(1), response=strongest_first)
+        start = stop
+
+
+def _classes(draft: Draft, plan: StudyPlan) -> pd.DataFrame:
+    images, patches = draft.table("images"), draft.table("patches")
+    names, every = plan.model.labels, range(len(plan.model.labels))
+
+    def counted(values: "pd.Series[Any]") -> NDArray[np.int64]:
+        return np.asarray(values.value_counts().reindex(every, fill_value=0), np.int64)
+
+    seen = images[images["problem"] == ""]
+    correct = seen[seen["label"] == seen["predicted"]]
+    return pd.DataFrame({
+        "label": np.arange(len(names)),
+        "name": list(names),
+        "images": counted(seen["label"]),
+        "predicted": counted(seen["predicted"]),
+        "correct": counted(correct["label"]),
+        "patches": counted(patches["label"]),
+    })  # fmt: skip
+
+
+def _mine(draft: Draft, plan: StudyPlan, config: StudyConfig, report: Report) -> Mined:
+    """Rules of the joined transactions, written as tables."""
+    report(0.0, "mining rules")
+    transactions = _transactions(draft)
+    mined = mine(transactions, config.mining, plan.model.labels, config.seed, report=report)
+    for name in ("itemsets", "rules", "shared", "nodes", "edges"):
+        draft.write_table(name, [getattr(mined, name)])
+    moments = _moments(draft, plan.shards)
+    mean, deviation = _spread(moments)
+    filters = np.arange(moments.shape[1])
+    held = np.bincount(transactions.items[transactions.items >= 0], minlength=len(filters))
+    tied = mined.edges.groupby("filter")
+    rules = mined.rules["filters"].explode().value_counts()
+    draft.write_table("filters", [
+        pd.DataFrame({
+            "filter": filters,
+            "patches": held,
+            "classes": tied.size().reindex(filters, fill_value=0).to_numpy(np.int64),
+            "rules": rules.reindex(filters, fill_value=0).to_numpy(np.int64),
+            "mean": mean,
+            "deviation": deviation,
+            "largest": moments[3],
+        })
+    ])  # fmt: skip
+    return mined
+
+
+def _transactions(draft: Draft) -> Transactions:
+    return Transactions(np.asarray(draft.array("items")), draft.table("patches")["label"].to_numpy(np.int64))
+
+
+def _averages(draft: Draft, mined: Mined, report: Report) -> None:
+    responses, crops = draft.array("responses"), draft.array("crops")
+    table, parts = all_averages(mined, _transactions(draft), responses, crops, report)
+    draft.write_table("averages", [table])
+    draft.write_array("averages", parts)
+
+
+def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) -> dict[str, Any]:
+    images = draft.table("images")
+    facts = draft.facts(count)
+    model, layer = plan.model, plan.model.survey.layer(plan.layer)
+    return {
+        "config": dump(config),
+        "seed": config.seed,
+        "model": {
+            "name": model.name,
+            "sha": model.sha,
+            "layer": plan.layer,
+            "filters": layer.units if layer else 0,
+            "cells": list(layer.cells) if layer else [],
+            "size": model.preprocess.crop,
+            "head": model.survey.head if plan.layer == model.survey.default else "",
+        },
+        "data": {
+            "folder": folder_as_kept(plan.folder.root, draft.path),
+            "images": len(images),
+            "skipped": int((images["problem"] != "").sum()),
+            "labelled": int((images["label"] >= 0).sum()),
+            "strange": list(plan.folder.strange),
+            "left": dict(plan.folder.left),
+            "fingerprint": digest(images["sha"].tolist()),
+        },
+        "window": plan.side,
+        "passes": {key: sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed")},
+        "versions": _versions("torch", "numpy", "pillow", "pyarrow", "pyfim", "networkx"),
+    }
+
+
+def _log(draft: Draft, count: int, finishing: float) -> dict[str, Any]:
+    """Seconds of every stage, also those of earlier, interrupted sittings."""
+    seconds: dict[str, float] = {}
+    for one in draft.facts(count):
+        for stage, took in one["seconds"].items():
+            seconds[stage] = seconds.get(stage, 0.0) + took
+    return {"seconds": {**seconds, "joining and mining": finishing}, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+
+
+@contextmanager
+def _timed() -> Iterator[dict[str, float]]:
+    took: dict[str, float] = {}
+    start = time.perf_counter()
+    yield took
+    took["seconds"] = time.perf_counter() - start

@@ -1,0 +1,106 @@
+"""One forward for everything a study reads: prediction, heatmap and the filters' maps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.errors import Cancelled, Unsupported
+from core.explain.forward_backward import ForwardBackward
+from core.explain.method import EXPLAINERS, Explainer
+from core.explain.query import Query, scored
+from core.explain.run import explain
+from core.models.model import Model
+from core.network.hooks import capture
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model says about some images and what it bases that on."""
+
+    query: Query  # about the class that the heatmaps explain
+    logits: Tensor  # (B, C)
+    maps: Tensor  # (B, H, W) heatmaps, non-negative, on the CPU
+    filters: Tensor  # (B, D, h, w) the layer's output
+
+
+def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[str, Any]) -> str:
+    """The layer a study reads, once it is clear that the model and the explainer can serve it.
+
+    Raises UnknownName, BadParameter or Unsupported: no such layer, setting or method, no layer with positions, a method
+    whose maps have signs.
+    """
+    method = EXPLAINERS[explainer]
+    method.chosen(settings)
+    if method.signed:
+        way = "Choose one whose maps are not signed, such as grad_cam."
+        raise Unsupported(f"{method.title} gives maps of both signs, and patches need non-negative ones.", way)
+    if reason := method.unmet(model):
+        raise Unsupported(reason, "Choose another method or another model.")
+    name = layer or model.survey.default
+    if not name:
+        raise Unsupported(f"{model.name} has no layer with positions.", "Choose a convolutional network.")
+    facts = model.survey.layer(name)
+    if facts is None or facts.layout == "vector":
+        usable = ", ".join(one.name for one in model.survey.usable[-6:])
+        raise Unsupported(f"Layer {name!r} of {model.name} has no positions.", f"Choose a layer such as {usable}.")
+    return name
+
+
+def read(
+    model: Model,
+    images: Tensor,
+    layer: str,
+    *,
+    explainer: str,
+    settings: Mapping[str, Any],
+    labels: Tensor | None = None,
+    **rest: Any,
+) -> Reading:
+    """Heatmaps of the predicted classes (or of `labels`) and the filters' maps, of images (B, 3, H, W) on the device.
+
+    For a class activation map all of it comes from one forward, and the backward goes only as far as the layer; other
+    methods cost what they cost. `rest` is handed to the Query. Memory that runs out is torch's own error. Raises
+    Unsupported where settings allow a method values below zero and a map has some.
+    """
+    method = EXPLAINERS[explainer]
+    recording = _tape(model, images, layer, labels, backward=_reads_only_the_layer(method))
+    targets = recording.logits.argmax(1) if labels is None else labels
+    query = Query(model, images, targets, layer, **rest)
+    query.log.forwards += len(images)
+    if recording.slopes:
+        query.log.backwards += len(images)
+    query.remember(recording)
+    query.log.fraction = 0.0  # of these images: a ledger may be shared with others
+    found = explain(explainer, query, settings, halve=False)
+    if not found.finished:
+        raise Cancelled  # a study has no use for a map so far
+    if found.signed:
+        message = f"{method.title} with these settings gives maps below zero, and patches need non-negative ones."
+        raise Unsupported(message, "Change its settings, or choose another method, such as grad_cam.")
+    return Reading(query, recording.logits, found.maps, query.maps_at(recording.values[layer], layer))
+
+
+def _reads_only_the_layer(method: Explainer) -> bool:
+    """Whether a method needs no slope at the image: class activation maps that change no rule of the backward."""
+    return method.family == "cam" and "relu" not in method.needs
+
+
+def _tape(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> ForwardBackward:
+    """The forward, and the slope of the explained score at the layer; the graph begins there, so nothing before it
+    is kept or walked."""
+    with torch.set_grad_enabled(backward), capture(model.net, layer, edit={layer: _cut}) as seen:
+        logits = model.net(images)
+        values = seen[layer]
+        if not backward:
+            return ForwardBackward(logits, {layer: values.detach()}, {})
+        targets = logits.argmax(1) if labels is None else labels
+        (slope,) = torch.autograd.grad(scored(logits, targets, "logit").sum(), values, allow_unused=True)
+    slopes = torch.zeros_like(values) if slope is None else slope
+    return ForwardBackward(logits.detach(), {layer: values.detach()}, {layer: slopes.detach()})
+
+
+def _cut(output: Tensor) -> Tensor:
+    return output.detach().requires_grad_(torch.is_grad_enabled())

@@ -1,0 +1,75 @@
+"""What a study does with every image, settled before any work: model, images, layer, window, size of a shard."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from core.data.classes import ImageFolder
+from core.models.model import Model
+from core.network.incremental import multiplications
+from core.study.config import PatchConfig, TransactionConfig
+from core.study.heatmaps import studied_layer
+
+SHARD = 64  # images; memory grows with it, and a crash loses at most the work of one
+# Patches are covered step by step where that spares this share of a pass, and so many multiplications: what is spared
+# below that goes into handling maps piece by piece.
+SPARED, WORTH = 0.5, 10**9
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What is done with every image of a study, with all that could go wrong before it already settled."""
+
+    model: Model
+    folder: ImageFolder
+    layer: str
+    explainer: str
+    settings: Mapping[str, Any]
+    patches: PatchConfig
+    transactions: TransactionConfig
+    side: int  # of a patch, in pixels
+    seed: int = 0
+    thumbnail: int = 64
+    batch: int = 32
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        folder: ImageFolder,
+        *,
+        layer: str,
+        explainer: str,
+        settings: Mapping[str, Any],
+        patches: PatchConfig,
+        **rest: Any,
+    ) -> "StudyPlan":
+        """The plan with its layer and window settled; raises what `studied_layer` and `PatchConfig.side` raise."""
+        layer = studied_layer(model, layer, explainer, settings)
+        side = patches.side(model.preprocess.crop)
+        return cls(model, folder, layer, explainer, settings, patches, side=side, **rest)
+
+    @property
+    def shards(self) -> int:
+        """How many shards the images make."""
+        return -(-len(self.folder.paths) // SHARD)
+
+    def span(self, shard: int) -> range:
+        """The numbers of a shard's images."""
+        return range(shard * SHARD, min((shard + 1) * SHARD, len(self.folder.paths)))
+
+    @cached_property
+    def stepwise(self) -> bool:
+        """Whether covering a patch costs only what it reaches; counted, since no study may depend on a clock."""
+        model = self.model
+        if model.device.type != "cpu" or self.patches.perturbation != "cumulative":
+            return False
+        whole, spared = multiplications(model.net, model.preprocess.crop, self.side, model.order)
+        return spared >= max(SPARED * whole, WORTH)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The arrays that only some studies have."""
+        pooled = ("pooled",) if self.model.survey.head and self.layer == self.model.survey.default else ()
+        return (*pooled, "matrix") if self.transactions.matrix else pooled

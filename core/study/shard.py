@@ -1,0 +1,289 @@
+"""Some images of a study, from files to transactions: everything that needs the model, and nothing of other images."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from core.data.classes import UNKNOWN
+from core.errors import BadImage, TooLarge
+from core.explain.query import Query, RunLog, scored
+from core.explain.run import is_memory
+from core.images import Pixels, read_picture
+from core.mining.patches import Candidates, Selection, candidates, relevant
+from core.mining.transactions import responses, strongest
+from core.progress import Report, chunks, subrange
+from core.study.cancellation import Pulse
+from core.study.heatmaps import read
+from core.study.plan import StudyPlan
+
+Parts = tuple[dict[str, pd.DataFrame], dict[str, NDArray[Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The readable images of a shard and what the model says about them."""
+
+    rows: NDArray[np.int64]  # within the shard
+    views: NDArray[np.uint8]  # (n, S, S, 3)
+    images: Tensor  # (n, 3, S, S) on the device
+    logits: Tensor
+    targets: Tensor
+    maps: NDArray[np.float32]  # (n, S, S)
+    filters: Tensor  # (n, D, h, w) on the device
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The windows of a batch and which of them were kept."""
+
+    windows: Candidates
+    chosen: Selection
+    kept: NDArray[np.bool_]  # (n, k)
+    stop: list[str]
+
+
+class _Costs:
+    """What a shard takes: model passes, and seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.log = RunLog()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def filled(plan: StudyPlan, span: range, report: Report) -> Parts:
+    """Tables, arrays and facts of the images with these numbers; every number counts from the start of the study.
+
+    Raises TooLarge where a batch does not fit into memory: the batch decides the bytes, so it is not halved here.
+    """
+    try:
+        with Pulse(report) as pulse:
+            return _filled(plan, span, pulse.report)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_memory(error):
+            raise
+        if plan.batch == 1:
+            message = f"{plan.model.name} does not fit into memory even one image at a time."
+            raise TooLarge(message, "Use a smaller model, or free memory.") from None
+        message = f"{plan.batch} images at a time do not fit into memory."
+        raise TooLarge(message, "Use a smaller batch (--batch).") from None
+
+
+def _filled(plan: StudyPlan, span: range, report: Report) -> Parts:
+    costs = _Costs()
+    log = costs.log
+    with costs.stage("reading images"):
+        images, views = _opened(plan, span, subrange(report, 0.0, 0.1))
+    with costs.stage("heatmaps"):
+        batch = _read(plan, images, views, log, subrange(report, 0.1, 0.4))
+    perturbed = -log.forwards
+    found = _found(plan, images, batch, costs, subrange(report, 0.4, 0.95))
+    perturbed += log.forwards
+    with costs.stage("transactions"):
+        report(0.95, "transactions")
+        arrays = {**_pictures(plan, len(span), batch), **_transactions(plan, batch, found)}
+        arrays["crops"] = _crops(batch, found)
+    _describe(images, batch, found)
+    tables = {"images": images, **_windows(span.start + batch.rows, batch, found)}
+    facts = {
+        "forwards": log.forwards,
+        "backwards": log.backwards,
+        "perturbed": perturbed,
+        "seconds": costs.seconds,
+    }
+    return tables, arrays, facts
+
+
+def _found(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Costs, report: Report) -> _Found:
+    with costs.stage("candidates"):
+        report(0.0, "candidate windows")
+        numbers = images["image"].to_numpy()[batch.rows].tolist()
+        windows = candidates(batch.maps, plan.side, plan.patches, numbers, plan.seed)
+        refused = _refused(plan, images.iloc[batch.rows], batch)
+        windows.found[refused != ""] = 0
+    with costs.stage("selection"):
+        clean = scored(batch.logits, batch.targets, plan.patches.score)
+        query = Query(
+            plan.model, batch.images, batch.targets, plan.layer, batch=plan.batch, log=costs.log, report=report
+        )
+        chosen = relevant(query, clean, windows, plan.patches, stepwise=plan.stepwise)
+    kept = np.arange(plan.patches.count) < chosen.kept[:, None]
+    stop = [why or stop for why, stop in zip(refused, chosen.stop, strict=True)]
+    return _Found(windows, chosen, kept, stop)
+
+
+def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels]]:
+    """Table `images`, and the views of those that can be read."""
+    views, records = [], []
+    for one in chunks(len(span), 1, report, f"reading images {span.start + 1} to {span.stop}"):
+        number = span[one.start]
+        path, label = plan.folder.paths[number], plan.folder.labels[number]
+        sha, size, problem = "", (0, 0), ""
+        try:
+            picture = read_picture(plan.folder.root, path)
+            sha, size = picture.sha[:16], picture.pixels.shape[:2]
+            views.append(plan.model.preprocess.view(picture.pixels))
+        except BadImage as error:
+            problem = error.message
+        records.append((number, path, sha, size[1], size[0], label, problem))
+    names = ["image", "path", "sha", "width", "height", "label", "problem"]
+    images = pd.DataFrame(records, columns=names).assign(
+        predicted=-1, probability=np.float32(0), patches=0, candidates=0, stop=""
+    )
+    return images[[*names[:-1], "predicted", "probability", "patches", "candidates", "stop", "problem"]], views
+
+
+def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLog, report: Report) -> _Batch:
+    """Everything one forward tells, of all images in batches."""
+    if not views:
+        return _unread(plan)
+    rows = np.flatnonzero(images["problem"] == "")
+    inputs = torch.stack([plan.model.preprocess.tensor(view) for view in views]).to(plan.model.device)
+    # An image without a label needs some target to go on; it is refused before its patches are chosen.
+    labels = torch.from_numpy(images["label"].to_numpy()[rows].clip(0)).to(inputs.device)
+    readings = [
+        read(
+            plan.model, inputs[s.start : s.stop], plan.layer, explainer=plan.explainer, settings=plan.settings,
+            labels=labels[s.start : s.stop] if plan.patches.target == "label" else None,
+            seed=plan.seed, batch=plan.batch, log=log,
+            report=subrange(report, s.start / len(inputs), s.stop / len(inputs)),
+        )
+        for s in chunks(len(inputs), plan.batch, report, "heatmaps")
+    ]  # fmt: skip
+    return _Batch(
+        rows,
+        np.stack(views),
+        inputs,
+        torch.cat([one.logits for one in readings]),
+        torch.cat([one.query.targets for one in readings]),
+        torch.cat([one.maps for one in readings]).numpy(),
+        torch.cat([one.filters for one in readings]),
+    )
+
+
+def _unread(plan: StudyPlan) -> _Batch:
+    """The batch of a shard without any readable image."""
+    model, size = plan.model, plan.model.preprocess.crop
+    facts = model.survey.layer(plan.layer)
+    filters, cells = (facts.units, facts.cells) if facts else (0, (1, 1))
+    return _Batch(
+        np.zeros(0, np.int64),
+        np.zeros((0, size, size, 3), np.uint8),
+        torch.zeros(0, 3, size, size),
+        torch.zeros(0, len(model.labels)),
+        torch.zeros(0, dtype=torch.int64),
+        np.zeros((0, size, size), np.float32),
+        torch.zeros(0, filters, *cells),
+    )
+
+
+def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[Any]:
+    """Why an image gives no patches although it could be read."""
+    labels = images["label"].to_numpy()
+    predicted = batch.logits.argmax(1).cpu().numpy()
+    reason = np.full(len(labels), "", object)
+    if plan.patches.correct_only:
+        reason[labels != predicted] = "not correct"
+    if plan.patches.correct_only or plan.patches.target == "label":
+        reason[labels == UNKNOWN] = "no label"
+    return reason
+
+
+def _describe(images: pd.DataFrame, batch: _Batch, found: _Found) -> None:
+    """Fill table `images` with what was found."""
+    probability, predicted = batch.logits.softmax(1).max(1)
+    at = images.index[batch.rows]
+    images.loc[at, "predicted"] = predicted.cpu().numpy()
+    images.loc[at, "probability"] = probability.float().cpu().numpy()
+    images.loc[at, "patches"] = found.chosen.kept
+    images.loc[at, "candidates"] = found.windows.found
+    images.loc[at, "stop"] = found.stop
+
+
+def _windows(numbers: NDArray[np.int64], batch: _Batch, found: _Found) -> dict[str, pd.DataFrame]:
+    """Tables `windows` and `patches`."""
+    windows, chosen = found.windows, found.chosen
+    some = np.arange(found.kept.shape[1]) < windows.found[:, None]
+    image, rank = np.nonzero(some)
+    table = pd.DataFrame({
+        "image": numbers[image],
+        "rank": rank,
+        "x": windows.corners[some][:, 1],
+        "y": windows.corners[some][:, 0],
+        "score": windows.scores[some].astype(np.float32),
+        "after": chosen.after[some],
+        "kept": found.kept[some],
+    })  # fmt: skip
+    before = chosen.before[some]
+    label = batch.targets.cpu().numpy()[image]
+    patches = table.assign(size=windows.side, before=before, drop=before - table["after"], label=label)
+    order = ["image", "rank", "x", "y", "size", "score", "before", "after", "drop", "label"]
+    return {"windows": table, "patches": patches.loc[table["kept"], order].reset_index(drop=True)}
+
+
+def _pictures(plan: StudyPlan, count: int, batch: _Batch) -> dict[str, NDArray[Any]]:
+    """Arrays with a row for every image; the rows of unreadable ones stay zero."""
+    side = plan.thumbnail
+    small = np.zeros((count, side, side, 3), np.uint8)
+    for row, view in zip(batch.rows, batch.views, strict=True):
+        small[row] = np.asarray(Image.fromarray(view).resize((side, side), Image.Resampling.BOX))
+    cells = (batch.filters.shape[-2], batch.filters.shape[-1])
+    maps = np.zeros((count, *cells), np.float16)
+    maps[batch.rows] = F.adaptive_avg_pool2d(torch.from_numpy(batch.maps), cells).numpy()
+    arrays: dict[str, NDArray[Any]] = {"thumbnails": small, "maps": maps}
+    if "pooled" in plan.optional:
+        arrays["pooled"] = np.zeros((count, batch.filters.shape[1]), np.float32)
+        arrays["pooled"][batch.rows] = batch.filters.mean((2, 3)).cpu().numpy()
+    return arrays
+
+
+def _crops(batch: _Batch, found: _Found) -> NDArray[np.uint8]:
+    side = found.windows.side
+    crops = np.zeros((int(found.kept.sum()), side, side, 3), np.uint8)
+    for patch, (image, rank) in enumerate(zip(*np.nonzero(found.kept), strict=True)):
+        y, x = found.windows.corners[image, rank]
+        crops[patch] = batch.views[image, y : y + side, x : x + side]
+    return crops
+
+
+def _transactions(plan: StudyPlan, batch: _Batch, found: _Found) -> dict[str, NDArray[Any]]:
+    """Responses of the kept patches: the strongest filters, or all of them where they are still to be compared."""
+    kept = found.kept
+    most = max(1, int(kept.sum(1).max(initial=0)))
+    size = (batch.images.shape[-2], batch.images.shape[-1])
+    corners = torch.from_numpy(found.windows.corners[:, :most])
+    sums = responses(batch.filters, corners, plan.side, size).cpu().numpy()[kept[:, :most]]
+    config = plan.transactions
+    arrays = {"moments": _moments(sums)}
+    if config.matrix:
+        arrays["matrix"] = (sums / plan.side**2).astype(np.float16)
+    if config.ranking == "zscore":
+        return {**arrays, "full": sums}
+    order = sums
+    if config.ranking == "share":
+        whole = responses(batch.filters, torch.zeros(len(kept), 1, 2, dtype=torch.int64), size[0], size)
+        order = sums / np.maximum(whole.cpu().numpy()[np.nonzero(kept)[0], 0], 1e-12)
+    arrays["items"], arrays["responses"] = strongest(sums, order, config.filters)
+    return arrays
+
+
+def _moments(sums: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Count, sum, sum of squares and maximum of each filter's responses, (1, 4, D)."""
+    exact = sums.astype(np.float64)
+    largest = exact.max(0, initial=-np.inf)
+    return np.stack([np.full(sums.shape[1], len(sums), float), exact.sum(0), (exact**2).sum(0), largest])[None]

@@ -1,0 +1,1 @@
+"""Analyses of single units and groups of them."""

@@ -1,0 +1,180 @@
+"""Are the mined filters the ones that matter? Accuracy of each class with its filters silenced (Table 1)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.models.model import Model
+from core.network.hooks import capture, module_named
+from core.network.inspection import Layout, grid
+
+Sets = Mapping[int, Sequence[int]]  # label -> filters
+Answers = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), kept filters (K, D)) -> logits (n, K, C)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Accuracies with filters silenced, each over the images of one class."""
+
+    # label, name, images, filters, baseline, one column per set, random_mean, random_std, drop_per_filter: the last for
+    # the first set, NaN where it has none
+    per_class: pd.DataFrame
+    draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets of the same number
+    silenced: Mapping[str, NDArray[np.int64]]  # set -> (classes,) how many filters it has
+    skipped: Mapping[str, str] = field(default_factory=dict)  # what was left out, and why
+
+    def summary(self) -> dict[str, Any]:
+        """Means over classes, None where there is nothing to average.
+
+        `*_std_over_classes` is the deviation of the classes from their mean, `random_std` that of the mean over the
+        random draws; `*_drop_per_filter` is the mean loss of accuracy for each filter of a class.
+        """
+        table, sizes = self.per_class, {name: _mean(count) for name, count in self.silenced.items()}
+        own = next(iter(sizes.values()))
+        base, drawn = _mean(table["baseline"]), self.draws.mean(0) if len(self.draws) else ()
+        facts = {"baseline": base, "baseline_std_over_classes": _deviation(table["baseline"])}
+        for name, column, filters in (*((one, one, sizes[one]) for one in sizes), ("random", "random_mean", own)):
+            left = facts[column] = _mean(table[column])
+            facts[f"{name}_std_over_classes"] = _deviation(table[column])
+            facts[f"{name}_drop_per_filter"] = _price(base, left, filters)
+        return {
+            **facts,
+            "random_std": _deviation(drawn),
+            "filters_per_class": own,
+            "images": int(table["images"].sum()),
+            "skipped": [{"path": path, "problem": problem} for path, problem in self.skipped.items()],
+            "per_class": table.astype(object).where(table.notna(), None).to_dict("records"),
+        }
+
+
+def _mean(values: Any) -> float | None:
+    return float(np.mean(values)) if _known(values) else None
+
+
+def _deviation(values: Any) -> float | None:
+    return float(np.std(np.asarray(values))) if _known(values) else None
+
+
+def _price(whole: float | None, left: float | None, filters: float | None) -> float | None:
+    return (whole - left) / filters if whole is not None and left is not None and filters else None
+
+
+def _known(values: Any) -> bool:
+    return len(values) > 0 and not np.isnan(values).any()
+
+
+def ablated(
+    answers: Answers,
+    batches: Iterable[tuple[Tensor, Sequence[int]]],
+    sets: Mapping[str, Sets],
+    filters: int,
+    names: Sequence[str],
+    *,
+    draws: int = 20,
+    seed: int = 0,
+) -> Ablation:
+    """Accuracy of each class with nothing silenced, with its filters of each of the `sets`, and with random ones.
+
+    The batches hold rows for `answers` and their labels. Random sets have as many filters as the first of the `sets`
+    and depend on seed, class and draw alone. Section 4.2 of Meynen et al. 2023.
+    """
+    masks: dict[int, Tensor] = {}
+    right: dict[int, NDArray[np.int64]] = {}
+    images: dict[int, int] = {}
+    first = next(iter(sets.values()))
+    for rows, labels in batches:
+        for label in sorted(set(labels)):
+            if label not in masks:
+                masks[label] = _masks(label, [one.get(label, ()) for one in sets.values()], filters, draws, seed)
+                right[label], images[label] = np.zeros(len(masks[label]), np.int64), 0
+            own = rows[[i for i, other in enumerate(labels) if other == label]]
+            said = answers(own, masks[label].to(own.device)).argmax(2)
+            right[label] += (said == label).sum(0).cpu().numpy()
+            images[label] += len(own)
+    table_rows, drawn = [], []
+    for label in sorted(right):
+        shares = right[label] / images[label]
+        chance = shares[1 + len(sets) :]
+        drawn.append(chance)
+        table_rows.append((
+            label, names[label], images[label], len(set(first.get(label, ()))), *shares[: 1 + len(sets)].tolist(),
+            float(chance.mean()) if draws else np.nan, float(chance.std()) if draws else np.nan,
+        ))  # fmt: skip
+    columns = ["label", "name", "images", "filters", "baseline", *sets, "random_mean", "random_std"]
+    table = pd.DataFrame(table_rows, columns=columns)
+    lost = table["baseline"] - table[next(iter(sets))]
+    table["drop_per_filter"] = lost / table["filters"].where(table["filters"] > 0)
+    silenced = {
+        name: np.array([len(set(one.get(label, ()))) for label in sorted(right)], np.int64)
+        for name, one in sets.items()
+    }
+    return Ablation(table, np.array(drawn).reshape(len(drawn), draws), silenced)
+
+
+def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int, seed: int) -> Tensor:
+    """Kept filters (1 + sets + draws, D) as ones and zeros: all, without each set, without random ones."""
+    count = len(set(chosen[0]))
+    chance = [
+        np.random.default_rng([seed, label, draw]).choice(filters, count, replace=False).tolist()
+        for draw in range(draws)
+    ]
+    masks = torch.ones(1 + len(chosen) + draws, filters)
+    for row, silent in enumerate([*chosen, *chance], start=1):
+        masks[row, sorted({int(item) for item in silent})] = 0
+    return masks
+
+
+def from_pooled(model: Model) -> Answers:
+    """Answers from the averages (n, D) of the filters' maps: exact where they go into one linear layer."""
+    head = module_named(model.net, model.survey.head)
+    if not isinstance(head, nn.Linear):
+        raise TypeError(f"{model.survey.head} is not a linear layer")
+
+    @torch.no_grad()
+    def answers(pooled: Tensor, kept: Tensor) -> Tensor:
+        return F.linear(pooled[:, None] * kept[None], head.weight, head.bias)
+
+    return answers
+
+
+def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Answers:
+    """Answers from images (n, 3, H, W); where the averages decide, what follows the layer is worked out from them."""
+    if shortcut and model.survey.head and layer == model.survey.default:
+        return lambda images, kept: from_pooled(model)(pooled(model, images, layer), kept)
+    facts = model.survey.layer(layer)
+    how = facts.layout if facts else "grid"
+
+    @torch.no_grad()
+    def answers(images: Tensor, kept: Tensor) -> Tensor:
+        return torch.stack([_copies(model, layer, image, _shaped(kept, how)) for image in images])
+
+    return answers
+
+
+def _copies(model: Model, layer: str, image: Tensor, kept: Tensor) -> Tensor:
+    """Logits (K, C) of one image under every mask: up to the layer it goes alone, from there on in K copies."""
+    with capture(model.net, edit={layer: lambda output: output * kept}):
+        return model.net(image[None])
+
+
+def _shaped(kept: Tensor, how: Layout) -> Tensor:
+    """Masks (K, D) as the layer lays its filters out."""
+    if how == "grid":
+        return kept[:, :, None, None]
+    return kept[:, None, None] if how == "channels-last" else kept[:, None]
+
+
+@torch.no_grad()
+def pooled(model: Model, images: Tensor, layer: str) -> Tensor:
+    """The average of each filter's map, (n, D)."""
+    facts = model.survey.layer(layer)
+    with capture(model.net, layer) as seen:
+        model.net(images)
+    return (grid(seen[layer], facts.layout) if facts else seen[layer]).mean((2, 3))

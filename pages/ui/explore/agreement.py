@@ -1,0 +1,44 @@
+"""How far the maps of a comparison agree with each other, and with maps that look at no model."""
+
+import base64
+from typing import Any
+
+import streamlit as st
+
+from core import export
+from core.explain import EXPLAINERS, Explanation
+from core.figures import colormaps
+from core.measure.agreement import TOP
+from core.workbench import Request
+from pages.ui import components
+from pages.ui.session.jobs import Comparison
+
+
+def matrix(shown: Comparison) -> None:
+    """A table for each class in which two maps at least are there, counting the controls; worked out while open."""
+    box = st.expander("Agreement", expanded=True, key="agreement", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        if tables := _known(shown):
+            scale = base64.b64encode(colormaps.table(colormaps.DIVERGING[0]).tobytes()).decode()
+            components.matrix({"classes": tables, "colours": scale, "share": TOP, "chance": TOP / (2 - TOP)})
+        else:
+            st.markdown("Once there is a map, it is compared here with the others and with two controls.")
+
+
+def _known(shown: Comparison) -> list[dict[str, Any]]:
+    """The tables of the finished maps so far, from the last run where none has come since."""
+    maps = [
+        (request, answer) for request, answer in shown.found() if isinstance(answer, Explanation) and answer.finished
+    ]
+    key = (*shown.facts(), [request.key for request, _ in maps])
+    if st.session_state.get("agreed", (None,))[0] != key:
+        st.session_state["agreed"] = (key, _tables(shown, maps))
+    found: list[dict[str, Any]] = st.session_state["agreed"][1]
+    return found
+
+
+def _tables(shown: Comparison, maps: list[tuple[Request, Explanation]]) -> list[dict[str, Any]]:
+    found = export.agreement(shown.bench, shown.picture, maps, shown.seed)
+    return [{**one, "methods": [EXPLAINERS[name].title for name in one["methods"]]} for one in found]

@@ -1,0 +1,52 @@
+"""Ready sets of methods for a comparison."""
+
+from collections.abc import Callable, Mapping
+
+from core.explain import EXPLAINERS
+from core.workbench import Request, Workbench
+from pages.ui.explore import comparison
+from pages.ui.session import state
+
+FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise", "random")  # and what looks at no model
+# The methods that section 3.3 of Song & Zhang's review compares on three photographs in its figure 4.
+REVIEW = (
+    "saliency", "deconvnet", "guided_backprop", "grad_cam", "excitation_bp", "contrastive_ebp", "rise",
+    "extremal_perturbation",
+)  # fmt: skip
+
+
+def _family(name: str) -> list[str]:
+    return [method for method, facts in EXPLAINERS.items() if facts.family == name]
+
+
+def _quick(bench: Workbench) -> list[str]:
+    works = [Request(name, 0) for name in _works(bench)]
+    return [request.name for request in comparison.affordable(bench, works)]
+
+
+def _works(bench: Workbench) -> list[str]:
+    return [name for name, reason in bench.usable().items() if not reason]
+
+
+SETS: Mapping[str, Callable[[Workbench], list[str]]] = {
+    "First look": lambda bench: list(FIRST),
+    "CAM family": lambda bench: _family("cam"),
+    "Figure 4 of Song & Zhang's review": lambda bench: list(REVIEW),
+    "All within 10 s": _quick,
+    "All that work": _works,
+    "Controls": lambda bench: _family("control"),
+}
+
+
+def take(name: str) -> None:
+    """Choose the methods of a set in the registry's order; those that do not work on the model are left out, and said.
+
+    A set none of whose methods works changes nothing.
+    """
+    bench = state.bench()
+    usable, wanted = bench.usable(), set(SETS[name](bench))
+    found = tuple(method for method in EXPLAINERS if method in wanted and not usable[method])
+    if lacking := [EXPLAINERS[method].title for method in EXPLAINERS if method in wanted and usable[method]]:
+        state.add_notice("info", f"{name}: left out, as {bench.model.name} does not allow it: {', '.join(lacking)}.")
+    if found:
+        state.go(methods=found)

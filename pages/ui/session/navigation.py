@@ -1,0 +1,58 @@
+"""The pages of the app, and ways between them that keep the session."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.resources import ROOT
+from pages.ui.session import parameters
+
+DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # of the Patches page, as addresses say
+
+
+def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, list[Any]]:
+    """The pages of `app.py`'s list, by section, for `st.navigation`."""
+    first = next(iter(sections.values()))[0][0]
+    made = {
+        name: st.Page(
+            ROOT / "pages" / f"{name}.py",
+            title=title,
+            icon=f":material/{icon}:",
+            url_path="" if name == first else name.rpartition("/")[2],
+            default=name == first,
+        )
+        for entries in sections.values()
+        for name, title, icon in entries
+    }
+    st.session_state["pages"] = made
+    return {section: [made[name] for name, _, _ in entries] for section, entries in sections.items()}
+
+
+def page_of(name: str) -> Any | None:
+    """The page of a file such as "explore/compare", for links and `st.switch_page`; None where it is not listed."""
+    return st.session_state.get("pages", {}).get(name)
+
+
+def go(page: str, **query: Any) -> None:
+    """Show another page of this session with these parameters (and the open study)."""
+    found = page_of(page)
+    query = {"study": st.session_state.get("study"), **query}
+    if found is not None:
+        parameters.forget(query)
+        st.switch_page(found, query_params={name: str(value) for name, value in query.items() if value is not None})
+
+
+def patches_of(**demands: Any) -> None:
+    """Show the patches that meet these demands of the Patches page, and none that were made there before."""
+    parameters.forget(DEMANDS)
+    go("mine/patches", **demands)
+
+
+def link(page: str, label: str, **query: Any) -> None:
+    """A link to another page of this session."""
+    found = page_of(page)
+    query = {"study": st.session_state.get("study"), **query}
+    if found is not None:
+        wanted = {name: str(value) for name, value in query.items() if value is not None}
+        st.page_link(found, label=label, query_params=wanted)

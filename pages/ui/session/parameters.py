@@ -1,0 +1,165 @@
+"""A page's own parameters: widgets whose value stands in the address and is kept for the session.
+
+Streamlit's own binding writes the text an option is shown with into the address. Options here show counts, which
+change, so the address gets the option's name instead.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from reprlib import repr as short
+from typing import Any, Generic, TypeVar
+
+import streamlit as st
+
+from core.errors import BadParameter, VitrineError
+from core.params import finite, whole
+from core.registry import unknown
+from pages.ui.session import state
+
+T = TypeVar("T")
+SWITCHED = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}  # words of an address
+
+
+@dataclass(frozen=True)
+class Own(Generic[T]):
+    """One parameter: its widget's label, its name in the address, its default, and how its text is read and written."""
+
+    label: str
+    key: str
+    default: T
+    read: Callable[[str], T]  # raises a VitrineError for a text that names nothing
+    written: Callable[[T], str] = str
+    valid: Callable[[T], T] = lambda value: value  # the nearest value that is possible now
+    given: Mapping[str, Any] = field(default_factory=dict)  # what the widget needs to know of the possible values
+
+    def value(self) -> T:
+        """The value now: of its widget, else of the address, else what this session had, else the default."""
+        found = self.valid(st.session_state[self.key] if self.key in st.session_state else self._first())
+        st.session_state[self.key] = found  # always: a widget of the same key on another page would begin anew
+        return found
+
+    def draw(self, make: Callable[..., T], **look: Any) -> T:
+        """Draw its widget and return what it says."""
+        self.value()
+        value = make(self.label, key=self.key, **self.given, **look)
+        keep(self.key, value, self.default, self.written)
+        return value
+
+    def _first(self) -> T:
+        text = st.query_params.get(self.key)
+        if text is not None:
+            try:
+                return self.read(text)
+            except VitrineError as error:
+                state.add_notice("warning", f"The address: {error} The rest is kept.")
+        return _kept().get(self.key, self.default)
+
+
+def choice(
+    label: str, options: Sequence[T], key: str, *, default: T | None = None, named: Callable[[T], str] = str
+) -> Own[T]:
+    """One of `options`, the first by default; `named` is what the address calls an option."""
+    first = options[0] if default is None else default
+    known = {named(option): option for option in options}
+
+    def read(text: str) -> T:
+        if text not in known:
+            raise unknown(label.lower(), text, known)
+        return known[text]
+
+    def valid(value: T) -> T:
+        return value if value in options else first
+
+    return Own(label, key, first, read, named, valid, {"options": list(options)})
+
+
+def several(label: str, options: Sequence[int], key: str) -> Own[list[int]]:
+    """Any number of `options`; the address lists them with commas."""
+
+    def read(text: str) -> list[int]:
+        found: dict[int, None] = {}
+        for part in filter(None, text.split(",")):
+            number = whole(part.strip().lstrip("Ff"))
+            if number is None or number not in options:
+                raise unknown(label.lower(), part.strip(), [str(option) for option in options])
+            found[number] = None
+        return list(found)
+
+    def written(values: list[int]) -> str:
+        return ",".join(map(str, values))
+
+    def valid(values: list[int]) -> list[int]:
+        return [value for value in values if value in options]
+
+    return Own(label, key, [], read, written, valid, {"options": list(options)})
+
+
+def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Own[T]:
+    """A number within a range; one of the address beyond it is moved to its nearer end."""
+    kind: Any = type(default)
+
+    def read(text: str) -> T:
+        value: Any = finite(text)
+        if value is None or value != kind(value):
+            raise BadParameter(f"{label} cannot be {short(text)}.", f"Give {low} to {high}.")
+        return valid(value)
+
+    def valid(value: T) -> T:
+        return min(max(kind(value), low), high)
+
+    given = {"min_value": low, "max_value": high, "step": step}
+    return Own(label, key, default, read, lambda value: f"{value:g}", valid, given)
+
+
+def switch(label: str, key: str, *, default: bool = False) -> Own[bool]:
+    """On or off; the address says 1 or 0 where it is not the default."""
+
+    def read(text: str) -> bool:
+        if text not in SWITCHED:
+            raise BadParameter(f"{label} cannot be {short(text)}.", "Use 1 or 0.")
+        return SWITCHED[text]
+
+    return Own(label, key, default, read, lambda on: str(int(on)))
+
+
+def text(key: str, default: str = "") -> str:
+    """A parameter without a widget: what the address says, else what was kept."""
+    found = st.query_params.get(key)
+    return found if found is not None else _kept().get(key, default)
+
+
+def index(label: str, key: str, count: int) -> int | None:
+    """A parameter without a widget that says which of `count` things; None where it says nothing, or names none."""
+    found = text(key)
+    number = whole(found)
+    if number is not None and number < count:
+        return number
+    if key in st.query_params:
+        state.add_notice("warning", f"The address: {unknown(label, found, ())} The rest is kept.")
+        keep(key, "")
+    return None
+
+
+def keep(key: str, value: Any, default: Any = "", written: Callable[[Any], str] = str) -> None:
+    """Keep a parameter for the session and make the address say it where it is not the default."""
+    _kept()[key] = value
+    if value is None or value == default:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != written(value):
+        st.query_params[key] = written(value)
+
+
+def put(key: str, value: Any) -> None:
+    """Set a parameter in a callback, before its widget is drawn again."""
+    st.session_state[key] = value
+
+
+def forget(keys: Iterable[str]) -> None:
+    """Leave these parameters to the address that comes next: what widgets say, or said, is not to outlive this page."""
+    for key in keys:
+        st.session_state.pop(key, None)
+        _kept().pop(key, None)
+
+
+def _kept() -> dict[str, Any]:
+    return st.session_state.setdefault("own", {})

@@ -1,0 +1,145 @@
+"""What stands around every page: navigation, the header with images, model and predictions, and the memory below."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.figures import encoding
+from core.images import Picture
+from core.resources import ASSETS, ROOT
+from core.workbench import Workbench
+from pages.ui import components
+from pages.ui.session import state, url
+from pages.ui.widgets import downloads, messages
+from pages.ui.widgets.text import size
+
+
+def settle() -> None:
+    """Page settings that must come first."""
+    st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
+    st.html(ROOT / "pages" / "ui" / "shell" / "frame.css")
+
+
+def around(current: Any) -> None:
+    """Run a page in its frame; what a user can act on becomes a sentence, and the frame stays."""
+    with messages.error_boundary(current.title):
+        url.adopt()
+        workbench, picture = state.bench(), state.subject()
+        _header(workbench, picture)
+        messages.notices()
+        st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
+        current.run()
+    messages.notices()
+    _memory()
+    url.write()
+
+
+def _header(workbench: Workbench, picture: Picture) -> None:
+    with st.container(key="vitrine-header", gap="small"):
+        _film()
+        left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
+        with left:
+            _models(workbench)
+        with right:
+            _chips(workbench, picture)
+
+
+def _film() -> None:
+    uploads = state.session().uploads()
+    examples = state.samples()
+    items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
+    items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
+    pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
+    sizes = [len(data) for data in pictures]
+    components.blobs("film", {"film": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))})
+    shown = state.session().comparison
+    ready = bool(shown and shown.found())
+    components.film(
+        {
+            "items": items,
+            "current": state.location().image,
+            "exports": downloads.WHOLE if ready else [],
+            "command": shown.command() if shown else "",
+            "query": url.query(),
+            "frame": list(url.OWN),
+        },
+        _picked_image,
+        lambda: downloads.whole(st.session_state["film"].get("export") or {}),
+    )
+    downloads.hand_over("header")
+
+
+def _models(workbench: Workbench) -> None:
+    st.session_state["model"] = workbench.model.name
+    st.selectbox(
+        "Model",
+        state.models(),
+        key="model",
+        format_func=_short,
+        on_change=lambda: state.go(model=st.session_state["model"]),
+        label_visibility="collapsed",
+        required=True,
+    )
+
+
+def _chips(workbench: Workbench, picture: Picture) -> None:
+    top = [{"index": i, "label": label, "chance": p} for i, label, p in workbench.top(picture)]
+    chosen = list(state.targets(workbench, picture))
+    extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
+             for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
+    components.chips({"classes": top + extra, "chosen": chosen}, _picked_class)
+
+
+def _memory() -> None:
+    session = state.session()
+    used, budget = session.cache.used + session.files.used, session.cache.budget + session.files.budget
+    with st.sidebar.container(key="vitrine-memory", gap="small"):
+        images = len(session.uploads())
+        own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
+        st.caption(f"{size(used)} of {size(budget)} kept for this tab{own}")
+        st.button("Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch")
+
+
+def _short(model: str) -> str:
+    """A model's name, of own weights without their folder."""
+    architecture, colon, file = model.partition(":")
+    return f"{architecture}: {Path(file).name}" if colon else model
+
+
+def _freed() -> None:
+    state.session().free()
+
+
+@st.cache_data(show_spinner=False)
+def thumb(name: str) -> bytes:
+    """A bundled example as a small square JPEG."""
+    return encoding.thumbnail(state.sample(state.samples()[name].path).pixels)
+
+
+def _upload_thumb(sha: str) -> bytes:
+    def make() -> bytes:
+        picture = state.session().upload(sha)
+        return encoding.thumbnail(picture.pixels) if picture else b""
+
+    return state.session().cache.get(("thumbnail", sha), make)
+
+
+def _picked_image() -> None:
+    wanted = st.session_state["film"].get("pick")
+    if wanted in state.samples() or wanted in state.session().uploads():
+        state.go(image=wanted)
+
+
+def _picked_class() -> None:
+    wanted = st.session_state["chips"].get("pick") or {}
+    index, joins = wanted.get("index"), wanted.get("joins")
+    if not isinstance(index, int) or index < 0:
+        return
+    chosen = tuple(wanted.get("chosen", ()))
+    if not joins:
+        state.go(targets=(index,))
+    elif index in chosen and len(chosen) > 1:
+        state.go(targets=tuple(i for i in chosen if i != index))
+    elif index not in chosen:
+        state.go(targets=(*chosen, index)[-url.MOST :])

@@ -1,0 +1,209 @@
+"""Making, comparing and deleting studies."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.environment import device
+from core.explain import EXPLAINERS
+from core.jobs import Job
+from core.models import Model
+from core.params import expanded, params_of
+from core.serialization import digest, dump
+from core.store.writer import remove
+from core.study import Study
+from core.study.browse import STOPS, kept
+from core.study.build import build_study, expected_passes, planned
+from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
+from core.workbench import pass_seconds
+from pages.ui.session import navigation, state
+from pages.ui.session.jobs import watched as bar
+from pages.ui.study import open_study
+from pages.ui.widgets import forms, messages
+from pages.ui.widgets.text import duration, plain
+
+_PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": MiningConfig}
+
+
+def form() -> None:
+    """What a new study is made of; checking tells what it will cost, and then it can be built."""
+    with st.expander("Build a study", key="new-study", icon=":material/add:", expanded=not open_study.listed()):
+        models = list(state.models())
+        left, middle, right = st.columns([1.4, 1, 1], gap="medium")
+        folder = left.text_input(
+            "Folder of images", key="new-folder", placeholder="/home/you/photos",
+            help="On the machine Vitrine runs on. A sub-folder per class lets the study tell right from wrong; "
+            "`vitrine flowers` draws such a folder.",
+        )  # fmt: skip
+        model = middle.selectbox(
+            "Model", models, index=models.index(state.location().model) if state.location().model in models else 0,
+            key="new-model", accept_new_options=True, help="One of the list, or ARCHITECTURE:FILE for own weights.",
+        )  # fmt: skip
+        name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
+        data = str(expanded(folder)) if folder else ""
+        config = _settings(StudyConfig(model or "", data, state.labels(model or "")))
+        if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
+            with messages.refused():
+                st.session_state["checked"] = (digest(dump(config)), _facts(config))
+        known, facts = st.session_state.get("checked", ("", ""))
+        if known == digest(dump(config)):
+            st.info(plain(facts))
+            job = _job()
+            running = job is not None and job.state == "running"
+            path = open_study.folder() / _file(name or _suggested(folder, model))
+            st.button("Build", type="primary", disabled=running, on_click=_start, args=(config, path),
+                      help="One study is being built already." if running else "")  # fmt: skip
+
+
+def watched() -> None:
+    """The build that runs or ended last, if any."""
+    if job := _job():
+        bar(job, _ended)
+
+
+def compared(studies: dict[str, Study]) -> None:
+    """The settings of some studies side by side, those that differ first."""
+    flat = {name: _flat(dump(dict(study.config))) for name, study in studies.items()}
+    keys = sorted({key for settings in flat.values() for key in settings})
+    rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
+    different = [row for row in rows if len({row[name] for name in flat}) > 1]
+    st.header("1 setting differs" if len(different) == 1 else f"{len(different)} settings differ", anchor=False)
+    st.dataframe(different, hide_index=True, alt="The settings that differ")
+    with st.expander(f"The {len(rows) - len(different)} that are the same"):
+        st.dataframe(
+            [row for row in rows if row not in different], hide_index=True, alt="The settings that are the same"
+        )
+
+
+@st.dialog("Delete this study?")
+def deleted(name: str, path: Path) -> None:
+    """Ask, and delete."""
+    st.write(plain(f"{name} will be gone for good. The images it was made from stay where they are."))
+    with st.container(horizontal=True):
+        if st.button("Delete", key="delete-now", type="primary"):
+            with messages.refused():
+                remove(path)
+                state.add_notice("info", f"{name} is deleted.")
+                st.rerun()
+        if st.button("Keep it"):
+            st.rerun()
+
+
+def lost(study: Study) -> None:
+    """Say which images are no longer where the study found them."""
+    folder, data = study.folder, study.manifest["data"]
+    gone, total = study.lost(), data["images"] - data["skipped"]
+    if len(gone) == total:
+        st.caption(plain(f"Its images are no longer in {folder}; the study shows its own small copies."))
+    elif gone:
+        some = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
+        st.caption(plain(f"{len(gone)} of its {total} images are no longer in {folder}: {some}"))
+
+
+def left_out(study: Study) -> None:
+    """Say what of the folder is not in the study, and why."""
+    images = open_study.table(study, "images")
+    problems = images.loc[images["problem"] != "", ["path", "problem"]]
+    if len(problems):
+        with st.expander(f"Images that could not be read: {len(problems):,}"):
+            st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
+    for reason, count in study.manifest["data"].get("left", {}).items():
+        st.caption(plain(f"Left out of the folder: {reason} ({count:,})."))
+
+
+def endings(study: Study) -> None:
+    """How many patches the images kept, and why no more."""
+    found = kept(open_study.table(study, "images"))
+    table = found.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
+    table.insert(0, "Images", found.sum(axis=1))
+    with st.expander("How many patches each image kept, and why no more"):
+        st.dataframe(table.reset_index(names="Patches"), hide_index=True,
+                     alt="Images by the number of patches they kept and by why they kept no more")  # fmt: skip
+
+
+def _settings(config: StudyConfig) -> StudyConfig:
+    """The configuration with what the forms say."""
+    methods = [name for name, method in EXPLAINERS.items() if not method.signed]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        explainer = st.selectbox(
+            "Heatmap", methods, index=methods.index("grad_cam"), key="new-explainer", width=220,
+            format_func=lambda name: EXPLAINERS[name].title,
+        )  # fmt: skip
+        layer = st.text_input("Layer", key="new-layer", placeholder="the last with positions", width=220)
+        for owner, kind in _PARTS.items():
+            with st.popover(owner.capitalize()):
+                forms.settings(params_of(kind), f"study.{owner}")
+        with st.popover("More"):
+            own = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
+            forms.settings(own, "study")
+    parts: dict[str, Any] = {owner: kind(**state.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
+    return replace(config, layer=layer.strip(), explainer=explainer, **parts, **state.settings("study"))
+
+
+def _facts(config: StudyConfig) -> str:
+    """What a build of this will be, once everything that can be wrong has been looked at."""
+    plan = planned(config, _network(config), device())
+    images, side = len(plan.folder.paths), plan.side
+    passes = expected_passes(config, images)
+    layer = plan.model.survey.layer(plan.layer)
+    filters = f"{layer.units:,} filters" if layer else "its filters"
+    known = sum(label >= 0 for label in plan.folder.labels)
+    classes = "" if known == images else f" ({known:,} of them in a folder named like a class of the model)"
+    left = "".join(f" Left out: {reason} ({count:,})." for reason, count in plan.folder.left.items())
+    return (
+        f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
+        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{left}"
+    )
+
+
+def _start(config: StudyConfig, path: Path) -> None:
+    """Build in a thread of this session; what is finished survives its end."""
+    model = _network(config)
+    job = Job(
+        lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
+    )
+    state.session().jobs.append(job)
+    st.session_state["building"] = job
+
+
+def _network(config: StudyConfig) -> Model | None:
+    """The shared network, unless the study's goes by other names of the classes."""
+    return state.network(config.model) if config.labels == state.labels(config.model) else None
+
+
+def _job() -> Job | None:
+    return st.session_state.get("building")
+
+
+def _ended(job: Job) -> None:
+    if job.state == "done" and isinstance(job.result, Study):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.success(plain(f"{job.result.name} is finished, in {duration(job.seconds)}."))
+            if st.button("Open it", type="primary"):
+                navigation.patches_of(study=job.result.name)
+    elif job.state == "cancelled":
+        st.info("Stopped. What was finished is kept: building the same again goes on from there.")
+    elif job.error:
+        st.error(plain(str(job.error)))
+
+
+def _suggested(folder: str, model: str | None) -> str:
+    return _file(f"{Path(folder).name}-{(model or '').partition(':')[0]}") if folder else "study"
+
+
+def _file(name: str) -> str:
+    """A name as a folder may have it."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or "study"
+
+
+def _flat(config: Any, above: str = "") -> dict[str, str]:
+    """Nested settings as dotted names."""
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = str(value)
+    return found

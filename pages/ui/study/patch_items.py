@@ -1,0 +1,127 @@
+"""Patches, filters and averages of a study as items of a gallery, with their names."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from core.study import Study
+from core.study.browse import Order, Rows
+from pages.ui.session import navigation
+from pages.ui.study.open_study import catalogue, columns, label, table
+from pages.ui.widgets.gallery import Items, Picks
+
+SHOWN = 10_000  # patches a gallery takes at once
+
+
+def unit(number: int) -> str:
+    """A filter's short name."""
+    return f"F{number}"
+
+
+def units(numbers: Sequence[int], most: int = 100) -> str:
+    """Several filters in a line; of more than `most` the first ones, and how many there are."""
+    some = " + ".join(map(unit, numbers[:most]))
+    return some if len(numbers) <= most else f"{some} … ({len(numbers)})"
+
+
+def amount(value: float) -> str:
+    """A number as people read it: three digits, thousands with commas."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def patches(
+    study: Study,
+    rows: Rows,
+    *,
+    noted: Order = "drop",
+    filters: Sequence[int] = (),
+    groups: Sequence[tuple[str, int]] | None = None,
+    words: Mapping[int, Sequence[str]] | None = None,
+) -> Callable[[], Items]:
+    """The patches with these numbers for a gallery, made when asked for; where they are grouped (or of one class, with
+    no groups at all) a tile need not name its class. `words` are the tags of patches that have any.
+    """
+    return lambda: _items(
+        study, rows[:SHOWN], noted, filters, grouped=groups is not None, groups=groups or (), words=words or {}
+    )
+
+
+def _items(
+    study: Study,
+    rows: Rows,
+    noted: Order,
+    filters: Sequence[int],
+    *,
+    grouped: bool,
+    groups: Sequence[tuple[str, int]],
+    words: Mapping[int, Sequence[str]],
+) -> Items:
+    known = catalogue(study)
+    part = known.patches.iloc[rows]
+    side = study.manifest["model"]["size"]
+    numbers, images = np.unique(part["image"].to_numpy(), return_inverse=True)
+    first = known.items[rows, 0].tolist()
+    if noted in {"response", "image"}:  # sums over the window in the study, means on the page
+        word, values = "response", known.response(rows, filters) / study.manifest["window"] ** 2
+    else:
+        word, values = noted, part[noted].to_numpy()
+    notes = [f"{word} {amount(value)}" for value in values]
+    said = [label(study, k) for k in part["label"]]
+    held = [", ".join(unit(item) for item in row[:10] if item >= 0) for row in known.items[rows].tolist()]
+    return Items(
+        pixels=np.asarray(study.array("crops")[rows]),
+        ids=rows.tolist(),
+        titles=notes if grouped else said,
+        notes=() if grouped else notes,
+        facts=[
+            ("Class", said),
+            ("Image", part["path"].tolist()),
+            ("True class", [label(study, k) for k in part["true"]]),
+            ("Place", [f"{x}, {y} px, number {rank + 1}" for x, y, rank in columns(part, "x", "y", "rank")]),
+            ("Heatmap", [f"{amount(score)} in the window" for score in part["score"]]),
+            ("Covered", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
+            ("Filters", held),
+            *([("Tags", [", ".join(words.get(row, ())) or "none" for row in rows.tolist()])] if words else []),
+        ],
+        wholes=np.asarray(study.array("thumbnails")[numbers]),
+        images=images.tolist(),
+        boxes=[(x / side, y / side, s / side, s / side) for x, y, s in columns(part, "x", "y", "size")],
+        windows=_windows(study, numbers),
+        groups=groups,
+        actions=[
+            ("unit", [f"Open {unit(number)}" if number >= 0 else "No filter" for number in first]),
+            ("image", ["Only this image"] * len(rows)),
+        ],
+    )
+
+
+def _windows(study: Study, images: np.ndarray) -> list[list[tuple[float, float, float, float, int, bool]]]:
+    """All candidate windows of these images in the order they were tried."""
+    side, size = study.manifest["model"]["size"], study.manifest["window"] / study.manifest["model"]["size"]
+    windows = table(study, "windows")
+    windows = windows[windows["image"].isin(images)]
+    found: dict[int, list[tuple[float, float, float, float, int, bool]]] = {int(image): [] for image in images}
+    for image, rank, x, y, kept in columns(windows, "image", "rank", "x", "y", "kept"):
+        found[image].append((round(x / side, 4), round(y / side, 4), size, size, rank + 1, bool(kept)))
+    return [found[int(image)] for image in images]
+
+
+def faces(study: Study) -> dict[int, np.ndarray]:
+    """A picture for each filter: its average patch, (w, w, 3) uint8, in the class where it weighs most."""
+    averages = table(study, "averages").sort_values(["weight", "average"], ascending=[False, True])
+    best = averages.drop_duplicates("filter")
+    pixels = study.array("averages")
+    return {number: as_pixels(pixels[row]) for row, number in columns(best, "average", "filter")}
+
+
+def as_pixels(values: np.ndarray) -> np.ndarray:
+    """Averages in [0, 1] as pictures."""
+    return np.round(np.clip(values, 0, 1).astype(np.float32) * 255).astype(np.uint8)
+
+
+def follow(study: Study, picks: Picks, number: int | None = None) -> None:
+    """Go where a patch's buttons lead: to its strongest filter (or to `number`), or to all patches of its image."""
+    if picks.action == "unit":
+        navigation.go("units/unit", unit=int(catalogue(study).items[picks.opened, 0]) if number is None else number)
+    if picks.action == "image":
+        navigation.patches_of(image=int(catalogue(study).patches["image"].iloc[picks.opened]))

@@ -1,0 +1,105 @@
+"""The graph of the rules above their table: what is picked in one is shown in the other."""
+
+from reprlib import repr as short
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures.layout import apart, lying
+from core.mining.rules import Mined
+from core.params import whole
+from core.study import Study
+from pages.ui.session import navigation, parameters
+from pages.ui.study import ablation, open_study, patch_items
+from pages.ui.study.rule_views import Rule, detail, picked, sides
+from pages.ui.widgets.graph import Node, graph, mark
+from pages.ui.widgets.text import plain
+
+NODES = 600  # more than people can read
+SHAPE = 1.45  # the graph is so much wider than high
+PICTURED = 200  # nodes up to which filters show their average patch
+
+
+def graphed(study: Study, found: Mined, label: int) -> None:
+    """The graph; what is picked in it chooses the rules of the table below, whose chosen one stands out in it."""
+    nodes, edges = found.nodes, found.edges
+    if label >= 0:
+        own_filters = edges.loc[edges["label"] == label, "filter"]
+        edges = edges[edges["filter"].isin(own_filters)]
+    kept = _tied(edges)
+    if len(kept) > NODES:
+        total, edges = len(kept), edges.nlargest(_fitting(edges), "weight")
+        kept = _tied(edges)
+        st.caption(f"{total:,} nodes are too many to read: these are the {len(kept):,} of the strongest links.")
+    touch = graph(
+        drawn(study, nodes[nodes["node"].isin(kept)]),
+        [(f"f{f}", f"c{k}", w) for f, k, w in zip(edges["filter"], edges["label"], edges["weight"], strict=True)],
+        key="graph", label="Filters and the classes whose rules use them",
+    )  # fmt: skip
+    if touch.picked is not None:
+        parameters.keep("node", touch.picked)
+    if touch.opened and touch.opened[0] == "f":
+        navigation.go("units/unit", unit=touch.opened[1:])
+    if touch.opened and touch.opened[0] == "c":
+        navigation.patches_of(label=open_study.label(study, int(touch.opened[1:])))
+    rule = _beneath(study, found, label)
+    mark("graph", parameters.text("node"), rule.nodes if rule else ())
+
+
+def _tied(edges: pd.DataFrame) -> set[str]:
+    return {f"f{k}" for k in edges["filter"]} | {f"c{k}" for k in edges["label"]}
+
+
+def _fitting(edges: pd.DataFrame) -> int:
+    """How many of the strongest edges touch at most `NODES` nodes."""
+    ranked = edges.sort_values("weight", ascending=False, kind="stable")
+    seen: set[str] = set()
+    for count, (filter, label) in enumerate(zip(ranked["filter"], ranked["label"], strict=True)):
+        seen |= {f"f{filter}", f"c{label}"}
+        if len(seen) > NODES:
+            return count
+    return len(ranked)
+
+
+def _beneath(study: Study, found: Mined, label: int) -> Rule | None:
+    """The rules of the picked node or link, for eyes and keyboards that a graph does not serve; the chosen one."""
+    node, rules = parameters.text("node"), found.rules
+    ends = {}
+    if node in {*found.nodes["node"], *(f"f{f}-c{k}" for f, k in open_study.columns(found.edges, "filter", "label"))}:
+        ends = {part[0]: whole(part[1:]) for part in node.split("-")}
+    elif node:
+        st.caption(plain(f"No rule at these settings has {short(node)}."))
+    if "f" in ends:
+        rules = rules[[ends["f"] in filters for filters in rules["filters"]]]
+    if "c" in ends or (label >= 0 and not ends):
+        rules = rules[rules["label"] == ends.get("c", label)]
+    left, right = sides()
+    with left:
+        chosen = picked(study, rules, found.config.filters, "graph-rules", 330)
+        if chosen:
+            ablation.switch(study, chosen.filters, "node")
+    with right:
+        if chosen:
+            detail(study, chosen)
+    return chosen
+
+
+def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:
+    """The nodes with room between them, filters with the average patch of the class where they weigh most."""
+    classes = (nodes["kind"] == "class").to_numpy()
+    heights = np.where(classes, 32, 36 + 5 * np.minimum(nodes["degree"].to_numpy(), 6))
+    widths = np.where(classes, [20 + 8.4 * len(name) for name in nodes["name"]], heights)
+    places = lying(nodes[["x", "y"]].to_numpy(), SHAPE) * 34 * np.sqrt(len(nodes))
+    places = apart(places, np.stack([widths, heights + 14], 1))
+    pictures = patch_items.faces(study) if len(nodes) <= PICTURED else {}
+    boxes = zip(places.tolist(), widths.tolist(), heights.tolist(), strict=True)
+    return [
+        Node(
+            node, name if kind == "class" else patch_items.unit(number), kind, x, y, height, width,
+            pictures.get(number) if kind == "filter" else None,
+        )
+        for (node, kind, number, name), ((x, y), width, height) in zip(
+            open_study.columns(nodes, "node", "kind", "number", "name"), boxes, strict=True
+        )
+    ]  # fmt: skip

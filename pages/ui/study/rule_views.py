@@ -1,0 +1,234 @@
+"""The views of mined rules: the table, what classes share, the chosen rule in pictures and words."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.errors import TooLarge
+from core.mining.rules import Mined, highest_support
+from core.study import Study
+from core.study.browse import Catalogue, PatchFilter, Rows
+from core.study.config import MiningConfig
+from pages.ui.session import navigation, parameters
+from pages.ui.study import ablation, open_study, patch_items
+from pages.ui.widgets.gallery import Items, gallery
+from pages.ui.widgets.text import plain
+
+EACH = 6  # patches shown of each filter of a rule
+
+_SHARE = partial(st.column_config.ProgressColumn, min_value=0.0, max_value=1.0, format="%.2f")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A chosen set of filters, and the class it speaks for (-1 for all)."""
+
+    filters: tuple[int, ...]
+    label: int
+    strongest: int  # how many filters of each patch counted when it was mined
+
+    @property
+    def name(self) -> str:
+        """What the address calls it."""
+        return f"{'+'.join(map(str, self.filters))}>{self.label}"
+
+    @property
+    def nodes(self) -> list[str]:
+        """What the graph calls its filters and its class."""
+        return [*(f"f{number}" for number in self.filters), f"c{self.label}"]
+
+
+def nothing(study: Study, config: MiningConfig, label: int) -> None:
+    """Why there is no rule, and the nearest setting that gives one."""
+    of = "" if label < 0 else f" for {open_study.label(study, label)}"
+    none = f"No rule{of} at support {config.support:.2f}"
+    try:
+        highest = highest_support(study, config, None if label < 0 else label)
+    except TooLarge as error:
+        st.info(plain(f"{none}. {error}"))
+        return
+    if highest is None:
+        alone = ": hardly any two patches of a class hold the same filter."
+        change = ". Lower the confidence." if config.confidence else alone
+        st.info(plain(f"{none}, nor at any lower one{change}"))
+        return
+    shown = math.floor(highest * 100 + 1e-9) / 100
+    st.info(plain(f"{none}. The highest support that gives one is {shown:.2f}."))
+    st.button(f"Use {shown:.2f}", on_click=parameters.put, args=("support", shown), type="primary")
+
+
+def listed(study: Study, found: Mined, label: int) -> None:
+    """The rules as a table, and the chosen one beside it."""
+    rules = found.rules if label < 0 else found.rules[found.rules["label"] == label]
+    left, right = sides()
+    with left:
+        chosen = picked(study, rules, found.config.filters, "rules")
+        st.caption(f"{len(rules):,} rules. Choose a row to see its patches. The score is support × confidence.")
+        if chosen:
+            ablation.switch(study, chosen.filters, "rule")
+    with right:
+        if chosen:
+            detail(study, chosen)
+
+
+def sides() -> Any:
+    """A place for a table of rules, and one for the chosen rule: beside it, or below it where there is no room."""
+    with st.container(key="vitrine-rules"):
+        return st.columns([1.5, 1], gap="medium")
+
+
+def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = 560) -> Rule | None:
+    """A table of rules and the one chosen in it: the one of the address until another row is, else the best."""
+    frame = pd.DataFrame(
+        {
+            "Filters": [patch_items.units(filters, 4) for filters in rules["filters"]],
+            "Class": [open_study.label(study, k) for k in rules["label"]],
+            "Support": rules["support"].to_numpy(),
+            "Confidence": rules["confidence"].to_numpy(),
+            "Score": rules["score"].to_numpy(),
+            "Lift": rules["lift"].to_numpy(),
+            "n": rules["n_both"].to_numpy(),
+        }
+    )
+    names = [Rule(tuple(f), k, strongest) for f, k in open_study.columns(rules, "filters", "label")]
+    return chosen_of(frame, names, key, height)
+
+
+def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int) -> Rule | None:
+    """Show the table and say which of `rules` (one per row) is chosen."""
+    if not rules:
+        return None
+    kept = parameters.text("rule")
+    first = next((i for i, rule in enumerate(rules) if rule.name == kept), 0)
+    event = st.dataframe(
+        frame, key=f"{key}-{hash(tuple(rules))}", hide_index=True, height=min(height, 38 + 35 * len(frame)),
+        on_select="rerun", selection_mode="single-row-required", selection_default={"selection": {"rows": [first]}},
+        column_config={
+            "Filters": st.column_config.TextColumn(width=165),
+            "Class": st.column_config.TextColumn(width=115),
+            "Support": _SHARE("Support", width=94, color="#0072B2"),
+            "Confidence": _SHARE("Confidence", width=94, color="#009E73"),
+            "Score": st.column_config.NumberColumn(format="%.3f", width=60),
+            "Lift": st.column_config.NumberColumn(format="%.1f", width=50),
+            "n": st.column_config.NumberColumn(width=45, help="Patches of the class that hold all these filters"),
+        },
+        alt="Rules with their support, confidence, score, lift and number of patches",
+    )  # fmt: skip
+    rows = event["selection"]["rows"]
+    rule = rules[rows[0] if rows and rows[0] < len(rules) else first]
+    parameters.keep("rule", rule.name)
+    return rule
+
+
+def detail(study: Study, rule: Rule) -> None:
+    """A rule in words and in its patches, with the ways on from here."""
+    patches = open_study.catalogue(study)
+    everywhere = patches.matching(PatchFilter(filters=rule.filters, strongest=rule.strongest))
+    rows = patches.matching(PatchFilter(rule.label, rule.filters, rule.strongest))
+    rows = patches.ordered(rows, "response", rule.filters)
+    st.header(plain(f"{patch_items.units(rule.filters)} → {open_study.label(study, rule.label)}"), anchor=False)
+    total = len(patches.matching(PatchFilter(rule.label)))
+    st.markdown(plain(
+        f"{len(rows):,} of the {total:,} patches of {open_study.label(study, rule.label)} hold "
+        f"{'this filter' if len(rule.filters) == 1 else 'all these filters'} ({len(rows) / max(total, 1):.0%}), "
+        f"and of the {len(everywhere):,} patches of any class that do, {len(rows) / max(len(everywhere), 1):.0%} "
+        "are its own."
+    ))  # fmt: skip
+    picks = gallery(
+        patch_items.patches(study, rows, noted="response", filters=rule.filters, groups=()),
+        (open_study.key(study), "rule", rule), key="rule-patches", label="Patches of the rule", tile=72, height=330,
+    )  # fmt: skip
+    patch_items.follow(study, picks)
+    each(study, rule)
+    with st.container(horizontal=True):
+        for number in rule.filters:
+            if st.button(patch_items.unit(number), key=f"unit-{number}", help="Open this filter"):
+                navigation.go("units/unit", unit=number)
+        if st.button("All its patches", icon=":material/grid_on:"):
+            held = ",".join(map(str, rule.filters))
+            navigation.patches_of(label=open_study.label(study, rule.label), filters=held, strongest=rule.strongest)
+
+
+def each(study: Study, rule: Rule) -> None:
+    """What each filter of a rule answers to most, in whatever class."""
+    patches = open_study.catalogue(study)
+
+    def make() -> Items:
+        rows = {number: _strongest(patches, number, rule.strongest) for number in rule.filters}
+        every = [(number, row) for number in rule.filters for row in rows[number].tolist()]
+        items = patch_items.patches(study, np.concatenate(list(rows.values())))()
+        return Items(
+            pixels=items.pixels,
+            ids=[f"{number}:{row}" for number, row in every],
+            titles=[
+                f"{patch_items.unit(number)} in {name}" for (number, _), name in zip(every, items.titles, strict=True)
+            ],
+            facts=items.facts[1:2],
+            groups=[(patch_items.unit(number), len(own_rows)) for number, own_rows in rows.items()],
+            actions=[("unit", [f"Open {patch_items.unit(number)}" for number, _ in every])],
+        )
+
+    st.subheader("Each of its filters by itself", anchor=False)
+    picks = gallery(
+        make, (open_study.key(study), "each", rule), key="rule-filters", label="Strongest patches of each filter",
+        tile=56, height=300, panel=False,
+    )  # fmt: skip
+    st.caption(f"The {EACH} patches of any class where a filter answers most. A click opens the filter.")
+    if picks.action == "unit":
+        navigation.go("units/unit", unit=picks.opened.partition(":")[0])
+
+
+def _strongest(patches: Catalogue, number: int, strongest: int) -> Rows:
+    rows = patches.matching(PatchFilter(filters=(number,), strongest=strongest))
+    return patches.ordered(rows, "response", (number,))[:EACH]
+
+
+def shared(study: Study, found: Mined, label: int) -> None:
+    """The sets that several classes use, and their patches class by class."""
+    sets = found.shared
+    if label >= 0:
+        sets = sets[[label in labels for labels in sets["labels"]]]
+    if not len(sets):
+        st.info("No set of filters is frequent in two classes at this support. Lower it to see what classes share.")
+        return
+    left, right = st.columns([1, 1.2], gap="medium")
+    frame = pd.DataFrame(
+        {
+            "Filters": [patch_items.units(filters, 4) for filters in sets["filters"]],
+            "Classes": sets["classes"].to_numpy(),
+            "Shared by": [
+                ", ".join(f"{open_study.label(study, k)} {s:.2f}" for k, s in zip(labels, supports, strict=True))
+                for labels, supports in zip(sets["labels"], sets["supports"], strict=True)
+            ],
+        }
+    )
+    with left:
+        rule = chosen_of(
+            frame, [Rule(tuple(filters), -1, found.config.filters) for filters in sets["filters"]], "shared", 560
+        )
+        st.caption(f"{len(sets):,} filter sets are frequent in two classes or more. Numbers are their support there.")
+    with right:
+        if rule:
+            across(study, rule)
+
+
+def across(study: Study, rule: Rule) -> None:
+    """The patches of all classes that hold these filters, grouped by class."""
+    patches = open_study.catalogue(study)
+    wanted = PatchFilter(filters=rule.filters, strongest=rule.strongest)
+    counts = patches.by_label(wanted)
+    ranked = sorted(counts, key=lambda k: (-counts[k], k))
+    parts = [patches.ordered(patches.matching(replace(wanted, label=k)), "response", rule.filters) for k in ranked]
+    st.header(plain(f"{patch_items.units(rule.filters)}: patches of {len(ranked)} classes"), anchor=False)
+    groups = [(open_study.label(study, k), len(part)) for k, part in zip(ranked, parts, strict=True)]
+    picks = gallery(
+        patch_items.patches(study, np.concatenate(parts), noted="response", filters=rule.filters, groups=groups),
+        (open_study.key(study), "across", rule), key="shared-patches", label="Patches by class", tile=72, height=460,
+    )  # fmt: skip
+    patch_items.follow(study, picks)

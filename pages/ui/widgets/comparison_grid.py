@@ -1,0 +1,144 @@
+"""A comparison of explanations as a grid in the browser: rows of classes, columns of methods."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from core import export
+from core.errors import VitrineError
+from core.explain import EXPLAINERS, Explanation
+from core.figures import colormaps, encoding
+from core.images import Picture
+from core.workbench import Request, Workbench
+from pages.ui import components
+from pages.ui.session import state
+from pages.ui.session.jobs import Comparison
+from pages.ui.widgets import downloads
+from pages.ui.widgets.text import cost_text, duration
+
+Message = tuple[Mapping[str, Any], bytes]
+
+
+def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
+    """A comparison as a grid: rows of classes, columns of methods, every tile in whatever state it is.
+
+    Call it in a fragment that reruns while `shown.running`: only tiles that changed are sent again.
+    """
+    bench, picture = shown.bench, shown.picture
+    photo = f"photo-{bench.model.sha[:12]}-{picture.sha[:12]}"
+    messages: dict[str, Message] = {photo: ({}, _photo(bench, picture))}
+    ids = {
+        request.key: f"tile-{bench.model.sha[:8]}-{picture.sha[:12]}-{request.key}-{shown.seed}"
+        for request in shown.requests
+    }
+    for request in shown.requests:
+        messages[ids[request.key]] = tile(shown, request)
+    components.blobs(key, messages)
+    names = list(dict.fromkeys(request.name for request in shown.requests))
+    classes = list(dict.fromkeys(request.target for request in shown.requests))
+    by_place = {(request.target, request.name): ids[request.key] for request in shown.requests}
+    chances = bench.probabilities(picture)
+    components.grid(
+        {
+            "photo": photo,
+            "picture": picture.name,
+            "rows": [{"target": t, "label": bench.model.labels[t], "chance": float(chances[t])} for t in classes],
+            "columns": [_column(name) for name in names],
+            "cells": [[by_place.get((target, name)) for name in names] for target in classes],
+            "tables": _tables(),
+            "sequential": colormaps.SEQUENTIAL,
+            "diverging": colormaps.DIVERGING,
+            "view": st.session_state.get("view", ""),
+            "compact": compact,
+        },
+        key,
+        lambda: _stopped(st.session_state[key].get("stop")),
+        lambda: downloads.one(st.session_state[key].get("export") or {}),
+    )
+    downloads.hand_over(key)
+
+
+def _stopped(wanted: object) -> None:
+    shown = state.session().comparison
+    if shown and isinstance(wanted, str):
+        shown.drop(wanted)
+
+
+def tile(shown: Comparison, request: Request) -> Message:
+    """One tile's header and map, for a finished answer, a running map, an error, or a place in the queue."""
+    label = shown.bench.model.labels[request.target]
+    title = EXPLAINERS[request.name].title
+    header: dict[str, Any] = {"title": title, "label": label, "phase": shown.phase(request), "ask": request.key}
+    header["leaving"] = header["phase"] == "running" and shown.leaving(request)
+    answer = shown.answers.get(request.key)
+    if isinstance(answer, VitrineError):
+        return {**header, "error": answer.message, "hint": answer.hint}, b""
+    if isinstance(answer, Explanation):
+        line = export.command_line(
+            shown.bench.model.name, shown.picture.name, [request], seed=shown.seed, layer=shown.layer
+        )
+        return _finished({**header, "command": line}, answer, label)
+    if look := shown.snapshots.get(request.key):
+        facts, payload = encoding.quantised(look.maps[0].numpy())
+        method = EXPLAINERS[request.name]
+        return {
+            **header,
+            **facts,
+            "fraction": round(look.fraction, 3),
+            "passes": look.forwards,
+            "signed": method.signed or facts["min"] < 0,
+            "offset": method.offset,
+            "settled": look.settled,
+        }, payload
+    if header["phase"] == "waiting":
+        header["cost"] = cost_text(shown.bench.estimate([request]), shown.bench.passes([request]))
+    return header, b""
+
+
+def _finished(header: dict[str, Any], answer: Explanation, label: str) -> Message:
+    values = answer.maps[0].numpy()
+    facts, payload = encoding.quantised(values)
+    note = answer.note(0)
+    return {
+        **header,
+        **facts,
+        "signed": answer.signed,
+        "offset": answer.offset,
+        "note": note,
+        "finished": answer.finished,
+        "layer": answer.layer,
+        "time": duration(answer.seconds),
+        "passes": answer.forwards + 2 * answer.backwards,
+        "forwards": answer.forwards,
+        "backwards": answer.backwards,
+        "seed": answer.seed,
+        "settings": {name: str(value) for name, value in answer.settings.items()},
+        "remarks": {n: f"{one:.4g}" if isinstance(one, float) else one for n, one in answer.remarks.items()},
+        "alt": encoding.described(header["title"], label, values, note),
+    }, payload
+
+
+def _column(name: str) -> dict[str, str]:
+    method = EXPLAINERS[name]
+    return {
+        "name": name,
+        "title": method.title,
+        "family": method.family,
+        "summary": method.summary,
+        "formula": method.formula,
+        "caution": method.caution,
+        "paper": method.paper,
+    }
+
+
+def _photo(bench: Workbench, picture: Picture) -> bytes:
+    key = (bench.model.preprocess, picture.sha, "photo")
+    return bench.cache.get(key, lambda: encoding.photo(bench.model.preprocess, picture.pixels))
+
+
+@st.cache_data(show_spinner=False)
+def _tables() -> dict[str, str]:
+    names: Iterable[str] = (*colormaps.SEQUENTIAL, *colormaps.DIVERGING)
+    return {name: base64.b64encode(colormaps.table(name).tobytes()).decode() for name in names}

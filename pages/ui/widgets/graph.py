@@ -1,0 +1,108 @@
+"""The graph of filters and classes: drawn, searched and thinned out in the browser, placed by the engine."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.figures.encoding import packed
+from core.resources import ASSETS
+from core.serialization import digest
+from pages.ui.components import blobs, part
+
+_VENDOR = ASSETS / "vendor" / "cytoscape.min.js"
+
+# The library is a component of its own with nothing that ever changes: sent once, then known by its hash.
+_library = st.components.v2.component(
+    "vitrine_cytoscape", js=_VENDOR.read_text("utf-8") + "\nexport default function () {}\n"
+)
+_graph = part("graph")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A filter or a class of the graph, with its place."""
+
+    id: str
+    label: str
+    kind: str  # "filter" or "class"
+    x: float
+    y: float
+    size: float = 30
+    width: float = 0  # of a class's box; as wide as a filter is high where it is not given
+    picture: np.ndarray | None = None  # (s, s, 3) uint8, shown inside the node
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What the user did to the graph just now: the node or link picked ("" where one was left), the node opened."""
+
+    picked: str | None
+    opened: str | None
+
+
+def graph(
+    nodes: Sequence[Node],
+    edges: Sequence[tuple[str, str, float]],  # filter, class, weight
+    *,
+    key: str,
+    label: str,
+    least: float = 0.0,
+    file: str = "filters-and-classes.png",
+) -> Touch:
+    """Show the graph, `least` being the minimum weight at its first showing; a link is called "f12-c3"."""
+    head = {
+        "label": label,
+        "edges": [[source, target, round(weight, 4)] for source, target, weight in edges],
+        "marks": _marks(key),
+        "least": least,
+        "file": file,
+        "hint": "Click a node for its neighbours, a line for its rules; a double click on a node opens its page. "
+        "Drag moves, the wheel zooms.",
+        "opens": {"filter": "Open this filter", "class": "Show this class"},
+    }
+    _library(key=f"{key}-library")
+    result = _graph(key=key, data=pack(nodes, head), on_picked_change=_nothing, on_opened_change=_nothing)
+    return Touch(result.get("picked"), result.get("opened"))
+
+
+def mark(key: str, chosen: str, rule: Sequence[str] = ()) -> None:
+    """Tell the graph of that key what is picked at its first showing, and the nodes of the rule that stands out.
+
+    Apart from the graph itself, which is large and need not be sent again for this.
+    """
+    blobs(_marks(key), {_marks(key): ({"chosen": chosen, "rule": list(rule)}, b"")})
+
+
+def _marks(key: str) -> str:
+    return f"{key}-marks"
+
+
+def _nothing() -> None:
+    """A component reports a value only where a callback is named for it."""
+
+
+def pack(nodes: Sequence[Node], head: dict[str, object]) -> bytes:
+    """The message to the browser: nodes and edges as its header, the nodes' pictures as its payload."""
+    payload = io.BytesIO()
+    listed = []
+    for node in nodes:
+        start = payload.tell()
+        if node.picture is not None:
+            Image.fromarray(node.picture).save(payload, "JPEG", quality=88)
+        entry = {
+            "id": node.id,
+            "label": node.label,
+            "kind": node.kind,
+            "size": node.size,
+            "width": node.width or node.size,
+        }
+        entry |= {"x": round(node.x, 2), "y": round(node.y, 2)}
+        listed.append(entry | ({"picture": [start, payload.tell() - start]} if node.picture is not None else {}))
+    pictures = payload.getvalue()
+    head = {**head, "nodes": listed}
+    return packed({**head, "token": digest([head, hashlib.sha256(pictures).hexdigest()])}, pictures)

@@ -1,0 +1,352 @@
+"""Relevance and excitation: conserved, equal to rules written out as matrices, and to captum where it has them."""
+
+from collections import OrderedDict
+from dataclasses import replace
+
+import captum.attr
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from core.errors import Unsupported
+from core.explain import EXPLAINERS, explain
+from core.explain.methods.relevance import SUMS, _contrasted, _forward, _walked
+from core.explain.methods.relevance_rules import (
+    Operation,
+    Sweep,
+    by_alpha1beta0,
+    by_epsilon,
+    by_gamma,
+    by_positive_values,
+    excitatory,
+    handed_on,
+)
+from core.network.hooks import capture
+from tests import nets
+from tests.nets import query
+
+RULES = ["composite", "epsilon", "gamma", "alpha1beta0"]
+
+
+def relative(ours, theirs):
+    return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
+def doubled(q):
+    """The same question in double precision, where rounding switches no ReLU."""
+    q.net.double()
+    return replace(q, images=q.images.double())
+
+
+@pytest.mark.parametrize("skip", list(SUMS))
+@pytest.mark.parametrize("net", ["gap", "cnn", "residual"])
+def test_excitation_is_a_probability_at_every_stage(net, skip):
+    q = query(net)
+    for finer in range(3):
+        found = explain("excitation_bp", q, {"skip": skip, "finer": finer})
+        raw = _walked(q, SUMS[skip], finer, contrast=False)
+        assert torch.allclose(raw.sum((1, 2)), torch.ones(2), atol=1e-5)
+        assert skip == "proportional" or float(raw.min()) >= 0
+        assert found.remarks["probability kept"] == pytest.approx(1, abs=1e-5)
+        assert found.layer == (q.model.survey.stages[::-1][finer : finer + 1] or q.model.survey.stages[:1])[0]
+
+
+def test_excitation_by_hand():
+    """Two winners' steps on a network of two linear layers, with the sums of the paper."""
+    net = nets.seeded(lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)))
+    q = query(net, target=2, side=2, layer="1")
+    x = net[1](net[0](q.images)).flatten(1)
+    up = net[3].weight[2].clamp(min=0) * x
+    expected = (up / up.sum(1, keepdim=True)).view(2, 4, 2, 2).sum(1)
+    assert torch.allclose(_walked(q, SUMS["clamp"], 0, contrast=False), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["excitation_bp", "contrastive_ebp"])
+def test_batch_norm_is_folded_into_its_convolution(name):
+    """With negative scales among them: passing through unchanged would not see the sign."""
+    net = nets.seeded(nets.GapNet).eval()
+    net.features[1].weight.data[::2] *= -1
+    fused = nets.seeded(nets.GapNet).eval()
+    fused.features[0] = fuse_conv_bn_eval(net.features[0], net.features[1])
+    fused.features[1] = nn.Identity()
+    ours, theirs = (explain(name, query(made, target=3), {"finer": 2}).maps for made in (net, fused))
+    assert float(theirs.max()) > 0
+    assert relative(ours, theirs) <= 1e-4
+
+
+def excited(weight, x, received):
+    """The printed rule of one convolution of 3 × 3: P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ."""
+    up = weight.clamp(min=0)
+    total = nn.functional.conv2d(x, up, padding=1)
+    return x * nn.functional.conv_transpose2d(torch.where(total > 0, received / total, 0), up, padding=1)
+
+
+@pytest.mark.parametrize("skip", list(SUMS))
+def test_a_residual_sum_is_divided_as_asked(skip):
+    """The whole walk through the residual net by hand, with each way to divide its one sum."""
+    q = doubled(query("residual", count=1, layer="norm"))
+    net = q.net
+    direct = net.norm(net.stem(q.images)).relu()
+    inner = net.one(direct).relu()
+    branch = net.two(inner)
+    top = (branch + direct).relu()
+    up = net.fc.weight[1].clamp(min=0)[None, :, None, None] * top
+    arrived = up / up.sum()
+    share = {
+        "clamp": branch.relu() / (branch.relu() + direct),
+        "proportional": branch / (branch + direct),
+        "ignore": torch.ones_like(branch),
+    }[skip]
+    through = torch.where(arrived > 0, share * arrived, 0)
+    below = excited(net.one.weight, direct, excited(net.two.weight, inner, through))
+    expected = (arrived - through + below).sum(1)
+    assert float((arrived - through).abs().sum()) > 0.05 or skip == "ignore"
+    assert relative(_walked(q, SUMS[skip], 0, contrast=False), expected) <= 1e-9
+
+
+def arrivals(q, layers, skip, contrast=False):
+    """What one walk brings to each of the layers."""
+    sweep = Sweep(excitatory, by_positive_values, SUMS[skip], handed_on)
+    with capture(q.net, *layers) as seen:
+        _, start, seed = _forward(q, slice(None), sweep)
+    if contrast:
+        start, seed = _contrasted(sweep, start, seed)
+    return torch.autograd.grad(start, [seen[layer] for layer in layers], seed)
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    """A question to VGG-11 with a narrow head, and all its layers before the last."""
+    tv = torchvision.models.vgg
+
+    def make():
+        net = nn.Sequential(OrderedDict(features=tv.make_layers(tv.cfgs["A"]), flat=nn.Flatten()))
+        net.classifier = nn.Sequential(nn.Linear(512 * 4, 32), nn.ReLU(True), nn.Dropout(), nn.Linear(32, 5))
+        return net
+
+    q = doubled(query(nets.seeded(make), count=1, side=64))
+    return q, [*(f"features.{i}" for i in range(len(q.net.features))), *(f"classifier.{i}" for i in range(3))]
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    """A question to ResNet-18, and its blocks."""
+    q = doubled(query(nets.seeded(torchvision.models.resnet18), count=1, side=64))
+    return q, [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]
+
+
+def test_excitation_is_a_probability_at_every_layer_of_a_vgg(vgg):
+    q, layers = vgg
+    for layer, found in zip(layers, arrivals(q, layers, "clamp"), strict=True):
+        assert float(found.sum()) == pytest.approx(1, abs=1e-9), layer
+        assert float(found.min()) >= 0, layer
+
+
+@pytest.mark.parametrize("skip", list(SUMS))
+def test_excitation_is_a_probability_after_every_block_of_a_resnet(resnet, skip):
+    q, layers = resnet
+    for layer, found in zip(layers, arrivals(q, layers, skip), strict=True):
+        assert float(found.sum()) == pytest.approx(1, abs=1e-9), layer
+        assert skip == "proportional" or float(found.min()) >= 0, layer
+
+
+@pytest.mark.parametrize("shape", ["vgg", "resnet"])
+def test_contrast_adds_up_to_nothing_at_every_layer_below(shape, request):
+    q, layers = request.getfixturevalue(shape)
+    for layer, found in zip(layers, arrivals(q, layers, "clamp", contrast=True), strict=True):
+        assert float(found.sum()) == pytest.approx(0, abs=1e-9), layer
+        assert float(found.abs().sum()) > 1e-3, layer
+
+
+def test_what_no_input_excites_is_lost_and_told():
+    """A filter that its bias alone switches on hands nothing down: of two, only the other one's share arrives."""
+    net = nets.seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)
+        )
+    )
+    net[2].weight.data.abs_()
+    net[2].weight.data[0] *= -1
+    net[2].bias.data.copy_(torch.tensor([50.0, 0.1]))
+    net[5].weight.data.abs_()
+    q = query(net, side=2, layer="1")
+    reached = (net[5].weight[1] * net[:5](q.images)).view(2, 2, 4).sum(2)
+    fed = (net[:2](q.images).amax(1) > 0).all()
+    assert bool(fed), "every place has something that excites the second filter"
+    expected = reached[:, 1] / reached.sum(1)
+    found = explain("excitation_bp", q)
+    assert found.remarks["probability kept"] == pytest.approx(float(expected.min()), rel=1e-5)
+    assert found.remarks["probability kept"] < 0.9
+
+
+@pytest.mark.parametrize("net", ["gap", "cnn", "residual"])
+def test_contrast_adds_up_to_nothing_and_turns_with_the_weights(net):
+    q = query(net)
+    raw = _walked(q, SUMS["clamp"], 1, contrast=True)
+    assert torch.allclose(raw.sum((1, 2)), torch.zeros(2), atol=1e-5)
+    assert float(raw.abs().max()) > 1e-3
+    last = q.net.fc if hasattr(q.net, "fc") else q.net.classifier[2]
+    last.weight.neg_()
+    assert torch.allclose(_walked(q, SUMS["clamp"], 1, contrast=True), -raw, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("make", [lambda: nets.GapNet(bias=False, norm=False), lambda: nets.TinyCnn(bias=False)])
+def test_relevance_is_conserved_without_biases(make, rule):
+    found = explain("lrp", query(nets.seeded(make)), {"rule": rule, "epsilon": 1e-9})
+    assert torch.allclose(found.maps.sum((1, 2)), found.scores, rtol=1e-3)
+    assert found.remarks["share of the score kept"] == pytest.approx(1, abs=1e-3)
+
+
+class Normed(nn.Module):
+    """A batch norm behind a convolution, one before a ReLU that no convolution feeds, and a residual sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.first = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.alone, self.conv = nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.fc = nn.Linear(8, nets.CLASSES, bias=False)
+
+    def forward(self, x):
+        x = nn.functional.relu(self.first(self.stem(x)))
+        x = x + self.conv(nn.functional.relu(self.alone(x)))
+        return self.fc(nn.functional.relu(x).mean((2, 3)))
+
+
+def unshifted(make):
+    """The seeded network with batch norms that scale, some by negative factors, and do not shift."""
+    net = nets.seeded(make)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.zero_()
+            module.bias.data.zero_()
+            module.weight.data[::3] *= -1
+    return net
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "make",
+    [lambda: nets.ReusedRelu(bias=False), lambda: nets.GapNet(bias=False), Normed],
+    ids=["sum", "folded", "alone"],
+)
+def test_relevance_is_conserved_over_sums_and_batch_norms(make, rule):
+    q = doubled(query(unshifted(make)))
+    assert q.model.survey.folded or make is not nets.GapNet
+    found = explain("lrp", q, {"rule": rule, "epsilon": 1e-9})
+    assert torch.allclose(found.maps.double().sum((1, 2)), found.scores, rtol=1e-4)
+    assert found.remarks["share of the score kept"] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("net", ["gap", "cnn", "residual"])
+def test_epsilon_tends_to_input_times_gradient(net):
+    q = doubled(query(net))
+    ours = explain("lrp", q, {"rule": "epsilon", "epsilon": 1e-9}).maps
+    assert relative(ours, explain("input_x_gradient", q).maps) <= 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not")
+@pytest.mark.parametrize("make", [nets.TinyCnn, lambda: nets.GapNet(norm=False), torchvision.models.squeezenet1_1])
+def test_epsilon_equals_captum(make):
+    side = 64 if make is torchvision.models.squeezenet1_1 else nets.SIDE
+    net = nets.seeded(make).eval()
+    for name, module in list(net.named_modules()):
+        if isinstance(module, nn.Identity):
+            net.features[int(name.split(".")[1])] = nn.Dropout()
+            net.eval()
+    q = doubled(query(nets.seeded(make), side=side))
+    theirs = captum.attr.LRP(net.double()).attribute(q.images.clone(), target=1).detach().sum(1)
+    ours = explain("lrp", q, {"rule": "epsilon", "epsilon": 1e-9}).maps
+    assert relative(ours, theirs) <= 1e-3
+
+
+def matrix_rule(weight, bias, x, received, rule, gamma=0.25):
+    """A rule with every contribution z[i, j] = w[i, j] x[j] written into one matrix."""
+    z = weight * x[None]
+    if rule == "epsilon":
+        total = z.sum(1) + bias
+    elif rule == "alpha1beta0":
+        z, bias = z.clamp(min=0), bias.clamp(min=0)
+        total = z.sum(1) + bias
+    elif rule == "excitation":
+        z = weight.clamp(min=0) * x.clamp(min=0)[None]
+        total = z.sum(1)
+    else:
+        sign = torch.sign(z.sum(1) + bias)[:, None]
+        z = z + gamma * torch.where(torch.sign(z) == sign, z, 0.0)
+        bias = bias + gamma * torch.where(torch.sign(bias) == sign[:, 0], bias, 0.0)
+        total = z.sum(1) + bias
+    return torch.where(total[:, None] == 0, 0.0, z / total[:, None] * received[:, None]).sum(0)
+
+
+@pytest.mark.parametrize("rule", ["epsilon", "gamma", "alpha1beta0", "excitation"])
+def test_rules_equal_matrices(rule):
+    """A convolution as the matrix that it is, found by pushing every unit image through it."""
+    generator = torch.Generator().manual_seed(1)
+    conv = nn.Conv2d(2, 3, 3, stride=2, padding=1).double().requires_grad_(False)
+    conv.weight.copy_(torch.randn(conv.weight.shape, generator=generator))
+    conv.bias.copy_(torch.randn(3, generator=generator))
+    x = torch.randn(1, 2, 6, 6, generator=generator, dtype=torch.float64)
+    units = torch.eye(72, dtype=torch.float64).view(72, 2, 6, 6)
+    matrix = nn.functional.conv2d(units, conv.weight, None, 2, 1).flatten(1).T
+    received = torch.randn(1, 3, 3, 3, generator=generator, dtype=torch.float64)
+    bias = conv.bias.view(1, 3, 1, 1).expand(1, 3, 3, 3).flatten()
+    operation = Operation(
+        x, conv.weight, conv.bias.view(1, 3, 1, 1), lambda a, w: nn.functional.conv2d(a, w, None, 2, 1)
+    )
+    ours = {
+        "epsilon": lambda: by_epsilon(operation, received, 1e-12),
+        "gamma": lambda: by_gamma(operation, received, 0.25, 1e-12),
+        "alpha1beta0": lambda: by_alpha1beta0(operation, received, 1e-12),
+        "excitation": lambda: excitatory(operation, received),
+    }[rule]()
+    expected = matrix_rule(matrix, bias, x.flatten(), received.flatten(), rule)
+    assert torch.allclose(ours.flatten(), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["lrp", "excitation_bp", "contrastive_ebp"])
+@pytest.mark.parametrize(("net", "word"), [("vit", "gelu"), ("norelu", "gelu"), ("additive", "einsum")])
+def test_an_operation_without_rule_is_named(name, net, word):
+    reason = EXPLAINERS[name].unmet(nets.model(net))
+    assert word in reason or "has none" in reason
+    with pytest.raises(Unsupported):
+        explain(name, query(net))
+
+
+def test_two_signals_multiplied_are_refused():
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x):
+            x = self.conv(x).relu()
+            return self.fc((x * x.mean((2, 3), keepdim=True)).mean((2, 3)))
+
+    q = query(nets.seeded(Gated), count=1)
+    assert EXPLAINERS["lrp"].unmet(q.model) == "LRP has no rule for mul, which Gated uses."
+    with pytest.raises(Unsupported, match="two signals that are multiplied"):
+        _walked(q, SUMS["clamp"], 0, contrast=False)
+
+
+def test_units_are_explained_too():
+    q = query("gap", target=5, unit_layer="features.8", layer="features.2")
+    walked = explain("excitation_bp", q)
+    alive = q.net.features(q.images)[:, 5].amax((1, 2)) > 0
+    assert torch.allclose(walked.maps.sum((1, 2)), alive.float(), atol=1e-5)
+    found = explain("lrp", query(nets.seeded(lambda: nets.GapNet(False, False)), target=5, unit_layer="features.8"))
+    assert torch.allclose(found.maps.sum((1, 2)), found.scores, rtol=1e-3, atol=1e-7)
+    with pytest.raises(Unsupported, match="not units"):
+        explain("contrastive_ebp", q)
+
+
+def test_a_score_of_zero_has_nothing_to_hand_down():
+    """A network that ends in a ReLU says exactly zero of many classes; that neither crashes nor looks like evidence."""
+    net = nets.seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * nets.SIDE**2, 4), nn.ReLU()))
+    net[1].bias.data.fill_(-1e4)
+    found = explain("lrp", query(nets.model(net)), {})
+    assert not found.maps.any()
+    assert "zero" in found.remarks["share of the score kept"]

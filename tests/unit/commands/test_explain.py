@@ -1,0 +1,357 @@
+"""`vitrine explain` from the words to the files, of a tiny model."""
+
+import io
+import json
+import os
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import export
+from core.cli import main, parser
+from core.explain import EXPLAINERS
+from core.figures.sheet import KINDS
+from core.images import decode
+from core.workbench import Request, Workbench
+from tests import nets
+from tests.said import sentence
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """Whatever model a command names, it gets a tiny one."""
+    monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model("gap"))
+
+
+@pytest.fixture
+def explain(tmp_path, photo_file):
+    """`vitrine explain` of the photo into a folder."""
+
+    def run(*words, images=(photo_file,), out=tmp_path / "out"):
+        return main(["explain", *map(str, images), "--model", "gap", "--out", str(out), *words])
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--method", "salience"], "no method called 'salience'. Did you mean 'saliency'"),
+        (["--method", "saliency,"], "no method called ''"),
+        (["--method", "saliency", "--all"], "not allowed with"),
+        (["--method", "saliency", "--out", ""], "Argument --out: a path cannot be empty."),
+        (["--method", "saliency", "--target", "class 99"], "no class called 'class 99'"),
+        (["--method", "saliency", "--target", "predcted"], "called 'predcted'. Did you mean 'predicted'"),
+        (["--method", "saliency", "--target", "5"], "no class 5. gap has classes 0 to 4"),
+        (
+            ["--method", "saliency", "--layer", "features.88"],
+            "no layer called 'features.88'. Did you mean 'features.8'",
+        ),
+        (["--method", "rise", "--set", "rise.maks=500"], "no setting of rise called 'maks'. Did you mean 'masks'"),
+        (["--method", "rise", "--set", "rise.masks=-1"], "rise.masks cannot be '-1'"),
+        (["--method", "rise", "--set", "rise.masks=many"], "rise.masks cannot be 'many'. Give a whole number."),
+        (["--method", "rise", "--set", "masks=500"], "--set 'masks=500' cannot be read. Write METHOD.SETTING=VALUE"),
+        (["--method", "rise", "--set", "rice.masks=500"], "no method called 'rice'. Did you mean 'rise'"),
+        (["--method", "saliency", "--set", "rise.masks=500"], "is for a method that is not asked for"),
+        (["--method", "saliency", "--seed", "x"], "--seed: invalid int value: 'x'"),
+    ],
+)
+def test_a_mistake_in_a_question_is_told_before_the_work(explain, words, expected, capsys, tmp_path):
+    assert explain(*words) == 2
+    assert expected in sentence(capsys)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_method_that_cannot_work_says_why(explain, capsys, monkeypatch):
+    monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model("norelu"))
+    assert explain("--method", "guided_backprop") == 2
+    assert "norelu has no ReLU" in sentence(capsys)
+
+
+def test_all_leaves_out_what_cannot_work(explain, tmp_path, monkeypatch):
+
+    model = nets.model("norelu")
+    monkeypatch.setattr("core.models.load", lambda name, **rest: model)
+    quick = [
+        f"--set={m.name}.{p.name}={p.knob.low:g}" for m in EXPLAINERS.values() for p in m.params if p.name == "masks"
+    ]
+    assert explain("--all", *quick) == 0
+    record = json.loads((tmp_path / "out/photo/result.json").read_text())
+    assert [entry["method"] for entry in record["maps"]] == [n for n, m in EXPLAINERS.items() if not m.unmet(model)]
+
+
+def test_explain_writes_maps_pictures_and_a_record(explain, tmp_path, photo):
+    import hashlib
+
+    words = ["--method", "saliency,grad_cam", "--target", "predicted", "--target", "class 2", "--target", "4"]
+    assert explain(*words, "--seed", "7") == 0
+    folder = tmp_path / "out" / "photo"
+    record = json.loads((folder / "result.json").read_text())
+    predicted = record["top5"][0]["index"]
+    targets = dict.fromkeys([predicted, 2, 4])
+    keys = [f"{method}-{target}" for target in targets for method in ("saliency", "grad_cam")]
+    assert {p.name for p in folder.iterdir()} == {"maps.npz", "figure.png", "result.json", *(f"{k}.png" for k in keys)}
+    assert record["image_sha256"] == hashlib.sha256(photo).hexdigest()
+    assert record["model"] == "gap"
+    assert record["model_sha256"] == nets.model("gap").sha
+    assert record["layer"] == nets.model("gap").survey.default
+    assert record["seed"] == 7
+    assert len(record["top5"]) == 5
+    assert record["failed"] == []
+    assert [entry["array"] for entry in record["maps"]] == keys
+    with np.load(folder / "maps.npz") as maps:
+        assert list(maps) == keys
+        for entry in record["maps"]:
+            values = maps[entry["array"]]
+            assert values.dtype == np.float32
+            assert values.shape == (nets.SIDE, nets.SIDE)
+            assert entry["min"] == pytest.approx(float(values.min()))
+            assert entry["max"] == pytest.approx(float(values.max()))
+            assert set(entry) >= {"target", "settings", "seed", "seconds", "passes", "signed", "note", "layer"}
+    assert Image.open(folder / f"{keys[0]}.png").size == (nets.SIDE, nets.SIDE)
+
+
+def test_a_record_tells_the_settings_that_were_used(explain, tmp_path):
+    assert explain("--method", "rise", "--set", "rise.masks=50", "--json") == 0
+    entry = json.loads((tmp_path / "out/photo/result.json").read_text())["maps"][0]
+    assert entry["settings"]["masks"] == 50
+    assert entry["passes"]["forward"] >= 50
+
+
+def test_a_budget_sets_all_methods_and_set_wins(explain, tmp_path):
+    assert explain("--method", "rise,occlusion", "--budget", "quick", "--set", "rise.masks=50") == 0
+    maps = {entry["method"]: entry for entry in json.loads((tmp_path / "out/photo/result.json").read_text())["maps"]}
+    assert maps["rise"]["settings"]["masks"] == 50
+    assert maps["occlusion"]["settings"]["window"] == 48
+
+
+def test_settling_saves_passes(explain, tmp_path):
+    passes, calm = [], ["--set", "smoothgrad.spread=0.01"]
+    for words in ([], ["--settle"]):
+        assert explain("--method", "smoothgrad", "--set", "smoothgrad.samples=200", *calm, *words) == 0
+        entry = json.loads((tmp_path / "out/photo/result.json").read_text())["maps"][0]
+        assert entry["finished"]
+        passes.append(entry["passes"]["forward"])
+    assert passes[1] < passes[0] >= 200
+
+
+def test_the_same_question_gives_the_same_bytes(explain, tmp_path):
+    for out in ("one", "two"):
+        assert explain("--method", "saliency,rise", "--set", "rise.masks=50", out=tmp_path / out) == 0
+    for path in (tmp_path / "one/photo").iterdir():
+        other = (tmp_path / "two/photo" / path.name).read_bytes()
+        if path.name == "result.json":  # holds how long it took
+            assert _timeless(path.read_bytes()) == _timeless(other)
+        else:
+            assert path.read_bytes() == other
+
+
+def _timeless(content):
+    record = json.loads(content)
+    for entry in record["maps"]:
+        del entry["seconds"]
+    return record
+
+
+def test_one_bad_image_stops_no_other(explain, tmp_path, photo_file, capsys):
+    bad, empty = tmp_path / "bad.png", tmp_path / "empty.jpg"
+    bad.write_text("no image")
+    empty.write_bytes(b"")
+    images = [bad, photo_file, tmp_path / "missing.png", empty, tmp_path]
+    assert explain("--method", "saliency", "--json", images=images) == 2
+    said = capsys.readouterr()
+    assert [line.split()[1] for line in said.err.splitlines()] == ["bad.png", "missing.png", "empty.jpg", tmp_path.name]
+    assert [record["image"] for record in json.loads(said.out)] == ["photo.png"]
+    assert (tmp_path / "out/photo/figure.png").is_file()
+
+
+def test_images_of_one_name_get_a_folder_each(explain, tmp_path, photo):
+    images = [tmp_path / name / "a b.PNG" for name in ("x", "y")] + [tmp_path / "x" / ("ü" * 100 + ".png")]
+    for path in images:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photo)
+    assert explain("--method", "saliency", images=images) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a b", "a b-2", "ü" * 80}
+
+
+def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path, photo_file, monkeypatch):
+    """What was asked on a page, in other words than the defaults, comes out of the command line to the last byte."""
+    bench, picture = Workbench(nets.model("gap")), decode(photo_file.read_bytes(), photo_file.name)
+    asked = {"rise": {"masks": 50}, "smoothgrad": {"samples": 4}, "grad_cam": {}, "random": {}}
+    requests = [Request(name, target, settings) for target in (3, 1) for name, settings in asked.items()]
+    answers = {}
+    bench.compare(
+        picture, requests, lambda request, answer: answers.update({request.key: answer}), seed=7, layer="features.5"
+    )
+    line = export.command_line("gap", picture.name, requests, seed=7, layer="features.5", out=str(tmp_path / "out"))
+    monkeypatch.chdir(photo_file.parent)
+    assert main(shlex.split(line)[1:]) == 0
+    shown = np.load(io.BytesIO(export.npz([(request, answers[request.key]) for request in requests])))
+    made = np.load(tmp_path / "out" / photo_file.stem / "maps.npz")
+    assert sorted(made.files) == sorted(shown.files)
+    assert len(shown.files) == len(requests)
+    for name in shown.files:
+        assert made[name].tobytes() == shown[name].tobytes(), name
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["x/a.png", "y/a.png", "z/a-2.png"], ["a", "a-2", "a-2-2"]),
+        (["z/a-2.png", "x/a.png", "y/A.png", "w/a.png"], ["a-2", "a", "A-3", "a-4"]),
+        (["...png", "..png", ". .png", "..", "image.png"], ["image", "image-2", "image-3", "image-4", "image-5"]),
+    ],
+)
+def test_every_image_has_a_folder_of_its_own_in_out(names, expected, tmp_path):
+    from core.commands.explain import _folders
+
+    folders = _folders(tmp_path, names)
+    assert [folder.name for folder in folders] == expected
+    assert {folder.resolve().parent for folder in folders} == {tmp_path}
+
+
+def test_answers_that_are_no_numbers_are_one_sentence(explain, tmp_path, capsys, monkeypatch):
+    net = nets.seeded(nets.GapNet)
+    for parameter in net.fc.parameters():
+        parameter.data.fill_(3e38)  # finite, as a weights file must be, and yet too large to count with
+    monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model(net))
+    assert explain("--method", "saliency") == 2
+    assert "gives scores that are not numbers for this image. Check the model's weights" in sentence(capsys)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_the_predicted_class_may_be_spelled_as_labels_may(explain, tmp_path):
+    assert explain("--method", "saliency", "--target", "Predicted", "--target", "CLASS 2") == 0
+    maps = json.loads((tmp_path / "out/photo/result.json").read_text())["maps"]
+    assert maps[-1]["target"]["label"] == "class 2"
+
+
+def test_what_was_done_to_an_image_is_said(explain, tmp_path, capsys):
+    moving, printed = tmp_path / "anim.gif", tmp_path / "print.jpg"
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    Image.new("CMYK", (40, 40)).save(printed)
+    assert explain("--method", "saliency", images=[moving, printed]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith(" 1 map. Of several frames, the first is shown.")
+    assert second.endswith(" 1 map. Converted from CMYK to RGB.")
+
+
+def test_nothing_in_a_name_or_a_label_steers_the_terminal(explain, tmp_path, photo, capsys, monkeypatch):
+    odd = tmp_path / "nl\nx\x1b[31m\x9b1m\u202e.png"
+    odd.write_bytes(photo)
+    broken = tmp_path / "b\x1b[2J\n.png"
+    broken.write_bytes(b"x")
+    labels = tuple(f"la\x1b]0;\x07bel\n{index}" for index in range(nets.CLASSES))
+    monkeypatch.setattr("core.models.load", lambda name, **rest: replace(nets.model("gap"), labels=labels))
+    for words, lines in ([], 1), (["--json"], None):
+        assert explain("--method", "saliency", *words, images=[odd, broken]) == 2
+        said = capsys.readouterr()
+        assert all(c.isprintable() or c == "\n" for c in said.out + said.err)
+        assert said.err.count("\n") == 1
+        assert lines is None or said.out.count("\n") == lines
+    assert json.loads(said.out)[0]["image"] == odd.name, "JSON escapes what it cannot show, and loses nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such name")
+def test_a_name_that_is_no_text(explain, tmp_path, photo, capsys):
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    odd.write_bytes(photo)
+    assert explain("--method", "saliency", images=[odd]) == 0
+    assert "caf�" in capsys.readouterr().out
+    (record,) = (tmp_path / "out").glob("*/result.json")
+    assert json.loads(record.read_text("utf-8"))["image"] == "caf�.png"
+
+
+def test_a_folder_of_earlier_results_holds_the_new_ones_alone(explain, tmp_path):
+    folder = tmp_path / "out" / "photo"
+    assert explain("--method", "saliency,grad_cam", "--target", "1") == 0
+    own = folder / "rise-1.png"
+    own.write_bytes(b"mine")
+    record = json.loads((folder / "result.json").read_text())
+    other = tmp_path / "kept-1.png"
+    other.write_bytes(b"mine")
+    record["maps"] += [{"overlay": "../../kept-1.png"}, {"overlay": 3}, {}, {"overlay": "figure.png"}]
+    (folder / "result.json").write_text(json.dumps(record))
+    assert explain("--method", "saliency", "--target", "2") == 0
+    assert {path.name for path in folder.iterdir()} == {
+        "maps.npz", "figure.png", "result.json", "saliency-2.png", "rise-1.png",
+    }  # fmt: skip
+    assert own.read_bytes() == other.read_bytes() == b"mine", "what we did not write stays"
+    (folder / "result.json").write_text("{")
+    assert explain("--method", "saliency", "--target", "2") == 0
+
+
+def test_the_figure_has_the_format_that_is_asked_for(explain, tmp_path):
+    folder = tmp_path / "out" / "photo"
+    for kind, head in (("png", b"\x89PNG"), ("pdf", b"%PDF-"), ("svg", b"<?xml")):
+        assert explain("--method", "saliency", "--target", "1", *([] if kind == "png" else ["--figure", kind])) == 0
+        assert [path.name for path in folder.glob("figure.*")] == [f"figure.{kind}"], "the one before is gone"
+        assert (folder / f"figure.{kind}").read_bytes().startswith(head)
+        assert json.loads((folder / "result.json").read_text())["figure"] == f"figure.{kind}"
+    assert ">class 1</text>" in (folder / "figure.svg").read_text("utf-8")
+    record = json.loads((folder / "result.json").read_text())
+    (folder / "mine.svg").write_bytes(b"mine")
+    (folder / "result.json").write_text(json.dumps({**record, "figure": "mine.svg"}))
+    assert explain("--method", "saliency", "--target", "1") == 0
+    assert (folder / "mine.svg").read_bytes() == b"mine", "what we did not write stays"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_format_of_a_figure_can_be_asked_for(kind):
+    words = ["explain", "x.png", "--model", "gap", "--method", "saliency", "--out", "o", "--figure", kind]
+    assert parser("explain").parse_args(words).figure == kind
+
+
+def test_settings_are_checked_before_anything_is_loaded(explain, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.models.load", lambda *_, **__: pytest.fail("the model was loaded first"))
+    for words, expected in [
+        (["--method", "saliency,rise", "--set", "rise.masks=-1"], "rise.masks cannot be '-1'"),
+        (["--method", "occlusion", "--set", "occlusion.stride=64"], "(64) is larger than occlusion.window (32)"),
+        (["--all", "--set", "occlusion.window=8"], "occlusion.stride (16) is larger than occlusion.window (8)"),
+        (
+            ["--method", "extremal_perturbation", "--set", "extremal_perturbation.areas=2"],
+            "extremal_perturbation.areas cannot be '2'",
+        ),
+        (["--method", "saliency,salience"], "no method called 'salience'"),
+        (["--method", "saliency", "--budget", "slow"], "no budget called 'slow'"),
+        (["--method", "saliency", "--seed", "-5"], "The seed cannot be -5. Give a whole number from 0 to 999,999,999."),
+    ]:
+        assert explain(*words) == 2
+        assert expected in sentence(capsys)
+        assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(explain, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.models.load", lambda *_, **__: pytest.fail("the model was loaded first"))
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below", "/proc/nowhere"):
+        assert explain("--method", "saliency", out=out) == 2
+        assert "cannot be written" in sentence(capsys)
+
+
+def test_a_full_disk_is_one_sentence(explain, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert explain("--method", "saliency") == 2
+    assert "cannot be written: No space left on device" in sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"), [(KeyboardInterrupt, 130, "stopped"), (ZeroDivisionError("x"), 1, "a defect")]
+)
+def test_other_endings(explain, raised, code, said, capsys, monkeypatch):
+    def broken(*_, **__):
+        raise raised
+
+    monkeypatch.setattr("core.models.load", broken)
+    assert explain("--method", "saliency") == code
+    assert said in sentence(capsys)
+    assert explain("--method", "saliency", "--layer", "x") == code

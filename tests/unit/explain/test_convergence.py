@@ -1,0 +1,122 @@
+"""When a running map counts as settled, and what `explain` does with that."""
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+
+from core.errors import BadParameter, Cancelled
+from core.explain import BUDGETS, EXPLAINERS, explain
+from core.explain.convergence import Settling
+from core.params import checked
+from tests import nets
+from tests.nets import query
+
+
+def test_settled_is_the_rank_correlation_with_half_the_work():
+    snapshots = torch.randn(6, 1, 20, 20, generator=torch.Generator().manual_seed(0))
+    settling = Settling()
+    found = [settling.look(10 * (i + 1), look) for i, look in enumerate(snapshots)]
+    assert found[0] is None
+    for now, half in [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2)]:
+        expected = spearmanr(snapshots[now].flatten(), snapshots[half].flatten()).statistic
+        assert found[now] == pytest.approx(expected, abs=1e-9)
+    assert settling.look(70, torch.zeros(1, 20, 20)) is None
+
+
+def test_the_least_settled_image_counts():
+    first, second = torch.randn(2, 9, 9), torch.randn(2, 9, 9)
+    second[0] = first[0].exp()  # the same order
+    settling = Settling()
+    settling.look(1, first)
+    assert settling.look(2, second) < 0.9
+    settling = Settling()
+    settling.look(1, first[:1])
+    assert settling.look(2, second[:1]) == pytest.approx(1)
+
+
+class Slanted(nn.Module):
+    """Reads the image more and more towards its lower right corner."""
+
+    def forward(self, x):
+        weight = torch.arange(x[0, 0].numel(), device=x.device, dtype=x.dtype).view_as(x[0, 0])
+        return torch.stack([x[:, 0].mul(weight).sum((1, 2)), x.mean((1, 2, 3))], 1)
+
+
+def test_a_method_ends_when_its_map_has_settled_and_says_so():
+    def asked(batch):
+        found = query(Slanted(), count=1, target=0, batch=batch)
+        found.images.fill_(1.0)
+        return found
+
+    seen = []
+    settings = {"masks": 8000, "score": "logit", "centred": True}
+    full = explain("rise", asked(64), settings, lambda look: bool(seen.append(look)))
+    early = explain("rise", asked(64), settings, settle=True)
+    assert [look.forwards for look in seen] == sorted({look.forwards for look in seen})
+    assert early.finished
+    assert early.remarks["settled"] >= 0.98
+    assert 2000 <= early.forwards < full.forwards
+    again = explain("rise", asked(16), settings, settle=True)
+    assert again.forwards == early.forwards
+    assert torch.allclose(again.maps, early.maps, rtol=1e-5)
+
+
+def test_a_cancelled_method_keeps_its_map_so_far():
+    def stop(fraction, note):
+        if fraction > 0.5:
+            raise Cancelled
+
+    found = explain("rise", query("gap", batch=16, report=stop), {"masks": 400})
+    assert not found.finished
+    assert 400 <= found.forwards < 800
+    assert float(found.maps.abs().max()) > 0
+    part = explain("rise", query("gap", batch=16), {"masks": 400}, lambda look: look.fraction > 0.4)
+    assert not part.finished
+
+
+STEP_BY_STEP = {
+    "rise": {"masks": 200},
+    "lime_image": {"samples": 200, "cut": "slic"},
+    "kernel_shap": {"samples": 200},
+    "superpixel_tree": {"samples": 200},
+    "smoothgrad": {"samples": 12},
+    "smoothgrad_sq": {"samples": 12},
+    "vargrad": {"samples": 12},
+    "integrated_gradients": {"steps": 12},
+    "gradient_shap": {"samples": 12},
+    "meaningful_perturbation": {"steps": 30},
+    "extremal_perturbation": {"steps": 30},
+}
+
+
+@pytest.mark.parametrize("name", list(STEP_BY_STEP))
+def test_a_map_that_grows_is_seen_growing_and_kept_where_it_is_stopped(name):
+    def asked():
+        found = query("gap", count=1, batch=4)
+        tiles = nets.images(1, seed=8, side=4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+        found.images.mul_(0.1).add_(tiles)  # what SLIC can cut
+        return found
+
+    seen = []
+    whole = explain(name, asked(), STEP_BY_STEP[name], lambda look: bool(seen.append(look)))
+    assert whole.finished
+    assert len(seen) >= 3
+    passes, fractions = ([getattr(look, what) for look in seen] for what in ("forwards", "fraction"))
+    assert passes == sorted(set(passes))
+    assert fractions == sorted(fractions)
+    assert not torch.equal(seen[0].maps, seen[-1].maps)
+    assert torch.equal(seen[-1].maps, whole.maps)
+    part = explain(name, asked(), STEP_BY_STEP[name], lambda look: True)
+    assert not part.finished
+    assert torch.equal(part.maps, seen[0].maps)
+    assert part.forwards < whole.forwards
+
+
+@pytest.mark.parametrize("name", list(EXPLAINERS))
+def test_budgets_are_settings_and_grow(name):
+    method = EXPLAINERS[name]
+    costs = [method.cost(checked(method.params, method.budget(budget), name), nets.SIDE) for budget in BUDGETS]
+    assert costs == sorted(costs)
+    with pytest.raises(BadParameter, match="budget"):
+        method.budget("lavish")

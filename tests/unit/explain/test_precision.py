@@ -1,0 +1,195 @@
+"""Half precision: asked for by the methods that put many scores together, allowed by whoever asks them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from core.environment import precision
+from core.errors import BadParameter
+from core.explain import EXPLAINERS, Query, explain
+from core.explain.baselines import baseline
+from core.explain.query import TOLERANCE
+from core.images import decode
+from core.models import load
+from core.workbench import Workbench
+from tests import nets
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+ROUGH = ("meaningful_perturbation", "extremal_perturbation", "rise", "lime_image", "kernel_shap", "superpixel_tree")
+
+with_data = pytest.mark.skipif(
+    not (DATA / "models").is_dir(), reason="the folder ../shared/data with real weights and photos is not here"
+)
+
+
+def dtypes(model):
+    """The kinds of numbers that a network's layers put out from now on."""
+    seen = set()
+    for module in model.net.modules():
+        module.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    return seen
+
+
+@pytest.mark.parametrize("name", list(EXPLAINERS))
+def test_who_computes_roughly_where_it_is_allowed(name):
+    model = nets.model("gap")
+    method, seen = EXPLAINERS[name], dtypes(model)
+    exact = explain(name, nets.query(model, count=1), nets.quick(method))
+    assert seen <= {torch.float32}
+    assert "precision" not in exact.remarks
+    half = explain(name, nets.query(model, count=1, precision="half"), nets.quick(method))
+    assert (torch.float16 in seen) == (name in ROUGH) == ("precision" in half.remarks)
+    assert half.maps.dtype == torch.float32
+    assert torch.allclose(half.scores, exact.scores, rtol=1e-5), "the explained score itself is exact"
+    if name not in ROUGH:
+        assert torch.equal(half.maps, exact.maps)
+
+
+def test_scores_come_back_as_single_numbers_within_their_tolerance():
+    exact = nets.query("gap", count=4)
+    half = replace(exact, precision="half").in_half_precision()
+    assert exact.in_half_precision() is exact
+    wanted, found = (query.score(query.images, query.targets, "prob") for query in (exact, half))
+    assert found.dtype == torch.float32
+    assert 0 < float((wanted - found).abs().max()) <= TOLERANCE
+    slope, whole = (query.gradient(query.images, query.targets) for query in (half, exact))
+    assert slope.dtype == torch.float32
+    assert 0 < float((slope - whole).norm() / whole.norm()) < 0.05
+
+
+def test_rough_numbers_are_never_taken_for_exact_ones():
+    exact = nets.query("gap", count=2)
+    half = replace(exact, precision="half").in_half_precision()
+    told = half.clean_logits()
+    assert not torch.equal(exact.clean_logits(), told)
+    unit = replace(half, unit_layer="features.5")
+    assert unit.score(unit.images, unit.targets).dtype == torch.float32
+
+
+def test_what_overflows_is_computed_again_in_full():
+    class Narrow(torch.nn.Module):
+        """Overflows in half precision alone."""
+
+        def forward(self, x):
+            whole = x.mean((2, 3))
+            return torch.where(torch.tensor(torch.is_autocast_enabled("cpu")), whole / 0, whole)
+
+    query = nets.query(Narrow(), count=2, precision="half")
+    assert torch.equal(query.in_half_precision().logits(query.images), query.logits(query.images))
+
+
+def test_a_network_that_half_precision_moves_too_far_is_asked_in_full():
+    class Fine(torch.nn.Module):
+        """Its answer hangs on digits that half precision drops."""
+
+        def forward(self, x):
+            small = x.mean((2, 3)) if not torch.is_autocast_enabled("cpu") else x.mean((2, 3)) + 1
+            return small * torch.tensor([1.0, 2.0, 3.0])
+
+    query = nets.query(Fine(), count=1, precision="half")
+    exact = explain("rise", replace(query, precision="full"), {"masks": 50})
+    found = explain("rise", query, {"masks": 50})
+    assert torch.equal(found.maps, exact.maps)
+    assert found.remarks["precision"].startswith("full, as half would be off by 0.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "found"), [("", "cpu", "full"), ("full", "cuda", "full"), ("half", "cpu", "half")]
+)
+def test_who_decides(asked, device, found, monkeypatch):
+    monkeypatch.setenv("VITRINE_PRECISION", asked)
+    monkeypatch.setattr("core.environment.device", lambda: torch.device(device))
+    assert precision() == found
+    monkeypatch.setenv("VITRINE_PRECISION", "")
+    assert precision() == ("half" if device == "cuda" else "full")
+
+
+def test_a_precision_that_is_none_gets_a_sentence(monkeypatch):
+    monkeypatch.setenv("VITRINE_PRECISION", "double")
+    with pytest.raises(BadParameter, match="VITRINE_PRECISION is 'double'"):
+        precision()
+
+
+def asked_of(name, device="cpu"):
+    """A question to real weights about a photo they recognise."""
+    model = load(f"{name}:{DATA / 'models' / name}.safetensors", device=device)
+    photo = sorted((DATA / "photos" / "n03425413").iterdir())[0]
+    bench = Workbench(model)
+    picture = decode(photo.read_bytes(), photo.name)
+    image = model.preprocess.tensor(bench.view(picture))[None].to(device)
+    return Query(model, image, torch.tensor([bench.target(picture)], device=device))
+
+
+def agreement(name, settings, query):
+    """The rank correlation of a rough map with the exact one."""
+    exact, half = (explain(name, replace(query, precision=how), settings).maps[0] for how in ("full", "half"))
+    return spearmanr(exact.flatten(), half.flatten()).statistic
+
+
+@with_data
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("rise", {"masks": 300}),
+        ("lime_image", {"samples": 300}),
+        ("kernel_shap", {"samples": 300}),
+    ],
+)
+def test_rough_maps_rank_the_places_of_a_photo_as_exact_ones(name, settings):
+    query = asked_of("squeezenet1_0")
+    exact, half = (explain(name, replace(query, precision=how), settings) for how in ("full", "half"))
+    found = spearmanr(exact.maps.flatten(), half.maps.flatten()).statistic
+    print(f"\n{name}: rank correlation of half with full precision {found:.4f}; {half.remarks['precision']}")
+    assert half.remarks["precision"].startswith("half")
+    assert found >= 0.99
+
+
+@with_data
+@pytest.mark.slow
+def test_a_rough_mask_does_what_the_exact_one_does():
+    """Its steps amplify any rounding, so two masks differ; how much of the score they take does not."""
+    query = asked_of("squeezenet1_0")
+    masks = [
+        explain("meaningful_perturbation", replace(query, precision=how), {"steps": 150}).maps[:, None]
+        for how in ("full", "half")
+    ]
+    soft = baseline(query, "blur")
+    left = [float(query.score(query.images + mask * (soft - query.images), query.targets, "prob")) for mask in masks]
+    print(f"\nprobability {float(query.clean_scores('prob')):.3f}, without what either mask hides {left}")
+    assert max(left) < 0.2 * float(query.clean_scores("prob"))
+    assert abs(left[0] - left[1]) < 0.05
+
+
+@with_data
+@pytest.mark.slow
+def test_a_rough_extremal_mask_has_the_area_of_the_exact_one():
+    """Neither its places nor the probability under it: 80 steps that amplify rounding end at masks that differ."""
+    query = asked_of("squeezenet1_0")
+    found = [explain("extremal_perturbation", replace(query, precision=how), {"steps": 80}) for how in ("full", "half")]
+    areas = [float(one.remarks["areas"]) for one in found]
+    print(f"\nareas {areas}; {found[1].remarks['precision']}")
+    assert areas[0] == pytest.approx(areas[1], abs=0.01)
+    assert areas == pytest.approx([0.1, 0.1], abs=0.03)
+
+
+def test_a_learned_mask_says_that_it_may_differ_more():
+    for name in ("extremal_perturbation", "meaningful_perturbation"):
+        found = explain(name, nets.query("gap", count=1, precision="half"), {"steps": 10})
+        assert found.remarks["precision"].endswith("the mask itself may differ more")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ROUGH)
+def test_on_a_gpu(name):
+    query = nets.query(nets.model("gap"), count=1)
+    query.net.to("cuda")
+    query = replace(query, images=query.images.cuda(), targets=query.targets.cuda())
+    exact, half = (explain(name, replace(query, precision=p), nets.quick(EXPLAINERS[name])) for p in ("full", "half"))
+    assert "precision" in half.remarks
+    if "mask itself" not in half.remarks["precision"]:
+        assert spearmanr(exact.maps.flatten(), half.maps.flatten()).statistic >= 0.95

@@ -1,0 +1,164 @@
+import csv
+import io
+import json
+import re
+import shlex
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import spearmanr
+
+from core import export
+from core.cache import TensorCache
+from core.cli import parser
+from core.commands.explain import _settings
+from core.errors import TooLarge, Unavailable
+from core.figures.style import Style
+from core.images import decode
+from core.workbench import Request, Workbench
+from tests import nets
+
+
+@pytest.fixture
+def bench():
+    return Workbench(nets.model("gap"), TensorCache(1 << 26))
+
+
+@pytest.fixture
+def picture(photo):
+    return decode(photo, "=cmd()<b>.png")
+
+
+@pytest.fixture
+def answers(bench, picture):
+    requests = [Request(name, target) for target in (3, 1) for name in ("saliency", "grad_cam")]
+    return [(request, bench.explain(picture, request)) for request in requests]
+
+
+def test_arrays_are_the_raw_maps(answers):
+    assert list(export.arrays(answers)) == ["saliency-3", "grad_cam-3", "saliency-1", "grad_cam-1"]
+    with np.load(io.BytesIO(export.npz(answers))) as loaded:
+        for request, answer in answers:
+            assert (loaded[export.key(request)] == answer.maps[0].numpy()).all()
+
+
+def test_an_answer_that_failed_is_told_and_stops_nothing(bench, picture, answers):
+    broken = [*answers, (Request("rise", 3), TooLarge("RISE does not fit.", "Use a smaller image."))]
+    record = export.record(bench, picture, broken)
+    target = {"index": 3, "label": "class 3"}
+    assert record["failed"] == [
+        {"method": "rise", "target": target, "reason": "RISE does not fit. Use a smaller image."}
+    ]
+    assert len(record["maps"]) == 4
+    assert Image.open(io.BytesIO(export.figure(bench, picture, broken))).width > 3 * 256
+
+
+def test_nothing_but_failures_still_makes_a_figure_and_a_table(bench, picture):
+    broken = [(Request("rise", 3), TooLarge("RISE does not fit."))]
+    assert export.figure(bench, picture, broken).startswith(b"\x89PNG")
+    assert export.table(bench, picture, broken).strip() == ""
+
+
+@pytest.mark.parametrize("mode", ["row", "method", "symmetric", "fixed"])
+def test_the_figure_follows_the_range_and_the_colours(bench, picture, answers, mode):
+    own, other = (export.figure(bench, picture, answers, Style(range=name)) for name in ("own", mode))
+    assert own != other
+    assert own == export.figure(bench, picture, answers)
+    assert own != export.figure(bench, picture, answers, Style(sequential="gray"))
+
+
+def test_a_map_at_large_has_the_colours_it_has_beside_the_others(bench, picture, answers):
+    request, answer = answers[0]  # smaller values than the other map of its class, so that one range for both dims it
+    alone = export.tile(bench, picture, answers[:1], request)
+    assert Image.open(io.BytesIO(alone)).width >= 672
+    assert export.tile(bench, picture, answers, request) == alone
+    assert export.tile(bench, picture, answers, request, Style(range="row")) != alone
+    assert (np.load(io.BytesIO(export.npy(answer))) == answer.maps[0].numpy()).all()
+
+
+def test_a_figure_names_classes_methods_and_layers(bench, picture, answers):
+    text = export.figure(bench, picture, answers, kind="svg").decode()
+    said = re.findall(r"<text[^>]*>([^<]*)</text>", text)
+    chances = bench.probabilities(picture)
+    for target in dict.fromkeys(ask.target for ask, _ in answers):
+        assert said.count(bench.model.labels[target]) == 1
+        assert f"class {target}, probability {float(chances[target]):.1%}" in said
+    assert said.count("Saliency") == said.count("Grad-CAM") == 2
+    assert said.count(f"layer {answers[1][1].layer}") == 2
+    assert export.figure(bench, picture, answers, kind="pdf").startswith(b"%PDF")
+
+
+def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
+    request, answer = answers[1]
+    part = replace(answer, finished=False)
+    assert export.tile(bench, picture, [(request, part)], request) != export.tile(
+        bench, picture, [(request, answer)], request
+    )
+
+
+def test_an_unfinished_map_says_so_in_the_table(bench, picture, answers):
+    part = [(request, replace(answer, finished=request.name == "saliency")) for request, answer in answers]
+    lines = csv.DictReader(io.StringIO(export.table(bench, picture, part)))
+    assert [line["finished"] for line in lines] == ["True", "False"] * 2
+
+
+def test_agreement_is_told_for_each_class_and_counts_the_controls(bench, picture, answers):
+    broken = [*answers[:3], (Request("rise", 1), TooLarge("RISE does not fit."))]
+    one, other = export.agreement(bench, picture, broken)
+    assert (one["target"], other["target"]["index"]) == ({"index": 3, "label": "class 3"}, answers[2][0].target)
+    assert one["methods"] == ["saliency", "grad_cam", "random", "edge_detector"]
+    first, second = (answer.maps[0].numpy().ravel() for _, answer in answers[:2])
+    control = bench.explain(picture, Request("random", 3)).maps[0].numpy().ravel()
+    assert one["spearman"][0][1] == pytest.approx(spearmanr(first, second).statistic, abs=1e-4)
+    assert one["spearman"][0][2] == pytest.approx(spearmanr(first, control).statistic, abs=1e-4)
+    assert [one["overlap"][i][i] for i in range(4)] == [1, 1, 1, 1]
+    blank = replace(answers[0][1], maps=answers[0][1].maps * 0)
+    (only,) = export.agreement(bench, picture, [(answers[0][0], blank), answers[1]])
+    assert only["spearman"][0] == only["overlap"][0] == [None] * 4
+    asked = (Request("random", 3), bench.explain(picture, Request("random", 3), seed=5))
+    (only,) = export.agreement(bench, picture, [asked])
+    assert only["methods"] == ["random", "edge_detector"]  # once, as it was asked for
+    assert export.agreement(bench, picture, [(Request("rise", 1), TooLarge("RISE does not fit."))]) == []
+
+
+def test_agreement_stands_in_the_record_on_disk(bench, picture, answers, tmp_path):
+    export.write(tmp_path / "out", bench, picture, answers)
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert record["agreement"] == export.agreement(bench, picture, answers)
+    assert len(record["agreement"]) == 2
+
+
+def test_the_table_has_a_line_per_map(bench, picture, answers):
+    lines = list(csv.DictReader(io.StringIO(export.table(bench, picture, answers, 5))))
+    assert [(line["method"], line["target"]) for line in lines] == [
+        (request.name, str(request.target)) for request, _ in answers
+    ]
+    for line, (request, answer) in zip(lines, answers, strict=True):
+        assert float(line["max"]) == pytest.approx(float(answer.maps.max()))
+        assert float(line["probability"]) == pytest.approx(float(bench.probabilities(picture)[request.target]))
+        assert json.loads(line["settings"]) == dict(answer.settings)
+        assert (line["forward"], line["backward"]) == (str(answer.forwards), str(answer.backwards))
+
+
+def test_the_command_asks_the_same_again():
+    requests = [Request("rise", target, {"masks": 500}) for target in (2, 0)] + [Request("saliency", t) for t in (2, 0)]
+    text = export.command_line("resnet18:/a b/w.pth", "my $photo.png", requests, seed=3, layer="layer4")
+    words = shlex.split(text)
+    args = parser("explain").parse_args(words[1:])
+    assert words[0] == "vitrine"
+    assert args.images == ["my $photo.png"]
+    assert args.model == "resnet18:/a b/w.pth"
+    assert args.method == "rise,saliency"
+    assert args.target == ["2", "0"]
+    assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
+    assert (args.seed, args.layer) == (3, "layer4")
+    dashed = shlex.split(export.command_line("resnet18", "-x.png", requests))
+    assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
+
+
+def test_a_folder_that_cannot_be_written_is_unavailable(bench, picture, answers, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match=r"file cannot be written.*--out"):
+        export.write(tmp_path / "file", bench, picture, answers)

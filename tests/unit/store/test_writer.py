@@ -1,0 +1,444 @@
+"""A study is whole or absent, and a build that was killed goes on where it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import StudyError, UnknownName
+from core.store.writer import remove, writing
+from core.study import Study, list_studies
+from core.study.schema import ARRAYS, LOG, MANIFEST, TABLES
+
+ROOT = Path(__file__).resolve().parents[3]
+MANIFESTED = {
+    "config": {"model": "m", "data": ".", "explainer": "grad_cam"},
+    "seed": 0,
+    "model": {"name": "m", "sha": "", "layer": "l", "filters": 1, "cells": [1, 1], "size": 8, "head": ""},
+    "data": {"folder": ".", "images": 6, "skipped": 0, "labelled": 0, "strange": []},
+    "window": 2,
+    "passes": {"forwards": 1, "backwards": 1, "perturbed": 1},
+}
+
+
+def shard(number):
+    frame = pd.DataFrame({"image": [2 * number, 2 * number + 1], "path": ["a.png", "b.png"], "problem": ""})
+    return {"images": frame}, {"crops": np.full((2, 3), number, np.uint8)}, {"forwards": number}
+
+
+def write(path, identity=None, shards=3):
+    with writing(path, identity or {"a": 1}) as draft:
+        if not draft.finished:
+            for number in draft.missing(shards):
+                draft.keep(number, *shard(number))
+            draft.write_table("images", draft.tables("images", shards))
+            draft.write_table("classes", [pd.DataFrame({"label": [0], "name": ["rose"]})])
+            draft.write_array("crops", draft.arrays("crops", shards))
+            for name in set(TABLES) - {"images", "classes"}:
+                draft.write_table(name, [pd.DataFrame({"number": [1, 2]})])
+            for name in set(ARRAYS) - {"crops"}:
+                draft.write_array(name, [np.zeros((2, 2), np.int32)])
+            log = {"seconds": {}, "finished": ""}
+            draft.finish({**MANIFESTED, "facts": draft.facts(shards)}, log)
+    return Study(path)
+
+
+def interrupted(path, identity, *shards):
+    """A writing that ends in the middle, after some shards."""
+    with writing(path, identity) as draft:
+        for number in shards:
+            draft.keep(number, *shard(number))
+        raise InterruptedError
+
+
+def content(path):
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "build.json"}
+
+
+def test_what_is_written_is_read(tmp_path):
+    study = write(tmp_path / "s")
+    assert study.table("images")["image"].tolist() == list(range(6))
+    assert study.array("crops").tolist() == [[k] * 3 for k in (0, 0, 1, 1, 2, 2)]
+    assert isinstance(study.array("crops"), np.memmap)
+    assert not study.array("crops").flags.writeable
+    assert study.labels == ("rose",)
+    assert study.manifest["arrays"]["crops"] == {"shape": [6, 3], "dtype": "uint8"}
+    assert study.manifest["tables"]["images"] == {"rows": 6, "columns": ["image", "path", "problem"]}
+    assert [f["forwards"] for f in study.manifest["facts"]] == [0, 1, 2]
+    assert study.damaged() == []
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+    for wrong in (study.table, study.array):
+        with pytest.raises(UnknownName, match="of this study called 'imges'"):
+            wrong("imges")
+
+
+def test_an_interrupted_build_continues_to_the_same_bytes(tmp_path):
+    whole = write(tmp_path / "a").path
+    with pytest.raises(InterruptedError):
+        interrupted(tmp_path / "b", {"a": 1}, 1)
+    assert not (tmp_path / "b").exists()
+    with writing(tmp_path / "b", {"a": 1}) as draft:
+        assert draft.missing(3) == [0, 2]
+    assert content(write(tmp_path / "b").path) == content(whole)
+
+
+def test_a_draft_of_something_else_is_not_continued(tmp_path):
+    with pytest.raises(InterruptedError):
+        interrupted(tmp_path / "s", {"a": 1}, 0)
+    with writing(tmp_path / "s", {"a": 2}) as draft:
+        assert draft.missing(3) == [0, 1, 2]
+
+
+def test_a_half_written_shard_does_not_count(tmp_path):
+    tables, arrays, _ = shard(0)
+    with writing(tmp_path / "s", {"a": 1}) as draft, pytest.raises(TypeError):
+        draft.keep(0, tables, arrays, {"not JSON": object()})
+    with writing(tmp_path / "s", {"a": 1}) as draft:
+        assert draft.missing(1) == [0]
+
+
+def test_the_same_study_is_not_built_twice_and_another_is_not_overwritten(tmp_path):
+    path = tmp_path / "s"
+    before = {f: f.stat().st_mtime_ns for f in write(path).path.iterdir()}
+    write(path)
+    assert before == {f: f.stat().st_mtime_ns for f in path.iterdir()}
+    with pytest.raises(StudyError, match="holds a study of other settings"):
+        write(path, {"a": 2})
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    with pytest.raises(StudyError, match="holds something else"):
+        write(tmp_path / "full")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StudyError, match=r"file is a file, and a study becomes a folder\. Choose another name"):
+        write(tmp_path / "file")
+    with pytest.raises(StudyError, match="cannot be a study"):
+        write(tmp_path / "file" / "s")
+    (tmp_path / "empty").mkdir()
+    assert write(tmp_path / "empty").name == "empty"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file", "full", "s"]
+
+
+def test_leftovers_of_a_finished_build_are_cleared(tmp_path):
+    path = write(tmp_path / "s").path
+    (tmp_path / ".s.draft").mkdir()
+    write(path)
+    assert not (tmp_path / ".s.draft").exists()
+
+
+def test_the_second_builder_is_told_who_holds_the_study(tmp_path):
+    code = """
+        import sys, time
+        from core.store.writer import writing
+        with writing(sys.argv[1], {}) as draft:
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "s")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StudyError, match=f"The study s is being built by process {holder.pid}"):
+            write(tmp_path / "s")
+        with pytest.raises(StudyError, match=f"process {holder.pid}"):
+            remove(tmp_path / "s")
+        holder.send_signal(signal.SIGKILL)
+    assert write(tmp_path / "s")  # the lock ended with its holder
+
+
+@pytest.mark.parametrize("space", [2_000, 30_000])
+def test_a_full_disk_leaves_no_study_and_loses_no_shard(tmp_path, space):
+    """A limit on the size of files stands for the full disk: a write fails in the middle."""
+    code = f"""
+        import resource, signal, sys
+        import numpy as np
+        from core.errors import StudyError
+        from tests.unit.test_draft import shard
+        from core.store.writer import writing
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            with writing(sys.argv[1], {{"a": 1}}) as draft:
+                draft.keep(0, *shard(0))
+                resource.setrlimit(resource.RLIMIT_FSIZE, ({space}, {space}))
+                tables, arrays, facts = shard(1)
+                draft.keep(1, tables, arrays | {{"large": np.zeros(200_000)}}, facts)
+        except StudyError as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "s")]
+    told = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert told.stdout.startswith("The disk is full: the study s could not be written. Free some space")
+    assert not (tmp_path / "s").exists()
+    with writing(tmp_path / "s", {"a": 1}) as draft:
+        assert draft.missing(3) == [1, 2]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(StudyError, match=r"cannot be written \(Permission denied\). Choose another folder"):
+        write(tmp_path / "s")
+
+
+def test_damaged_foreign_and_newer_studies_are_refused_in_one_sentence(tmp_path):
+    path = write(tmp_path / "s").path
+    manifest = json.loads((path / MANIFEST).read_text())
+
+    def refused(match):
+        with pytest.raises(StudyError, match=match) as caught:
+            Study(path)
+        assert caught.value.message.endswith(".")
+        assert "\n" not in str(caught.value)
+
+    crops = (path / "crops.npy").read_bytes()
+    (path / "crops.npy").write_bytes(crops[:-1])
+    refused("The study s is damaged: crops.npy is missing or incomplete")
+    (path / "crops.npy").write_bytes(crops[:-1] + b"x")
+    assert Study(path).damaged() == ["crops.npy"]
+    (path / "crops.npy").unlink()
+    refused("crops.npy is missing")
+    (path / "crops.npy").write_bytes(crops)
+    (path / MANIFEST).write_text(json.dumps({**manifest, "version": 99}))
+    refused("has format 99, and this version of Vitrine reads up to 2")
+    for text in ('{"version": 1}', "[1, 2]", '{"name": "another app"}'):
+        (path / MANIFEST).write_text(text)
+        refused("is not the manifest of a study")
+    (path / MANIFEST).write_text(json.dumps(manifest)[:-40])
+    refused("damaged: study.json cannot be read")
+    (path / MANIFEST).write_bytes(b"\xff\xfe\x00")
+    refused("damaged: study.json cannot be read")
+    (path / MANIFEST).unlink()
+    refused("damaged: study.json is missing")
+    (path / "letter.txt").write_text("dear")
+    refused("There is no study in")
+    with pytest.raises(StudyError, match="is a file, and a study is a folder"):
+        Study(path / "crops.npy")
+
+
+def test_studies_are_listed_broken_ones_with_the_reason(tmp_path):
+    write(tmp_path / "b")
+    write(tmp_path / "a")
+    (tmp_path / "b" / "crops.npy").unlink()
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InterruptedError):
+        interrupted(tmp_path / "c", {})
+    listed = list_studies(tmp_path, tmp_path / "nowhere")
+    assert [(one.path.name, one.study is not None) for one in listed] == [("a", True), ("b", False)]
+    assert "damaged" in listed[1].problem
+
+
+def test_lost_images_are_named(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"")
+    assert write(tmp_path / "s").lost(tmp_path / "images") == ["b.png"] * 3
+
+
+def test_removing_takes_studies_and_drafts_only(tmp_path):
+    path = write(tmp_path / "s").path
+    remove(path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InterruptedError):
+        interrupted(tmp_path / "c", {})
+    remove(tmp_path / "c")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "dear").mkdir()
+    with pytest.raises(StudyError, match="There is no study in"):
+        remove(tmp_path / "dear")
+    assert (tmp_path / "dear").is_dir()
+
+
+def spoiled(study, name):
+    """A file of a study cut short, emptied, zeroed, zeroed in part, with others' bytes, and gone, one after another."""
+    file = study / name
+    whole = file.read_bytes()
+    other = (study / ("rules.parquet" if name != "rules.parquet" else "crops.npy")).read_bytes()
+    for content in (
+        whole[: len(whole) // 2], b"", b"{", b"{}", b"[]", b"null", bytes(len(whole)), bytes(20) + whole[20:], other,
+        (other * (1 + len(whole) // len(other)))[: len(whole)], whole[:-8] + bytes(8),
+    ):  # fmt: skip
+        if content != whole:
+            file.write_bytes(content)
+            yield content
+    file.unlink()
+    yield None
+    file.mkdir()
+    yield "a folder"
+    file.rmdir()
+    file.symlink_to(name)
+    yield "a link to itself"
+    file.unlink()
+    file.write_bytes(whole)
+
+
+def read(path):
+    study = Study(path)
+    for name in study.manifest["tables"]:
+        study.table(name)
+    for name in study.manifest["arrays"]:
+        np.asarray(study.array(name)).sum()
+    assert isinstance(study.log.get("seconds", {}), dict)
+    assert isinstance(study.labels, tuple)
+    study.lost()
+    return study
+
+
+def test_whatever_is_wrong_with_a_file_is_one_sentence(tmp_path):
+    path = write(tmp_path / "s").path
+    for name in sorted(file.name for file in path.iterdir()):
+        refused = 0
+        for content in spoiled(path, name):
+            error = refusal(path)
+            if error:
+                refused += 1
+                assert error.message.endswith(".")
+                assert error.hint
+            else:  # numbers within an array may change unseen, and a log may be gone
+                assert name.endswith(".npy") or (name == LOG and content is None)
+                assert Study(path).damaged() == ([name] if name != LOG else [])
+            list_studies(tmp_path)
+        assert refused >= 11, name
+    assert refusal(path) is None
+
+
+def refusal(path):
+    try:
+        read(path)
+    except StudyError as error:
+        return error
+    return None
+
+
+def parts(value, place=()):
+    """Every place in a manifest; of many alike only the first."""
+    alike = place[:1] and place[0] in {"tables", "arrays", "files"}
+    for key in list(value)[: 1 if alike and len(place) == 1 else None] if isinstance(value, dict) else ():
+        yield (*place, key)
+        yield from parts(value[key], (*place, key))
+
+
+def test_a_manifest_of_other_kinds_is_one_sentence(tmp_path):
+    path = write(tmp_path / "s").path
+    whole = (path / MANIFEST).read_text()
+    tried = 0
+    for place in parts(json.loads(whole)):
+        for value in (None, [], {}, "x", -1, 1.5, [None], "../x"):
+            manifest = json.loads(whole)
+            inner = manifest
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = value
+            (path / MANIFEST).write_text(json.dumps(manifest))
+            tried += 1
+            refusal(path)
+            assert len(list_studies(tmp_path)) == 1
+    assert tried > 200
+
+
+def test_what_a_damaged_study_left_is_removed_or_replaced_and_nothing_foreign(tmp_path):
+    path = write(tmp_path / "s").path
+    whole = content(path)
+    for name in (MANIFEST, "crops.npy", LOG):
+        (path / name).write_bytes(b"{")
+        write(path)
+        assert content(path) == whole
+        (path / name).write_bytes(b"{")
+        assert [one.path.name for one in list_studies(tmp_path)] == ["s"]
+        remove(path)
+        assert list(tmp_path.iterdir()) == []
+        write(path)
+    (path / MANIFEST).unlink()
+    assert "study.json is missing" in list_studies(tmp_path)[0].problem
+    (path / "letter.txt").write_text("dear")
+    for act in (remove, write):
+        with pytest.raises(StudyError, match=r"There is no study in|holds something else"):
+            act(path)
+    assert (path / "letter.txt").read_text() == "dear"
+    (path / "letter.txt").unlink()
+    (path / "letters").mkdir()
+    with pytest.raises(StudyError):
+        remove(path)
+    for name, text in (("study.json", '{"name": "another app"}'), ("build.json", '{"scripts": {}}')):
+        foreign = tmp_path / name[:-5]
+        foreign.mkdir()
+        (foreign / name).write_text(text)
+        (foreign / "main.c").write_text("int main;")
+        with pytest.raises(StudyError):
+            remove(foreign)
+        with pytest.raises(StudyError, match="holds something else"):
+            write(foreign)
+        assert len(list(foreign.iterdir())) == 2
+
+
+def test_a_newer_study_is_not_replaced(tmp_path):
+    path = write(tmp_path / "s").path
+    manifest = json.loads((path / MANIFEST).read_text())
+    for version, match in (
+        (99, "something else than a finished study"),
+        (1, "of format 1, made by an earlier version"),
+    ):
+        (path / MANIFEST).write_text(json.dumps({**manifest, "version": version}))
+        with pytest.raises(StudyError, match=match):
+            write(path)
+    remove(path)
+
+
+def test_what_comes_last_may_change_without_the_shards(tmp_path):
+    with writing(tmp_path / "s", {"a": 1}, {"b": 1}) as draft:
+        draft.keep(0, *shard(0))
+    with writing(tmp_path / "s", {"a": 1}, {"b": 2}) as draft:
+        assert draft.missing(2) == [1]
+    write(tmp_path / "t")
+    with pytest.raises(StudyError, match="other settings"), writing(tmp_path / "t", {"a": 1}, {"b": 2}):
+        pass
+
+
+def test_places_where_no_study_can_be_put_are_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "target").mkdir()
+    (tmp_path / "link").symlink_to("target")
+    assert write(tmp_path / "link").path == tmp_path / "link"
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target" / MANIFEST).is_file()
+    (tmp_path / "new").symlink_to("elsewhere")
+    write(tmp_path / "new")
+    assert (tmp_path / "elsewhere" / MANIFEST).is_file()
+    (tmp_path / "self").symlink_to("self")
+    with pytest.raises(StudyError, match="leads in a circle"):
+        write(tmp_path / "self")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (".", "../here"):
+        with pytest.raises(StudyError, match="is the folder you are in"):
+            write(name)
+    with pytest.raises(StudyError, match="something else"):
+        write("..")
+    with pytest.raises(StudyError, match="a disk of its own"):
+        write("/")
+    assert list((tmp_path / "here").iterdir()) == []
+    assert write("inside").path.resolve() == tmp_path / "here" / "inside"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["elsewhere", "here", "link", "new", "self", "target"]
+
+
+def test_a_relative_folder_is_found_from_the_study(tmp_path, monkeypatch):
+    from core.study import folder_as_kept
+
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    assert folder_as_kept(Path("fl"), Path("studies/s")) == "../../fl"
+    assert folder_as_kept(Path("/data/fl"), Path("studies/s")) == "/data/fl"
+    path = write(tmp_path / "a" / "s").path
+    manifest = json.loads((path / MANIFEST).read_text())
+    manifest["data"]["folder"] = folder_as_kept(Path("fl"), path)
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    monkeypatch.chdir("/")
+    assert Study(path).folder == tmp_path / "a" / "fl"
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert Study(tmp_path / "b" / "s").folder == tmp_path / "b" / "fl"

@@ -1,0 +1,112 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from core.errors import Unavailable, Unsupported
+from core.units.ablation_study import tried
+from tests.nets import SIDE, model
+
+
+@pytest.fixture
+def net():
+    return model("gap")
+
+
+class Shelf:
+    """A study of the images of a folder, with or without the averages of its filters' maps."""
+
+    def __init__(self, net, folder, count=6, *, pooled=True):
+        rng, views = np.random.default_rng(0), []
+        self.paths, self.root = [], folder
+        for number in range(count):
+            pixels = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+            path = folder / f"{number % 2}" / f"{number}.png"
+            path.parent.mkdir(exist_ok=True, parents=True)
+            Image.fromarray(pixels).save(path)
+            self.paths.append(path.relative_to(folder).as_posix())
+            views.append(net.preprocess.tensor(pixels))
+        from core.units.ablation import pooled as averages
+
+        self.filters = averages(net, torch.stack(views), net.survey.default).numpy()
+        self.labels = net.labels
+        arrays = {"pooled": {}} if pooled else {}
+        facts = {"layer": net.survey.default, "filters": self.filters.shape[1]}
+        self.manifest = {"model": facts, "arrays": arrays, "data": {"folder": str(folder)}}
+
+    @property
+    def folder(self):
+        return Path(self.manifest["data"]["folder"])
+
+    def array(self, name):
+        return self.filters
+
+    def table(self, name):
+        labels = [number % 2 for number in range(len(self.paths))]
+        return pd.DataFrame({"path": self.paths, "label": labels, "problem": ""})
+
+
+def test_files_and_kept_averages_agree(net, tmp_path):
+    sets = {"mined": {0: [1, 2], 1: [3]}}
+    kept = tried(Shelf(net, tmp_path), sets, net, draws=3)
+    read = tried(Shelf(net, tmp_path, pooled=False), sets, net, draws=3, batch=4)
+    pd.testing.assert_frame_equal(kept.per_class, read.per_class)
+    assert kept.per_class["images"].tolist() == [3, 3]
+
+
+def test_no_filters_are_the_baseline(net, tmp_path):
+    found = tried(Shelf(net, tmp_path), {"mined": {}}, net, draws=2).per_class
+    assert (found["mined"] == found["baseline"]).all()
+    assert (found["random_mean"] == found["baseline"]).all()
+
+
+def test_what_cannot_be_used_is_left_out_and_listed(net, tmp_path):
+    study = Shelf(net, tmp_path / "own", pooled=False)
+    other = tmp_path / "other"
+    whole = tried(study, {"mined": {0: [1]}}, net, folder=study.root, draws=2)
+    assert whole.skipped == {}
+    shutil.copytree(study.root, other)
+    (other / "1" / "1.png").write_bytes(b"no picture")
+    (other / "zebra").mkdir()
+    shutil.copy(other / "0" / "0.png", other / "zebra")
+    found = tried(study, {"mined": {0: [1]}}, net, folder=other, draws=2)
+    assert found.per_class["images"].tolist() == [3, 2]
+    assert set(found.skipped) == {"zebra/", "1/1.png"}
+    assert found.skipped["zebra/"] == "The model has no class zebra."
+    assert found.skipped["1/1.png"].startswith("1/1.png ")
+    assert found.summary()["skipped"][0] == {"path": "zebra/", "problem": "The model has no class zebra."}
+    (study.root / "0" / "2.png").unlink()
+    gone = tried(study, {"mined": {0: [1]}}, net, draws=2)
+    assert list(gone.skipped) == ["0/2.png"]
+    assert gone.per_class["images"].tolist() == [2, 3]
+
+
+def test_a_folder_that_cannot_be_used_is_a_sentence(net, tmp_path):
+    study = Shelf(net, tmp_path / "own")
+    (tmp_path / "bad" / "0").mkdir(parents=True)
+    with pytest.raises(Unavailable, match="There is no image in"):
+        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
+    (tmp_path / "bad" / "0" / "a.png").write_bytes(b"x")
+    with pytest.raises(Unavailable, match=r"None of the images in .*bad can be read\. 0/a\.png"):
+        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
+    (tmp_path / "bad" / "0").rename(tmp_path / "bad" / "zebra")
+    with pytest.raises(Unsupported, match="None of these images has a class"):
+        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
+
+
+def test_images_that_are_gone_are_a_sentence(net, tmp_path):
+    study = Shelf(net, tmp_path, pooled=False)
+    study.manifest["data"]["folder"] = "gone"
+    with pytest.raises(Unavailable, match="no longer in gone"):
+        tried(study, {"mined": {}}, net)
+
+
+def test_a_study_without_classes_is_a_sentence(net, tmp_path):
+    study = Shelf(net, tmp_path)
+    study.table = lambda name: pd.DataFrame({"path": study.paths, "label": -1, "problem": ""})
+    with pytest.raises(Unsupported, match="None of these images"):
+        tried(study, {"mined": {}}, net)
