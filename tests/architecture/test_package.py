@@ -141,7 +141,7 @@ sys.path.insert(0, str(ROOT))
 page = AppTest.from_file(str(ROOT / "pages/ui/main.py"), default_timeout=120).run()
 assert not page.exception, page.exception
 assert not page.error, page.error
-print(sys.modules["pages.ui.frame"].__file__)
+print(sys.modules["pages.ui.components"].__file__)
 """
     file = run(bin / "python", "-c", code, cwd=tmp_path).split()[-1]
     assert not Path(file).is_relative_to(ROOT)
