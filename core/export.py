@@ -21,6 +21,7 @@ from core.figures.sheet import Panel, overlay, png, sheet
 from core.figures.style import DEFAULT, DrawnMap, Span, Style, span, spans
 from core.images import Picture
 from core.measure.agreement import overlap, spearman
+from core.params import spelled
 from core.workbench import Answer, Request, Workbench
 
 Answers = Sequence[tuple[Request, Answer]]  # in the order in which they are shown
@@ -158,7 +159,7 @@ def command(
     for target in dict.fromkeys(request.target for request in requests):
         words += ["--target", str(target)]
     for name, value in settings.items():
-        words += ["--set", f"{name}={value}"]
+        words += ["--set", f"{name}={spelled(value)}"]
     if any(request.settle for request in requests):
         words.append("--settle")
     if layer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from core.errors import BadParameter
-from core.params import Knob, checked, params_of
+from core.params import FilePath, Knob, LayerName, checked, params_of
 from core.serialization import dump
 
 ItemsetKind = Literal["closed", "all"]  # of itemsets
@@ -101,8 +101,8 @@ class StudyConfig:
 
     model: str
     data: str
-    labels: Annotated[str, Knob("File with the class names of own weights, one in a line.")] = ""
-    layer: Annotated[str, Knob("The layer whose filters are studied; the last with positions if left out.")] = ""
+    labels: Annotated[FilePath, Knob("File with the class names of own weights, one in a line.")] = ""
+    layer: Annotated[LayerName, Knob("The layer whose filters are studied; the last with positions if left out.")] = ""
     explainer: Annotated[str, Knob("The method of the heatmaps; its maps must not be signed.")] = "grad_cam"
     settings: Mapping[str, Any] = field(default_factory=dict)
     patches: PatchConfig = field(default_factory=PatchConfig)
