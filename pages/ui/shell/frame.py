@@ -60,7 +60,7 @@ def _film() -> None:
         {
             "items": items,
             "current": state.location().image,
-            "exports": ["png", "npz", "csv"] if ready else [],
+            "exports": downloads.WHOLE if ready else [],
             "command": shown.command() if shown else "",
             "query": url.query(),
             "frame": list(url.OWN),
