@@ -32,7 +32,10 @@ def chosen(args: Namespace, source: Card | Callable[..., object], owner: str, pr
     """What `options` read, as checked settings; messages name the options."""
     params = _params(source)
     given = {param.name: getattr(args, f"{prefix}{param.name}") for param in params}
-    return checked(params, given, owner, lambda name: _option(f"{prefix}{name}"))
+    settings = checked(params, given, owner, lambda name: _option(f"{prefix}{name}"))
+    if isinstance(source, Card):
+        source.validate(settings)
+    return settings
 
 
 def path_argument(text: str) -> Path:

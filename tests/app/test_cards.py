@@ -85,6 +85,34 @@ def with_model() -> None:
     forms.settings(params_of(StudyConfig), "study", nets.model("gap"))
 
 
+def with_unit() -> None:
+    """A page with a form that asks for a unit of a small network."""
+    from typing import Annotated
+
+    import streamlit as st
+
+    from core.params import Knob, UnitName, params_of
+    from pages.ui.session import state
+    from pages.ui.widgets import forms
+    from tests import nets
+
+    def looked_at(unit: Annotated[UnitName, Knob("The unit looked at.")] = "") -> None: ...
+
+    for _, text in state.pop_notices():
+        st.warning(text)
+    forms.settings(params_of(looked_at), "looked_at", nets.model("gap"))
+
+
+def test_a_unit_is_looked_up_in_the_model() -> None:
+    app = AppTest.from_function(with_unit, default_timeout=60).run()
+    layer = nets.model("gap").survey.default
+    app.text_input[0].set_value(f"{layer}:2").run()
+    assert kept(app, "looked_at") == {"unit": f"{layer}:2"}
+    app.text_input[0].set_value(f"{layer}:99").run()
+    assert "has no unit 99" in app.warning[0].value
+    assert kept(app, "looked_at") == {"unit": f"{layer}:2"}
+
+
 def test_layers_are_picked_among_those_of_the_model() -> None:
     app = AppTest.from_function(with_model, default_timeout=60).run()
     assert not app.exception
