@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from core.cache import TensorCache
+from core.card import BUDGETS, Budget
 from core.environment import budget, home, precision
 from core.errors import StudyError, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
-from core.explain.method import BUDGETS, Budget, passes
+from core.explain.method import passes
 from core.explain.relu_rules import ReluRule
 from core.explain.run import Watch, never_stop
 from core.images import Picture, Pixels

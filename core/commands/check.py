@@ -54,7 +54,7 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
 
 
 def _say(bench: "Workbench") -> None:
-    from core.explain.method import BUDGETS
+    from core.card import BUDGETS
     from core.models.description import described
 
     model = bench.model

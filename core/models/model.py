@@ -75,6 +75,20 @@ class Model:
             raise Unsupported(f"Layer '{name}' of {self.name} has no spatial positions.", "Choose a layer before it.")
         raise unknown("layer", name, usable)
 
+    def resolve_unit(self, unit: str) -> tuple[str, int]:
+        """The layer and the number of the unit that LAYER:NUMBER names.
+
+        Raises BadParameter for a text of another form, UnknownName for a unit the layer lacks, and as `resolve_layer`.
+        """
+        layer, _, text = unit.rpartition(":")
+        number = whole(text)
+        if not layer or number is None:
+            raise BadParameter(f"{unit!r} is no unit.", "Give LAYER:NUMBER, such as layer4:17.")
+        known = self.survey.layer(self.resolve_layer(layer))
+        if known and number >= known.units:
+            raise UnknownName(f"Layer '{layer}' has no unit {number}.", f"Its units are 0 to {known.units - 1}.")
+        return layer, number
+
 
 @dataclass(frozen=True)
 class ModelCard:

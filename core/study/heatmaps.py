@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.errors import Cancelled, Unsupported
 from core.explain.forward_backward import ForwardBackward
-from core.explain.method import EXPLAINERS, Explainer
+from core.explain.method import EXPLAINERS, RELU, Explainer
 from core.explain.query import Query, scored
 from core.explain.run import explain
 from core.models.model import Model
@@ -87,7 +87,7 @@ def read(
 
 def _reads_only_the_layer(method: Explainer) -> bool:
     """Whether a method needs no slope at the image: class activation maps that change no rule of the backward."""
-    return method.family == "cam" and "relu" not in method.needs
+    return method.family == "cam" and RELU not in method.needs
 
 
 def _tape(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> ForwardBackward:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.method import FORWARD_BACKWARD, GUIDED, explainer
+from core.explain.method import FORWARD_BACKWARD, GUIDED, HEAD, LAYER, RELU, explainer
 from core.explain.methods.gradient import reduced
 from core.explain.methods.modified_backprop import rectified_slope
 from core.explain.query import Query
@@ -31,7 +31,7 @@ Normalise = Annotated[
     formula="Σₖ W[c, k] Aₖ; its mean + bias = the logit",
     caution="Requires global average pooling followed by one linear layer; as coarse as its layer.",
     cost=lambda settings, side: 3,
-    needs=("head",),
+    needs=(HEAD,),
     shares=FORWARD_BACKWARD,
     layers_read=lambda survey, layer, settings: survey.default,
     signed=True,
@@ -57,7 +57,7 @@ def cam(query: Query) -> Tensor:
     formula="ReLU(Σₖ αₖ Aₖ), αₖ = mean of ∂s/∂Aₖ",
     caution="As coarse as its layer; several objects merge into one region; blank where every weight is negative.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def grad_cam(query: Query) -> Tensor:
@@ -77,7 +77,7 @@ def grad_cam(query: Query) -> Tensor:
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ αₖ(u) ReLU(g), α = 1 / (2 + g · max(0, Σ Aₖ)) where g > 0, g = ∂s/∂Aₖ(u)",
     caution="Its weights are derived for layers after a ReLU; it ignores all evidence against the class.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
@@ -96,7 +96,7 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     formula="ReLU(Σₖ ReLU(∂s/∂Aₖ) ⊙ Aₖ)",
     caution="Evidence against the class is left out; at early layers it shows edges rather than objects.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def layer_cam(query: Query) -> Tensor:
@@ -115,7 +115,7 @@ def layer_cam(query: Query) -> Tensor:
     formula="ReLU(Σₖ ∂s/∂Aₖ ⊙ Aₖ)",
     caution="Faithful to the layer, not to the pixels under it; equals Grad-CAM where the network ends in pooling.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def hires_cam(query: Query) -> Tensor:
@@ -135,7 +135,7 @@ def hires_cam(query: Query) -> Tensor:
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ Aₖ(u) ∂s/∂Aₖ(u) / Σᵤ Aₖ(u)",
     caution="As coarse as its layer; without a ReLU before it, a filter whose activations nearly cancel may dominate.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def xgrad_cam(query: Query) -> Tensor:
@@ -157,7 +157,7 @@ def xgrad_cam(query: Query) -> Tensor:
     formula="ReLU(Σₖ wₖ Aₖ), w = softmax over k of s(x ⊙ Aₖ upsampled and scaled to 0…1)",
     caution="One pass per filter; the softmax gives nearly all weight to a few filters where scores are large.",
     cost=lambda settings, side: settings["channels"] + 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
     budgets={"quick": {"channels": 128}, "paper": {"channels": 4096}},
 )
@@ -191,7 +191,7 @@ def score_cam(
     formula="guided backprop ⊙ upsampled Grad-CAM; over the colour channels the largest magnitude, or the signed sum",
     caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
     cost=lambda settings, side: 5,
-    needs=("layer", "relu"),
+    needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
 def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
@@ -211,7 +211,7 @@ def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
     formula="guided backprop ⊙ upsampled Grad-CAM++; over the colour channels the largest magnitude, or the signed sum",
     caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
     cost=lambda settings, side: 5,
-    needs=("layer", "relu"),
+    needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
 def guided_grad_cam_pp(query: Query, *, reduce: DrawnMap = "max_abs", normalise: Normalise = "paper") -> Tensor:
@@ -234,7 +234,7 @@ def _fine(query: Query, reduce: DrawnMap) -> Tensor:
     formula="max over the n strongest filters of Aₖ, upsampled and scaled to 0…1",
     caution="Ignores the class, shows only what activates the layer: a method that looks no better explains little.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def upsampled_activation(

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.method import FORWARD_BACKWARD, explainer
+from core.explain.method import FORWARD_BACKWARD, LAYER, explainer
 from core.explain.query import Query
 from core.images import resized
 from core.network.hooks import Rules
@@ -70,7 +70,7 @@ def input_x_gradient(query: Query) -> Tensor:
     formula="mean over the layers l of Σₖ hₖˡ · ∂s/∂hₖˡ, upsampled with its sum preserved",
     caution="Averages over depths: evidence visible at only one of them is diluted; biases are left out of every sum.",
     cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
     layers_read=lambda survey, layer, settings: ", ".join(_stages(survey, settings["skip_first"])),
     signed=True,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.method import NEEDS, explainer
+from core.explain.method import LAYER, Need, explainer
 from core.explain.methods.relevance_rules import (
     KNOWN,
     Operation,
@@ -50,7 +50,7 @@ def _needs_known(model: Model, title: str) -> str:
     return f"{title} has no rule for {unknown}, which {model.name} uses." if unknown else ""
 
 
-NEEDS["sweep"] = _needs_known
+RULES = Need("relevance_rules", _needs_known)
 
 
 @explainer(
@@ -60,7 +60,7 @@ NEEDS["sweep"] = _needs_known
     formula="P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ, from 1 at the class",
     caution="Follows excitation only, so classes that share their evidence look alike; do not read it at pixel level.",
     cost=lambda settings, side: 6,
-    needs=("layer", "sweep"),
+    needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
@@ -80,7 +80,7 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
     formula="max(0, Σ over the channels of P⁺ − P⁻), P⁻ from the negated weights of the last layer",
     caution="Shows only evidence that is stronger for the class than against it: blank where all evidence is shared.",
     cost=lambda settings, side: 8,
-    needs=("layer", "sweep"),
+    needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
@@ -101,7 +101,7 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
     formula="Rⱼ = Σᵢ zᵢⱼ / (Σₖ zᵢₖ + bᵢ) Rᵢ with zᵢⱼ = wᵢⱼ xⱼ, from the logit; γ and α1β0 favour positive zᵢⱼ",
     caution="Rules differ in what they show; relevance absorbed by biases is lost, see the share of the score kept.",
     cost=lambda settings, side: 9,
-    needs=("sweep",),
+    needs=(RULES,),
     signed=True,
 )
 def lrp(

@@ -13,7 +13,7 @@ from core.environment import seed
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS
 from core.images import shown
-from core.params import checked
+from core.params import checked, spelled
 from core.registry import unknown
 from pages.ui.session import location, parameters, state
 
@@ -66,7 +66,9 @@ def write() -> None:
 
 def _own() -> dict[str, list[str]]:
     here = location.current()
-    changed = [f"{name}.{key}:{value}" for name in EXPLAINERS for key, value in location.settings(name).items()]
+    changed = [
+        f"{name}.{key}:{spelled(value)}" for name in EXPLAINERS for key, value in location.settings(name).items()
+    ]
     found = {
         "model": [here.model],
         "img": [here.image],
