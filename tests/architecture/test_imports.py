@@ -13,7 +13,7 @@ LAYERS = (
     ("errors",),
     ("registry",),
     ("params", "progress", "serialization"),
-    ("environment",),
+    ("environment", "files"),
     ("network", "network.hooks", "cache", "jobs", "images", "study", "tags"),
     ("network.inspection", "figures", "store"),
     ("models.model", "network.incremental"),
