@@ -112,26 +112,27 @@ def _told(study: "Study") -> None:
     from core.study.browse import STOPS, kept
 
     manifest, images = study.manifest, study.table("images")
-    data, model = manifest["data"], manifest["model"]
-    rows = {name: facts["rows"] for name, facts in manifest["tables"].items()}
-    say(f"{study.path}: {model['name']}, layer {model['layer']} ({model['filters']} filters)")
-    say(f"{data['images']} images from {study.folder}, {data['labelled']} with a class of the model")
+    data, model = manifest.data, manifest.model
+    rows = {name: facts.rows for name, facts in manifest.tables.items()}
+    say(f"{study.path}: {model.name}, layer {model.layer} ({model.filters} filters)")
+    say(f"{data.images} images from {study.folder}, {data.labelled} with a class of the model")
     for path, problem in images.loc[images["problem"] != "", ["path", "problem"]].itertuples(index=False):
         say(f"skipped {path}: {problem}")
-    for reason, count in data.get("left", {}).items():
+    for reason, count in data.left_out.items():
         say(f"left out: {reason} ({count})")
-    if data["strange"]:
-        say(f"no class of the model: {', '.join(data['strange'])}")
-    say(f"{rows['patches']} patches of {manifest['window']} px, {rows['rules']} rules, {rows['shared']} shared sets")
+    if data.unmatched:
+        say(f"no class of the model: {', '.join(data.unmatched)}")
+    say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules, {rows['shared']} shared sets")
     found = kept(images)
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in found.sum(axis=1).items()))
     say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in found.sum().items()))
-    passes = manifest["passes"]
-    say(f"{passes['forwards']} forward passes ({passes['perturbed']} of them with patches covered), "
-        f"{passes['backwards']} backward")  # fmt: skip
+    passes = manifest.passes
+    say(f"{passes.forwards} forward passes ({passes.perturbed} of them with patches covered), "
+        f"{passes.backwards} backward")  # fmt: skip
 
 
 def _info(args: Namespace) -> int:
+    from core.store.manifest import dump
     from core.study.browse import kept
 
     study = _opened(args.study)
@@ -142,7 +143,7 @@ def _info(args: Namespace) -> int:
         own = {"class": classes.to_dict("records")[0]} if args.label else {}
         found = kept(study.table("images"))
         counted = {"kept": found.sum(axis=1).to_dict(), "stop": found.sum().to_dict()}
-        say_json({**study.manifest, **counted, "log": study.log, **own})
+        say_json({**dump(study.manifest), **counted, "log": study.log, **own})
     elif args.csv:
         _written(classes, args.csv)
     elif args.label:
@@ -199,7 +200,7 @@ def _patches(args: Namespace) -> int:
 
 def _filters(study: "Study", text: str) -> list[int]:
     """The filters that a text lists with commas."""
-    count, found = study.manifest["model"]["filters"], []
+    count, found = study.manifest.model.filters, []
     for word in text.split(",") if text else []:
         number = whole(word.strip().removeprefix("F"))
         if number is None:
@@ -224,7 +225,7 @@ def _ablate(args: Namespace) -> int:
     label = _label(study, args.label) if args.label else None
     mined = _mined(args, study)
     model = load(config.model, device(), labels=config.labels or None)
-    if model.sha != study.manifest["model"]["sha"]:
+    if model.sha != study.manifest.model.sha:
         raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     found = tried(
@@ -288,11 +289,11 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
     own = config_of(study).mining
     given = {name: getattr(args, name) for name in asdict(own) if getattr(args, name) != AS_BUILT}
     settings = checked(params_of(MiningConfig), {**asdict(own), **given}, "mining")
-    kept = study.manifest["arrays"]["items"]["shape"][1]
+    kept = study.manifest.arrays["items"].shape[1]
     if "filters" in given and settings["filters"] > kept:
         message = f"mining.filters cannot be {settings['filters']}. The study keeps {kept} filters of each patch."
         raise BadParameter(message, f"Use 1 to {kept}.")
-    return mine(study, MiningConfig(**settings), seed=study.manifest["seed"])
+    return mine(study, MiningConfig(**settings), seed=study.manifest.seed)
 
 
 def _label(study: "Study", wanted: str) -> int:

@@ -68,7 +68,7 @@ class Catalogue:
         self.patches = patches
         self.items: NDArray[Any] = np.asarray(study.array("items"))  # (P, N)
         self.responses: NDArray[Any] = np.asarray(study.array("responses"))  # (P, N)
-        self.units = int(study.manifest["model"]["filters"])
+        self.units = int(study.manifest.model.filters)
 
     @cached_property
     def labelled(self) -> bool:

@@ -22,11 +22,10 @@ from core.images import Pixels, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
 from core.progress import Report, chunks, subrange
+from core.store.writer import Shard
 from core.study.cancellation import Pulse
 from core.study.heatmaps import read
 from core.study.plan import StudyPlan
-
-Parts = tuple[dict[str, pd.DataFrame], dict[str, NDArray[Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class _Costs:
         self.seconds[name] = time.perf_counter() - start
 
 
-def filled(plan: StudyPlan, span: range, report: Report) -> Parts:
+def filled(plan: StudyPlan, span: range, report: Report) -> Shard:
     """Tables, arrays and facts of the images with these numbers; every number counts from the start of the study.
 
     Raises TooLarge where a batch does not fit into memory: the batch decides the bytes, so it is not halved here.
@@ -84,7 +83,7 @@ def filled(plan: StudyPlan, span: range, report: Report) -> Parts:
         raise TooLarge(message, "Use a smaller batch (--batch).") from None
 
 
-def _filled(plan: StudyPlan, span: range, report: Report) -> Parts:
+def _filled(plan: StudyPlan, span: range, report: Report) -> Shard:
     costs = _Costs()
     log = costs.log
     with costs.stage("reading images"):
@@ -106,7 +105,7 @@ def _filled(plan: StudyPlan, span: range, report: Report) -> Parts:
         "perturbed": perturbed,
         "seconds": costs.seconds,
     }
-    return tables, arrays, facts
+    return Shard(tables, arrays, facts)
 
 
 def _found(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Costs, report: Report) -> _Found:

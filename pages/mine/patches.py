@@ -34,7 +34,7 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
         strongest.value() if strongest.value() < most else None,
         outcome.value(),
         drop.value() or None,
-        parameters.index("image", "image", study.manifest["data"]["images"]),
+        parameters.index("image", "image", study.manifest.data.images),
         tuple(patch for patch, words in tags.items() if tag.value() in words) if tag.value() else None,
     )
     by_label, by_filter, by_outcome = (

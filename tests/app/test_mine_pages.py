@@ -152,7 +152,7 @@ def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> Non
 def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     patches, windows = study.table("patches"), study.table("windows")
-    size, side = study.manifest["model"]["size"], study.manifest["window"]
+    size, side = study.manifest.model.size, study.manifest.window
     visit(app, "Patches")
     for order in ("score", "drop", "response"):
         app.selectbox(key="sort").set_value(order).run()
@@ -183,7 +183,7 @@ def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     word = app.selectbox(key="word")
     assert not word.disabled
     next(button for button in app.button if button.label == "Tag the selection").click().run()
-    tags = Tags(home / "tags", Study(home / "studies" / "small").manifest["digest"])
+    tags = Tags(home, Study(home / "studies" / "small").manifest.digest)
     assert tags.patches(word.value) == (0, 2)
     assert app.selectbox(key="tag").options == ["Any tag", word.value]
     app.selectbox(key="tag").set_value(word.value).run()
@@ -195,13 +195,13 @@ def test_rules_at_another_support_and_where_there_are_none(app: AppTest, home: P
     visit(app, "Rules", support="0.8")
     for support in (0.8, 0.5):
         app.slider(key="support").set_value(support).run()
-        found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest["seed"]).rules
+        found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest.seed).rules
         assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
     settings = replace(config_of(study).mining, support=0.5)
     for name, field, value in (("q", "best", 1), ("n", "filters", 3), ("confidence", "confidence", 0.9)):
         app.slider(key=name).set_value(value).run()
         settings = replace(settings, **{field: value})
-        found = mine(study, settings, seed=study.manifest["seed"]).rules
+        found = mine(study, settings, seed=study.manifest.seed).rules
         assert len(found)
         assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
         assert app.dataframe[0].value["Confidence"].tolist() == found["confidence"].tolist()
@@ -300,7 +300,7 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
     assert not app.dataframe
     app.slider(key="support").set_value(0.6).run()
     assert len(app.dataframe[0].value)
-    assert [seed for seed, _ in told] == [study.manifest["seed"]] * 2, "what was mined once is kept"
+    assert [seed for seed, _ in told] == [study.manifest.seed] * 2, "what was mined once is kept"
 
 
 def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
@@ -344,7 +344,7 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
     study = Study(home / "studies" / "small")
     mined = mine(study, config_of(study).mining)
     sets = {"mined": {int(label): mined.filters_of(int(label)) for label in mined.rules["label"].unique()}}
-    facts = tried(study, sets, load(study.manifest["model"]["name"])).summary()
+    facts = tried(study, sets, load(study.manifest.model.name)).summary()
     visit(app, "Rules", study="small", show="ablation")
     words = said(app)
     spread = [f"± {facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
@@ -557,7 +557,7 @@ def looked_at(app: AppTest) -> Picture:
 def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest, home: Path) -> None:
     app.run()
     study, picture = Study(home / "studies" / "small"), looked_at(app)
-    layer, bench = study.manifest["model"]["layer"], Workbench(load(study.manifest["model"]["name"]))
+    layer, bench = study.manifest.model.layer, Workbench(load(study.manifest.model.name))
     label = bench.top(picture)[0][0]
     visit(app, "Rules", label=study.labels[label])
     app.toggle(key="off-rule").set_value(True).run()
@@ -627,9 +627,7 @@ def test_a_filter_shows_its_averages_its_answers_and_where_it_answers_here(app: 
     assert f"Mean of its map, in the {active.sum()} of {len(active)} images where it answers" in words
     (bars,) = charts(app)
     assert {trace["name"] for trace in bars} - {"all others"} <= set(study.labels)
-    answer = Workbench(load(study.manifest["model"]["name"])).activations(
-        looked_at(app), study.manifest["model"]["layer"]
-    )[number]
+    answer = Workbench(load(study.manifest.model.name)).activations(looked_at(app), study.manifest.model.layer)[number]
     if float(answer.max()) > 0:
         assert f"Highest {float(answer.max()):.3g} here" in words
 

@@ -42,7 +42,7 @@ def study() -> Study:
         st.info("There is no study yet. A study is mined once from a model and a folder of images, then explored here.")
         navigation.link("mine/studies", "Build a study")
         st.stop()
-    fitting = [name for name, entry in entries.items() if entry.manifest["model"]["name"] == state.location().model]
+    fitting = [name for name, entry in entries.items() if entry.manifest.model.name == state.location().model]
     left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
     with left:
         chosen = parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
@@ -58,12 +58,12 @@ def study() -> Study:
 def summary(study: Study) -> str:
     """A study in a line."""
     manifest = study.manifest
-    model, data, method = manifest["model"], manifest["data"], manifest["config"]["explainer"]
+    model, data, method = manifest.model, manifest.data, manifest.config["explainer"]
     title = EXPLAINERS[method].title if method in EXPLAINERS else method
-    patches = manifest["tables"]["patches"]["rows"]
+    patches = manifest.tables["patches"].rows
     return (
-        f"{short(model['name'])}, layer {model['layer']} with {model['filters']:,} filters · "
-        f"{data['images']:,} images · {patches:,} patches of {manifest['window']} px chosen by {title}"
+        f"{short(model.name)}, layer {model.layer} with {model.filters:,} filters · "
+        f"{data.images:,} images · {patches:,} patches of {manifest.window} px chosen by {title}"
     )
 
 
@@ -93,13 +93,13 @@ def mined(study: Study, config: MiningConfig) -> Mined:
 
     Raises TooLarge where that is too much.
     """
-    seed, wanted = study.manifest["seed"], (key(study), config)
+    seed, wanted = study.manifest.seed, (key(study), config)
     return once(_mined, wanted, "Mining rules", lambda report: mine(study, config, seed=seed, report=report))
 
 
 def key(study: Study) -> str:
     """What names a study's content in caches."""
-    return f"{study.manifest['digest']} {study.path}"
+    return f"{study.manifest.digest} {study.path}"
 
 
 def averaged(study: Study, uniform: bool, top: int) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
@@ -147,7 +147,7 @@ def _averaged(
 
 def tags(study: Study) -> Tags:
     """The words this user pinned to the study's patches."""
-    return Tags(home() / "tags", study.manifest["digest"])
+    return Tags(home(), study.manifest.digest)
 
 
 def label(study: Study, number: int) -> str:

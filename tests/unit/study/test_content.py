@@ -22,12 +22,12 @@ def test_unreadable_images_are_skipped_counted_and_listed(study):
     assert bad["problem"].str.endswith(".").all()
     assert (bad["predicted"] == -1).all()
     assert (bad["patches"] == 0).all()
-    assert study.manifest["data"]["images"] == len(images) == 22
-    assert study.manifest["data"]["skipped"] == 4
-    assert study.manifest["data"]["strange"] == ["loop", "nothing", "zebra"]
+    assert study.manifest.data.images == len(images) == 22
+    assert study.manifest.data.skipped == 4
+    assert study.manifest.data.unmatched == ("loop", "nothing", "zebra")
     assert images.loc[images["path"] == "zebra/one.png", "label"].tolist() == [-1]
     assert images["image"].tolist() == list(range(22))
-    assert study.manifest["data"]["left"] == {"links to a folder that they lie in": 1}
+    assert study.manifest.data.left_out == {"links to a folder that they lie in": 1}
     thumbnails = study.array("thumbnails")
     assert not thumbnails[bad["image"]].any()
     assert thumbnails[images.loc[images["problem"] == "", "image"]].any((1, 2, 3)).all()
@@ -87,10 +87,10 @@ def test_predictions_and_scores_are_those_of_the_model(study, gap, data):
 def test_passes_are_counted(study):
     images, windows = study.table("images"), study.table("windows")
     readable = int((images["problem"] == "").sum())
-    passes = study.manifest["passes"]
-    assert passes["perturbed"] == int(windows["after"].notna().sum())
-    assert passes["forwards"] == readable + passes["perturbed"]
-    assert passes["backwards"] == readable
+    passes = study.manifest.passes
+    assert passes.perturbed == int(windows["after"].notna().sum())
+    assert passes.forwards == readable + passes.perturbed
+    assert passes.backwards == readable
     assert expected_passes(config_of(study), 100) == 400
 
 
@@ -140,9 +140,9 @@ def test_extreme_supports_work(data, gap, study):
 
 
 def test_numbers_are_finite(study):
-    for name, facts in study.manifest["tables"].items():
+    for name, facts in study.manifest.tables.items():
         frame = study.table(name)
-        assert list(frame.columns) == facts["columns"]
+        assert tuple(frame.columns) == facts.columns
         for column in frame.select_dtypes("number"):
             missing = frame[column].isna()
             assert not missing.any() or (name, column) == ("windows", "after")
