@@ -279,16 +279,18 @@ def _opened(name: str) -> "Study":
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":
-    """The study's rules under the settings given, else under its own."""
+    """The study's rules under the settings given, else those it stores."""
     from dataclasses import asdict
 
-    from core.mining.rules import mine
+    from core.mining.rules import mine, stored
     from core.params import checked
     from core.study.build import config_of
 
     own = config_of(study).mining
     given = {name: getattr(args, name) for name in asdict(own) if getattr(args, name) != AS_BUILT}
     settings = checked(params_of(MiningConfig), {**asdict(own), **given}, "mining")
+    if not given:
+        return stored(study, own)
     kept = study.manifest.arrays["items"].shape[1]
     if "filters" in given and settings["filters"] > kept:
         message = f"mining.filters cannot be {settings['filters']}. The study keeps {kept} filters of each patch."

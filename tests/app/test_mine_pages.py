@@ -210,6 +210,20 @@ def test_rules_at_another_support_and_where_there_are_none(app: AppTest, home: P
     assert not app.error
 
 
+def test_rules_at_the_settings_of_the_study_are_read_not_mined(
+    app: AppTest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home / "studies" / "small", home / "studies" / "read")  # nothing is cached of it
+    monkeypatch.setattr("pages.ui.study.open_study.mine", lambda *_, **__: pytest.fail("mined again"))
+    visit(app, "Rules", study="read")
+    study = Study(home / "studies" / "read")
+    assert app.dataframe[0].value["n"].tolist() == study.table("rules")["n_both"].tolist()
+    for view in ("shared", "graph"):
+        visit(app, "Rules", study="read", show=view)
+        assert not app.error
+    shutil.rmtree(home / "studies" / "read")
+
+
 @pytest.fixture
 def plant(home: Path) -> Iterator[Plant]:
     """The small study with other filters in its patches, told by their class and their place in it (in [0, 1))."""
@@ -293,12 +307,12 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
         return mine(source, config, seed=seed, report=report)
 
     monkeypatch.setattr("pages.ui.study.open_study.mine", slow)
-    visit(app, "Rules", study=study.name)
+    visit(app, "Rules", study=study.name, support="0.7")
     assert len(app.dataframe[0].value)
     app.slider(key="support").set_value(0.2).run()
     assert "more than 20,000 frequent filter sets at support 0.2. Raise it." in said(app)
     assert not app.dataframe
-    app.slider(key="support").set_value(0.6).run()
+    app.slider(key="support").set_value(0.7).run()
     assert len(app.dataframe[0].value)
     assert [seed for seed, _ in told] == [study.manifest.seed] * 2, "what was mined once is kept"
 

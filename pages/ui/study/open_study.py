@@ -1,5 +1,6 @@
 """The studies as pages see them: which one is open, its tables in memory, its patches as a gallery, ways to pages."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import streamlit as st
 from core.environment import home
 from core.explain import EXPLAINERS
 from core.mining.averages import contributing, weighted
-from core.mining.rules import Mined, mine
+from core.mining.rules import Mined, mine, stored
 from core.mining.transactions import Transactions
+from core.progress import Report
 from core.study import BUNDLED, Study, StudyEntry, list_studies
 from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
@@ -89,12 +91,22 @@ def config(study: Study) -> MiningConfig:
 
 
 def mined(study: Study, config: MiningConfig) -> Mined:
-    """What these settings find in the study's transactions; kept for every setting tried lately.
+    """What these settings find in the study's transactions, cached for every setting tried lately.
 
-    Raises TooLarge where that is too much.
+    At the study's own settings it is what the study stores. Raises TooLarge where it is too much.
     """
-    seed, wanted = study.manifest.seed, (key(study), config)
-    return once(_mined, wanted, "Mining rules", lambda report: mine(study, config, seed=seed, report=report))
+
+    def work(report: Report) -> Mined:
+        if _effective(study, config) == _effective(study, config_of(study).mining):
+            return stored(study, config)
+        return mine(study, config, seed=study.manifest.seed, report=report)
+
+    return once(_mined, (key(study), config), "Mining rules", work)
+
+
+def _effective(study: Study, config: MiningConfig) -> MiningConfig:
+    """The same settings, with no more filters of a patch than the study has."""
+    return replace(config, filters=min(config.filters, study.manifest.arrays["items"].shape[1]))
 
 
 def key(study: Study) -> str:

@@ -5,14 +5,15 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.images import decode
 from core.mining.averages import average, stretched
-from core.mining.rules import mine, transactions_of
-from core.study.build import config_of, expected_passes
+from core.mining.rules import mine, stored, transactions_of
+from core.study.build import build_study, config_of, expected_passes
 from tests.nets import CLASSES
-from tests.tiny_build import MINING
+from tests.tiny_build import MINING, config, draw
 
 
 def test_unreadable_images_are_skipped_counted_and_listed(study):
@@ -167,3 +168,22 @@ def test_the_patches_that_images_kept_are_counted(study):
     assert found.sum().to_dict() == read["stop"].value_counts().to_dict()
     assert set(found) <= set(STOPS)
     assert kept(images[images["problem"] != ""]).empty
+
+
+def test_stored_rules_are_what_mining_gives(study, gap, tmp_path):
+    draw(tmp_path / "one" / "class 3" / "a.png", 1)
+    without = build_study(config(tmp_path / "one"), tmp_path / "s", model=gap)
+    assert len(study.table("rules"))
+    assert not len(without.table("rules"))
+    for one in (study, without):
+        own = config_of(one).mining
+        kept, mined = stored(one, own), mine(one, own, seed=one.manifest.seed)
+        assert kept.config == mined.config
+        assert kept.sets_of == mined.sets_of
+        for name in ("itemsets", "rules", "shared", "nodes", "edges"):
+            table, again = getattr(kept, name), getattr(mined, name)
+            assert list(table) == list(again)
+            pd.testing.assert_frame_equal(table, again, check_exact=True, check_dtype=bool(len(again)))
+            for column in {"filters", "labels", "supports"} & set(table):
+                assert {type(entry) for entry in table[column]} <= {list}
+                assert {type(item) for entry in table[column] for item in entry} <= {int, float}
