@@ -1,8 +1,9 @@
-"""A study on disk: what the filters of one model were found to see in one folder of images, read-only.
+"""Studies on disk, read-only: the patches, filters and rules of one model on one folder of images.
 
-A study is a folder, whole or absent. It holds `study.json` (the manifest), one parquet file per table and one `.npy`
-file per array; nothing is pickled. The same inputs, settings and seed give the same bytes in all of these. How long the
-work took cannot repeat, so it stands apart in `build.json`, which no comparison of studies reads.
+A study is a store (`core.store`) of the schema in `study.schema`: a folder, whole or absent. It holds `study.json` (the
+manifest), one parquet file per table and one `.npy` file per array; nothing is pickled. The same inputs, settings and
+seed give the same bytes in all of these. How long the work took cannot repeat, so it stands apart in `build.json`,
+which no comparison of studies reads.
 
 Numbers: an *image* is a row of `images` (also of `thumbnails`, `maps`, `pooled`), a *patch* a row of `patches` (also of
 `crops`, `items`, `responses`), a *filter* a channel of the studied layer, a *label* a class of the model (a row of
@@ -14,7 +15,7 @@ tables
                  "tau", "k exhausted", "map exhausted", "map empty", "not correct", "no label"), problem ("" or why the
                  file was skipped: such a row has predicted -1, a black thumbnail and no patches)
     windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the watched score with this
-                 window and, if cumulative, the earlier ones covered; NaN where it was not needed), kept: all candidates
+                 window and, if cumulative, the earlier ones masked; NaN where it was not needed), kept: all candidates
     patches      image, rank, x, y, size, score, before, after, drop (before - after), label (class item of its
                  transaction), filters (how many items), response (of its first item): the kept windows
     classes      label, name, images (of that label), predicted (images predicted so), correct, patches (transactions)

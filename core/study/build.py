@@ -29,7 +29,7 @@ from core.study import Study, relative_folder
 from core.study.config import StudyConfig, validated
 from core.study.plan import SHARD, StudyPlan
 from core.study.schema import FORMAT, STUDY, DataFacts, ModelFacts, Passes
-from core.study.shard import filled
+from core.study.shard import shard_of
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def config_of(study: Study) -> StudyConfig:
 
 
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:
-    """What a build would do: model, images, layer, window; raises all that can be wrong before work starts."""
+    """The plan of a build: model, images, layer, window; raises whatever is wrong with them before work starts."""
     validated(config)
     model = model or load_model(config.model, device, labels=config.labels or None)
     folder = image_folder(config.data, model.labels, config.limit)
@@ -62,7 +62,7 @@ def planned(config: StudyConfig, model: Model | None = None, device: torch.devic
 
 
 def expected_passes(config: StudyConfig, images: int) -> float:
-    """About how many forward passes a build takes: one for everything, and three windows to cover in an image."""
+    """About how many forward passes a build takes: one for everything, and three windows to mask in each image."""
     return images * (1 + min(config.patches.count, 3))
 
 
@@ -131,7 +131,7 @@ class _Images:
     shas: Sequence[str]
 
     def __call__(self, shard: int, report: Report) -> Shard:
-        result = filled(self.plan, self.plan.span(shard), report)
+        result = shard_of(self.plan, self.plan.span(shard), report)
         images = result.tables["images"]
         for number, path, sha in zip(images["image"], images["path"], images["sha"], strict=True):
             if (sha or contents(self.plan.folder.root, [path])[0])[:16] != self.shas[number][:16]:
@@ -147,7 +147,7 @@ def _versions(*names: str) -> dict[str, str]:
 
 
 def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
-    """The shards as tables and arrays of the whole study."""
+    """Write the shards as tables and arrays of the whole study."""
     config = plan.transactions
     plain = (
         "thumbnails",
@@ -158,23 +158,23 @@ def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
     )
     steps = len(plain) + 5
 
-    def told(parts: Iterable[T], step: int) -> Iterator[T]:
+    def reported(parts: Iterable[T], step: int) -> Iterator[T]:
         """The same parts, reported one by one."""
         for done, one in enumerate(parts):
             report((step + done / count) / steps, "joining")
             yield one
 
-    draft.write_table("images", told(draft.tables("images", count), 0))
-    draft.write_table("windows", told(draft.tables("windows", count), 1))
+    draft.write_table("images", reported(draft.tables("images", count), 0))
+    draft.write_table("windows", reported(draft.tables("windows", count), 1))
     for step, name in enumerate(plain, 2):
-        draft.write_array(name, told(draft.arrays(name, count), step))
+        draft.write_array(name, reported(draft.arrays(name, count), step))
     if config.ranking == "zscore":
         mean, deviation = _spread(_moments(draft, count))
         scale = np.where(deviation > 0, deviation, 1)
-        for place, name in enumerate(("items", "responses")):
-            full = told(draft.arrays("full", count), steps - 3 + place)
-            draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[place] for one in full))
-    draft.write_table("patches", told(_with_items(draft, count), steps - 1))
+        for column, name in enumerate(("items", "responses")):
+            full = reported(draft.arrays("full", count), steps - 3 + column)
+            draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[column] for one in full))
+    draft.write_table("patches", reported(_with_items(draft, count), steps - 1))
     draft.write_table("classes", [_classes(draft, plan)])
 
 
@@ -192,7 +192,7 @@ def _spread(moments: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _with_items(draft: Draft, count: int) -> Iterator[pd.DataFrame]:
-    """Table `patches` with what only the transactions know."""
+    """Table `patches` with the columns that come from the transactions."""
     items, responses, start = draft.array("items"), draft.array("responses"), 0
     for frame in draft.tables("patches", count):
         stop = start + len(frame)
@@ -290,7 +290,7 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
 
 
 def _log(draft: Draft, count: int, finishing: float) -> dict[str, Any]:
-    """Seconds of every stage, also those of earlier, interrupted sittings."""
+    """Seconds of every stage, those of interrupted builds included."""
     seconds: dict[str, float] = {}
     for one in draft.facts(count):
         for stage, took in one["seconds"].items():

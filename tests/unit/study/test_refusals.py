@@ -61,7 +61,7 @@ def test_a_batch_beyond_the_memory_is_a_sentence(data, gap, tmp_path, monkeypatc
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     owner, name = {
-        "forward": (heatmaps, "_tape"), "explainer": (heatmaps, "explain"), "covering": (shards, "relevant"),
+        "forward": (heatmaps, "_recorded"), "explainer": (heatmaps, "explain"), "covering": (shards, "relevant"),
     }[place]  # fmt: skip
     monkeypatch.setattr(owner, name, full)
     with pytest.raises(TooLarge, match=r"^3 images at a time do not fit into memory\. Use a smaller batch \(--batch\)"):
