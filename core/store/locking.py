@@ -2,12 +2,15 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from core.store.schema import Schema
+
+_LOCK = "lock"
 
 
 @contextmanager
@@ -18,7 +21,7 @@ def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / "lock")
+    lock = FileLock(folder / _LOCK)
     while not lock.is_locked:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -33,6 +36,18 @@ def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def clear(folder: Path) -> None:
+    """Delete a folder that is held, its lock last: a writer that comes meanwhile begins in an empty one."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != _LOCK:
+            entry.unlink()
+    with suppress(OSError):  # somebody has begun already, or the system deletes no open file
+        (folder / _LOCK).unlink()
+        folder.rmdir()
 
 
 def _holder(folder: Path) -> str:

@@ -18,7 +18,7 @@ from core.errors import StoreDamaged, StoreError
 from core.files import atomic_write, file_sha256, sync_folder
 from core.progress import Report, silent, subrange
 from core.serialization import digest
-from core.store.locking import locked, translated
+from core.store.locking import clear, locked, translated
 from core.store.manifest import dump
 from core.store.npy import HEADER, header
 from core.store.reader import Store, checked, removable
@@ -185,7 +185,7 @@ def writing(
             _begin(draft, identity)
         yield draft
         if draft.finished:
-            shutil.rmtree(draft.folder)
+            clear(draft.folder)
 
 
 def remove(schema: Schema[Any], path: str | Path) -> None:
@@ -203,8 +203,9 @@ def remove(schema: Schema[Any], path: str | Path) -> None:
             raise schema.error(message, "Move them, or delete it by hand.")
         with locked(schema, folder, path):
             if path.exists():
+                shutil.rmtree(folder / "deleted", ignore_errors=True)
                 path.rename(folder / "deleted")  # gone at once, whatever happens to the rest
-            shutil.rmtree(folder)
+            clear(folder)
 
 
 def _resolved(schema: Schema[Any], path: str | Path) -> Path:

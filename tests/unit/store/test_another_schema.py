@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,27 @@ def test_what_does_not_fit_the_schema_is_not_written(tmp_path):
         with pytest.raises(ValueError, match=r"arrays\.scores"):
             draft.finish({"seed": 7, "questions": Questions(1, 1)}, {"seconds": {}, "finished": ""})
     assert not (tmp_path / "e").exists()
+
+
+def test_writers_and_removers_at_the_same_time_never_meet(tmp_path):
+    whole = content(build(tmp_path / "whole").path)
+    outcomes = []
+
+    def hammer():
+        for _ in range(6):
+            for act in (partial(build, tmp_path / "e"), partial(remove, EXAM, tmp_path / "e")):
+                try:
+                    act()
+                    outcomes.append("done")
+                except StoreError as error:
+                    outcomes.append(error.message)
+
+    threads = [threading.Thread(target=hammer) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 48, "nothing else was raised"
+    assert outcomes.count("done") >= 2
+    assert content(build(tmp_path / "e").path) == whole
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["e", "whole"]
