@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how every one of them ends."""
+"""The command line: the list of commands, the parser, exit codes and shell completion."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What can go wrong in a way that a user can act on: one class per thing that can happen."""
+"""Errors that a user can act on: one class per kind, with a sentence and a hint."""
 
 
 def printable(text: str) -> str:

@@ -70,4 +70,4 @@ class Tags:
         except (FileNotFoundError, NotADirectoryError):
             return set()
         except (OSError, ValueError, AttributeError, TypeError):
-            raise Unavailable(f"The tags in {self.earlier} cannot be read.", "Mend or delete that file.") from None
+            raise Unavailable(f"The tags in {self.earlier} cannot be read.", "Repair or delete that file.") from None

@@ -1,4 +1,4 @@
-"""What pages and commands work with: one model, one cache, and everything asked about a picture computed once."""
+"""The workbench of pages and commands: one model and one cache; every result about an image is computed once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

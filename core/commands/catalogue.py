@@ -1,4 +1,4 @@
-"""`vitrine models` and `vitrine methods`."""
+"""The commands `vitrine models` and `vitrine methods`."""
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
@@ -9,13 +9,13 @@ from core.commands import say, say_json
 
 def models(parser: ArgumentParser) -> None:
     """Declare `vitrine models`."""
-    parser.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    parser.add_argument("--json", action="store_true", help="print as JSON with all details")
     parser.set_defaults(run=_models)
 
 
 def methods(parser: ArgumentParser) -> None:
     """Declare `vitrine methods`."""
-    parser.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    parser.add_argument("--json", action="store_true", help="print as JSON with all details")
     parser.set_defaults(run=_methods)
 
 

@@ -40,11 +40,11 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
     parser.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names of your own weights, one per line"
+        "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--method", metavar="METHOD", help="methods, separated by commas")
-    which.add_argument("--all", action="store_true", help="every method that works on the model")
+    which.add_argument("--all", action="store_true", help="every method the model supports")
     parser.add_argument(
         "--target", action="append", metavar="CLASS", help="class to explain: predicted (default), index or label"
     )
@@ -52,16 +52,18 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--budget",
         default="standard",
-        help="settings of all methods: quick, standard (the defaults) or paper; --set wins",
+        help="quality of all methods: quick, standard (default) or paper; --set overrides it",
     )
-    parser.add_argument("--settle", action="store_true", help="finish a method as soon as its map has settled")
-    parser.add_argument("--layer", default="", help="where activations are read (default: the last with positions)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
-    parser.add_argument("--out", required=True, type=path_argument, metavar="DIR", help="gets a folder for each image")
+    parser.add_argument("--settle", action="store_true", help="stop a method early when its map converges")
+    parser.add_argument("--layer", default="", help="layer whose activations are read (default: last spatial layer)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+    parser.add_argument(
+        "--out", required=True, type=path_argument, metavar="DIR", help="output folder; one sub-folder per image"
+    )
     parser.add_argument(
         "--figure", choices=("png", "pdf", "svg"), default="png", help="format of the figure (default: %(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print what result.json holds, for all images")
+    parser.add_argument("--json", action="store_true", help="print the contents of result.json for all images")
     parser.set_defaults(run=_explain)
 
 
@@ -162,7 +164,7 @@ def _settings(texts: Sequence[str], budget: str, methods: Sequence[str]) -> Sett
             hint = "Write METHOD.SETTING=VALUE, for example rise.masks=500."
             raise BadParameter(f"--set {text!r} cannot be read.", hint)
         if EXPLAINERS[method] and method not in methods:
-            raise BadParameter(f"--set {text!r} is for a method that is not asked for.", f"Add {method} to --method.")
+            raise BadParameter(f"--set {text!r} is for a method that was not requested.", f"Add {method} to --method.")
         given[method][setting] = value
     for method, values in given.items():
         EXPLAINERS[method].chosen(values)

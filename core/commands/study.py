@@ -34,14 +34,14 @@ GROUPS: dict[str, tuple[Callable[..., object], str]] = {
 class Chance:
     """The random sets that mined ones are held against."""
 
-    draws: Annotated[int, Knob("Random sets of as many filters; 0 for none.", 0, 1000)] = 20
+    draws: Annotated[int, Knob("Number of random filter sets of the same size; 0 for none.", 0, 1000)] = 20
     seed: Annotated[int, Knob("Seed of the random sets.", 0, 2**31 - 1)] = 0
 
 
 def study(parser: ArgumentParser) -> None:
     """Declare `vitrine study` and the commands below it."""
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    build = below.add_parser("build", help="build a study, or continue an interrupted one")
+    build = below.add_parser("build", help="build a study, or resume an interrupted build")
     build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
     build.add_argument("--data", required=True, metavar="DIR", help="images, one sub-folder per class")
     build.add_argument("--out", required=True, type=path_argument, metavar="STUDY", help="the study's folder")
@@ -50,14 +50,16 @@ def study(parser: ArgumentParser) -> None:
     for source, prefix in GROUPS.values():
         options(build, source, prefix)
     build.set_defaults(run=_build)
-    _reader(below, "info", "what a study is made of", _info).add_argument(
-        "--verify", action="store_true", help="also read every file and compare it with its checksum"
+    _reader(below, "info", "show the contents of a study", _info).add_argument(
+        "--verify", action="store_true", help="also verify the checksum of every file"
     )
-    _mining(_reader(below, "rules", "which filters tell which class", _rules))
-    _mining(_reader(below, "shared", "filters that several classes share", _shared))
+    _mining(_reader(below, "rules", "association rules between filters and classes", _rules))
+    _mining(_reader(below, "shared", "filter sets shared by several classes", _shared))
     patches = _reader(below, "patches", "the patches, strongest drop first", _patches)
-    patches.add_argument("--filters", default="", metavar="F,F", help="only patches that hold all these filters")
-    ablate = _reader(below, "ablate", "accuracy with a class's filters silenced", _ablate)
+    patches.add_argument(
+        "--filters", default="", metavar="F,F", help="only patches in which all these filters are active"
+    )
+    ablate = _reader(below, "ablate", "accuracy with the filters of each class's rules ablated", _ablate)
     ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
     options(ablate, Chance)
     _mining(ablate)
@@ -65,7 +67,7 @@ def study(parser: ArgumentParser) -> None:
 
 def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -> ArgumentParser:
     found: ArgumentParser = below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    found.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of yours")
+    found.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of your studies")
     found.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
     form = found.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
@@ -127,7 +129,7 @@ def _told(study: "Study") -> None:
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in found.sum(axis=1).items()))
     say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in found.sum().items()))
     passes = manifest.passes
-    say(f"{passes.forwards} forward passes ({passes.perturbed} of them with patches covered), "
+    say(f"{passes.forwards} forward passes ({passes.perturbed} of them with patches masked), "
         f"{passes.backwards} backward")  # fmt: skip
 
 
@@ -149,13 +151,13 @@ def _info(args: Namespace) -> int:
     elif args.label:
         shown = classes[["name", "images", "predicted", "correct", "patches"]]
         for name, images, said, right, patches in shown.itertuples(index=False):
-            say(f"{name}: {images} images, {said} images classified so, {right} of them rightly, {patches} patches")
+            say(f"{name}: {images} images, {said} images predicted, {right} of them correctly, {patches} patches")
     else:
         _told(study)
         for stage, seconds in study.log.get("seconds", {}).items():
             say(f"{seconds:9.1f} s  {stage}")
         if lost := study.lost():
-            say(f"{len(lost)} of the images are no longer there, such as {lost[0]}; their thumbnails are kept.")
+            say(f"{len(lost)} of the images are missing, such as {lost[0]}; their thumbnails are kept.")
     if args.verify and (damaged := study.damaged()):
         raise StudyError(f"The study {study.name} is damaged: {', '.join(damaged)} changed.", "Build it again.")
     return 0
@@ -252,14 +254,14 @@ def _averaged(summary: Mapping[str, Any]) -> None:
         return "–" if summary[name] is None else f"{summary[name]:.1%}"
 
     means = [
-        f"{share('baseline')} as it is",
-        f"{share('mined')} without {summary['filters_per_class']:.1f} mined filters",
-        f"{share('random_mean')} ± {share('random_std')} without as many random ones",
+        f"{share('baseline')} unchanged",
+        f"{share('mined')} without {summary['filters_per_class']:.1f} rule filters",
+        f"{share('random_mean')} ± {share('random_std')} without the same number of random filters",
     ]
     spread = [f"{share(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
     prices = [
-        f"a mined filter costs {share('mined_drop_per_filter')}",
-        f"a random one {share('random_drop_per_filter')}",
+        f"removing one rule filter costs {share('mined_drop_per_filter')}",
+        f"removing a random one {share('random_drop_per_filter')}",
     ]
     tried = 3 if summary["random_mean"] is not None else 2
     say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:tried])}")
@@ -319,7 +321,7 @@ def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
     elif len(table):
         say(*_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}").split("\n"))
     else:
-        say("Nothing is found with these settings.")
+        say("No results with these settings.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Which class of a model a folder of images means: by label, WordNet id or index."""
+"""Folders of images whose names are matched to a model's classes: by label, WordNet id or index."""
 
 import re
 from collections.abc import Mapping, Sequence

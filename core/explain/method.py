@@ -1,4 +1,4 @@
-"""What a method is: a function of a query, with all that a form, a card and a check must know about it."""
+"""Explainers: a method of explanation is a function of a query, registered with its card and its needs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -149,7 +149,9 @@ def _image(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
 
 
 def _needs_layer(model: Model, title: str) -> str:
-    return "" if model.survey.default else f"{title} reads a layer with positions, and {model.name} has none."
+    return (
+        "" if model.survey.default else f"{title} requires a layer with spatial positions, and {model.name} has none."
+    )
 
 
 def _needs_head(model: Model, title: str) -> str:

@@ -1,4 +1,4 @@
-"""Decoding of image files: any bytes to an upright RGB picture, or one sentence that says why not."""
+"""Decoding of image files: from bytes to an upright RGB image, or an error that says why not."""
 
 import hashlib
 import io

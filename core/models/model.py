@@ -51,7 +51,7 @@ class Model:
         if not exact:
             raise unknown("class", text, self.labels)
         if len(exact) > 1:
-            message = f"The label {text!r} is that of the classes {' and '.join(map(str, exact[:4]))}."
+            message = f"The label {text!r} is shared by the classes {' and '.join(map(str, exact[:4]))}."
             raise BadParameter(message, "Give the number of the one you mean.")
         return exact[0]
 
@@ -62,11 +62,11 @@ class Model:
         """
         name, usable = layer or self.survey.default, [known.name for known in self.survey.usable]
         if not name:
-            raise Unsupported(f"{self.name} has no layer with positions.", "Choose a method that needs none.")
+            raise Unsupported(f"{self.name} has no layer with spatial positions.", "Choose a method that needs none.")
         if name in usable:
             return name
         if self.survey.layer(name):
-            raise Unsupported(f"Layer '{name}' of {self.name} has no positions.", "Choose a layer before it.")
+            raise Unsupported(f"Layer '{name}' of {self.name} has no spatial positions.", "Choose a layer before it.")
         raise unknown("layer", name, usable)
 
 

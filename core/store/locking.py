@@ -66,7 +66,7 @@ def translated(schema: Schema[Any], path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             message = f"The disk is full: the {schema.noun} {path.name} could not be written."
-            raise schema.error(message, "Free some space and build again; what is finished is kept.") from None
+            raise schema.error(message, "Free some space and build again to resume.") from None
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             message = f"{path.parent} cannot be written ({error.strerror})."
             raise schema.error(message, "Choose another folder.") from None

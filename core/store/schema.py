@@ -1,4 +1,4 @@
-"""What a kind of store holds: tables, arrays, its own part of the manifest, and the words for it in messages."""
+"""Schemas of stores: tables, arrays, their own part of the manifest, and the words for them in messages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

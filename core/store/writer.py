@@ -199,8 +199,8 @@ def remove(schema: Schema[Any], path: str | Path) -> None:
     with translated(schema, path):
         if path.exists() and not removable(schema, path):
             Store(schema, path)
-            message = f"{path} holds other files than {schema.one}'s."
-            raise schema.error(message, "Move them, or delete it by hand.")
+            message = f"{path} contains files that do not belong to {schema.one}."
+            raise schema.error(message, "Move them, or delete the folder manually.")
         with locked(schema, folder, path):
             if path.exists():
                 shutil.rmtree(folder / "deleted", ignore_errors=True)
@@ -212,7 +212,7 @@ def _resolved(schema: Schema[Any], path: str | Path) -> Path:
     """The folder a store becomes, links followed; the schema's error where no folder can be renamed to it."""
     folder = Path(os.path.realpath(path))
     if folder.is_symlink():
-        raise schema.error(f"{path} is a link that leads in a circle.", "Choose another name.")
+        raise schema.error(f"{path} is a circular link.", "Choose another name.")
     if folder == Path.cwd() or folder.is_mount():
         what = "the folder you are in" if folder == Path.cwd() else "a disk of its own"
         message = f"{path} is {what}, and {schema.one} becomes a new folder."
@@ -233,15 +233,15 @@ def _same(schema: Schema[Any], path: Path, wanted: str) -> bool:
     except StoreError as error:
         if isinstance(error, StoreDamaged) and removable(schema, path):
             return False
-        message = f"{path} is a folder that holds something else than a finished {schema.noun}."
+        message = f"{path} is a folder that contains something other than a finished {schema.noun}."
         raise schema.error(message, "Choose another name, or empty it.") from None
     if manifest.version < schema.version:
         made = "made by an earlier version of Vitrine"
         message = f"{path} holds {schema.one} of format {manifest.version}, {made}."
-        way = "It can be read as it is; to build it again choose another name, or delete it."
+        way = "It can still be opened; to rebuild it, choose another name or delete it."
         raise schema.error(message, way)
     if manifest.digest != wanted:
-        message = f"{path} holds {schema.one} of other settings, images or weights."
+        message = f"{path} contains {schema.one} with other settings, images or weights."
         raise schema.error(message, "Choose another name, or delete it.")
     return True
 

@@ -16,6 +16,7 @@ from core.explain import EXPLAINERS
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+METHODS = (ROOT / "core/explain/README.md").read_text("utf-8")
 
 
 def blocks(text, kind):
@@ -34,11 +35,18 @@ def words_of(line):
 
 
 def test_the_method_table_is_the_registry():
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", METHODS, re.MULTILINE)
     shown = [tuple(cell.strip() for cell in row) for row in rows]
     expected = [(name, m.title, m.summary, m.paper or "–") for name, m in EXPLAINERS.items()]
     missing = "\n".join("| `{}` | {} | {} | {} |".format(*row) for row in expected)
-    assert shown == expected, f"the method table of README.md should be:\n{missing}"
+    assert shown == expected, f"the method table of core/explain/README.md should be:\n{missing}"
+
+
+def test_every_family_is_in_the_readme():
+    rows = re.findall(r"^\| (\w+) \| [^|]+ \| (`[^|]+`) \|$", README, re.MULTILINE)
+    examples = [(family, name) for family, names in rows for name in re.findall(r"`(\w+)`", names)]
+    assert sorted({family for family, _ in examples}) == sorted({method.family for method in EXPLAINERS.values()})
+    assert [(EXPLAINERS[name].family, name) for _, name in examples] == examples
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -61,9 +69,10 @@ def test_every_option_is_in_the_readme(command):
 
 
 def test_links_and_pictures_are_there():
-    for text, folder in ((README, ROOT), (CONTRIBUTING, ROOT), ((ROOT / "core/README.md").read_text(), ROOT / "core")):
+    for path in (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "core/README.md", "core/explain/README.md")):
+        text = path.read_text("utf-8")
         for target in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^":]+)"', text):
-            assert (folder / target).exists(), target
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
 def test_make_targets_that_texts_name_exist():

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A module may import what stands in an earlier line, and its own package.
 LAYERS = (
     ("errors",),
-    ("registry",),
+    ("registry", "glossary"),
     ("params", "progress", "serialization"),
     ("environment", "files"),
     ("network", "network.hooks", "cache", "jobs", "images", "store"),
@@ -26,6 +26,7 @@ LAYERS = (
     ("study.build", "study.browse", "train"),
     ("workbench",),
     ("export",),
+    ("comparison",),
     ("commands",),
     ("cli",),
     ("__main__",),

@@ -95,7 +95,7 @@ def test_a_damaged_file_of_an_earlier_version_is_a_sentence_and_loses_nothing(tm
     for content in ("{", "[]", '{"a": ["x"]}', '{"1": 5}'):
         file.write_text(content)
         for act in (tags.all, lambda: tags.change([2], "y", True)):
-            with pytest.raises(Unavailable, match=r"b\.json cannot be read\. Mend or delete that file"):
+            with pytest.raises(Unavailable, match=r"b\.json cannot be read\. Repair or delete that file"):
                 act()
     file.write_bytes(whole)
     tags.change([2], "y", True)

@@ -1,4 +1,4 @@
-"""The small network that comes with Vitrine: its architecture, and weights files with their cards."""
+"""The small network bundled with Vitrine: its architecture, weights files and their model cards."""
 
 import hashlib
 import json

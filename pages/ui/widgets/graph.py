@@ -1,4 +1,4 @@
-"""The graph of filters and classes: drawn, searched and thinned out in the browser, placed by the engine."""
+"""The graph of filters and classes: positions from the engine; drawing, search and filtering in the browser."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.figures.encoding import packed
 from core.serialization import digest
-from pages.ui.components import blobs, part
+from pages.ui.components import blobs, component
 
 _VENDOR = Path(__file__).resolve().parents[3] / "assets" / "vendor" / "cytoscape.min.js"
 
@@ -20,7 +20,7 @@ _VENDOR = Path(__file__).resolve().parents[3] / "assets" / "vendor" / "cytoscape
 _library = st.components.v2.component(
     "vitrine_cytoscape", js=_VENDOR.read_text("utf-8") + "\nexport default function () {}\n"
 )
-_graph = part("graph")
+_graph = component("rule_graph")
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def graph(
         "marks": _marks(key),
         "least": least,
         "file": file,
-        "hint": "Click a node for its neighbours, a line for its rules; a double click on a node opens its page. "
-        "Drag moves, the wheel zooms.",
-        "opens": {"filter": "Open this filter", "class": "Show this class"},
+        "hint": "Click a node for its neighbours, an edge for its rules; double-click a node to open its page. "
+        "Drag to pan, scroll to zoom.",
+        "opens": {"filter": "Open filter", "class": "Show class"},
     }
     _library(key=f"{key}-library")
     result = _graph(key=key, data=pack(nodes, head), on_picked_change=_nothing, on_opened_change=_nothing)

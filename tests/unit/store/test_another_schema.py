@@ -70,7 +70,7 @@ def test_its_errors_speak_of_exams(tmp_path):
         assert not isinstance(caught.value, StudyError)
         assert "study" not in str(caught.value).replace(str(path), "")
 
-    refused(lambda: build(path, seed=8), "holds an exam of other settings")
+    refused(lambda: build(path, seed=8), "contains an exam with other settings")
     refused(lambda: Store(EXAM, tmp_path), "There is no exam in .* Give a folder that holds exam.json")
     refused(lambda: Store(EXAM, path / "exam.json"), "is a file, and an exam is a folder")
     manifest = json.loads((path / "exam.json").read_text())

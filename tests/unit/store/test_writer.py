@@ -148,11 +148,11 @@ def test_the_same_study_is_not_built_twice_and_another_is_not_overwritten(tmp_pa
     before = {f: f.stat().st_mtime_ns for f in write(path).path.iterdir()}
     write(path)
     assert before == {f: f.stat().st_mtime_ns for f in path.iterdir()}
-    with pytest.raises(StudyError, match="holds a study of other settings"):
+    with pytest.raises(StudyError, match="contains a study with other settings"):
         write(path, {"a": 2})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")
-    with pytest.raises(StudyError, match="holds something else"):
+    with pytest.raises(StudyError, match="something other"):
         write(tmp_path / "full")
     (tmp_path / "file").write_text("x")
     with pytest.raises(StudyError, match=r"file is a file, and a study becomes a folder\. Choose another name"):
@@ -420,7 +420,7 @@ def test_what_a_damaged_study_left_is_removed_or_replaced_and_nothing_foreign(tm
     assert "study.json is missing" in list_studies(tmp_path)[0].problem
     (path / "letter.txt").write_text("dear")
     for act in (partial(remove, STUDY), write):
-        with pytest.raises(StudyError, match=r"There is no study in|holds something else"):
+        with pytest.raises(StudyError, match=r"There is no study in|something other"):
             act(path)
     assert (path / "letter.txt").read_text() == "dear"
     (path / "letter.txt").unlink()
@@ -434,7 +434,7 @@ def test_what_a_damaged_study_left_is_removed_or_replaced_and_nothing_foreign(tm
         (foreign / "main.c").write_text("int main;")
         with pytest.raises(StudyError):
             remove(STUDY, foreign)
-        with pytest.raises(StudyError, match="holds something else"):
+        with pytest.raises(StudyError, match="something other"):
             write(foreign)
         assert len(list(foreign.iterdir())) == 2
 
@@ -443,7 +443,7 @@ def test_a_newer_study_is_not_replaced(tmp_path):
     path = write(tmp_path / "s").path
     manifest = json.loads((path / MANIFEST).read_text())
     for version, match in (
-        (99, "something else than a finished study"),
+        (99, "something other than a finished study"),
         (1, "of format 1, made by an earlier version"),
     ):
         (path / MANIFEST).write_text(json.dumps({**manifest, "version": version}))
@@ -472,14 +472,14 @@ def test_places_where_no_study_can_be_put_are_refused_before_the_work(tmp_path, 
     write(tmp_path / "new")
     assert (tmp_path / "elsewhere" / MANIFEST).is_file()
     (tmp_path / "self").symlink_to("self")
-    with pytest.raises(StudyError, match="leads in a circle"):
+    with pytest.raises(StudyError, match="is a circular link"):
         write(tmp_path / "self")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for name in (".", "../here"):
         with pytest.raises(StudyError, match="is the folder you are in"):
             write(name)
-    with pytest.raises(StudyError, match="something else"):
+    with pytest.raises(StudyError, match="something other"):
         write("..")
     with pytest.raises(StudyError, match="a disk of its own"):
         write("/")
