@@ -59,11 +59,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import StudyError
+from core.params import whole
+from core.registry import unknown
+from core.resources import ASSETS
 from core.store.reader import Store, damage, removable
 from core.store.schema import LOG
 from core.study.schema import STUDY, StudyManifest
 
-BUNDLED = Path(__file__).resolve().parents[2] / "assets" / "studies"
+BUNDLED = ASSETS / "studies"
 
 
 class Study(Store[StudyManifest]):
@@ -84,6 +87,17 @@ class Study(Store[StudyManifest]):
     def labels(self) -> tuple[str, ...]:
         """The names of the model's classes."""
         return tuple(self.table("classes")["name"])
+
+    def target(self, wanted: str | int) -> int:
+        """The class index of a label, in any case, or of a number. Raises UnknownName with the nearest labels."""
+        text = str(wanted)
+        known = [label.casefold() for label in self.labels]
+        if text.casefold() in known:
+            return known.index(text.casefold())
+        number = whole(text)
+        if number is not None and number < len(known):
+            return number
+        raise unknown("class", text, self.labels)
 
     @property
     def folder(self) -> Path:
