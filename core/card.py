@@ -1,4 +1,4 @@
-"""What is to be known of anything that has settings and a price, read from its own signature and docstring."""
+"""A card: title, settings, cost and source of a method or measure, read from its signature and docstring."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -36,7 +36,7 @@ def methods() -> None:
 
 def measures() -> None:
     """The cards of the measures."""
-    st.markdown("A measure says in numbers how far a map, or a method, can be trusted.")
+    st.markdown("A measure says in numbers how much a map, or a method, can be trusted.")
     for measure in MEASURES.values():
         method_card.card(measure, side, result=measure.scale)
 
