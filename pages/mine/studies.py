@@ -64,4 +64,5 @@ if entries:
         build_form.compared(chosen)
     else:
         st.caption("Select one study to open or delete it, several to compare their settings.")
+open_study.unstudied(entry.study for entry in entries.values() if entry.study)
 build_form.form()

@@ -96,7 +96,7 @@ def test_with_a_study_the_page_is_alive(app: AppTest, title: str) -> None:
     assert not app.error
     assert not app.warning
     if title != "Studies":
-        assert "vitrine_gallery" in parts(app)
+        assert "vitrine_patch_gallery" in parts(app)
 
 
 def test_a_link_says_study_class_and_filters(app: AppTest, home: Path) -> None:
@@ -124,7 +124,7 @@ def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) 
     visit(app, "Patches", label=study.labels[0], drop="1")
     assert "No patch matches" in said(app)
     app.button(key="without-drop").click().run()
-    assert "vitrine_gallery" in parts(app)
+    assert "vitrine_patch_gallery" in parts(app)
     assert app.selectbox(key="label").value == 0
 
 
@@ -144,9 +144,9 @@ def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> Non
     ]
     right = (images["label"] == images["predicted"]).to_numpy()[patches["image"]]
     assert app.selectbox(key="outcome").options == [
-        f"Any ({held.sum()})", f"Right ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
+        f"Any ({held.sum()})", f"Correct ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
     ]  # fmt: skip
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == np.flatnonzero(held).tolist()
 
 
@@ -157,7 +157,7 @@ def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, h
     visit(app, "Patches")
     for order in ("score", "drop", "response"):
         app.selectbox(key="sort").set_value(order).run()
-        (shown,) = packets(app, "gallery")
+        (shown,) = packets(app, "patch_gallery")
         assert shown["ids"] == np.argsort(-patches[order].to_numpy(), kind="stable").tolist()
     first, numbers = patches.iloc[shown["ids"][0]], np.unique(patches["image"])
     assert shown["boxes"][0] == pytest.approx(
@@ -327,7 +327,7 @@ def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plan
     words = said(app)
     assert f"F120: patches of {len(counts)} classes" in words
     assert "No set of filters" not in words
-    assert "vitrine_gallery" in parts(app)
+    assert "vitrine_patch_gallery" in parts(app)
 
 
 @pytest.mark.parametrize("view", ["shared", "graph", "ablation"])
@@ -335,7 +335,7 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
     visit(app, "Rules", show=view)
     assert not app.error
     if view == "graph":
-        assert "vitrine_graph" in parts(app)
+        assert "vitrine_rule_graph" in parts(app)
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
         assert float(values["Rule filters removed"].rstrip("%")) < float(
@@ -350,9 +350,15 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
     facts = tried(study, sets, load(study.manifest["model"]["name"])).summary()
     visit(app, "Rules", study="small", show="ablation")
     words = said(app)
-    spread = [f"± {facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
-    assert f"Spread over classes: {spread[0]} with all filters, {spread[1]} without mined ones, {spread[2]}" in words
-    assert f"one mined filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, a random one" in words
+    spread = [f"{facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
+    assert (
+        f"Standard deviation over classes: {spread[0]} with all filters, {spread[1]} without rule filters, {spread[2]}"
+        in words
+    )
+    assert (
+        f"removing one rule filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, removing a random one"
+        in words
+    )
     table = app.dataframe[0].value
     assert table["drop_per_filter"].tolist() == pytest.approx(
         [row["drop_per_filter"] for row in facts["per_class"]], nan_ok=True
@@ -381,7 +387,7 @@ def test_the_ablation_on_images_held_out(app: AppTest, home: Path, tmp_path: Pat
     silenced(app, tmp_path / "held-out")
     images = next(metric for metric in app.metric if metric.label == "Images")
     assert (images.value, html.unescape(images.delta)) == ("59", "of held-out")
-    assert any(box.label == "Left out: 2" for box in app.expander)
+    assert any(box.label == "Skipped: 2" for box in app.expander)
     assert not app.error
 
 
@@ -401,7 +407,7 @@ def test_a_node_of_the_graph_chooses_the_rules_beneath(app: AppTest, home: Path)
 
 
 def marked(app: AppTest) -> dict[str, Any]:
-    return next(packet for packet in packets(app, "blob") if packet["id"] == "graph-marks")
+    return next(packet for packet in packets(app, "packet") if packet["id"] == "graph-marks")
 
 
 def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTest, home: Path) -> None:
@@ -417,12 +423,12 @@ def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTe
 
     visit(app, "Rules", show="graph", node="")
     assert len(app.dataframe[0].value) == len(rules)
-    (before,) = packets(app, "graph")
+    (before,) = packets(app, "rule_graph")
     row = {"selection": {"rows": [len(rules) - 1], "columns": [], "cells": []}}
     app.session_state[f"graph-rules-{hash(tuple(every))}"] = row
     app.run()
     assert marked(app)["rule"] == last.nodes
-    assert packets(app, "graph") == [before], "the graph itself is not sent again"
+    assert packets(app, "rule_graph") == [before], "the graph itself is not sent again"
     assert app.query_params["rule"] == last.name
 
 
@@ -437,7 +443,7 @@ def test_a_node_opens_its_filter_or_its_class(app: AppTest, home: Path) -> None:
         if node[0] == "f":
             assert f"· F{number}" in said(app)
         else:
-            (shown,) = packets(app, "gallery")
+            (shown,) = packets(app, "patch_gallery")
             assert shown["label"] == "Patches of small"
             assert app.selectbox(key="label").value == label
             assert len(shown["ids"]) == (study.table("patches")["label"] == label).sum()
@@ -452,14 +458,14 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
     next(button for button in app.button if button.label == "Show all its patches").click().run()
     held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
     visit(app, "Rules", label=study.labels[rule.label], rule="", show="rules")
     app.selectbox(key="label").set_value(rule.label).run()
     other = int(np.flatnonzero(patches["label"] != rule.label)[0])
     app.session_state["rule-patches"] = {"opened": {"action": "image", "id": other}}
     app.run()
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     image = patches["image"][other]
     assert sorted(shown["ids"]) == np.flatnonzero(patches["image"] == image).tolist(), "of all classes, though one was"
 
@@ -467,10 +473,10 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
 def test_the_image_of_one_study_is_none_of_another(app: AppTest, plant: Plant) -> None:
     other = plant(lambda label, place: [label])
     visit(app, "Patches", study="small", image="3")
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert len(shown["ids"]) < 10
     app.selectbox(key="study").set_value(other.name).run()
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert len(shown["ids"]) == len(other.table("patches"))
     assert "image" not in app.query_params
 
@@ -478,7 +484,7 @@ def test_the_image_of_one_study_is_none_of_another(app: AppTest, plant: Plant) -
 def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules", show="graph", node="f1-c²")
-    assert "No rule at these settings has 'f1-c²'." in said(app)
+    assert "No rule at these settings contains 'f1-c²'." in said(app)
     assert len(app.dataframe[0].value) == len(study.table("rules"))
 
 
@@ -487,7 +493,7 @@ def test_a_rule_shows_the_patches_of_each_of_its_filters(app: AppTest, home: Pat
     visit(app, "Rules")
     shown = next(
         packet
-        for packet in packets(app, "gallery")
+        for packet in packets(app, "patch_gallery")
         if packet["label"] == "Patches with the highest activation of each filter"
     )
     items = study.array("items")[:, : config_of(study).mining.filters]
@@ -511,7 +517,7 @@ def test_a_rule_opens_its_patches_strongest_first(app: AppTest, home: Path) -> N
     held = transactions_of(study).first(config.filters).holding(rule["filters"], rule["label"])
     items, responses = study.array("items")[held], study.array("responses")[held]
     strength = np.where(np.isin(items, rule["filters"]), responses, 0).sum(1, dtype=np.float64)
-    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Patches of the rule")
+    shown = next(packet for packet in packets(app, "patch_gallery") if packet["label"] == "Patches of the rule")
     assert shown["ids"] == held[np.argsort(-strength, kind="stable")].tolist()
     assert len(shown["ids"]) == rule["n_both"]
     assert f"active in {rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} (" in said(
@@ -540,15 +546,15 @@ def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
     classes = len(Study(home / "studies" / "small").labels)
     monkeypatch.setattr("pages.ui.study.open_study.mined", lambda *_: many(900, classes))
     visit(app, "Rules", show="graph")
-    (shown,) = packets(app, "graph")
-    assert f"{900 + classes} nodes are too many to read: these are the 600 of the strongest links." in said(app)
+    (shown,) = packets(app, "rule_graph")
+    assert f"{900 + classes} nodes are too many to display: the 600 with the strongest edges are shown." in said(app)
     assert [node["id"] for node in shown["nodes"]] == [
         *(f"c{k}" for k in range(classes)), *(f"f{k}" for k in range(300 + classes, 900))
     ]  # fmt: skip
     assert len(shown["edges"]) == 600 - classes
     app.selectbox(key="label").set_value(0).run()
     assert "too many" not in said(app)
-    assert len(packets(app, "graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
+    assert len(packets(app, "rule_graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
 
 
 def charts(app: AppTest) -> list[list[dict[str, Any]]]:
@@ -586,7 +592,7 @@ def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest, home: 
 def test_an_average_opens_its_patches(app: AppTest) -> None:
     visit(app, "Averages", average="0", top="3", contrast="1")
     words = said(app)
-    assert "heaviest first" in words
+    assert "largest weight first" in words
     assert "fewer than 10 patches" in words
     assert app.slider(key="top").value == 3
 
@@ -602,17 +608,17 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
             assert rows[row.average].tolist() == patches.tolist()
             assert weights[row.average].tolist() == weight.tolist()
     visit(app, "Averages", average="1", top="2")
-    shown, behind = packets(app, "gallery")
+    shown, behind = packets(app, "patch_gallery")
     order = table.assign(name=[study.labels[k] for k in table["label"]]).sort_values(
         ["label", "weight"], ascending=[True, False], kind="stable"
     )
     assert shown["ids"] == order["average"].tolist()
     assert shown["titles"] == [f"F{k}" for k in order["filter"]]
-    assert shown["notes"] == [f"n = {min(count, 2)}, few" for count in order["patches"]]
+    assert shown["notes"] == [f"n = {min(count, 2)}, small n" for count in order["patches"]]
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
     assert behind["ids"] == open_study.averaged(study, False, 2)[1][1].tolist()
     app.toggle(key="contrast").set_value(True).run()
-    stretched = packets(app, "gallery")[0]
+    stretched = packets(app, "patch_gallery")[0]
     assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
     assert stretched["token"] != shown["token"], "the pictures are others"
 
@@ -623,17 +629,17 @@ def test_a_filter_shows_its_averages_its_answers_and_where_it_answers_here(app: 
     visit(app, "Filter", unit=str(number))
     table = study.table("averages").query("filter == @number").sort_values("weight", ascending=False)
     held = (study.array("items") == number).any(1)
-    every = {packet["label"]: packet for packet in packets(app, "gallery")}
+    every = {packet["label"]: packet for packet in packets(app, "patch_gallery")}
     assert every["Average patches by class"]["ids"] == [-1, *table["label"]]
     assert every["Average patches by class"]["notes"] == [f"n = {k}" for k in (held.sum(), *table["patches"])]
     assert sorted(every[f"Patches of F{number}"]["ids"]) == np.flatnonzero(held).tolist()
     words = said(app)
-    assert f"Among the strongest filters of {held.sum()} of {len(held)} patches" in words
+    assert f"Among the strongest filters in {held.sum()} of {len(held)} patches" in words
     assert all(study.labels[k] in words for k in table["label"])
     own = [filters for filters in study.table("rules")["filters"] if number in filters]
     assert len(app.dataframe[0].value) == len(own)
     active = study.array("pooled")[:, number] > 0
-    assert f"Mean of its map, in the {active.sum()} of {len(active)} images where it answers" in words
+    assert f"Mean activation, in the {active.sum()} of {len(active)} images where it is active" in words
     (bars,) = charts(app)
     assert {trace["name"] for trace in bars} - {"all others"} <= set(study.labels)
     answer = Workbench(load(study.manifest["model"]["name"])).activations(
@@ -723,7 +729,7 @@ def test_a_broken_study_gets_a_sentence_and_can_be_deleted(
     app.button(key="delete-broken").click()  # a dialog is open only in a run of its button here
     app.button(key="delete-now").click().run()
     assert not broken.exists()
-    assert "broken is deleted" in said(app)
+    assert "broken was deleted" in said(app)
 
 
 def chosen(app: AppTest) -> AppTest:
@@ -754,9 +760,9 @@ def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
     app.run()
     every = said(app)
     away.rename(flowers)
-    assert f"1 of its 60 images are no longer in {flowers}: {first}" in some
-    assert f"Its images are no longer in {flowers}; the study shows its own small copies" in every
-    assert "no longer in" not in said(app.run())
+    assert f"1 of its 60 images are not in {flowers}: {first}" in some
+    assert f"Its images are not in {flowers}; the study's thumbnails are shown" in every
+    assert "are not in" not in said(app.run())
 
 
 def test_images_that_were_not_read_are_listed_and_not_counted(
@@ -772,10 +778,10 @@ def test_images_that_were_not_read_are_listed_and_not_counted(
     build_study(config, tmp_path / "studies" / "few")
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Filter")
-    assert "of 11 images where it answers" in said(app)
+    assert "of 11 images where it is active" in said(app)
     chosen(app)
     assert any(box.label == "Images that could not be read: 1" for box in app.expander)
-    assert "Left out of the folder: .heic files, which cannot be read (1)." in said(app)
+    assert "Skipped in the folder: .heic files, which cannot be read (1)." in said(app)
 
 
 def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> None:

@@ -22,7 +22,7 @@ def matrix(shown: Comparison) -> None:
     with box:
         if tables := _known(shown):
             scale = base64.b64encode(colormaps.table(colormaps.DIVERGING[0]).tobytes()).decode()
-            components.matrix({"classes": tables, "colours": scale, "share": TOP, "chance": TOP / (2 - TOP)})
+            components.agreement_matrix({"classes": tables, "colours": scale, "share": TOP, "chance": TOP / (2 - TOP)})
         else:
             st.markdown("Finished maps are compared here with each other and with two controls.")
 

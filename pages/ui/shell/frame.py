@@ -50,15 +50,17 @@ def _header(workbench: Workbench, picture: Picture) -> None:
 
 def _film() -> None:
     uploads = state.session().uploads()
-    examples = state.samples()
+    examples = state.examples()
     items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
     items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
     pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
     sizes = [len(data) for data in pictures]
-    components.blobs("film", {"film": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))})
+    components.blobs(
+        "thumbnails", {"thumbnails": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))}
+    )
     shown = state.session().comparison
     ready = bool(shown and shown.found())
-    components.film(
+    components.image_strip(
         {
             "items": items,
             "current": state.location().image,
@@ -68,7 +70,7 @@ def _film() -> None:
             "frame": list(url.OWN),
         },
         _picked_image,
-        lambda: downloads.whole(st.session_state["film"].get("export") or {}),
+        lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
     )
     downloads.hand_over("header")
 
@@ -80,7 +82,7 @@ def _models(workbench: Workbench) -> None:
         state.models(),
         key="model",
         format_func=_short,
-        on_change=lambda: state.go(model=st.session_state["model"]),
+        on_change=lambda: state.choose(st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
     )
@@ -91,7 +93,7 @@ def _chips(workbench: Workbench, picture: Picture) -> None:
     chosen = list(state.targets(workbench, picture))
     extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
              for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
-    components.chips({"classes": top + extra, "chosen": chosen}, _picked_class)
+    components.class_chips({"classes": top + extra, "chosen": chosen}, _picked_class)
 
 
 def _memory() -> None:
@@ -134,13 +136,13 @@ def _upload_thumb(sha: str) -> bytes:
 
 
 def _picked_image() -> None:
-    wanted = st.session_state["film"].get("pick")
+    wanted = st.session_state["image_strip"].get("pick")
     if wanted in state.samples() or wanted in state.session().uploads():
         state.go(image=wanted)
 
 
 def _picked_class() -> None:
-    wanted = st.session_state["chips"].get("pick") or {}
+    wanted = st.session_state["class_chips"].get("pick") or {}
     index, joins = wanted.get("index"), wanted.get("joins")
     if not isinstance(index, int) or index < 0:
         return

@@ -40,7 +40,7 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
     classes = list(dict.fromkeys(request.target for request in shown.requests))
     by_place = {(request.target, request.name): ids[request.key] for request in shown.requests}
     chances = bench.probabilities(picture)
-    components.grid(
+    components.comparison_grid(
         {
             "photo": photo,
             "picture": picture.name,

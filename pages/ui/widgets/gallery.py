@@ -13,9 +13,9 @@ from PIL import Image
 
 from core.figures.encoding import packed
 from core.serialization import digest
-from pages.ui.components import part
+from pages.ui.components import component
 
-_gallery = part("gallery")
+_gallery = component("patch_gallery")
 _PER, _COLUMNS = 512, 32  # pictures of a sheet, and of one of its rows
 
 

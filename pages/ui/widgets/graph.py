@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.figures.encoding import packed
 from core.serialization import digest
-from pages.ui.components import blobs, part
+from pages.ui.components import blobs, component
 
 _VENDOR = Path(__file__).resolve().parents[3] / "assets" / "vendor" / "cytoscape.min.js"
 
@@ -20,7 +20,7 @@ _VENDOR = Path(__file__).resolve().parents[3] / "assets" / "vendor" / "cytoscape
 _library = st.components.v2.component(
     "vitrine_cytoscape", js=_VENDOR.read_text("utf-8") + "\nexport default function () {}\n"
 )
-_graph = part("graph")
+_graph = component("rule_graph")
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def explain(tmp_path, photo_file):
         (["--method", "rise", "--set", "rise.masks=many"], "rise.masks cannot be 'many'. Give a whole number."),
         (["--method", "rise", "--set", "masks=500"], "--set 'masks=500' cannot be read. Write METHOD.SETTING=VALUE"),
         (["--method", "rise", "--set", "rice.masks=500"], "no method called 'rice'. Did you mean 'rise'"),
-        (["--method", "saliency", "--set", "rise.masks=500"], "is for a method that is not asked for"),
+        (["--method", "saliency", "--set", "rise.masks=500"], "is for a method that was not requested"),
         (["--method", "saliency", "--seed", "x"], "--seed: invalid int value: 'x'"),
     ],
 )

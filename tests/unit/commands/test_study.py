@@ -42,7 +42,7 @@ def test_build_takes_every_setting_and_is_not_done_twice(built, capsys):
     again = told(capsys, *words, "--mining-least", 1, "--patch-count", 3, "--patch-sampling", "dense")
     assert "13 images" in again
     assert "skipped red/broken.png: " in again
-    assert "holds a study of other settings" in told(capsys, *words, code=2)
+    assert "contains a study with other settings" in told(capsys, *words, code=2)
 
 
 def test_info_tells_what_it_is_made_of(built, capsys):
@@ -75,9 +75,7 @@ def test_images_are_found_from_any_folder_and_what_is_left_out_is_told(built, ca
     assert "no longer there" not in text
     gone = min((tmp_path / "here" / "fl" / "red").glob("0*.png"))
     gone.unlink()
-    assert f"1 of the images are no longer there, such as red/{gone.name}" in told(
-        capsys, "info", tmp_path / "here" / "s"
-    )
+    assert f"1 of the images are missing, such as red/{gone.name}" in told(capsys, "info", tmp_path / "here" / "s")
 
 
 def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
@@ -231,7 +229,7 @@ def test_ablate_tells_spread_and_price_and_leaves_out_what_was_not_tried(built, 
 def test_info_of_one_class(built, capsys, tmp_path):
     whole = Study(built / "s").table("classes").set_index("name").loc["red"]
     text = told(capsys, "info", built / "s", "--class", "red")
-    assert text.startswith(f"red: {whole['images']} images, {whole['predicted']} images classified so")
+    assert text.startswith(f"red: {whole['images']} images, {whole['predicted']} images predicted")
     assert (
         json.loads(told(capsys, "info", built / "s", "--class", "red", "--json"))["class"]["patches"]
         == whole["patches"]

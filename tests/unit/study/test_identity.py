@@ -32,7 +32,7 @@ def test_the_same_build_gives_the_same_bytes_and_so_does_a_resumed_one(data, gap
 
 def test_a_finished_study_is_returned_and_other_settings_are_refused(data, gap, study):
     assert build_study(config_of(study), study.path, model=gap).manifest == study.manifest
-    with pytest.raises(Exception, match="holds a study of other settings"):
+    with pytest.raises(Exception, match="contains a study with other settings"):
         build_study(replace(config_of(study), seed=1), study.path, model=gap)
 
 

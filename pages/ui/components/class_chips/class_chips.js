@@ -1,19 +1,23 @@
-// The classes the model finds most probable. A click explains one; "+" or Ctrl-click adds it beside the others.
+// The classes with the highest probability. A click explains one; "+" or Ctrl-click adds it to the others.
 
-const parts = new WeakMap();
+import { make, percent } from "../shared.js";
 
-const make = (tag, properties = {}, ...children) => {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-};
+/**
+ * @typedef {object} Entry
+ * @property {number} index
+ * @property {string} label
+ * @property {number} chance
+ */
 
-const percent = (chance) => (chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`);
-
+/**
+ * @param {Entry} entry
+ * @param {number[]} chosen
+ * @param {Component<unknown>["setTriggerValue"]} send
+ */
 function chip({ index, label, chance }, chosen, send) {
   const on = chosen.includes(index);
   const bar = make("span", { className: "bar" });
-  bar.style.setProperty("--share", chance);
+  bar.style.setProperty("--share", String(chance));
   const main = make(
     "button",
     { type: "button", className: "class", ariaPressed: String(on), title: `Explain ${label}` },
@@ -22,29 +26,31 @@ function chip({ index, label, chance }, chosen, send) {
     bar,
   );
   main.onclick = (event) => send("pick", { index, joins: event.ctrlKey || event.metaKey, chosen });
+  const title = on ? `Remove ${label}` : `Add ${label} to the comparison`;
   const join = make("button", {
     type: "button",
     className: "join",
     textContent: on ? "−" : "+",
-    ariaLabel: on ? `Stop explaining ${label}` : `Explain ${label} beside the others`,
+    ariaLabel: title,
+    title,
     disabled: on && chosen.length === 1,
   });
-  join.title = join.ariaLabel;
   join.onclick = () => send("pick", { index, joins: true, chosen });
   const box = make("div", { className: on ? "chip on" : "chip" }, main, join);
-  box.dataset.index = index;
+  box.dataset.index = String(index);
   return box;
 }
 
+/** @param {Component<{ classes: Entry[], chosen: number[] }>} component */
 export default function ({ data, parentElement, setTriggerValue }) {
-  let root = parts.get(parentElement);
+  let root = parentElement.querySelector(".chips");
   if (!root) {
     root = make("div", { className: "chips", role: "group", ariaLabel: "Most probable classes" });
     parentElement.append(root);
-    parts.set(parentElement, root);
   }
-  const focused = parentElement.activeElement?.closest(".chip")?.dataset.index;
-  const part = parentElement.activeElement?.className;
+  const focused = parentElement.activeElement;
+  const index = focused?.closest("[data-index]")?.getAttribute("data-index");
   root.replaceChildren(...data.classes.map((entry) => chip(entry, data.chosen, setTriggerValue)));
-  if (focused) root.querySelector(`[data-index="${focused}"] .${part}`)?.focus();
+  const again = index && root.querySelector(`[data-index="${index}"] .${focused?.className}`);
+  if (again instanceof HTMLElement) again.focus();
 }
