@@ -260,7 +260,7 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     spread = [f"{share(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
     prices = [
         f"removing one rule filter costs {share('mined_drop_per_filter')}",
-        f"removing removing a random one {share('random_drop_per_filter')}",
+        f"removing removing removing removing a random one {share('random_drop_per_filter')}",
     ]
     tried = 3 if summary["random_mean"] is not None else 2
     say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:tried])}")

@@ -7,7 +7,7 @@ from core.images import FORMATS, MAX_BYTES
 from core.workbench import Request
 from pages.ui import components
 from pages.ui.explore import comparison
-from pages.ui.session import navigation, state
+from pages.ui.session import location, navigation, state
 from pages.ui.widgets import comparison_grid, model_facts
 
 FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
@@ -45,7 +45,7 @@ def taken() -> None:
         except VitrineError as error:
             state.add_notice("error", str(error))
             continue
-        state.go(image=picture.sha)
+        location.go(image=picture.sha)
         if picture.note:
             state.add_notice("info", f"{picture.name}: {picture.note}")
     st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
@@ -56,8 +56,8 @@ def uploader() -> str:
     return f"upload-{st.session_state.get('uploads', 0)}"
 
 
-bench, picture = state.bench(), state.subject()
-target = state.targets(bench, picture)[0]
+bench, picture = location.bench(), location.subject()
+target = location.targets(bench, picture)[0]
 usable = bench.usable()
 requests = [Request(name, target) for name in FIRST if usable.get(name, "absent") == ""]
 

@@ -5,11 +5,11 @@ from importlib.metadata import version
 import streamlit as st
 
 from core.explain import EXPLAINERS
-from pages.ui.session import state
+from pages.ui.session import location
 from pages.ui.widgets import method_card
 from pages.ui.widgets.text import family_title
 
-bench = state.bench()
+bench = location.bench()
 usable = bench.usable()
 families = list(dict.fromkeys(method.family for method in EXPLAINERS.values()))
 
@@ -30,6 +30,4 @@ for family in [wanted] if wanted in families else families:  # an empty paramete
             method_card.card(name, method, usable[name], bench)
 
 parts = ", ".join(f"{name} {version(name)}" for name in ("vitrine", "torch", "torchvision", "numpy", "streamlit"))
-st.caption(
-    f"All random draws depend on the seed (now {state.location().seed}): the same seed gives the same map. {parts}."
-)
+st.caption(f"All chance comes from the seed, now {location.current().seed}: the same seed gives the same map. {parts}.")

@@ -68,7 +68,7 @@ def said(study: Study, wanted: PatchFilter) -> dict[str, str]:
         "outcome": f"classified {_OUTCOMES[wanted.outcome].lower()}ly",
         "drop": f"drop of at least {wanted.drop or 0:.2f}",
         "image": f"image {wanted.image}",
-        "among": f"tag {st.session_state.get('tag', '')}",
+        "among": f"tag {parameters.shown('tag', '')}",
     }
     return {name: words[name] for name in wanted.demands()}
 

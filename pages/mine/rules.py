@@ -20,7 +20,7 @@ def settings(study: Study) -> MiningConfig:
     was = open_study.config(study)
     most = study.manifest["arrays"]["items"]["shape"][1]
     columns = st.columns(4, gap="medium")
-    numbers: list[parameters.Own[Any]] = [
+    numbers: list[parameters.Parameter[Any]] = [
         parameters.number("Support", 0.02, 1.0, "support", default=float(was.support), step=0.01),
         parameters.number("Confidence", 0.0, 1.0, "confidence", default=float(was.confidence), step=0.01),
         parameters.number("Rules per class (q)", 1, 50, "q", default=int(was.best), step=1),

@@ -15,14 +15,14 @@ from core.mining.averages import weighted
 from core.params import whole
 from core.study import Study
 from core.study.browse import PatchFilter
-from pages.ui.session import navigation, parameters, state
+from pages.ui.session import location, navigation, parameters, state
 from pages.ui.study import ablation, open_study, patch_items, rule_views
 from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
 
-def asked(study: Study) -> parameters.Own[int]:
+def asked(study: Study) -> parameters.Parameter[int]:
     """Which filter: of an address that names none, the nearest there is."""
     count = study.manifest["model"]["filters"]
     facts = open_study.table(study, "filters")
@@ -39,7 +39,7 @@ def asked(study: Study) -> parameters.Own[int]:
             )
         return min(number, count - 1)
 
-    return parameters.Own("Filter", "unit", busiest, read, given={"options": list(range(count))},
+    return parameters.Parameter("Filter", "unit", busiest, read, given={"options": list(range(count))},
                    valid=lambda number: min(max(number, 0), count - 1))  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def here(study: Study, number: int) -> None:
     """What the filter answers to the current image."""
     st.header("On the current image", anchor=False)
     with messages.refused():
-        bench, picture = ablation.bench(study), state.subject()
+        bench, picture = ablation.bench(study), location.subject()
         answer = bench.activations(picture, study.manifest["model"]["layer"])[number]
         view = bench.view(picture)
         values = resized(answer[None].float(), view.shape[:2])[0].numpy()

@@ -104,11 +104,59 @@ def test_a_link_says_study_class_and_filters(app: AppTest, home: Path) -> None:
     number = int(study.array("items")[0, 0])
     label = study.labels[int(study.table("patches")["label"][0])]
     visit(app, "Patches", study="small", label=label, filters=str(number))
-    assert app.selectbox(key="label").value == study.labels.index(label)
-    assert app.multiselect(key="filters").value == [number]
+    assert app.selectbox(key="patches.label").value == study.labels.index(label)
+    assert app.multiselect(key="patches.filters").value == [number]
     assert app.query_params["label"] == label
     visit(app, "Rules")
-    assert app.selectbox(key="label").value == study.labels.index(label), "the class stays chosen"
+    assert app.selectbox(key="rules.label").value == study.labels.index(label), "the class stays chosen"
+
+
+def test_two_pages_keep_their_own_values_of_a_parameter(app: AppTest, home: Path) -> None:
+    labels = Study(home / "studies" / "small").labels
+
+    def turn_to(title: str) -> AppTest:
+        app.query_params.clear()  # as a browser does where a link says nothing else
+        return app.switch_page(FILES[title]).run()
+
+    app.run()
+    visit(app, "Patches", study="small", label=labels[1], strongest="3")
+    turn_to("Rules")
+    assert app.selectbox(key="rules.label").value == -1, "no class is chosen here"
+    assert "label" not in app.query_params
+    app.selectbox(key="rules.label").set_value(0).run()
+    assert app.query_params["label"] == labels[0]
+    turn_to("Averages")
+    assert app.selectbox(key="averages.label").value == -1
+    turn_to("Patches")
+    assert app.selectbox(key="patches.label").value == 1
+    assert app.slider(key="patches.strongest").value == 3
+    assert (app.query_params["label"], app.query_params["strongest"]) == (labels[1], "3")
+    turn_to("Rules")
+    assert app.selectbox(key="rules.label").value == 0
+    assert app.query_params["label"] == labels[0]
+
+
+def test_the_open_study_is_the_same_on_every_page(app: AppTest, plant: Plant) -> None:
+    other = plant(lambda label, place: [label])
+    visit(app, "Patches", study=other.name)
+    app.selectbox(key="study").set_value("small").run()
+    app.query_params.clear()
+    app.switch_page(FILES["Rules"]).run()
+    assert app.selectbox(key="study").value == "small"
+    assert app.query_params["study"] == "small"
+
+
+def test_a_way_to_a_page_passes_what_it_is_to_show(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    table = study.table("averages")
+    label, number = int(table["label"][0]), int(table["filter"][0])
+    visit(app, "Rules", study="small", label=study.labels[(label + 1) % len(study.labels)], confidence="0.5")
+    visit(app, "Filter", unit=str(number))
+    app.session_state["unit-averages"] = {"opened": {"action": "rules", "id": label}}
+    app.run()
+    assert app.selectbox(key="rules.label").value == label, "not the one that was chosen there before"
+    assert app.query_params["label"] == study.labels[label]
+    assert app.slider(key="rules.confidence").value == 0.5, "of which nothing was said"
 
 
 def test_what_a_link_names_wrongly_is_said_and_the_rest_kept(app: AppTest) -> None:
@@ -116,7 +164,7 @@ def test_what_a_link_names_wrongly_is_said_and_the_rest_kept(app: AppTest) -> No
     words = said(app)
     assert "no class called 'no such class'" in words
     assert "no filters called 'nonsense'" in words
-    assert app.selectbox(key="sort").value == "drop"
+    assert app.selectbox(key="patches.sort").value == "drop"
 
 
 def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) -> None:
@@ -124,8 +172,8 @@ def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) 
     visit(app, "Patches", label=study.labels[0], drop="1")
     assert "No patch matches" in said(app)
     app.button(key="without-drop").click().run()
-    assert "vitrine_patch_gallery" in parts(app)
-    assert app.selectbox(key="label").value == 0
+    assert "vitrine_gallery" in parts(app)
+    assert app.selectbox(key="patches.label").value == 0
 
 
 def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> None:
@@ -135,15 +183,15 @@ def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> Non
     held = (items == number).any(1)
     visit(app, "Patches", filters=str(number))
     counts = patches["label"][held].value_counts()
-    options = app.selectbox(key="label").options
+    options = app.selectbox(key="patches.label").options
     assert options[0] == f"All classes ({held.sum()})"
     assert set(options[1:]) == {f"{study.labels[k]} ({counts.get(k, 0)})" for k in patches["label"].unique()}
     also = np.bincount(items[held][items[held] >= 0])
-    assert app.multiselect(key="filters").options == [
+    assert app.multiselect(key="patches.filters").options == [
         f"F{k} ({also[k] if k < len(also) else 0})" for k in np.unique(items[items >= 0])
     ]
     right = (images["label"] == images["predicted"]).to_numpy()[patches["image"]]
-    assert app.selectbox(key="outcome").options == [
+    assert app.selectbox(key="patches.outcome").options == [
         f"Any ({held.sum()})", f"Correct ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
     ]  # fmt: skip
     (shown,) = packets(app, "patch_gallery")
@@ -156,8 +204,8 @@ def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, h
     size, side = study.manifest["model"]["size"], study.manifest["window"]
     visit(app, "Patches")
     for order in ("score", "drop", "response"):
-        app.selectbox(key="sort").set_value(order).run()
-        (shown,) = packets(app, "patch_gallery")
+        app.selectbox(key="patches.sort").set_value(order).run()
+        (shown,) = packets(app, "gallery")
         assert shown["ids"] == np.argsort(-patches[order].to_numpy(), kind="stable").tolist()
     first, numbers = patches.iloc[shown["ids"][0]], np.unique(patches["image"])
     assert shown["boxes"][0] == pytest.approx(
@@ -186,8 +234,8 @@ def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     next(button for button in app.button if button.label == "Tag selected patches").click().run()
     tags = Tags(home / "tags", Study(home / "studies" / "small").manifest["digest"])
     assert tags.patches(word.value) == (0, 2)
-    assert app.selectbox(key="tag").options == ["Any tag", word.value]
-    app.selectbox(key="tag").set_value(word.value).run()
+    assert app.selectbox(key="patches.tag").options == ["Any tag", word.value]
+    app.selectbox(key="patches.tag").set_value(word.value).run()
     assert "tag" in app.query_params
 
 
@@ -195,12 +243,12 @@ def test_rules_at_another_support_and_where_there_are_none(app: AppTest, home: P
     study = Study(home / "studies" / "small")
     visit(app, "Rules", support="0.8")
     for support in (0.8, 0.5):
-        app.slider(key="support").set_value(support).run()
+        app.slider(key="rules.support").set_value(support).run()
         found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest["seed"]).rules
         assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
     settings = replace(config_of(study).mining, support=0.5)
     for name, field, value in (("q", "best", 1), ("n", "filters", 3), ("confidence", "confidence", 0.9)):
-        app.slider(key=name).set_value(value).run()
+        app.slider(key=f"rules.{name}").set_value(value).run()
         settings = replace(settings, **{field: value})
         found = mine(study, settings, seed=study.manifest["seed"]).rules
         assert len(found)
@@ -256,7 +304,7 @@ def test_no_rule_offers_the_support_that_gives_one(app: AppTest, plant: Plant) -
     )
     assert not app.dataframe
     next(button for button in app.button if button.label == f"Use {shown:.2f}").click().run()
-    assert app.slider(key="support").value == shown
+    assert app.slider(key="rules.support").value == shown
     assert app.dataframe[0].value["Filters"].tolist() == [f"F{label}"]
     assert app.dataframe[0].value["Support"].tolist() == [pytest.approx(share)]
 
@@ -296,10 +344,10 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
     monkeypatch.setattr("pages.ui.study.open_study.mine", slow)
     visit(app, "Rules", study=study.name)
     assert len(app.dataframe[0].value)
-    app.slider(key="support").set_value(0.2).run()
+    app.slider(key="rules.support").set_value(0.2).run()
     assert "more than 20,000 frequent filter sets at support 0.2. Raise it." in said(app)
     assert not app.dataframe
-    app.slider(key="support").set_value(0.6).run()
+    app.slider(key="rules.support").set_value(0.6).run()
     assert len(app.dataframe[0].value)
     assert [seed for seed, _ in told] == [study.manifest["seed"]] * 2, "what was mined once is kept"
 
@@ -445,7 +493,7 @@ def test_a_node_opens_its_filter_or_its_class(app: AppTest, home: Path) -> None:
         else:
             (shown,) = packets(app, "patch_gallery")
             assert shown["label"] == "Patches of small"
-            assert app.selectbox(key="label").value == label
+            assert app.selectbox(key="patches.label").value == label
             assert len(shown["ids"]) == (study.table("patches")["label"] == label).sum()
 
 
@@ -461,7 +509,7 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
     visit(app, "Rules", label=study.labels[rule.label], rule="", show="rules")
-    app.selectbox(key="label").set_value(rule.label).run()
+    app.selectbox(key="rules.label").set_value(rule.label).run()
     other = int(np.flatnonzero(patches["label"] != rule.label)[0])
     app.session_state["rule-patches"] = {"opened": {"action": "image", "id": other}}
     app.run()
@@ -552,7 +600,7 @@ def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
         *(f"c{k}" for k in range(classes)), *(f"f{k}" for k in range(300 + classes, 900))
     ]  # fmt: skip
     assert len(shown["edges"]) == 600 - classes
-    app.selectbox(key="label").set_value(0).run()
+    app.selectbox(key="rules.label").set_value(0).run()
     assert "too many" not in said(app)
     assert len(packets(app, "rule_graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
 
@@ -594,7 +642,7 @@ def test_an_average_opens_its_patches(app: AppTest) -> None:
     words = said(app)
     assert "largest weight first" in words
     assert "fewer than 10 patches" in words
-    assert app.slider(key="top").value == 3
+    assert app.slider(key="averages.top").value == 3
 
 
 def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app: AppTest, home: Path) -> None:
@@ -617,8 +665,8 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
     assert shown["notes"] == [f"n = {min(count, 2)}, small n" for count in order["patches"]]
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
     assert behind["ids"] == open_study.averaged(study, False, 2)[1][1].tolist()
-    app.toggle(key="contrast").set_value(True).run()
-    stretched = packets(app, "patch_gallery")[0]
+    app.toggle(key="averages.contrast").set_value(True).run()
+    stretched = packets(app, "gallery")[0]
     assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
     assert stretched["token"] != shown["token"], "the pictures are others"
 
@@ -674,7 +722,7 @@ def test_a_dead_filter_says_so(app: AppTest, home: Path, tmp_path: Path, monkeyp
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Filter", unit="7")
     assert "F7 was never active in a patch of the 60 images" in said(app)
-    app.selectbox(key="unit").set_value(8).run()
+    app.selectbox(key="unit.unit").set_value(8).run()
     assert "· F8" in said(app)
     assert "was never active" not in said(app)
 

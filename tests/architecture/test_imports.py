@@ -26,6 +26,7 @@ LAYERS = (
     ("study.build", "study.browse", "train"),
     ("workbench",),
     ("export",),
+    ("comparison",),
     ("commands",),
     ("cli",),
     ("__main__",),

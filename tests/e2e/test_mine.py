@@ -184,6 +184,18 @@ def test_from_a_patch_to_its_filter_and_to_its_rules(mined: Server, tab: Any) ->
     page.go_back()
 
 
+def test_a_page_keeps_its_own_class(mined: Server, tab: Any) -> None:
+    tab.open(f"{mined.url}/patches?study=small&strongest=2&label=red-petals")
+    page = tab.page
+    page.get_by_role("link", name="Rules", exact=True).click()
+    page.get_by_text("rules. Choose a row").wait_for()
+    assert tab.until(lambda: "study=small" in page.url)
+    assert "label=" not in page.url
+    page.get_by_role("link", name="Patches", exact=True).click()
+    page.get_by_role("option").first.wait_for()
+    assert tab.until(lambda: "label=red-petals" in page.url and "strongest=2" in page.url)
+
+
 def test_from_a_rules_patch_to_all_patches_of_its_image(mined: Server, tab: Any, home: Path) -> None:
     count = len(Study(home / "studies" / "small").table("patches"))  # rounding differs between machines, and so does it
     tab.open(f"{mined.url}/rules?study=small")

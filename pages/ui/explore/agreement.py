@@ -6,12 +6,12 @@ from typing import Any
 import streamlit as st
 
 from core import export
+from core.comparison import Comparison
 from core.explain import EXPLAINERS, Explanation
 from core.figures import colormaps
 from core.measure.agreement import TOP
 from core.workbench import Request
 from pages.ui import components
-from pages.ui.session.jobs import Comparison
 
 
 def matrix(shown: Comparison) -> None:

@@ -9,7 +9,7 @@ from core.figures import encoding
 from core.images import Picture
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.session import navigation, state, url
+from pages.ui.session import location, navigation, parameters, state, url
 from pages.ui.shell.glossary import glossary
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
@@ -25,9 +25,10 @@ def settle() -> None:
 
 def around(current: Any) -> None:
     """Run a page in its frame; what a user can act on becomes a sentence, and the frame stays."""
+    parameters.enter(current.url_path)
     with messages.error_boundary(current.title):
         url.adopt()
-        workbench, picture = state.bench(), state.subject()
+        workbench, picture = location.bench(), location.subject()
         _header(workbench, picture)
         messages.notices()
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
@@ -50,7 +51,7 @@ def _header(workbench: Workbench, picture: Picture) -> None:
 
 def _film() -> None:
     uploads = state.session().uploads()
-    examples = state.examples()
+    examples = location.examples()
     items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
     items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
     pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
@@ -63,7 +64,7 @@ def _film() -> None:
     components.image_strip(
         {
             "items": items,
-            "current": state.location().image,
+            "current": location.current().image,
             "exports": downloads.WHOLE if ready else [],
             "command": shown.command() if shown else "",
             "query": url.query(),
@@ -82,7 +83,7 @@ def _models(workbench: Workbench) -> None:
         state.models(),
         key="model",
         format_func=_short,
-        on_change=lambda: state.choose(st.session_state["model"]),
+        on_change=lambda: location.choose(st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
     )
@@ -90,7 +91,7 @@ def _models(workbench: Workbench) -> None:
 
 def _chips(workbench: Workbench, picture: Picture) -> None:
     top = [{"index": i, "label": label, "chance": p} for i, label, p in workbench.top(picture)]
-    chosen = list(state.targets(workbench, picture))
+    chosen = list(location.targets(workbench, picture))
     extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
              for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
     components.class_chips({"classes": top + extra, "chosen": chosen}, _picked_class)
@@ -138,7 +139,7 @@ def _upload_thumb(sha: str) -> bytes:
 def _picked_image() -> None:
     wanted = st.session_state["image_strip"].get("pick")
     if wanted in state.samples() or wanted in state.session().uploads():
-        state.go(image=wanted)
+        location.go(image=wanted)
 
 
 def _picked_class() -> None:
@@ -148,8 +149,8 @@ def _picked_class() -> None:
         return
     chosen = tuple(wanted.get("chosen", ()))
     if not joins:
-        state.go(targets=(index,))
+        location.go(targets=(index,))
     elif index in chosen and len(chosen) > 1:
-        state.go(targets=tuple(i for i in chosen if i != index))
+        location.go(targets=tuple(i for i in chosen if i != index))
     elif index not in chosen:
-        state.go(targets=(*chosen, index)[-url.MOST :])
+        location.go(targets=(*chosen, index)[-url.MOST :])

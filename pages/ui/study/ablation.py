@@ -1,13 +1,11 @@
 """Ablation of a rule's filters: its effect on the accuracy of a class, and on the current image."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
 from core.figures import charts
-from core.jobs import Job
 from core.mining.rules import Mined
 from core.progress import Report
 from core.serialization import digest
@@ -15,8 +13,8 @@ from core.study import Study
 from core.units.ablation import Ablation
 from core.units.ablation_study import tried
 from core.workbench import Workbench
-from pages.ui.session import state
-from pages.ui.session.jobs import watched, working
+from pages.ui.session import location, state
+from pages.ui.session.jobs import watch, working
 from pages.ui.study import open_study
 from pages.ui.widgets import messages
 from pages.ui.widgets.text import plain
@@ -40,7 +38,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     if not st.toggle(f"Ablate {these} for the current image", key=f"off-{key}"):
         return
     with messages.refused():
-        model, picture = bench(study), state.subject()
+        model, picture = bench(study), location.subject()
         layer = study.manifest["model"]["layer"]
         before, after = model.probabilities(picture), model.without(picture, layer, filters)
         top = [index for index, _, _ in model.top(picture)]
@@ -85,8 +83,9 @@ def _watched(key: Key, work: Callable[[Report], Ablation]) -> None:
     """Work that reads images: begun by a button, watched, stopped, and kept once it is done."""
     asked, job = st.session_state.get("ablating", (None, None))
     if asked == key:
-        watched(job, partial(_ended, key))
-    if key not in st.session_state["ablation"] and (asked != key or job.state != "running"):
+        with messages.refused():
+            watch(job, lambda ended: st.session_state["ablation"].update({key: ended.result}))
+    if key not in st.session_state["ablation"] and (asked != key or not job.running):
         hint = "Runs in the background."
         st.button("Run ablation", type="primary", help=hint, on_click=_begin, args=(key, work))
 
@@ -95,18 +94,7 @@ def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
     _, earlier = st.session_state.get("ablating", (None, None))
     if earlier:
         earlier.cancel()
-    job = Job(work, TITLE)
-    state.session().jobs.append(job)
-    st.session_state["ablating"] = (key, job)
-
-
-def _ended(key: Key, job: Job) -> None:
-    if job.state == "done":
-        st.session_state["ablation"][key] = job.result
-    elif job.state == "cancelled":
-        st.info("Stopped.")
-    elif job.error:
-        st.error(plain(str(job.error)))
+    st.session_state["ablating"] = (key, state.session().start(work, TITLE))
 
 
 def _shown(found: Ablation, folder: str) -> None:

@@ -18,8 +18,8 @@ from core.study.browse import STOPS, kept
 from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.workbench import pass_seconds
-from pages.ui.session import navigation, state
-from pages.ui.session.jobs import watched as bar
+from pages.ui.session import location, navigation, state
+from pages.ui.session.jobs import watch
 from pages.ui.study import open_study
 from pages.ui.widgets import forms, messages
 from pages.ui.widgets.text import duration, plain
@@ -38,7 +38,7 @@ def form() -> None:
             "`vitrine flowers` generates such a folder.",
         )  # fmt: skip
         model = middle.selectbox(
-            "Model", models, index=models.index(state.location().model) if state.location().model in models else 0,
+            "Model", models, index=models.index(location.current().model) if location.current().model in models else 0,
             key="new-model", accept_new_options=True,
             help="One from the list, or ARCHITECTURE:FILE for your own weights.",
         )  # fmt: skip
@@ -52,7 +52,7 @@ def form() -> None:
         if known == digest(dump(config)):
             st.info(plain(facts))
             job = _job()
-            running = job is not None and job.state == "running"
+            running = job is not None and job.running
             path = open_study.folder() / _file(name or _suggested(folder, model))
             st.button("Build", type="primary", disabled=running, on_click=_start, args=(config, path),
                       help="A study is already being built." if running else "")  # fmt: skip
@@ -61,7 +61,8 @@ def form() -> None:
 def watched() -> None:
     """The build that runs or ended last, if any."""
     if job := _job():
-        bar(job, _ended)
+        with messages.refused():
+            watch(job, _built, "Stopped. Build again with the same settings to resume.")
 
 
 def compared(studies: dict[str, Study]) -> None:
@@ -137,8 +138,8 @@ def _settings(config: StudyConfig) -> StudyConfig:
         with st.popover("More"):
             own = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
             forms.settings(own, "study")
-    parts: dict[str, Any] = {owner: kind(**state.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
-    return replace(config, layer=layer.strip(), explainer=explainer, **parts, **state.settings("study"))
+    parts: dict[str, Any] = {owner: kind(**location.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
+    return replace(config, layer=layer.strip(), explainer=explainer, **parts, **location.settings("study"))
 
 
 def _facts(config: StudyConfig) -> str:
@@ -160,11 +161,9 @@ def _facts(config: StudyConfig) -> str:
 def _start(config: StudyConfig, path: Path) -> None:
     """Build in a thread of this session; what is finished survives its end."""
     model = _network(config)
-    job = Job(
+    st.session_state["building"] = state.session().start(
         lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
     )
-    state.session().jobs.append(job)
-    st.session_state["building"] = job
 
 
 def _network(config: StudyConfig) -> Model | None:
@@ -172,20 +171,16 @@ def _network(config: StudyConfig) -> Model | None:
     return state.network(config.model) if config.labels == state.labels(config.model) else None
 
 
-def _job() -> Job | None:
+def _job() -> Job[Study] | None:
     return st.session_state.get("building")
 
 
-def _ended(job: Job) -> None:
-    if job.state == "done" and isinstance(job.result, Study):
+def _built(job: Job[Study]) -> None:
+    if study := job.result:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(plain(f"{job.result.name} finished in {duration(job.seconds)}."))
+            st.success(plain(f"{study.name} is finished, in {duration(job.seconds)}."))
             if st.button("Open study", type="primary"):
-                navigation.patches_of(study=job.result.name)
-    elif job.state == "cancelled":
-        st.info("Stopped. Build again with the same settings to resume.")
-    elif job.error:
-        st.error(plain(str(job.error)))
+                navigation.patches_of(study=study.name)
 
 
 def _suggested(folder: str, model: str | None) -> str:

@@ -6,17 +6,17 @@ from typing import Any
 import streamlit as st
 
 from core.params import Param
-from pages.ui.session import state
+from pages.ui.session import location
 
 
 def settings(params: Sequence[Param], owner: str) -> None:
-    """A widget for every setting of `owner`; what differs from the defaults stands in `state.settings(owner)`."""
+    """A widget for every setting of `owner`; what differs from the defaults stands in `location.settings(owner)`."""
     for param in params:
         key = f"set.{owner}.{param.name}"
-        st.session_state[key] = state.settings(owner).get(param.name, param.default)
+        st.session_state[key] = location.settings(owner).get(param.name, param.default)
         _widget(param, key, owner)
-    if state.settings(owner):
-        st.button("Reset to defaults", key=f"reset.{owner}", on_click=state.settings(owner).clear, type="tertiary")
+    if location.settings(owner):
+        st.button("Reset to defaults", key=f"reset.{owner}", on_click=location.settings(owner).clear, type="tertiary")
 
 
 def title(param: Param) -> str:
@@ -53,6 +53,6 @@ def _number(param: Param, label: str, common: dict[str, Any]) -> None:
 def _keep(param: Param, key: str, owner: str) -> None:
     value = st.session_state[key]
     if value is None or value == param.default:
-        state.settings(owner).pop(param.name, None)
+        location.settings(owner).pop(param.name, None)
     else:
-        state.settings(owner)[param.name] = value
+        location.settings(owner)[param.name] = value

@@ -1,18 +1,17 @@
-"""A comparison at work: one tile is stopped or taken out of the queue, and the others go on."""
+"""A comparison at work: one request is stopped or taken out of the queue, and the others go on."""
 
+import gc
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
-import torch
 
 from core.cache import TensorCache
+from core.comparison import Comparison, affordable, facts
 from core.errors import VitrineError
-from core.explain import EXPLAINERS, Snapshot
 from core.images import decode
 from core.workbench import Request, Workbench
-from pages.ui.session.jobs import Comparison
-from pages.ui.widgets import comparison_grid
 from tests import nets
 
 LONG = Request("rise", 0, {"masks": 2000})
@@ -105,37 +104,46 @@ def test_an_answer_that_broke_stops_no_other(compare: Callable[..., Comparison],
     assert f"--method {LAST.name} " in shown.command()  # what broke would break again
 
 
-def test_a_tile_says_where_its_map_was_read_what_it_took_and_how_settled_it_is(
-    compare: Callable[..., Comparison],
+def test_equal_facts_are_equal_answers(compare: Callable[..., Comparison]) -> None:
+    one, other = compare(LONG, LAST), compare(LONG, LAST)
+    assert one.facts() == other.facts() == facts(one.bench, one.picture, [LONG, LAST])
+    different = (compare(LAST, LONG), compare(LONG), compare(LONG, Request("rise", 1, {"masks": 2501})))
+    assert all(one.facts() != found.facts() for found in different)
+    assert one.facts() != facts(one.bench, one.picture, [LONG, LAST], seed=1)
+    assert one.facts() != facts(one.bench, one.picture, [LONG, LAST], layer="conv1")
+
+
+def test_maps_are_counted_as_they_come(compare: Callable[..., Comparison]) -> None:
+    shown = compare(LONG, Request("saliency", 0), Request("saliency", 1))
+    assert shown.count() == (0, 3, "maps")
+    shown.start(shown.requests)
+    assert shown.job
+    until(lambda: LONG.key in shown.snapshots)
+    assert shown.job.count == shown.count() == (2, 3, "maps")
+    shown.cancel()
+    until(lambda: not shown.running)
+    assert shown.count() == (3, 3, "maps"), "what was stopped is a map too"
+
+
+def test_a_finished_comparison_is_held_by_no_thread(compare: Callable[..., Comparison]) -> None:
+    shown = compare(Request("saliency", 0))
+    shown.start(shown.requests)
+    job = shown.job
+    assert job
+    assert job.wait(60)
+    held = weakref.ref(shown)
+    del shown
+    gc.collect()
+    assert held() is None
+    assert job.state == "done"
+
+
+def test_what_is_affordable_is_the_cheapest_within_the_time(
+    compare: Callable[..., Comparison], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = (
-        Request("grad_cam", 0),
-        Request("saliency", 0),
-        Request("rise", 0, {"masks": 50}),
-        Request("rise", 1, {"masks": 2500}),
-    )
-    shown = compare(*requests)
-    shown.start(requests[:3])
-    until(lambda: not shown.running)
-    read, image, told = (comparison_grid.tile(shown, request)[0] for request in requests[:3])
-    assert (read["layer"], image["layer"]) == (shown.bench.model.survey.default, "")
-    assert (told["passes"], told["finished"]) == (50, True)
-    error = shown.answers[requests[2].key].remarks["standard error"]
-    assert told["remarks"]["standard error"] == f"{error:.4g}", "no more digits than mean something"
-    assert comparison_grid.tile(shown, requests[3])[0]["cost"].endswith("2,500 model passes")
-    shown.snapshots[requests[3].key] = Snapshot(torch.rand(1, 32, 32), fraction=0.25, forwards=640, settled=0.5)
-    header, payload = comparison_grid.tile(shown, requests[3])
-    assert (header["fraction"], header["settled"], header["passes"]) == (0.25, 0.5, 640)
-    assert len(payload) == 2 * 32 * 32
-
-
-def test_a_method_that_cannot_work_leaves_its_reason_in_the_tile(photo: bytes) -> None:
-    requests = Request("guided_backprop", 0), Request("random", 0)
-    shown = Comparison(Workbench(nets.model("norelu"), TensorCache(1 << 26)), decode(photo, "photo.png"), requests)
-    shown.start(shown.open())
-    until(lambda: not shown.running)
-    header, payload = comparison_grid.tile(shown, requests[0])
-    assert (header["phase"], header["error"]) == ("failed", EXPLAINERS["guided_backprop"].unmet(shown.bench.model))
-    assert header["hint"]
-    assert not payload
-    assert comparison_grid.tile(shown, requests[1])[0]["phase"] == "done"
+    bench = compare().bench
+    monkeypatch.setattr(bench, "estimate", lambda requests: bench.passes(requests) / 1000)
+    requests = [Request("rise", 0, {"masks": masks}) for masks in (3000, 500, 1000)]
+    assert affordable(bench, requests, 1.6) == [requests[1], requests[2]]
+    assert affordable(bench, requests, 0.1) == []
+    assert affordable(bench, requests, 9) == [requests[1], requests[2], requests[0]]
