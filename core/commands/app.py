@@ -10,8 +10,9 @@ from pathlib import Path
 from core.commands import path_argument
 from core.errors import BadParameter, Unavailable
 from core.params import expanded
+from core.resources import ROOT
 
-SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
+SCRIPT = ROOT / "app.py"
 
 
 def app(parser: ArgumentParser) -> None:

@@ -1,6 +1,5 @@
 """`vitrine explain`."""
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from core.commands import complain, path_argument, say, say_json
-from core.errors import BadImage, BadParameter, UnknownName, Unsupported, VitrineError
+from core.errors import BadParameter, UnknownName, Unsupported, VitrineError
 from core.progress import Report, printed, subrange
 from core.registry import unknown
 
@@ -70,6 +69,7 @@ def explain(parser: ArgumentParser) -> None:
 def _explain(args: Namespace) -> int:
     from core.environment import device, seed
     from core.export import write
+    from core.images import picture_file
     from core.models import load
     from core.workbench import Workbench
 
@@ -83,7 +83,7 @@ def _explain(args: Namespace) -> int:
     for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
         share = subrange(report, number / len(args.images), (number + 1) / len(args.images))
         try:
-            picture = _picture(path)
+            picture = picture_file(path)
             answers = _answers(bench, picture, work, share)
             found = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:
@@ -198,18 +198,6 @@ def _folders(out: Path, images: Sequence[str]) -> list[Path]:
         taken.add(name.casefold())
         folders.append(out / name)
     return folders
-
-
-def _picture(path: str) -> "Picture":
-    from core.images import MAX_BYTES, decode, shown
-
-    name = os.fsencode(Path(path).name).decode("utf-8", "replace")  # some systems allow names that are no text
-    try:
-        with Path(path).open("rb") as file:
-            return decode(file.read(10 * MAX_BYTES), name)  # enough to say how far it is over
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadImage(f"{shown(Path(path).name)} cannot be opened: {reason}.", "Check its path.") from None
 
 
 def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Request, Answer]]":

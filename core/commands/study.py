@@ -139,7 +139,7 @@ def _info(args: Namespace) -> int:
     study = _opened(args.study)
     classes = study.table("classes")
     if args.label:
-        classes = classes[classes["label"] == _label(study, args.label)]
+        classes = classes[classes["label"] == study.target(args.label)]
     if args.json:
         own = {"class": classes.to_dict("records")[0]} if args.label else {}
         found = kept(study.table("images"))
@@ -166,7 +166,7 @@ def _rules(args: Namespace) -> int:
     study = _opened(args.study)
     rules = _mined(args, study).rules
     if args.label:
-        rules = rules[rules["label"] == _label(study, args.label)]
+        rules = rules[rules["label"] == study.target(args.label)]
     named = rules.assign(name=[study.labels[label] for label in rules["label"]])
     first = ["name", "filters", "support", "confidence", "score", "lift", "n_both", "n_class", "n_all"]
     return _shown(args, named, first)
@@ -176,7 +176,7 @@ def _shared(args: Namespace) -> int:
     study = _opened(args.study)
     shared = _mined(args, study).shared
     if args.label:
-        label = _label(study, args.label)
+        label = study.target(args.label)
         shared = shared[shared["labels"].map(lambda labels: label in labels).astype(bool)]
     named = shared.assign(names=[", ".join(study.labels[label] for label in labels) for labels in shared["labels"]])
     return _shown(args, named, ["filters", "classes", "names", "n_all"])
@@ -188,7 +188,7 @@ def _patches(args: Namespace) -> int:
     from core.mining.rules import transactions_of
 
     study = _opened(args.study)
-    label = _label(study, args.label) if args.label else None
+    label = study.target(args.label) if args.label else None
     held = transactions_of(study).holding(_filters(study, args.filters), label)
     patches, images = study.table("patches"), study.table("images")
     patches.insert(0, "patch", pd.RangeIndex(len(patches)))
@@ -223,7 +223,7 @@ def _ablate(args: Namespace) -> int:
     study = _opened(args.study)
     config = config_of(study)
     chance = Chance(**chosen(args, Chance, "ablate"))
-    label = _label(study, args.label) if args.label else None
+    label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
     model = load(config.model, device(), labels=config.labels or None)
     if model.sha != study.manifest["model"]["sha"]:
@@ -268,15 +268,9 @@ def _averaged(summary: Mapping[str, Any]) -> None:
 
 
 def _opened(name: str) -> "Study":
-    """The study at a path, or else one of the user's or the bundled ones by its name."""
-    from core.environment import home
-    from core.study import BUNDLED, Study
+    from core.workbench import find_study
 
-    places = [Path(name), home() / "studies" / name, BUNDLED / name]
-    try:
-        return Study(next((place for place in places if place.exists()), places[0]))
-    except OSError as error:  # a name that no file system takes, a folder that may not be read
-        raise StudyError(f"{short(name)} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
+    return find_study(name)
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":
@@ -295,18 +289,6 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
         message = f"mining.filters cannot be {settings['filters']}. The study keeps {kept} filters of each patch."
         raise BadParameter(message, f"Use 1 to {kept}.")
     return mine(study, MiningConfig(**settings), seed=study.manifest["seed"])
-
-
-def _label(study: "Study", wanted: str) -> int:
-    from core.registry import unknown
-
-    known = [label.casefold() for label in study.labels]
-    if wanted.casefold() in known:
-        return known.index(wanted.casefold())
-    number = whole(wanted)
-    if number is not None and number < len(known):
-        return number
-    raise unknown("class", wanted, study.labels)
 
 
 def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:

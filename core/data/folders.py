@@ -17,9 +17,10 @@ from core.errors import BadImage, Unavailable
 from core.images import shown
 from core.params import expanded
 from core.progress import Report, chunks, silent, subrange
+from core.resources import ASSETS
 from core.study import file_sha
 
-SAMPLES = Path(__file__).resolve().parents[2] / "assets" / "images"
+SAMPLES = ASSETS / "images"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # Pictures too, of kinds that are not read.
 OTHERS = frozenset({

@@ -18,7 +18,13 @@ from core.registry import unknown
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen network and the facts that travel with its weights; shared by all sessions, changed by none."""
+    """A frozen network and the facts that travel with its weights; shared by all sessions, changed by none.
+
+    >>> import vitrine as vt
+    >>> model = vt.load("flowers-single-6c")
+    >>> model.target("violet"), model.preprocess.crop, model.survey.default
+    (4, 128, 'relu4')
+    """
 
     name: str
     net: nn.Module

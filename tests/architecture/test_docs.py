@@ -9,9 +9,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
+from PIL import Image
 
+import core.door as vt
 from core.cli import COMMANDS, _parsers, parser
+from core.data.folders import SAMPLES
 from core.explain import EXPLAINERS
+from core.study import BUNDLED, Study
+from tests.small_study import edited
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -108,6 +115,29 @@ def test_the_explainer_of_contributing_works(tmp_path):
     run = [sys.executable, str(tmp_path / "example.py")]
     ended = subprocess.run(run, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.usefixtures("checkout")
+def test_the_notebook_example_runs(tmp_path, monkeypatch):
+    """Word for word, with weights, a photo and a study of these names put where it looks for them."""
+    (block,) = blocks(README, "python")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    (tmp_path / "torch" / "hub" / "checkpoints").mkdir(parents=True)
+    weights = torchvision.models.ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "torch" / "hub" / "checkpoints" / weights)
+    Image.open(SAMPLES / "single-violet.png").convert("RGB").save("photo.jpg")
+    flowers = Study(BUNDLED / "flowers-double-12c")
+    classes = flowers.table("classes").replace({"name": {"red-petals": "tabby"}})
+    edited(flowers, tmp_path / "out" / "study", classes=classes)
+    opened, found = [], {}
+    monkeypatch.setattr(Image.Image, "show", lambda image: opened.append(image.size))
+    exec(compile(block.replace("500", "50"), "README.md", "exec"), found)  # as many masks take their time
+    assert len(opened) == 1
+    assert found["maps"]["rise"].values.shape == (224, 224)
+    assert found["maps"]["rise"].label == "tabby"
+    assert {"maps.npz", "figure.png", "result.json", "maps.csv"} <= {file.name for file in Path("out").iterdir()}
+    assert len(found["study"].rules("tabby")) == len(vt.open_study("flowers-double-12c").rules("red-petals")) > 0
 
 
 @pytest.mark.slow

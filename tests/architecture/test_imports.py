@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A module may import what stands in an earlier line, and its own package.
 LAYERS = (
-    ("errors",),
+    ("errors", "resources"),
     ("registry", "glossary"),
     ("params", "progress", "serialization"),
     ("environment",),
@@ -27,7 +27,7 @@ LAYERS = (
     ("workbench",),
     ("export",),
     ("comparison",),
-    ("commands",),
+    ("commands", "door"),
     ("cli",),
     ("__main__",),
 )

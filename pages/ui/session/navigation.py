@@ -1,14 +1,13 @@
 """The pages of the app, and the ways from one to another within a session: what the other is to show is passed on."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from core.resources import ROOT
 from pages.ui.session import parameters
 
-ROOT = Path(__file__).resolve().parents[3]
 DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # of the Patches page, as addresses say
 
 

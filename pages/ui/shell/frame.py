@@ -7,9 +7,10 @@ import streamlit as st
 
 from core.figures import encoding
 from core.images import Picture
+from core.resources import ASSETS, ROOT
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.session import location, navigation, parameters, state, url
+from pages.ui.session import location, parameters, state, url
 from pages.ui.shell.glossary import glossary
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
@@ -17,10 +18,8 @@ from pages.ui.widgets.text import size
 
 def settle() -> None:
     """Page settings that must come first."""
-    st.set_page_config(
-        "Vitrine", page_icon=str(navigation.ROOT / "assets" / "icon.png"), layout="wide", initial_sidebar_state=236
-    )
-    st.html(navigation.ROOT / "pages" / "ui" / "shell" / "frame.css")
+    st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
+    st.html(ROOT / "pages" / "ui" / "shell" / "frame.css")
 
 
 def around(current: Any) -> None:

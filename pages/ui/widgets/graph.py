@@ -4,17 +4,17 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
 from core.figures.encoding import packed
+from core.resources import ASSETS
 from core.serialization import digest
 from pages.ui.components import blobs, component
 
-_VENDOR = Path(__file__).resolve().parents[3] / "assets" / "vendor" / "cytoscape.min.js"
+_VENDOR = ASSETS / "vendor" / "cytoscape.min.js"
 
 # The library is a component of its own with nothing that ever changes: sent once, then known by its hash.
 _library = st.components.v2.component(
