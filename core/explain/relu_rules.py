@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from core.network.hooks import Rules
+from core.network.operations import Rules
 
 ReluRule = Literal["plain", "guided", "deconvnet"]
 

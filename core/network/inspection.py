@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from core.network.hooks import OperationCounter, capture
+from core.network.hooks import capture
+from core.network.operations import OperationCounter
 
 Layout = Literal["grid", "tokens", "channels-last", "vector"]
 

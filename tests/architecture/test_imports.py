@@ -14,7 +14,7 @@ LAYERS = (
     ("registry",),
     ("params", "progress", "serialization"),
     ("environment",),
-    ("network", "network.hooks", "cache", "jobs", "images", "study", "tags"),
+    ("network", "network.hooks", "network.operations", "cache", "jobs", "images", "study", "tags"),
     ("network.inspection", "figures", "store"),
     ("models.model", "network.incremental"),
     ("network.throughput",),

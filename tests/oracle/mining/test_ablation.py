@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.network.hooks import capture, silence
+from core.network.hooks import ablate, capture
 from core.units.ablation import ablated, from_images, from_pooled, pooled
 from tests.nets import CLASSES, colour_reader, images, model
 
@@ -175,7 +175,7 @@ def test_copies_of_one_image_equal_one_pass_for_every_mask(name):
     kept[2] = 0
     found = from_images(made, layer, shortcut=False)(rows, kept)
     for k, silent in enumerate(([], range(count // 2), range(count))):
-        with capture(made.net, edit={layer: silence(silent)}), torch.no_grad():
+        with capture(made.net, edit={layer: ablate(silent)}), torch.no_grad():
             truth = made.net(rows)
         assert torch.allclose(found[:, k], truth, atol=1e-5)
     with torch.no_grad():
