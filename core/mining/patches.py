@@ -1,7 +1,7 @@
 """From heatmaps to patches: windows rich in evidence, and those of them that the prediction depends on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,7 @@ def relevant(
     for start in range(0, total, size):
         some = slice(start, min(start + size, total))
         report = subrange(query.report, some.start / total, some.stop / total)
-        group = replace(query, images=query.images[some], targets=query.targets[some], report=report, content="")
+        group = query.subset(some, report)
         own = Candidates(windows.corners[some], windows.scores[some], windows.found[some], windows.side)
         parts.append(_selected(group, clean[some], own, config, _Stepwise(group, own)))
     joined = {
