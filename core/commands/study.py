@@ -42,7 +42,7 @@ def study(parser: ArgumentParser) -> None:
     """Declare `vitrine study` and the commands below it."""
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     build = below.add_parser("build", help="build a study, or continue an interrupted one")
-    build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
+    build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
     build.add_argument("--data", required=True, metavar="DIR", help="images, one sub-folder per class")
     build.add_argument("--out", required=True, type=path_argument, metavar="STUDY", help="the study's folder")
     build.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="setting of the explainer")

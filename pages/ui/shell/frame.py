@@ -1,12 +1,12 @@
 """What stands around every page: navigation, the header with images, model and predictions, and the memory below."""
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.figures import encoding
 from core.images import Picture
+from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.session import navigation, state, url
@@ -77,7 +77,7 @@ def _models(workbench: Workbench) -> None:
         "Model",
         state.models(),
         key="model",
-        format_func=_short,
+        format_func=lambda name: parsed(name).display,
         on_change=lambda: state.go(model=st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
@@ -100,12 +100,6 @@ def _memory() -> None:
         own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
         st.caption(f"{size(used)} of {size(budget)} kept for this tab{own}")
         st.button("Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch")
-
-
-def _short(model: str) -> str:
-    """A model's name, of own weights without their folder."""
-    architecture, colon, file = model.partition(":")
-    return f"{architecture}: {Path(file).name}" if colon else model
 
 
 def _freed() -> None:

@@ -10,6 +10,7 @@ from core.environment import device
 from core.explain import EXPLAINERS
 from core.jobs import Job
 from core.models import Model
+from core.models.name import parsed
 from core.params import expanded, params_of
 from core.serialization import digest, dump
 from core.store.writer import remove
@@ -39,7 +40,7 @@ def form() -> None:
         )  # fmt: skip
         model = middle.selectbox(
             "Model", models, index=models.index(state.location().model) if state.location().model in models else 0,
-            key="new-model", accept_new_options=True, help="One of the list, or ARCHITECTURE:FILE for own weights.",
+            key="new-model", accept_new_options=True, help="One of the list, or ARCH@FILE for own weights.",
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
         data = str(expanded(folder)) if folder else ""
@@ -190,7 +191,7 @@ def _ended(job: Job) -> None:
 
 
 def _suggested(folder: str, model: str | None) -> str:
-    return _file(f"{Path(folder).name}-{(model or '').partition(':')[0]}") if folder else "study"
+    return _file(f"{Path(folder).name}-{parsed(model or '').architecture}") if folder else "study"
 
 
 def _file(name: str) -> str:
