@@ -296,15 +296,9 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
 
 
 def _label(study: "Study", wanted: str) -> int:
-    from core.registry import unknown
+    from core.labels import class_index
 
-    known = [label.casefold() for label in study.labels]
-    if wanted.casefold() in known:
-        return known.index(wanted.casefold())
-    number = whole(wanted)
-    if number is not None and number < len(known):
-        return number
-    raise unknown("class", wanted, study.labels)
+    return class_index(wanted, study.labels, study.name)
 
 
 def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:

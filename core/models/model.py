@@ -8,10 +8,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from core.errors import BadParameter, UnknownName, Unsupported
+from core.errors import Unsupported
 from core.images import Preprocess
+from core.labels import class_index
 from core.network.inspection import Survey, survey
-from core.params import whole
 from core.progress import Report
 from core.registry import unknown
 
@@ -36,24 +36,8 @@ class Model:
         return next((p.device for p in self.net.parameters()), torch.device("cpu"))
 
     def target(self, wanted: str | int) -> int:
-        """The class index of a label, in its exact spelling if there is one so, or of a number.
-
-        Raises UnknownName with the nearest labels, BadParameter for a label that several classes have.
-        """
-        text = str(wanted)
-        number = whole(text)
-        if number is not None and number < len(self.labels):
-            return number
-        exact = [i for i, label in enumerate(self.labels) if label == text]
-        exact = exact or [i for i, label in enumerate(self.labels) if label.casefold() == text.casefold()]
-        if not exact and number is not None:
-            raise UnknownName(f"There is no class {text}.", f"{self.name} has classes 0 to {len(self.labels) - 1}.")
-        if not exact:
-            raise unknown("class", text, self.labels)
-        if len(exact) > 1:
-            message = f"The label {text!r} is that of the classes {' and '.join(map(str, exact[:4]))}."
-            raise BadParameter(message, "Give the number of the one you mean.")
-        return exact[0]
+        """The index of the class that a text or number means. Raises as `core.labels.class_index`."""
+        return class_index(wanted, self.labels, self.name)
 
     def resolve_layer(self, layer: str = "") -> str:
         """The layer where activations are read: the named one, or the surveyed default.

@@ -11,8 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from core.data.classes import image_folder
-from core.data.folders import contents
+from core.data.image_folder import contents, image_folder
 from core.errors import BadParameter, StudyError, UnknownName
 from core.mining.averages import all_averages
 from core.mining.rules import Mined, mine
@@ -270,8 +269,8 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
             "images": len(images),
             "skipped": int((images["problem"] != "").sum()),
             "labelled": int((images["label"] >= 0).sum()),
-            "strange": list(plan.folder.strange),
-            "left": dict(plan.folder.left),
+            "strange": list(plan.folder.unmatched),
+            "left": dict(plan.folder.skipped),
             "fingerprint": digest(images["sha"].tolist()),
         },
         "window": plan.side,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.classes import UNKNOWN, image_folder
+from core.data.image_folder import UNKNOWN, image_folder
 from core.errors import BadImage, Unavailable, Unsupported
 from core.images import read_picture
 from core.models.model import Model
@@ -91,7 +91,7 @@ def _of_study(study: Study) -> _Files:
 def _of_folder(study: Study, folder: str | Path) -> _Files:
     found = image_folder(folder, study.labels)
     known = [number for number, label in enumerate(found.labels) if label != UNKNOWN]
-    skipped = {f"{name}/": f"The model has no class {name}." for name in found.strange}
+    skipped = {f"{name}/": reason for name, reason in found.unmatched.items()}
     return _Files(found.root, [found.paths[n] for n in known], [found.labels[n] for n in known], skipped)
 
 

@@ -17,7 +17,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import core.study
-from core.data.folders import samples
+from core.data.samples import samples
 from core.errors import TooLarge
 from core.images import Picture, decode
 from core.mining.averages import average

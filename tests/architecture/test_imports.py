@@ -13,7 +13,7 @@ LAYERS = (
     ("errors",),
     ("registry",),
     ("params", "progress", "serialization"),
-    ("environment",),
+    ("environment", "labels"),
     ("network", "network.hooks", "network.operations", "cache", "jobs", "images", "study", "tags"),
     ("network.inspection", "figures", "store"),
     ("models.model", "network.incremental"),

@@ -152,7 +152,7 @@ def _facts(config: StudyConfig) -> str:
     filters = f"{layer.units:,} filters" if layer else "its filters"
     known = sum(label >= 0 for label in plan.folder.labels)
     classes = "" if known == images else f" ({known:,} of them in a folder named like a class of the model)"
-    left = "".join(f" Left out: {reason} ({count:,})." for reason, count in plan.folder.left.items())
+    left = "".join(f" Left out: {reason} ({count:,})." for reason, count in plan.folder.skipped.items())
     return (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
         f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{left}"
