@@ -17,7 +17,7 @@ from core.explain.relu_rules import ReluRule
 from core.explain.targets import Classes, Score, Target
 from core.models.model import Model
 from core.network.hooks import capture
-from core.network.incremental import Changed, Reference
+from core.network.incremental import CleanPass, PatchedImages
 from core.network.inspection import RELUS, grid
 from core.progress import Report, chunks, subrange
 
@@ -141,7 +141,7 @@ class Query:
     def logits(self, images: Tensor) -> Tensor:
         """The model's outputs (N, C) for these images, counted as passes."""
         self.log.forwards += len(images)
-        ordered = images if isinstance(images, Changed) else images.contiguous(memory_format=self.model.order)
+        ordered = images if isinstance(images, PatchedImages) else images.contiguous(memory_format=self.model.order)
         if self.half_precision:
             with torch.autocast(images.device.type, torch.float16):
                 outputs = self.net(ordered).float()
@@ -217,13 +217,13 @@ class Query:
         scores = torch.empty(boxes.shape[:2], device=self.images.device)
         report = self.report
         for row, (image, filler) in enumerate(zip(self.images, fill.expand_as(self.images), strict=True)):
-            scene = Reference(image[None], self.model.order)
+            clean_pass = CleanPass(image[None], self.model.order)
             order = boxes[row, :, 2:].amax(1).argsort(stable=True)  # those of one chunk become equally large
             share = subrange(report, row / len(scores), (row + 1) / len(scores))
             for span in chunks(len(order), self.batch, share, "hidden windows"):
                 chosen = order[span.start : span.stop]
                 masks = None if inside is None else inside[chosen]
-                changed = scene.filled(boxes[row, chosen], filler, masks)
+                changed = clean_pass.filled(boxes[row, chosen], filler, masks)
                 images = changed if self.images.device.type == "cpu" else changed.whole()
                 scores[row, chosen] = self.score(images, self.targets.repeated(row, len(chosen)), kind).to(scores.dtype)
         return scores
