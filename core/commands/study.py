@@ -216,7 +216,7 @@ def _ablate(args: Namespace) -> int:
     from core.environment import device
     from core.models import load
     from core.study.build import config_of
-    from core.units.ablation_study import tried
+    from core.units.ablation_study import run_ablation
 
     study = _opened(args.study)
     config = config_of(study)
@@ -227,7 +227,7 @@ def _ablate(args: Namespace) -> int:
     if model.sha != study.manifest["model"]["sha"]:
         raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
-    found = tried(
+    found = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, seed=chance.seed, report=printed(sys.stderr)
     )
     table = found.per_class

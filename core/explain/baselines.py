@@ -1,4 +1,4 @@
-"""What stands in for the hidden part of an image."""
+"""Baselines: images without evidence, which replace the masked part of an image."""
 
 from typing import Literal
 

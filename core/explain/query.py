@@ -1,4 +1,4 @@
-"""One question to a model, and everything a method may ask of it."""
+"""One question to a model, and everything a method may ask for: passes, gradients, masked scores, randomness."""
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping

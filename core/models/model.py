@@ -18,7 +18,7 @@ from core.registry import unknown
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen network and the facts that travel with its weights; shared by all sessions, changed by none."""
+    """A frozen network and the facts that belong to its weights; shared by all sessions, changed by none."""
 
     name: str
     net: nn.Module
@@ -27,8 +27,8 @@ class Model:
     sha: str  # of the weights' content
     survey: Survey
     facts: Mapping[str, Any] = field(default_factory=dict)  # accuracy, how trained, licence …
-    order: torch.memory_format = torch.contiguous_format  # of the images' values that suits network and device
-    overwrote: Mapping[str, int] = field(default_factory=dict)  # kinds of modules that did until frozen, and how many
+    order: torch.memory_format = torch.contiguous_format  # of the images, fastest for network and device
+    overwrote: Mapping[str, int] = field(default_factory=dict)  # modules that worked in place until frozen, by kind
 
     @property
     def device(self) -> torch.device:
@@ -71,7 +71,7 @@ class ModelCard:
 
 
 def overwriting(net: nn.Module) -> dict[str, int]:
-    """The kinds of modules that are set to write their output over their input, and how many of each there are."""
+    """The kinds of modules that are set to work in place, and how many of each there are."""
     return dict(Counter(type(module).__name__ for module in net.modules() if getattr(module, "inplace", False)))
 
 
@@ -103,23 +103,23 @@ def as_model(
     preprocess = preprocess or Preprocess()
     overwrote = overwriting(net)
     net = frozen(net).to(device)
-    found = survey(net, (preprocess.crop, preprocess.crop))
+    surveyed = survey(net, (preprocess.crop, preprocess.crop))
     if not labels:
         classes = _classes(net, preprocess.crop)
         labels = tuple(f"class {index}" for index in range(classes))
     sha, order = sha or content_sha(net.state_dict()), _order(net, preprocess.crop)
-    return Model(name, net, labels, preprocess, sha, found, dict(facts or {}), order, overwrote)
+    return Model(name, net, labels, preprocess, sha, surveyed, dict(facts or {}), order, overwrote)
 
 
 @torch.no_grad()
 def _order(net: nn.Module, size: int) -> torch.memory_format:
-    """Channels last on a CPU, where convolutions take from half to nine tenths of the time so, if the network can."""
+    """Channels last on a CPU, where it makes convolutions up to twice as fast, if the network can."""
     image = torch.zeros(2, 3, size, size, device=next((p.device for p in net.parameters()), "cpu"))
     if image.device.type != "cpu":
         return torch.contiguous_format
     try:
         net(image.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:  # a network that takes the order of values for granted, as `view` does
+    except RuntimeError:  # a network that relies on the memory order, as `view` does
         return torch.contiguous_format
     return torch.channels_last
 

@@ -1,4 +1,4 @@
-"""What each operation of a network does to maps that differ only inside windows: a rule, listed at the end."""
+"""Rules by which operations are computed on maps that differ only inside windows; the table is at the end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ aten = torch.ops.aten
 
 
 def _identity(value: Any) -> Any:
-    """What decides the result of an operation on unchanged maps: tensors by which they are, the rest by value."""
+    """What decides the result of an operation on unchanged maps: tensors by identity, the rest by value."""
     if isinstance(value, PatchedImages):
         return "tensor", id(value.clean)
     if isinstance(value, Tensor):
@@ -24,13 +24,13 @@ def _identity(value: Any) -> Any:
 
 
 def _clean(clean_pass: CleanPass, func: Any, args: tuple[Any, ...]) -> Any:
-    """The operation on the unchanged maps, done once per clean_pass."""
+    """The operation on the unchanged maps, computed once per clean pass."""
     inputs = tree_map_only(PatchedImages, lambda changed: changed.clean, args)
     return clean_pass.once((func, _identity(args)), inputs, lambda: func(*inputs))
 
 
 def _pointwise(func: Any, x: Any, *rest: Any, **options: Any) -> Any:
-    """An operation on single values, whatever channel-wise numbers it takes beside."""
+    """An element-wise operation, with or without numbers per channel."""
     if options or not isinstance(x, PatchedImages):
         return None
     clean = _clean(x.clean_pass, func, (x, *rest))
@@ -41,7 +41,7 @@ def _pointwise(func: Any, x: Any, *rest: Any, **options: Any) -> Any:
 
 
 def _joined(func: Any, x: Any, y: Any, **options: Any) -> Any:
-    """An operation on two maps of the same size, or on a map and something that has no places."""
+    """An operation on two maps of the same size, or on a map and something without positions."""
     if not isinstance(x, PatchedImages) or options:
         return None
     if not isinstance(y, PatchedImages):
@@ -54,7 +54,7 @@ def _joined(func: Any, x: Any, y: Any, **options: Any) -> Any:
 
 
 def _cat(func: Any, maps: list[Any], dim: int = 0) -> Any:
-    """Maps of the same size behind each other along the channels."""
+    """Maps of the same size concatenated along the channels."""
     if dim != 1 or not all(isinstance(one, PatchedImages) for one in maps):
         return None
     if len({(one.shape[-2:], one.blank) for one in maps}) > 1:
@@ -94,7 +94,7 @@ def _convolution(func: Any, x: Any, weight: Tensor, bias: Any, *rest: Any) -> An
 
 
 def _max_pool(func: Any, x: Any, kernel: Any, *rest: Any) -> Any:
-    """The largest of neighbours inside the windows grown by the kernel."""
+    """Max pooling inside the windows grown by the kernel."""
     defaults: list[Any] = [(), 0, 1]  # stride, padding, dilation
     stride, padding, dilation = [*rest, *defaults[len(rest) :]][:3]
     clean, stride = _clean(x.clean_pass, func, (x, kernel, *rest)), stride or kernel
@@ -105,7 +105,7 @@ def _max_pool(func: Any, x: Any, kernel: Any, *rest: Any) -> Any:
 
 
 def _average_pool(func: Any, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, *rest: Any) -> Any:
-    """The mean of neighbours inside the windows grown by the kernel, where no border changes its divisor."""
+    """Average pooling inside the windows grown by the kernel, where no border changes its divisor."""
     if any(_pair(padding)) or any(rest[:1]) or len(rest) > 2:
         return None
     clean = _clean(x.clean_pass, func, (x, kernel, stride, padding, *rest))
@@ -130,7 +130,7 @@ class _Axis:
 
     @property
     def reach(self) -> int:
-        """From the first to the last place that one position of the kernel reads."""
+        """From the first to the last input position that one output reads."""
         return (self.kernel - 1) * self.dilation
 
     def touched(self, starts: Starts, length: int, side: int) -> tuple[Starts, int]:
@@ -144,7 +144,7 @@ class _Axis:
         return [first * self.stride for first in firsts], (count - 1) * self.stride + self.reach + 1
 
     def behind(self, before: int, side: int) -> int:
-        """Padding behind an input of `before` places, so that the last of `side` outputs can be read."""
+        """Padding after an input of `before` positions, so that the last of `side` outputs can be computed."""
         return max((side - 1) * self.stride + self.reach + 1 - before - self.padding, 0)
 
 
@@ -172,7 +172,7 @@ def _grown(
 
 
 def _normalised(func: Any, x: Any, *rest: Any) -> Any:
-    """Batch norm with fixed statistics, which is an operation on single values."""
+    """Batch norm with fixed statistics, which is element-wise."""
     return None if rest[4] is True else _pointwise(func, x, *rest)
 
 
@@ -196,7 +196,7 @@ def _in_place(func: Any, x: Any, *rest: Any, **options: Any) -> Any:
     result = RULES[twin](twin, x, *rest, **options)
     if result is None:
         patch = twin(*tree_map_only(PatchedImages, PatchedImages.whole, (x, *rest)), **options)
-        clean = patch[:1].repeat(len(x.clean_pass.image), 1, 1, 1)  # nothing outside the windows is left to read
+        clean = patch[:1].repeat(len(x.clean_pass.image), 1, 1, 1)  # nothing outside the windows is read later
         result = PatchedImages(x.clean_pass, clean, patch, origin(len(patch)))
     x.clean, x.patch, x.at = result.clean, result.patch, result.at
     return x
