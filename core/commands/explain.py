@@ -58,6 +58,9 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument("--layer", default="", help="where activations are read (default: the last with positions)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--out", required=True, type=path_argument, metavar="DIR", help="gets a folder for each image")
+    parser.add_argument(
+        "--figure", choices=("png", "pdf", "svg"), default="png", help="format of the figure (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print what result.json holds, for all images")
     parser.set_defaults(run=_explain)
 
@@ -79,7 +82,8 @@ def _explain(args: Namespace) -> int:
         share = subrange(report, number / len(args.images), (number + 1) / len(args.images))
         try:
             picture = _picture(path)
-            found = write(folder, bench, picture, _answers(bench, picture, work, share), args.seed)
+            answers = _answers(bench, picture, work, share)
+            found = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:
             failed = _told(path, str(error))
             continue

@@ -1,19 +1,12 @@
 """Explainers: one function per method, registered by importing the families below."""
 
 from core.explain.method import BUDGETS, EXPLAINERS, Explainer
-from core.explain.methods import (
-    cam,
-    controls,
-    gradient,
-    gradient_sampling,
-    mask_optimisation,
-    modified_backprop,
-    perturbation,
-    relevance,
-    surrogate,
-)
 from core.explain.query import Query
 from core.explain.run import Explanation, Snapshot, Watch, explain
+
+# Lists show the methods in this order.
+from core.explain.methods import cam, controls, gradient, mask_optimisation, perturbation, modified_backprop  # isort: skip
+from core.explain.methods import relevance, gradient_sampling, surrogate  # isort: skip
 
 __all__ = [
     "BUDGETS",

@@ -2,25 +2,49 @@
 
 import io
 import math
+import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from core.figures.colormaps import table
 from core.figures.style import DEFAULT, Map, Span, Style
 from core.images import Pixels
 
-OPACITY = 0.6  # exponent: small values stay visible, and zero leaves the photo alone
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
 
-TILE, _GAP, _MARGIN, _BAR, _LINE = 256, 16, 20, 10, 19  # pixels
+OPACITY = 0.6  # exponent: small values stay visible, and zero leaves the photo alone
+Kind = Literal["png", "pdf", "svg"]
+KINDS: tuple[Kind, ...] = get_args(Kind)  # the file formats of a sheet
+
+# Pixels of the PNG file; in PDF and SVG one is 1/96 inch.
+TILE, _GAP, _MARGIN, _BAR, _PAD = 256, 16, 20, 10, 6
+_DPI = 96
+_TITLE, _HEAD, _BODY = 18, 17, 15  # sizes of type
+_FAMILY = ["DejaVu Sans", "Verdana", "sans-serif"]  # the others, much as wide, where an SVG is shown without the first
 _MAPS_PER_ROW = 6
-_PAPER, _INK, _QUIET = (255, 255, 255), (24, 26, 30), (88, 93, 102)
+_PAPER, _INK, _QUIET = (255, 255, 255), "#181a1e", "#585d66"
+
+# matplotlib reads its settings from one dictionary of the process, so that only one thread at a time may draw.
+_DRAWING = threading.Lock()
+_SETTINGS = {
+    "image.composite_image": False,  # each picture stays one of its own
+    "pdf.fonttype": 42,  # TrueType, which publishers ask for
+    "svg.fonttype": "none",  # texts, not outlines
+    "svg.hashsalt": "vitrine",  # the same names of parts in every file
+}
+_UNSAID = {
+    "pdf": ("Creator", "Producer", "CreationDate"),
+    "svg": ("Creator", "Date"),
+}  # they change, the sheet does not
 
 
 @dataclass(frozen=True)
@@ -63,27 +87,17 @@ def _colours(span: Span, style: Style) -> NDArray[np.uint8]:
 
 
 def sheet(
-    view: Pixels, title: str, rows: Sequence[Sequence[Panel]], style: Style = DEFAULT, *, side: int = TILE
-) -> Image.Image:
-    """All panels over one photo, `side` pixels each; a row for each sequence, led by the photo or what it explains.
+    view: Pixels, title: str, rows: Sequence[Sequence[Panel]], style: Style = DEFAULT, *, side: int = TILE,
+    kind: Kind = "png",
+) -> bytes:  # fmt: skip
+    """The file of all panels over one photo, `side` pixels each; a row for each sequence, led by the photo.
 
-    A row longer than seven panels goes on below itself, under its second panel.
+    A row longer than seven panels goes on below itself, under its second panel. The same panels give the same bytes.
+    PNG is in pixels; PDF and SVG hold texts as texts, a PDF with their fonts embedded as TrueType.
     """
-    lines = [line for row in rows for line in _wrapped(row)]
-    columns = max(len(line) for line in lines)
-    captions = 1 + max(len(panel.lines) for line in lines for panel in line if panel)
-    height = captions * _LINE + side + _BAR + 2 * _LINE + _GAP
-    head = _MARGIN + 2 * _LINE
-    size = (2 * _MARGIN + columns * (side + _GAP) - _GAP, head + len(lines) * height + _MARGIN - _GAP)
-    page = Image.new("RGB", size, _PAPER)
-    draw = ImageDraw.Draw(page)
-    _text(draw, (_MARGIN, _MARGIN - 4), title, page.width - 2 * _MARGIN, size=17, bold=True)
-    for row, line in enumerate(lines):
-        for column, panel in enumerate(line):
-            if panel is not None:
-                place = (_MARGIN + column * (side + _GAP), head + row * height)
-                _panel(page, place, panel, view, style, captions=captions, side=side)
-    return page
+    with _DRAWING:
+        parts, size = _laid_out(view, title, rows, style, side)
+        return _file(parts, size, kind, _shown(title))
 
 
 def png(picture: Image.Image | Pixels) -> bytes:
@@ -94,49 +108,98 @@ def png(picture: Image.Image | Pixels) -> bytes:
     return stream.getvalue()
 
 
+@dataclass(frozen=True)
+class _Picture:
+    left: int
+    top: int
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class _Text:
+    left: float  # or middle or right end, as `align` says
+    top: float
+    text: str
+    size: int
+    bold: bool = False
+    colour: str = _INK
+    align: Literal["left", "center", "right"] = "left"
+
+
+def _laid_out(
+    view: Pixels, title: str, rows: Sequence[Sequence[Panel]], style: Style, side: int
+) -> tuple[list[_Picture | _Text], tuple[int, int]]:
+    """What stands where on a sheet, and its width and height."""
+    lines = [line for row in rows for line in _wrapped(row)]
+    columns = max(len(line) for line in lines)
+    width = 2 * _MARGIN + columns * (side + _GAP) - _GAP
+    parts: list[_Picture | _Text] = []
+    top = _MARGIN - 4
+    top = _write(parts, (_MARGIN, top), _broken(title, width - 2 * _MARGIN, 2, _TITLE, bold=True), _TITLE, bold=True)
+    top += _GAP // 2
+    for line in lines:
+        places = [(_MARGIN + column * (side + _GAP), panel) for column, panel in enumerate(line) if panel is not None]
+        tops = [top]
+        for left, panel in places:
+            below = _write(parts, (left, top), _broken(panel.title, side, 2, _HEAD, bold=True), _HEAD, bold=True)
+            for caption in panel.lines:
+                below = _write(parts, (left, below), _broken(caption, side, 2, _BODY), _BODY, colour=_QUIET)
+            tops.append(below + 3)
+        ends = [max(tops) + side]
+        for left, panel in places:
+            parts.append(_Picture(left, max(tops), _tile(view, panel, style, side)))
+            ends.append(_foot(parts, (left, max(tops) + side + _PAD), panel, style, side))
+        top = max(ends) + _GAP
+    return parts, (width, top - _GAP + _MARGIN)
+
+
+def _foot(parts: list[_Picture | _Text], place: tuple[int, int], panel: Panel, style: Style, side: int) -> int:
+    """What stands under a tile, its colour bar or why there is none; returns where that ends."""
+    left, top = place
+    if panel.values is None or panel.span is None or panel.note:
+        return _write(parts, place, _broken(panel.note, side, 5, _BODY), _BODY)
+    parts.append(_Picture(left, top, _ramp(panel.span, style, side)))
+    top += _BAR + 3
+    (low, high), span = _ends(panel.values, panel.span), panel.span
+    parts.append(_Text(left, top, low, _BODY, colour=_QUIET))
+    parts.append(_Text(left + side, top, high, _BODY, colour=_QUIET, align="right"))
+    middle = _number((span.low + span.high) / 2) if span.signed else ""
+    if middle and _width(middle, _BODY) / 2 + max(_width(low, _BODY), _width(high, _BODY)) + _PAD <= side / 2:
+        parts.append(_Text(left + side / 2, top, middle, _BODY, colour=_QUIET, align="center"))
+    return top + _leading(_BODY)
+
+
+def _write(
+    parts: list[_Picture | _Text], place: tuple[int, int], lines: Sequence[str], size: int, *, bold: bool = False,
+    colour: str = _INK,
+) -> int:  # fmt: skip
+    """Lines of text below each other; returns where they end."""
+    left, top = place
+    for index, line in enumerate(lines):
+        parts.append(_Text(left, top + index * _leading(size), line, size, bold, colour))
+    return top + len(lines) * _leading(size)
+
+
 def _wrapped(row: Sequence[Panel]) -> list[list[Panel | None]]:
     first, maps = row[0], list(row[1:])
     parts = [maps[start : start + _MAPS_PER_ROW] for start in range(0, len(maps), _MAPS_PER_ROW)] or [[]]
     return [[first if index == 0 else None, *part] for index, part in enumerate(parts)]
 
 
-def _panel(
-    page: Image.Image, place: tuple[int, int], panel: Panel, view: Pixels, style: Style, *, captions: int, side: int
-) -> None:
-    draw, (left, top) = ImageDraw.Draw(page), place
-    _text(draw, (left, top), panel.title, side, size=15, bold=True)
-    for index, line in enumerate(panel.lines, 1):
-        _text(draw, (left, top + index * _LINE), line, side, colour=_QUIET)
-    top += captions * _LINE
-    page.paste(_tile(view, panel, style, side), (left, top))
-    top += side + 6
-    if panel.values is None or panel.span is None or panel.note:
-        for index, line in enumerate(_broken(panel.note, side)):
-            _text(draw, (left, top + index * _LINE), line, side)
-        return
-    page.paste(_ramp(panel.span, style, side), (left, top))
-    top += _BAR + 2
-    (low, high), span = _ends(panel.values, panel.span), panel.span
-    _text(draw, (left, top), low, side, colour=_QUIET)
-    _text(draw, (left + side, top), high, side, colour=_QUIET, anchor="ra")
-    if span.signed:
-        _text(draw, (left + side // 2, top), _number((span.low + span.high) / 2), side, colour=_QUIET, anchor="ma")
-
-
-def _tile(view: Pixels, panel: Panel, style: Style, side: int) -> Image.Image:
+def _tile(view: Pixels, panel: Panel, style: Style, side: int) -> Pixels:
     """The panel's picture as a square tile; maps are coloured at their own size, so that zooming mixes no colours."""
     picture = view
     if panel.values is not None and panel.span and not panel.note:
         picture = overlay(view, panel.values, panel.span, style)
-    return Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def _ramp(span: Span, style: Style, side: int) -> Image.Image:
+def _ramp(span: Span, style: Style, side: int) -> Pixels:
     """The colour bar under a tile, bare where the threshold leaves the photo bare."""
     share = np.linspace(0, 1, side)
     seen = _opacity(share, span, replace(style, opacity=1.0, blend="even"))[:, None]
     line = np.array(_PAPER) * (1 - seen) + _colours(span, style)[np.round(share * 255).astype(np.intp)] * seen
-    return Image.fromarray(np.repeat(np.round(line[None]).astype(np.uint8), _BAR, 0))
+    return np.repeat(np.round(line[None]).astype(np.uint8), _BAR, 0)
 
 
 def _ends(values: Map, span: Span) -> tuple[str, str]:
@@ -147,46 +210,112 @@ def _ends(values: Map, span: Span) -> tuple[str, str]:
     return "≤ " * (least < span.low) + _number(span.low), "≥ " * (most > span.high) + _number(span.high)
 
 
-def _broken(text: str, side: int) -> list[str]:
-    """A sentence over at most three lines, the last of which takes whatever is left."""
-    lines, words = [""], _shown(text).split()
-    for word in words:
-        longer = f"{lines[-1]} {word}".strip()
-        if len(lines) == 3 or _font(13, False).getlength(longer) <= side:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
-
-
-def _text(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, width: int, *, size: int = 13, bold: bool = False,
-    colour: tuple[int, int, int] = _INK, anchor: str = "la",
-) -> None:  # fmt: skip
-    """One line of text, cut with an ellipsis where it is wider than `width`."""
-    font, shown = _font(size, bold), _shown(text)
-    if font.getlength(shown) > width:
-        while shown and font.getlength(shown + "…") > width:
-            shown = shown[:-1]
-        shown += "…"
-    draw.text(place, shown, colour, font, anchor=anchor)
-
-
-def _shown(text: str) -> str:
-    """Text on one line without what cannot be drawn; names longer than any line are shortened first."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:300])
-
-
 def _number(value: float) -> str:
     return "0" if value == 0 or not math.isfinite(value) else f"{value:.3g}"
 
 
+def _broken(text: str, width: int, most: int, size: int, *, bold: bool = False) -> list[str]:
+    """A text over at most so many lines of this width, with an ellipsis where it is cut.
+
+    Lines break at spaces and after marks that join names, and within a word only where it is wider than a line.
+    """
+    lines = [""]
+    for piece in re.split(r"(?<=[\s./_-])", _shown(text, bold)):
+        if _width(lines[-1] + piece.rstrip(), size, bold) <= width:
+            lines[-1] += piece
+            continue
+        if lines[-1]:
+            lines.append("")
+        for char in piece:
+            if _width((lines[-1] + char).rstrip(), size, bold) > width:
+                lines.append("")
+            lines[-1] += char
+        if len(lines) > most:
+            break
+    lines = [line.strip() for line in lines]
+    if len(lines) > most:
+        last = lines[most - 1]
+        while last and _width(last + "…", size, bold) > width:
+            last = last[:-1]
+        lines[most - 1 :] = [last.rstrip() + "…"]
+    return [line for line in lines if line]
+
+
+def _shown(text: str, bold: bool = False) -> str:
+    """Text on one line without what cannot be drawn; names longer than any sheet is wide are shortened first."""
+    known = _font(bold).get_charmap()
+    spaced = " ".join(text[:300].split())
+    return "".join(
+        char if char.isprintable() and ord(char) in known else "\N{REPLACEMENT CHARACTER}" for char in spaced
+    )
+
+
+def _width(text: str, size: int, bold: bool = False) -> float:
+    """How many pixels wide a text is, pairs of letters that move together not counted."""
+    return size * sum(_advance(char, bold) for char in text)
+
+
+@lru_cache(4096)
+def _advance(char: str, bold: bool) -> float:
+    """How wide a letter is at size 1."""
+    from matplotlib.ft2font import LoadFlags
+
+    font = _font(bold)
+    return font.load_char(ord(char), LoadFlags.NO_SCALE).horiAdvance / font.units_per_EM
+
+
+def _leading(size: int) -> int:
+    return round(1.3 * size)
+
+
+def _font_file(bold: bool) -> Path:
+    """DejaVu Sans as matplotlib brings it, so that the fonts of a machine change nothing."""
+    from matplotlib import get_data_path
+
+    return Path(get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' * bold}.ttf")
+
+
 @lru_cache
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans as matplotlib brings it, for its many letters; else Pillow's own."""
-    found = find_spec("matplotlib")
-    if found and found.origin:
-        path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / f"DejaVuSans{'-Bold' * bold}.ttf"
-        if path.is_file():
-            return ImageFont.truetype(path, size)
-    return ImageFont.load_default(size)
+def _font(bold: bool) -> "FT2Font":
+    from matplotlib.ft2font import FT2Font
+
+    return FT2Font(str(_font_file(bold)))
+
+
+def _file(parts: Sequence[_Picture | _Text], size: tuple[int, int], kind: Kind, title: str) -> bytes:
+    """The parts of a sheet drawn by matplotlib, on one axes whose unit is a pixel."""
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.image import AxesImage
+
+    width, height = size
+    with style.context(_SETTINGS, after_reset=True):
+        figure = Figure((width / _DPI, height / _DPI), _DPI, facecolor="white")
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        axes.set_axis_off()
+        for part in parts:
+            if isinstance(part, _Picture):
+                rows, columns = part.pixels.shape[:2]
+                extent = (part.left, part.left + columns, part.top + rows, part.top)
+                picture = AxesImage(axes, interpolation="nearest", extent=extent)
+                picture.set_data(part.pixels)
+                axes.add_artist(picture)
+                picture.set_clip_on(False)
+            else:
+                font = FontProperties(
+                    family=_FAMILY, weight="bold" if part.bold else "normal", fname=_font_file(part.bold)
+                )
+                font.set_size(part.size * 72 / _DPI)  # points
+                axes.text(
+                    part.left, part.top + part.size, part.text, color=part.colour, ha=part.align, va="baseline",
+                    font=font, parse_math=False,
+                )  # fmt: skip
+        if kind == "png":
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            return png(np.asarray(canvas.buffer_rgba())[..., :3])
+        stream = io.BytesIO()
+        figure.savefig(stream, format=kind, metadata={"Title": title, **dict.fromkeys(_UNSAID[kind])})
+        return stream.getvalue()

@@ -14,7 +14,7 @@ from core.images import Preprocess
 from core.models import weights
 from core.models.model import Model, ModelCard, as_model
 from core.models.name import ModelName, parsed, refuse_unloadable
-from core.models.sources import bundled
+from core.models.sources import bundled, efficientnet_lite
 from core.params import expanded
 from core.progress import Report, silent
 from core.registry import Registry, unknown
@@ -110,5 +110,6 @@ def _torchvision_cards() -> Mapping[str, ModelCard]:
 
 
 MODELS: Registry[ModelCard] = Registry("model", more=_torchvision_cards)
+MODELS.add(efficientnet_lite.NAME, efficientnet_lite.card())
 for _facts in bundled.cards():
     MODELS.add(_facts["name"], _bundled_card(_facts))

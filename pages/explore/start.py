@@ -11,11 +11,24 @@ from pages.ui.session import navigation, state
 from pages.ui.widgets import comparison_grid, model_facts
 
 FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
+# Pages, what is there, and the model that opens with an example of its own, if another than the one looked at.
 DOORS = (
-    ("explore/compare", "Compare explanations", "Methods side by side on this image, for one class or several."),
-    ("mine/patches", "What did the filters see?", "The patches, rules and averages found in a folder of images."),
-    ("explore/failures", "Where is it wrong?", "Images the model gets wrong, and where the evidence lies."),
-    ("learn/methods", "How do the methods work?", "What each one computes, what it costs, and when it misleads."),
+    ("explore/compare", "Compare explanations", "Methods side by side on this image, for one class or several.", ""),
+    (
+        "explore/start",
+        "Flowers with known evidence",
+        "Small networks trained on synthetic flowers: you know what they should look at.",
+        "flowers-double-12c",
+    ),
+    (
+        "explore/start",
+        "A real photo",
+        "A network that tells 1,000 classes of everyday things apart.",
+        "efficientnet_lite0",
+    ),
+    ("mine/patches", "What did the filters see?", "The patches, rules and averages found in a folder of images.", ""),
+    ("explore/failures", "Where is it wrong?", "Images the model gets wrong, and where the evidence lies.", ""),
+    ("learn/methods", "How do the methods work?", "What each one computes, what it costs, and when it misleads.", ""),
 )
 
 
@@ -60,11 +73,13 @@ with right:
     st.caption("Images stay in the memory of this server and are gone when the tab closes. Nothing is sent elsewhere.")
     components.paste()
 
-doors = [(page, title, text) for name, title, text in DOORS if (page := navigation.page_of(name))]
+others = [door for door in DOORS if not door[3] or state.flowers(door[3]) != state.flowers(bench.model.name)]
+doors = [(page, title, text, model) for name, title, text, model in others if (page := navigation.page_of(name))]
 with st.container(key="vitrine-doors"):
-    for column, (page, title, text) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
+    for column, (page, title, text, model) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
         with column.container(border=True, height="stretch"):
-            st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right")
+            st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right",
+                         query_params=state.opening(model))  # fmt: skip
             st.write(text)
 
 with st.expander(f"What {bench.model.name} allows"):

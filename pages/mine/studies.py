@@ -65,4 +65,5 @@ if entries:
         build_form.compared(chosen)
     else:
         st.caption("Choose a study to open or delete it, several to compare their settings.")
+open_study.unstudied(entry.study for entry in entries.values() if entry.study)
 build_form.form()

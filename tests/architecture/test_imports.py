@@ -44,6 +44,7 @@ ROOMS = (
 PLACES = {
     "captum": ("core.explain",),
     "fim": ("core.mining.itemsets",),
+    "matplotlib": ("core.figures.sheet",),
     "plotly": ("core.figures",),
     "shtab": ("core.cli",),
     "streamlit": ("app", "pages"),

@@ -160,7 +160,7 @@ def test_ranges_mean_the_same_in_the_browser_and_in_the_exported_figure(server: 
                 reach = float(np.abs(maps[row, name].values).max())
                 wanted = pytest.approx((span.low, span.high), rel=6e-3, abs=reach / 30_000)
                 assert (number(low), number(high)) == wanted, (mode, clip, name, row)
-        figures.add(exported(tab, "Figure"))
+        figures.add(exported(tab, "Figure PNG"))
     assert len(figures) >= len(MODES) - 1  # these maps begin at zero: least to greatest is their own range
 
 
@@ -283,7 +283,9 @@ def test_the_link_holds_the_look(server: Any, tabs: Callable[..., Any]) -> None:
 
 
 def test_exports(compared: Any) -> None:
-    assert exported(compared, "Figure")[:8] == b"\x89PNG\r\n\x1a\n"
+    assert exported(compared, "Figure PNG")[:8] == b"\x89PNG\r\n\x1a\n"
+    assert exported(compared, "Figure PDF").startswith(b"%PDF-")
+    assert ">Grad-CAM</text>" in exported(compared, "Figure SVG").decode()
     assert exported(compared, "Scores").decode().splitlines()[0].startswith("image,model,method")
     compared.page.get_by_role("button", name="Export").click()
     assert "vitrine explain" in compared.page.locator(".menu code").inner_text()

@@ -10,7 +10,13 @@ const make = (tag, properties = {}, ...children) => {
 
 const KEYS = [["P", "presentation"], ["Esc", "close"], ["?", "these keys"]];
 const STRIP = [["← →", "another image"]];
-const EXPORTS = { png: ["Figure", "PNG"], npz: ["Raw maps", "NPZ"], csv: ["Scores", "CSV"] };
+const EXPORTS = {
+  png: ["Figure", "PNG"],
+  pdf: ["Figure", "PDF"],
+  svg: ["Figure", "SVG"],
+  npz: ["Raw maps", "NPZ"],
+  csv: ["Scores", "CSV"],
+};
 
 class Film {
   constructor(root) {

@@ -140,7 +140,7 @@ class Comparison:
         """The command line that makes the maps there are so far again; "" while there is none."""
         made = [request for request, answer in self.found() if isinstance(answer, Explanation)]
         named = (self.bench.model.name, self.picture.name)
-        return export.command(*named, made, seed=self.seed, layer=self.layer) if made else ""
+        return export.command_line(*named, made, seed=self.seed, layer=self.layer) if made else ""
 
     def spent(self) -> tuple[float, int]:
         """Seconds and model passes (a backward counted as two) of the answers so far."""

@@ -17,7 +17,7 @@ from core.data.samples import samples as bundled_samples
 from core.environment import app_labels, app_model, budget, device
 from core.errors import VitrineError
 from core.images import Picture, decode
-from core.models import MODELS, load
+from core.models import FLOWERS, MODELS, load
 from core.models.model import Model
 from core.workbench import Workbench
 from pages.ui.session.jobs import Comparison, once
@@ -150,17 +150,28 @@ def network(name: str) -> Model:
 
 
 def bench() -> Workbench:
-    """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to the first."""
-    name = location().model or models()[0]
+    """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to another."""
+    name = location().model or _first()
     try:
         model = network(name)
     except VitrineError as error:
         add_notice("error", str(error))
-        go(model=next(iter(MODELS)))
-        model = network(location().model)
+        model = network(next(other for other in MODELS if other != name))
     if location().model != model.name:
         go(model=model.name)
     return Workbench(model, session().cache)
+
+
+def _first() -> str:
+    """The model of a visitor who names none: the one of `vitrine app --model`, or that of the example looked at."""
+    example = samples().get(location().image)
+    return app_model() or (example.model if example else models()[0])
+
+
+def choose(model: str) -> None:
+    """Look through another model; an example that means nothing to it gives way to one that does."""
+    example = samples().get(location().image)
+    go(model=model, image=location().image if example is None or suits(example, model) else "")
 
 
 def models() -> tuple[str, ...]:
@@ -179,6 +190,33 @@ def samples() -> Mapping[str, Sample]:
     return {one.path.name: one for one in bundled_samples()}
 
 
+def examples() -> dict[str, Sample]:
+    """The examples to choose from: flowers for models of flowers, and for all others photos before the flowers.
+
+    The one looked at is always among them.
+    """
+    here = location()
+    fitting = [name for name, one in samples().items() if suits(one, here.model)]
+    rest = [name for name in samples() if name not in fitting and (not flowers(here.model) or name == here.image)]
+    return {name: samples()[name] for name in (*fitting, *rest)}
+
+
+def suits(example: Sample, model: str) -> bool:
+    """Whether an example shows what a model was trained on: flowers, or what photos show."""
+    return flowers(example.model) == flowers(model)
+
+
+def flowers(model: str) -> bool:
+    """Whether a model of this name tells flowers apart, with bundled weights or one's own."""
+    return model.startswith(FLOWERS)
+
+
+def opening(model: str) -> dict[str, str]:
+    """The parameters of an address that opens a bundled model with its first example; none for no model."""
+    first = next((name for name, one in samples().items() if one.model == model), "")
+    return {"model": model, "img": first} if model else {}
+
+
 @st.cache_resource(show_spinner=False, max_entries=64)
 def sample(path: Path) -> Picture:
     """A bundled example, decoded once for all sessions."""
@@ -186,7 +224,7 @@ def sample(path: Path) -> Picture:
 
 
 def subject() -> Picture:
-    """The picture looked at; an image that is no longer there leaves its sentence and the first example in place."""
+    """The picture looked at; one that is no longer there leaves its sentence and gives way to the first example."""
     known, name = samples(), location().image
     found = sample(known[name].path) if name in known else session().upload(name) if name else None
     if found is None:
@@ -194,7 +232,7 @@ def subject() -> Picture:
             add_notice(
                 "warning", "This link names an image that is not on the server. Upload it again; the rest is kept."
             )
-        go(image=next(iter(known)))
+        go(image=next(iter(examples())))
         found = sample(known[location().image].path)
     return found
 

@@ -48,7 +48,7 @@ def _header(workbench: Workbench, picture: Picture) -> None:
 
 def _film() -> None:
     uploads = state.session().uploads()
-    examples = state.samples()
+    examples = state.examples()
     items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
     items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
     pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
@@ -60,7 +60,7 @@ def _film() -> None:
         {
             "items": items,
             "current": state.location().image,
-            "exports": ["png", "npz", "csv"] if ready else [],
+            "exports": downloads.WHOLE if ready else [],
             "command": shown.command() if shown else "",
             "query": url.query(),
             "frame": list(url.OWN),
@@ -78,7 +78,7 @@ def _models(workbench: Workbench) -> None:
         state.models(),
         key="model",
         format_func=lambda name: parsed(name).display,
-        on_change=lambda: state.go(model=st.session_state["model"]),
+        on_change=lambda: state.choose(st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
     )

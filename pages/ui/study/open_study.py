@@ -1,5 +1,6 @@
 """The studies as pages see them: which one is open, its tables in memory, its patches as a gallery, ways to pages."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine
 from core.mining.transactions import Transactions
 from core.models.name import parsed
+from core.models.sources import efficientnet_lite
 from core.study import BUNDLED, Study, StudyEntry, list_studies
 from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
@@ -53,7 +55,19 @@ def study() -> Study:
         for row in ("image", "average"):  # these numbers mean something else in another study
             parameters.keep(row, "")
     right.caption(plain(summary(entries[name])))
+    unstudied(entries.values())
     return entries[name]
+
+
+def unstudied(studies: Iterable[Study]) -> None:
+    """Say why the bundled classifier of photos comes without a study, and how to build one, until there is one."""
+    known = {study.manifest["model"]["name"] for study in studies}
+    if state.location().model == efficientnet_lite.NAME and efficientnet_lite.NAME not in known:
+        build = f"vitrine study build --model {efficientnet_lite.NAME} --data PHOTOS --out STUDY"
+        st.caption(
+            f"No study of {plain(efficientnet_lite.NAME)} is bundled, since few photos may be redistributed: "
+            f"build one from a folder of your own on the Studies page, or with `{build}`."
+        )
 
 
 def summary(study: Study) -> str:

@@ -76,7 +76,9 @@ def tile(shown: Comparison, request: Request) -> Message:
     if isinstance(answer, VitrineError):
         return {**header, "error": answer.message, "hint": answer.hint}, b""
     if isinstance(answer, Explanation):
-        line = export.command(shown.bench.model.name, shown.picture.name, [request], seed=shown.seed, layer=shown.layer)
+        line = export.command_line(
+            shown.bench.model.name, shown.picture.name, [request], seed=shown.seed, layer=shown.layer
+        )
         return _finished({**header, "command": line}, answer, label)
     if look := shown.snapshots.get(request.key):
         facts, payload = encoding.quantised(look.maps[0].numpy())

@@ -8,11 +8,20 @@ import streamlit as st
 
 from core import export
 from core.explain import Explanation
+from core.figures.sheet import KINDS
 from core.figures.style import styled
 from pages.ui import components
 from pages.ui.session import state
 
-_KINDS = {"png": "image/png", "npz": "application/octet-stream", "npy": "application/octet-stream", "csv": "text/csv"}
+_TYPES = {
+    "png": "image/png",
+    "pdf": "application/pdf",
+    "svg": "image/svg+xml",
+    "npz": "application/octet-stream",
+    "npy": "application/octet-stream",
+    "csv": "text/csv",
+}
+WHOLE = (*KINDS, "npz", "csv")  # what the Export menu offers
 
 
 def whole(wanted: Mapping[str, Any]) -> None:
@@ -21,8 +30,9 @@ def whole(wanted: Mapping[str, Any]) -> None:
     if shown is None:
         return
     found, name = shown.found(), _stem(shown.picture.name)
-    if kind == "png":
-        _offer(name, kind, export.figure(shown.bench, shown.picture, found, styled(wanted.get("view") or {})))
+    if kind in KINDS:
+        style = styled(wanted.get("view") or {})
+        _offer(name, kind, export.figure(shown.bench, shown.picture, found, style, kind))
     elif kind == "npz":
         _offer(name, kind, export.npz(found))
     elif kind == "csv":
@@ -55,7 +65,7 @@ def hand_over(place: str) -> None:
 def _offer(name: str, kind: str, content: bytes) -> None:
     number = st.session_state.get("saved", 0) + 1
     st.session_state["saved"] = number
-    st.session_state["wanted"] = (f"{name}.{kind}", _KINDS[kind], content, number)
+    st.session_state["wanted"] = (f"{name}.{kind}", _TYPES[kind], content, number)
 
 
 def _stem(name: str) -> str:

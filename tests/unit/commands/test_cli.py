@@ -22,7 +22,7 @@ def test_help_starts_at_once_and_loads_no_torch():
     code = "import sys; from core.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(sorted(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "explain what a model sees" in said
-    for heavy in ("torch", "numpy", "streamlit", "plotly", "pandas"):
+    for heavy in ("torch", "numpy", "streamlit", "plotly", "pandas", "matplotlib"):
         assert f"'{heavy}'" not in said
 
 

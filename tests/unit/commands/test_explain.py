@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from core import export
-from core.cli import main
+from core.cli import main, parser
 from core.explain import EXPLAINERS
+from core.figures.sheet import KINDS
 from core.images import decode
 from core.workbench import Request, Workbench
 from tests import nets
@@ -187,7 +188,7 @@ def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path,
     bench.compare(
         picture, requests, lambda request, answer: answers.update({request.key: answer}), seed=7, layer="features.5"
     )
-    line = export.command("gap", picture.name, requests, seed=7, layer="features.5", out=str(tmp_path / "out"))
+    line = export.command_line("gap", picture.name, requests, seed=7, layer="features.5", out=str(tmp_path / "out"))
     monkeypatch.chdir(photo_file.parent)
     assert main(shlex.split(line)[1:]) == 0
     shown = np.load(io.BytesIO(export.npz([(request, answers[request.key]) for request in requests])))
@@ -284,6 +285,27 @@ def test_a_folder_of_earlier_results_holds_the_new_ones_alone(explain, tmp_path)
     assert own.read_bytes() == other.read_bytes() == b"mine", "what we did not write stays"
     (folder / "result.json").write_text("{")
     assert explain("--method", "saliency", "--target", "2") == 0
+
+
+def test_the_figure_has_the_format_that_is_asked_for(explain, tmp_path):
+    folder = tmp_path / "out" / "photo"
+    for kind, head in (("png", b"\x89PNG"), ("pdf", b"%PDF-"), ("svg", b"<?xml")):
+        assert explain("--method", "saliency", "--target", "1", *([] if kind == "png" else ["--figure", kind])) == 0
+        assert [path.name for path in folder.glob("figure.*")] == [f"figure.{kind}"], "the one before is gone"
+        assert (folder / f"figure.{kind}").read_bytes().startswith(head)
+        assert json.loads((folder / "result.json").read_text())["figure"] == f"figure.{kind}"
+    assert ">class 1</text>" in (folder / "figure.svg").read_text("utf-8")
+    record = json.loads((folder / "result.json").read_text())
+    (folder / "mine.svg").write_bytes(b"mine")
+    (folder / "result.json").write_text(json.dumps({**record, "figure": "mine.svg"}))
+    assert explain("--method", "saliency", "--target", "1") == 0
+    assert (folder / "mine.svg").read_bytes() == b"mine", "what we did not write stays"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_format_of_a_figure_can_be_asked_for(kind):
+    words = ["explain", "x.png", "--model", "gap", "--method", "saliency", "--out", "o", "--figure", kind]
+    assert parser("explain").parse_args(words).figure == kind
 
 
 def test_settings_are_checked_before_anything_is_loaded(explain, tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 from dataclasses import replace
 
@@ -77,6 +78,18 @@ def test_a_map_at_large_has_the_colours_it_has_beside_the_others(bench, picture,
     assert (np.load(io.BytesIO(export.npy(answer))) == answer.maps[0].numpy()).all()
 
 
+def test_a_figure_names_classes_methods_and_layers(bench, picture, answers):
+    text = export.figure(bench, picture, answers, kind="svg").decode()
+    said = re.findall(r"<text[^>]*>([^<]*)</text>", text)
+    chances = bench.probabilities(picture)
+    for target in dict.fromkeys(ask.target for ask, _ in answers):
+        assert said.count(bench.model.labels[target]) == 1
+        assert f"class {target}, probability {float(chances[target]):.1%}" in said
+    assert said.count("Saliency") == said.count("Grad-CAM") == 2
+    assert said.count(f"layer {answers[1][1].layer}") == 2
+    assert export.figure(bench, picture, answers, kind="pdf").startswith(b"%PDF")
+
+
 def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
     request, answer = answers[1]
     part = replace(answer, finished=False)
@@ -131,7 +144,7 @@ def test_the_table_has_a_line_per_map(bench, picture, answers):
 
 def test_the_command_asks_the_same_again():
     requests = [Request("rise", target, {"masks": 500}) for target in (2, 0)] + [Request("saliency", t) for t in (2, 0)]
-    text = export.command("resnet18:/a b/w.pth", "my $photo.png", requests, seed=3, layer="layer4")
+    text = export.command_line("resnet18:/a b/w.pth", "my $photo.png", requests, seed=3, layer="layer4")
     words = shlex.split(text)
     args = parser("explain").parse_args(words[1:])
     assert words[0] == "vitrine"
@@ -141,7 +154,7 @@ def test_the_command_asks_the_same_again():
     assert args.target == ["2", "0"]
     assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
-    dashed = shlex.split(export.command("resnet18", "-x.png", requests))
+    dashed = shlex.split(export.command_line("resnet18", "-x.png", requests))
     assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
 
 

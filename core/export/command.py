@@ -1,0 +1,27 @@
+"""The command line that reproduces a comparison."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.workbench import Request
+
+
+def command_line(
+    model: str, image: str, requests: Sequence[Request], *, seed: int = 0, layer: str = "", out: str = "out"
+) -> str:
+    """The command line that makes these maps again."""
+    settings: Mapping[str, Any] = {
+        f"{request.name}.{n}": value for request in requests for n, value in request.settings.items()
+    }
+    words = ["vitrine", "explain", f"./{image}" if image.startswith("-") else image, "--model", model]
+    words += ["--method", ",".join(dict.fromkeys(request.name for request in requests))]
+    for target in dict.fromkeys(request.target for request in requests):
+        words += ["--target", str(target)]
+    for name, value in settings.items():
+        words += ["--set", f"{name}={value}"]
+    if any(request.settle for request in requests):
+        words.append("--settle")
+    if layer:
+        words += ["--layer", layer]
+    return shlex.join([*words, "--seed", str(seed), "--out", out])
