@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from core.errors import BadParameter, UnknownName
 from core.params import whole
 from core.registry import unknown
+from core.resources import ASSETS
 
-WORDNET_IDS = Path(__file__).resolve().parents[1] / "assets" / "imagenet_wordnet_ids.txt"
+WORDNET_IDS = ASSETS / "imagenet_wordnet_ids.txt"
 
 
 def class_index(wanted: str | int, labels: Sequence[str], owner: str) -> int:
@@ -38,7 +38,7 @@ def class_index(wanted: str | int, labels: Sequence[str], owner: str) -> int:
 
 def _only(indices: Sequence[int], text: str) -> int:
     if len(indices) > 1:
-        message = f"The label {text!r} is that of the classes {' and '.join(map(str, indices[:4]))}."
+        message = f"The label {text!r} is shared by the classes {' and '.join(map(str, indices[:4]))}."
         raise BadParameter(message, "Give the number of the one you mean.")
     return indices[0]
 

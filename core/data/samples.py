@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-SAMPLES = Path(__file__).resolve().parents[2] / "assets" / "images"
+from core.resources import ASSETS
+
+SAMPLES = ASSETS / "images"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Baselines: images without evidence, which replace the masked part of an image."""
+"""Baselines: the values that replace masked parts of an image."""
 
 from typing import Literal
 

@@ -40,7 +40,7 @@ def load(
         return replace(model, labels=weights.labels(Path(labels), len(model.labels))) if labels else model
     card = MODELS[name]
     if labels:
-        raise BadModel(f"{name} brings its own labels.", "Give a labels file only with ARCH@FILE.")
+        raise BadModel(f"{name} already has labels.", "Give a labels file only with ARCH@FILE.")
     return card.load(device, report)
 
 
@@ -58,7 +58,7 @@ def _own(name: ModelName, device: torch.device | str, report: Report) -> Model:
         return _flowers(name.text, path, _card_beside(path), device, report)
     report(0.0, "reading weights")
     net, preprocess = torchvision.fitted(architecture, weights.read(path), path.name)
-    report(0.6, "looking at its layers")
+    report(0.6, "inspecting layers")
     facts = {"source": "file"}
     model = as_model(name.text, net, preprocess=preprocess, facts=facts, device=device)
     imagenet = torchvision.imagenet_labels()
@@ -72,7 +72,7 @@ def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.devic
     count = weights.classes(state, "head.weight")
     net = weights.fit(bundled.architecture(max(1, count)), state, FLOWERS, path.name)
     preprocess = Preprocess(bundled.SIZE, bundled.SIZE, bundled.MEAN, bundled.STD)
-    report(0.6, "looking at its layers")
+    report(0.6, "inspecting layers")
     labels = tuple(str(label) for label in card.get("labels", ()))
     labels = labels if len(labels) == count else ()
     return as_model(name, net, labels=labels, preprocess=preprocess, facts=card, device=device)

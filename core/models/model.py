@@ -8,17 +8,24 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from core.errors import Unsupported
+from core.errors import BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
 from core.labels import class_index
 from core.network.inspection import Survey, survey
+from core.params import whole
 from core.progress import Report
 from core.registry import unknown
 
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen network and the facts that belong to its weights; shared by all sessions, changed by none."""
+    """A frozen network and the facts that travel with its weights; shared by all sessions, changed by none.
+
+    >>> import vitrine as vt
+    >>> model = vt.load("flowers-single-6c")
+    >>> model.target("violet"), model.preprocess.crop, model.survey.default
+    (4, 128, 'relu4')
+    """
 
     name: str
     net: nn.Module
@@ -46,12 +53,26 @@ class Model:
         """
         name, usable = layer or self.survey.default, [known.name for known in self.survey.usable]
         if not name:
-            raise Unsupported(f"{self.name} has no layer with positions.", "Choose a method that needs none.")
+            raise Unsupported(f"{self.name} has no layer with spatial positions.", "Choose a method that needs none.")
         if name in usable:
             return name
         if self.survey.layer(name):
-            raise Unsupported(f"Layer '{name}' of {self.name} has no positions.", "Choose a layer before it.")
+            raise Unsupported(f"Layer '{name}' of {self.name} has no spatial positions.", "Choose a layer before it.")
         raise unknown("layer", name, usable)
+
+    def resolve_unit(self, unit: str) -> tuple[str, int]:
+        """The layer and the number of the unit that LAYER:NUMBER names.
+
+        Raises BadParameter for a text of another form, UnknownName for a unit the layer lacks, and as `resolve_layer`.
+        """
+        layer, _, text = unit.rpartition(":")
+        number = whole(text)
+        if not layer or number is None:
+            raise BadParameter(f"{unit!r} is no unit.", "Give LAYER:NUMBER, such as layer4:17.")
+        known = self.survey.layer(self.resolve_layer(layer))
+        if known and number >= known.units:
+            raise UnknownName(f"Layer '{layer}' has no unit {number}.", f"Its units are 0 to {known.units - 1}.")
+        return layer, number
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The layers and operations of a network, recorded during one forward pass: no list of architectures is kept."""
+"""Inspection of a network by recording one forward pass: layers, sizes, operations; no list of architectures."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

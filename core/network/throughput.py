@@ -1,4 +1,4 @@
-"""The batch size that suits a model on this machine, measured once and stored; and the time of one image."""
+"""Throughput: the best batch size of a model on this machine, measured once and stored, and the time per image."""
 
 import json
 import os

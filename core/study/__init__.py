@@ -1,4 +1,4 @@
-"""A study on disk: what the filters of one model were found to see in one folder of images, read-only.
+"""A study on disk: the filters of one model and the patches of a folder of images they respond to, read-only.
 
 A study is a folder, whole or absent. It holds `study.json` (the manifest), one parquet file per table and one `.npy`
 file per array; nothing is pickled. The same inputs, settings and seed give the same bytes in all of these. How long the
@@ -62,11 +62,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import StudyError
+from core.labels import class_index
 from core.progress import Report, silent
 from core.registry import unknown
+from core.resources import ASSETS
 from core.study.schema import HEADER, LOG, MANIFEST, damage, header, read_log, read_manifest, remains
 
-BUNDLED = Path(__file__).resolve().parents[2] / "assets" / "studies"
+BUNDLED = ASSETS / "studies"
 
 
 class Study:
@@ -97,6 +99,10 @@ class Study:
     def labels(self) -> tuple[str, ...]:
         """The names of the model's classes."""
         return tuple(self.table("classes")["name"])
+
+    def target(self, wanted: str | int) -> int:
+        """The index of the class that a text or number means. Raises as `core.labels.class_index`."""
+        return class_index(wanted, self.labels, self.name)
 
     @property
     def folder(self) -> Path:

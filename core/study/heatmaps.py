@@ -1,4 +1,4 @@
-"""One forward for everything a study reads: prediction, heatmap and the filters' maps."""
+"""The forward pass of a study: prediction, heatmap and feature maps in one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 from core.errors import Cancelled, Unsupported
 from core.explain.execution import Execution, RunLog
 from core.explain.forward_backward import ForwardBackward
-from core.explain.method import EXPLAINERS, Explainer
+from core.explain.method import EXPLAINERS, RELU, Explainer
 from core.explain.query import Query
 from core.explain.run import explain
 from core.explain.targets import Classes, class_scores
@@ -39,16 +39,18 @@ def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[st
     method.chosen(settings)
     if method.signed:
         way = "Choose one whose maps are not signed, such as grad_cam."
-        raise Unsupported(f"{method.title} gives maps of both signs, and patches need non-negative ones.", way)
+        raise Unsupported(f"{method.title} gives maps of both signs, and patches require non-negative ones.", way)
     if reason := method.unmet(model):
         raise Unsupported(reason, "Choose another method or another model.")
     name = layer or model.survey.default
     if not name:
-        raise Unsupported(f"{model.name} has no layer with positions.", "Choose a convolutional network.")
+        raise Unsupported(f"{model.name} has no layer with spatial positions.", "Choose a convolutional network.")
     facts = model.survey.layer(name)
     if facts is None or facts.layout == "vector":
         usable = ", ".join(one.name for one in model.survey.usable[-6:])
-        raise Unsupported(f"Layer {name!r} of {model.name} has no positions.", f"Choose a layer such as {usable}.")
+        raise Unsupported(
+            f"Layer {name!r} of {model.name} has no spatial positions.", f"Choose a layer such as {usable}."
+        )
     return name
 
 
@@ -84,14 +86,14 @@ def read(
     if not found.finished:
         raise Cancelled  # a study has no use for a map so far
     if found.signed:
-        message = f"{method.title} with these settings gives maps below zero, and patches need non-negative ones."
+        message = f"{method.title} with these settings gives maps below zero, and patches require non-negative ones."
         raise Unsupported(message, "Change its settings, or choose another method, such as grad_cam.")
     return Reading(query, recording.logits, found.maps, query.maps_at(recording.values[layer], layer), targets)
 
 
 def _reads_only_the_layer(method: Explainer) -> bool:
     """Whether a method needs no slope at the image: class activation maps that change no rule of the backward."""
-    return method.family == "cam" and "relu" not in method.needs
+    return method.family == "cam" and RELU not in method.needs
 
 
 def _tape(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> ForwardBackward:

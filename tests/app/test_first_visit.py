@@ -32,7 +32,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 def strip(app: AppTest) -> tuple[list[str], str]:
     """The examples in the strip and the image looked at."""
     parts = app.get("bidi_component")
-    told = json.loads(next(part.proto.json for part in parts if part.proto.component_name == "vitrine_film"))
+    told = json.loads(next(part.proto.json for part in parts if part.proto.component_name == "vitrine_image_strip"))
     return [item["id"] for item in told["items"] if not item["own"]], told["current"]
 
 
@@ -49,9 +49,9 @@ def test_a_newcomer_sees_a_photo_explained(app: AppTest) -> None:
     app.run()
     assert looked_at(app) == (LITE, "coffee.png")
     assert strip(app) == (PHOTOS + FLOWERS, "coffee.png")
-    assert [header["phase"] for header in packets(app, "blob") if "ask" in header] == ["done", "done"]
+    assert [header["phase"] for header in packets(app, "packet") if "ask" in header] == ["done", "done"]
     classes = next(
-        part.proto.json for part in app.get("bidi_component") if part.proto.component_name == "vitrine_chips"
+        part.proto.json for part in app.get("bidi_component") if part.proto.component_name == "vitrine_class_chips"
     )
     assert json.loads(classes)["classes"][0]["label"] == "espresso"
     assert [*app.error, *app.warning, *app.info] == []

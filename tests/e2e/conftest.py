@@ -182,7 +182,7 @@ SETTLED = """() => {
   if (state !== 'notRunning' || !parts.every((part) => part?.childElementCount)) return false;
   if (document.querySelector('[data-testid="stSkeleton"]')) return false;
   const framed = document.querySelector('.st-key-vitrine-header');
-  if (framed && !parts.some((part) => part.querySelector('.film'))) return false;
+  if (framed && !parts.some((part) => part.querySelector('.image-strip'))) return false;
   const tiles = parts.flatMap((part) => [...part.querySelectorAll('figure.tile')]);
   return tiles.every((tile) => !['running', 'queued'].includes(tile.dataset.phase));
 }"""

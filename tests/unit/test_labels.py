@@ -36,7 +36,7 @@ def test_a_text_that_is_no_label_gets_the_nearest():
 
 @pytest.mark.parametrize(("wanted", "indices"), [("crane", "3 and 4"), ("CRANE", "3 and 4 and 5")])
 def test_a_label_of_several_classes_names_their_numbers(wanted, indices):
-    with pytest.raises(BadParameter, match=f"^The label '{wanted}' is that of the classes {indices}") as error:
+    with pytest.raises(BadParameter, match=f"^The label '{wanted}' is shared by the classes {indices}") as error:
         class_index(wanted, LABELS, "m")
     assert error.value.hint == "Give the number of the one you mean."
 
@@ -55,5 +55,5 @@ def test_every_label_is_found_or_ambiguous(labels):
         if labels.count(label) == 1:
             assert class_index(label, labels, "m") == index
         else:
-            with pytest.raises(BadParameter, match="is that of the classes"):
+            with pytest.raises(BadParameter, match="is shared by the classes"):
                 class_index(label, labels, "m")

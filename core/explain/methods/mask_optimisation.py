@@ -1,6 +1,6 @@
-"""Explanations by a mask that is learned: the smallest part of the image that keeps or destroys the score."""
+"""Masks found by optimisation: the smallest part of the image that preserves or destroys the score."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -16,11 +16,13 @@ from core.explain.method import explainer
 from core.explain.query import Query, per_image
 from core.explain.segments import OperationCounter
 from core.explain.targets import Classes, Score
-from core.params import Knob
+from core.params import Knob, Numbers, spelled
 
 Aim = Annotated[
-    Literal["preserve", "delete"], Knob("Look for the part that is enough for the score, or for the one it needs.")
+    Literal["preserve", "delete"],
+    Knob("Preserve: find the region sufficient for the score. Delete: find the region necessary for it."),
 ]
+MOST_AREAS = 8  # masks of one image, learned together
 EVERY = 10  # steps between two looks at a running map
 
 
@@ -30,7 +32,7 @@ EVERY = 10  # steps between two looks at a running map
     paper="Fong & Vedaldi 2017",
     formula="delete: min_m s(m·x + (1−m)·blur x) + λ·mean(1−m) + β·r; preserve: max_m s(…) − λ·mean m − β·r; "
     "r = mean|∂m|³ down + mean|∂m|³ across",
-    caution="Small changes of the weights λ and β change the mask; it may hide what only an optimiser would find.",
+    caution="Small changes of λ and β change the mask; it may exploit artefacts that only an optimiser would find.",
     cost=lambda settings, side: 3 * settings["steps"],
     budgets={"quick": {"steps": 60}, "paper": {"steps": 500}},
 )
@@ -38,15 +40,15 @@ def meaningful_perturbation(
     query: Query,
     *,
     aim: Aim = "delete",
-    steps: Annotated[int, Knob("Steps of the optimiser (Adam).", 10, 2000, 10)] = 150,
-    sparse: Annotated[float, Knob("Weight of the mask's area.", 0, 10, 0.01)] = 0.01,
-    smooth: Annotated[float, Knob("Weight of the mask's roughness.", 0, 10, 0.1)] = 0.2,
+    steps: Annotated[int, Knob("Optimisation steps (Adam).", 10, 2000, 10)] = 150,
+    sparse: Annotated[float, Knob("Weight of the area penalty (λ).", 0, 10, 0.01)] = 0.01,
+    smooth: Annotated[float, Knob("Weight of the roughness penalty (β).", 0, 10, 0.1)] = 0.2,
     score: OperationCounter = "prob",
 ) -> Iterator[Tensor]:
-    """The smallest soft mask that, blurred away, takes the score along, or that alone keeps it.
+    """The smallest soft mask that removes the score when blurred, or preserves it on its own.
 
-    A coarse mask is learned by gradient descent; where it is open the image is seen, elsewhere its blur. Area and
-    roughness are punished, and a little noise on every step keeps the mask from becoming an adversarial pattern.
+    A coarse mask is learned by gradient descent; where it is open the image is visible, elsewhere its blur. Area and
+    roughness are penalised, and a little noise at every step keeps the mask from becoming an adversarial pattern.
     """
 
     def one(query: Query) -> Iterator[Tensor]:
@@ -82,37 +84,38 @@ def _roughness(mask: Tensor) -> Tensor:
     family="perturbation",
     paper="Fong, Patrick & Vedaldi 2019",
     formula="argmax_m s(m ⊗ x) over smooth masks m of area a; delete: −s((1−m) ⊗ x), dual: the sum of both; "
-    "contrast: s is the lead over the best other class; mean over the areas",
-    caution="The area is asked for, not found: too small a one breaks the object up, too large a one shows context.",
+    "contrast: s is the margin over the best other class; mean over the areas",
+    caution="The area is prescribed, not found: one too small breaks the object up, one too large includes context.",
     cost=lambda settings, side: (
-        3 * settings["steps"] * (settings["areas"].count(",") + 1) * (2 if settings["aim"] == "dual" else 1)
+        3 * settings["steps"] * len(settings["areas"]) * (2 if settings["aim"] == "dual" else 1)
     ),
-    budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2", "soften": 0.09}},
-    validate=lambda settings: _shares(settings["areas"]),
+    budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": (0.025, 0.05, 0.1, 0.2), "soften": 0.09}},
+    validate=lambda settings: _check_areas(settings["areas"]),
 )
 def extremal_perturbation(
     query: Query,
     *,
-    areas: Annotated[str, Knob("Shares of the image that the masks cover, separated by commas.")] = "0.1",
+    areas: Annotated[Numbers, Knob("Mask areas as fractions of the image, separated by commas.", 0, 1)] = (0.1,),
     aim: Annotated[
         Literal["preserve", "delete", "dual"],
-        Knob("Look for the part that is enough for the score, for the one it needs, or for one that is both."),
+        Knob("Preserve: the region sufficient for the score. Delete: the region necessary for it. Dual: both at once."),
     ] = "preserve",
-    contrast: Annotated[bool, Knob("Watch the lead over the best other class instead of the score.")] = False,
-    steps: Annotated[int, Knob("Steps of the optimiser (gradient descent).", 10, 2000, 10)] = 200,
-    smooth: Annotated[float, Knob("Smoothness of the masks in pixels of a 224 px image.", 0, 60, 3)] = 21.0,
-    hide: Annotated[Literal["blur", "fade"], Knob("Outside the mask the image is blurred, or fades to grey.")] = "blur",
+    contrast: Annotated[bool, Knob("Use the margin over the best other class instead of the score.")] = False,
+    steps: Annotated[int, Knob("Optimisation steps (gradient descent).", 10, 2000, 10)] = 200,
+    smooth: Annotated[float, Knob("Smoothness of the masks, in pixels of a 224 px image.", 0, 60, 3)] = 21.0,
+    hide: Annotated[
+        Literal["blur", "fade"], Knob("What replaces the image outside the mask: its blur, or grey.")
+    ] = "blur",
     soften: Annotated[
-        float, Knob("Blur of the shown mean of the masks, as a share of the image's side.", 0, 0.2)
+        float, Knob("Blur applied to the mean of the masks, as a fraction of the image's side.", 0, 0.2)
     ] = 0.0,
 ) -> Iterator[Tensor]:
-    """The smooth mask of a given area that does best at keeping the score, or at destroying it.
+    """The smooth mask of a given area that best preserves, or best destroys, the score.
 
-    Instead of punishing the mask's area, it is prescribed: the sorted values of the visible mask are drawn towards
-    zeros and ones in the wanted proportion. Several areas give several masks, whose mean is shown. How large they
-    really became is remarked.
+    The mask's area is prescribed instead of penalised: the sorted values of the mask are pushed towards zeros and ones
+    in the requested proportion. Several areas give several masks, whose mean is shown. The areas actually reached are
+    reported.
     """
-    wanted = _shares(areas)
     if contrast and not isinstance(query.targets, Classes):
         raise Unsupported(
             "A unit or a difference has no other classes to lead over.", "Set extremal_perturbation.contrast to false."
@@ -121,7 +124,7 @@ def extremal_perturbation(
     def one(query: Query) -> Iterator[Tensor]:
         maker = _Masks(query.size, smooth, query.images.device)
         levels = _levels(query.images[0], hide)
-        free = torch.ones(len(wanted), maker.rows * maker.columns, device=levels.device, requires_grad=True)
+        free = torch.ones(len(areas), maker.rows * maker.columns, device=levels.device, requires_grad=True)
         optimiser = torch.optim.SGD([free], lr=8 / steps, momentum=0.9, dampening=0.9)
         for step in _steps(query, steps):
             with torch.enable_grad():
@@ -130,7 +133,7 @@ def extremal_perturbation(
                 sights = {"preserve": [(large, 1)], "delete": [(large, -1)], "dual": [(large, 1), (1 - large, -1)]}
                 reward = _reward(query, levels, sights[aim], "margin" if contrast else "logit", mirrored=step % 2 == 0)
                 weight = 300 * 1.0035 ** (800 * step / steps)
-                loss = weight * _off_area(1 - small if aim == "delete" else small, wanted) - reward
+                loss = weight * _off_area(1 - small if aim == "delete" else small, areas) - reward
                 free.grad = torch.autograd.grad(loss, free)[0]
             optimiser.step()
             free.data.clamp_(0, 1)
@@ -157,15 +160,10 @@ def _shown(masks: Tensor, query: Query, soften: float) -> Tensor:
     return blurred(large, soften * min(query.size)) if soften else large
 
 
-def _shares(areas: str) -> list[float]:
-    try:
-        found = [float(word) for word in areas.split(",")]
-    except ValueError:
-        found = []
-    if not found or len(found) > 8 or not all(0 < share < 1 for share in found):
-        message = f"extremal_perturbation.areas cannot be {areas!r}."
-        raise BadParameter(message, "Give up to eight shares between 0 and 1, such as 0.05, 0.1.")
-    return found
+def _check_areas(areas: Numbers) -> None:
+    if len(areas) > MOST_AREAS or not all(0 < area < 1 for area in areas):
+        message = f"extremal_perturbation.areas cannot be {spelled(areas)}."
+        raise BadParameter(message, f"Give up to {MOST_AREAS} shares above 0 and below 1, such as 0.05,0.1.")
 
 
 def _steps(query: Query, steps: int) -> Iterator[int]:
@@ -195,7 +193,7 @@ def _perturbed(levels: Tensor, masks: Tensor) -> Tensor:
     return low + (position - below) * (high - low)
 
 
-def _off_area(masks: Tensor, areas: list[float]) -> Tensor:
+def _off_area(masks: Tensor, areas: Sequence[float]) -> Tensor:
     """How far the sorted values of each mask (K, h, w) are from zeros and ones in the wanted proportion, summed."""
     values = masks.flatten(1).sort(1).values
     count = values.shape[1]

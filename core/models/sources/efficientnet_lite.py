@@ -102,7 +102,7 @@ def load(device: torch.device | str, report: Report) -> Model:
     with torch.device("meta"):  # without first weights, which the file's replace
         net = architecture()
     fit(net, _arranged(net, read(path)), NAME, path.name)
-    report(0.6, "looking at its layers")
+    report(0.6, "inspecting layers")
     facts = {"source": "bundled", "note": NOTE, "licence": "Apache-2.0", "sha256": SHA256}
     return as_model(NAME, net, labels=imagenet_labels(), preprocess=PREPROCESS, facts=facts, device=device)
 

@@ -1,4 +1,4 @@
-"""An image, and copies that differ from it only inside one window each, computed from its cached activations."""
+"""An image and copies that differ from it only inside a window: the stored activations, and how they are read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules by which operations are computed on maps that differ only inside windows; the table is at the end."""
+"""The rule of every operation for maps that differ only inside windows; the table is at the end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -161,7 +161,7 @@ def test_a_folder_means_a_class_by_label_wordnet_id_or_index(tmp_path):
     assert folder_classes(tmp_path / "a", ("Tabby-Cat", "tiger cat", "TIGER__CAT"), labels) == [0, 1, 1]
     assert folder_classes(tmp_path / "b", ("crane",), labels) == [UNKNOWN], "two classes are called so"
     reasons = image_folder(tmp_path / "b", labels).unmatched
-    assert dict(reasons) == {"crane": "The label 'crane' is that of the classes 2 and 3."}
+    assert dict(reasons) == {"crane": "The label 'crane' is shared by the classes 2 and 3."}
     assert folder_classes(tmp_path / "c", ("0", "03", "4"), labels) == [0, 3, 4]
     assert folder_classes(tmp_path / "d", ("7",), labels) == [4], "a label comes before an index"
     nowhere = ("5", "-1", "1.0", "zebra", "n01440764", "9999999")

@@ -92,7 +92,7 @@ def test_labels_file(tiny: torch.nn.Module, tmp_path: Path) -> None:
     twice = load(name, labels=file)
     assert [twice.target(wanted) for wanted in ("cat", "Cat", "3")] == [0, 1, 3], "the exact spelling comes first"
     for wanted, indices in {"CAT": "0 and 1", "yellow dog": "2 and 3", "Yellow Dog": "2 and 3"}.items():
-        with pytest.raises(BadParameter, match=f"^The label '{wanted}' is that of the classes {indices}") as error:
+        with pytest.raises(BadParameter, match=f"^The label '{wanted}' is shared by the classes {indices}") as error:
             twice.target(wanted)
         assert error.value.hint == "Give the number of the one you mean."
     with pytest.raises(UnknownName, match=r"There is no class 4\. .* has classes 0 to 3"):
@@ -220,8 +220,8 @@ def test_files_that_are_none(tiny: torch.nn.Module, tmp_path: Path) -> None:
         "empty.pth": (b"", "empty.pth is empty."),
         "text.pth": (b"not weights at all", "cannot be read as weights"),
         "cut.pth": (pickled.read_bytes()[:5000], "cannot be read as weights"),
-        "cut.safetensors": (whole[:-100], "is not a whole safetensors file"),
-        "text.safetensors": (b"not weights at all", "is not a whole safetensors file"),
+        "cut.safetensors": (whole[:-100], "is not a complete safetensors file"),
+        "text.safetensors": (b"not weights at all", "is not a complete safetensors file"),
         "net.onnx": (b"x", "is neither a .safetensors nor a .pth file"),
         "nothing.safetensors": (save({}), "holds no weights"),
     }
