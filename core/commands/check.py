@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def check(parser: ArgumentParser) -> None:
     """Declare `vitrine check`."""
-    parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
     parser.add_argument(
         "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
     )

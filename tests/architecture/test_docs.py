@@ -15,7 +15,7 @@ from PIL import Image
 
 import core.door as vt
 from core.cli import COMMANDS, _parsers, parser
-from core.data.folders import SAMPLES
+from core.data.samples import SAMPLES
 from core.explain import EXPLAINERS
 from core.measure import MEASURES
 from core.study import BUNDLED, Study

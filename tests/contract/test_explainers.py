@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from core.cache import TensorCache
 from core.errors import BadParameter, Cancelled, UnknownName
 from core.explain import EXPLAINERS, explain
 from core.models.model import content_sha
@@ -77,7 +76,9 @@ def test_one_finite_map_per_image(name):
     assert torch.isfinite(found.maps).all()
     assert EXPLAINERS[name].signed or float(found.maps.min()) >= 0
     assert torch.equal(query.images, before)
-    assert torch.allclose(found.scores, query.net(query.images).gather(1, query.targets[:, None])[:, 0], atol=1e-5)
+    assert torch.allclose(
+        found.scores, query.net(query.images).gather(1, query.targets.indices[:, None])[:, 0], atol=1e-5
+    )
     assert (found.forwards, found.backwards) == (query.log.forwards, query.log.backwards)
     assert not found.maps.requires_grad
 
@@ -197,7 +198,7 @@ def test_eight_threads_on_one_model_equal_serial_work():
     def run(name, index):
         query = nets.query(model, count=1, target=index)
         query.images.copy_(nets.images(1, seed=index + 1))
-        return answer(name, replace(query, cache=TensorCache(1 << 24))).maps
+        return answer(name, query.fresh()).maps
 
     threads_before = torch.get_num_threads()
     serial = [run(*one) for one in requests]

@@ -1,16 +1,16 @@
 """Class activation maps: weighted sums of the feature maps of a layer."""
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
-from core.errors import Unsupported
+from core.explain.execution import Prefetch
 from core.explain.method import FORWARD_BACKWARD, GUIDED, HEAD, LAYER, RELU, explainer
 from core.explain.methods.gradient import reduced
 from core.explain.methods.modified_backprop import rectified_slope
 from core.explain.query import Query
+from core.explain.targets import Units
 from core.images import resized
 from core.params import Knob
 
@@ -42,11 +42,9 @@ def cam(query: Query) -> Tensor:
     Where a network ends in global average pooling and one linear layer, its score is the spatial mean of one weighted
     sum of feature maps. This map is that sum: positive positions support the class, negative ones oppose it.
     """
-    if query.unit_layer:
-        raise Unsupported("CAM explains classes, not units of a layer.", "Choose Grad-CAM.")
-    survey = query.model.survey
+    classes, survey = query.class_indices("CAM"), query.model.survey
     values = query.maps_at(query.forward_backward(survey.default).values[survey.default], survey.default)
-    weights = query.net.get_parameter(f"{survey.head}.weight")[query.targets]
+    weights = query.net.get_parameter(f"{survey.head}.weight")[classes]
     return torch.einsum("bk,bkhw->bhw", weights, values.relu() if survey.head_rectifies else values)
 
 
@@ -224,7 +222,7 @@ def guided_grad_cam_pp(query: Query, *, reduce: DrawnMap = "max_abs", normalise:
 
 def _fine(query: Query, reduce: DrawnMap) -> Tensor:
     """The map of guided backprop, from the forward that the other factor needs, too."""
-    return reduced(rectified_slope(replace(query, ahead=("plain", *query.ahead)), "guided"), reduce)
+    return reduced(rectified_slope(query.with_prefetch(Prefetch(relu_rules=("plain",))), "guided"), reduce)
 
 
 @explainer(
@@ -245,10 +243,10 @@ def upsampled_activation(
     A baseline that explains nothing: each of the layer's most active filters is upsampled and scaled to the same range,
     and every pixel shows their maximum. Where a unit is explained, it is that unit alone.
     """
-    if query.unit_layer:
-        layer = query.unit_layer
+    if isinstance(query.targets, Units):
+        layer = query.targets.layer
         values = query.maps_at(query.forward_backward(layer).values[layer], layer)
-        return _unit_range(resized(values[torch.arange(len(values)), query.targets], query.size))
+        return _unit_range(resized(values[torch.arange(len(values)), query.targets.indices], query.size))
     values = responses(query)[0]
     chosen = values.square().mean((2, 3)).topk(min(units, values.shape[1]), dim=1).indices
     picked = torch.stack([one[kept] for one, kept in zip(values, chosen, strict=True)])

@@ -11,8 +11,8 @@ from core.errors import Unsupported
 from core.explain.method import FORWARD_BACKWARD, LAYER, explainer
 from core.explain.query import Query
 from core.images import resized
-from core.network.hooks import Rules
 from core.network.inspection import Survey
+from core.network.operations import Rules
 from core.params import Knob
 
 Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels are combined.")]

@@ -13,8 +13,9 @@ from torch import Tensor
 from core.errors import BadParameter, Unsupported
 from core.explain.baselines import SIDE, baseline, blurred
 from core.explain.method import explainer
-from core.explain.query import Query, Score, per_image
+from core.explain.query import Query, per_image
 from core.explain.segments import OperationCounter
+from core.explain.targets import Classes, Score
 from core.params import Knob, Numbers, spelled
 
 Aim = Annotated[
@@ -115,8 +116,10 @@ def extremal_perturbation(
     in the requested proportion. Several areas give several masks, whose mean is shown. The areas actually reached are
     reported.
     """
-    if contrast and query.unit_layer:
-        raise Unsupported("A unit has no other classes to lead over.", "Set extremal_perturbation.contrast to false.")
+    if contrast and not isinstance(query.targets, Classes):
+        raise Unsupported(
+            "A unit or a difference has no other classes to lead over.", "Set extremal_perturbation.contrast to false."
+        )
 
     def one(query: Query) -> Iterator[Tensor]:
         maker = _Masks(query.size, smooth, query.images.device)
@@ -145,7 +148,7 @@ def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], scor
     """The scores of the image seen through each mask (K, 1, H, W), for or against, as a sum with their slopes."""
     seen = torch.cat([_perturbed(levels, masks) for masks, _ in sights])
     seen = seen.flip(-1) if mirrored else seen
-    slope = query.gradient(seen.detach(), query.targets.expand(len(seen)), score)
+    slope = query.gradient(seen.detach(), query.targets.repeated(0, len(seen)), score)
     parts = (slope * seen).chunk(len(sights))
     return torch.stack([sign * part.sum() for part, (_, sign) in zip(parts, sights, strict=True)]).sum()
 
@@ -165,7 +168,7 @@ def _check_areas(areas: Numbers) -> None:
 
 def _steps(query: Query, steps: int) -> Iterator[int]:
     """The numbers of the steps; progress is reported and cancelling possible at each."""
-    if query.coarse:  # many small steps amplify any rounding
+    if query.half_precision:  # many small steps amplify any rounding
         query.log.remarks["precision"] = f"{query.log.remarks['precision']}; the mask itself may differ more"
     for step in range(steps):
         query.report(step / steps, "learning a mask")

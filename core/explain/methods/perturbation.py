@@ -151,9 +151,9 @@ def rise(
     for span in query.chunks(masks, "random masks"):
         drawn = random_masks(query, span, cells, keep)
         scores = torch.empty(batch, len(span), dtype=torch.float64, device=device)
-        for row, (image, target) in enumerate(zip(query.images, query.targets, strict=True)):
+        for row, image in enumerate(query.images):
             shown = torch.mul(image[None], drawn[:, None], out=hidden[: len(span)])
-            scores[row] = query.score(shown, target.expand(len(span)), score)
+            scores[row] = query.score(shown, query.targets.repeated(row, len(span)), score)
         squares = scores.square()
         flat = drawn.flatten(1).double()
         weights = torch.cat([scores, squares, torch.ones_like(scores[:1])])
