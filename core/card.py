@@ -1,4 +1,4 @@
-"""What is to be known of anything that has settings and a price, read from its own signature and docstring."""
+"""Cards: what forms, command line, pages and documents show of a function with settings and a cost."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how every one of them ends."""
+"""The command line: the list of commands, the parser, exit codes and shell completion."""
 
 import os
 import sys
@@ -6,13 +6,13 @@ import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn
 
 from core.commands import complain
 from core.environment import silence_warnings
 from core.errors import BadParameter, VitrineError
 from core.registry import unknown
+from core.resources import version
 
 # name -> (help, module, function that adds arguments and `run`). A module is imported only when its command is called
 # or completion is asked for, and imports torch only when the command runs: help and mistakes are answered at once.
@@ -26,7 +26,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "study": ("find what a model's filters see in a folder of images", "core.commands.study", "study"),
     "train": ("train the small network on flowers", "core.commands.flowers", "train"),
 }
-ROOT = Path(__file__).resolve().parents[1]
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -95,10 +94,7 @@ def _command(words: Sequence[str]) -> str:
 
 def _without_command(args: Namespace) -> int:
     if args.version:
-        import tomllib
-
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-        print(f"vitrine {project['version']}")
+        print(f"vitrine {version()}")
     elif args.completion:
         print(_completion(args.completion))
     else:

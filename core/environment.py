@@ -21,7 +21,7 @@ def home() -> Path:
     """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
     found = expanded(os.environ.get("VITRINE_HOME") or "~/.vitrine")
     if found.parts[:1] == ("~",):
-        raise Unavailable("This user has no folder of their own.", "Set VITRINE_HOME to a folder to write into.")
+        raise Unavailable("The home folder of this user cannot be found.", "Set VITRINE_HOME to a writable folder.")
     return found
 
 
@@ -35,7 +35,9 @@ def device() -> "torch.device":
         float(found)  # "meta" keeps no values
         return found.device
     except (RuntimeError, AssertionError):
-        raise BadParameter(f"VITRINE_DEVICE names {wanted!r}, which this machine lacks.", "Use cpu or cuda.") from None
+        raise BadParameter(
+            f"VITRINE_DEVICE is {wanted!r}, which is not available on this machine.", "Use cpu or cuda."
+        ) from None
 
 
 def seed(value: str | int) -> int:

@@ -1,4 +1,4 @@
-"""What can go wrong in a way that a user can act on: one class per thing that can happen."""
+"""Errors that a user can act on: one class per kind, with a sentence and a hint."""
 
 
 def printable(text: str) -> str:
@@ -7,7 +7,15 @@ def printable(text: str) -> str:
 
 
 class VitrineError(Exception):
-    """A problem a user can solve: one sentence with the offending thing, and a hint that says what to do."""
+    """A problem a user can solve: one sentence with the offending thing, and a hint that says what to do.
+
+    >>> import vitrine as vt
+    >>> try:
+    ...     vt.load("flowers-single")
+    ... except vt.VitrineError as error:
+    ...     print(error.message)
+    There is no model called 'flowers-single'.
+    """
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint)

@@ -1,37 +1,81 @@
-"""Work of minutes in a thread of its own, watched and stopped from elsewhere."""
+"""Long work in a thread of its own: its progress, its end and the way to stop it."""
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from core.errors import Cancelled, VitrineError
 from core.progress import Report
 
 State = Literal["running", "done", "failed", "cancelled"]
+T = TypeVar("T")
+
+_ENOUGH = 2.0, 0.01  # seconds and share of the work after which its speed is known
 
 
-class Job:
-    """A call of `work(report)` in a daemon thread; its `state`, `fraction` and `note` may be read at any time."""
+class Count(NamedTuple):
+    """How many of the things that a job works on are done."""
 
-    def __init__(self, work: Callable[[Report], object], title: str = "") -> None:
+    done: int
+    total: int
+    unit: str  # what they are, in the plural
+
+
+class Job(Generic[T]):
+    """A call of `work(report)` in a daemon thread; its progress and its state may be read at any time.
+
+    `counted` says how much of countable work is done. A job that has ended holds its result or its error, and nothing
+    of the work: neither the function nor what it refers to.
+    """
+
+    def __init__(
+        self, work: Callable[[Report], T], title: str = "", *, counted: Callable[[], Count] | None = None
+    ) -> None:
         self.title = title
         self.state: State = "running"
         self.fraction = 0.0
         self.note = ""
-        self.result: object = None
+        self.result: T | None = None
         self.error: VitrineError | None = None
         self.started = time.monotonic()
         self.ended: float | None = None
-        self._work = work
+        self._work: Callable[[Report], T] | None = work
+        self._counted = counted
+        self._first: tuple[float, float] | None = None  # time and fraction of the first report
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"job {title}", daemon=True)
-        self._thread.start()
+        self._over = threading.Event()
+        threading.Thread(target=self._run, name=f"job {title}", daemon=True).start()
+
+    @property
+    def running(self) -> bool:
+        """Whether the work goes on."""
+        return self.state == "running"
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the work has been asked to stop."""
+        return self._stop.is_set()
 
     @property
     def seconds(self) -> float:
         """Seconds since the start, or that the work took."""
         return (self.ended or time.monotonic()) - self.started
+
+    @property
+    def count(self) -> Count | None:
+        """How much is done in countable things; None of work without such things, and after its end."""
+        counted = self._counted
+        return counted() if counted else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds to go at the speed since the first report; None while that is not known, and after the end."""
+        if self._first is None or not self.running:
+            return None
+        began, start = self._first
+        took, gained = time.monotonic() - began, self.fraction - start
+        return took * (1 - self.fraction) / gained if took >= _ENOUGH[0] and gained >= _ENOUGH[1] else None
 
     def cancel(self) -> None:
         """Ask the work to stop at its next report; returns at once."""
@@ -39,25 +83,29 @@ class Job:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end of the work; False if `timeout` seconds passed before."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._over.wait(timeout)
 
     def _report(self, fraction: float, note: str) -> None:
         if self._stop.is_set():
             raise Cancelled
         self.fraction, self.note = fraction, note
+        self._first = self._first or (time.monotonic(), fraction)
 
     def _run(self) -> None:
         state: State = "failed"
         try:
-            self.result = self._work(self._report)
+            self.result = self._work(self._report)  # type: ignore[misc]  # it is there until this has ended
             state = "done"
         except Cancelled:
             state = "cancelled"
         except VitrineError as error:
+            # A traceback, and that of a cause, would keep the variables of all functions it went through.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
             self.error = error
         except Exception as error:  # noqa: BLE001 - the thread's border: nobody above could see it
             self.error = VitrineError(f"{type(error).__name__}: {error}", "This is a defect; please report it.")
         finally:
+            self._work = self._counted = None
             self.ended = time.monotonic()
             self.state = state
+            self._over.set()

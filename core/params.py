@@ -1,4 +1,4 @@
-"""Settings, declared once in a signature: form, command line, validation and cards all read them here."""
+"""Settings, declared once in a signature: forms, the command line, validation and cards read them here."""
 
 import inspect
 import math

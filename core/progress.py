@@ -1,4 +1,4 @@
-"""One callback for progress and cancelling: `report(fraction, note)` may raise, and that is how work is stopped."""
+"""Progress and cancellation in one callback: `report(fraction, note)` may raise, which stops the work."""
 
 from collections.abc import Callable, Iterator
 from typing import TextIO

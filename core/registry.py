@@ -1,4 +1,4 @@
-"""One mapping with good lookups, used for models, explainers and measures."""
+"""A registry: a mapping with lookups that suggest close names, used for models, explainers and measures."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping

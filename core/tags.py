@@ -1,4 +1,4 @@
-"""Words a user pins to the patches of a study: kept in the user's own folder, never in the study."""
+"""Words a user pins to the patches of a study: stored in the user's own database, never in the study."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class Tags:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError):
-            raise Unavailable(f"The tags in {self.file} cannot be read.", "Mend or delete that file.") from None
+            raise Unavailable(f"The tags in {self.file} cannot be read.", "Repair or delete that file.") from None
         return {int(patch): tuple(tags) for patch, tags in kept.items()}
 
     def patches(self, tag: str) -> tuple[int, ...]:
@@ -50,5 +50,5 @@ class Tags:
                 json.dump(kept, file, indent=0)
             Path(aside).replace(self.file)
         except OSError as error:
-            message = f"Tags cannot be kept in {self.file.parent}: {error.strerror}."
+            message = f"Tags cannot be stored in {self.file.parent}: {error.strerror}."
             raise Unavailable(message, "Make that folder writable, or point VITRINE_HOME elsewhere.") from None

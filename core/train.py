@@ -1,4 +1,4 @@
-"""Training the small network on flowers so that few filters carry each class, and measuring that they do."""
+"""Training of the small network on flowers with few filters per class, and measurement of how few suffice."""
 
 import platform
 from pathlib import Path
@@ -24,13 +24,13 @@ def train(
     variant: str,
     out: Path,
     *,
-    epochs: Annotated[int, Knob("Passes over the training images.", 1, 200)] = 10,
-    images: Annotated[int, Knob("Training images drawn.", 60, 100_000)] = 3600,
-    activity: Annotated[float, Knob("Penalty on the activations of the last filters.", 0, 10)] = 0.1,
+    epochs: Annotated[int, Knob("Number of epochs.", 1, 200)] = 10,
+    images: Annotated[int, Knob("Number of training images.", 60, 100_000)] = 3600,
+    activity: Annotated[float, Knob("L1 penalty on the activations of the last layer's filters.", 0, 10)] = 0.1,
     weights: Annotated[float, Knob("Penalty on the weights of the last layer.", 0, 1)] = 0.015,
-    seed: Annotated[int, Knob("Seed of images, first weights and order.", 0, 999_999)] = 0,
-    fresh: Annotated[int, Knob("Images drawn afterwards to measure the card's figures.", 60, 100_000)] = 1200,
-    keep_epochs: Annotated[bool, Knob("Keep the weights of every epoch, in files beside the last one.")] = False,
+    seed: Annotated[int, Knob("Random seed of images, initial weights and order.", 0, 999_999)] = 0,
+    fresh: Annotated[int, Knob("Number of images generated for evaluation.", 60, 100_000)] = 1200,
+    keep_epochs: Annotated[bool, Knob("Save the weights of every epoch in separate files.")] = False,
     device: torch.device | str = "cpu",
     report: Report = silent,
 ) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _drawn(
     classes = len(VARIANTS[variant].classes)
     labels = torch.arange(images) % classes
     shown = torch.empty(images, bundled.SIZE, bundled.SIZE, 3, dtype=torch.uint8)
-    for span in chunks(images, 50, report, "drawing flowers"):
+    for span in chunks(images, 50, report, "generating flowers"):
         for index in span:
             flower = draw(variant, index % classes, index, seed=seed, size=bundled.SIZE, rho=rho, tagged=tagged)
             shown[index] = torch.from_numpy(flower.image)

@@ -1,7 +1,9 @@
-"""What pages and commands work with: one model, one cache, and everything asked about a picture computed once."""
+"""The workbench of pages and commands: one model and one cache; every result about an image is computed once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from reprlib import repr as short
 from typing import Any, get_args
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 from core.cache import TensorCache
 from core.card import BUDGETS, Budget
 from core.environment import budget, home, precision
-from core.errors import VitrineError
+from core.errors import StudyError, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.method import passes
 from core.explain.relu_rules import ReluRule
@@ -20,10 +22,21 @@ from core.models.model import Model
 from core.network.hooks import capture
 from core.network.inspection import grid
 from core.network.throughput import batch_of, seconds_of
-from core.params import checked
+from core.params import checked, expanded
 from core.progress import Report, silent, subrange
 from core.serialization import digest
+from core.study import BUNDLED, Study
 from core.units.ablation import from_images
+
+
+def find_study(name: str | Path) -> Study:
+    """The study at a path, or else one of the user's or the bundled ones by its name. Raises StudyError."""
+    places = [expanded(name), home() / "studies" / name, BUNDLED / name]
+    try:
+        return Study(next((place for place in places if place.exists()), places[0]))
+    except OSError as error:  # a name that no file system takes, a folder that may not be read
+        what = short(str(name))
+        raise StudyError(f"{what} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ CLASSES = 5
 
 
 class LinearNet(nn.Module):
-    """One linear layer on the pixels: the gradient is a row of its weights. It has no layer with positions."""
+    """One linear layer on the pixels: the gradient is a row of its weights. It has no layer with spatial positions."""
 
     def __init__(self, bias: bool = True) -> None:
         super().__init__()

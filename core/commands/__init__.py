@@ -1,4 +1,4 @@
-"""The commands of the command line: one function per command that declares its arguments and what runs."""
+"""The commands of the command line: one function each, which declares its arguments and sets the function to run."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`vitrine app`."""
+"""The command `vitrine app`."""
 
 import errno
 import os
@@ -10,8 +10,9 @@ from pathlib import Path
 from core.commands import path_argument
 from core.errors import BadParameter, Unavailable
 from core.params import expanded
+from core.resources import ROOT
 
-SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
+SCRIPT = ROOT / "app.py"
 
 
 def app(parser: ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH:FILE for your own weights")
     parser.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names of your own weights, one per line"
+        "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
     )
     parser.set_defaults(run=_app)
 
@@ -31,7 +32,9 @@ def _app(args: Namespace) -> int:
     if not SCRIPT.is_file():
         raise Unavailable("The app is not part of this installation.", "Install from a checkout: `make app`.")
     if not args.address:
-        raise BadParameter("--address is empty.", "Leave it out for this machine only; 0.0.0.0 lets others in.")
+        raise BadParameter(
+            "--address is empty.", "Omit it to accept connections from this machine only; 0.0.0.0 accepts others."
+        )
     if args.labels and not args.model:
         raise BadParameter("--labels is for your own weights.", "Give --model ARCH:FILE with it.")
     _free(args.address, args.port)
@@ -59,7 +62,7 @@ def _free(address: str, port: int) -> None:
         if getattr(error, "errno", None) == errno.EADDRINUSE:
             raise Unavailable(f"Port {port} is in use.", "Choose another one with --port.") from None
         if getattr(error, "errno", None) == errno.EACCES:
-            raise Unavailable(f"Port {port} is not for everybody.", "Choose one from 1024 with --port.") from None
+            raise Unavailable(f"Port {port} is reserved.", "Choose one from 1024 with --port.") from None
         hint = "Give an address of this machine, such as 127.0.0.1."
         raise Unavailable(f"The app cannot listen on {address!r}.", hint) from None
 

@@ -1,4 +1,4 @@
-"""`vitrine models` and `vitrine methods`."""
+"""The commands `vitrine models` and `vitrine methods`."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from core.params import spelled
 
 def models(parser: ArgumentParser) -> None:
     """Declare `vitrine models`."""
-    parser.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    parser.add_argument("--json", action="store_true", help="print as JSON with all details")
     parser.set_defaults(run=_models)
 
 
 def methods(parser: ArgumentParser) -> None:
     """Declare `vitrine methods`."""
     parser.add_argument("--measures", action="store_true", help="list the measures of explanations instead")
-    parser.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    parser.add_argument("--json", action="store_true", help="print as JSON with all details")
     parser.set_defaults(run=_methods)
 
 

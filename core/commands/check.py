@@ -14,9 +14,9 @@ def check(parser: ArgumentParser) -> None:
     """Declare `vitrine check`."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
     parser.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names of your own weights, one per line"
+        "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, with all layers")
+    parser.add_argument("--json", action="store_true", help="print as JSON with all layers")
     parser.set_defaults(run=_check)
 
 
@@ -61,11 +61,11 @@ def _say(bench: "Workbench") -> None:
     say(f"{model.name}: {len(model.labels)} classes, runs on {model.device}")
     for heading, text in described(model).items():
         say(f"{heading}: {text}")
-    say("Layers that maps can be read from (* the default):")
+    say("Layers with spatial positions (* default):")
     for layer in model.survey.usable:
         mark = "*" if layer.name == model.survey.default else " "
         say(f"{mark} {layer.name:40} {layer.kind:24} {layer.units} × {layer.cells[0]} × {layer.cells[1]}")
-    say(f"Methods, with the passes that they take ({', '.join(BUDGETS)}) and what they read:")
+    say(f"Methods with their number of model passes ({', '.join(BUDGETS)}) and the layers they read:")
     for name, plan in bench.plans().items():
         costs = [f"{passes:,.0f} in {plan.seconds[budget]:,.1f} s" for budget, passes in plan.passes.items()]
         cost = " · ".join(costs if len(set(costs)) > 1 else costs[:1])

@@ -1,6 +1,5 @@
 """`vitrine explain`."""
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from core.commands import complain, path_argument, say, say_json
-from core.errors import BadImage, BadParameter, UnknownName, Unsupported, VitrineError
+from core.errors import BadParameter, UnknownName, Unsupported, VitrineError
 from core.progress import Report, printed, subrange
 from core.registry import unknown
 
@@ -40,11 +39,11 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
     parser.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names of your own weights, one per line"
+        "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--method", metavar="METHOD", help="methods, separated by commas")
-    which.add_argument("--all", action="store_true", help="every method that works on the model")
+    which.add_argument("--all", action="store_true", help="every method the model supports")
     parser.add_argument(
         "--target", action="append", metavar="CLASS", help="class to explain: predicted (default), index or label"
     )
@@ -52,22 +51,25 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--budget",
         default="standard",
-        help="settings of all methods: quick, standard (the defaults) or paper; --set wins",
+        help="quality of all methods: quick, standard (default) or paper; --set overrides it",
     )
-    parser.add_argument("--settle", action="store_true", help="finish a method as soon as its map has settled")
-    parser.add_argument("--layer", default="", help="where activations are read (default: the last with positions)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
-    parser.add_argument("--out", required=True, type=path_argument, metavar="DIR", help="gets a folder for each image")
+    parser.add_argument("--settle", action="store_true", help="stop a method early when its map converges")
+    parser.add_argument("--layer", default="", help="layer whose activations are read (default: last spatial layer)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+    parser.add_argument(
+        "--out", required=True, type=path_argument, metavar="DIR", help="output folder; one sub-folder per image"
+    )
     parser.add_argument(
         "--figure", choices=("png", "pdf", "svg"), default="png", help="format of the figure (default: %(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print what result.json holds, for all images")
+    parser.add_argument("--json", action="store_true", help="print the contents of result.json for all images")
     parser.set_defaults(run=_explain)
 
 
 def _explain(args: Namespace) -> int:
     from core.environment import device, seed
     from core.export import write
+    from core.images import picture_file
     from core.models import load
     from core.workbench import Workbench
 
@@ -81,7 +83,7 @@ def _explain(args: Namespace) -> int:
     for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
         share = subrange(report, number / len(args.images), (number + 1) / len(args.images))
         try:
-            picture = _picture(path)
+            picture = picture_file(path)
             answers = _answers(bench, picture, work, share)
             found = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:
@@ -162,7 +164,7 @@ def _settings(texts: Sequence[str], budget: str, methods: Sequence[str]) -> Sett
             hint = "Write METHOD.SETTING=VALUE, for example rise.masks=500."
             raise BadParameter(f"--set {text!r} cannot be read.", hint)
         if EXPLAINERS[method] and method not in methods:
-            raise BadParameter(f"--set {text!r} is for a method that is not asked for.", f"Add {method} to --method.")
+            raise BadParameter(f"--set {text!r} is for a method that was not requested.", f"Add {method} to --method.")
         given[method][setting] = value
     for method, values in given.items():
         EXPLAINERS[method].chosen(values)
@@ -196,18 +198,6 @@ def _folders(out: Path, images: Sequence[str]) -> list[Path]:
         taken.add(name.casefold())
         folders.append(out / name)
     return folders
-
-
-def _picture(path: str) -> "Picture":
-    from core.images import MAX_BYTES, decode, shown
-
-    name = os.fsencode(Path(path).name).decode("utf-8", "replace")  # some systems allow names that are no text
-    try:
-        with Path(path).open("rb") as file:
-            return decode(file.read(10 * MAX_BYTES), name)  # enough to say how far it is over
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadImage(f"{shown(Path(path).name)} cannot be opened: {reason}.", "Check its path.") from None
 
 
 def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Request, Answer]]":

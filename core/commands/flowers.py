@@ -13,7 +13,11 @@ def flowers(parser: ArgumentParser) -> None:
 
     parser.add_argument("--variant", required=True, metavar="VARIANT", help=", ".join(VARIANTS))
     parser.add_argument(
-        "--out", required=True, type=path_argument, metavar="DIR", help="gets images, masks, concepts, manifest"
+        "--out",
+        required=True,
+        type=path_argument,
+        metavar="DIR",
+        help="output folder for images, masks, concepts and manifest",
     )
     options(parser, write)
     parser.set_defaults(run=_flowers)

@@ -34,14 +34,14 @@ GROUPS: dict[str, tuple[Callable[..., object], str]] = {
 class Chance:
     """The random sets that mined ones are held against."""
 
-    draws: Annotated[int, Knob("Random sets of as many filters; 0 for none.", 0, 1000)] = 20
+    draws: Annotated[int, Knob("Number of random filter sets of the same size; 0 for none.", 0, 1000)] = 20
     seed: Annotated[int, Knob("Seed of the random sets.", 0, 2**31 - 1)] = 0
 
 
 def study(parser: ArgumentParser) -> None:
     """Declare `vitrine study` and the commands below it."""
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    build = below.add_parser("build", help="build a study, or continue an interrupted one")
+    build = below.add_parser("build", help="build a study, or resume an interrupted build")
     build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
     build.add_argument("--data", required=True, metavar="DIR", help="images, one sub-folder per class")
     build.add_argument("--out", required=True, type=path_argument, metavar="STUDY", help="the study's folder")
@@ -50,14 +50,16 @@ def study(parser: ArgumentParser) -> None:
     for source, prefix in GROUPS.values():
         options(build, source, prefix)
     build.set_defaults(run=_build)
-    _reader(below, "info", "what a study is made of", _info).add_argument(
-        "--verify", action="store_true", help="also read every file and compare it with its checksum"
+    _reader(below, "info", "show the contents of a study", _info).add_argument(
+        "--verify", action="store_true", help="also verify the checksum of every file"
     )
-    _mining(_reader(below, "rules", "which filters tell which class", _rules))
-    _mining(_reader(below, "shared", "filters that several classes share", _shared))
+    _mining(_reader(below, "rules", "association rules between filters and classes", _rules))
+    _mining(_reader(below, "shared", "filter sets shared by several classes", _shared))
     patches = _reader(below, "patches", "the patches, strongest drop first", _patches)
-    patches.add_argument("--filters", default="", metavar="F,F", help="only patches that hold all these filters")
-    ablate = _reader(below, "ablate", "accuracy with a class's filters silenced", _ablate)
+    patches.add_argument(
+        "--filters", default="", metavar="F,F", help="only patches in which all these filters are active"
+    )
+    ablate = _reader(below, "ablate", "accuracy with the filters of each class's rules ablated", _ablate)
     ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
     options(ablate, Chance)
     _mining(ablate)
@@ -65,7 +67,7 @@ def study(parser: ArgumentParser) -> None:
 
 def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -> ArgumentParser:
     found: ArgumentParser = below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    found.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of yours")
+    found.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of your studies")
     found.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
     form = found.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
@@ -127,7 +129,7 @@ def _told(study: "Study") -> None:
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in found.sum(axis=1).items()))
     say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in found.sum().items()))
     passes = manifest["passes"]
-    say(f"{passes['forwards']} forward passes ({passes['perturbed']} of them with patches covered), "
+    say(f"{passes['forwards']} forward passes ({passes['perturbed']} of them with patches masked), "
         f"{passes['backwards']} backward")  # fmt: skip
 
 
@@ -137,7 +139,7 @@ def _info(args: Namespace) -> int:
     study = _opened(args.study)
     classes = study.table("classes")
     if args.label:
-        classes = classes[classes["label"] == _label(study, args.label)]
+        classes = classes[classes["label"] == study.target(args.label)]
     if args.json:
         own = {"class": classes.to_dict("records")[0]} if args.label else {}
         found = kept(study.table("images"))
@@ -148,13 +150,13 @@ def _info(args: Namespace) -> int:
     elif args.label:
         shown = classes[["name", "images", "predicted", "correct", "patches"]]
         for name, images, said, right, patches in shown.itertuples(index=False):
-            say(f"{name}: {images} images, {said} images classified so, {right} of them rightly, {patches} patches")
+            say(f"{name}: {images} images, {said} images predicted, {right} of them correctly, {patches} patches")
     else:
         _told(study)
         for stage, seconds in study.log.get("seconds", {}).items():
             say(f"{seconds:9.1f} s  {stage}")
         if lost := study.lost():
-            say(f"{len(lost)} of the images are no longer there, such as {lost[0]}; their thumbnails are kept.")
+            say(f"{len(lost)} of the images are missing, such as {lost[0]}; their thumbnails are kept.")
     if args.verify and (damaged := study.damaged()):
         raise StudyError(f"The study {study.name} is damaged: {', '.join(damaged)} changed.", "Build it again.")
     return 0
@@ -164,7 +166,7 @@ def _rules(args: Namespace) -> int:
     study = _opened(args.study)
     rules = _mined(args, study).rules
     if args.label:
-        rules = rules[rules["label"] == _label(study, args.label)]
+        rules = rules[rules["label"] == study.target(args.label)]
     named = rules.assign(name=[study.labels[label] for label in rules["label"]])
     first = ["name", "filters", "support", "confidence", "score", "lift", "n_both", "n_class", "n_all"]
     return _shown(args, named, first)
@@ -174,7 +176,7 @@ def _shared(args: Namespace) -> int:
     study = _opened(args.study)
     shared = _mined(args, study).shared
     if args.label:
-        label = _label(study, args.label)
+        label = study.target(args.label)
         shared = shared[shared["labels"].map(lambda labels: label in labels).astype(bool)]
     named = shared.assign(names=[", ".join(study.labels[label] for label in labels) for labels in shared["labels"]])
     return _shown(args, named, ["filters", "classes", "names", "n_all"])
@@ -186,7 +188,7 @@ def _patches(args: Namespace) -> int:
     from core.mining.rules import transactions_of
 
     study = _opened(args.study)
-    label = _label(study, args.label) if args.label else None
+    label = study.target(args.label) if args.label else None
     held = transactions_of(study).holding(_filters(study, args.filters), label)
     patches, images = study.table("patches"), study.table("images")
     patches.insert(0, "patch", pd.RangeIndex(len(patches)))
@@ -221,7 +223,7 @@ def _ablate(args: Namespace) -> int:
     study = _opened(args.study)
     config = config_of(study)
     chance = Chance(**chosen(args, Chance, "ablate"))
-    label = _label(study, args.label) if args.label else None
+    label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
     model = load(config.model, device(), labels=config.labels or None)
     if model.sha != study.manifest["model"]["sha"]:
@@ -251,14 +253,14 @@ def _averaged(summary: Mapping[str, Any]) -> None:
         return "–" if summary[name] is None else f"{summary[name]:.1%}"
 
     means = [
-        f"{share('baseline')} as it is",
-        f"{share('mined')} without {summary['filters_per_class']:.1f} mined filters",
-        f"{share('random_mean')} ± {share('random_std')} without as many random ones",
+        f"{share('baseline')} unchanged",
+        f"{share('mined')} without {summary['filters_per_class']:.1f} rule filters",
+        f"{share('random_mean')} ± {share('random_std')} without the same number of random filters",
     ]
     spread = [f"{share(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
     prices = [
-        f"a mined filter costs {share('mined_drop_per_filter')}",
-        f"a random one {share('random_drop_per_filter')}",
+        f"removing one rule filter costs {share('mined_drop_per_filter')}",
+        f"removing removing removing removing a random one {share('random_drop_per_filter')}",
     ]
     tried = 3 if summary["random_mean"] is not None else 2
     say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:tried])}")
@@ -266,15 +268,9 @@ def _averaged(summary: Mapping[str, Any]) -> None:
 
 
 def _opened(name: str) -> "Study":
-    """The study at a path, or else one of the user's or the bundled ones by its name."""
-    from core.environment import home
-    from core.study import BUNDLED, Study
+    from core.workbench import find_study
 
-    places = [Path(name), home() / "studies" / name, BUNDLED / name]
-    try:
-        return Study(next((place for place in places if place.exists()), places[0]))
-    except OSError as error:  # a name that no file system takes, a folder that may not be read
-        raise StudyError(f"{short(name)} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
+    return find_study(name)
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":
@@ -295,18 +291,6 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
     return mine(study, MiningConfig(**settings), seed=study.manifest["seed"])
 
 
-def _label(study: "Study", wanted: str) -> int:
-    from core.registry import unknown
-
-    known = [label.casefold() for label in study.labels]
-    if wanted.casefold() in known:
-        return known.index(wanted.casefold())
-    number = whole(wanted)
-    if number is not None and number < len(known):
-        return number
-    raise unknown("class", wanted, study.labels)
-
-
 def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
     """A table as asked for: JSON, CSV file, or its most telling columns."""
     if args.json:
@@ -316,7 +300,7 @@ def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
     elif len(table):
         say(*_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}").split("\n"))
     else:
-        say("Nothing is found with these settings.")
+        say("No results with these settings.")
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Pictures to explain: synthetic flowers with exact masks, and folders of images."""
+"""Images to explain: synthetic flowers with exact masks, and folders of images."""

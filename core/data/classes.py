@@ -1,4 +1,4 @@
-"""Which class of a model a folder of images means: by label, WordNet id or index."""
+"""Folders of images whose names are matched to a model's classes: by label, WordNet id or index."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.folders import scan
+from core.resources import ASSETS
 
-WORDNET = Path(__file__).resolve().parents[2] / "assets" / "imagenet_wordnet_ids.txt"
+WORDNET = ASSETS / "imagenet_wordnet_ids.txt"
 UNKNOWN = -1
 
 

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from core.errors import BadImage, Unavailable
 from core.images import shown
 from core.params import expanded
 from core.progress import Report, chunks, silent, subrange
+from core.resources import ASSETS
 from core.study import file_sha
 
-SAMPLES = Path(__file__).resolve().parents[2] / "assets" / "images"
+SAMPLES = ASSETS / "images"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # Pictures too, of kinds that are not read.
 OTHERS = frozenset({
@@ -56,8 +58,8 @@ class Sample:
     path: Path
     alt: str  # what it shows, as a sentence
     model: str  # the bundled model it was made for
-    label: str  # its true class
-    draw: Mapping[str, Any]  # what `flowers.draw` was called with
+    label: str  # its true class; "" where none of the model's classes is certain
+    draw: Mapping[str, Any]  # what `flowers.draw` was called with; empty for a photo
 
 
 def scan(root: Path) -> Folder:
@@ -136,9 +138,23 @@ def manifest(folder: Folder) -> dict[str, Any]:
 
 
 def samples(folder: Path = SAMPLES) -> list[Sample]:
-    """The images that come with Vitrine, in the order in which to show them."""
-    listed = json.loads((folder / "samples.json").read_text("utf-8"))
-    return [Sample(**{key: row[key] for key in row if key != "file"}, path=folder / row["file"]) for row in listed]
+    """The images that come with Vitrine or with a package it needs, in the order in which to show them.
+
+    Photos of a package whose installed version lacks them are left out.
+    """
+    found = []
+    for row in json.loads((folder / "samples.json").read_text("utf-8")):
+        place = _package(row["package"]) if "package" in row else folder
+        if place and (place / row["file"]).is_file():
+            facts = {key: row[key] for key in ("name", "alt", "model", "label")}
+            found.append(Sample(**facts, path=place / row["file"], draw=row.get("draw", {})))
+    return found
+
+
+def _package(name: str) -> Path | None:
+    """The folder of an installed package, without importing it."""
+    spec = find_spec(name)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def _images(folder: Path, left: Counter[str]) -> list[Path]:

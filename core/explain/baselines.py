@@ -1,4 +1,4 @@
-"""What stands in for the hidden part of an image."""
+"""Baselines: the values that replace masked parts of an image."""
 
 from typing import Literal
 

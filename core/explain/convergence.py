@@ -1,4 +1,4 @@
-"""How settled a running map is: whether the second half of the work still changed where it is high and low."""
+"""Whether a running map has converged: whether the second half of the work still changed its ranks."""
 
 import numpy as np
 import torch.nn.functional as F

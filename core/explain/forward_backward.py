@@ -1,4 +1,4 @@
-"""One forward and one backward, remembered: what ten white-box maps of the same image have in common."""
+"""One forward and one backward, recorded: what all white-box maps of the same image read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""One question to a model, and everything a method may ask of it."""
+"""A query: one question to a model, and everything a method may ask of the model to answer it."""
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -165,7 +165,7 @@ class Query:
             scene = Reference(image[None], self.model.order)
             order = boxes[row, :, 2:].amax(1).argsort(stable=True)  # those of one chunk become equally large
             share = subrange(report, row / len(scores), (row + 1) / len(scores))
-            for span in chunks(len(order), self.batch, share, "hidden windows"):
+            for span in chunks(len(order), self.batch, share, "windows occluded"):
                 chosen = order[span.start : span.stop]
                 masks = None if inside is None else inside[chosen]
                 changed = scene.filled(boxes[row, chosen], filler, masks)
@@ -194,7 +194,7 @@ class Query:
             return known
         found = self._record(kind).get(kind)
         if found is None:
-            message = f"{self.model.name} met no ReLU on the way to this score."
+            message = f"{self.model.name} uses no ReLU to compute this score."
             raise Unsupported(message, "Choose another method.")
         return found.slopes[""]
 
@@ -239,7 +239,7 @@ class Query:
     def _numbers(self, scores: Tensor) -> Tensor:
         if bool(scores.isfinite().all()):
             return scores
-        message = f"{self.model.name} gives scores that are not numbers for this image."
+        message = f"{self.model.name} gives scores that are not finite for this image."
         raise Unsupported(message, "Check the model's weights, or choose another image.")
 
     def _known_tape(self, targets: Tensor) -> ForwardBackward | None:

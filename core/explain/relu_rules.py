@@ -1,4 +1,4 @@
-"""ReLUs whose way back is chosen after the way up: one forward serves the gradient, guided backprop and deconvnet."""
+"""ReLUs whose backward rule is chosen after the forward: one forward serves gradient, guided backprop, deconvnet."""
 
 from collections.abc import Callable
 from functools import partial

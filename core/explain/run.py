@@ -1,4 +1,4 @@
-"""Answering a query: the only function that calls a method, and what comes of it."""
+"""Answers a query: the only function that calls a method, and the explanation it gives."""
 
 import math
 import time
@@ -94,7 +94,7 @@ def explain(
                 raise
             if query.batch == 1:
                 message = f"{method.title} does not fit into memory even one image at a time."
-                raise TooLarge(message, "Use a smaller image or model, or free the session's memory.") from None
+                raise TooLarge(message, "Use a smaller image or model, or clear cached results.") from None
             # No result depends on the batch size, so a smaller one is always sound.
             query = replace(query, batch=query.batch // 2, log=RunLog())
             query.cache.clear()
@@ -168,7 +168,7 @@ def _sound(method: Explainer, query: Query, maps: Tensor) -> Tensor:
     if maps.dim() != 3 or len(maps) != len(query.images):
         raise RuntimeError(f"{method.name} returned {tuple(maps.shape)} instead of (B, h, w)")
     if not bool(torch.isfinite(maps).all()):
-        message = f"{method.title} gave values that are not numbers on this image."
+        message = f"{method.title} gave values that are not finite on this image."
         raise Unsupported(message, "Check the model's weights, or choose another method.")
     return maps.float()
 

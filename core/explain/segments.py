@@ -1,4 +1,4 @@
-"""Images cut into segments of like colour, and copies of an image with some of them hidden."""
+"""Segmentation of images into superpixels, and copies of an image with some segments masked."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ Hide = Literal["mean", "grey", "black", "blur"]
 LOOK = 64  # copies between two looks at a running map; also the block of draws made by one generator
 
 # Settings that every method on segments has.
-CutBy = Annotated[Cut, Knob("How the image is cut: by quickshift, or by SLIC into about as many as asked for.")]
-Count = Annotated[int, Knob("Segments that SLIC aims at.", 4, 400)]
-HideBy = Annotated[Hide, Knob("What hides a segment: its own mean colour, grey, black, or the image blurred.")]
-OperationCounter = Annotated[Literal["prob", "logit"], Knob("The score that is watched.")]
-Samples = Annotated[int, Knob("Copies of the image that are tried.", 50, 8000, 50)]
+CutBy = Annotated[Cut, Knob("Segmentation method: quickshift, or SLIC with about the requested number of segments.")]
+Count = Annotated[int, Knob("Approximate number of SLIC segments.", 4, 400)]
+HideBy = Annotated[Hide, Knob("What replaces a masked segment: its mean colour, grey, black, or the blurred image.")]
+OperationCounter = Annotated[Literal["prob", "logit"], Knob("The score being explained.")]
+Samples = Annotated[int, Knob("Number of masked copies of the image.", 50, 8000, 50)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Pieces:
         `draw` gives those with the numbers in a range.
         """
         draws, scores = [], []
-        for span in self.query.chunks(samples, "copies with hidden segments"):
+        for span in self.query.chunks(samples, "copies with masked segments"):
             draws.append(draw(span))
             scores.append(self.score(draws[-1], kind))
             if span.stop == samples or span.start // LOOK != span.stop // LOOK:

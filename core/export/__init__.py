@@ -1,4 +1,4 @@
-"""What leaves Vitrine: raw maps, figures, records, and the command that reproduces them."""
+"""Export: raw maps, figures, records, and the command that reproduces them."""
 
 from core.export.command import command_line
 from core.export.files import figure, npy, npz, overlays, tile, unwritable, write

@@ -1,4 +1,4 @@
-"""Charts of what was mined: what silencing filters costs, what a filter answers in each class."""
+"""Charts of a study: accuracy with filters ablated, responses of a filter by class."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""The colour maps of every picture: overlays, sheets and the grids in the browser read them here."""
+"""Colour maps, shared by overlays, sheets and the grids in the browser."""
 
 import re
 from functools import lru_cache

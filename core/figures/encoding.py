@@ -1,4 +1,4 @@
-"""Maps as the browser gets them: values it can read back, and words for those who cannot see them."""
+"""Encoding of maps for the browser: images whose values can be read back, and alternative texts."""
 
 import io
 import json

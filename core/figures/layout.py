@@ -1,4 +1,4 @@
-"""Room for a graph: turned and stretched to the shape of its frame, its nodes moved apart until none overlap."""
+"""Layout of a graph: fitted to the shape of its frame, with nodes moved apart until none overlap."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Pictures of maps: one laid over its photo, and all of them side by side with numbers to read."""
+"""Exported figures: one map over its photo, or all of them side by side with their ranges."""
 
 import io
 import math

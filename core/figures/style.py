@@ -1,4 +1,4 @@
-"""How maps are coloured: what range the colours span, how much of the photo they hide, and which colours they are.
+"""The style of a map: the range of its colours, its opacity and its colour map.
 
 The grid in the browser means the same by these words; its tests compare the two.
 """

@@ -1,8 +1,9 @@
-"""Decoding of image files: any bytes to an upright RGB picture, or one sentence that says why not."""
+"""Decoding of image files: from bytes to an upright RGB image, or an error that says why not."""
 
 import hashlib
 import io
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,36 @@ def decode(data: bytes, name: str) -> Picture:
     return Picture(name, pixels, hashlib.sha256(data).hexdigest(), " ".join(notes))
 
 
+def picture_file(path: str | Path) -> Picture:
+    """The picture in a file. Raises BadImage as `decode` does, and for a file that cannot be opened."""
+    file = Path(path)
+    name = os.fsencode(file.name).decode("utf-8", "replace")  # some systems allow names that are no text
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(10 * MAX_BYTES)  # enough to say how far it is over
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadImage(f"{shown(file.name)} cannot be opened: {reason}.", "Check its path.") from None
+    return decode(data, name)
+
+
+def picture_of(image: Image.Image, name: str) -> Picture:
+    """The picture in an image that Pillow holds, prepared as `decode` does; its hash is that of its pixels.
+
+    Raises BadImage for one without pixels, with more than MAX_PIXELS, or whose file is damaged.
+    """
+    short = shown(name)
+    if not image.width * image.height:
+        raise BadImage(f"{short} has no pixels.", "Give an image of at least 1 × 1 pixels.")
+    _check_size(image, short)
+    try:
+        pixels, notes = _upright(image.copy(), b"")
+    except Exception:  # noqa: BLE001 - decoders meet hostile bytes here and raise whatever they stumble over
+        raise BadImage(f"{short} is incomplete or damaged.", "Open it again.") from None
+    content = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes())
+    return Picture(name, pixels, content.hexdigest(), " ".join(notes))
+
+
 def read_picture(root: Path, path: str) -> Picture:
     """The picture in the file `path` under `root`. Raises BadImage as `decode`, and for a file that cannot be read."""
     try:
@@ -80,11 +111,14 @@ def _opened(data: bytes, short: str) -> Image.Image:
         raise _too_large(short, f"{math.ceil(int(count[0]) / 1e6):,}" if count else "too many") from None
     except Exception:  # noqa: BLE001 - decoders meet hostile bytes here and raise whatever they stumble over
         raise BadImage(f"{short} is not an image this app can read.", _READABLE) from None
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(
-            short, f"{image.width:,} × {image.height:,} px, {math.ceil(image.width * image.height / 1e6):,}"
-        )
+    _check_size(image, short)
     return image
+
+
+def _check_size(image: Image.Image, short: str) -> None:
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise _too_large(short, f"{image.width:,} × {image.height:,} px, {math.ceil(pixels / 1e6):,}")
 
 
 def _too_large(short: str, megapixels: str) -> BadImage:

@@ -1,4 +1,4 @@
-"""How far maps agree: whether they order the pixels alike, and whether their strongest pixels are the same ones."""
+"""Agreement of maps: rank correlation, and overlap of their strongest pixels."""
 
 from typing import Annotated
 

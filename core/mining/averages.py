@@ -1,4 +1,4 @@
-"""What a filter sees in a class: the average of its patches, weighted by how strongly it responds."""
+"""Average patches: the mean patch of a filter in a class, weighted by the filter's response."""
 
 from collections.abc import Iterator
 

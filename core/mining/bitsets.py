@@ -1,4 +1,4 @@
-"""Which transactions hold which filters, as bits, so that sets are counted in all classes at once."""
+"""An index of transactions by filter, as bit sets, so that itemsets are counted in all classes at once."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""The graph of filters and classes that rules draw, with a place for every node."""
+"""The graph of filters and classes that rules define, with a position for every node."""
 
 from collections.abc import Iterable, Sequence
 

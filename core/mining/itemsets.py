@@ -1,4 +1,4 @@
-"""Frequent sets of filters: mined in each class by eclat, then counted over the transactions of all classes."""
+"""Frequent itemsets of filters: mined in each class by Eclat, then counted in the transactions of all classes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,7 +80,7 @@ def _counted(
     n_all = np.zeros(len(sets), np.int64)
     shared: dict[int, list[tuple[int, int]]] = {}
     held = index.every(sets)
-    for span in chunks(len(sets), SPAN, report, "counting sets"):
+    for span in chunks(len(sets), SPAN, report, "counting itemsets"):
         for i in span:
             counts = index.counts(next(held))
             n_all[i] = counts.sum()

@@ -200,7 +200,7 @@ def _selected(query: Query, clean: Tensor, windows: Candidates, config: PatchCon
     for rank in range(rounds):
         active = np.flatnonzero(going & (windows.found > rank))
         report = subrange(query.report, rank / rounds, (rank + 1) / rounds)
-        for span in chunks(len(active), query.batch, report, "covering patches"):
+        for span in chunks(len(active), query.batch, report, "masking patches"):
             some = active[span.start : span.stop]
             rows = torch.from_numpy(some).to(clean.device)
             corners = torch.from_numpy(windows.corners[some, rank]).to(clean.device)

@@ -1,4 +1,4 @@
-"""Rules "these filters → this class": mined, scored, folded and cut to the best, from stored transactions."""
+"""Rules "these filters → this class": mined from stored transactions, scored, merged and limited to the best."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -73,7 +73,7 @@ def mine(
     index = Index(transactions)
     found = frequent(transactions, index, config, names, subrange(report, 0, 0.8))
     rules = _rules(found, index, config, subrange(report, 0.8, 0.9))
-    report(0.9, "placing filters and classes")  # of all steps the one that cannot be stopped within
+    report(0.9, "computing the graph layout")  # of all steps the one that cannot be stopped within
     mined = Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
     report(1.0, "rules mined")
     return mined

@@ -1,4 +1,4 @@
-"""Filter sets that classes share: found by one search over all classes, because they need not be closed in any."""
+"""Itemsets that classes share: found by one search over all classes, as they need not be closed in any of them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

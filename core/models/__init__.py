@@ -1,4 +1,4 @@
-"""One registry of models: bundled, torchvision's, and the user's own weights."""
+"""The registry of models: bundled ones, torchvision's, and own weights for an architecture."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from core.errors import BadModel
 from core.images import Preprocess
 from core.models import weights
 from core.models.model import Model, ModelCard, as_model
-from core.models.sources import bundled
+from core.models.sources import bundled, efficientnet_lite
 from core.params import expanded
 from core.progress import Report, silent
 from core.registry import Registry, unknown
@@ -39,7 +39,7 @@ def load(
         raise BadModel(f"{name!r} names no architecture.", f"Write one before it, such as resnet18:{name}.")
     card = MODELS[name]
     if labels:
-        raise BadModel(f"{name} brings its own labels.", "Give a labels file only with ARCHITECTURE:FILE.")
+        raise BadModel(f"{name} already has labels.", "Give a labels file only with ARCHITECTURE:FILE.")
     return card.load(device, report)
 
 
@@ -57,7 +57,7 @@ def _own(architecture: str, file: str, device: torch.device | str, report: Repor
         return _flowers(f"{architecture}:{file}", path, _card_beside(path), device, report)
     report(0.0, "reading weights")
     net, preprocess = torchvision.fitted(architecture, weights.read(path), path.name)
-    report(0.6, "looking at its layers")
+    report(0.6, "inspecting layers")
     facts = {"source": "file"}
     model = as_model(f"{architecture}:{file}", net, preprocess=preprocess, facts=facts, device=device)
     imagenet = torchvision.imagenet_labels()
@@ -71,7 +71,7 @@ def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.devic
     count = weights.classes(state, "head.weight")
     net = weights.fit(bundled.architecture(max(1, count)), state, FLOWERS, path.name)
     preprocess = Preprocess(bundled.SIZE, bundled.SIZE, bundled.MEAN, bundled.STD)
-    report(0.6, "looking at its layers")
+    report(0.6, "inspecting layers")
     labels = tuple(str(label) for label in card.get("labels", ()))
     labels = labels if len(labels) == count else ()
     return as_model(name, net, labels=labels, preprocess=preprocess, facts=card, device=device)
@@ -109,5 +109,6 @@ def _torchvision_cards() -> Mapping[str, ModelCard]:
 
 
 MODELS: Registry[ModelCard] = Registry("model", more=_torchvision_cards)
+MODELS.add(efficientnet_lite.NAME, efficientnet_lite.card())
 for _facts in bundled.cards():
     MODELS.add(_facts["name"], _bundled_card(_facts))

@@ -1,4 +1,4 @@
-"""What a loaded network is made of, as sentences: what anyone should know before asking it something."""
+"""A description of a loaded network in sentences: preprocessing, layers, activations and normalisation."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

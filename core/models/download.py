@@ -1,4 +1,4 @@
-"""Fetching a weights file once, so that a half-fetched one is never mistaken for a whole one."""
+"""Download of weights files: checked, and renamed only when complete."""
 
 import hashlib
 import re
@@ -29,7 +29,7 @@ def fetch(url: str, folder: Path, report: Report = silent) -> Path:
         found = _copied(url, aside, report)
         promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
         if promised and not found.startswith(promised[1]):
-            raise Unavailable(f"{path.name} arrived damaged: its sha256 is not the promised one.", "Try again.")
+            raise Unavailable(f"{path.name} is damaged: its sha256 is not the published one.", "Try again.")
         aside.replace(path)
     except (OSError, HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
@@ -55,5 +55,5 @@ def _copied(url: str, aside: Path, report: Report) -> str:
             size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
             report(min(1.0, done / total) if total else 0.5, f"downloading weights, {size}")
     if done < total:
-        raise OSError("the connection broke off")
+        raise OSError("the connection was interrupted")
     return digest.hexdigest()

@@ -18,7 +18,13 @@ from core.registry import unknown
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen network and the facts that travel with its weights; shared by all sessions, changed by none."""
+    """A frozen network and the facts that travel with its weights; shared by all sessions, changed by none.
+
+    >>> import vitrine as vt
+    >>> model = vt.load("flowers-single-6c")
+    >>> model.target("violet"), model.preprocess.crop, model.survey.default
+    (4, 128, 'relu4')
+    """
 
     name: str
     net: nn.Module
@@ -51,7 +57,7 @@ class Model:
         if not exact:
             raise unknown("class", text, self.labels)
         if len(exact) > 1:
-            message = f"The label {text!r} is that of the classes {' and '.join(map(str, exact[:4]))}."
+            message = f"The label {text!r} is shared by the classes {' and '.join(map(str, exact[:4]))}."
             raise BadParameter(message, "Give the number of the one you mean.")
         return exact[0]
 
@@ -62,11 +68,11 @@ class Model:
         """
         name, usable = layer or self.survey.default, [known.name for known in self.survey.usable]
         if not name:
-            raise Unsupported(f"{self.name} has no layer with positions.", "Choose a method that needs none.")
+            raise Unsupported(f"{self.name} has no layer with spatial positions.", "Choose a method that needs none.")
         if name in usable:
             return name
         if self.survey.layer(name):
-            raise Unsupported(f"Layer '{name}' of {self.name} has no positions.", "Choose a layer before it.")
+            raise Unsupported(f"Layer '{name}' of {self.name} has no spatial positions.", "Choose a layer before it.")
         raise unknown("layer", name, usable)
 
     def resolve_unit(self, unit: str) -> tuple[str, int]:

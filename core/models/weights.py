@@ -1,4 +1,4 @@
-"""Weights and labels out of files: read without running anything in them, fitted with a sentence for what is wrong."""
+"""Weights and labels from files: read without running code in them, and checked against the architecture."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ def _safetensors(path: Path) -> object:
     try:
         return load(path.read_bytes())  # a mapped file would change the network when somebody writes to it
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise BadModel(f"{path.name} is not a whole safetensors file ({error}).", _OTHER_FILE) from None
+        raise BadModel(f"{path.name} is not a complete safetensors file ({error}).", _OTHER_FILE) from None
 
 
 def _pickled(path: Path) -> object:

@@ -1,1 +1,1 @@
-"""Looking into a network: hooks and operations, what it is made of, how fast it runs, incremental inference."""
+"""A network from inside: hooks, inspection, throughput, incremental inference."""

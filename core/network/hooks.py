@@ -1,4 +1,4 @@
-"""Watching and changing what happens inside a network, without leaving a trace in it."""
+"""Forward hooks that capture or edit the outputs of layers and leave no trace in the network."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

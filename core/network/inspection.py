@@ -1,4 +1,4 @@
-"""What a network is made of, found by watching one forward instead of keeping lists by hand."""
+"""Inspection of a network by recording one forward pass: layers, sizes, operations; no list of architectures."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

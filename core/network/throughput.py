@@ -1,4 +1,4 @@
-"""How many images at a time a model takes best on this machine, measured once and kept; and how long one takes."""
+"""Throughput: the best batch size of a model on this machine, measured once and stored, and the time per image."""
 
 import json
 import os

@@ -1,1 +1,1 @@
-"""Crash-safe folders of tables and arrays: written as a whole or not at all, resumed, locked, checked by hash."""
+"""Stored results: crash-safe folders of tables and arrays, whole or absent, resumed, locked, checked by hash."""

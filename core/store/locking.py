@@ -1,4 +1,4 @@
-"""What a draft asks of the disk: files that are whole, a folder that is locked, complaints in our words."""
+"""One writer at a time for a store, and errors of the disk as sentences."""
 
 import contextlib
 import errno
@@ -57,7 +57,7 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             message = f"The disk is full: the study {path.name} could not be written."
-            raise StudyError(message, "Free some space and build again; what is finished is kept.") from None
+            raise StudyError(message, "Free some space and build again to resume.") from None
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise StudyError(f"{path.parent} cannot be written ({error.strerror}).", "Choose another folder.") from None
         if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EBUSY, errno.ELOOP}:

@@ -1,4 +1,4 @@
-"""Writing a study: shard by shard into a hidden folder, whole or not at all, continued after a crash."""
+"""Writing a store: shard by shard into a hidden folder, whole or not at all, resumed after a crash."""
 
 import json
 import os
@@ -174,7 +174,9 @@ def remove(path: str | Path) -> None:
     with translated(path):
         if path.exists() and not remains(path):
             Study(path)
-            raise StudyError(f"{path} holds other files than a study's.", "Move them, or delete it by hand.")
+            raise StudyError(
+                f"{path} contains files that do not belong to a study.", "Move them, or delete the folder manually."
+            )
         with locked(folder, path):
             if path.exists():
                 path.rename(folder / "deleted")  # gone at once, whatever happens to the rest
@@ -185,7 +187,7 @@ def _place(path: str | Path) -> Path:
     """Where a study is put, links followed; StudyError where no folder can be renamed to."""
     place = Path(os.path.realpath(path))
     if place.is_symlink():
-        raise StudyError(f"{path} is a link that leads in a circle.", "Choose another name.")
+        raise StudyError(f"{path} is a circular link.", "Choose another name.")
     if place == Path.cwd() or place.is_mount():
         what = "the folder you are in" if place == Path.cwd() else "a disk of its own"
         raise StudyError(f"{path} is {what}, and a study becomes a new folder.", "Name a folder in it.")
@@ -205,13 +207,13 @@ def _same(path: Path, wanted: str) -> bool:
     except StudyError as error:
         if isinstance(error, StudyDamaged) and remains(path):
             return False
-        message = f"{path} is a folder that holds something else than a finished study."
+        message = f"{path} is a folder that contains something other than a finished study."
         raise StudyError(message, "Choose another name, or empty it.") from None
     if found.manifest["version"] < FORMAT:
         message = f"{path} holds a study of format {found.manifest['version']}, made by an earlier version of Vitrine."
-        raise StudyError(message, "It can be read as it is; to build it again choose another name, or delete it.")
+        raise StudyError(message, "It can still be opened; to rebuild it, choose another name or delete it.")
     if found.manifest["digest"] != wanted:
-        message = f"{path} holds a study of other settings, images or weights."
+        message = f"{path} contains a study with other settings, images or weights."
         raise StudyError(message, "Choose another name, or delete it.")
     return True
 

@@ -1,4 +1,4 @@
-"""A study on disk: what the filters of one model were found to see in one folder of images, read-only.
+"""A study on disk: the filters of one model and the patches of a folder of images they respond to, read-only.
 
 A study is a folder, whole or absent. It holds `study.json` (the manifest), one parquet file per table and one `.npy`
 file per array; nothing is pickled. The same inputs, settings and seed give the same bytes in all of these. How long the
@@ -62,11 +62,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import StudyError
+from core.params import whole
 from core.progress import Report, silent
 from core.registry import unknown
+from core.resources import ASSETS
 from core.study.schema import HEADER, LOG, MANIFEST, damage, header, read_log, read_manifest, remains
 
-BUNDLED = Path(__file__).resolve().parents[2] / "assets" / "studies"
+BUNDLED = ASSETS / "studies"
 
 
 class Study:
@@ -97,6 +99,17 @@ class Study:
     def labels(self) -> tuple[str, ...]:
         """The names of the model's classes."""
         return tuple(self.table("classes")["name"])
+
+    def target(self, wanted: str | int) -> int:
+        """The class index of a label, in any case, or of a number. Raises UnknownName with the nearest labels."""
+        text = str(wanted)
+        known = [label.casefold() for label in self.labels]
+        if text.casefold() in known:
+            return known.index(text.casefold())
+        number = whole(text)
+        if number is not None and number < len(known):
+            return number
+        raise unknown("class", text, self.labels)
 
     @property
     def folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""The patches of a study as something to look through: which match, how many of each kind, in what order."""
+"""Patches of a study, filtered, counted and sorted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

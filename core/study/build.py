@@ -1,4 +1,4 @@
-"""Building a study: the whole method of Meynen et al. 2023, shard by shard, from one configuration."""
+"""Building a study: the method of Meynen et al. 2023, shard by shard, from one configuration."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ def config_of(study: Study) -> StudyConfig:
     try:
         return load(StudyConfig, study.config)
     except (BadParameter, UnknownName) as error:
-        raise damage(study.path, f"its settings are none of this version ({error.message})") from error
+        raise damage(study.path, f"its settings do not belong to this version ({error.message})") from error
 
 
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:

@@ -1,4 +1,4 @@
-"""A sign of life within one long pass of a model."""
+"""Checks for cancellation during a forward pass."""
 
 import time
 from typing import Any

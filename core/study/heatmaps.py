@@ -1,4 +1,4 @@
-"""One forward for everything a study reads: prediction, heatmap and the filters' maps."""
+"""The forward pass of a study: prediction, heatmap and feature maps in one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,16 +36,18 @@ def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[st
     method.chosen(settings)
     if method.signed:
         way = "Choose one whose maps are not signed, such as grad_cam."
-        raise Unsupported(f"{method.title} gives maps of both signs, and patches need non-negative ones.", way)
+        raise Unsupported(f"{method.title} gives maps of both signs, and patches require non-negative ones.", way)
     if reason := method.unmet(model):
         raise Unsupported(reason, "Choose another method or another model.")
     name = layer or model.survey.default
     if not name:
-        raise Unsupported(f"{model.name} has no layer with positions.", "Choose a convolutional network.")
+        raise Unsupported(f"{model.name} has no layer with spatial positions.", "Choose a convolutional network.")
     facts = model.survey.layer(name)
     if facts is None or facts.layout == "vector":
         usable = ", ".join(one.name for one in model.survey.usable[-6:])
-        raise Unsupported(f"Layer {name!r} of {model.name} has no positions.", f"Choose a layer such as {usable}.")
+        raise Unsupported(
+            f"Layer {name!r} of {model.name} has no spatial positions.", f"Choose a layer such as {usable}."
+        )
     return name
 
 
@@ -78,7 +80,7 @@ def read(
     if not found.finished:
         raise Cancelled  # a study has no use for a map so far
     if found.signed:
-        message = f"{method.title} with these settings gives maps below zero, and patches need non-negative ones."
+        message = f"{method.title} with these settings gives maps below zero, and patches require non-negative ones."
         raise Unsupported(message, "Change its settings, or choose another method, such as grad_cam.")
     return Reading(query, recording.logits, found.maps, query.maps_at(recording.values[layer], layer))
 

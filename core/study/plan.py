@@ -1,4 +1,4 @@
-"""What a study does with every image, settled before any work: model, images, layer, window, size of a shard."""
+"""The plan of a study, fixed before the work begins: model, images, layer, window, size of a shard."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every study's folder holds, and what of its manifest and log can be trusted."""
+"""The schema of a study: its tables and arrays, and its part of the manifest."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Some images of a study, from files to transactions: everything that needs the model, and nothing of other images."""
+"""The work of one shard, from image files to transactions: all that needs the model, and no other images."""
 
 import time
 from collections.abc import Iterator

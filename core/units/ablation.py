@@ -1,4 +1,4 @@
-"""Are the mined filters the ones that matter? Accuracy of each class with its filters silenced (Table 1)."""
+"""Ablation: accuracy of each class without the filters of its rules, and without random filters (Table 1)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,7 +119,7 @@ def ablated(
 
 
 def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int, seed: int) -> Tensor:
-    """Kept filters (1 + sets + draws, D) as ones and zeros: all, without each set, without random ones."""
+    """Kept filters (1 + sets + draws, D) as ones and zeros: all, without each set, without random filters."""
     count = len(set(chosen[0]))
     chance = [
         np.random.default_rng([seed, label, draw]).choice(filters, count, replace=False).tolist()

@@ -1,4 +1,4 @@
-"""The ablation of a study's classes on its own images, or on those of another folder of the same classes."""
+"""The ablation of a study on its own images, or on another folder with the same classes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +47,9 @@ def tried(
     if not len(found.per_class):
         if files and files.paths:
             raise Unavailable(f"None of the images in {files.root} can be read.", skipped[files.paths[0]])
-        raise Unsupported("None of these images has a class of the model.", "Put them into one sub-folder per class.")
+        raise Unsupported(
+            "None of these images belongs to a class of the model.", "Put them into one sub-folder per class."
+        )
     return replace(found, skipped=skipped)
 
 
@@ -66,7 +68,7 @@ def _kept(study: Study, model: Model, report: Report) -> Batches:
     pooled, images = study.array("pooled"), study.table("images")
     known = np.flatnonzero((images["label"] >= 0) & (images["problem"] == ""))
     labels = images["label"].to_numpy()
-    for span in chunks(len(known), 512, report, "silencing filters"):
+    for span in chunks(len(known), 512, report, "ablating filters"):
         rows = known[span.start : span.stop]
         yield torch.from_numpy(np.asarray(pooled[rows], np.float32)).to(model.device), labels[rows].tolist()
 
@@ -83,7 +85,9 @@ def _of_study(study: Study) -> _Files:
     images = images[(images["label"] >= 0) & (images["problem"] == "")]
     there = np.array([(root / path).is_file() for path in images["path"]], bool)
     if len(there) and not there.any():
-        raise Unavailable(f"The study's images are no longer in {root}.", "Name the folder where they, or others, are.")
+        raise Unavailable(
+            f"The study's images are not in {root}.", "Give the folder that contains them, or other images."
+        )
     skipped |= {path: f"{path} is no longer in {root}." for path in images["path"][~there]}
     return _Files(root, images["path"][there].tolist(), images["label"][there].tolist(), skipped)
 
@@ -97,7 +101,7 @@ def _of_folder(study: Study, folder: str | Path) -> _Files:
 
 def _read(model: Model, files: _Files, batch: int, report: Report) -> Batches:
     """Images as the model sees them."""
-    for span in chunks(len(files.paths), batch, report, "silencing filters"):
+    for span in chunks(len(files.paths), batch, report, "ablating filters"):
         inputs, labels = [], []
         for path, label in zip(files.paths[span.start : span.stop], files.labels[span.start : span.stop], strict=True):
             try:

@@ -6,20 +6,20 @@ from core.environment import MOST_SEED
 from core.explain import BUDGETS, EXPLAINERS
 from core.workbench import Request
 from pages.ui.explore import comparison, method_sets
-from pages.ui.session import state
+from pages.ui.session import location
 from pages.ui.widgets import forms
 from pages.ui.widgets.text import family_title
 
-bench, picture = state.bench(), state.subject()
+bench, picture = location.bench(), location.subject()
 usable, labels, layers = bench.usable(), bench.model.labels, bench.model.survey.usable
-names = state.location().methods or method_sets.FIRST
+names = location.current().methods or method_sets.FIRST
 
 
 def chosen(family: str) -> None:
     """Take over the choice made in one family, leaving the others and the registry's order."""
     now = set(st.session_state[f"family.{family}"])
     keep = {name for name in names if EXPLAINERS[name].family != family}
-    state.go(methods=tuple(name for name in EXPLAINERS if name in keep | now))
+    location.go(methods=tuple(name for name in EXPLAINERS if name in keep | now))
 
 
 def titled(name: str) -> str:
@@ -35,7 +35,7 @@ def sized(name: str) -> str:
 def methods() -> None:
     """The methods of every family, to be chosen or left, and ready sets of them."""
     st.menu_button(
-        "Ready sets", list(method_sets.SETS), key="set", on_click=lambda: method_sets.take(st.session_state["set"])
+        "Presets", list(method_sets.SETS), key="set", on_click=lambda: method_sets.take(st.session_state["set"])
     )
     for family in dict.fromkeys(method.family for method in EXPLAINERS.values()):
         members = [name for name, method in EXPLAINERS.items() if method.family == family]
@@ -50,28 +50,29 @@ def budget() -> None:
     """Give the methods looked at the settings of the chosen budget."""
     if wanted := st.session_state["budget"]:
         for name in names:
-            state.settings(name).clear()
-            state.settings(name).update(EXPLAINERS[name].budget(wanted))
+            location.settings(name).clear()
+            location.settings(name).update(EXPLAINERS[name].budget(wanted))
 
 
 def settings() -> None:
     """What holds for all methods, then the settings of each."""
     left, right = st.columns(2)
-    st.session_state["seed"] = state.location().seed
-    left.number_input("Seed", 0, MOST_SEED, key="seed", on_change=lambda: state.go(seed=st.session_state["seed"]))
-    st.session_state["layer"] = state.location().layer or bench.model.survey.default or None
+    st.session_state["seed"] = location.current().seed
+    left.number_input("Seed", 0, MOST_SEED, key="seed", on_change=lambda: location.go(seed=st.session_state["seed"]))
+    st.session_state["layer"] = location.current().layer or bench.model.survey.default or None
     right.selectbox(
         "Layer", [layer.name for layer in layers], key="layer", format_func=sized, required=bool(layers),
-        on_change=lambda: state.go(layer=st.session_state["layer"]),
+        on_change=lambda: location.go(layer=st.session_state["layer"]),
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        now = next((b for b in BUDGETS if all(state.settings(n) == EXPLAINERS[n].budget(b) for n in names)), None)
+        now = next((b for b in BUDGETS if all(location.settings(n) == EXPLAINERS[n].budget(b) for n in names)), None)
         st.session_state["budget"] = now
-        st.segmented_control("Budget", BUDGETS, key="budget", format_func=str.capitalize, on_change=budget)
-        st.session_state["settle"] = state.location().settle
+        st.segmented_control("Quality", BUDGETS, key="budget", format_func=str.capitalize, on_change=budget)
+        st.session_state["settle"] = location.current().settle
         st.toggle(
-            "Stop when settled", key="settle", on_change=lambda: state.go(settle=st.session_state["settle"]),
-            help="Methods that grow their map step by step finish as soon as it no longer changes.",
+            "Stop early when the map converges", key="settle",
+            on_change=lambda: location.go(settle=st.session_state["settle"]),
+            help="Iterative methods end as soon as their map no longer changes.",
         )  # fmt: skip
     adjustable = [name for name in names if EXPLAINERS[name].params]
     if adjustable:
@@ -85,17 +86,17 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
         methods()
     with st.popover("Settings", icon=":material/tune:"):
         settings()
-    st.session_state["classes"] = list(state.targets(bench, picture))
+    st.session_state["classes"] = list(location.targets(bench, picture))
     st.multiselect(
-        "Classes explained", range(len(labels)), key="classes", max_selections=4, label_visibility="collapsed",
-        format_func=lambda index: labels[index], placeholder="Classes explained",
-        on_change=lambda: state.go(targets=tuple(st.session_state["classes"])),
+        "Classes to explain", range(len(labels)), key="classes", max_selections=4, label_visibility="collapsed",
+        format_func=lambda index: labels[index], placeholder="Classes to explain",
+        on_change=lambda: location.go(targets=tuple(st.session_state["classes"])),
     )  # fmt: skip
 
-settle = state.location().settle
+settle = location.current().settle
 requests = [
-    Request(name, target, dict(state.settings(name)), settle)
-    for target in state.targets(bench, picture)
+    Request(name, target, dict(location.settings(name)), settle)
+    for target in location.targets(bench, picture)
     for name in names
 ]
 comparison.drawn(comparison.current(bench, picture, requests), "grid")

@@ -1,4 +1,4 @@
-"""Start: an image with its explanation already there, a place for images of one's own, and doors to the rest."""
+"""Start: an image and its first explanation, a place to upload others, and links to the other pages."""
 
 import streamlit as st
 
@@ -7,15 +7,33 @@ from core.images import FORMATS, MAX_BYTES
 from core.workbench import Request
 from pages.ui import components
 from pages.ui.explore import comparison
-from pages.ui.session import navigation, state
+from pages.ui.session import location, navigation, state
 from pages.ui.widgets import comparison_grid, model_facts
 
 FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
+# Pages, what is there, and the model that opens with an example of its own, if another than the one looked at.
 DOORS = (
-    ("explore/compare", "Compare explanations", "Methods side by side on this image, for one class or several."),
-    ("mine/patches", "What did the filters see?", "The patches, rules and averages found in a folder of images."),
-    ("explore/failures", "Where is it wrong?", "Images the model gets wrong, and where the evidence lies."),
-    ("learn/methods", "How do the methods work?", "What each one computes, what it costs, and when it misleads."),
+    ("explore/compare", "Compare explanations", "Methods side by side on this image, for one or more classes.", ""),
+    (
+        "explore/start",
+        "Flowers with known evidence",
+        "Small networks trained on synthetic flowers, where the relevant part of each image is known.",
+        "flowers-double-12c",
+    ),
+    (
+        "explore/start",
+        "A real photo",
+        "A network trained on ImageNet that recognises 1,000 classes.",
+        "efficientnet_lite0",
+    ),
+    ("mine/patches", "What do the filters encode?", "The patches, rules and averages found in a folder of images.", ""),
+    ("explore/failures", "Where is it wrong?", "Images the model gets wrong, and where the evidence lies.", ""),
+    (
+        "learn/methods",
+        "How do the methods work?",
+        "What each method computes, what it costs, and when it misleads.",
+        "",
+    ),
 )
 
 
@@ -27,7 +45,7 @@ def taken() -> None:
         except VitrineError as error:
             state.add_notice("error", str(error))
             continue
-        state.go(image=picture.sha)
+        location.go(image=picture.sha)
         if picture.note:
             state.add_notice("info", f"{picture.name}: {picture.note}")
     st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
@@ -38,8 +56,8 @@ def uploader() -> str:
     return f"upload-{st.session_state.get('uploads', 0)}"
 
 
-bench, picture = state.bench(), state.subject()
-target = state.targets(bench, picture)[0]
+bench, picture = location.bench(), location.subject()
+target = location.targets(bench, picture)[0]
 usable = bench.usable()
 requests = [Request(name, target) for name in FIRST if usable.get(name, "absent") == ""]
 
@@ -51,21 +69,23 @@ with right:
     st.header("Your own image", anchor=False)
     kinds = ", ".join(FORMATS[:-1])
     st.file_uploader(
-        f"Drop, paste or pick: {kinds} or {FORMATS[-1]}",
+        f"Drag, paste or browse: {kinds} or {FORMATS[-1]}",
         accept_multiple_files=True,
         key=uploader(),
         on_change=taken,
         max_upload_size=MAX_BYTES // 10**6,
     )
-    st.caption("Images stay in the memory of this server and are gone when the tab closes. Nothing is sent elsewhere.")
+    st.caption("Images are held in this server's memory and deleted when the tab closes. Nothing is sent elsewhere.")
     components.paste()
 
-doors = [(page, title, text) for name, title, text in DOORS if (page := navigation.page_of(name))]
+others = [door for door in DOORS if not door[3] or state.flowers(door[3]) != state.flowers(bench.model.name)]
+doors = [(page, title, text, model) for name, title, text, model in others if (page := navigation.page_of(name))]
 with st.container(key="vitrine-doors"):
-    for column, (page, title, text) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
+    for column, (page, title, text, model) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
         with column.container(border=True, height="stretch"):
-            st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right")
+            st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right",
+                         query_params=state.opening(model))  # fmt: skip
             st.write(text)
 
-with st.expander(f"What {bench.model.name} allows"):
+with st.expander(f"Supported layers and methods of {bench.model.name}"):
     model_facts.model(bench)

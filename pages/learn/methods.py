@@ -6,11 +6,11 @@ import streamlit as st
 
 from core.explain import EXPLAINERS
 from core.measure import MEASURES
-from pages.ui.session import state
+from pages.ui.session import location
 from pages.ui.widgets import method_card
 from pages.ui.widgets.text import family_title
 
-bench = state.bench()
+bench = location.bench()
 side = bench.model.preprocess.crop
 
 
@@ -51,5 +51,5 @@ KINDS.get(kind or "", methods)()
 
 parts = ", ".join(f"{name} {version(name)}" for name in ("vitrine", "torch", "torchvision", "numpy", "streamlit"))
 st.caption(
-    f"All randomness comes from the seed, now {state.location().seed}: the same seed gives the same map. {parts}."
+    f"All randomness comes from the seed, now {location.current().seed}: the same seed gives the same map. {parts}."
 )

@@ -1,4 +1,4 @@
-"""Average patches: for each class and filter of its rules the mean of its patches, weighed by the filter's response."""
+"""Averages: for each class and filter of its rules the mean patch, weighted by the filter's response."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
 FEW = 10  # patches below which an average says more about them than about the filter
-_WEIGHTS = {"response": "By response", "uniform": "All alike"}
+_WEIGHTS = {"response": "By activation", "uniform": "Uniform"}
 
 
 def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bool) -> Items:
@@ -28,7 +28,7 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
         pixels=patch_items.as_pixels(np.stack(pixels)),
         ids=chosen,
         titles=[patch_items.unit(number) for number in table["filter"]],
-        notes=[f"n = {count}{', few' * (count < FEW)}" for count in counts],
+        notes=[f"n = {count}{', small n' * (count < FEW)}" for count in counts],
         facts=[
             ("Class", [open_study.label(study, k) for k in table["label"]]),
             ("Patches", [f"{count:,}" for count in counts]),
@@ -39,7 +39,7 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
         ],
         groups=[(open_study.label(study, k), count) for k, count in Counter(table["label"].tolist()).items()],
         actions=[
-            ("patches", ["Its patches"] * len(chosen)),
+            ("patches", ["Show its patches"] * len(chosen)),
             ("unit", [f"Open {patch_items.unit(number)}" for number in table["filter"]]),
         ],
     )
@@ -51,7 +51,10 @@ def page(study: Study) -> None:
     """The choices, the averages, and the patches behind the one that was opened."""
     table = open_study.table(study, "averages")
     if not len(table):
-        st.info("This study has no rule, and averages are made of rules. The Rules page says which support gives some.")
+        st.info(
+            "This study has no rules, and averages are computed from rules. The Rules page says at which support "
+            "there are some."
+        )
         return
     choices = st.grid(4, min_column_width=190, vertical_alignment="bottom", gap="medium")
     labels = [-1, *sorted(table["label"].unique().tolist(), key=lambda k: study.labels[k])]
@@ -59,14 +62,14 @@ def page(study: Study) -> None:
         choices.selectbox, format_func=lambda k: "All classes" if k < 0 else study.labels[k]
     )
     most = max(2, int(table["patches"].max()))
-    top = parameters.number("Patches averaged, strongest first", 1, most, "top", default=most, step=1).draw(
+    top = parameters.number("Patches to average, strongest first", 1, most, "top", default=most, step=1).draw(
         choices.slider
     )
     weights = parameters.choice("Weights", list(_WEIGHTS), "weights").draw(
         choices.segmented_control, required=True, format_func=_WEIGHTS.get
     )
     contrast = parameters.switch("Stretch contrast", "contrast").draw(
-        choices.toggle, help="Darkest value to black, brightest to white, in each average by itself."
+        choices.toggle, help="Maps the darkest value to black and the brightest to white, separately for each average."
     )
     part = table if label < 0 else table[table["label"] == label]
     part = part.sort_values(["label", "weight"], ascending=[True, False], kind="stable")
@@ -74,7 +77,8 @@ def page(study: Study) -> None:
     few = int((np.minimum(part["patches"], top) < FEW).sum())
     if few:
         st.caption(
-            f"{few} of these {len(part)} averages rest on fewer than {FEW} patches and are marked: read them with care."
+            f"{few} of these {len(part)} averages are computed from fewer than {FEW} patches and are marked: "
+            "interpret them with care."
         )
     uniform = weights == "uniform"
     picks = gallery(
@@ -92,12 +96,12 @@ def page(study: Study) -> None:
 def behind(study: Study, opened: int | None, uniform: bool, top: int) -> None:
     """The patches of one average, heaviest first."""
     if opened is None:
-        st.caption("Choose an average to see the patches it is made of.")
+        st.caption("Select an average to see its patches.")
         return
     row = open_study.table(study, "averages").iloc[opened]
     rows = open_study.averaged(study, uniform, top)[1][opened]
     number, name = int(row["filter"]), open_study.label(study, int(row["label"]))
-    st.header(plain(f"{patch_items.unit(number)} in {name}: its {len(rows):,} patches, heaviest first"), anchor=False)
+    st.header(plain(f"{patch_items.unit(number)} in {name}: {len(rows):,} patches, largest weight first"), anchor=False)
     picks = gallery(
         patch_items.patches(study, rows, noted="response", filters=(number,), groups=()),
         (open_study.key(study), "behind", opened, top),

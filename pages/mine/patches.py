@@ -1,4 +1,4 @@
-"""The patches that made the model decide: narrowed down, sorted, seen in their images, tagged and taken away."""
+"""Patches: those that decide the prediction, filtered, sorted, shown in their images, tagged and exported."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import gallery
 from pages.ui.widgets.text import plain
 
-_OUTCOMES = {"all": "Any", "right": "Right", "wrong": "Wrong"}
+_OUTCOMES = {"all": "Any", "right": "Correct", "wrong": "Wrong"}
 
 
 def facets(study: Study, patches: Catalogue) -> PatchFilter:
@@ -26,7 +26,7 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
     outcome = parameters.choice("Outcome", OUTCOMES, "outcome")
     tag = parameters.choice("Tag", ["", *sorted({word for words in tags.values() for word in words})], "tag")
     most = patches.items.shape[1]
-    strongest = parameters.number("Among its strongest", 1, most, "strongest", default=most, step=1)
+    strongest = parameters.number("Filters per patch", 1, most, "strongest", default=most, step=1)
     drop = parameters.number("Drop at least", 0.0, 1.0, "drop", default=0.0, step=0.01)
     wanted = PatchFilter(
         label.value() if label.value() >= 0 else None,
@@ -45,15 +45,15 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
                f"({total if k < 0 else by_label.get(k, 0):,})")  # fmt: skip
     filters.draw(
         st.multiselect, format_func=lambda number: f"F{number} ({by_filter.get(number, 0):,})", placeholder="Any",
-        help="Patches whose transaction holds all of these.",
+        help="Patches in which all of these filters are active.",
     )  # fmt: skip
-    strongest.draw(st.slider, help="How many of a patch's strongest filters count.")
+    strongest.draw(st.slider, help="How many of the strongest filters of each patch are considered.")
     outcome.draw(
         st.selectbox, disabled=not patches.labelled,
         format_func=lambda name: f"{_OUTCOMES[name]} ({by_outcome[name]:,})",
-        help="Whether the patch's image was classified rightly." if patches.labelled else "The images have no labels.",
+        help="Whether the patch's image is classified correctly." if patches.labelled else "The images have no labels.",
     )  # fmt: skip
-    drop.draw(st.slider, help="By how much covering the patch lowered the probability.")
+    drop.draw(st.slider, help="By how much masking the patch lowered the probability.")
     if tags:
         tag.draw(st.selectbox, format_func=lambda word: word or "Any tag")
     return wanted
@@ -68,7 +68,7 @@ def said(study: Study, wanted: PatchFilter) -> dict[str, str]:
         "outcome": f"classified {_OUTCOMES[wanted.outcome].lower()}ly",
         "drop": f"drop of at least {wanted.drop or 0:.2f}",
         "image": f"image {wanted.image}",
-        "among": f"tag {st.session_state.get('tag', '')}",
+        "among": f"tag {parameters.shown('tag', '')}",
     }
     return {name: words[name] for name in wanted.demands()}
 
@@ -86,7 +86,7 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
     row = st.container(horizontal=True, vertical_alignment="bottom")
     with row:
         word = st.selectbox("Tag", TAGS, accept_new_options=True, key="word", width=200, disabled=not picked)
-        for on, text in ((True, "Tag the selection"), (False, "Take the tag off")):
+        for on, text in ((True, "Tag selected patches"), (False, "Remove tag")):
             st.button(
                 text, on_click=partial(open_study.tags(study).change, picked, word, on), disabled=not picked or not word
             )
@@ -113,24 +113,26 @@ def browse(study: Study) -> None:
     left, right = st.columns([1, 4], gap="medium")
     with left:
         wanted = facets(study, patches)
-        sort = parameters.choice("Sorted by", ORDERS, "sort").draw(
+        sort = parameters.choice("Sort by", ORDERS, "sort").draw(
             st.selectbox,
-            help="Score: what the heatmap adds up to in the window. Drop: how far covering the patch lowered the "
-            "probability. Response: that of the filters.",
+            help="Score: sum of the heatmap within the window. Drop: how much masking the patch lowered the "
+            "probability. Response: activation of the filters.",
         )
     rows = patches.ordered(patches.matching(wanted), sort, wanted.filters)
     words = said(study, wanted)
     with right:
         if not len(rows):
-            st.info(plain(f"No patch matches {' + '.join(words.values())}. Give one of these up:"))
+            st.info(plain(f"No patch matches {' + '.join(words.values())}. Remove one of these conditions:"))
             with st.container(horizontal=True):
                 for name, text in words.items():
                     st.button(plain(text), key=f"without-{name}", on_click=clear, args=(name,), icon=":material/close:")
             return
         if wanted.image is not None:
-            st.button(f"All images, not only {wanted.image}", on_click=clear, args=("image",), icon=":material/close:")
+            st.button(
+                f"Show all images, not only {wanted.image}", on_click=clear, args=("image",), icon=":material/close:"
+            )
         if len(rows) > patch_items.SHOWN:
-            st.caption(f"The first {patch_items.SHOWN:,} of {len(rows):,} patches. Narrow them down to see the others.")
+            st.caption(f"The first {patch_items.SHOWN:,} of {len(rows):,} patches. Filter them to see the others.")
         tags = {row: kept for row, kept in open_study.tags(study).all().items() if row in set(rows.tolist())}
         picks = gallery(
             patch_items.patches(study, rows, noted=sort, filters=wanted.filters, words=tags),

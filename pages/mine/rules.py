@@ -1,4 +1,4 @@
-"""Rules "these filters → this class": mined anew while the sliders move, as a table and a graph, put to the test."""
+"""Rules "these filters → this class": mined as the sliders move, as a table and a graph, tested by ablation."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,17 +20,17 @@ def settings(study: Study) -> MiningConfig:
     was = open_study.config(study)
     most = study.manifest["arrays"]["items"]["shape"][1]
     columns = st.columns(4, gap="medium")
-    numbers: list[parameters.Own[Any]] = [
+    numbers: list[parameters.Parameter[Any]] = [
         parameters.number("Support", 0.02, 1.0, "support", default=float(was.support), step=0.01),
         parameters.number("Confidence", 0.0, 1.0, "confidence", default=float(was.confidence), step=0.01),
         parameters.number("Rules per class (q)", 1, 50, "q", default=int(was.best), step=1),
         parameters.number("Filters per patch (N - 1)", 1, most, "n", default=min(most, int(was.filters)), step=1),
     ]
     helps = (
-        "Share of a class's patches that must hold all filters of the rule.",
-        "Share of the patches holding these filters that must be of the class.",
-        "The best rules by support × confidence.",
-        "Only the strongest filters of each patch count.",
+        "Fraction of the class's patches in which all filters of the rule are active.",
+        "Fraction of the patches with these filters that belong to the class.",
+        "Number of rules kept per class, ranked by support × confidence.",
+        "Number of strongest filters considered per patch.",
     )
     support, confidence, best, filters = (
         one.draw(column.slider, help=text) for one, column, text in zip(numbers, columns, helps, strict=True)

@@ -1,4 +1,4 @@
-"""Studies: those there are, side by side, and a new one from a model and a folder, built in the background."""
+"""Studies: a list of all, and a form that builds one from a model and a folder in the background."""
 
 import streamlit as st
 
@@ -25,7 +25,7 @@ def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
     sound = {name: entry.study for name, entry in entries.items() if entry.study}
     event = st.dataframe(
         {fact: [read(name, study) for name, study in sound.items()] for fact, read in _FACTS.items()},
-        key="studies", hide_index=True, on_select="rerun", selection_mode="multi-row", alt="The studies there are",
+        key="studies", hide_index=True, on_select="rerun", selection_mode="multi-row", alt="Available studies",
         column_config={"Study": st.column_config.TextColumn(width="medium"), "Finished": st.column_config.TextColumn()},
     )  # fmt: skip
     for name, entry in entries.items():
@@ -47,7 +47,7 @@ def opened(name: str, study: Study) -> None:
                 navigation.go(page, study=name)
         own = not study.path.is_relative_to(BUNDLED)
         if st.button("Delete", key="delete", icon=":material/delete:", disabled=not own,
-                     help="" if own else "Studies that come with Vitrine stay."):  # fmt: skip
+                     help="" if own else "Bundled studies cannot be deleted."):  # fmt: skip
             build_form.deleted(name, study.path)
     build_form.lost(study)
     build_form.left_out(study)
@@ -63,5 +63,6 @@ if entries:
     elif chosen:
         build_form.compared(chosen)
     else:
-        st.caption("Choose a study to open or delete it, several to compare their settings.")
+        st.caption("Select one study to open or delete it, several to compare their settings.")
+open_study.unstudied(entry.study for entry in entries.values() if entry.study)
 build_form.form()

@@ -1,1 +1,1 @@
-"""What pages are made of: the session's state, forms, long work, the frame, and parts that run in the browser."""
+"""The parts of pages: session, widgets, the frame around every page, and components that run in the browser."""

@@ -1,4 +1,4 @@
-"""The script of every visit: page settings, navigation by section and the frame around every page, nothing else."""
+"""The script of every visit: page settings, navigation by section, and the frame around the page."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ SECTIONS = {
         ("explore/start", "Start", "image"),
         ("explore/compare", "Compare", "grid_view"),
     ],
-    "What the filters see": [
+    "Filters and rules": [
         ("mine/patches", "Patches", "grid_on"),
         ("mine/rules", "Rules", "rule"),
         ("mine/averages", "Averages", "blur_on"),

@@ -1,4 +1,4 @@
-"""The passport of a filter: what it sees, in which classes, by which rules, and on the current image."""
+"""Filter: what one filter responds to, in which classes and rules, and on the current image."""
 
 from reprlib import repr as short
 
@@ -15,14 +15,14 @@ from core.mining.averages import weighted
 from core.params import whole
 from core.study import Study
 from core.study.browse import PatchFilter
-from pages.ui.session import navigation, parameters, state
+from pages.ui.session import location, navigation, parameters, state
 from pages.ui.study import ablation, open_study, patch_items, rule_views
 from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
 
-def asked(study: Study) -> parameters.Own[int]:
+def asked(study: Study) -> parameters.Parameter[int]:
     """Which filter: of an address that names none, the nearest there is."""
     count = study.manifest["model"]["filters"]
     facts = open_study.table(study, "filters")
@@ -35,11 +35,11 @@ def asked(study: Study) -> parameters.Own[int]:
         if number >= count:
             layer = study.manifest["model"]["layer"]
             state.add_notice(
-                "warning", f"{layer} has no F{number}: its filters are F0 to F{count - 1}. This is the last one."
+                "warning", f"{layer} has no F{number}: its filters are F0 to F{count - 1}. Showing the last one."
             )
         return min(number, count - 1)
 
-    return parameters.Own("Filter", "unit", busiest, read, given={"options": list(range(count))},
+    return parameters.Parameter("Filter", "unit", busiest, read, given={"options": list(range(count))},
                    valid=lambda number: min(max(number, 0), count - 1))  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def titled(study: Study) -> int:
     used = f"used by the rules of {', '.join(classes)}" if classes else "in no rule"
     left.title(plain(f"{study.manifest['model']['layer']} · {patch_items.unit(number)}"), anchor=False)
     left.markdown(plain(
-        f"Among the strongest filters of {held:,} of {total:,} patches ({held / max(total, 1):.1%}), {used}."
+        f"Among the strongest filters in {held:,} of {total:,} patches ({held / max(total, 1):.1%}), {used}."
     ))  # fmt: skip
     return number
 
@@ -70,17 +70,17 @@ def here(study: Study, number: int) -> None:
     """What the filter answers to the current image."""
     st.header("On the current image", anchor=False)
     with messages.refused():
-        bench, picture = ablation.bench(study), state.subject()
+        bench, picture = ablation.bench(study), location.subject()
         answer = bench.activations(picture, study.manifest["model"]["layer"])[number]
         view = bench.view(picture)
         values = resized(answer[None].float(), view.shape[:2])[0].numpy()
         high, usual = float(answer.max()), strongest(study, number)
-        note = "" if high > 0 else f"{patch_items.unit(number)} does not answer to this image."
+        note = "" if high > 0 else f"{patch_items.unit(number)} is not active in this image."
         shaded = view if note else overlay(view, np.maximum(values, 0), Span(0, max(high, usual)))
         words = described(patch_items.unit(number), picture.name, values, note)
         st.image(shaded, caption=plain(words), alt=words, width="stretch")
         if not note:
-            st.caption(f"Highest {high:.3g} here; the most that a patch of this study has on average is {usual:.3g}.")
+            st.caption(f"Maximum {high:.3g} in this image; the highest mean over a patch in this study is {usual:.3g}.")
 
 
 def strongest(study: Study, number: int) -> float:
@@ -90,12 +90,12 @@ def strongest(study: Study, number: int) -> float:
 
 def spread(study: Study, number: int) -> None:
     """How strongly it answers, by class."""
-    st.header("Its answers by class", anchor=False)
+    st.header("Responses by class", anchor=False)
     if "pooled" in study.manifest["arrays"]:
         images = open_study.table(study, "images")
         read = images["problem"].to_numpy() == ""
         values, labels = np.asarray(study.array("pooled")[read, number]), images["predicted"][read]
-        what, kind = "Mean of its map", "images"
+        what, kind = "Mean activation", "images"
     else:
         patches = open_study.catalogue(study)
         values, labels = patches.response(np.arange(len(patches.patches)), (number,)), patches.patches["label"]
@@ -103,9 +103,9 @@ def spread(study: Study, number: int) -> None:
         what, kind = "Mean response", "patches"
     active = values > 0
     if not active.any():
-        st.caption(f"Silent in all {len(values):,} {kind}.")
+        st.caption(f"Inactive in all {len(values):,} {kind}.")
         return
-    title = f"{what}, in the {active.sum():,} of {len(values):,} {kind} where it answers"
+    title = f"{what}, in the {active.sum():,} of {len(values):,} {kind} where it is active"
     st.plotly_chart(charts.answers(values[active], labels.to_numpy()[active], study.labels), key="answers",
                     config={"displayModeBar": False})  # fmt: skip
     st.caption(title)
@@ -113,11 +113,11 @@ def spread(study: Study, number: int) -> None:
 
 def averages(study: Study, number: int) -> None:
     """Its average patch over all classes, and in each class whose rules use it."""
-    st.header("What it sees on average", anchor=False)
+    st.header("Average patches", anchor=False)
     known = open_study.catalogue(study)
     rows = known.matching(PatchFilter(filters=(number,)))
     if not len(rows):
-        st.caption("No patch has it among its strongest filters.")
+        st.caption("It is among the strongest filters of no patch.")
         return
     table = open_study.table(study, "averages")
     table = table[table["filter"] == number].sort_values("weight", ascending=False)
@@ -129,7 +129,7 @@ def averages(study: Study, number: int) -> None:
                 np.concatenate([every[None], study.array("averages")[table.index.to_numpy()]])
             ),
             ids=[-1, *table["label"].tolist()],
-            titles=["all its patches", *(open_study.label(study, k) for k in table["label"])],
+            titles=["all patches", *(open_study.label(study, k) for k in table["label"])],
             notes=[f"n = {count}" for count in (len(rows), *table["patches"])],
             actions=[("rules", ["Rules of this class"] * (1 + len(table)))],
         )
@@ -153,7 +153,7 @@ def patches(study: Study, number: int) -> None:
     known = open_study.catalogue(study)
     wanted = PatchFilter(filters=(number,))
     rows = known.ordered(known.matching(wanted), "response", wanted.filters)
-    st.header("Its patches, strongest first", anchor=False)
+    st.header("Patches, strongest first", anchor=False)
     if len(rows):
         picks = gallery(
             patch_items.patches(study, rows, noted="response", filters=wanted.filters),
@@ -169,9 +169,9 @@ def rules(study: Study, number: int) -> None:
     """The rules with it, the chosen one put to the test."""
     found = open_study.mined(study, open_study.config(study))
     own_rules = found.rules[[number in filters for filters in found.rules["filters"]]]
-    st.header("Its rules", anchor=False)
+    st.header("Rules", anchor=False)
     if not len(own_rules):
-        st.caption("None at this study's support. The Rules page mines with others.")
+        st.caption("None at this study's support. Other settings can be tried on the Rules page.")
         return
     if chosen := rule_views.picked(study, own_rules, found.config.filters, "unit-rules", 330):
         ablation.switch(study, chosen.filters, "unit")

@@ -58,7 +58,7 @@ def test_a_hostile_address_leaves_the_page_alive(title: str, hostile: Callable[[
     assert len(said) < 200 * len(names)
 
 
-PARSERS: dict[str, parameters.Own[Any]] = {
+PARSERS: dict[str, parameters.Parameter[Any]] = {
     "share": parameters.number("Support", 0.02, 1.0, "support", default=0.5, step=0.01),
     "count": parameters.number("q", 1, 50, "q", default=10, step=1),
     "choice": parameters.choice("Class", [-1, 0, 1], "label"),

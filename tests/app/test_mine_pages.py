@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -95,7 +96,7 @@ def test_with_a_study_the_page_is_alive(app: AppTest, title: str) -> None:
     assert not app.error
     assert not app.warning
     if title != "Studies":
-        assert "vitrine_gallery" in parts(app)
+        assert "vitrine_patch_gallery" in parts(app)
 
 
 def test_a_link_says_study_class_and_filters(app: AppTest, home: Path) -> None:
@@ -103,11 +104,59 @@ def test_a_link_says_study_class_and_filters(app: AppTest, home: Path) -> None:
     number = int(study.array("items")[0, 0])
     label = study.labels[int(study.table("patches")["label"][0])]
     visit(app, "Patches", study="small", label=label, filters=str(number))
-    assert app.selectbox(key="label").value == study.labels.index(label)
-    assert app.multiselect(key="filters").value == [number]
+    assert app.selectbox(key="patches.label").value == study.labels.index(label)
+    assert app.multiselect(key="patches.filters").value == [number]
     assert app.query_params["label"] == label
     visit(app, "Rules")
-    assert app.selectbox(key="label").value == study.labels.index(label), "the class stays chosen"
+    assert app.selectbox(key="rules.label").value == study.labels.index(label), "the class stays chosen"
+
+
+def test_two_pages_keep_their_own_values_of_a_parameter(app: AppTest, home: Path) -> None:
+    labels = Study(home / "studies" / "small").labels
+
+    def turn_to(title: str) -> AppTest:
+        app.query_params.clear()  # as a browser does where a link says nothing else
+        return app.switch_page(FILES[title]).run()
+
+    app.run()
+    visit(app, "Patches", study="small", label=labels[1], strongest="3")
+    turn_to("Rules")
+    assert app.selectbox(key="rules.label").value == -1, "no class is chosen here"
+    assert "label" not in app.query_params
+    app.selectbox(key="rules.label").set_value(0).run()
+    assert app.query_params["label"] == labels[0]
+    turn_to("Averages")
+    assert app.selectbox(key="averages.label").value == -1
+    turn_to("Patches")
+    assert app.selectbox(key="patches.label").value == 1
+    assert app.slider(key="patches.strongest").value == 3
+    assert (app.query_params["label"], app.query_params["strongest"]) == (labels[1], "3")
+    turn_to("Rules")
+    assert app.selectbox(key="rules.label").value == 0
+    assert app.query_params["label"] == labels[0]
+
+
+def test_the_open_study_is_the_same_on_every_page(app: AppTest, plant: Plant) -> None:
+    other = plant(lambda label, place: [label])
+    visit(app, "Patches", study=other.name)
+    app.selectbox(key="study").set_value("small").run()
+    app.query_params.clear()
+    app.switch_page(FILES["Rules"]).run()
+    assert app.selectbox(key="study").value == "small"
+    assert app.query_params["study"] == "small"
+
+
+def test_a_way_to_a_page_passes_what_it_is_to_show(app: AppTest, home: Path) -> None:
+    study = Study(home / "studies" / "small")
+    table = study.table("averages")
+    label, number = int(table["label"][0]), int(table["filter"][0])
+    visit(app, "Rules", study="small", label=study.labels[(label + 1) % len(study.labels)], confidence="0.5")
+    visit(app, "Filter", unit=str(number))
+    app.session_state["unit-averages"] = {"opened": {"action": "rules", "id": label}}
+    app.run()
+    assert app.selectbox(key="rules.label").value == label, "not the one that was chosen there before"
+    assert app.query_params["label"] == study.labels[label]
+    assert app.slider(key="rules.confidence").value == 0.5, "of which nothing was said"
 
 
 def test_what_a_link_names_wrongly_is_said_and_the_rest_kept(app: AppTest) -> None:
@@ -115,7 +164,7 @@ def test_what_a_link_names_wrongly_is_said_and_the_rest_kept(app: AppTest) -> No
     words = said(app)
     assert "no class called 'no such class'" in words
     assert "no filters called 'nonsense'" in words
-    assert app.selectbox(key="sort").value == "drop"
+    assert app.selectbox(key="patches.sort").value == "drop"
 
 
 def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) -> None:
@@ -124,7 +173,7 @@ def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) 
     assert "No patch matches" in said(app)
     app.button(key="without-drop").click().run()
     assert "vitrine_gallery" in parts(app)
-    assert app.selectbox(key="label").value == 0
+    assert app.selectbox(key="patches.label").value == 0
 
 
 def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> None:
@@ -134,18 +183,18 @@ def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> Non
     held = (items == number).any(1)
     visit(app, "Patches", filters=str(number))
     counts = patches["label"][held].value_counts()
-    options = app.selectbox(key="label").options
+    options = app.selectbox(key="patches.label").options
     assert options[0] == f"All classes ({held.sum()})"
     assert set(options[1:]) == {f"{study.labels[k]} ({counts.get(k, 0)})" for k in patches["label"].unique()}
     also = np.bincount(items[held][items[held] >= 0])
-    assert app.multiselect(key="filters").options == [
+    assert app.multiselect(key="patches.filters").options == [
         f"F{k} ({also[k] if k < len(also) else 0})" for k in np.unique(items[items >= 0])
     ]
     right = (images["label"] == images["predicted"]).to_numpy()[patches["image"]]
-    assert app.selectbox(key="outcome").options == [
-        f"Any ({held.sum()})", f"Right ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
+    assert app.selectbox(key="patches.outcome").options == [
+        f"Any ({held.sum()})", f"Correct ({(held & right).sum()})", f"Wrong ({(held & ~right).sum()})"
     ]  # fmt: skip
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == np.flatnonzero(held).tolist()
 
 
@@ -155,7 +204,7 @@ def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, h
     size, side = study.manifest["model"]["size"], study.manifest["window"]
     visit(app, "Patches")
     for order in ("score", "drop", "response"):
-        app.selectbox(key="sort").set_value(order).run()
+        app.selectbox(key="patches.sort").set_value(order).run()
         (shown,) = packets(app, "gallery")
         assert shown["ids"] == np.argsort(-patches[order].to_numpy(), kind="stable").tolist()
     first, numbers = patches.iloc[shown["ids"][0]], np.unique(patches["image"])
@@ -182,11 +231,11 @@ def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     app.run()
     word = app.selectbox(key="word")
     assert not word.disabled
-    next(button for button in app.button if button.label == "Tag the selection").click().run()
+    next(button for button in app.button if button.label == "Tag selected patches").click().run()
     tags = Tags(home / "tags", Study(home / "studies" / "small").manifest["digest"])
     assert tags.patches(word.value) == (0, 2)
-    assert app.selectbox(key="tag").options == ["Any tag", word.value]
-    app.selectbox(key="tag").set_value(word.value).run()
+    assert app.selectbox(key="patches.tag").options == ["Any tag", word.value]
+    app.selectbox(key="patches.tag").set_value(word.value).run()
     assert "tag" in app.query_params
 
 
@@ -194,12 +243,12 @@ def test_rules_at_another_support_and_where_there_are_none(app: AppTest, home: P
     study = Study(home / "studies" / "small")
     visit(app, "Rules", support="0.8")
     for support in (0.8, 0.5):
-        app.slider(key="support").set_value(support).run()
+        app.slider(key="rules.support").set_value(support).run()
         found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest["seed"]).rules
         assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
     settings = replace(config_of(study).mining, support=0.5)
     for name, field, value in (("q", "best", 1), ("n", "filters", 3), ("confidence", "confidence", 0.9)):
-        app.slider(key=name).set_value(value).run()
+        app.slider(key=f"rules.{name}").set_value(value).run()
         settings = replace(settings, **{field: value})
         found = mine(study, settings, seed=study.manifest["seed"]).rules
         assert len(found)
@@ -255,7 +304,7 @@ def test_no_rule_offers_the_support_that_gives_one(app: AppTest, plant: Plant) -
     )
     assert not app.dataframe
     next(button for button in app.button if button.label == f"Use {shown:.2f}").click().run()
-    assert app.slider(key="support").value == shown
+    assert app.slider(key="rules.support").value == shown
     assert app.dataframe[0].value["Filters"].tolist() == [f"F{label}"]
     assert app.dataframe[0].value["Support"].tolist() == [pytest.approx(share)]
 
@@ -295,10 +344,10 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
     monkeypatch.setattr("pages.ui.study.open_study.mine", slow)
     visit(app, "Rules", study=study.name)
     assert len(app.dataframe[0].value)
-    app.slider(key="support").set_value(0.2).run()
+    app.slider(key="rules.support").set_value(0.2).run()
     assert "more than 20,000 frequent filter sets at support 0.2. Raise it." in said(app)
     assert not app.dataframe
-    app.slider(key="support").set_value(0.6).run()
+    app.slider(key="rules.support").set_value(0.6).run()
     assert len(app.dataframe[0].value)
     assert [seed for seed, _ in told] == [study.manifest["seed"]] * 2, "what was mined once is kept"
 
@@ -306,7 +355,7 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
 def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
     study = plant(lambda label, place: [])
     visit(app, "Rules", study=study.name)
-    assert "nor at any lower one: hardly any two patches of a class hold the same filter." in said(app)
+    assert "nor at any lower one: hardly any two patches of a class share an active filter." in said(app)
 
 
 def test_what_classes_share_is_shown_although_confidence_hides_every_rule(app: AppTest, plant: Plant) -> None:
@@ -326,7 +375,7 @@ def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plan
     words = said(app)
     assert f"F120: patches of {len(counts)} classes" in words
     assert "No set of filters" not in words
-    assert "vitrine_gallery" in parts(app)
+    assert "vitrine_patch_gallery" in parts(app)
 
 
 @pytest.mark.parametrize("view", ["shared", "graph", "ablation"])
@@ -334,10 +383,12 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
     visit(app, "Rules", show=view)
     assert not app.error
     if view == "graph":
-        assert "vitrine_graph" in parts(app)
+        assert "vitrine_rule_graph" in parts(app)
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
-        assert float(values["Without mined ones"].rstrip("%")) < float(values["Without random ones"].rstrip("%"))
+        assert float(values["Rule filters removed"].rstrip("%")) < float(
+            values["Same number of random filters removed"].rstrip("%")
+        )
 
 
 def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home: Path) -> None:
@@ -347,9 +398,15 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
     facts = tried(study, sets, load(study.manifest["model"]["name"])).summary()
     visit(app, "Rules", study="small", show="ablation")
     words = said(app)
-    spread = [f"± {facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
-    assert f"Spread over classes: {spread[0]} with all filters, {spread[1]} without mined ones, {spread[2]}" in words
-    assert f"one mined filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, a random one" in words
+    spread = [f"{facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
+    assert (
+        f"Standard deviation over classes: {spread[0]} with all filters, {spread[1]} without rule filters, {spread[2]}"
+        in words
+    )
+    assert (
+        f"removing one rule filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, removing a random one"
+        in words
+    )
     table = app.dataframe[0].value
     assert table["drop_per_filter"].tolist() == pytest.approx(
         [row["drop_per_filter"] for row in facts["per_class"]], nan_ok=True
@@ -360,7 +417,7 @@ def silenced(app: AppTest, folder: Path) -> AppTest:
     """The ablation on other images, waited for."""
     app.text_input(key="ablation-folder").set_value(str(folder)).run()
     assert not app.metric
-    next(button for button in app.button if button.label == "Silence them").click().run()
+    next(button for button in app.button if button.label == "Run ablation").click().run()
     assert app.session_state["ablating"][1].wait(60)
     return app.run()
 
@@ -378,7 +435,7 @@ def test_the_ablation_on_images_held_out(app: AppTest, home: Path, tmp_path: Pat
     silenced(app, tmp_path / "held-out")
     images = next(metric for metric in app.metric if metric.label == "Images")
     assert (images.value, html.unescape(images.delta)) == ("59", "of held-out")
-    assert any(box.label == "Left out: 2" for box in app.expander)
+    assert any(box.label == "Skipped: 2" for box in app.expander)
     assert not app.error
 
 
@@ -398,7 +455,7 @@ def test_a_node_of_the_graph_chooses_the_rules_beneath(app: AppTest, home: Path)
 
 
 def marked(app: AppTest) -> dict[str, Any]:
-    return next(packet for packet in packets(app, "blob") if packet["id"] == "graph-marks")
+    return next(packet for packet in packets(app, "packet") if packet["id"] == "graph-marks")
 
 
 def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTest, home: Path) -> None:
@@ -414,12 +471,12 @@ def test_a_link_of_the_graph_and_a_row_of_the_table_are_one_selection(app: AppTe
 
     visit(app, "Rules", show="graph", node="")
     assert len(app.dataframe[0].value) == len(rules)
-    (before,) = packets(app, "graph")
+    (before,) = packets(app, "rule_graph")
     row = {"selection": {"rows": [len(rules) - 1], "columns": [], "cells": []}}
     app.session_state[f"graph-rules-{hash(tuple(every))}"] = row
     app.run()
     assert marked(app)["rule"] == last.nodes
-    assert packets(app, "graph") == [before], "the graph itself is not sent again"
+    assert packets(app, "rule_graph") == [before], "the graph itself is not sent again"
     assert app.query_params["rule"] == last.name
 
 
@@ -434,9 +491,9 @@ def test_a_node_opens_its_filter_or_its_class(app: AppTest, home: Path) -> None:
         if node[0] == "f":
             assert f"· F{number}" in said(app)
         else:
-            (shown,) = packets(app, "gallery")
+            (shown,) = packets(app, "patch_gallery")
             assert shown["label"] == "Patches of small"
-            assert app.selectbox(key="label").value == label
+            assert app.selectbox(key="patches.label").value == label
             assert len(shown["ids"]) == (study.table("patches")["label"] == label).sum()
 
 
@@ -447,16 +504,16 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     visit(app, "Patches", image="0", outcome="right", drop="0.3", strongest="1")
     app.query_params.clear()
     visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
-    next(button for button in app.button if button.label == "All its patches").click().run()
+    next(button for button in app.button if button.label == "Show all its patches").click().run()
     held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
     visit(app, "Rules", label=study.labels[rule.label], rule="", show="rules")
-    app.selectbox(key="label").set_value(rule.label).run()
+    app.selectbox(key="rules.label").set_value(rule.label).run()
     other = int(np.flatnonzero(patches["label"] != rule.label)[0])
     app.session_state["rule-patches"] = {"opened": {"action": "image", "id": other}}
     app.run()
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     image = patches["image"][other]
     assert sorted(shown["ids"]) == np.flatnonzero(patches["image"] == image).tolist(), "of all classes, though one was"
 
@@ -464,10 +521,10 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
 def test_the_image_of_one_study_is_none_of_another(app: AppTest, plant: Plant) -> None:
     other = plant(lambda label, place: [label])
     visit(app, "Patches", study="small", image="3")
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert len(shown["ids"]) < 10
     app.selectbox(key="study").set_value(other.name).run()
-    (shown,) = packets(app, "gallery")
+    (shown,) = packets(app, "patch_gallery")
     assert len(shown["ids"]) == len(other.table("patches"))
     assert "image" not in app.query_params
 
@@ -475,14 +532,18 @@ def test_the_image_of_one_study_is_none_of_another(app: AppTest, plant: Plant) -
 def test_a_node_without_a_rule_is_said(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules", show="graph", node="f1-c²")
-    assert "No rule at these settings has 'f1-c²'." in said(app)
+    assert "No rule at these settings contains 'f1-c²'." in said(app)
     assert len(app.dataframe[0].value) == len(study.table("rules"))
 
 
 def test_a_rule_shows_the_patches_of_each_of_its_filters(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     visit(app, "Rules")
-    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Strongest patches of each filter")
+    shown = next(
+        packet
+        for packet in packets(app, "patch_gallery")
+        if packet["label"] == "Patches with the highest activation of each filter"
+    )
     items = study.array("items")[:, : config_of(study).mining.filters]
     filters = study.table("rules")["filters"][0]
     counts = [min(EACH, int((items == number).any(1).sum())) for number in filters]
@@ -504,10 +565,12 @@ def test_a_rule_opens_its_patches_strongest_first(app: AppTest, home: Path) -> N
     held = transactions_of(study).first(config.filters).holding(rule["filters"], rule["label"])
     items, responses = study.array("items")[held], study.array("responses")[held]
     strength = np.where(np.isin(items, rule["filters"]), responses, 0).sum(1, dtype=np.float64)
-    shown = next(packet for packet in packets(app, "gallery") if packet["label"] == "Patches of the rule")
+    shown = next(packet for packet in packets(app, "patch_gallery") if packet["label"] == "Patches of the rule")
     assert shown["ids"] == held[np.argsort(-strength, kind="stable")].tolist()
     assert len(shown["ids"]) == rule["n_both"]
-    assert f"{rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} hold" in said(app)
+    assert f"active in {rule['n_both']} of the {rule['n_class']} patches of {study.labels[rule['label']]} (" in said(
+        app
+    )
 
 
 def many(filters: int, classes: int) -> Mined:
@@ -531,15 +594,15 @@ def test_a_graph_of_too_many_nodes_shows_the_strongest_and_says_so(
     classes = len(Study(home / "studies" / "small").labels)
     monkeypatch.setattr("pages.ui.study.open_study.mined", lambda *_: many(900, classes))
     visit(app, "Rules", show="graph")
-    (shown,) = packets(app, "graph")
-    assert f"{900 + classes} nodes are too many to read: these are the 600 of the strongest links." in said(app)
+    (shown,) = packets(app, "rule_graph")
+    assert f"{900 + classes} nodes are too many to display: the 600 with the strongest edges are shown." in said(app)
     assert [node["id"] for node in shown["nodes"]] == [
         *(f"c{k}" for k in range(classes)), *(f"f{k}" for k in range(300 + classes, 900))
     ]  # fmt: skip
     assert len(shown["edges"]) == 600 - classes
-    app.selectbox(key="label").set_value(0).run()
+    app.selectbox(key="rules.label").set_value(0).run()
     assert "too many" not in said(app)
-    assert len(packets(app, "graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
+    assert len(packets(app, "rule_graph")[0]["nodes"]) == 1 + len(range(0, 900, classes))
 
 
 def charts(app: AppTest) -> list[list[dict[str, Any]]]:
@@ -570,16 +633,16 @@ def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest, home: 
         assert trace["x"] == pytest.approx([float(values[study.labels.index(name)]) for name in trace["y"]], abs=1e-4)
     assert chart[0]["y"][:5] == [study.labels[k] for k in before.topk(5).indices.tolist()]
     assert {study.labels[k] for k in after.topk(5).indices.tolist()} <= set(chart[0]["y"])
-    assert "Without these filters the model says" in said(app)
+    assert re.search(r"Prediction (unchanged: |changes to )", said(app))
     assert not app.error
 
 
 def test_an_average_opens_its_patches(app: AppTest) -> None:
     visit(app, "Averages", average="0", top="3", contrast="1")
     words = said(app)
-    assert "heaviest first" in words
+    assert "largest weight first" in words
     assert "fewer than 10 patches" in words
-    assert app.slider(key="top").value == 3
+    assert app.slider(key="averages.top").value == 3
 
 
 def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app: AppTest, home: Path) -> None:
@@ -593,16 +656,16 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
             assert rows[row.average].tolist() == patches.tolist()
             assert weights[row.average].tolist() == weight.tolist()
     visit(app, "Averages", average="1", top="2")
-    shown, behind = packets(app, "gallery")
+    shown, behind = packets(app, "patch_gallery")
     order = table.assign(name=[study.labels[k] for k in table["label"]]).sort_values(
         ["label", "weight"], ascending=[True, False], kind="stable"
     )
     assert shown["ids"] == order["average"].tolist()
     assert shown["titles"] == [f"F{k}" for k in order["filter"]]
-    assert shown["notes"] == [f"n = {min(count, 2)}, few" for count in order["patches"]]
+    assert shown["notes"] == [f"n = {min(count, 2)}, small n" for count in order["patches"]]
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
     assert behind["ids"] == open_study.averaged(study, False, 2)[1][1].tolist()
-    app.toggle(key="contrast").set_value(True).run()
+    app.toggle(key="averages.contrast").set_value(True).run()
     stretched = packets(app, "gallery")[0]
     assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
     assert stretched["token"] != shown["token"], "the pictures are others"
@@ -614,17 +677,17 @@ def test_a_filter_shows_its_averages_its_answers_and_where_it_answers_here(app: 
     visit(app, "Filter", unit=str(number))
     table = study.table("averages").query("filter == @number").sort_values("weight", ascending=False)
     held = (study.array("items") == number).any(1)
-    every = {packet["label"]: packet for packet in packets(app, "gallery")}
+    every = {packet["label"]: packet for packet in packets(app, "patch_gallery")}
     assert every["Average patches by class"]["ids"] == [-1, *table["label"]]
     assert every["Average patches by class"]["notes"] == [f"n = {k}" for k in (held.sum(), *table["patches"])]
     assert sorted(every[f"Patches of F{number}"]["ids"]) == np.flatnonzero(held).tolist()
     words = said(app)
-    assert f"Among the strongest filters of {held.sum()} of {len(held)} patches" in words
+    assert f"Among the strongest filters in {held.sum()} of {len(held)} patches" in words
     assert all(study.labels[k] in words for k in table["label"])
     own = [filters for filters in study.table("rules")["filters"] if number in filters]
     assert len(app.dataframe[0].value) == len(own)
     active = study.array("pooled")[:, number] > 0
-    assert f"Mean of its map, in the {active.sum()} of {len(active)} images where it answers" in words
+    assert f"Mean activation, in the {active.sum()} of {len(active)} images where it is active" in words
     (bars,) = charts(app)
     assert {trace["name"] for trace in bars} - {"all others"} <= set(study.labels)
     answer = Workbench(load(study.manifest["model"]["name"])).activations(
@@ -659,7 +722,7 @@ def test_a_dead_filter_says_so(app: AppTest, home: Path, tmp_path: Path, monkeyp
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Filter", unit="7")
     assert "F7 was never active in a patch of the 60 images" in said(app)
-    app.selectbox(key="unit").set_value(8).run()
+    app.selectbox(key="unit.unit").set_value(8).run()
     assert "· F8" in said(app)
     assert "was never active" not in said(app)
 
@@ -672,7 +735,7 @@ def test_an_ablation_of_images_without_classes_says_what_is_missing(
     small_study.edited(study, tmp_path / "studies" / "plain", images=images)
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Rules", show="ablation")
-    assert "None of these images has a class of the model. Put them into one sub-folder per class." in said(app)
+    assert "None of these images belongs to a class of the model. Put them into one sub-folder per class." in said(app)
     assert not app.metric
 
 
@@ -714,7 +777,7 @@ def test_a_broken_study_gets_a_sentence_and_can_be_deleted(
     app.button(key="delete-broken").click()  # a dialog is open only in a run of its button here
     app.button(key="delete-now").click().run()
     assert not broken.exists()
-    assert "broken is deleted" in said(app)
+    assert "broken was deleted" in said(app)
 
 
 def chosen(app: AppTest) -> AppTest:
@@ -745,9 +808,9 @@ def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
     app.run()
     every = said(app)
     away.rename(flowers)
-    assert f"1 of its 60 images are no longer in {flowers}: {first}" in some
-    assert f"Its images are no longer in {flowers}; the study shows its own small copies" in every
-    assert "no longer in" not in said(app.run())
+    assert f"1 of its 60 images are not in {flowers}: {first}" in some
+    assert f"Its images are not in {flowers}; the study's thumbnails are shown" in every
+    assert "are not in" not in said(app.run())
 
 
 def test_images_that_were_not_read_are_listed_and_not_counted(
@@ -763,10 +826,10 @@ def test_images_that_were_not_read_are_listed_and_not_counted(
     build_study(config, tmp_path / "studies" / "few")
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     visit(app, "Filter")
-    assert "of 11 images where it answers" in said(app)
+    assert "of 11 images where it is active" in said(app)
     chosen(app)
     assert any(box.label == "Images that could not be read: 1" for box in app.expander)
-    assert "Left out of the folder: .heic files, which cannot be read (1)." in said(app)
+    assert "Skipped in the folder: .heic files, which cannot be read (1)." in said(app)
 
 
 def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> None:

@@ -47,20 +47,20 @@ def said(app: AppTest) -> str:
 def test_a_page_is_alive_without_being_asked(app: AppTest, title: str) -> None:
     app.run()
     app.switch_page(FILES[title]).run()
-    assert {"vitrine_film", "vitrine_chips"} <= set(parts(app))
+    assert {"vitrine_image_strip", "vitrine_class_chips"} <= set(parts(app))
     assert not app.error
     assert not app.warning
 
 
 def test_start_has_an_explained_example(app: AppTest) -> None:
     app.run()
-    assert "vitrine_grid" in parts(app)
+    assert "vitrine_comparison_grid" in parts(app)
     session = app.session_state["location"]
     assert session.image
     assert session.model
-    phases = [header["phase"] for header in packets(app, "blob") if "ask" in header]
+    phases = [header["phase"] for header in packets(app, "packet") if "ask" in header]
     assert phases == ["done", "done"]
-    assert len(shown(app, "vitrine_chips")["classes"]) >= 5
+    assert len(shown(app, "vitrine_class_chips")["classes"]) >= 5
     doors = {link.proto.page for link in app.get("page_link")}
     assert {"compare", "patches", "methods"} <= doors
 
@@ -90,14 +90,14 @@ def test_free_forgets_results_and_keeps_images(app: AppTest, photo: bytes, monke
     app.run()
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
     own = app.session_state["location"].image
-    assert "of yours" in app.sidebar.caption[0].value
-    next(button for button in app.sidebar.button if button.label == "Free").click().run()
+    assert "uploaded image" in app.sidebar.caption[0].value
+    next(button for button in app.sidebar.button if button.label == "Clear cached results").click().run()
     ((before, after, images),) = freed
     assert before > 0
     assert after == 0
     assert images > 0
     assert app.session_state["location"].image == own
-    assert "vitrine_grid" in parts(app)
+    assert "vitrine_comparison_grid" in parts(app)
     assert not app.error
     assert not app.warning
 
@@ -115,7 +115,7 @@ def test_a_label_is_shown_as_text(app: AppTest, monkeypatch: pytest.MonkeyPatch,
     app.query_params["m"] = "saliency"
     app.run()
     assert app.session_state["location"].targets == (3,)
-    assert any(entry["label"].startswith(EVIL) for entry in shown(app, "vitrine_chips")["classes"]), (
+    assert any(entry["label"].startswith(EVIL) for entry in shown(app, "vitrine_class_chips")["classes"]), (
         "as JSON it is text"
     )
     assert "<img" in said(app), "the address named a class that there is not"
@@ -148,7 +148,7 @@ def test_a_method_that_cannot_work_says_why_in_its_tile(app: AppTest, monkeypatc
     app.switch_page(FILES["Compare"]).run()
     end = time.monotonic() + 60
     while (
-        len(told := {one["title"]: one for one in packets(app, "blob") if one.get("phase") in {"done", "failed"}}) < 2
+        len(told := {one["title"]: one for one in packets(app, "packet") if one.get("phase") in {"done", "failed"}}) < 2
     ):
         assert time.monotonic() < end
         app.run()
@@ -180,11 +180,11 @@ def test_a_model_whose_scores_are_no_numbers_is_a_sentence(
     monkeypatch.setenv("VITRINE_MODEL", f"flowers:{tmp_path / 'huge.safetensors'}")
     app.run()
     assert len(app.error) == 1
-    assert "scores that are not numbers" in said(app)
+    assert "scores that are not finite" in said(app)
     known = next(name for name in app.selectbox(key="model").options if "huge" not in name)
     app.selectbox(key="model").set_value(known).run()
     assert not app.error
-    assert "vitrine_grid" in parts(app)
+    assert "vitrine_comparison_grid" in parts(app)
 
 
 def test_an_upload_becomes_the_image_looked_at(app: AppTest, photo: bytes) -> None:
@@ -194,7 +194,7 @@ def test_an_upload_becomes_the_image_looked_at(app: AppTest, photo: bytes) -> No
     assert app.session_state["location"].image not in {example, ""}
     assert not app.error
     app.switch_page(FILES["Compare"]).run()
-    assert "vitrine_grid" in parts(app)
+    assert "vitrine_comparison_grid" in parts(app)
 
 
 def picture(mode: str, size: tuple[int, int] = (40, 30), kind: str = "PNG", **more: object) -> bytes:
@@ -224,7 +224,7 @@ def test_a_hostile_upload_gets_its_sentence_and_nothing_is_lost(app: AppTest, na
     assert "Traceback" not in said(app)
     assert not {"<", "[", "!", ":red"} & set(app.error[0].value)
     assert app.session_state["location"] == before
-    assert "vitrine_grid" in parts(app)
+    assert "vitrine_comparison_grid" in parts(app)
     app.run()
     assert not app.error
 
@@ -253,7 +253,7 @@ def test_an_unusual_image_is_taken_and_what_was_done_to_it_is_said(app: AppTest,
 
 ADDRESSES = [
     ("model", "no-such-model", "no-such-model"),
-    ("img", "no-such-image", "not on the server"),
+    ("img", "no-such-image", "isn't available here"),
     ("cls", "no-such-class", "no-such-class"),
     ("cls", "-5", "-5"),
     ("m", "grad_cam,gradcam", "gradcam"),
@@ -288,7 +288,7 @@ def test_an_address_of_more_classes_than_fit_says_which_are_left_out(app: AppTes
     app.query_params["cls"] = ["0", "1", "2", "3", "4"]
     app.run()
     assert app.session_state["location"].targets == (0, 1, 2, 3)
-    assert "Left out: " in said(app)
+    assert "Not shown: " in said(app)
 
 
 @pytest.mark.parametrize(("value", "settles"), [("true", True), ("1", True), ("false", False), ("0", False)])
@@ -356,7 +356,7 @@ def test_ready_sets_choose_what_works_and_say_what_does_not(app: AppTest, monkey
     app.switch_page(FILES["Compare"]).run()
     assert app.menu_button(key="set").options == list(SETS)
     assert taken(app, "Controls") == ("random", "edge_detector", "centre_gaussian")
-    assert len(taken(app, "All within 10 s")) == 3
+    assert len(taken(app, "All under 10 s")) == 3
     assert set(taken(app, "Figure 4 of Song & Zhang's review")) == set(REVIEW)
     assert not said(app)
     reasons["cam"] = reasons["random"] = "No."
@@ -374,8 +374,9 @@ def shown(app: AppTest, name: str) -> dict[str, Any]:
 
 
 def test_examples_are_named_by_what_they_show(app: AppTest) -> None:
+    app.query_params["model"] = "efficientnet_lite0"  # which shows all of them
     app.run()
-    names = {item["id"]: item["name"] for item in shown(app, "vitrine_film")["items"] if not item["own"]}
+    names = {item["id"]: item["name"] for item in shown(app, "vitrine_image_strip")["items"] if not item["own"]}
     assert names == {sample.path.name: sample.alt for sample in samples()}
 
 
@@ -384,9 +385,9 @@ def test_a_single_map_is_compared_with_the_controls(app: AppTest) -> None:
     app.run()
     app.switch_page(FILES["Compare"]).run()
     end = time.monotonic() + 60
-    while "vitrine_matrix" not in parts(app) and time.monotonic() < end:
+    while "vitrine_agreement_matrix" not in parts(app) and time.monotonic() < end:
         app.run()
-    (only,) = shown(app, "vitrine_matrix")["classes"]
+    (only,) = shown(app, "vitrine_agreement_matrix")["classes"]
     assert only["methods"] == ["Saliency", "Random", "Edge detector"]
     assert only["spearman"][0][0] == only["overlap"][0][0] == 1
     assert only["spearman"][0][1] == only["spearman"][1][0] != only["overlap"][0][1]
@@ -416,7 +417,7 @@ def test_the_start_page_says_what_every_method_can_do_before_anything_runs(
     assert list(layers["layer"]) == [layer.name for layer in survey.usable]
     assert list(layers["positions"]) == ["{} × {}".format(*layer.cells) for layer in survey.usable]
     assert list(methods["method"]) == [method.title for method in EXPLAINERS.values()]
-    reads = dict(zip(EXPLAINERS, methods["reads, or why not"], strict=True))
+    reads = dict(zip(EXPLAINERS, methods["layer read, or why not supported"], strict=True))
     assert (reads["cam"], reads["grad_cam"], reads["saliency"]) == (reasons["cam"], survey.default, "the image")
     passes = dict(zip(EXPLAINERS, methods["paper"], strict=True))["rise"]
     assert passes.endswith("8,000 model passes")

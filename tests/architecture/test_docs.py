@@ -9,14 +9,23 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
+from PIL import Image
 
+import core.door as vt
 from core.cli import COMMANDS, _parsers, parser
+from core.data.folders import SAMPLES
 from core.explain import EXPLAINERS
 from core.measure import MEASURES
+from core.study import BUNDLED, Study
+from tests.small_study import edited
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+METHODS = (ROOT / "core/explain/README.md").read_text("utf-8")
+MEASURES_TABLE = (ROOT / "core/measure/README.md").read_text("utf-8")
 
 
 def blocks(text, kind):
@@ -35,12 +44,19 @@ def words_of(line):
 
 
 def test_the_tables_of_methods_and_measures_are_the_registries():
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", METHODS + MEASURES_TABLE, re.MULTILINE)
     shown = [tuple(cell.strip() for cell in row) for row in rows]
     cards = [*EXPLAINERS.values(), *MEASURES.values()]
     expected = [(card.name, card.title, card.summary, card.source or "–") for card in cards]
     missing = "\n".join("| `{}` | {} | {} | {} |".format(*row) for row in expected)
-    assert shown == expected, f"the tables of README.md should be:\n{missing}"
+    assert shown == expected, f"the tables of core/explain/README.md and core/measure/README.md should be:\n{missing}"
+
+
+def test_every_family_is_in_the_readme():
+    rows = re.findall(r"^\| (\w+) \| [^|]+ \| (`[^|]+`) \|$", README, re.MULTILINE)
+    examples = [(family, name) for family, names in rows for name in re.findall(r"`(\w+)`", names)]
+    assert sorted({family for family, _ in examples}) == sorted({method.family for method in EXPLAINERS.values()})
+    assert [(EXPLAINERS[name].family, name) for _, name in examples] == examples
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -63,9 +79,19 @@ def test_every_option_is_in_the_readme(command):
 
 
 def test_links_and_pictures_are_there():
-    for text, folder in ((README, ROOT), (CONTRIBUTING, ROOT), ((ROOT / "core/README.md").read_text(), ROOT / "core")):
+    for path in (
+        ROOT / name
+        for name in (
+            "README.md",
+            "CONTRIBUTING.md",
+            "core/README.md",
+            "core/explain/README.md",
+            "core/measure/README.md",
+        )
+    ):
+        text = path.read_text("utf-8")
         for target in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^":]+)"', text):
-            assert (folder / target).exists(), target
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
 def test_make_targets_that_texts_name_exist():
@@ -108,6 +134,29 @@ def test_the_examples_of_contributing_work(kind, tmp_path):
     run = [sys.executable, str(tmp_path / "example.py")]
     ended = subprocess.run(run, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.usefixtures("checkout")
+def test_the_notebook_example_runs(tmp_path, monkeypatch):
+    """Word for word, with weights, a photo and a study of these names put where it looks for them."""
+    (block,) = blocks(README, "python")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    (tmp_path / "torch" / "hub" / "checkpoints").mkdir(parents=True)
+    weights = torchvision.models.ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "torch" / "hub" / "checkpoints" / weights)
+    Image.open(SAMPLES / "single-violet.png").convert("RGB").save("photo.jpg")
+    flowers = Study(BUNDLED / "flowers-double-12c")
+    classes = flowers.table("classes").replace({"name": {"red-petals": "tabby"}})
+    edited(flowers, tmp_path / "out" / "study", classes=classes)
+    opened, found = [], {}
+    monkeypatch.setattr(Image.Image, "show", lambda image: opened.append(image.size))
+    exec(compile(block.replace("500", "50"), "README.md", "exec"), found)  # as many masks take their time
+    assert len(opened) == 1
+    assert found["maps"]["rise"].values.shape == (224, 224)
+    assert found["maps"]["rise"].label == "tabby"
+    assert {"maps.npz", "figure.png", "result.json", "maps.csv"} <= {file.name for file in Path("out").iterdir()}
+    assert len(found["study"].rules("tabby")) == len(vt.open_study("flowers-double-12c").rules("red-petals")) > 0
 
 
 @pytest.mark.slow

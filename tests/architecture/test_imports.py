@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A module may import what stands in an earlier line, and its own package.
 LAYERS = (
-    ("errors",),
-    ("registry",),
+    ("errors", "resources"),
+    ("registry", "glossary"),
     ("params", "progress", "serialization"),
     ("environment", "card"),
     ("network", "network.hooks", "cache", "jobs", "images", "study", "tags"),
@@ -26,7 +26,8 @@ LAYERS = (
     ("study.build", "study.browse", "train"),
     ("workbench",),
     ("export",),
-    ("commands",),
+    ("comparison",),
+    ("commands", "door"),
     ("cli",),
     ("__main__",),
 )

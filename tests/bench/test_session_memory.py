@@ -26,11 +26,12 @@ def resident() -> int:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_CACHE_MB", "32")
-    from core.models import MODELS, load
-    from pages.ui.session.jobs import Comparison
+    from core.comparison import Comparison
+    from core.models import load
+    from core.models.sources import bundled
     from pages.ui.session.state import Session
 
-    model = load(next(name for name, card in MODELS.items() if card.source == "bundled"))
+    model = load(bundled.cards()[0]["name"])
     session, sizes = Session(), []
     for index in range(IMAGES):
         stream = io.BytesIO()

@@ -32,7 +32,7 @@ ARCHITECTURES = {
     "ViT": ("vit_b_16", 64, {"image_size": 64}),
     "Swin": ("swin_t", 64, {}),
 }
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = Path(__file__).resolve().parents[2] / "core/explain/README.md"
 
 
 @cache
@@ -83,7 +83,7 @@ def test_no_rule_is_silently_the_plain_gradient(family, name):
 
 
 def matrix():
-    """The table of the README: a mark where a method works, else the letter of the reason below."""
+    """The table of core/explain/README.md: a mark where a method works, else the letter of the reason below."""
     letters = {LAYER: "a", HEAD: "b", RELU: "c", RULES: "d"}
     lines = [f"| | {' | '.join(ARCHITECTURES)} |", f"|---|{'|'.join([':-:'] * len(ARCHITECTURES))}|"]
     for name, method in EXPLAINERS.items():
@@ -93,6 +93,6 @@ def matrix():
 
 
 def test_the_readme_shows_the_matrix():
-    shown = re.search(r"^\| \| VGG .*?(?=\n\n)", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    assert shown, f"README.md should hold:\n{matrix()}"
-    assert shown[0] == matrix(), f"the matrix of README.md should be:\n{matrix()}"
+    shown = re.search(r"^\| \| VGG .*?(?=\n\n|\n\Z)", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert shown, f"core/explain/README.md should hold:\n{matrix()}"
+    assert shown[0] == matrix(), f"the matrix of core/explain/README.md should be:\n{matrix()}"

@@ -100,7 +100,7 @@ def test_networks_are_built_without_drawing_numbers(name: str) -> None:
     assert not any(module._non_persistent_buffers_set for module in net.modules())
 
 
-@pytest.mark.parametrize("card", [card for card in MODELS.values() if card.source == "bundled"], ids=lambda c: c.name)
+@pytest.mark.parametrize("card", [MODELS[facts["name"]] for facts in bundled.cards()], ids=lambda c: c.name)
 def test_bundled_models_load(card: object) -> None:
     name = card.name  # type: ignore[attr-defined]
     model = load(name)

@@ -26,16 +26,17 @@ SLOWER = float(os.environ.get("VITRINE_TEST_SLOWER", "1"))
 
 
 class Server:
-    """The app on a port of its own."""
+    """The app on a port of its own, which begins at a network of flowers as that answers at once; "" is the default."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model: str = "flowers-double-12c") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.file = folder / "census.json"
         self.log = folder / "server.log"
-        settings = {"VITRINE_CENSUS": str(self.file), "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "full"}
+        settings = {"VITRINE_CENSUS": str(self.file), "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "full",
+                    "VITRINE_MODEL": model}  # fmt: skip
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "tests/e2e/server.py"), str(self.port)],
@@ -181,7 +182,7 @@ SETTLED = """() => {
   if (state !== 'notRunning' || !parts.every((part) => part?.childElementCount)) return false;
   if (document.querySelector('[data-testid="stSkeleton"]')) return false;
   const framed = document.querySelector('.st-key-vitrine-header');
-  if (framed && !parts.some((part) => part.querySelector('.film'))) return false;
+  if (framed && !parts.some((part) => part.querySelector('.image-strip'))) return false;
   const tiles = parts.flatMap((part) => [...part.querySelectorAll('figure.tile')]);
   return tiles.every((tile) => !['running', 'queued'].includes(tile.dataset.phase));
 }"""

@@ -58,8 +58,9 @@ def counted() -> None:
 
     models.as_model = as_model
     import core.models
+    from core.models.sources import efficientnet_lite
 
-    core.models.as_model = as_model
+    core.models.as_model = efficientnet_lite.as_model = as_model
 
 
 def late(milliseconds: int) -> None:

@@ -63,7 +63,7 @@ def test_steps_of_the_look_send_nothing(server: Any, tab: Any) -> None:
     page.get_by_role("combobox", name="Blend").select_option("even")
     for mode in MODES:
         page.get_by_role("combobox", name="Range", exact=True).select_option(mode)
-    page.get_by_role("combobox", name="Colours").select_option("viridis")
+    page.get_by_role("combobox", name="Colours", exact=True).select_option("viridis")
     coloured = pixels(compared.drawn(), "Grad-CAM")
     page.get_by_role("slider", name="Size").fill("300")
     page.get_by_role("checkbox", name="Clip").uncheck()
@@ -187,7 +187,7 @@ def test_an_open_tile_is_exported(server: Any, tabs: Callable[..., Any]) -> None
     key = next(key for key in raw.files if key.startswith("saliency-"))
     assert saved.value.suggested_filename.endswith(f"-{key}.npy")
     assert (np.load(saved.value.path()) == raw[key]).all()
-    drawer.get_by_role("button", name="Copy the command").press("Enter")
+    drawer.get_by_role("button", name="Copy command").press("Enter")
     drawer.get_by_text("Command copied").wait_for()
     line = page.evaluate("navigator.clipboard.readText()")
     assert line == drawer.locator("code").inner_text()
@@ -259,9 +259,9 @@ def test_one_tile_is_stopped_and_the_others_go_on(server: Any, tab: Any) -> None
     first, second, third = (tab.tile(name) for name in ("RISE", "LIME", "KernelSHAP"))
     third.get_by_role("button", name="out of the queue").press("Enter")
     tab.page.locator('figure[data-phase="waiting"] .title', has_text="KernelSHAP").wait_for()
-    first.get_by_text("settled").wait_for()
+    first.get_by_text("convergence").wait_for()
     first.get_by_role("button", name="Stop").click()
-    second.get_by_text("settled").wait_for()
+    second.get_by_text("convergence").wait_for()
     assert "unfinished" in first.locator(".facts").inner_text().lower()
     second.get_by_role("button", name="Stop").click()
     tab.settle()
@@ -305,7 +305,7 @@ def test_a_question_mark_lists_the_keys_of_the_page(server: Any, tab: Any, addre
     keys = tab.page.get_by_role("dialog", name="Keys")
     tab.page.keyboard.press("?")
     keys.wait_for()
-    assert keys.get_by_role("heading", level=3).all_inner_texts() == ["Everywhere", "In the strip of images", *rooms]
+    assert keys.get_by_role("heading", level=3).all_inner_texts() == ["On every page", "In the image strip", *rooms]
     assert keys.get_by_text("presentation").is_visible()
     assert not found(tab.page)
     tab.page.keyboard.press("Escape")

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -161,7 +162,7 @@ def test_the_graph_by_its_search_and_its_card(large: str, tab: Any) -> None:
     page.get_by_text("picked f12").wait_for()
     page.get_by_role("listitem").first.get_by_role("button").first.click()
     page.get_by_text("picked c").wait_for()
-    page.get_by_role("button", name="Show this class").click()
+    page.get_by_role("button", name="Show class").click()
     page.get_by_text("opened c").wait_for()
     with page.expect_download() as saved:
         page.get_by_role("button", name="PNG").click()
@@ -183,11 +184,23 @@ def test_from_a_patch_to_its_filter_and_to_its_rules(mined: Server, tab: Any) ->
     page.go_back()
 
 
+def test_a_page_keeps_its_own_class(mined: Server, tab: Any) -> None:
+    tab.open(f"{mined.url}/patches?study=small&strongest=2&label=red-petals")
+    page = tab.page
+    page.get_by_role("link", name="Rules", exact=True).click()
+    page.get_by_text("rules. Choose a row").wait_for()
+    assert tab.until(lambda: "study=small" in page.url)
+    assert "label=" not in page.url
+    page.get_by_role("link", name="Patches", exact=True).click()
+    page.get_by_role("option").first.wait_for()
+    assert tab.until(lambda: "label=red-petals" in page.url and "strongest=2" in page.url)
+
+
 def test_from_a_rules_patch_to_all_patches_of_its_image(mined: Server, tab: Any, home: Path) -> None:
     count = len(Study(home / "studies" / "small").table("patches"))  # rounding differs between machines, and so does it
     tab.open(f"{mined.url}/rules?study=small")
     page = tab.page
-    page.get_by_role("button", name="Only this image").click()
+    page.get_by_role("button", name="Filter to this image").click()
     page.get_by_role("button", name="All images, not only").wait_for()
     assert tab.until(lambda: "image=" in page.url)
     assert tab.until(lambda: 1 <= page.get_by_role("option").count() <= 3)
@@ -232,22 +245,22 @@ def test_turning_filters_off_for_the_current_image(mined: Server, tab: Any) -> N
     tab.open(f"{mined.url}/rules?study=small")
     page = tab.page
     page.get_by_text("for the current image").click()
-    page.get_by_text("the model says").wait_for()
+    page.get_by_text(re.compile("Prediction (unchanged|changes)")).wait_for()
     page.locator(".js-plotly-plot").wait_for()
 
 
 def test_rules_are_tried_on_other_images(mined: Server, tab: Any, home: Path) -> None:
     tab.open(f"{mined.url}/rules?study=small&show=ablation")
     page = tab.page
-    folder = page.get_by_role("textbox", name="Try it on other images")
+    folder = page.get_by_role("textbox", name="Use other images")
     folder.fill(str(several(home / "flowers", home / "others", 5)))
     folder.press("Enter")
-    page.get_by_role("button", name="Silence them").click()
+    page.get_by_role("button", name="Run ablation").click()
     page.get_by_text("of others").wait_for(timeout=LONG)
     assert tab.until(lambda: page.get_by_text("300", exact=True).count() == 1)
     folder.fill(str(home / "studies"))
     folder.press("Enter")
-    page.get_by_role("button", name="Silence them").click()
+    page.get_by_role("button", name="Run ablation").click()
     page.get_by_text("There is no image in").wait_for()
 
 
@@ -258,7 +271,7 @@ def test_a_study_is_deleted_only_after_asking(mined: Server, tab: Any, home: Pat
     page = tab.page
     choose(tab, page.get_by_test_id("stDataFrame"), "a-spare")
     page.get_by_role("button", name="Delete").click()
-    page.get_by_role("button", name="Keep it").click()
+    page.get_by_role("button", name="Cancel").click()
     page.get_by_role("dialog").wait_for(state="hidden")
     assert spare.exists()
     page.get_by_role("button", name="Delete").click()
@@ -293,7 +306,7 @@ def test_a_study_is_built_stopped_and_finished(mined: Server, tab: Any, home: Pa
     page.get_by_role("button", name="Build", exact=True).click()
     page.get_by_text("by-hand is finished").wait_for(timeout=LONG)
     assert Study(home / "studies" / "by-hand").manifest["data"]["images"] == 300
-    page.get_by_role("button", name="Open it").click()
+    page.get_by_role("button", name="Open study").click()
     page.get_by_role("option").first.wait_for()
     assert tab.until(lambda: "study=by-hand" in page.url)
 

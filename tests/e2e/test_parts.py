@@ -10,14 +10,14 @@ from pages.ui.components import script
 from pages.ui.widgets.gallery import Items, pack
 
 pytestmark = pytest.mark.e2e
-SCRIPTS = {"film": ["film"], "grid": ["grid", "tile", "drawer", "toolbar"], "gallery": ["gallery"], "paste": ["paste"]}
+PARTS = ("image_strip", "comparison_grid", "patch_gallery", "paste")
 COLUMN = {"name": "saliency", "title": "Saliency", "summary": "", "formula": "", "caution": "", "paper": ""}
 DATA = {
-    "film": {
+    "image_strip": {
         "items": [{"id": "a", "name": "a.png", "own": False}], "current": "a", "exports": [], "command": "",
         "query": "", "frame": [],
     },
-    "grid": {
+    "comparison_grid": {
         "photo": "photo", "picture": "a.png", "rows": [{"target": 0, "label": "red", "chance": 1}],
         "columns": [COLUMN], "cells": [["tile"]], "tables": {}, "sequential": ["inferno"], "diverging": ["RdBu_r"],
         "view": "", "compact": False,
@@ -28,10 +28,14 @@ DATA = {
 # What is told each time: how many are listening to the page, and what the part shows.
 LIFE = """async ([script, data]) => {
   const listening = new Set();
-  const shop = (window.vitrine ??= { blobs: new Map(), bus: new EventTarget(), keys: new Set() });
-  for (const target of [document, shop.bus]) {
+  const shared = (window.vitrine ??= { packets: new Map(), events: new EventTarget(), shortcuts: new Set() });
+  for (const target of [document, shared.events]) {
     const { addEventListener: add, removeEventListener: remove } = target;
-    target.addEventListener = (...what) => { listening.add(what[1]); add.apply(target, what); };
+    target.addEventListener = (...what) => {
+      listening.add(what[1]);
+      what[2]?.signal?.addEventListener('abort', () => listening.delete(what[1]));
+      add.apply(target, what);
+    };
     target.removeEventListener = (...what) => { listening.delete(what[1]); remove.apply(target, what); };
   }
   const { default: run } = await import(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })));
@@ -58,10 +62,10 @@ def packed() -> str:
     return base64.b64encode(pack(items, look)).decode()
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_part_outlives_a_call_that_was_overtaken_and_leaves_nothing_behind(tab: Any, name: str) -> None:
-    data = packed() if name == "gallery" else DATA[name]
-    found = tab.page.evaluate(LIFE, [script(*SCRIPTS[name]), data])
+    data = packed() if name == "patch_gallery" else DATA[name]
+    found = tab.page.evaluate(LIFE, [script(name), data])
     assert found["alive"] == found["overtaken"]
     assert found["alive"][0] > 0 or found["alive"][1] > 0
     assert found["gone"] == 0

@@ -1,9 +1,15 @@
+"""A job: its progress, its end, and what it lets go of then."""
+
+import gc
 import threading
+import weakref
+from collections.abc import Callable
 
 import pytest
 
+from core import jobs
 from core.errors import BadImage, Cancelled
-from core.jobs import Job
+from core.jobs import Count, Job
 from core.progress import Report, chunks
 
 
@@ -59,3 +65,97 @@ def test_work_that_cancels_itself() -> None:
     job = Job(work)
     assert job.wait(5)
     assert job.state == "cancelled"
+
+
+class Heavy:
+    """What a work refers to, such as a model."""
+
+
+def failing(report: Report, heavy: Heavy) -> None:
+    try:
+        raise KeyError(heavy)
+    except KeyError as error:
+        raise BadImage("The file is empty.") from error
+
+
+def defective(report: Report, heavy: Heavy) -> None:
+    raise RuntimeError
+
+
+def cancelled(report: Report, heavy: Heavy) -> None:
+    raise Cancelled
+
+
+@pytest.mark.parametrize(
+    ("work", "state"),
+    [(lambda report, heavy: 3, "done"), (failing, "failed"), (defective, "failed"), (cancelled, "cancelled")],
+)
+def test_a_job_that_has_ended_holds_nothing_of_its_work(work: Callable[[Report, Heavy], object], state: str) -> None:
+    heavy, other, go_on = Heavy(), Heavy(), threading.Event()
+    held = weakref.ref(heavy), weakref.ref(other)
+
+    def bound(heavy: Heavy, other: Heavy) -> Job:
+        def wait_and_work(report: Report) -> object:
+            go_on.wait(5)
+            return work(report, heavy)
+
+        return Job(wait_and_work, counted=lambda: Count(0, 1, str(other)))
+
+    job = bound(heavy, other)
+    del heavy, other
+    gc.collect()
+    assert all(one() is not None for one in held), "a running one needs it"
+    go_on.set()
+    assert job.wait(5)
+    gc.collect()
+    assert [one() for one in held] == [None, None]
+    assert job.state == state
+    assert job.count is None
+
+
+def test_the_time_left_follows_from_the_speed_since_the_first_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(jobs, "time", type("Clock", (), {"monotonic": lambda: now[0]}))
+    steps, told = threading.Semaphore(0), threading.Semaphore(0)
+
+    def work(report: Report) -> None:
+        for fraction in (0.5, 0.5, 0.6, 0.9):  # half was there already, as of a build that goes on
+            steps.acquire(timeout=5)
+            report(fraction, "going on")
+            told.release()
+        steps.acquire(timeout=5)
+
+    job = Job(work)
+
+    def step(seconds: float) -> float | None:
+        now[0] += seconds
+        steps.release()
+        assert told.acquire(timeout=5)
+        return left if (left := job.seconds_left) is None else pytest.approx(left)
+
+    assert job.seconds_left is None
+    assert step(30) is None, "opening a model says nothing about the speed"
+    assert step(5) is None, "nothing is gained yet"
+    assert step(5) == 40, "a tenth took 10 s, and four are left"
+    now[0] += 10
+    assert job.seconds_left == pytest.approx(80), "no news is slower"
+    assert step(0) == 5
+    steps.release()
+    assert job.wait(5)
+    assert job.seconds_left is None
+
+
+def test_counts_are_read_whenever_asked_for() -> None:
+    done: list[int] = []
+    go_on = threading.Event()
+    job = Job(lambda report: go_on.wait(5), counted=lambda: Count(len(done), 3, "maps"))
+    assert job.count == (0, 3, "maps")
+    done.append(1)
+    assert job.count == (1, 3, "maps")
+    assert job.running
+    assert not job.stopping
+    job.cancel()
+    assert job.stopping
+    go_on.set()
+    assert job.wait(5)
+    assert not job.running

@@ -1,4 +1,4 @@
-"""Synthetic flowers whose class is told by one known part: pictures with exact masks, concepts and boxes."""
+"""Synthetic flowers whose class depends on one known part: images with exact masks, concepts and boxes."""
 
 import json
 from collections.abc import Mapping
@@ -71,14 +71,14 @@ for _variant in (
     Variant(
         "single-6c",
         "Six colours of petals",
-        "Six classes, told by the colour of the petals.",
+        "Six classes, determined by the colour of the petals.",
         tuple(COLOURS),
         ("petals",),
     ),
     Variant(
         "double-12c",
         "Six colours on petals or stem",
-        "Twelve classes, told by a colour and by where it is: on the petals or on the stem. The other one is grey.",
+        "Twelve classes, determined by a colour and its position, on the petals or on the stem. The other is grey.",
         tuple(f"{colour}-{part}" for colour in COLOURS for part in ("petals", "stem")),
         ("petals", "stem"),
     ),
@@ -91,8 +91,8 @@ for _variant in (
     ),
     Variant(
         "shortcut",
-        "Petals with a tell-tale tag",
-        "Six classes of bleached petals, and a printed tag in the corner that gives the class away.",
+        "Bleached petals with a printed tag",
+        "Six classes of bleached petals, and a printed tag in the corner that reveals the class.",
         tuple(COLOURS),
         ("petals",),
     ),
@@ -133,9 +133,9 @@ def write(
     out: Path,
     *,
     per_class: Annotated[int, Knob("Images of each class.", 1, 100_000)] = 10,
-    seed: Annotated[int, Knob("Another seed draws other flowers.", 0, 999_999)] = 0,
+    seed: Annotated[int, Knob("Random seed of the images.", 0, 999_999)] = 0,
     size: Annotated[int, Knob("Side of an image in pixels.", 32, 1024)] = 128,
-    rho: Annotated[float, Knob("Shortcut: how often the tag tells the class.", 0, 1, 0.05)] = 1.0,
+    rho: Annotated[float, Knob("Shortcut variant: how often the tag agrees with the class.", 0, 1, 0.05)] = 1.0,
     report: Report = silent,
 ) -> dict[str, Any]:
     """Write a data set into an empty or new folder and return its manifest; equal settings give equal bytes.
@@ -155,7 +155,7 @@ def write(
         for folder in _FOLDERS:
             for name in kind.classes:
                 (out / folder / name).mkdir(parents=True)
-        for span in chunks(per_class * classes, 20, report, "drawing flowers"):
+        for span in chunks(per_class * classes, 20, report, "generating flowers"):
             for index in span:
                 flower = draw(variant, index % classes, index, seed=seed, size=size, rho=rho)
                 entries.append(_saved(flower, out))

@@ -1,4 +1,4 @@
-"""Painting an arrangement without its colours: which part is where, and how bright, at four times the size."""
+"""Drawing of a flower scene without colours: a mask and the brightness of every part, at four times the size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Finishing a picture: colours, background, shadows, light and grain."""
+"""Rendering of a drawn scene: colours, background, shadows, light and grain."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Everything about a flower picture that does not tell its class: pose, shapes, background and light."""
+"""The random scene of a flower image, independent of its class: pose, shapes, background and light."""
 
 from dataclasses import dataclass
 

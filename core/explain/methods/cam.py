@@ -1,4 +1,4 @@
-"""Class activation maps: a layer's maps, weighted by what they mean to the score."""
+"""Class activation maps: weighted sums of the feature maps of a layer."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -16,20 +16,20 @@ from core.params import Knob
 
 DrawnMap = Annotated[
     Literal["max_abs", "sum_abs", "sum"],
-    Knob("How the three colour channels of the drawing become one value; their sum keeps its sign."),
+    Knob("How the three colour channels of guided backprop are combined; the sum keeps its sign."),
 ]
 Normalise = Annotated[
     Literal["paper", "authors"],
-    Knob("Weights as printed in the paper, or divided so that they add up to one as in its authors' code."),
+    Knob("Weights as in the paper, or normalised to sum to one as in the authors' code."),
 ]
 
 
 @explainer(
     "CAM",
     family="cam",
-    paper="Zhou et al. 2016",
+    source="Zhou et al. 2016",
     formula="Σₖ W[c, k] Aₖ; its mean + bias = the logit",
-    caution="Exists only where a network ends in global average pooling and one linear layer; as coarse as its layer.",
+    caution="Requires global average pooling followed by one linear layer; as coarse as its layer.",
     cost=lambda settings, side: 3,
     needs=(HEAD,),
     shares=FORWARD_BACKWARD,
@@ -37,10 +37,10 @@ Normalise = Annotated[
     signed=True,
 )
 def cam(query: Query) -> Tensor:
-    """The class score itself, spread over the places it comes from.
+    """The class score, decomposed over the spatial positions of the last layer.
 
-    Where a network ends in global average pooling and one linear layer, its score is the mean over all places of one
-    weighted sum of filter responses. This map is that sum: positive places speak for the class, negative ones against.
+    Where a network ends in global average pooling and one linear layer, its score is the spatial mean of one weighted
+    sum of feature maps. This map is that sum: positive positions support the class, negative ones oppose it.
     """
     if query.unit_layer:
         raise Unsupported("CAM explains classes, not units of a layer.", "Choose Grad-CAM.")
@@ -53,18 +53,18 @@ def cam(query: Query) -> Tensor:
 @explainer(
     "Grad-CAM",
     family="cam",
-    paper="Selvaraju et al. 2017",
+    source="Selvaraju et al. 2017",
     formula="ReLU(Σₖ αₖ Aₖ), αₖ = mean of ∂s/∂Aₖ",
-    caution="As coarse as its layer; several objects melt into one blob; blank where every weight is negative.",
+    caution="As coarse as its layer; several objects merge into one region; blank where every weight is negative.",
     cost=lambda settings, side: 3,
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def grad_cam(query: Query) -> Tensor:
-    """Where the layer's filters that raise the score respond.
+    """Where the filters that raise the score are active.
 
-    Each filter of the chosen layer is weighted by the mean slope of the score over its map; the weighted maps are
-    added up and only positive evidence is kept.
+    Each filter of the chosen layer is weighted by the spatial mean of the score's gradient over its map; the weighted
+    maps are summed and only positive evidence is kept.
     """
     values, slopes = responses(query)
     return (slopes.mean((2, 3), keepdim=True) * values).sum(1).relu()
@@ -73,18 +73,18 @@ def grad_cam(query: Query) -> Tensor:
 @explainer(
     "Grad-CAM++",
     family="cam",
-    paper="Chattopadhyay et al. 2018",
+    source="Chattopadhyay et al. 2018",
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ αₖ(u) ReLU(g), α = 1 / (2 + g · max(0, Σ Aₖ)) where g > 0, g = ∂s/∂Aₖ(u)",
-    caution="Its weights are derived for layers behind a ReLU; it ignores all evidence against the class.",
+    caution="Its weights are derived for layers after a ReLU; it ignores all evidence against the class.",
     cost=lambda settings, side: 3,
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
-    """Grad-CAM with a weight for every place, meant to keep several objects of one class apart.
+    """Grad-CAM with a weight per position, designed to separate several objects of one class.
 
-    Only positive slopes count, and places are weighted so that a small second object is not drowned by the first.
-    Some published implementations also scale each filter's weights to add up to one; both are offered.
+    Only positive gradients count, and positions are weighted so that a small second object is not dominated by the
+    first. Some published implementations also normalise each filter's weights to sum to one; both are offered.
     """
     return _grad_cam_pp(query, normalise)
 
@@ -92,7 +92,7 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
 @explainer(
     "LayerCAM",
     family="cam",
-    paper="Jiang et al. 2021",
+    source="Jiang et al. 2021",
     formula="ReLU(Σₖ ReLU(∂s/∂Aₖ) ⊙ Aₖ)",
     caution="Evidence against the class is left out; at early layers it shows edges rather than objects.",
     cost=lambda settings, side: 3,
@@ -100,9 +100,9 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     shares=FORWARD_BACKWARD,
 )
 def layer_cam(query: Query) -> Tensor:
-    """Filter responses, each place weighted by its own positive slope.
+    """Filter activations, each position weighted by its own positive gradient.
 
-    Unlike Grad-CAM it does not average the slope over the map, so it stays sharp at earlier and finer layers too.
+    Unlike Grad-CAM it does not average the gradient over the map, so it stays sharp at earlier, finer layers.
     """
     values, slopes = responses(query)
     return (slopes.relu() * values).sum(1).relu()
@@ -111,7 +111,7 @@ def layer_cam(query: Query) -> Tensor:
 @explainer(
     "HiResCAM",
     family="cam",
-    paper="Draelos & Carin 2020",
+    source="Draelos & Carin 2020",
     formula="ReLU(Σₖ ∂s/∂Aₖ ⊙ Aₖ)",
     caution="Faithful to the layer, not to the pixels under it; equals Grad-CAM where the network ends in pooling.",
     cost=lambda settings, side: 3,
@@ -119,10 +119,10 @@ def layer_cam(query: Query) -> Tensor:
     shares=FORWARD_BACKWARD,
 )
 def hires_cam(query: Query) -> Tensor:
-    """What each place of the layer adds to the score: response times slope, place by place.
+    """The contribution of each position of the layer to the score: activation times gradient, element-wise.
 
-    Grad-CAM averages slopes over the whole map and can light up places that the score does not use; here every place
-    keeps its own slope.
+    Grad-CAM averages gradients over the whole map and can highlight positions that the score does not use; here every
+    position keeps its own gradient.
     """
     values, slopes = responses(query)
     return (slopes * values).sum(1).relu()
@@ -131,18 +131,18 @@ def hires_cam(query: Query) -> Tensor:
 @explainer(
     "XGrad-CAM",
     family="cam",
-    paper="Fu et al. 2020",
+    source="Fu et al. 2020",
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ Aₖ(u) ∂s/∂Aₖ(u) / Σᵤ Aₖ(u)",
-    caution="As coarse as its layer; behind no ReLU, a filter whose responses nearly cancel may rule the map.",
+    caution="As coarse as its layer; without a ReLU before it, a filter whose activations nearly cancel may dominate.",
     cost=lambda settings, side: 3,
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def xgrad_cam(query: Query) -> Tensor:
-    """Grad-CAM with slopes averaged where the filter responds.
+    """Grad-CAM with gradients averaged where the filter is active.
 
-    The mean slope of a filter is taken with its own responses as weights, so that silencing the filter would change
-    the score by about what its map adds up to.
+    The mean gradient of a filter is weighted by its own activations, so that ablating the filter would change the score
+    by about the sum of its map.
     """
     values, slopes = responses(query)
     total = values.sum((2, 3), keepdim=True)
@@ -153,9 +153,9 @@ def xgrad_cam(query: Query) -> Tensor:
 @explainer(
     "Score-CAM",
     family="cam",
-    paper="Wang et al. 2020",
-    formula="ReLU(Σₖ wₖ Aₖ), w = softmax over k of s(x ⊙ Aₖ enlarged to 0…1)",
-    caution="One pass per filter; the softmax hands nearly all weight to few filters where scores are large.",
+    source="Wang et al. 2020",
+    formula="ReLU(Σₖ wₖ Aₖ), w = softmax over k of s(x ⊙ Aₖ upsampled and scaled to 0…1)",
+    caution="One pass per filter; the softmax gives nearly all weight to a few filters where scores are large.",
     cost=lambda settings, side: settings["channels"] + 3,
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
@@ -165,12 +165,12 @@ def xgrad_cam(query: Query) -> Tensor:
 def score_cam(
     query: Query,
     *,
-    channels: Annotated[int, Knob("Filters tried, the ones with the strongest response first.", 8, 4096)] = 512,
+    channels: Annotated[int, Knob("Number of filters evaluated, most active first.", 8, 4096)] = 512,
 ) -> Tensor:
-    """Filter responses, each weighted by the score of the image seen through it.
+    """Filter activations, each weighted by the score of the image masked with it.
 
-    Every filter's map is enlarged, scaled to 0…1 and multiplied with the image; the score that this leaves is the
-    filter's weight. It needs no gradient.
+    Every filter's map is upsampled, scaled to [0, 1] and multiplied with the image; the resulting score is the filter's
+    weight. No gradient is needed.
     """
     values = responses(query)[0]
     count = min(channels, values.shape[1])
@@ -187,18 +187,19 @@ def score_cam(
 @explainer(
     "Guided Grad-CAM",
     family="cam",
-    paper="Selvaraju et al. 2017",
-    formula="guided backprop ⊙ Grad-CAM enlarged; of the colours the largest size, or the sum with its sign",
-    caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
+    source="Selvaraju et al. 2017",
+    formula="guided backprop ⊙ upsampled Grad-CAM; over the colour channels the largest magnitude, or the signed sum",
+    caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
     cost=lambda settings, side: 5,
     needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
 def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
-    """The fine lines of guided backprop, kept where Grad-CAM sees the class.
+    """Guided backprop, restricted to where Grad-CAM finds the class.
 
-    One tells where, the other draws what; their product is sharp and follows the class. The paper shows it in colours,
-    one value per colour channel; a map here has one value per pixel, so that it can be compared with all others.
+    Grad-CAM localises, guided backprop adds fine detail; their product is sharp and class-specific. The paper shows it
+    in colour, one value per colour channel; a map here has one value per pixel, so that it can be compared with all
+    others.
     """
     return _fine(query, reduce) * resized(grad_cam(query), query.size)
 
@@ -206,17 +207,17 @@ def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
 @explainer(
     "Guided Grad-CAM++",
     family="cam",
-    paper="Chattopadhyay et al. 2018",
-    formula="guided backprop ⊙ Grad-CAM++ enlarged; of the colours the largest size, or the sum with its sign",
-    caution="The fine lines come from guided backprop, which hardly depends on the class: only the place is explained.",
+    source="Chattopadhyay et al. 2018",
+    formula="guided backprop ⊙ upsampled Grad-CAM++; over the colour channels the largest magnitude, or the signed sum",
+    caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
     cost=lambda settings, side: 5,
     needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
 def guided_grad_cam_pp(query: Query, *, reduce: DrawnMap = "max_abs", normalise: Normalise = "paper") -> Tensor:
-    """The fine lines of guided backprop, kept where Grad-CAM++ sees the class.
+    """Guided backprop, restricted to where Grad-CAM++ finds the class.
 
-    As guided Grad-CAM, with the map that keeps several objects of one class apart.
+    As guided Grad-CAM, with the map designed to separate several objects of one class.
     """
     return _fine(query, reduce) * resized(_grad_cam_pp(query, normalise), query.size)
 
@@ -229,20 +230,20 @@ def _fine(query: Query, reduce: DrawnMap) -> Tensor:
 @explainer(
     "Upsampled activation",
     family="cam",
-    paper="baseline in Oramas et al. 2019",
-    formula="max over the n strongest filters of Aₖ enlarged and scaled to 0…1",
-    caution="Knows nothing of the class, only what excites the layer: a method that looks no better explains little.",
+    source="baseline in Oramas et al. 2019",
+    formula="max over the n strongest filters of Aₖ, upsampled and scaled to 0…1",
+    caution="Ignores the class, shows only what activates the layer: a method that looks no better explains little.",
     cost=lambda settings, side: 3,
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def upsampled_activation(
-    query: Query, *, units: Annotated[int, Knob("Filters shown together, the strongest first.", 1, 64)] = 3
+    query: Query, *, units: Annotated[int, Knob("Number of filters combined, most active first.", 1, 64)] = 3
 ) -> Tensor:
-    """The strongest filter responses, simply enlarged.
+    """The strongest filter activations, upsampled.
 
-    A baseline without any explaining: each of the layer's most excited filters is enlarged and scaled to the same
-    range, and every pixel shows the highest of them. Where a unit is explained, it is that unit alone.
+    A baseline that explains nothing: each of the layer's most active filters is upsampled and scaled to the same range,
+    and every pixel shows their maximum. Where a unit is explained, it is that unit alone.
     """
     if query.unit_layer:
         layer = query.unit_layer

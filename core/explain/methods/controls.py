@@ -1,4 +1,4 @@
-"""Maps that look at no model: a method that does not clearly beat them explains nothing."""
+"""Controls: maps that do not depend on the model, as a lower bound for every method."""
 
 from typing import Annotated
 
@@ -13,15 +13,15 @@ from core.params import Knob
 @explainer(
     "Random",
     family="control",
-    paper="control",
-    formula="U(0, 1) on a coarse grid, enlarged",
-    caution="Not an explanation. Any measure that does not put it last is not measuring explanations.",
+    source="control",
+    formula="U(0, 1) on a coarse grid, upsampled",
+    caution="Not an explanation. A measure that does not rank it last is not measuring explanations.",
     cost=lambda settings, side: 0,
 )
-def random(query: Query, *, cells: Annotated[int, Knob("Coarse cells per side.", 2, 64)] = 14) -> Tensor:
-    """Random blobs that have nothing to do with the image or the model.
+def random(query: Query, *, cells: Annotated[int, Knob("Grid cells per side.", 2, 64)] = 14) -> Tensor:
+    """Random blobs, independent of the image and the model.
 
-    The same image and seed always give the same blobs. They show what a map looks like that knows nothing, and are the
+    The same image and seed always give the same blobs. They show what an uninformative map looks like, and are the
     floor for every measure.
     """
     numbers = [int(images_sha(image[None]), 16) for image in query.images]
@@ -31,16 +31,16 @@ def random(query: Query, *, cells: Annotated[int, Knob("Coarse cells per side.",
 @explainer(
     "Edge detector",
     family="control",
-    paper="control; Adebayo et al. 2018",
+    source="control; Adebayo et al. 2018",
     formula="√((Gₓ² + Gᵧ²) / 2) of the brightness, Sobel",
-    caution="Not an explanation, though it looks like one: a fine drawing of the image is no sign of understanding.",
+    caution="Not an explanation, though it looks like one: fine detail is no sign of understanding.",
     cost=lambda settings, side: 0,
 )
 def edge_detector(query: Query) -> Tensor:
-    """The edges of the image itself, found without any model.
+    """The edges of the image, detected without a model.
 
-    Maps of guided backprop and its relatives often resemble it. Where a method looks like this control, what is seen
-    is the image and not the model.
+    Maps of guided backprop and related methods often resemble it. Where a method looks like this control, it shows the
+    image and not the model.
     """
     from skimage.filters import sobel
 
@@ -51,18 +51,20 @@ def edge_detector(query: Query) -> Tensor:
 @explainer(
     "Centre Gaussian",
     family="control",
-    paper="control; Judd et al. 2009",
+    source="control; Judd et al. 2009",
     formula="exp(−‖u − centre‖² / 2σ²)",
-    caution="Not an explanation. Photographs have their object in the middle, so it does well where that is measured.",
+    caution="Not an explanation. Does well wherever the object is in the centre of the photograph.",
     cost=lambda settings, side: 0,
 )
 def centre_gaussian(
-    query: Query, *, spread: Annotated[float, Knob("Deviation, as a share of the side.", 0.05, 1, 0.05)] = 0.25
+    query: Query,
+    *,
+    spread: Annotated[float, Knob("Standard deviation as a fraction of the image's side.", 0.05, 1, 0.05)] = 0.25,
 ) -> Tensor:
-    """A round blob in the middle of the image.
+    """A Gaussian blob at the centre of the image.
 
-    People put objects into the centre of their photographs. A localisation measure that this blob wins says more about
-    photographers than about explanations.
+    Photographs tend to have their object in the centre. A localisation measure that this blob wins says more about the
+    photographs than about explanations.
     """
     rows, columns = (
         torch.exp(-((torch.arange(side) + 0.5) / side - 0.5).square() / (2 * spread**2)) for side in query.size

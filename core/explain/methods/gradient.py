@@ -1,4 +1,4 @@
-"""Explanations read from the slope of the score at the image."""
+"""Gradient methods: maps read from the gradient of the score with respect to the image."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ from core.network.hooks import Rules
 from core.network.inspection import Survey
 from core.params import Knob
 
-Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels become one value.")]
+Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels are combined.")]
 
 
 def reduced(slopes: Tensor, how: str) -> Tensor:
@@ -28,17 +28,17 @@ def reduced(slopes: Tensor, how: str) -> Tensor:
 @explainer(
     "Saliency",
     family="gradient",
-    paper="Simonyan et al. 2013",
+    source="Simonyan et al. 2013",
     formula="|∂s/∂x|, largest over the colour channels",
-    caution="Noisy on deep networks; shows where the score is sensitive, not what it is made of.",
+    caution="Noisy on deep networks; shows where the score is sensitive, not which evidence it is based on.",
     cost=lambda settings, side: 3,
     shares=FORWARD_BACKWARD,
 )
 def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     """How fast the score changes with each pixel.
 
-    The gradient of the class score with respect to the image says which pixels would change the score most if they
-    were changed a little. Only its size is shown.
+    The gradient of the class score with respect to the image: which pixels would change the score most if changed
+    slightly. Only its magnitude is shown.
     """
     return reduced(query.forward_backward().slopes[""], reduce)
 
@@ -46,18 +46,18 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
 @explainer(
     "Input × gradient",
     family="gradient",
-    paper="Shrikumar et al. 2016",
-    formula="Σ over the colours of x · ∂s/∂x",
-    caution="Pixels of the mean colour count as nothing, whatever they mean; exact only for networks without biases.",
+    source="Shrikumar et al. 2016",
+    formula="Σ over the colour channels of x · ∂s/∂x",
+    caution="Pixels of the mean colour get zero, whatever they show; exact only for networks without biases.",
     cost=lambda settings, side: 3,
     shares=FORWARD_BACKWARD,
     signed=True,
 )
 def input_x_gradient(query: Query) -> Tensor:
-    """What each pixel adds to the score, if the network were as straight everywhere as it is here.
+    """The contribution of each pixel to the score under a linear approximation of the network.
 
-    The gradient is multiplied by the pixel itself. For a network of ReLUs without biases these products add up exactly
-    to the score; for others they are its first-order approximation.
+    The gradient is multiplied by the pixel value. For a ReLU network without biases these products sum exactly to the
+    score; for others they are its first-order approximation.
     """
     recording = query.forward_backward()
     return (recording.values[""] * recording.slopes[""]).sum(1)
@@ -66,9 +66,9 @@ def input_x_gradient(query: Query) -> Tensor:
 @explainer(
     "Layer-wise input × gradient",
     family="gradient",
-    paper="Soleymani's lecture (CAT); Qiang et al. 2022 (AttCAT)",
-    formula="mean over the layers l of Σₖ hₖˡ · ∂s/∂hₖˡ, enlarged so that its sum is kept",
-    caution="Averages over depths: a map that only one of them sees is diluted; biases are left out of every sum.",
+    source="Soleymani's lecture (CAT); Qiang et al. 2022 (AttCAT)",
+    formula="mean over the layers l of Σₖ hₖˡ · ∂s/∂hₖˡ, upsampled with its sum preserved",
+    caution="Averages over depths: evidence visible at only one of them is diluted; biases are left out of every sum.",
     cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
@@ -78,13 +78,13 @@ def input_x_gradient(query: Query) -> Tensor:
 def layerwise_ixg(
     query: Query,
     *,
-    skip_first: Annotated[int, Knob("Stages left out at the beginning; 0 takes them all.", 0, 4)] = 1,
-    attention_weight: Annotated[bool, Knob("Weigh tokens by the attention they get (transformers).")] = False,
+    skip_first: Annotated[int, Knob("Number of early stages left out; 0 uses all.", 0, 4)] = 1,
+    attention_weight: Annotated[bool, Knob("Weight tokens by the attention they receive (transformers).")] = False,
 ) -> Tensor:
-    """What each place adds to the score, read at several depths of the network and averaged.
+    """Activation times gradient at several depths of the network, averaged.
 
     At the end of each stage (for transformers: at the input of each block) activations are multiplied by their
-    gradient and added up over the channels. Early stages are fine but noisy, late ones coarse but clear.
+    gradients and summed over the channels. Early stages give fine but noisy maps, late ones coarse but clear maps.
     """
     stages = _stages(query.model.survey, skip_first)
     recording = query.forward_backward(*stages)

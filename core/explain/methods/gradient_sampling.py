@@ -1,4 +1,4 @@
-"""Explanations that average the slope of the score over many points near the image or on the way to it."""
+"""Gradients averaged over samples: noisy copies of the image, or points between a baseline and the image."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -13,8 +13,10 @@ from core.explain.methods.gradient import Reduce, reduced
 from core.explain.query import Query
 from core.params import Knob
 
-Samples = Annotated[int, Knob("Noisy copies of the image.", 2, 200)]
-Spread = Annotated[float, Knob("Noise, as a share of the image's range of values.", 0, 0.5, 0.05)]
+Samples = Annotated[int, Knob("Number of noisy copies of the image.", 2, 200)]
+Spread = Annotated[
+    float, Knob("Standard deviation of the noise as a fraction of the image's value range.", 0, 0.5, 0.05)
+]
 # (rows of the batch, numbers of the draws) -> points where the slope is taken, and what it is multiplied with
 Sample = Callable[[list[int], list[int]], tuple[Tensor, Tensor | float]]
 
@@ -22,9 +24,9 @@ Sample = Callable[[list[int], list[int]], tuple[Tensor, Tensor | float]]
 @explainer(
     "SmoothGrad",
     family="gradient",
-    paper="Smilkov et al. 2017",
+    source="Smilkov et al. 2017",
     formula="|1/n Σᵢ ∂s/∂x(x + eᵢ)|, eᵢ ~ N(0, σ²)",
-    caution="Much noise shows a smoother network than the one that decides; little noise leaves the speckle.",
+    caution="Strong noise explains a smoother network than the one that decides; weak noise leaves the speckle.",
     cost=lambda settings, side: 3 * settings["samples"],
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
@@ -33,8 +35,8 @@ def smoothgrad(
 ) -> Iterator[Tensor]:
     """The gradient averaged over noisy copies of the image.
 
-    Gradients of deep networks flicker from one image to its neighbour. Averaged over copies with a little noise, the
-    flicker cancels and what is common to the neighbourhood stays.
+    Gradients of deep networks fluctuate between neighbouring images. Averaging over copies with a little noise cancels
+    the fluctuation and keeps what the neighbourhood has in common.
     """
     for mean, _ in _noisy(query, samples, spread):
         yield reduced(mean, reduce)
@@ -43,9 +45,9 @@ def smoothgrad(
 @explainer(
     "SmoothGrad squared",
     family="gradient",
-    paper="Smilkov et al. 2017; Hooker et al. 2019",
+    source="Smilkov et al. 2017; Hooker et al. 2019",
     formula="1/n Σᵢ (∂s/∂x(x + eᵢ))², eᵢ ~ N(0, σ²)",
-    caution="Squares let a few strong copies rule the map; values are no longer in units of the score.",
+    caution="A few copies with large gradients can dominate the map; values are no longer in units of the score.",
     cost=lambda settings, side: 3 * settings["samples"],
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
@@ -54,7 +56,7 @@ def smoothgrad_sq(
 ) -> Iterator[Tensor]:
     """The squared gradient averaged over noisy copies of the image.
 
-    Squaring before averaging keeps places where the gradient is strong but changes its sign between the copies, which
+    Squaring before averaging keeps positions where the gradient is strong but changes its sign between copies, which
     the plain average would cancel.
     """
     for _, square in _noisy(query, samples, spread):
@@ -64,9 +66,9 @@ def smoothgrad_sq(
 @explainer(
     "VarGrad",
     family="gradient",
-    paper="Adebayo et al. 2018",
+    source="Adebayo et al. 2018",
     formula="variance over i of ∂s/∂x(x + eᵢ), eᵢ ~ N(0, σ²)",
-    caution="Shows where the gradient is unsteady, which is not where it is large: zero for a linear model.",
+    caution="Shows where the gradient is unstable, which is not where it is large: zero for a linear model.",
     cost=lambda settings, side: 3 * settings["samples"],
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
@@ -76,7 +78,7 @@ def vargrad(
     """How much the gradient varies between noisy copies of the image.
 
     The variance is high where a little noise switches parts of the network on and off, usually at the borders of what
-    it recognises, and zero where it behaves like a straight line.
+    it recognises, and zero where the network is locally linear.
     """
     for mean, square in _noisy(query, samples, spread):
         yield reduced((square - mean.square()).clamp(min=0), reduce)
@@ -85,9 +87,9 @@ def vargrad(
 @explainer(
     "Integrated gradients",
     family="gradient",
-    paper="Sundararajan et al. 2017",
+    source="Sundararajan et al. 2017",
     formula="(x − b) · ∫₀¹ ∂s/∂x(b + t(x − b)) dt",
-    caution="Answers why this image and not the baseline: pixels that equal the baseline get nothing.",
+    caution="Explains the difference from the baseline: pixels equal to the baseline get zero.",
     cost=lambda settings, side: 3 * settings["steps"] + 1,
     signed=True,
     budgets={"quick": {"steps": 20}, "paper": {"steps": 300}},
@@ -95,13 +97,13 @@ def vargrad(
 def integrated_gradients(
     query: Query,
     *,
-    steps: Annotated[int, Knob("Points on the way from the baseline to the image.", 4, 400)] = 50,
-    start: Annotated[Baseline, Knob("The image without evidence where the way begins.")] = "black",
+    steps: Annotated[int, Knob("Number of points on the path from the baseline to the image.", 4, 400)] = 50,
+    start: Annotated[Baseline, Knob("The baseline: an image without evidence, where the path starts.")] = "black",
 ) -> Iterator[Tensor]:
-    """What each pixel adds to the score on the way from an image without evidence to this one.
+    """The contribution of each pixel to the score, relative to a baseline image.
 
-    The gradient is collected along the straight line from a baseline to the image. The values add up to the difference
-    of the two scores; by how much the finite number of steps misses that is reported as completeness error.
+    The gradient is integrated along the straight line from a baseline to the image. The values sum to the difference
+    between the two scores; the error of the finite number of steps is reported as completeness error.
     """
     begin = baseline(query, start).expand_as(query.images)
     away = query.images - begin
@@ -124,9 +126,9 @@ def integrated_gradients(
 @explainer(
     "Gradient SHAP",
     family="gradient",
-    paper="Lundberg & Lee 2017; Erion et al. 2021",
+    source="Lundberg & Lee 2017; Erion et al. 2021",
     formula="mean over baselines b and t ~ U(0, 1) of (x − b) · ∂s/∂x(b + t(x − b))",
-    caution="Its values hang on the baselines: random pixels are far from any photograph a network has seen.",
+    caution="Depends on the baselines: random pixels are far from any photograph the network has seen.",
     cost=lambda settings, side: 3 * settings["samples"],
     signed=True,
     budgets={"quick": {"samples": 20}, "paper": {"samples": 200}},
@@ -134,14 +136,14 @@ def integrated_gradients(
 def gradient_shap(
     query: Query,
     *,
-    samples: Annotated[int, Knob("Random points on random ways.", 2, 400)] = 50,
-    start: Annotated[Baseline, Knob("The images without evidence; uniform draws a new one each time.")] = "uniform",
+    samples: Annotated[int, Knob("Number of random baselines, with one point on each path.", 2, 400)] = 50,
+    start: Annotated[Baseline, Knob("The baseline images; uniform draws a new one for each sample.")] = "uniform",
     spread: Spread = 0.1,
 ) -> Iterator[Tensor]:
-    """Integrated gradients averaged over many baselines, one random step each.
+    """Integrated gradients averaged over many baselines, one random point on each path.
 
-    Each sample goes a random part of the way from a baseline to the slightly noisy image and takes the gradient there.
-    The average estimates the Shapley value of each pixel under the assumption that pixels act independently.
+    Each sample takes the gradient at a random point between a baseline and the slightly noisy image. The average
+    estimates the Shapley value of each pixel under the assumption that pixels are independent.
     """
     reach = spread * _range(query.images)
     fixed = baseline(query, start).expand_as(query.images)

@@ -1,4 +1,4 @@
-"""Explanations by a mask that is learned: the smallest part of the image that keeps or destroys the score."""
+"""Masks found by optimisation: the smallest part of the image that preserves or destroys the score."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from core.explain.segments import OperationCounter
 from core.params import Knob, Numbers, spelled
 
 Aim = Annotated[
-    Literal["preserve", "delete"], Knob("Look for the part that is enough for the score, or for the one it needs.")
+    Literal["preserve", "delete"],
+    Knob("Preserve: find the region sufficient for the score. Delete: find the region necessary for it."),
 ]
 MOST_AREAS = 8  # masks of one image, learned together
 EVERY = 10  # steps between two looks at a running map
@@ -27,10 +28,10 @@ EVERY = 10  # steps between two looks at a running map
 @explainer(
     "Meaningful perturbation",
     family="perturbation",
-    paper="Fong & Vedaldi 2017",
+    source="Fong & Vedaldi 2017",
     formula="delete: min_m s(m·x + (1−m)·blur x) + λ·mean(1−m) + β·r; preserve: max_m s(…) − λ·mean m − β·r; "
     "r = mean|∂m|³ down + mean|∂m|³ across",
-    caution="Small changes of the weights λ and β change the mask; it may hide what only an optimiser would find.",
+    caution="Small changes of λ and β change the mask; it may exploit artefacts that only an optimiser would find.",
     cost=lambda settings, side: 3 * settings["steps"],
     budgets={"quick": {"steps": 60}, "paper": {"steps": 500}},
 )
@@ -38,15 +39,15 @@ def meaningful_perturbation(
     query: Query,
     *,
     aim: Aim = "delete",
-    steps: Annotated[int, Knob("Steps of the optimiser (Adam).", 10, 2000, 10)] = 150,
-    sparse: Annotated[float, Knob("Weight of the mask's area.", 0, 10, 0.01)] = 0.01,
-    smooth: Annotated[float, Knob("Weight of the mask's roughness.", 0, 10, 0.1)] = 0.2,
+    steps: Annotated[int, Knob("Optimisation steps (Adam).", 10, 2000, 10)] = 150,
+    sparse: Annotated[float, Knob("Weight of the area penalty (λ).", 0, 10, 0.01)] = 0.01,
+    smooth: Annotated[float, Knob("Weight of the roughness penalty (β).", 0, 10, 0.1)] = 0.2,
     score: OperationCounter = "prob",
 ) -> Iterator[Tensor]:
-    """The smallest soft mask that, blurred away, takes the score along, or that alone keeps it.
+    """The smallest soft mask that removes the score when blurred, or preserves it on its own.
 
-    A coarse mask is learned by gradient descent; where it is open the image is seen, elsewhere its blur. Area and
-    roughness are punished, and a little noise on every step keeps the mask from becoming an adversarial pattern.
+    A coarse mask is learned by gradient descent; where it is open the image is visible, elsewhere its blur. Area and
+    roughness are penalised, and a little noise at every step keeps the mask from becoming an adversarial pattern.
     """
 
     def one(query: Query) -> Iterator[Tensor]:
@@ -80,10 +81,10 @@ def _roughness(mask: Tensor) -> Tensor:
 @explainer(
     "Extremal perturbation",
     family="perturbation",
-    paper="Fong, Patrick & Vedaldi 2019",
+    source="Fong, Patrick & Vedaldi 2019",
     formula="argmax_m s(m ⊗ x) over smooth masks m of area a; delete: −s((1−m) ⊗ x), dual: the sum of both; "
-    "contrast: s is the lead over the best other class; mean over the areas",
-    caution="The area is asked for, not found: too small a one breaks the object up, too large a one shows context.",
+    "contrast: s is the margin over the best other class; mean over the areas",
+    caution="The area is prescribed, not found: one too small breaks the object up, one too large includes context.",
     cost=lambda settings, side: (
         3 * settings["steps"] * len(settings["areas"]) * (2 if settings["aim"] == "dual" else 1)
     ),
@@ -93,24 +94,26 @@ def _roughness(mask: Tensor) -> Tensor:
 def extremal_perturbation(
     query: Query,
     *,
-    areas: Annotated[Numbers, Knob("Shares of the image that the masks cover, separated by commas.", 0, 1)] = (0.1,),
+    areas: Annotated[Numbers, Knob("Mask areas as fractions of the image, separated by commas.", 0, 1)] = (0.1,),
     aim: Annotated[
         Literal["preserve", "delete", "dual"],
-        Knob("Look for the part that is enough for the score, for the one it needs, or for one that is both."),
+        Knob("Preserve: the region sufficient for the score. Delete: the region necessary for it. Dual: both at once."),
     ] = "preserve",
-    contrast: Annotated[bool, Knob("Watch the lead over the best other class instead of the score.")] = False,
-    steps: Annotated[int, Knob("Steps of the optimiser (gradient descent).", 10, 2000, 10)] = 200,
-    smooth: Annotated[float, Knob("Smoothness of the masks in pixels of a 224 px image.", 0, 60, 3)] = 21.0,
-    hide: Annotated[Literal["blur", "fade"], Knob("Outside the mask the image is blurred, or fades to grey.")] = "blur",
+    contrast: Annotated[bool, Knob("Use the margin over the best other class instead of the score.")] = False,
+    steps: Annotated[int, Knob("Optimisation steps (gradient descent).", 10, 2000, 10)] = 200,
+    smooth: Annotated[float, Knob("Smoothness of the masks, in pixels of a 224 px image.", 0, 60, 3)] = 21.0,
+    hide: Annotated[
+        Literal["blur", "fade"], Knob("What replaces the image outside the mask: its blur, or grey.")
+    ] = "blur",
     soften: Annotated[
-        float, Knob("Blur of the shown mean of the masks, as a share of the image's side.", 0, 0.2)
+        float, Knob("Blur applied to the mean of the masks, as a fraction of the image's side.", 0, 0.2)
     ] = 0.0,
 ) -> Iterator[Tensor]:
-    """The smooth mask of a given area that does best at keeping the score, or at destroying it.
+    """The smooth mask of a given area that best preserves, or best destroys, the score.
 
-    Instead of punishing the mask's area, it is prescribed: the sorted values of the visible mask are drawn towards
-    zeros and ones in the wanted proportion. Several areas give several masks, whose mean is shown. How large they
-    really became is remarked.
+    The mask's area is prescribed instead of penalised: the sorted values of the mask are pushed towards zeros and ones
+    in the requested proportion. Several areas give several masks, whose mean is shown. The areas actually reached are
+    reported.
     """
     if contrast and query.unit_layer:
         raise Unsupported("A unit has no other classes to lead over.", "Set extremal_perturbation.contrast to false.")

@@ -1,4 +1,4 @@
-"""Explanations that change the rule by which operations hand the score back to the image."""
+"""Modified backpropagation: methods that replace the backward rule of ReLU."""
 
 from torch import Tensor
 
@@ -12,18 +12,18 @@ from core.network.inspection import SMOOTH
 @explainer(
     "Guided backprop",
     family="propagation",
-    paper="Springenberg et al. 2014",
+    source="Springenberg et al. 2014",
     formula="at every ReLU: R ← R · [R > 0] · [z > 0]; largest |R| over the colour channels",
-    caution="Shows edges that the network can see, hardly depending on the class or even on trained weights.",
+    caution="Shows edges the network can detect; hardly depends on the class, or even on trained weights.",
     cost=lambda settings, side: 3,
     needs=(RELU,),
     shares=GUIDED,
 )
 def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
-    """The details of the image that excite the network, sharp as a drawing.
+    """Fine image detail that activates the network along positive paths.
 
-    The score is handed back to the pixels as in a gradient, but every ReLU lets through only what is positive both on
-    the way up and on the way down, so whatever would lower the score disappears.
+    The score is propagated back to the pixels as in a gradient, but every ReLU passes only values that are positive in
+    both the forward and the backward pass, so anything that would lower the score is dropped.
     """
     return reduced(rectified_slope(query, "guided"), reduce)
 
@@ -31,9 +31,9 @@ def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
 @explainer(
     "Deconvnet",
     family="propagation",
-    paper="Zeiler & Fergus 2014",
+    source="Zeiler & Fergus 2014",
     formula="at every ReLU: R ← R · [R > 0]; largest |R| over the colour channels",
-    caution="Hardly depends on the class: it redraws the image's edges. Never read it as evidence.",
+    caution="Hardly depends on the class: it reproduces the image's edges. Never read it as evidence.",
     cost=lambda settings, side: 3,
     needs=(RELU,),
     shares=DECONVNET,
@@ -41,8 +41,8 @@ def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
 def deconvnet(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     """The score projected back to the image by running the network's layers in reverse.
 
-    Filters are applied transposed, pooling puts values back where the maximum came from, and every ReLU keeps only
-    what is positive on the way down, whatever it saw on the way up.
+    Filters are applied transposed, unpooling puts values back where the maximum came from, and every ReLU passes only
+    positive values in the backward pass, whatever its input was in the forward pass.
     """
     return reduced(rectified_slope(query, "deconvnet"), reduce)
 

@@ -1,4 +1,4 @@
-"""Explanations that change the image and watch the score."""
+"""Perturbation methods: parts of the image are masked and the change of the score is measured."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -42,9 +42,9 @@ def _without_gaps(settings: Mapping[str, Any]) -> None:
 @explainer(
     "Occlusion",
     family="perturbation",
-    paper="Zeiler & Fergus 2014",
-    formula="mean over the windows r covering a pixel of s(x) − s(x with r hidden)",
-    caution="Sees only evidence of about the window's size; two copies of the same evidence hide each other's effect.",
+    source="Zeiler & Fergus 2014",
+    formula="mean over the windows r containing a pixel of s(x) − s(x with r occluded)",
+    caution="Sensitive only to evidence of about the window's size; redundant evidence elsewhere hides the effect.",
     cost=_windows,
     signed=True,
     budgets={"quick": {"window": 48, "stride": 24}, "paper": {"stride": 8}},
@@ -54,15 +54,15 @@ def _without_gaps(settings: Mapping[str, Any]) -> None:
 def occlusion(
     query: Query,
     *,
-    window: Annotated[int, Knob("Side of the window in pixels of a 224 px image.", 4, 112, 4)] = 32,
-    stride: Annotated[int, Knob("Step of the window in pixels of a 224 px image.", 2, 112, 2)] = 16,
-    fill: Annotated[Baseline, Knob("What is put into the window.")] = "grey",
+    window: Annotated[int, Knob("Side of the window, in pixels of a 224 px image.", 4, 112, 4)] = 32,
+    stride: Annotated[int, Knob("Stride of the window, in pixels of a 224 px image.", 2, 112, 2)] = 16,
+    fill: Annotated[Baseline, Knob("What replaces the occluded pixels.")] = "grey",
     score: OperationCounter = "prob",
 ) -> Tensor:
-    """How far the score falls when a window slides over the image.
+    """How much the score drops when a window slides over the image.
 
-    Each position of the window is hidden in turn and the model asked again. A pixel's value is the mean fall over the
-    windows that cover it: positive where hiding hurts, negative where it helps.
+    The image is evaluated with each position of the window occluded. A pixel's value is the mean drop over the windows
+    that contain it: positive where occlusion lowers the score, negative where it raises it.
     """
     side = min(query.size)  # as blurs and masks: windows of images that are not square are
     boxes = sliding(query.size, scaled(window, side), scaled(stride, side))
@@ -78,9 +78,9 @@ def occlusion(
 @explainer(
     "Feature ablation",
     family="perturbation",
-    paper="Zeiler & Fergus 2014, on segments (captum)",
-    formula="s(x) − s(x with the segment hidden)",
-    caution="Evidence that stands in two segments is seen in neither: hiding one leaves the other.",
+    source="Zeiler & Fergus 2014, on segments (captum)",
+    formula="s(x) − s(x with the segment masked)",
+    caution="Evidence present in two segments is found in neither: masking one leaves the other.",
     cost=lambda settings, side: settings["segments"],
     signed=True,
     budgets={"quick": {"segments": 30}, "paper": {"segments": 200}},
@@ -89,9 +89,9 @@ def occlusion(
 def feature_ablation(
     query: Query, *, cut: CutBy = "slic", segments: Count = 60, hide: HideBy = "mean", score: OperationCounter = "prob"
 ) -> Iterator[Tensor]:
-    """How far the score falls when one segment of the image is hidden.
+    """How much the score drops when one segment of the image is masked.
 
-    As occlusion, but the windows follow the borders in the image, so that the map does, too.
+    As occlusion, but the windows follow the contours of the image, and so does the map.
     """
 
     def one(query: Query) -> Iterator[Tensor]:
@@ -117,9 +117,9 @@ def bounding(inside: Tensor) -> Tensor:
 @explainer(
     "RISE",
     family="perturbation",
-    paper="Petsiuk et al. 2018",
+    source="Petsiuk et al. 2018",
     formula="1/(N·p) Σᵢ s(x ⊙ Mᵢ) Mᵢ(u); centred: 1/N Σᵢ (sᵢ − s̄)(Mᵢ(u) − p)/Var M(u)",
-    caution="Grainy with few masks; plain values carry a large constant part: compare places, not heights.",
+    caution="Grainy with few masks; plain values contain a large constant part: compare positions, not values.",
     cost=lambda settings, side: settings["masks"],
     offset=True,
     budgets={"quick": {"masks": 300}, "paper": {"masks": 8000}},
@@ -128,20 +128,20 @@ def bounding(inside: Tensor) -> Tensor:
 def rise(
     query: Query,
     *,
-    masks: Annotated[int, Knob("Random masks tried.", 50, 8000, 50)] = 1000,
-    cells: Annotated[int, Knob("Coarse cells per side.", 2, 16)] = 7,
-    keep: Annotated[float, Knob("Chance that a cell stays visible.", 0.1, 0.9, 0.1)] = 0.5,
+    masks: Annotated[int, Knob("Number of random masks.", 50, 8000, 50)] = 1000,
+    cells: Annotated[int, Knob("Grid cells per side.", 2, 16)] = 7,
+    keep: Annotated[float, Knob("Probability that a cell stays visible.", 0.1, 0.9, 0.1)] = 0.5,
     score: OperationCounter = "prob",
-    centred: Annotated[bool, Knob("Take away the part that every pixel shares: signed and less noisy.")] = False,
+    centred: Annotated[bool, Knob("Subtract the part common to all pixels: signed and less noisy.")] = False,
     divisor: Annotated[
-        Divisor, Knob("What the plain sum is divided by: keep, or each pixel's mean over the masks.")
+        Divisor, Knob("Normalisation of the plain sum: keep, or each pixel's mean over the masks.")
     ] = "keep",
-    errors: Annotated[bool, Knob("Show the standard error at each pixel in place of the value.")] = False,
+    errors: Annotated[bool, Knob("Show the standard error of each pixel instead of its value.")] = False,
 ) -> Iterator[Tensor]:
-    """Average of random masks, each weighed by the score it leaves.
+    """Average of random masks, each weighted by the score of the masked image.
 
-    Coarse random grids, smoothly enlarged and shifted, hide parts of the image. Where a visible pixel goes with a high
-    score again and again, the average is high. The standard error says how far another draw of masks might differ.
+    Coarse random grids, smoothly upsampled and shifted, mask parts of the image. Pixels that are visible in
+    high-scoring copies get high values. The standard error says how much another draw of masks might differ.
     """
     query = query.in_half_precision()
     batch, device = len(query.images), query.images.device

@@ -1,4 +1,4 @@
-"""Explanations that hand the score back as relevance: nothing is added and, but for biases, nothing lost."""
+"""Relevance propagation: LRP and excitation backprop, which distribute the score layer by layer."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,10 +32,15 @@ from core.params import Knob
 
 Skip = Annotated[
     Literal["clamp", "proportional", "ignore"],
-    Knob("What a residual sum goes by: positive values, all values, or everything to the longer branch."),
+    Knob("How residual sums are split: by positive values, by all values, or everything to the longer branch."),
 ]
 Finer = Annotated[
-    int, Knob("Stages before the default layer where the sweep ends; a layer chosen by hand is taken as it is.", 0, 4)
+    int,
+    Knob(
+        "Stages before the default layer where the backward pass ends; ignored for an explicitly chosen layer.",
+        0,
+        4,
+    ),
 ]
 SUMS: dict[str, Share] = {"clamp": by_positive_values, "proportional": by_values, "ignore": to_the_longer_way}
 
@@ -51,19 +56,19 @@ RULES = Need("relevance_rules", _needs_known)
 @explainer(
     "Excitation backprop",
     family="propagation",
-    paper="Zhang et al. 2016",
+    source="Zhang et al. 2016",
     formula="P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ, from 1 at the class",
-    caution="Follows excitation only, so classes that share their evidence look alike; never read it at the pixels.",
+    caution="Follows excitation only, so classes that share their evidence look alike; do not read it at pixel level.",
     cost=lambda settings, side: 6,
     needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
-    """Where a walk from the class down the excitatory connections arrives.
+    """The probability that a random walk from the class along excitatory connections reaches each position.
 
-    A probability of one starts at the class and is divided, operation by operation, among the inputs that excite it.
-    What arrives at a place of the layer where the sweep ends, summed over its filters, is the map; at that layer its
-    total is one. Published maps of VGG-16 end one pooling later, at features.23: choose that layer for maps like them.
+    A probability of one starts at the class and is distributed, operation by operation, among the inputs that excite
+    it. The map is the probability at the layer where the backward pass ends, summed over its filters; its total is one.
+    Published maps of VGG-16 end one pooling layer later, at features.23: choose that layer for maps like them.
     """
     return _walked(query, SUMS[skip], finer, contrast=False)
 
@@ -71,18 +76,18 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
 @explainer(
     "Contrastive excitation backprop",
     family="propagation",
-    paper="Zhang et al. 2016",
+    source="Zhang et al. 2016",
     formula="max(0, Σ over the channels of P⁺ − P⁻), P⁻ from the negated weights of the last layer",
-    caution="Shows only what speaks more for the class than against it: blank where all evidence is shared.",
+    caution="Shows only evidence that is stronger for the class than against it: blank where all evidence is shared.",
     cost=lambda settings, side: 8,
     needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
-    """Excitation backprop, minus what would excite the opposite of the class.
+    """Excitation backprop, minus the excitation of the opposite of the class.
 
     A second walk starts with the weights of the last layer negated, as for a unit that stands for not this class. Below
-    that layer both follow the same rules, so their difference is walked once, and what remains positive is shown.
+    that layer both follow the same rules, so their difference is propagated once, and its positive part is shown.
     """
     if query.unit_layer:
         raise Unsupported("Contrastive excitation backprop explains classes, not units.", "Choose excitation_bp.")
@@ -92,9 +97,9 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
 @explainer(
     "LRP",
     family="propagation",
-    paper="Bach et al. 2015; Montavon et al. 2019",
+    source="Bach et al. 2015; Montavon et al. 2019",
     formula="Rⱼ = Σᵢ zᵢⱼ / (Σₖ zᵢₖ + bᵢ) Rᵢ with zᵢⱼ = wᵢⱼ xⱼ, from the logit; γ and α1β0 favour positive zᵢⱼ",
-    caution="Rules differ much in what they show; whatever biases take is missing, see the share of the score kept.",
+    caution="Rules differ in what they show; relevance absorbed by biases is lost, see the share of the score kept.",
     cost=lambda settings, side: 9,
     needs=(RULES,),
     signed=True,
@@ -104,15 +109,18 @@ def lrp(
     *,
     rule: Annotated[
         Literal["composite", "epsilon", "gamma", "alpha1beta0"],
-        Knob("How convolutions and linear layers divide; composite: α1β0 for the former, ε for the latter."),
+        Knob("Rule for convolutions and linear layers; composite: α1β0 for the former, ε for the latter."),
     ] = "composite",
-    epsilon: Annotated[float, Knob("How far totals are kept from zero.", 1e-9, 1)] = 1e-6,
-    gamma: Annotated[float, Knob("Extra weight of what agrees with the output's sign (rule gamma).", 0, 10)] = 0.25,
+    epsilon: Annotated[float, Knob("Stabiliser: denominators are kept at least this far from zero.", 1e-9, 1)] = 1e-6,
+    gamma: Annotated[
+        float, Knob("Extra weight of contributions that agree with the output's sign (rule gamma).", 0, 10)
+    ] = 0.25,
 ) -> Tensor:
-    """What each pixel contributes to the score, handed down layer by layer.
+    """The contribution of each pixel to the score, propagated back layer by layer.
 
-    The score is divided among the inputs of each operation by what they add to its total, from the class down to the
-    pixels. With the ε rule this tends to input × gradient; rules that favour positive parts give calmer maps.
+    The score is distributed among the inputs of each operation in proportion to their contributions, from the class
+    down to the pixels. With the ε rule this approaches input × gradient; rules that favour positive contributions give
+    less noisy maps.
     """
     weights: dict[str, Share] = {
         "epsilon": partial(by_epsilon, epsilon=epsilon),

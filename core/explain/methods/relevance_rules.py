@@ -1,4 +1,4 @@
-"""One forward whose backward hands on relevance: every linear operation divides what it receives among its inputs."""
+"""Propagation rules of relevance: one backward in which every linear operation divides what it receives."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

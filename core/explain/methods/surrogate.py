@@ -1,4 +1,4 @@
-"""Explanations by a simpler model, fitted to what the network says about copies with hidden segments."""
+"""Surrogate methods: a simpler model is fitted to the network's scores of copies with masked segments."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -17,9 +17,9 @@ ROUNDING = 1e-3  # of the largest score: scores closer together than this may di
 @explainer(
     "LIME",
     family="surrogate",
-    paper="Ribeiro et al. 2016",
+    source="Ribeiro et al. 2016",
     formula="argmin_w Σᵢ πᵢ (s(zᵢ) − w·zᵢ − b)² + α‖w‖², πᵢ = exp(−dᵢ²/2σ²), dᵢ = 1 − √(visible share)",
-    caution="Another cut into segments gives another map; trust it only where the weighted R² is high.",
+    caution="A different segmentation gives a different map; trust it only where the weighted R² is high.",
     cost=lambda settings, side: settings["samples"],
     signed=True,
     budgets={"quick": {"samples": 300}},
@@ -32,18 +32,18 @@ def lime_image(
     cut: CutBy = "quickshift",
     segments: Count = 50,
     hide: HideBy = "mean",
-    alpha: Annotated[float, Knob("Strength of the ridge penalty.", 0, 100, 0.5)] = 1.0,
-    width: Annotated[float, Knob("Width of the neighbourhood of the image.", 0.05, 5, 0.05)] = 0.25,
+    alpha: Annotated[float, Knob("Ridge penalty (α).", 0, 100, 0.5)] = 1.0,
+    width: Annotated[float, Knob("Kernel width (σ): how local the linear model is.", 0.05, 5, 0.05)] = 0.25,
     score: OperationCounter = "prob",
     top: Annotated[
-        int, Knob("Segments shown, those that speak most for the class; 0 shows all, with signs.", 0, 50)
+        int, Knob("Show only this many segments, with the highest coefficients; 0 shows all, with signs.", 0, 50)
     ] = 0,
 ) -> Iterator[Tensor]:
-    """The linear model of its segments that agrees best with the network near the image.
+    """The linear model over segments that best fits the network near the image.
 
-    Segments are hidden at random and the network is asked about each copy; a ridge regression weighs copies more that
-    are closer to the image. A segment's value is its coefficient: what showing it adds. The weighted R² says how much
-    of the network's behaviour the linear model catches, the local prediction what it says about the image itself.
+    Segments are masked at random and the network evaluates each copy; a ridge regression gives more weight to copies
+    closer to the image. A segment's value is its coefficient: the effect of showing it. The weighted R² says how much
+    of the network's behaviour the linear model captures, the local prediction is its output for the image itself.
     """
 
     def fit(visible: Tensor, scores: Tensor) -> Tensor:
@@ -71,9 +71,9 @@ def lime_image(
 @explainer(
     "KernelSHAP",
     family="surrogate",
-    paper="Lundberg & Lee 2017",
+    source="Lundberg & Lee 2017",
     formula="φ = argmin Σ_z k(z) (s(z) − s(∅) − φ·z)², Σφ = s(x) − s(∅), k(z) = (S − 1)/(C(S,|z|)·|z|·(S − |z|))",
-    caution="Copies with half of the image hidden look like nothing the network was trained on.",
+    caution="Copies with half of the image masked are unlike anything the network was trained on.",
     cost=lambda settings, side: settings["samples"] + 2,
     signed=True,
     budgets={"quick": {"samples": 300}, "paper": {"samples": 4000}},
@@ -88,11 +88,11 @@ def kernel_shap(
     hide: HideBy = "mean",
     score: OperationCounter = "prob",
 ) -> Iterator[Tensor]:
-    """The fair share of each segment in the score, estimated by one weighted regression.
+    """The Shapley value of each segment, estimated by one weighted regression.
 
-    A Shapley value is what a segment adds to the score, averaged over all orders in which segments could be uncovered.
-    The values add up to the difference between the image and the image with everything hidden. Coalitions are drawn in
-    pairs that complement each other.
+    A Shapley value is a segment's contribution to the score, averaged over all orders in which segments could be
+    revealed. The values sum to the difference between the image and the fully masked image. Coalitions are drawn in
+    complementary pairs.
     """
 
     def one(query: Query) -> Iterator[Tensor]:
@@ -131,10 +131,9 @@ def coalitions(cut_up: Pieces) -> Callable[[range], Tensor]:
 @explainer(
     "Superpixel tree",
     family="surrogate",
-    paper="Song & Zhang review, section 3.2",
+    source="Song & Zhang review, section 3.2",
     formula="Gini importance of each segment in a decision tree that predicts s(z) > mean s",
-    caution="A negative example: the few segments of the first splits take all importance, without a sign; "
-    "the map seldom shows the object.",
+    caution="A negative example: the first splits take all the importance, unsigned; the map rarely shows the object.",
     cost=lambda settings, side: settings["samples"],
     budgets={"quick": {"samples": 300}},
 )
@@ -146,14 +145,13 @@ def superpixel_tree(
     cut: CutBy = "slic",
     segments: Count = 40,
     hide: HideBy = "mean",
-    depth: Annotated[int, Knob("Questions in a row that the tree may ask.", 1, 12)] = 5,
+    depth: Annotated[int, Knob("Maximum depth of the tree.", 1, 12)] = 5,
     score: OperationCounter = "prob",
 ) -> Iterator[Tensor]:
-    """The segments that a decision tree asks about to predict whether the score is high: a method that fails.
+    """Segments that a decision tree uses to predict whether the score is high: a negative example.
 
-    Kept because it teaches: the review this app follows tried trees with the Gini index on images and found that they
-    do not bring out the object. Where the evidence is spread over many segments, the first questions take all the
-    importance.
+    Kept for teaching: the review behind this app tried trees with the Gini index on images and found that they do not
+    highlight the object. Where the evidence is spread over many segments, the first splits take all the importance.
     """
 
     def one(query: Query) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""The small network that comes with Vitrine: its architecture, and weights files with their cards."""
+"""The small network bundled with Vitrine: its architecture, weights files and their model cards."""
 
 import hashlib
 import json
@@ -11,8 +11,9 @@ from safetensors.torch import save
 from torch import nn
 
 from core.errors import Unavailable
+from core.resources import ASSETS
 
-FOLDER = Path(__file__).resolve().parents[3] / "assets" / "models"
+FOLDER = ASSETS / "models"
 SIZE = 128  # pixels, the side of the input
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 FILTERS = (16, 32, 64, 128)

@@ -74,7 +74,7 @@ def _load(name: str, device: torch.device | str, report: Report) -> Model:
     report(0.8, "reading weights")
     state = read(path)
     net, _ = fitted(name, state, path.name)
-    report(0.9, "looking at its layers")
+    report(0.9, "inspecting layers")
     labels = tuple(weights.meta["categories"])
     facts = {"source": "torchvision", "weights": weights.name}
     return as_model(name, net, labels=labels, preprocess=_prepared(weights), facts=facts, device=device)

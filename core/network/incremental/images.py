@@ -1,4 +1,4 @@
-"""An image, and copies of it that differ only inside a window each: what is kept of them, and how it is read."""
+"""An image and copies that differ from it only inside a window: the stored activations, and how they are read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

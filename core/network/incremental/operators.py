@@ -1,4 +1,4 @@
-"""What each operation of a network does to maps that differ only inside windows: a rule, listed at the end."""
+"""The rule of every operation for maps that differ only inside windows; the table is at the end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How far the maps of a comparison agree with each other, and with maps that look at no model."""
+"""Agreement of the maps of a comparison with each other and with controls."""
 
 import base64
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import streamlit as st
 
 from core import export
+from core.comparison import Comparison
 from core.explain import EXPLAINERS, Explanation
 from core.figures import colormaps
 from core.measure.agreement import TOP
 from core.workbench import Request
 from pages.ui import components
-from pages.ui.session.jobs import Comparison
 
 
 def matrix(shown: Comparison) -> None:
@@ -22,9 +22,9 @@ def matrix(shown: Comparison) -> None:
     with box:
         if tables := _known(shown):
             scale = base64.b64encode(colormaps.table(colormaps.DIVERGING[0]).tobytes()).decode()
-            components.matrix({"classes": tables, "colours": scale, "share": TOP, "chance": TOP / (2 - TOP)})
+            components.agreement_matrix({"classes": tables, "colours": scale, "share": TOP, "chance": TOP / (2 - TOP)})
         else:
-            st.markdown("Once there is a map, it is compared here with the others and with two controls.")
+            st.markdown("Finished maps are compared here with each other and with two controls.")
 
 
 def _known(shown: Comparison) -> list[dict[str, Any]]:

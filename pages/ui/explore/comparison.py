@@ -1,14 +1,14 @@
-"""A session's comparison: answered at once where it is cheap, in the background where it is not."""
+"""A session's comparison: computed immediately where that is cheap, else in the background."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
+from core.comparison import Comparison, affordable, facts
 from core.images import Picture
 from core.workbench import Request, Workbench
 from pages.ui.explore import agreement
-from pages.ui.session import state
-from pages.ui.session.jobs import Comparison
+from pages.ui.session import jobs, location, state
 from pages.ui.widgets import comparison_grid, messages
 from pages.ui.widgets.text import cost_text
 
@@ -16,23 +16,22 @@ AT_ONCE = 10.0  # seconds of work that may start without being asked for
 
 
 def current(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> Comparison:
-    """The session's comparison of these asks; one of other asks is stopped and left.
+    """The session's comparison of these requests; one of other requests is stopped and left.
 
     What is cheap begins at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds.
     """
-    session, here = state.session(), state.location()
-    fresh = Comparison(bench, picture, requests, here.seed, here.layer)
-    if fresh.same(session.comparison) and session.comparison:
-        return session.comparison
+    session, here = state.session(), location.current()
     if session.comparison:
+        if session.comparison.facts() == facts(bench, picture, requests, here.seed, here.layer):
+            return session.comparison
         session.comparison.cancel()
-    session.comparison = fresh
-    fresh.start(affordable(bench, fresh.open()))
+    fresh = session.comparison = Comparison(bench, picture, requests, here.seed, here.layer)
+    fresh.start(affordable(bench, fresh.open(), AT_ONCE))
     return fresh
 
 
 def answered(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> Comparison:
-    """The same, waited for: for a few cheap asks."""
+    """The same, waited for: for a few cheap requests."""
     shown = current(bench, picture, requests)
     if shown.job:
         shown.job.wait(AT_ONCE)
@@ -42,7 +41,7 @@ def answered(bench: Workbench, picture: Picture, requests: Sequence[Request]) ->
 def drawn(shown: Comparison, key: str) -> None:
     """The comparison as a grid that fills as answers come, with what it will cost, costs and did cost above it."""
 
-    # Streamlit keeps what a fragment or a button refers to a while after the tab has closed: they ask the desk.
+    # Streamlit keeps what a fragment or a button refers to a while after the tab has closed: they ask the session.
     @st.fragment(run_every=0.6 if shown.running else None)
     @messages.error_boundary("Compare")
     def live() -> None:
@@ -63,19 +62,15 @@ def drawn(shown: Comparison, key: str) -> None:
 def _status(shown: Comparison, busy: bool) -> None:
     with st.container(key="vitrine-status", horizontal=True, vertical_alignment="center", gap="medium"):
         if busy and shown.job:
-            done = sum(1 for request in shown.requests if request.key in shown.answers)
-            doing = "stopping after the current pass" if shown.stopping else shown.job.note
-            # First, so that it does not move away from under the pointer while the rest of the line comes.
-            st.button("Stop", key="stop-comparison", on_click=_stop, disabled=shown.stopping)
-            st.progress(min(shown.job.fraction, 1.0), f"{done} of {len(shown.requests)} maps · {doing}")
+            jobs.progress(shown.job, _stop, "stop-comparison")
             return
         seconds, passes = shown.spent()
         took = f"{_maps(len(shown.answers))} · {cost_text(seconds, passes)}" if shown.answers else "No maps yet"
         st.markdown(took)
         if rest := shown.open():
             cost = cost_text(shown.bench.estimate(rest), shown.bench.passes(rest))
-            many = f"the other {_maps(len(rest)).removeprefix('1 ')}" if shown.answers else _maps(len(rest))
-            if st.button(f"Run {many} · about {cost}", key="run-rest", type="primary"):
+            many = f"the {len(rest)} remaining map{'s' * (len(rest) != 1)}" if shown.answers else _maps(len(rest))
+            if st.button(f"Compute {many} · about {cost}", key="run-rest", type="primary"):
                 shown.start(rest)
                 st.rerun()
 
@@ -87,13 +82,3 @@ def _maps(count: int) -> str:
 def _stop() -> None:
     if shown := state.session().comparison:
         shown.cancel()
-
-
-def affordable(bench: Workbench, requests: Sequence[Request]) -> list[Request]:
-    """The cheapest of these asks that together take no longer than `AT_ONCE`."""
-    chosen: list[Request] = []
-    for request in sorted(requests, key=lambda request: bench.passes([request])):
-        if bench.estimate([*chosen, request]) > AT_ONCE:
-            break
-        chosen.append(request)
-    return chosen

@@ -1,11 +1,12 @@
-"""Ready sets of methods for a comparison."""
+"""Presets: sets of methods for a comparison."""
 
 from collections.abc import Callable, Mapping
 
+from core.comparison import affordable
 from core.explain import EXPLAINERS
 from core.workbench import Request, Workbench
-from pages.ui.explore import comparison
-from pages.ui.session import state
+from pages.ui.explore.comparison import AT_ONCE
+from pages.ui.session import location, state
 
 FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise", "random")  # and what looks at no model
 # The methods that section 3.3 of Song & Zhang's review compares on three photographs in its figure 4.
@@ -21,7 +22,7 @@ def _family(name: str) -> list[str]:
 
 def _quick(bench: Workbench) -> list[str]:
     works = [Request(name, 0) for name in _works(bench)]
-    return [request.name for request in comparison.affordable(bench, works)]
+    return [request.name for request in affordable(bench, works, AT_ONCE)]
 
 
 def _works(bench: Workbench) -> list[str]:
@@ -32,8 +33,8 @@ SETS: Mapping[str, Callable[[Workbench], list[str]]] = {
     "First look": lambda bench: list(FIRST),
     "CAM family": lambda bench: _family("cam"),
     "Figure 4 of Song & Zhang's review": lambda bench: list(REVIEW),
-    "All within 10 s": _quick,
-    "All that work": _works,
+    "All under 10 s": _quick,
+    "All supported": _works,
     "Controls": lambda bench: _family("control"),
 }
 
@@ -43,10 +44,10 @@ def take(name: str) -> None:
 
     A set none of whose methods works changes nothing.
     """
-    bench = state.bench()
+    bench = location.bench()
     usable, wanted = bench.usable(), set(SETS[name](bench))
     found = tuple(method for method in EXPLAINERS if method in wanted and not usable[method])
     if lacking := [EXPLAINERS[method].title for method in EXPLAINERS if method in wanted and usable[method]]:
-        state.add_notice("info", f"{name}: left out, as {bench.model.name} does not allow it: {', '.join(lacking)}.")
+        state.add_notice("info", f"{name}: left out, not supported by {bench.model.name}: {', '.join(lacking)}.")
     if found:
-        state.go(methods=found)
+        location.go(methods=found)

@@ -1,1 +1,1 @@
-"""What one browser session has: its state, its address, its parameters and its jobs."""
+"""A browser session: its state, its address, its parameters and its jobs."""

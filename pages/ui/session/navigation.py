@@ -1,14 +1,13 @@
-"""The pages of the app, and ways between them that keep the session."""
+"""The pages of the app, and the ways from one to another within a session: what the other is to show is passed on."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from core.resources import ROOT
 from pages.ui.session import parameters
 
-ROOT = Path(__file__).resolve().parents[3]
 DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # of the Patches page, as addresses say
 
 
@@ -36,24 +35,25 @@ def page_of(name: str) -> Any | None:
 
 
 def go(page: str, **query: Any) -> None:
-    """Show another page of this session with these parameters (and the open study)."""
+    """Show another page with these parameters, and the open study; those that are None begin with their defaults."""
     found = page_of(page)
-    query = {"study": st.session_state.get("study"), **query}
     if found is not None:
-        parameters.forget(query)
-        st.switch_page(found, query_params={name: str(value) for name, value in query.items() if value is not None})
+        parameters.forget(query, found.url_path)
+        st.switch_page(found, query_params=_written(query))
 
 
 def patches_of(**demands: Any) -> None:
     """Show the patches that meet these demands of the Patches page, and none that were made there before."""
-    parameters.forget(DEMANDS)
-    go("mine/patches", **demands)
+    go("mine/patches", **{**dict.fromkeys(DEMANDS), **demands})
 
 
 def link(page: str, label: str, **query: Any) -> None:
-    """A link to another page of this session."""
+    """A link to another page, with these parameters and the open study."""
     found = page_of(page)
-    query = {"study": st.session_state.get("study"), **query}
     if found is not None:
-        wanted = {name: str(value) for name, value in query.items() if value is not None}
-        st.page_link(found, label=label, query_params=wanted)
+        st.page_link(found, label=label, query_params=_written(query))
+
+
+def _written(query: Mapping[str, Any]) -> dict[str, str]:
+    query = {"study": st.session_state.get("study"), **query}
+    return {name: str(value) for name, value in query.items() if value is not None}

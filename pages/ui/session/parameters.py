@@ -1,7 +1,8 @@
-"""A page's own parameters: widgets whose value stands in the address and is kept for the session.
+"""The parameters of a page: widgets whose value stands in the address and is remembered for the session.
 
-Streamlit's own binding writes the text an option is shown with into the address. Options here show counts, which
-change, so the address gets the option's name instead.
+A parameter belongs to its page: the class chosen on one is not that of another, though both addresses call it "label".
+Only the parameters in `SHARED` are the same on all pages. Streamlit's own binding writes the text an option is shown
+with into the address. Options here show counts, which change, so the address gets the option's name instead.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,11 +18,24 @@ from core.registry import unknown
 from pages.ui.session import state
 
 T = TypeVar("T")
+SHARED = ("study",)  # parameters that all pages have in common
 SWITCHED = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}  # words of an address
 
 
+def enter(page: str) -> None:
+    """Say which page is shown, by its address: the parameters are that page's from now on."""
+    st.session_state["page"] = page
+
+
+def widget_key(key: str, page: str | None = None) -> str:
+    """The key of a parameter's widget, on the page shown or on another one."""
+    if key in SHARED:
+        return key
+    return f"{st.session_state.get('page', '') if page is None else page}.{key}"
+
+
 @dataclass(frozen=True)
-class Own(Generic[T]):
+class Parameter(Generic[T]):
     """One parameter: its widget's label, its name in the address, its default, and how its text is read and written."""
 
     label: str
@@ -33,15 +47,16 @@ class Own(Generic[T]):
     given: Mapping[str, Any] = field(default_factory=dict)  # what the widget needs to know of the possible values
 
     def value(self) -> T:
-        """The value now: of its widget, else of the address, else what this session had, else the default."""
-        found = self.valid(st.session_state[self.key] if self.key in st.session_state else self._first())
-        st.session_state[self.key] = found  # always: a widget of the same key on another page would begin anew
+        """The value now: of its widget, else of the address, else what this page had before, else the default."""
+        key = widget_key(self.key)
+        found = self.valid(st.session_state[key] if key in st.session_state else self._first())
+        st.session_state[key] = found
         return found
 
     def draw(self, make: Callable[..., T], **look: Any) -> T:
         """Draw its widget and return what it says."""
         self.value()
-        value = make(self.label, key=self.key, **self.given, **look)
+        value = make(self.label, key=widget_key(self.key), **self.given, **look)
         keep(self.key, value, self.default, self.written)
         return value
 
@@ -51,13 +66,13 @@ class Own(Generic[T]):
             try:
                 return self.read(text)
             except VitrineError as error:
-                state.add_notice("warning", f"The address: {error} The rest is kept.")
-        return _kept().get(self.key, self.default)
+                state.add_notice("warning", f"This link: {error} The other settings are kept.")
+        return _remembered().get(widget_key(self.key), self.default)
 
 
 def choice(
     label: str, options: Sequence[T], key: str, *, default: T | None = None, named: Callable[[T], str] = str
-) -> Own[T]:
+) -> Parameter[T]:
     """One of `options`, the first by default; `named` is what the address calls an option."""
     first = options[0] if default is None else default
     known = {named(option): option for option in options}
@@ -70,10 +85,10 @@ def choice(
     def valid(value: T) -> T:
         return value if value in options else first
 
-    return Own(label, key, first, read, named, valid, {"options": list(options)})
+    return Parameter(label, key, first, read, named, valid, {"options": list(options)})
 
 
-def several(label: str, options: Sequence[int], key: str) -> Own[list[int]]:
+def several(label: str, options: Sequence[int], key: str) -> Parameter[list[int]]:
     """Any number of `options`; the address lists them with commas."""
 
     def read(text: str) -> list[int]:
@@ -91,10 +106,10 @@ def several(label: str, options: Sequence[int], key: str) -> Own[list[int]]:
     def valid(values: list[int]) -> list[int]:
         return [value for value in values if value in options]
 
-    return Own(label, key, [], read, written, valid, {"options": list(options)})
+    return Parameter(label, key, [], read, written, valid, {"options": list(options)})
 
 
-def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Own[T]:
+def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Parameter[T]:
     """A number within a range; one of the address beyond it is moved to its nearer end."""
     kind: Any = type(default)
 
@@ -108,10 +123,10 @@ def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Own
         return min(max(kind(value), low), high)
 
     given = {"min_value": low, "max_value": high, "step": step}
-    return Own(label, key, default, read, lambda value: f"{value:g}", valid, given)
+    return Parameter(label, key, default, read, lambda value: f"{value:g}", valid, given)
 
 
-def switch(label: str, key: str, *, default: bool = False) -> Own[bool]:
+def switch(label: str, key: str, *, default: bool = False) -> Parameter[bool]:
     """On or off; the address says 1 or 0 where it is not the default."""
 
     def read(text: str) -> bool:
@@ -119,13 +134,13 @@ def switch(label: str, key: str, *, default: bool = False) -> Own[bool]:
             raise BadParameter(f"{label} cannot be {short(text)}.", "Use 1 or 0.")
         return SWITCHED[text]
 
-    return Own(label, key, default, read, lambda on: str(int(on)))
+    return Parameter(label, key, default, read, lambda on: str(int(on)))
 
 
 def text(key: str, default: str = "") -> str:
-    """A parameter without a widget: what the address says, else what was kept."""
+    """A parameter without a widget: what the address says, else what this page had before."""
     found = st.query_params.get(key)
-    return found if found is not None else _kept().get(key, default)
+    return found if found is not None else _remembered().get(widget_key(key), default)
 
 
 def index(label: str, key: str, count: int) -> int | None:
@@ -135,14 +150,14 @@ def index(label: str, key: str, count: int) -> int | None:
     if number is not None and number < count:
         return number
     if key in st.query_params:
-        state.add_notice("warning", f"The address: {unknown(label, found, ())} The rest is kept.")
+        state.add_notice("warning", f"This link: {unknown(label, found, ())} The other settings are kept.")
         keep(key, "")
     return None
 
 
 def keep(key: str, value: Any, default: Any = "", written: Callable[[Any], str] = str) -> None:
-    """Keep a parameter for the session and make the address say it where it is not the default."""
-    _kept()[key] = value
+    """Remember a parameter of this page for the session; the address says it where it is not the default."""
+    _remembered()[widget_key(key)] = value
     if value is None or value == default:
         st.query_params.pop(key, None)
     elif st.query_params.get(key) != written(value):
@@ -150,16 +165,31 @@ def keep(key: str, value: Any, default: Any = "", written: Callable[[Any], str] 
 
 
 def put(key: str, value: Any) -> None:
-    """Set a parameter in a callback, before its widget is drawn again."""
-    st.session_state[key] = value
+    """Set a parameter of this page in a callback, before its widget is drawn again."""
+    st.session_state[widget_key(key)] = value
 
 
-def forget(keys: Iterable[str]) -> None:
-    """Leave these parameters to the address that comes next: what widgets say, or said, is not to outlive this page."""
+def shown(key: str, default: Any = None) -> Any:
+    """What the widget of a parameter of this page says, of one that may not be drawn."""
+    return st.session_state.get(widget_key(key), default)
+
+
+def forget(keys: Iterable[str], page: str) -> None:
+    """Leave these parameters of a page to the address with which it is opened next."""
     for key in keys:
-        st.session_state.pop(key, None)
-        _kept().pop(key, None)
+        st.session_state.pop(widget_key(key, page), None)
+        _remembered().pop(widget_key(key, page), None)
 
 
-def _kept() -> dict[str, Any]:
-    return st.session_state.setdefault("own", {})
+def forget_everywhere(keys: Iterable[str]) -> None:
+    """Forget these parameters of all pages, also where the address says them."""
+    for key in keys:
+        st.query_params.pop(key, None)
+        for remembered in [name for name in _remembered() if name.rpartition(".")[2] == key]:
+            del _remembered()[remembered]
+
+
+def _remembered() -> dict[str, Any]:
+    """The last value of every parameter, by the key of its widget."""
+    found: dict[str, Any] = st.session_state.setdefault("parameters", {})
+    return found

@@ -1,10 +1,9 @@
-"""What one session has and where it stands: its uploads, kept results and running work, and what is looked at."""
+"""The state of a session: uploads, cached results, running work and notices; the models and examples of all."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -12,16 +11,18 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
+from core.comparison import Comparison
 from core.data import folders
 from core.data.folders import Sample
 from core.environment import app_labels, app_model, budget, device
-from core.errors import VitrineError
 from core.images import Picture, decode
-from core.models import MODELS, load
+from core.jobs import Job
+from core.models import FLOWERS, MODELS, load
 from core.models.model import Model
-from core.workbench import Workbench
-from pages.ui.session.jobs import Comparison, once
+from core.progress import Report
+from pages.ui.session.jobs import once
 
+T = TypeVar("T")
 Level = str  # "error", "warning" or "info"
 
 
@@ -34,7 +35,7 @@ class Session:
         self.cache = TensorCache(budget() - share)  # decoded pictures, activations and finished maps
         self.names: dict[str, str] = {}  # of uploads, by hash, in order of arrival
         self.comparison: Comparison | None = None
-        self.jobs: list[Any] = []  # whatever else must stop with the session: anything with `cancel()`
+        self.jobs: list[Job[Any]] = []  # other work that goes on, and stops with the session
 
     def add(self, data: bytes, name: str) -> Picture:
         """Keep an uploaded file and return its picture. Raises BadImage."""
@@ -56,8 +57,14 @@ class Session:
             return None
         return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
 
+    def start(self, work: Callable[[Report], T], title: str) -> Job[T]:
+        """Begin `work(report)` in a thread; it is cancelled when the session ends."""
+        job = Job(work, title)
+        self.jobs = [*(one for one in self.jobs if one.running), job]
+        return job
+
     def free(self) -> None:
-        """Forget every kept result; uploads stay."""
+        """Forget every cached result; uploads stay."""
         if self.comparison:
             self.comparison.cancel()
         self.comparison = None
@@ -77,7 +84,7 @@ class Session:
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=Session.close)
 def session() -> Session:
-    """This session's desk."""
+    """What this session has."""
     return Session()
 
 
@@ -90,54 +97,19 @@ def received(file: UploadedFile) -> bytes:
     return content
 
 
-@dataclass(frozen=True)
-class Location:
-    """What is looked at: all that an address can say beside the settings of methods."""
-
-    model: str = ""
-    image: str = ""  # the name of an example, or the hash of an upload
-    targets: tuple[int, ...] = ()  # classes; none is the predicted one
-    methods: tuple[str, ...] = ()
-    layer: str = ""
-    seed: int = 0
-    settle: bool = False  # methods finish as soon as their map has settled
-
-
-def location() -> Location:
-    """Where this session stands."""
-    here: Location = st.session_state.setdefault("location", Location())
-    return here
-
-
-def go(**changes: Any) -> None:
-    """Change what is looked at. Another image or model begins with its predicted class, a model also its layer."""
-    here = location()
-    if here.model and changes.get("model", here.model) != here.model:
-        changes = {"targets": (), "layer": "", **changes}
-    if here.image and changes.get("image", here.image) != here.image:
-        changes = {"targets": (), **changes}
-    st.session_state["location"] = replace(here, **changes)
-
-
-def settings(owner: str) -> dict[str, Any]:
-    """The settings of a method (or of any other owner of a form) that differ from its defaults."""
-    found: dict[str, Any] = st.session_state.setdefault("settings", {}).setdefault(owner, {})
-    return found
-
-
 def add_notice(level: Level, text: str) -> None:
     """Leave a sentence for the top of the page, shown on the next run and then forgotten."""
     st.session_state.setdefault("notices", []).append((level, text))
 
 
 def pop_notices() -> list[tuple[Level, str]]:
-    """Take the sentences left by `tell`."""
+    """Take the sentences left by `add_notice`."""
     found: list[tuple[Level, str]] = st.session_state.pop("notices", [])
     return found
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _shelf(name: str, _model: Model | None) -> Model:
+def _shared_networks(name: str, _model: Model | None) -> Model:
     """The networks that all sessions share; asking without one that is not there is a LookupError."""
     if _model is None:
         raise LookupError(name)
@@ -146,21 +118,9 @@ def _shelf(name: str, _model: Model | None) -> Model:
 
 def network(name: str) -> Model:
     """A shared network, loaded now with its progress on the page if it is not there. Raises what `load` raises."""
-    return once(_shelf, name, f"Opening {name}", lambda report: load(name, device(), report, labels(name) or None))
-
-
-def bench() -> Workbench:
-    """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to the first."""
-    name = location().model or models()[0]
-    try:
-        model = network(name)
-    except VitrineError as error:
-        add_notice("error", str(error))
-        go(model=next(iter(MODELS)))
-        model = network(location().model)
-    if location().model != model.name:
-        go(model=model.name)
-    return Workbench(model, session().cache)
+    return once(
+        _shared_networks, name, f"Opening {name}", lambda report: load(name, device(), report, labels(name) or None)
+    )
 
 
 def models() -> tuple[str, ...]:
@@ -179,28 +139,23 @@ def samples() -> Mapping[str, Sample]:
     return {one.path.name: one for one in folders.samples()}
 
 
+def suits(example: Sample, model: str) -> bool:
+    """Whether an example shows what a model was trained on: flowers, or what photos show."""
+    return flowers(example.model) == flowers(model)
+
+
+def flowers(model: str) -> bool:
+    """Whether a model of this name tells flowers apart, with bundled weights or one's own."""
+    return model.startswith(FLOWERS)
+
+
+def opening(model: str) -> dict[str, str]:
+    """The parameters of an address that opens a bundled model with its first example; none for no model."""
+    first = next((name for name, one in samples().items() if one.model == model), "")
+    return {"model": model, "img": first} if model else {}
+
+
 @st.cache_resource(show_spinner=False, max_entries=64)
 def sample(path: Path) -> Picture:
     """A bundled example, decoded once for all sessions."""
     return decode(path.read_bytes(), path.name)
-
-
-def subject() -> Picture:
-    """The picture looked at; an image that is no longer there leaves its sentence and the first example in place."""
-    known, name = samples(), location().image
-    found = sample(known[name].path) if name in known else session().upload(name) if name else None
-    if found is None:
-        if name:
-            add_notice(
-                "warning", "This link names an image that is not on the server. Upload it again; the rest is kept."
-            )
-        go(image=next(iter(known)))
-        found = sample(known[location().image].path)
-    return found
-
-
-def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:
-    """The classes looked at: the chosen ones, or the predicted one."""
-    count = len(workbench.model.labels)
-    chosen = tuple(index for index in location().targets if index < count)
-    return chosen or (workbench.target(picture),)

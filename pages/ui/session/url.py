@@ -1,6 +1,6 @@
-"""The address of a state: what `Location` and the settings of methods look like in the query string, both ways.
+"""The URL of a page: `Location` and the settings of methods as a query string, both ways.
 
-Own parameters of a page need nothing here: bind its widgets with `bind="query-params"`.
+The parameters that belong to one page are read and written by `parameters`.
 """
 
 import re
@@ -15,7 +15,7 @@ from core.explain import EXPLAINERS
 from core.images import shown
 from core.params import checked, spelled
 from core.registry import unknown
-from pages.ui.session import parameters, state
+from pages.ui.session import location, parameters, state
 
 MOST = 4  # classes side by side
 OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
@@ -29,13 +29,13 @@ def adopt() -> None:
     if "model" in given:
         _take(lambda: _model(given["model"][0]))
     if "img" in given:
-        state.go(image=given["img"][0])
+        location.go(image=given["img"][0])
     for name in given.get("m", [""])[0].split(","):
         if name:
             _take(lambda name=name: _method(name))
     methods = tuple(name for name in given.get("m", [""])[0].split(",") if name in EXPLAINERS)
     if methods:
-        state.go(methods=tuple(dict.fromkeys(methods)))
+        location.go(methods=tuple(dict.fromkeys(methods)))
     for text in given.get("set", []):
         _take(lambda text=text: _setting(text))
     _take(lambda: _seed(given.get("seed", ["0"])[0]))
@@ -65,8 +65,10 @@ def write() -> None:
 
 
 def _own() -> dict[str, list[str]]:
-    here = state.location()
-    changed = [f"{name}.{key}:{spelled(value)}" for name in EXPLAINERS for key, value in state.settings(name).items()]
+    here = location.current()
+    changed = [
+        f"{name}.{key}:{spelled(value)}" for name in EXPLAINERS for key, value in location.settings(name).items()
+    ]
     found = {
         "model": [here.model],
         "img": [here.image],
@@ -84,13 +86,13 @@ def _take(step: object) -> None:
     try:
         step()  # type: ignore[operator]
     except VitrineError as error:
-        state.add_notice("warning", f"The address: {error} The rest is kept.")
+        state.add_notice("warning", f"This link: {error} The other settings are kept.")
 
 
 def _model(name: str) -> None:
     if name not in state.models():
         raise unknown("model", name, state.models())
-    state.go(model=name)
+    location.go(model=name)
 
 
 def _method(name: str) -> None:
@@ -105,38 +107,38 @@ def _setting(text: str) -> None:
     params = EXPLAINERS[owner].params
     chosen = checked(params, {name: value}, owner)[name]
     if chosen != next(param.default for param in params if param.name == name):
-        state.settings(owner)[name] = chosen
+        location.settings(owner)[name] = chosen
 
 
 def _seed(text: str) -> None:
-    state.go(seed=seed(text))
+    location.go(seed=seed(text))
 
 
 def _settle(text: str) -> None:
     if text not in parameters.SWITCHED:
         raise BadParameter(f"settle cannot be {short(text)}.", "Use true or false.")
-    state.go(settle=parameters.SWITCHED[text])
+    location.go(settle=parameters.SWITCHED[text])
 
 
 def _view(text: str) -> None:
     if text and not re.fullmatch(r"\w+:[\w.-]+(,\w+:[\w.-]+)*", text):
-        raise BadParameter(f"The look cannot be {short(text)}.", "Copy a link from the page.")
+        raise BadParameter(f"The view cannot be {short(text)}.", "Copy a link from the page.")
     st.session_state["view"] = text
 
 
 def _layer(name: str) -> None:
-    usable = [layer.name for layer in state.bench().model.survey.usable]
+    usable = [layer.name for layer in location.bench().model.survey.usable]
     if name not in usable:
         raise unknown("layer", name, usable)
-    state.go(layer=name)
+    location.go(layer=name)
 
 
 def _targets(texts: list[str]) -> None:
-    model = state.bench().model
+    model = location.bench().model
     found: dict[int, None] = {}
     for text in texts:
         _take(lambda text=text: found.setdefault(model.target(text)))
     if len(found) > MOST:
         left = ", ".join(shown(model.labels[index]) for index in list(found)[MOST:])
-        state.add_notice("warning", f"The address: {MOST} classes are shown at a time. Left out: {left}.")
-    state.go(targets=tuple(found)[:MOST])
+        state.add_notice("warning", f"This link: {MOST} classes are shown at a time. Not shown: {left}.")
+    location.go(targets=tuple(found)[:MOST])

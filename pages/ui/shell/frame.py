@@ -1,4 +1,4 @@
-"""What stands around every page: navigation, the header with images, model and predictions, and the memory below."""
+"""The frame around every page: navigation, the header with images, model and predictions, and the cache below."""
 
 from pathlib import Path
 from typing import Any
@@ -7,31 +7,33 @@ import streamlit as st
 
 from core.figures import encoding
 from core.images import Picture
+from core.resources import ASSETS, ROOT
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.session import navigation, state, url
+from pages.ui.session import location, parameters, state, url
+from pages.ui.shell.glossary import glossary
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
 
 
 def settle() -> None:
     """Page settings that must come first."""
-    st.set_page_config(
-        "Vitrine", page_icon=str(navigation.ROOT / "assets" / "icon.png"), layout="wide", initial_sidebar_state=236
-    )
-    st.html(navigation.ROOT / "pages" / "ui" / "shell" / "frame.css")
+    st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
+    st.html(ROOT / "pages" / "ui" / "shell" / "frame.css")
 
 
 def around(current: Any) -> None:
     """Run a page in its frame; what a user can act on becomes a sentence, and the frame stays."""
+    parameters.enter(current.url_path)
     with messages.error_boundary(current.title):
         url.adopt()
-        workbench, picture = state.bench(), state.subject()
+        workbench, picture = location.bench(), location.subject()
         _header(workbench, picture)
         messages.notices()
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         current.run()
     messages.notices()
+    glossary()
     _memory()
     url.write()
 
@@ -48,25 +50,27 @@ def _header(workbench: Workbench, picture: Picture) -> None:
 
 def _film() -> None:
     uploads = state.session().uploads()
-    examples = state.samples()
+    examples = location.examples()
     items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
     items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
     pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
     sizes = [len(data) for data in pictures]
-    components.blobs("film", {"film": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))})
+    components.blobs(
+        "thumbnails", {"thumbnails": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))}
+    )
     shown = state.session().comparison
     ready = bool(shown and shown.found())
-    components.film(
+    components.image_strip(
         {
             "items": items,
-            "current": state.location().image,
+            "current": location.current().image,
             "exports": downloads.WHOLE if ready else [],
             "command": shown.command() if shown else "",
             "query": url.query(),
             "frame": list(url.OWN),
         },
         _picked_image,
-        lambda: downloads.whole(st.session_state["film"].get("export") or {}),
+        lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
     )
     downloads.hand_over("header")
 
@@ -78,7 +82,7 @@ def _models(workbench: Workbench) -> None:
         state.models(),
         key="model",
         format_func=_short,
-        on_change=lambda: state.go(model=st.session_state["model"]),
+        on_change=lambda: location.choose(st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
     )
@@ -86,10 +90,10 @@ def _models(workbench: Workbench) -> None:
 
 def _chips(workbench: Workbench, picture: Picture) -> None:
     top = [{"index": i, "label": label, "chance": p} for i, label, p in workbench.top(picture)]
-    chosen = list(state.targets(workbench, picture))
+    chosen = list(location.targets(workbench, picture))
     extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
              for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
-    components.chips({"classes": top + extra, "chosen": chosen}, _picked_class)
+    components.class_chips({"classes": top + extra, "chosen": chosen}, _picked_class)
 
 
 def _memory() -> None:
@@ -97,9 +101,14 @@ def _memory() -> None:
     used, budget = session.cache.used + session.files.used, session.cache.budget + session.files.budget
     with st.sidebar.container(key="vitrine-memory", gap="small"):
         images = len(session.uploads())
-        own = f" · {images} image{'s' * (images != 1)} of yours" if images else ""
-        st.caption(f"{size(used)} of {size(budget)} kept for this tab{own}")
-        st.button("Free", on_click=_freed, help="Forget the results kept for this tab. Images stay.", width="stretch")
+        own = f" · {images} uploaded image{'s' * (images != 1)}" if images else ""
+        st.caption(f"Cached results: {size(used)} of {size(budget)}{own}")
+        st.button(
+            "Clear cached results",
+            on_click=_freed,
+            help="Deletes this tab's cached results. Uploaded images are kept.",
+            width="stretch",
+        )
 
 
 def _short(model: str) -> str:
@@ -127,20 +136,20 @@ def _upload_thumb(sha: str) -> bytes:
 
 
 def _picked_image() -> None:
-    wanted = st.session_state["film"].get("pick")
+    wanted = st.session_state["image_strip"].get("pick")
     if wanted in state.samples() or wanted in state.session().uploads():
-        state.go(image=wanted)
+        location.go(image=wanted)
 
 
 def _picked_class() -> None:
-    wanted = st.session_state["chips"].get("pick") or {}
+    wanted = st.session_state["class_chips"].get("pick") or {}
     index, joins = wanted.get("index"), wanted.get("joins")
     if not isinstance(index, int) or index < 0:
         return
     chosen = tuple(wanted.get("chosen", ()))
     if not joins:
-        state.go(targets=(index,))
+        location.go(targets=(index,))
     elif index in chosen and len(chosen) > 1:
-        state.go(targets=tuple(i for i in chosen if i != index))
+        location.go(targets=tuple(i for i in chosen if i != index))
     elif index not in chosen:
-        state.go(targets=(*chosen, index)[-url.MOST :])
+        location.go(targets=(*chosen, index)[-url.MOST :])

@@ -1,4 +1,4 @@
-"""Making, comparing and deleting studies."""
+"""Forms that build, compare and delete studies."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,8 @@ from core.study.browse import STOPS, kept
 from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.workbench import pass_seconds
-from pages.ui.session import navigation, state
-from pages.ui.session.jobs import watched as bar
+from pages.ui.session import location, navigation, state
+from pages.ui.session.jobs import watch
 from pages.ui.study import open_study
 from pages.ui.widgets import forms, messages
 from pages.ui.widgets.text import duration, plain
@@ -34,12 +34,13 @@ def form() -> None:
         left, middle, right = st.columns([1.4, 1, 1], gap="medium")
         folder = left.text_input(
             "Folder of images", key="new-folder", placeholder="/home/you/photos",
-            help="On the machine Vitrine runs on. A sub-folder per class lets the study tell right from wrong; "
-            "`vitrine flowers` draws such a folder.",
+            help="On this server. With one sub-folder per class the study can separate correct from wrong predictions; "
+            "`vitrine flowers` generates such a folder.",
         )  # fmt: skip
         model = middle.selectbox(
-            "Model", models, index=models.index(state.location().model) if state.location().model in models else 0,
-            key="new-model", accept_new_options=True, help="One of the list, or ARCHITECTURE:FILE for own weights.",
+            "Model", models, index=models.index(location.current().model) if location.current().model in models else 0,
+            key="new-model", accept_new_options=True,
+            help="One from the list, or ARCHITECTURE:FILE for your own weights.",
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
         data = str(expanded(folder)) if folder else ""
@@ -51,16 +52,17 @@ def form() -> None:
         if known == digest(dump(config)):
             st.info(plain(facts))
             job = _job()
-            running = job is not None and job.state == "running"
+            running = job is not None and job.running
             path = open_study.folder() / _file(name or _suggested(folder, model))
             st.button("Build", type="primary", disabled=running, on_click=_start, args=(config, path),
-                      help="One study is being built already." if running else "")  # fmt: skip
+                      help="A study is already being built." if running else "")  # fmt: skip
 
 
 def watched() -> None:
     """The build that runs or ended last, if any."""
     if job := _job():
-        bar(job, _ended)
+        with messages.refused():
+            watch(job, _built, "Stopped. Build again with the same settings to resume.")
 
 
 def compared(studies: dict[str, Study]) -> None:
@@ -70,24 +72,22 @@ def compared(studies: dict[str, Study]) -> None:
     rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
     different = [row for row in rows if len({row[name] for name in flat}) > 1]
     st.header("1 setting differs" if len(different) == 1 else f"{len(different)} settings differ", anchor=False)
-    st.dataframe(different, hide_index=True, alt="The settings that differ")
-    with st.expander(f"The {len(rows) - len(different)} that are the same"):
-        st.dataframe(
-            [row for row in rows if row not in different], hide_index=True, alt="The settings that are the same"
-        )
+    st.dataframe(different, hide_index=True, alt="Settings that differ")
+    with st.expander(f"{len(rows) - len(different)} identical settings"):
+        st.dataframe([row for row in rows if row not in different], hide_index=True, alt="Identical settings")
 
 
 @st.dialog("Delete this study?")
 def deleted(name: str, path: Path) -> None:
     """Ask, and delete."""
-    st.write(plain(f"{name} will be gone for good. The images it was made from stay where they are."))
+    st.write(plain(f"{name} will be deleted permanently. Its source images are not touched."))
     with st.container(horizontal=True):
         if st.button("Delete", key="delete-now", type="primary"):
             with messages.refused():
                 remove(path)
-                state.add_notice("info", f"{name} is deleted.")
+                state.add_notice("info", f"{name} was deleted.")
                 st.rerun()
-        if st.button("Keep it"):
+        if st.button("Cancel"):
             st.rerun()
 
 
@@ -96,10 +96,10 @@ def lost(study: Study) -> None:
     folder, data = study.folder, study.manifest["data"]
     gone, total = study.lost(), data["images"] - data["skipped"]
     if len(gone) == total:
-        st.caption(plain(f"Its images are no longer in {folder}; the study shows its own small copies."))
+        st.caption(plain(f"Its images are not in {folder}; the study's thumbnails are shown."))
     elif gone:
         some = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
-        st.caption(plain(f"{len(gone)} of its {total} images are no longer in {folder}: {some}"))
+        st.caption(plain(f"{len(gone)} of its {total} images are not in {folder}: {some}"))
 
 
 def left_out(study: Study) -> None:
@@ -110,7 +110,7 @@ def left_out(study: Study) -> None:
         with st.expander(f"Images that could not be read: {len(problems):,}"):
             st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
     for reason, count in study.manifest["data"].get("left", {}).items():
-        st.caption(plain(f"Left out of the folder: {reason} ({count:,})."))
+        st.caption(plain(f"Skipped in the folder: {reason} ({count:,})."))
 
 
 def endings(study: Study) -> None:
@@ -118,9 +118,9 @@ def endings(study: Study) -> None:
     found = kept(open_study.table(study, "images"))
     table = found.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
     table.insert(0, "Images", found.sum(axis=1))
-    with st.expander("How many patches each image kept, and why no more"):
+    with st.expander("Patches per image, and why others were dropped"):
         st.dataframe(table.reset_index(names="Patches"), hide_index=True,
-                     alt="Images by the number of patches they kept and by why they kept no more")  # fmt: skip
+                     alt="Images by their number of patches and by the reason why no more were kept")  # fmt: skip
 
 
 def _settings(config: StudyConfig) -> StudyConfig:
@@ -131,15 +131,15 @@ def _settings(config: StudyConfig) -> StudyConfig:
             "Heatmap", methods, index=methods.index("grad_cam"), key="new-explainer", width=220,
             format_func=lambda name: EXPLAINERS[name].title,
         )  # fmt: skip
-        layer = st.text_input("Layer", key="new-layer", placeholder="the last with positions", width=220)
+        layer = st.text_input("Layer", key="new-layer", placeholder="default: last spatial layer", width=220)
         for owner, kind in _PARTS.items():
             with st.popover(owner.capitalize()):
                 forms.settings(params_of(kind), f"study.{owner}")
         with st.popover("More"):
             own = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
             forms.settings(own, "study")
-    parts: dict[str, Any] = {owner: kind(**state.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
-    return replace(config, layer=layer.strip(), explainer=explainer, **parts, **state.settings("study"))
+    parts: dict[str, Any] = {owner: kind(**location.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
+    return replace(config, layer=layer.strip(), explainer=explainer, **parts, **location.settings("study"))
 
 
 def _facts(config: StudyConfig) -> str:
@@ -150,8 +150,8 @@ def _facts(config: StudyConfig) -> str:
     layer = plan.model.survey.layer(plan.layer)
     filters = f"{layer.units:,} filters" if layer else "its filters"
     known = sum(label >= 0 for label in plan.folder.labels)
-    classes = "" if known == images else f" ({known:,} of them in a folder named like a class of the model)"
-    left = "".join(f" Left out: {reason} ({count:,})." for reason, count in plan.folder.left.items())
+    classes = "" if known == images else f" ({known:,} of them in a folder named after a class of the model)"
+    left = "".join(f" Skipped: {reason} ({count:,})." for reason, count in plan.folder.left.items())
     return (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
         f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{left}"
@@ -161,11 +161,9 @@ def _facts(config: StudyConfig) -> str:
 def _start(config: StudyConfig, path: Path) -> None:
     """Build in a thread of this session; what is finished survives its end."""
     model = _network(config)
-    job = Job(
+    st.session_state["building"] = state.session().start(
         lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
     )
-    state.session().jobs.append(job)
-    st.session_state["building"] = job
 
 
 def _network(config: StudyConfig) -> Model | None:
@@ -173,20 +171,16 @@ def _network(config: StudyConfig) -> Model | None:
     return state.network(config.model) if config.labels == state.labels(config.model) else None
 
 
-def _job() -> Job | None:
+def _job() -> Job[Study] | None:
     return st.session_state.get("building")
 
 
-def _ended(job: Job) -> None:
-    if job.state == "done" and isinstance(job.result, Study):
+def _built(job: Job[Study]) -> None:
+    if study := job.result:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(plain(f"{job.result.name} is finished, in {duration(job.seconds)}."))
-            if st.button("Open it", type="primary"):
-                navigation.patches_of(study=job.result.name)
-    elif job.state == "cancelled":
-        st.info("Stopped. What was finished is kept: building the same again goes on from there.")
-    elif job.error:
-        st.error(plain(str(job.error)))
+            st.success(plain(f"{study.name} is finished, in {duration(job.seconds)}."))
+            if st.button("Open study", type="primary"):
+                navigation.patches_of(study=study.name)
 
 
 def _suggested(folder: str, model: str | None) -> str:

@@ -1,5 +1,6 @@
-"""The studies as pages see them: which one is open, its tables in memory, its patches as a gallery, ways to pages."""
+"""The open study of a session: its choice, its tables in memory, and links to pages about it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from core.explain import EXPLAINERS
 from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine
 from core.mining.transactions import Transactions
+from core.models.sources import efficientnet_lite
 from core.study import BUNDLED, Study, StudyEntry, list_studies
 from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.tags import Tags
-from pages.ui.session import navigation, parameters, state
+from pages.ui.session import location, navigation, parameters
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
@@ -39,20 +41,31 @@ def study() -> Study:
     """The open study, with the bar that says and changes which; without any, the page ends with the way to one."""
     entries = {name: entry.study for name, entry in listed().items() if entry.study}
     if not entries:
-        st.info("There is no study yet. A study is mined once from a model and a folder of images, then explored here.")
+        st.info("There is no study yet. A study is built once from a model and a folder of images, then explored here.")
         navigation.link("mine/studies", "Build a study")
         st.stop()
-    fitting = [name for name, entry in entries.items() if entry.manifest["model"]["name"] == state.location().model]
+    fitting = [name for name, entry in entries.items() if entry.manifest["model"]["name"] == location.current().model]
     left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
     with left:
         chosen = parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
-        name = chosen.draw(st.selectbox, label_visibility="collapsed", help="Which study this page shows.")
+        name = chosen.draw(st.selectbox, label_visibility="collapsed", help="The study shown on this page.")
     if st.session_state.setdefault("shelf", name) != name:
         st.session_state["shelf"] = name
-        for row in ("image", "average"):  # these numbers mean something else in another study
-            parameters.keep(row, "")
+        parameters.forget_everywhere(("image", "average"))  # these numbers mean something else in another study
     right.caption(plain(summary(entries[name])))
+    unstudied(entries.values())
     return entries[name]
+
+
+def unstudied(studies: Iterable[Study]) -> None:
+    """Say why the bundled classifier of photos comes without a study, and how to build one, until there is one."""
+    known = {study.manifest["model"]["name"] for study in studies}
+    if location.current().model == efficientnet_lite.NAME and efficientnet_lite.NAME not in known:
+        build = f"vitrine study build --model {efficientnet_lite.NAME} --data PHOTOS --out STUDY"
+        st.caption(
+            f"No study of {plain(efficientnet_lite.NAME)} is bundled, since few photos may be redistributed: "
+            f"build one from your own images on the Studies page, or with `{build}`."
+        )
 
 
 def summary(study: Study) -> str:
@@ -63,7 +76,7 @@ def summary(study: Study) -> str:
     patches = manifest["tables"]["patches"]["rows"]
     return (
         f"{short(model['name'])}, layer {model['layer']} with {model['filters']:,} filters · "
-        f"{data['images']:,} images · {patches:,} patches of {manifest['window']} px chosen by {title}"
+        f"{data['images']:,} images · {patches:,} patches of {manifest['window']} px selected by {title}"
     )
 
 

@@ -77,9 +77,9 @@ def _items(
             ("Class", said),
             ("Image", part["path"].tolist()),
             ("True class", [label(study, k) for k in part["true"]]),
-            ("Place", [f"{x}, {y} px, number {rank + 1}" for x, y, rank in columns(part, "x", "y", "rank")]),
-            ("Heatmap", [f"{amount(score)} in the window" for score in part["score"]]),
-            ("Covered", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
+            ("Position", [f"({x}, {y}), rank {rank + 1}" for x, y, rank in columns(part, "x", "y", "rank")]),
+            ("Heatmap", [f"{amount(score)} withwithwithwithin the window" for score in part["score"]]),
+            ("Confidence when masked", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
             ("Filters", held),
             *([("Tags", [", ".join(words.get(row, ())) or "none" for row in rows.tolist()])] if words else []),
         ],
@@ -90,7 +90,7 @@ def _items(
         groups=groups,
         actions=[
             ("unit", [f"Open {unit(number)}" if number >= 0 else "No filter" for number in first]),
-            ("image", ["Only this image"] * len(rows)),
+            ("image", ["Filter to this image"] * len(rows)),
         ],
     )
 

@@ -1,4 +1,4 @@
-"""The graph of the rules above their table: what is picked in one is shown in the other."""
+"""The graph above the table of rules: both share one selection."""
 
 from reprlib import repr as short
 
@@ -31,7 +31,7 @@ def graphed(study: Study, found: Mined, label: int) -> None:
     if len(kept) > NODES:
         total, edges = len(kept), edges.nlargest(_fitting(edges), "weight")
         kept = _tied(edges)
-        st.caption(f"{total:,} nodes are too many to read: these are the {len(kept):,} of the strongest links.")
+        st.caption(f"{total:,} nodes are too many to display: the {len(kept):,} with the strongest edges are shown.")
     touch = graph(
         drawn(study, nodes[nodes["node"].isin(kept)]),
         [(f"f{f}", f"c{k}", w) for f, k, w in zip(edges["filter"], edges["label"], edges["weight"], strict=True)],
@@ -69,7 +69,7 @@ def _beneath(study: Study, found: Mined, label: int) -> Rule | None:
     if node in {*found.nodes["node"], *(f"f{f}-c{k}" for f, k in open_study.columns(found.edges, "filter", "label"))}:
         ends = {part[0]: whole(part[1:]) for part in node.split("-")}
     elif node:
-        st.caption(plain(f"No rule at these settings has {short(node)}."))
+        st.caption(plain(f"No rule at these settings contains {short(node)}."))
     if "f" in ends:
         rules = rules[[ends["f"] in filters for filters in rules["filters"]]]
     if "c" in ends or (label >= 0 and not ends):

@@ -1,4 +1,4 @@
-"""The views of mined rules: the table, what classes share, the chosen rule in pictures and words."""
+"""Views of mined rules: the table, what classes share, and the selected rule with its patches."""
 
 import math
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def nothing(study: Study, config: MiningConfig, label: int) -> None:
         st.info(plain(f"{none}. {error}"))
         return
     if highest is None:
-        alone = ": hardly any two patches of a class hold the same filter."
+        alone = ": hardly any two patches of a class share an active filter."
         change = ". Lower the confidence." if config.confidence else alone
         st.info(plain(f"{none}, nor at any lower one{change}"))
         return
@@ -69,7 +69,7 @@ def listed(study: Study, found: Mined, label: int) -> None:
     left, right = sides()
     with left:
         chosen = picked(study, rules, found.config.filters, "rules")
-        st.caption(f"{len(rules):,} rules. Choose a row to see its patches. The score is support × confidence.")
+        st.caption(f"{len(rules):,} rules. Select a row to see its patches. Score = support × confidence.")
         if chosen:
             ablation.switch(study, chosen.filters, "rule")
     with right:
@@ -116,7 +116,7 @@ def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int)
             "Confidence": _SHARE("Confidence", width=94, color="#009E73"),
             "Score": st.column_config.NumberColumn(format="%.3f", width=60),
             "Lift": st.column_config.NumberColumn(format="%.1f", width=50),
-            "n": st.column_config.NumberColumn(width=45, help="Patches of the class that hold all these filters"),
+            "n": st.column_config.NumberColumn(width=45, help="Patches of the class with all these filters active"),
         },
         alt="Rules with their support, confidence, score, lift and number of patches",
     )  # fmt: skip
@@ -135,10 +135,10 @@ def detail(study: Study, rule: Rule) -> None:
     st.header(plain(f"{patch_items.units(rule.filters)} → {open_study.label(study, rule.label)}"), anchor=False)
     total = len(patches.matching(PatchFilter(rule.label)))
     st.markdown(plain(
-        f"{len(rows):,} of the {total:,} patches of {open_study.label(study, rule.label)} hold "
-        f"{'this filter' if len(rule.filters) == 1 else 'all these filters'} ({len(rows) / max(total, 1):.0%}), "
-        f"and of the {len(everywhere):,} patches of any class that do, {len(rows) / max(len(everywhere), 1):.0%} "
-        "are its own."
+        f"{'This filter is' if len(rule.filters) == 1 else 'These filters are all'} active in {len(rows):,} of the "
+        f"{total:,} patches of {open_study.label(study, rule.label)} ({len(rows) / max(total, 1):.0%}) and in "
+        f"{len(everywhere):,} patches of all classes; {len(rows) / max(len(everywhere), 1):.0%} of these belong to "
+        f"{open_study.label(study, rule.label)}."
     ))  # fmt: skip
     picks = gallery(
         patch_items.patches(study, rows, noted="response", filters=rule.filters, groups=()),
@@ -148,9 +148,9 @@ def detail(study: Study, rule: Rule) -> None:
     each(study, rule)
     with st.container(horizontal=True):
         for number in rule.filters:
-            if st.button(patch_items.unit(number), key=f"unit-{number}", help="Open this filter"):
+            if st.button(patch_items.unit(number), key=f"unit-{number}", help="Open filter"):
                 navigation.go("units/unit", unit=number)
-        if st.button("All its patches", icon=":material/grid_on:"):
+        if st.button("Show all its patches", icon=":material/grid_on:"):
             held = ",".join(map(str, rule.filters))
             navigation.patches_of(label=open_study.label(study, rule.label), filters=held, strongest=rule.strongest)
 
@@ -174,12 +174,19 @@ def each(study: Study, rule: Rule) -> None:
             actions=[("unit", [f"Open {patch_items.unit(number)}" for number, _ in every])],
         )
 
-    st.subheader("Each of its filters by itself", anchor=False)
+    st.subheader("Each filter of the rule", anchor=False)
     picks = gallery(
-        make, (open_study.key(study), "each", rule), key="rule-filters", label="Strongest patches of each filter",
-        tile=56, height=300, panel=False,
-    )  # fmt: skip
-    st.caption(f"The {EACH} patches of any class where a filter answers most. A click opens the filter.")
+        make,
+        (open_study.key(study), "each", rule),
+        key="rule-filters",
+        label="Patches with the highest activation of each filter",
+        tile=56,
+        height=300,
+        panel=False,
+    )
+    st.caption(
+        f"The {EACH} patches of any class with the highest activation of each filter. Click one to open the filter."
+    )
     if picks.action == "unit":
         navigation.go("units/unit", unit=picks.opened.partition(":")[0])
 
@@ -195,7 +202,9 @@ def shared(study: Study, found: Mined, label: int) -> None:
     if label >= 0:
         sets = sets[[label in labels for labels in sets["labels"]]]
     if not len(sets):
-        st.info("No set of filters is frequent in two classes at this support. Lower it to see what classes share.")
+        st.info(
+            "No set of filters is frequent in two classes at this support. Lower the support to see what classes share."
+        )
         return
     left, right = st.columns([1, 1.2], gap="medium")
     frame = pd.DataFrame(
@@ -212,7 +221,9 @@ def shared(study: Study, found: Mined, label: int) -> None:
         rule = chosen_of(
             frame, [Rule(tuple(filters), -1, found.config.filters) for filters in sets["filters"]], "shared", 560
         )
-        st.caption(f"{len(sets):,} filter sets are frequent in two classes or more. Numbers are their support there.")
+        st.caption(
+            f"{len(sets):,} filter sets are frequent in two or more classes. Numbers are their support in each class."
+        )
     with right:
         if rule:
             across(study, rule)

@@ -3,10 +3,12 @@
 import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import streamlit as st
 
 from core import export
+from core.comparison import Comparison
 from core.errors import VitrineError
 from core.explain import EXPLAINERS, Explanation
 from core.figures import colormaps, encoding
@@ -15,11 +17,14 @@ from core.params import spelled
 from core.workbench import Request, Workbench
 from pages.ui import components
 from pages.ui.session import state
-from pages.ui.session.jobs import Comparison
 from pages.ui.widgets import downloads
 from pages.ui.widgets.text import cost_text, duration
 
 Message = tuple[Mapping[str, Any], bytes]
+
+# The messages of the finished maps of every comparison shown, by the key of the request: encoding them takes longer
+# than all else that is done when the grid is drawn again.
+_encoded: WeakKeyDictionary[Comparison, dict[str, tuple[Explanation, Message]]] = WeakKeyDictionary()
 
 
 def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
@@ -41,7 +46,7 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
     classes = list(dict.fromkeys(request.target for request in shown.requests))
     by_place = {(request.target, request.name): ids[request.key] for request in shown.requests}
     chances = bench.probabilities(picture)
-    components.grid(
+    components.comparison_grid(
         {
             "photo": photo,
             "picture": picture.name,
@@ -77,10 +82,7 @@ def tile(shown: Comparison, request: Request) -> Message:
     if isinstance(answer, VitrineError):
         return {**header, "error": answer.message, "hint": answer.hint}, b""
     if isinstance(answer, Explanation):
-        line = export.command_line(
-            shown.bench.model.name, shown.picture.name, [request], seed=shown.seed, layer=shown.layer
-        )
-        return _finished({**header, "command": line}, answer, label)
+        return _cached(shown, request, answer, header)
     if look := shown.snapshots.get(request.key):
         facts, payload = encoding.quantised(look.maps[0].numpy())
         method = EXPLAINERS[request.name]
@@ -98,7 +100,18 @@ def tile(shown: Comparison, request: Request) -> Message:
     return header, b""
 
 
-def _finished(header: dict[str, Any], answer: Explanation, label: str) -> Message:
+def _cached(shown: Comparison, request: Request, answer: Explanation, header: dict[str, Any]) -> Message:
+    """The message of a finished map, encoded when it is first asked for."""
+    messages = _encoded.setdefault(shown, {})
+    if request.key not in messages or messages[request.key][0] is not answer:
+        line = export.command_line(
+            shown.bench.model.name, shown.picture.name, [request], seed=shown.seed, layer=shown.layer
+        )
+        messages[request.key] = answer, _finished({**header, "command": line}, answer)
+    return messages[request.key][1]
+
+
+def _finished(header: dict[str, Any], answer: Explanation) -> Message:
     values = answer.maps[0].numpy()
     facts, payload = encoding.quantised(values)
     note = answer.note(0)
@@ -117,7 +130,7 @@ def _finished(header: dict[str, Any], answer: Explanation, label: str) -> Messag
         "seed": answer.seed,
         "settings": {name: spelled(value) for name, value in answer.settings.items()},
         "remarks": {n: f"{one:.4g}" if isinstance(one, float) else one for n, one in answer.remarks.items()},
-        "alt": encoding.described(header["title"], label, values, note),
+        "alt": encoding.described(header["title"], header["label"], values, note),
     }, payload
 
 

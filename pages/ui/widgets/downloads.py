@@ -1,4 +1,4 @@
-"""Files for the user to keep: all of a comparison or one of its maps, made when asked for and handed over once."""
+"""Downloads: all of a comparison or one of its maps, made on request."""
 
 from collections.abc import Mapping
 from pathlib import Path

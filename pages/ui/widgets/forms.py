@@ -9,20 +9,20 @@ from core.errors import VitrineError
 from core.models import Model
 from core.network.inspection import Layer
 from core.params import Param, checked, spelled
-from pages.ui.session import state
+from pages.ui.session import location, state
 
 
 def settings(params: Sequence[Param], owner: str, model: Model | None = None) -> None:
-    """A widget for every setting of `owner`; what differs from the defaults is in `state.settings(owner)`.
+    """A widget for every setting of `owner`; what differs from the defaults is in `location.settings(owner)`.
 
     With a model its layers can be picked, and units are looked up in it.
     """
     for param in params:
         key = f"set.{owner}.{param.name}"
-        st.session_state[key] = state.settings(owner).get(param.name, param.default)
+        st.session_state[key] = location.settings(owner).get(param.name, param.default)
         _widget(param, key, owner, model)
-    if state.settings(owner):
-        st.button("Back to the defaults", key=f"reset.{owner}", on_click=state.settings(owner).clear, type="tertiary")
+    if location.settings(owner):
+        st.button("Reset to defaults", key=f"reset.{owner}", on_click=location.settings(owner).clear, type="tertiary")
 
 
 def title(param: Param) -> str:
@@ -83,6 +83,6 @@ def _keep(param: Param, key: str, owner: str, model: Model | None) -> None:
         state.add_notice("warning", str(error))
         return
     if value == param.default:
-        state.settings(owner).pop(param.name, None)
+        location.settings(owner).pop(param.name, None)
     else:
-        state.settings(owner)[param.name] = value
+        location.settings(owner)[param.name] = value

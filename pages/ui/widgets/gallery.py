@@ -1,4 +1,4 @@
-"""The gallery: thousands of small pictures in one scroll, packed as sprite sheets and drawn by the browser."""
+"""The gallery: thousands of thumbnails in one scrolling view, sent as sprite sheets and drawn by the browser."""
 
 import hashlib
 import io
@@ -13,9 +13,9 @@ from PIL import Image
 
 from core.figures.encoding import packed
 from core.serialization import digest
-from pages.ui.components import part
+from pages.ui.components import component
 
-_gallery = part("gallery")
+_gallery = component("patch_gallery")
 _PER, _COLUMNS = 512, 32  # pictures of a sheet, and of one of its rows
 
 

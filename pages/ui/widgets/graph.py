@@ -1,26 +1,26 @@
-"""The graph of filters and classes: drawn, searched and thinned out in the browser, placed by the engine."""
+"""The graph of filters and classes: positions from the engine; drawing, search and filtering in the browser."""
 
 import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
 from core.figures.encoding import packed
+from core.resources import ASSETS
 from core.serialization import digest
-from pages.ui.components import blobs, part
+from pages.ui.components import blobs, component
 
-_VENDOR = Path(__file__).resolve().parents[3] / "assets" / "vendor" / "cytoscape.min.js"
+_VENDOR = ASSETS / "vendor" / "cytoscape.min.js"
 
 # The library is a component of its own with nothing that ever changes: sent once, then known by its hash.
 _library = st.components.v2.component(
     "vitrine_cytoscape", js=_VENDOR.read_text("utf-8") + "\nexport default function () {}\n"
 )
-_graph = part("graph")
+_graph = component("rule_graph")
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def graph(
         "marks": _marks(key),
         "least": least,
         "file": file,
-        "hint": "Click a node for its neighbours, a line for its rules; a double click on a node opens its page. "
-        "Drag moves, the wheel zooms.",
-        "opens": {"filter": "Open this filter", "class": "Show this class"},
+        "hint": "Click a node for its neighbours, an edge for its rules; double-click a node to open its page. "
+        "Drag to pan, scroll to zoom.",
+        "opens": {"filter": "Open filter", "class": "Show class"},
     }
     _library(key=f"{key}-library")
     result = _graph(key=key, data=pack(nodes, head), on_picked_change=_nothing, on_opened_change=_nothing)

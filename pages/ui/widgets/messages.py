@@ -1,4 +1,4 @@
-"""Errors and notices as sentences on a page, never as a traceback."""
+"""Errors and notices on a page: sentences, never tracebacks."""
 
 import logging
 from collections.abc import Iterator
@@ -23,7 +23,9 @@ def error_boundary(title: str) -> Iterator[None]:
         st.error(plain(str(error)))
     except Exception as error:
         logging.getLogger("vitrine").exception("page %s", title)
-        st.error(plain(f"This page met a defect ({type(error).__name__}). The server's log has the details."))
+        st.error(
+            plain(f"This page failed because of a defect ({type(error).__name__}). The server's log has the details.")
+        )
 
 
 def notices() -> None:

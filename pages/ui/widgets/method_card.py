@@ -19,13 +19,13 @@ def card(shown: Card, side: int, *, unmet: str = "", result: str = "") -> None:
             st.markdown(plain(shown.summary))
             if shown.about:
                 st.markdown(plain(shown.about))
-            st.markdown(f"**When it misleads.** {plain(shown.caution)}")
+            st.markdown(f"**Limitations.** {plain(shown.caution)}")
         with right:
             st.code(shown.formula, language=None, wrap_lines=True)
             if result:
                 st.markdown(f"**Result** {plain(result)}")
             passes = shown.cost(shown.defaults, side)
-            st.markdown(f"**Cost** {passes:,.0f} model passes for an image of {side} pixels")
+            st.markdown(f"**Cost** {passes:,.0f} model passes for an image of {side} × {side} px")
             for param in shown.params:
                 st.markdown(f"`{param.name}` {plain(param.knob.help)} Default {plain(spelled(param.default))}.")
             st.markdown(f"**Source** {plain(shown.source)} · `{shown.name}`")

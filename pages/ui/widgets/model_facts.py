@@ -15,23 +15,23 @@ def model(bench: Workbench) -> None:
         st.markdown(plain(str(note)))
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("**Layers that maps can be read from**")
+        st.markdown("**Layers with spatial positions**")
         rows = [
             {"layer": layer.name, "kind": layer.kind, "units": layer.units, "positions": "{} × {}".format(*layer.cells)}
             for layer in survey.usable
         ]
-        st.dataframe(rows, hide_index=True, height=320, alt="Layers that maps can be read from")
-        st.markdown(f"Explained unless another is chosen: `{survey.default or 'none'}`")
+        st.dataframe(rows, hide_index=True, height=320, alt="Layers with spatial positions")
+        st.markdown(f"Default layer: `{survey.default or 'none'}`")
     with right:
         for heading, text in described(bench.model).items():
             st.markdown(f"**{heading}** {plain(text)}")
-    st.markdown("**What each method would do alone.** Those that need the same pass share it.")
+    st.markdown("**What each method computes and costs by itself.** Methods that need the same pass share it.")
     rows = [
         {
             "method": EXPLAINERS[name].title,
-            "reads, or why not": plan.reason or plan.layers_read or "the image",
+            "layer read, or why not supported": plan.reason or plan.layers_read or "the image",
             **{budget: cost_text(plan.seconds[budget], passes) for budget, passes in plan.passes.items()},
         }
         for name, plan in bench.plans().items()
     ]
-    st.dataframe(rows, hide_index=True, alt="What each method would do on this model")
+    st.dataframe(rows, hide_index=True, alt="What each method computes and costs on this model")

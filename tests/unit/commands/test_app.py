@@ -37,7 +37,10 @@ def test_a_place_where_the_app_cannot_listen_is_told(monkeypatch, capsys):
         assert main(["app", "--port", str(port)]) == 2
     assert f"Port {port} is in use. Choose another one with --port." in sentence(capsys)
     assert main(["app", "--address", ""]) == 2
-    assert "--address is empty. Leave it out for this machine only; 0.0.0.0 lets others in." in sentence(capsys)
+    assert (
+        "--address is empty. Omit it to accept connections from this machine only; 0.0.0.0 accepts others."
+        in sentence(capsys)
+    )
     for address in ("192.0.2.1", "no such host", "a..b", "1:2"):
         assert main(["app", "--address", address]) == 2
         assert f"The app cannot listen on {address!r}" in sentence(capsys)

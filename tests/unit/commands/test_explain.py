@@ -57,7 +57,7 @@ def explain(tmp_path, photo_file):
         (["--method", "rise", "--set", "rise.masks=many"], "rise.masks cannot be 'many'. Give a whole number."),
         (["--method", "rise", "--set", "masks=500"], "--set 'masks=500' cannot be read. Write METHOD.SETTING=VALUE"),
         (["--method", "rise", "--set", "rice.masks=500"], "no method called 'rice'. Did you mean 'rise'"),
-        (["--method", "saliency", "--set", "rise.masks=500"], "is for a method that is not asked for"),
+        (["--method", "saliency", "--set", "rise.masks=500"], "is for a method that was not requested"),
         (["--method", "saliency", "--seed", "x"], "--seed: invalid int value: 'x'"),
     ],
 )
@@ -221,7 +221,7 @@ def test_answers_that_are_no_numbers_are_one_sentence(explain, tmp_path, capsys,
         parameter.data.fill_(3e38)  # finite, as a weights file must be, and yet too large to count with
     monkeypatch.setattr("core.models.load", lambda name, **rest: nets.model(net))
     assert explain("--method", "saliency") == 2
-    assert "gives scores that are not numbers for this image. Check the model's weights" in sentence(capsys)
+    assert "gives scores that are not finite for this image. Check the model's weights" in sentence(capsys)
     assert not list(tmp_path.glob("out/*"))
 
 

@@ -42,7 +42,7 @@ def test_build_takes_every_setting_and_is_not_done_twice(built, capsys):
     again = told(capsys, *words, "--mining-least", 1, "--patch-count", 3, "--patch-sampling", "dense")
     assert "13 images" in again
     assert "skipped red/broken.png: " in again
-    assert "holds a study of other settings" in told(capsys, *words, code=2)
+    assert "contains a study with other settings" in told(capsys, *words, code=2)
 
 
 def test_info_tells_what_it_is_made_of(built, capsys):
@@ -75,9 +75,7 @@ def test_images_are_found_from_any_folder_and_what_is_left_out_is_told(built, ca
     assert "no longer there" not in text
     gone = min((tmp_path / "here" / "fl" / "red").glob("0*.png"))
     gone.unlink()
-    assert f"1 of the images are no longer there, such as red/{gone.name}" in told(
-        capsys, "info", tmp_path / "here" / "s"
-    )
+    assert f"1 of the images are missing, such as red/{gone.name}" in told(capsys, "info", tmp_path / "here" / "s")
 
 
 def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
@@ -89,7 +87,7 @@ def test_rules_and_shared_sets_can_be_mined_anew(built, capsys):
     one = json.loads(told(capsys, "rules", built / "s", "--json", "--best", "1"))
     assert len(one) == 6
     nothing = told(capsys, "rules", built / "s", "--confidence", "1", "--least", "1000")
-    assert nothing == "Nothing is found with these settings.\n"
+    assert nothing == "No results with these settings.\n"
 
 
 @pytest.fixture
@@ -119,7 +117,7 @@ def test_shared_sets_name_the_classes_that_share_them(planted, capsys, tmp_path)
     assert [rule["filters"] for rule in rules] == [[label, 120] for label in labels]
     items = study.array("items")
     apart = small_study.edited(study, tmp_path / "apart", np.where(items == 120, -1, items)).path
-    assert told(capsys, "shared", apart) == "Nothing is found with these settings.\n"
+    assert told(capsys, "shared", apart) == "No results with these settings.\n"
 
 
 def test_more_filters_than_the_study_keeps_are_refused(built, capsys):
@@ -182,7 +180,7 @@ def test_build_takes_a_limit_and_a_folder_without_classes(built, capsys, tmp_pat
     assert "4 images from" in told(capsys, *words, "--limit", 4, "--mining-least", 1)
     assert "0 with a class of the model" in told(capsys, "info", tmp_path / "s")
     assert json.loads(told(capsys, "patches", tmp_path / "s", "--json"))
-    assert "None of these images has a class of the model. Put them into one sub-folder per class." in told(
+    assert "None of these images belongs to a class of the model. Put them into one sub-folder per class." in told(
         capsys, "ablate", tmp_path / "s", code=2
     )
     facts = json.loads(told(capsys, "ablate", tmp_path / "s", "--data", built / "data", "--draws", 1, "--json"))
@@ -231,7 +229,7 @@ def test_ablate_tells_spread_and_price_and_leaves_out_what_was_not_tried(built, 
 def test_info_of_one_class(built, capsys, tmp_path):
     whole = Study(built / "s").table("classes").set_index("name").loc["red"]
     text = told(capsys, "info", built / "s", "--class", "red")
-    assert text.startswith(f"red: {whole['images']} images, {whole['predicted']} images classified so")
+    assert text.startswith(f"red: {whole['images']} images, {whole['predicted']} images predicted")
     assert (
         json.loads(told(capsys, "info", built / "s", "--class", "red", "--json"))["class"]["patches"]
         == whole["patches"]

@@ -183,7 +183,7 @@ def test_missing_things_get_a_sentence(tmp_path):
         folders.mask(folders.scan(tmp_path), 0)
 
 
-@pytest.mark.parametrize("sample", folders.samples(), ids=lambda sample: sample.name)
+@pytest.mark.parametrize("sample", [one for one in folders.samples() if one.draw], ids=lambda sample: sample.name)
 def test_samples_are_the_flowers_they_say_they_are(sample):
     flower = flowers.draw(**sample.draw)
     with Image.open(sample.path) as image:

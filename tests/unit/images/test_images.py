@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import BadImage
-from core.images import MAX_BYTES, MAX_PIXELS, MAX_RATIO, Preprocess, decode, resized, shown
+from core.images import MAX_BYTES, MAX_PIXELS, MAX_RATIO, Preprocess, decode, picture_of, resized, shown
 
 Y, X = np.mgrid[:24, :36]
 COLOURS = np.stack([X * 7, Y * 10, 255 - X * 7], 2).astype(np.uint8)
@@ -266,3 +266,35 @@ def test_resized_keeps_height_or_mass() -> None:
     assert resized(maps, (4, 4)) is maps
     assert resized(torch.ones(1, 4, 4), (8, 12)).unique().tolist() == [1.0]
     assert torch.allclose(resized(maps, (8, 8), mass_preserving=True).sum((1, 2)), maps.sum((1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_an_image_of_pillow_is_read_like_its_file(mode: str) -> None:
+    image = Image.fromarray(COLOURS)
+    image = Image.fromarray(X.astype(np.uint16) * 900) if mode == "I;16" else image.convert(mode)
+    if mode in ("LA", "RGBA"):
+        image.putalpha(Image.fromarray((X * 7).astype(np.uint8)))
+    file = decode(saved(image, "TIFF"), "x")
+    found = picture_of(image, "x")
+    assert (found.pixels == file.pixels).all()
+    assert found.note == file.note
+    assert found.sha == picture_of(image.copy(), "y").sha
+    assert found.sha != picture_of(image.crop((0, 0, 36, 23)), "x").sha
+
+
+def test_the_frame_that_was_chosen_is_read() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    image = Image.open(io.BytesIO(saved(frames[0], "GIF", save_all=True, append_images=frames[1:])))
+    image.seek(1)
+    assert tuple(picture_of(image, "x").pixels[0, 0]) == (0, 0, 255)
+    assert image.tell() == 1
+
+
+def test_images_of_pillow_that_are_none_are_told() -> None:
+    whole = saved(Image.fromarray(COLOURS).resize((400, 400)), "JPEG")
+    with pytest.raises(BadImage, match=r"x\.jpg is incomplete or damaged. Open it again."):
+        picture_of(Image.open(io.BytesIO(whole[: len(whole) // 3])), "x.jpg")
+    with pytest.raises(BadImage, match=r"x has no pixels\."):
+        picture_of(Image.new("RGB", (0, 5)), "x")
+    with pytest.raises(BadImage, match=r"x has 8,000 × 7,000 px, 56 megapixels; the limit is 50\."):
+        picture_of(Image.new("1", (8000, 7000)), "x")

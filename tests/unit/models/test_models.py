@@ -220,8 +220,8 @@ def test_files_that_are_none(tiny: torch.nn.Module, tmp_path: Path) -> None:
         "empty.pth": (b"", "empty.pth is empty."),
         "text.pth": (b"not weights at all", "cannot be read as weights"),
         "cut.pth": (pickled.read_bytes()[:5000], "cannot be read as weights"),
-        "cut.safetensors": (whole[:-100], "is not a whole safetensors file"),
-        "text.safetensors": (b"not weights at all", "is not a whole safetensors file"),
+        "cut.safetensors": (whole[:-100], "is not a complete safetensors file"),
+        "text.safetensors": (b"not weights at all", "is not a complete safetensors file"),
         "net.onnx": (b"x", "is neither a .safetensors nor a .pth file"),
         "nothing.safetensors": (save({}), "holds no weights"),
     }

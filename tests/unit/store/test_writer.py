@@ -109,7 +109,7 @@ def test_the_same_study_is_not_built_twice_and_another_is_not_overwritten(tmp_pa
     before = {f: f.stat().st_mtime_ns for f in write(path).path.iterdir()}
     write(path)
     assert before == {f: f.stat().st_mtime_ns for f in path.iterdir()}
-    with pytest.raises(StudyError, match="holds a study of other settings"):
+    with pytest.raises(StudyError, match="contains a study with other settings"):
         write(path, {"a": 2})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")

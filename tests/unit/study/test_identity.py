@@ -32,7 +32,7 @@ def test_the_same_build_gives_the_same_bytes_and_so_does_a_resumed_one(data, gap
 
 def test_a_finished_study_is_returned_and_other_settings_are_refused(data, gap, study):
     assert build_study(config_of(study), study.path, model=gap).manifest == study.manifest
-    with pytest.raises(Exception, match="holds a study of other settings"):
+    with pytest.raises(Exception, match="contains a study with other settings"):
         build_study(replace(config_of(study), seed=1), study.path, model=gap)
 
 
@@ -115,5 +115,5 @@ def test_settings_of_another_version_are_a_sentence(study, tmp_path):
     manifest = json.loads((tmp_path / "s" / "study.json").read_text())
     manifest["config"]["mining"]["speed"] = 1
     (tmp_path / "s" / "study.json").write_text(json.dumps(manifest))
-    with pytest.raises(StudyError, match=r"The study s is damaged: its settings are none of this version .*speed"):
+    with pytest.raises(StudyError, match=r"The study s is damaged: its settings do not belong to this version .*speed"):
         config_of(type(study)(tmp_path / "s"))

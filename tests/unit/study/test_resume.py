@@ -48,7 +48,7 @@ MOMENTS = [
     ("comparing images", "said", 100, 0),
     ("reading images 1 ", "said", 40, 0),
     ("reading images 1 ", "written", 7, 0),  # among the files of the first shard
-    ("covering patches", "said", 1, 0),
+    ("masking patches", "said", 1, 0),
     ("transactions", "written", 20, 1),  # among the files of the second
     ("heatmaps", "said", 9, 2),  # in the third, the second just finished
     ("transactions", "said", 2, 3),

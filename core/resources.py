@@ -1,0 +1,20 @@
+"""Paths of the bundled files: beside `core` in a checkout, inside it in an installed wheel."""
+
+from pathlib import Path
+
+# pyproject.toml puts what lies at the top of a checkout into this folder of the wheel; a checkout has none.
+_SHIPPED = Path(__file__).resolve().parent / "shipped"
+ROOT = _SHIPPED if _SHIPPED.is_dir() else _SHIPPED.parents[1]  # holds app.py, pages, assets and .streamlit
+ASSETS = ROOT / "assets"
+
+
+def version() -> str:
+    """The version of Vitrine: that of the checkout, else that of the installed package."""
+    project = ROOT / "pyproject.toml"
+    if not project.is_file():
+        from importlib import metadata
+
+        return metadata.version("vitrine")
+    import tomllib
+
+    return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])

@@ -1,0 +1,260 @@
+// Maps side by side. Python sends each map once, as numbers; colours, opacity, threshold, range, zoom and crosshair are
+// worked out here, and a change of any of them sends nothing to the server.
+
+import { decoded, make, mounted, number, page, percent, typing } from "../shared.js";
+import { Camera } from "./camera.js";
+import { Drawer } from "./drawer.js";
+import { difference, readMap } from "./heat_map.js";
+import { Tile } from "./tile.js";
+import { Toolbar } from "./toolbar.js";
+import { readView, viewText } from "./view.js";
+
+/**
+ * @typedef {object} Data
+ * @property {string} photo  the name of the packet with the image, as the model sees it
+ * @property {string} picture  the name of the image
+ * @property {{ target: number, label: string, chance: number }[]} rows
+ * @property {{ title: string, summary: string, formula: string, caution: string, paper: string }[]} columns
+ * @property {(string | null)[][]} cells  the names of the packets with the maps
+ * @property {Record<string, string>} tables  256 RGB triples for each colour scale, in base64
+ * @property {string[]} sequential
+ * @property {string[]} diverging
+ * @property {string} view  the look that the page was opened with
+ * @property {boolean} compact
+ */
+
+/** @type {Shortcuts} */
+const SHORTCUTS = [
+  "On a map",
+  [
+    ["← → ↑ ↓", "move the crosshair (Shift: one value at a time)"],
+    ["+ −", "zoom at the crosshair"],
+    ["0", "whole image"],
+    ["O", "hold to show the image only"],
+    ["Enter", "enlarge the map"],
+  ],
+];
+
+export class ComparisonGrid {
+  /** @type {Data} */
+  data;
+  /** @type {Component<Data>["setTriggerValue"]} */
+  send;
+  /** @type {import("./view.js").View} */
+  view;
+  /** @type {import("./colours.js").Tables} */
+  tables;
+  /** @type {Tile[]} */
+  tiles = [];
+  /** @type {Tile[]} the image alone, at the head of each row */
+  leads = [];
+  /** @type {string | undefined} */
+  plan;
+  /** @type {string | undefined} */
+  url;
+  /** @type {number | null} */
+  frame = null;
+  listeners = new AbortController();
+  /** @type {Shortcuts} one for each grid: a new one is shown before the old one goes */
+  shortcuts = [...SHORTCUTS];
+  camera = new Camera(this);
+  toolbar = new Toolbar(this);
+  drawer = new Drawer(this);
+  board = make("div", { className: "board" });
+  status = make("span", { className: "says", role: "status" });
+  box = make("div", { className: "grid" }, this.toolbar.node, this.board, this.status, this.drawer.node);
+
+  /** @param {ShadowRoot} root */
+  constructor(root) {
+    root.append(this.box);
+    const { signal } = this.listeners;
+    page.events.addEventListener("packet", (event) => this.arrived(event), { signal });
+    document.addEventListener("keydown", (event) => this.hold(event), { signal });
+    document.addEventListener("keyup", (event) => this.hold(event), { signal });
+    page.shortcuts.add(this.shortcuts);
+    page.viewText = viewText;
+  }
+
+  close() {
+    this.listeners.abort();
+    page.shortcuts.delete(this.shortcuts);
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.box.remove();
+  }
+
+  /** @param {Component<Data>} component */
+  update({ data, setTriggerValue }) {
+    this.data = data;
+    this.send = setTriggerValue;
+    if (!page.view || (data.view && data.view !== page.viewOfLink)) {
+      page.view = readView(data.view);
+      page.viewOfLink = data.view;
+    }
+    this.view = page.view;
+    if (!data.sequential.includes(this.view.sequential)) this.view.sequential = data.sequential[0];
+    if (!data.diverging.includes(this.view.diverging)) this.view.diverging = data.diverging[0];
+    this.tables ??= Object.fromEntries(Object.entries(data.tables).map(([name, text]) => [name, decoded(text)]));
+    this.show();
+  }
+
+  show() {
+    const { cells, rows, photo, compact } = this.data;
+    const plan = JSON.stringify([cells, rows, photo, this.differs]);
+    if (plan !== this.plan) this.build(plan);
+    this.box.classList.toggle("compact", compact);
+    this.toolbar.show();
+    this.refresh();
+  }
+
+  /** Whether the first two rows are subtracted. */
+  get differs() {
+    return this.view.difference && this.data.rows.length > 1;
+  }
+
+  /** @param {string} plan */
+  build(plan) {
+    this.plan = plan;
+    const { cells, rows, columns, photo } = this.data;
+    this.tiles = [];
+    this.leads = [];
+    /** @type {Tile[]} */
+    const tiles = [];
+    const several = rows.length > 1;
+    cells.forEach((ids, row) => {
+      if (row === 0 || several) tiles.push(this.addLead(rows[row].label, percent(rows[row].chance), this.data.picture));
+      ids.forEach((id, column) => {
+        if (id) tiles.push(this.add(id, row, column));
+      });
+    });
+    if (this.differs) {
+      tiles.push(this.addLead(`${rows[0].label} − ${rows[1].label}`, "Difference"));
+      columns.forEach((_, column) => {
+        tiles.push(this.add(null, rows.length, column));
+      });
+    }
+    this.board.replaceChildren(...tiles.map((tile) => tile.node));
+    this.board.classList.toggle("table", several);
+    this.board.style.setProperty("--columns", String(columns.length + 1));
+    for (const tile of this.tiles) this.read(tile);
+    this.picture(photo);
+  }
+
+  /**
+   * The image alone, at the head of a row.
+   * @param {string} label
+   * @param {string} below
+   * @param {string} [name]  of the image
+   */
+  addLead(label, below, name = "") {
+    const tile = new Tile(this, null, -1, -1);
+    tile.node.classList.add("lead");
+    tile.header = { title: name ? label : below, label };
+    tile.title.textContent = label;
+    tile.title.title = label;
+    tile.target.textContent = below;
+    tile.stage.ariaLabel = `The image: ${this.data.picture}. Explained: ${label}`;
+    tile.cover.hidden = true;
+    tile.low.textContent = name;
+    tile.low.title = name;
+    this.leads.push(tile);
+    return tile;
+  }
+
+  /**
+   * @param {string | null} id
+   * @param {number} row
+   * @param {number} column
+   */
+  add(id, row, column) {
+    const tile = new Tile(this, id, row, column);
+    const label = this.data.rows[row]?.label ?? "difference";
+    tile.take({ title: this.data.columns[column].title, label, phase: "queued" }, null);
+    this.tiles.push(tile);
+    return tile;
+  }
+
+  /** @param {Event} event */
+  arrived(event) {
+    if (!this.data || !(event instanceof CustomEvent)) return;
+    if (event.detail === this.data.photo) this.picture(event.detail);
+    const tile = this.tiles.find((one) => one.id === event.detail);
+    if (!tile) return;
+    this.read(tile);
+    this.refresh();
+  }
+
+  /** @param {Tile} tile */
+  read(tile) {
+    const packet = tile.id && page.packets.get(tile.id);
+    if (packet) tile.take(packet.header, readMap(packet));
+  }
+
+  /** @param {string} id */
+  picture(id) {
+    const packet = page.packets.get(id);
+    if (!packet) return;
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = URL.createObjectURL(new Blob([packet.payload], { type: "image/jpeg" }));
+    for (const tile of [...this.leads, ...this.tiles]) tile.image.src = this.url;
+  }
+
+  /** Paints everything that depends on the look, at most once a frame. */
+  refresh() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.subtract();
+      this.box.style.setProperty("--tile", `${this.view.size}px`);
+      this.camera.apply();
+      for (const tile of this.tiles) tile.paint(this.tiles, this.view, this.tables);
+      this.drawer.refresh();
+      this.camera.drawCrosshair();
+    });
+  }
+
+  /** Subtracts the maps of the first two rows, where those of a column have changed. */
+  subtract() {
+    const last = this.data.rows.length;
+    for (const tile of this.tiles.filter((one) => one.row === last)) {
+      const column = this.tiles.filter((one) => one.column === tile.column);
+      const one = column.find((other) => other.row === 0);
+      const two = column.find((other) => other.row === 1);
+      if (!one?.map || !two?.map || (tile.of?.[0] === one.map && tile.of[1] === two.map)) continue;
+      tile.of = [one.map, two.map];
+      const map = difference(one.map, two.map);
+      const { title } = one.header;
+      const label = `${one.header.label} − ${two.header.label}`;
+      const note = map.reach === 0 ? "No difference: both maps are equal." : "";
+      const alt = `${title}, difference ${label}: from ${number(map.min)} to ${number(map.max)}`;
+      tile.take({ title, label, phase: "done", note, alt }, map);
+    }
+  }
+
+  /**
+   * Asks for a map to be stopped. Its tile says so at once; the work ends with the current pass.
+   * @param {string | undefined} ask
+   */
+  stop(ask) {
+    for (const tile of this.tiles.filter((one) => one.header.ask === ask)) {
+      tile.header = { ...tile.header, leaving: true };
+      tile.caption();
+      if (this.drawer.open?.source === tile) this.drawer.refresh();
+    }
+    this.send("stop", ask);
+  }
+
+  /**
+   * Hides the maps for as long as the key O is pressed.
+   * @param {KeyboardEvent} event
+   */
+  hold(event) {
+    if (typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key.toLowerCase() === "o") this.hideMaps(event.type === "keydown");
+  }
+
+  /** @param {boolean} on */
+  hideMaps(on) {
+    this.box.classList.toggle("bare", on);
+  }
+}
+
+export default mounted((root) => new ComparisonGrid(root));

@@ -1,0 +1,205 @@
+// One tile of the grid: a map over the image, its title and facts, and what is said where there is no map yet.
+
+import { button, clamp, make, number } from "../shared.js";
+import { paintMap, paintScale, spanOf } from "./colours.js";
+
+/**
+ * @typedef {import("./colours.js").Span} Span
+ * @typedef {import("./colours.js").Tables} Tables
+ * @typedef {import("./comparison_grid.js").ComparisonGrid} ComparisonGrid
+ * @typedef {import("./heat_map.js").HeatMap} HeatMap
+ * @typedef {import("./view.js").View} View
+ *
+ * @typedef {object} TileFacts  what Python tells about a tile; a finished map has all of it but errors and costs
+ * @property {string} [title]
+ * @property {string} [label]
+ * @property {"waiting" | "queued" | "running" | "stopped" | "done" | "failed"} [phase]
+ * @property {string} [ask]  names this map in events
+ * @property {boolean} [leaving]  it is to stop after the current pass
+ * @property {string} [note]  why the map is not worth showing
+ * @property {string} [error]
+ * @property {string} [hint]
+ * @property {string} [cost]
+ * @property {number} [fraction]
+ * @property {number | null} [settled]
+ * @property {boolean} [finished]
+ * @property {string} [alt]
+ * @property {string} [layer]
+ * @property {string} [time]
+ * @property {number} [passes]
+ * @property {number} [forwards]
+ * @property {number} [backwards]
+ * @property {number} [seed]
+ * @property {Record<string, string | number>} [settings]
+ * @property {Record<string, string | number>} [remarks]
+ * @property {string} [command]
+ */
+
+export class Tile {
+  /** @type {TileFacts} */
+  header = {};
+  /** @type {HeatMap | null} */
+  map = null;
+  /** @type {[HeatMap, HeatMap] | undefined} */
+  of;
+  /** @type {Span} */
+  span = { low: 0, high: 1 };
+
+  canvas = make("canvas");
+  image = make("img", { alt: "", draggable: false });
+  stage = make(
+    "button",
+    {
+      type: "button",
+      className: "stage",
+      ariaDescription: "Press Enter to open, arrow keys to read values, plus and minus to zoom.",
+    },
+    make("span", { className: "sheet" }, this.image, this.canvas),
+    make("span", { className: "cross" }),
+  );
+  value = make("span", { className: "value" });
+  cover = make("span", { className: "cover" });
+  halt = button("×", () => this.grid.stop(this.header.ask), { className: "halt", hidden: true });
+  title = make("span", { className: "title" });
+  target = make("span", { className: "target" });
+  ramp = make("canvas", { className: "ramp", width: 256, height: 1 });
+  low = make("span");
+  zero = make("span");
+  high = make("span");
+  facts = make("span", { className: "facts" });
+  node = make(
+    "figure",
+    { className: "tile" },
+    make("figcaption", {}, this.title, this.target),
+    make("div", { className: "frame" }, this.stage, this.value, this.cover, this.halt),
+    this.ramp,
+    make("span", { className: "ends" }, this.low, this.zero, this.high),
+    this.facts,
+  );
+
+  /**
+   * @param {ComparisonGrid} grid
+   * @param {string | null} id  the name of its packet
+   * @param {number} row
+   * @param {number} column
+   */
+  constructor(grid, id, row, column) {
+    this.grid = grid;
+    this.id = id;
+    this.row = row;
+    this.column = column;
+    grid.camera.steer(this);
+  }
+
+  /** The map to show, unless a note stands in its place. */
+  get shown() {
+    return this.header.note ? null : this.map;
+  }
+
+  /**
+   * @param {TileFacts} header
+   * @param {HeatMap | null} map
+   */
+  take(header, map) {
+    this.header = header;
+    this.map = map;
+    this.caption();
+  }
+
+  /** Writes everything but the map itself. */
+  caption() {
+    const { header } = this;
+    this.title.textContent = header.title ?? "";
+    this.target.textContent = header.label ?? "";
+    this.target.title = header.label ?? "";
+    this.node.dataset.phase = header.phase ?? "";
+    const message = this.message();
+    this.cover.replaceChildren(...message);
+    this.cover.hidden = !message.length;
+    const what = `${header.title} for ${header.label}`;
+    this.halt.hidden = header.leaving || !(header.phase === "running" || header.phase === "queued");
+    this.halt.title = header.phase === "queued" ? `Remove ${what} from the queue` : `Stop ${what}`;
+    this.halt.ariaLabel = this.halt.title;
+    this.stage.ariaLabel = header.alt ?? `${what}: ${message.map((one) => one.textContent).join(", ")}`;
+    const passes = header.passes === undefined ? "" : `${header.passes.toLocaleString("en")} passes`;
+    const unfinished = header.phase === "done" && header.finished === false ? "unfinished" : "";
+    this.facts.textContent = [header.layer, header.time, passes, unfinished].filter(Boolean).join(" · ");
+  }
+
+  /** What lies over the tile: an error, a note, or how far it is. */
+  message() {
+    const { phase, note, error, hint, cost, leaving } = this.header;
+    /** @param {string} textContent */
+    const strong = (textContent) => make("strong", { textContent });
+    /** @param {string} [textContent] */
+    const plain = (textContent = "") => make("span", { textContent });
+    if (error) return [strong(error), plain(hint)];
+    if (note) return [strong(note)];
+    switch (phase) {
+      case "running":
+        return [strong(this.progress())];
+      case "queued":
+        return [plain(leaving ? "Removing" : "Queued")];
+      case "stopped":
+        return [strong("Stopped"), plain("No result yet")];
+      case "waiting":
+        return [strong("Not computed yet"), plain(cost)];
+      default:
+        return [];
+    }
+  }
+
+  progress() {
+    const { fraction, settled, leaving } = this.header;
+    const done = fraction ? `${Math.round(fraction * 100)} %` : "Computing";
+    const state = leaving ? "Stopping" : done;
+    const known = settled !== undefined && settled !== null;
+    return known ? `${state} · convergence ${settled.toFixed(2).replace("-", "−")}` : state;
+  }
+
+  /**
+   * @param {Tile[]} tiles  all of the grid, which may share a colour range
+   * @param {View} view
+   * @param {Tables} tables
+   */
+  paint(tiles, view, tables) {
+    const map = this.shown;
+    this.node.classList.toggle("mapped", Boolean(map));
+    if (!map) {
+      this.canvas.width = 0;
+      return;
+    }
+    this.span = spanOf(this, map, tiles, view);
+    paintMap(this.canvas, map, this.span, view, tables);
+    this.paintScale(map, view, tables);
+  }
+
+  /**
+   * @param {HeatMap} map
+   * @param {View} view
+   * @param {Tables} tables
+   */
+  paintScale(map, view, tables) {
+    const { low, high, signed } = this.span;
+    paintScale(this.ramp, this.span, view, tables);
+    // From high to low where only negative values are painted: then no value lies beyond the first colour.
+    const below = low < high && map.min < low;
+    const above = low <= high ? map.max > high : map.min < high;
+    this.low.textContent = (below ? "≤ " : "") + number(low);
+    this.zero.textContent = signed ? number((low + high) / 2) : "";
+    this.high.textContent = (above ? (low > high ? "≤ " : "≥ ") : "") + number(high);
+  }
+
+  /**
+   * The value at a place in the image, given as fractions of its width and height.
+   * @param {number} u
+   * @param {number} v
+   */
+  at(u, v) {
+    const map = this.shown;
+    if (!map) return null;
+    const x = clamp(Math.floor(u * map.width), 0, map.width - 1);
+    const y = clamp(Math.floor(v * map.height), 0, map.height - 1);
+    return map.values[y * map.width + x];
+  }
+}

@@ -1,0 +1,147 @@
+// The toolbar of the grid: what sets how all maps look.
+
+import { button, make, page } from "../shared.js";
+import { RANGES } from "./view.js";
+
+/**
+ * @typedef {import("./comparison_grid.js").ComparisonGrid} ComparisonGrid
+ * @typedef {import("./view.js").View} View
+ */
+
+/**
+ * The settings of a view that have values of one type.
+ * @template Value
+ * @typedef {{ [Name in keyof View]: View[Name] extends Value ? Name : never }[keyof View]} Names
+ */
+
+/** @param {number} share */
+const inPercent = (share) => `${Math.round(share * 100)} %`;
+
+export class Toolbar {
+  /** @type {string | undefined} */
+  plan;
+  zoomed = make("span", { className: "read" });
+  node = make("div", { className: "bar", role: "toolbar", ariaLabel: "Display options" });
+
+  /** @param {ComparisonGrid} grid */
+  constructor(grid) {
+    this.grid = grid;
+  }
+
+  /** Builds the controls, where others than before are needed. */
+  show() {
+    const { data, view } = this.grid;
+    const several = data.rows.length > 1;
+    const plan = JSON.stringify([several, view.range === "fixed"]);
+    if (plan === this.plan) return;
+    this.plan = plan;
+    const controls = [
+      this.slider("Opacity", "opacity", [0, 1, 0.01], inPercent),
+      this.slider("Threshold", "threshold", [0, 1, 0.01], inPercent),
+      this.choice("Opacity mode", "blend", { value: "By value", even: "Uniform" }),
+      this.choice("Range", "range", RANGES),
+    ];
+    if (view.range === "fixed") controls.push(this.entry("From", "low"), this.entry("to", "high"));
+    controls.push(
+      this.check("Clip 0.1 %", "clip", "Exclude the largest 0.1 % of values from the colour range"),
+      this.choice("Colours", "sequential", Object.fromEntries(data.sequential.map((name) => [name, name]))),
+      this.choice(
+        "Diverging colours",
+        "diverging",
+        Object.fromEntries(data.diverging.map((name) => [name, name.replace("_r", "")])),
+      ),
+      this.slider("Size", "size", [120, 420, 10], (value) => `${value} px`),
+    );
+    if (several) controls.push(this.check("Difference", "difference", "The first row minus the second"));
+    this.node.replaceChildren(...controls, this.zoom());
+  }
+
+  zoom() {
+    /**
+     * @param {string} text
+     * @param {string} label
+     * @param {(() => void) | null} act
+     */
+    const press = (text, label, act) => button(text, act, { ariaLabel: label, title: label });
+    const original = press("Image", "Hold to show the image only (O)", null);
+    original.onpointerdown = () => this.grid.hideMaps(true);
+    original.onpointerup = () => this.grid.hideMaps(false);
+    original.onpointerleave = original.onpointerup;
+    return make(
+      "div",
+      { className: "zoom", role: "group", ariaLabel: "Zoom" },
+      press("−", "Zoom out", () => this.grid.camera.zoom(1 / 1.5)),
+      this.zoomed,
+      press("+", "Zoom in", () => this.grid.camera.zoom(1.5)),
+      press("Fit", "Fit the whole image", () => this.grid.camera.fit()),
+      original,
+      press("?", "Keys", () => page.events.dispatchEvent(new Event("shortcuts"))),
+    );
+  }
+
+  /**
+   * @param {keyof View} name
+   * @param {number | string | boolean} value
+   */
+  set(name, value) {
+    const { grid } = this;
+    Object.assign(grid.view, { [name]: value });
+    if (name === "range" || name === "difference") grid.show();
+    else grid.refresh();
+  }
+
+  /**
+   * @param {string} label
+   * @param {Names<number>} name
+   * @param {[min: number, max: number, step: number]} range
+   * @param {(value: number) => string} say
+   */
+  slider(label, name, [min, max, step], say) {
+    const value = this.grid.view[name];
+    const read = make("span", { className: "read", textContent: say(value) });
+    const input = make("input", { type: "range", min: `${min}`, max: `${max}`, step: `${step}`, ariaLabel: label });
+    input.value = String(value);
+    input.oninput = () => {
+      read.textContent = say(input.valueAsNumber);
+      this.set(name, input.valueAsNumber);
+    };
+    return make("label", {}, make("span", { className: "name" }, label, read), input);
+  }
+
+  /**
+   * @param {string} label
+   * @param {Names<string>} name
+   * @param {Record<string, string>} options  value and text of each
+   */
+  choice(label, name, options) {
+    const select = make("select", { ariaLabel: label });
+    select.append(...Object.entries(options).map(([value, text]) => make("option", { value, textContent: text })));
+    select.value = this.grid.view[name];
+    select.onchange = () => this.set(name, select.value);
+    return make("label", {}, make("span", { className: "name" }, label), select);
+  }
+
+  /**
+   * @param {string} label
+   * @param {Names<number>} name
+   */
+  entry(label, name) {
+    const value = String(this.grid.view[name]);
+    const input = make("input", { type: "number", step: "any", value, ariaLabel: `Colour range ${label}` });
+    input.oninput = () => {
+      if (Number.isFinite(input.valueAsNumber)) this.set(name, input.valueAsNumber);
+    };
+    return make("label", { className: "entry" }, make("span", { className: "name" }, label), input);
+  }
+
+  /**
+   * @param {string} label
+   * @param {Names<boolean>} name
+   * @param {string} title
+   */
+  check(label, name, title) {
+    const input = make("input", { type: "checkbox", checked: this.grid.view[name] });
+    input.onchange = () => this.set(name, input.checked);
+    return make("label", { className: "check", title }, input, label);
+  }
+}

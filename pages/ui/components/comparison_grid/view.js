@@ -1,0 +1,69 @@
+// How maps look, and the text in which a link keeps it.
+
+import { clamp, page } from "../shared.js";
+
+/** @typedef {typeof DEFAULTS} View */
+
+const DEFAULTS = {
+  opacity: 0.9,
+  threshold: 0,
+  blend: "value",
+  range: "own",
+  clip: true,
+  low: 0,
+  high: 1,
+  size: 210,
+  sequential: "inferno",
+  diverging: "RdBu_r",
+  zoom: 1,
+  x: 0.5,
+  y: 0.5,
+  difference: false,
+};
+
+/** @type {Record<string, string>} */
+export const RANGES = {
+  own: "Own",
+  minmax: "Own, min to max",
+  row: "Shared per row",
+  method: "Shared per method",
+  symmetric: "Symmetric",
+  positive: "Positive only",
+  negative: "Negative only",
+  fixed: "Fixed",
+};
+
+/**
+ * The look that a link asks for; what it does not name, or names wrongly, is as usual.
+ * @param {string} text  "name:value,name:value"
+ * @returns {View}
+ */
+export function readView(text) {
+  /** @type {Record<string, number | string | boolean>} */
+  const named = {};
+  for (const pair of text.split(",")) {
+    const [name, value] = pair.split(":");
+    if (!Object.hasOwn(DEFAULTS, name) || value === undefined) continue;
+    const kind = typeof DEFAULTS[/** @type {keyof View} */ (name)];
+    if (kind === "number" && Number.isFinite(+value) && value !== "") named[name] = +value;
+    if (kind === "boolean") named[name] = value === "true";
+    if (kind === "string" && /^\w+$/.test(value)) named[name] = value;
+  }
+  const view = { ...DEFAULTS, ...named };
+  view.opacity = clamp(view.opacity, 0, 1);
+  view.threshold = clamp(view.threshold, 0, 1);
+  view.zoom = clamp(view.zoom, 1, 16);
+  view.size = clamp(view.size, 120, 420);
+  if (!Object.hasOwn(RANGES, view.range)) view.range = "own";
+  return view;
+}
+
+/** What a link keeps of the look: every setting that differs from its default. */
+export function viewText() {
+  const { view } = page;
+  if (!view) return "";
+  return Object.entries(view)
+    .filter(([name, value]) => value !== DEFAULTS[/** @type {keyof View} */ (name)])
+    .map(([name, value]) => `${name}:${typeof value === "number" ? +value.toFixed(4) : value}`)
+    .join(",");
+}

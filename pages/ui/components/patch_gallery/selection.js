@@ -1,0 +1,84 @@
+// Which pictures of a gallery are selected.
+
+/** @typedef {string | number} Id */
+
+export class Selection {
+  /** @type {Id[]} all that can be selected, in the order of the gallery */
+  ids = [];
+  /** @type {Set<Id>} */
+  selected = new Set();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  timer;
+  anchor = 0; // where a range begins
+
+  /**
+   * @param {() => void} changed  called after every change
+   * @param {(ids: Id[]) => void} report  called once no change has come for a while
+   */
+  constructor(changed, report) {
+    this.changed = changed;
+    this.report = () => report(this.ids.filter((id) => this.selected.has(id)));
+  }
+
+  close() {
+    clearTimeout(this.timer);
+  }
+
+  get size() {
+    return this.selected.size;
+  }
+
+  /** @param {number} index */
+  has(index) {
+    return this.selected.has(this.ids[index]);
+  }
+
+  /**
+   * Takes other pictures: those that are gone are selected no more.
+   * @param {Id[]} ids
+   */
+  offer(ids) {
+    this.ids = ids;
+    const there = new Set(ids);
+    const lost = [...this.selected].filter((id) => !there.has(id));
+    for (const id of lost) this.selected.delete(id);
+    if (lost.length) this.report();
+    this.changed();
+  }
+
+  all() {
+    this.set(this.ids, true);
+  }
+
+  clear() {
+    this.set([...this.selected], false);
+  }
+
+  /** @param {number} index */
+  toggle(index) {
+    this.set([this.ids[index]], !this.has(index));
+  }
+
+  /**
+   * Selects everything from one picture to another.
+   * @param {number} one
+   * @param {number} other
+   */
+  range(one, other) {
+    this.set(this.ids.slice(Math.min(one, other), Math.max(one, other) + 1), true);
+  }
+
+  /**
+   * @param {Id[]} ids
+   * @param {boolean} on
+   */
+  set(ids, on) {
+    for (const id of ids) {
+      if (on) this.selected.add(id);
+      else this.selected.delete(id);
+    }
+    this.changed();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.report, 200);
+  }
+}
