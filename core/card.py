@@ -1,4 +1,4 @@
-"""Cards: what forms, command line, pages and documents show of a function with settings and a cost."""
+"""A card: title, settings, cost and source of a method or measure, read from its signature and docstring."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

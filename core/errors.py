@@ -54,11 +54,19 @@ class TooLarge(VitrineError):
     """Work that does not fit into memory even one image at a time."""
 
 
-class StudyError(VitrineError):
-    """A study that is missing, incomplete, locked or of another version."""
+class StoreError(VitrineError):
+    """A stored result that is missing, incomplete, locked or of another version."""
 
 
-class StudyDamaged(StudyError):
+class StoreDamaged(StoreError):
+    """A stored result with files that are missing, or not as they were written."""
+
+
+class StudyError(StoreError):
+    """A study that cannot be opened, written or used as it is."""
+
+
+class StudyDamaged(StudyError, StoreDamaged):
     """A study with files that are missing, or not as they were written."""
 
 

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.data import flowers
-from core.study import MANIFEST, Study, file_sha
-from core.study.build import build_study
+from core.files import file_sha256
+from core.mining.rules import mine
+from core.mining.transactions import Transactions
+from core.store.npy import header
+from core.study import Study
+from core.study.build import build_study, config_of
 from core.study.config import MiningConfig, PatchConfig, StudyConfig
-from core.study.schema import header
+from core.study.schema import STUDY
 
 VARIANT, EACH = "double-12c", 5
 
@@ -43,18 +47,22 @@ def built(home: Path, name: str = "small") -> Study:
 def edited(study: Study, path: Path, items: NDArray[np.int16] | None = None, **tables: pd.DataFrame) -> Study:
     """A copy of a study that says something else, for what no build can be relied on to give.
 
-    `items` are the filters of its patches, `tables` whole tables of it.
+    `items` are the filters of its patches, from which its rules are mined again, `tables` whole tables of it.
     """
     shutil.copytree(study.path, path)
-    manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    if items is not None:
+        transactions = Transactions(items, study.table("patches")["label"].to_numpy(np.int64))
+        mined = mine(transactions, config_of(study).mining, study.labels, study.manifest.seed)
+        tables = {name: getattr(mined, name) for name in ("itemsets", "rules", "shared", "nodes", "edges")} | tables
+    manifest = json.loads((path / STUDY.file).read_text("utf-8"))
     for name, table in tables.items():
         file = path / f"{name}.parquet"
         table.to_parquet(file, index=False)
-        manifest["files"][file.name] = {"bytes": file.stat().st_size, "sha256": file_sha(file)}
+        manifest["files"][file.name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
         manifest["tables"][name]["rows"] = len(table)
     if items is not None:
         content = header(items.shape, items.dtype) + items.tobytes()
         (path / "items.npy").write_bytes(content)
         manifest["files"]["items.npy"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (path / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+    (path / STUDY.file).write_text(json.dumps(manifest), "utf-8")
     return Study(path)

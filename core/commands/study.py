@@ -114,26 +114,27 @@ def _told(study: "Study") -> None:
     from core.study.browse import STOPS, kept
 
     manifest, images = study.manifest, study.table("images")
-    data, model = manifest["data"], manifest["model"]
-    rows = {name: facts["rows"] for name, facts in manifest["tables"].items()}
-    say(f"{study.path}: {model['name']}, layer {model['layer']} ({model['filters']} filters)")
-    say(f"{data['images']} images from {study.folder}, {data['labelled']} with a class of the model")
+    data, model = manifest.data, manifest.model
+    rows = {name: facts.rows for name, facts in manifest.tables.items()}
+    say(f"{study.path}: {model.name}, layer {model.layer} ({model.filters} filters)")
+    say(f"{data.images} images from {study.folder}, {data.labelled} with a class of the model")
     for path, problem in images.loc[images["problem"] != "", ["path", "problem"]].itertuples(index=False):
         say(f"skipped {path}: {problem}")
-    for reason, count in data.get("left", {}).items():
+    for reason, count in data.left_out.items():
         say(f"left out: {reason} ({count})")
-    if data["strange"]:
-        say(f"no class of the model: {', '.join(data['strange'])}")
-    say(f"{rows['patches']} patches of {manifest['window']} px, {rows['rules']} rules, {rows['shared']} shared sets")
+    if data.unmatched:
+        say(f"no class of the model: {', '.join(data.unmatched)}")
+    say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules, {rows['shared']} shared sets")
     found = kept(images)
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in found.sum(axis=1).items()))
     say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in found.sum().items()))
-    passes = manifest["passes"]
-    say(f"{passes['forwards']} forward passes ({passes['perturbed']} of them with patches masked), "
-        f"{passes['backwards']} backward")  # fmt: skip
+    passes = manifest.passes
+    say(f"{passes.forwards} forward passes ({passes.perturbed} of them with patches masked), "
+        f"{passes.backwards} backward")  # fmt: skip
 
 
 def _info(args: Namespace) -> int:
+    from core.store.manifest import dump
     from core.study.browse import kept
 
     study = _opened(args.study)
@@ -144,7 +145,7 @@ def _info(args: Namespace) -> int:
         own = {"class": classes.to_dict("records")[0]} if args.label else {}
         found = kept(study.table("images"))
         counted = {"kept": found.sum(axis=1).to_dict(), "stop": found.sum().to_dict()}
-        say_json({**study.manifest, **counted, "log": study.log, **own})
+        say_json({**dump(study.manifest), **counted, "log": study.log, **own})
     elif args.csv:
         _written(classes, args.csv)
     elif args.label:
@@ -201,7 +202,7 @@ def _patches(args: Namespace) -> int:
 
 def _filters(study: "Study", text: str) -> list[int]:
     """The filters that a text lists with commas."""
-    count, found = study.manifest["model"]["filters"], []
+    count, found = study.manifest.model.filters, []
     for word in text.split(",") if text else []:
         number = whole(word.strip().removeprefix("F"))
         if number is None:
@@ -226,7 +227,7 @@ def _ablate(args: Namespace) -> int:
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
     model = load(config.model, device(), labels=config.labels or None)
-    if model.sha != study.manifest["model"]["sha"]:
+    if model.sha != study.manifest.model.sha:
         raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     found = tried(
@@ -260,7 +261,7 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     spread = [f"{share(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
     prices = [
         f"removing one rule filter costs {share('mined_drop_per_filter')}",
-        f"removing removing removing removing a random one {share('random_drop_per_filter')}",
+        f"removing a random one {share('random_drop_per_filter')}",
     ]
     tried = 3 if summary["random_mean"] is not None else 2
     say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:tried])}")
@@ -274,21 +275,23 @@ def _opened(name: str) -> "Study":
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":
-    """The study's rules under the settings given, else under its own."""
+    """The study's rules under the settings given, else those it stores."""
     from dataclasses import asdict
 
-    from core.mining.rules import mine
+    from core.mining.rules import mine, stored
     from core.params import checked
     from core.study.build import config_of
 
     own = config_of(study).mining
     given = {name: getattr(args, name) for name in asdict(own) if getattr(args, name) != AS_BUILT}
     settings = checked(params_of(MiningConfig), {**asdict(own), **given}, "mining")
-    kept = study.manifest["arrays"]["items"]["shape"][1]
+    if not given:
+        return stored(study, own)
+    kept = study.manifest.arrays["items"].shape[1]
     if "filters" in given and settings["filters"] > kept:
         message = f"mining.filters cannot be {settings['filters']}. The study keeps {kept} filters of each patch."
         raise BadParameter(message, f"Use 1 to {kept}.")
-    return mine(study, MiningConfig(**settings), seed=study.manifest["seed"])
+    return mine(study, MiningConfig(**settings), seed=study.manifest.seed)
 
 
 def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:

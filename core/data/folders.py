@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import BadImage, Unavailable
+from core.files import file_sha256
 from core.images import shown
 from core.params import expanded
 from core.progress import Report, chunks, silent, subrange
 from core.resources import ASSETS
-from core.study import file_sha
 
 SAMPLES = ASSETS / "images"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -100,7 +100,7 @@ def contents(root: Path, paths: Sequence[str], report: Report = silent) -> list[
     for span in chunks(len(paths), 1, report, "comparing images"):
         share = subrange(report, span.start / len(paths), span.stop / len(paths))
         try:
-            found.append(file_sha(root / paths[span.start], share, "comparing images"))
+            found.append(file_sha256(root / paths[span.start], share, "comparing images"))
         except OSError:
             found.append("")
     return found

@@ -312,7 +312,7 @@ def methods(model: Model | None = None) -> pd.DataFrame:
             "title": method.title,
             "family": method.family,
             "summary": method.summary,
-            "paper": method.source,
+            "source": method.source,
             "settings": method.defaults,
         }
         for name, method in EXPLAINERS.items()

@@ -114,7 +114,7 @@ class Study(StoredStudy):
         return Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
 
     def __repr__(self) -> str:
-        rows = {name: facts["rows"] for name, facts in self.manifest["tables"].items()}
+        rows = {name: facts.rows for name, facts in self.manifest.tables.items()}
         return f"Study({self.name}: {rows['classes']} classes, {rows['rules']} rules, {rows['patches']} patches)"
 
     def _of_class(self, table: pd.DataFrame, label: Label | None) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from core.export.record import Answers, agreement, arrays, key, record
 from core.figures.encoding import PHOTO, fine
 from core.figures.sheet import KINDS, Kind, Panel, overlay, png, sheet
 from core.figures.style import DEFAULT, DrawnMap, Span, Style, span, spans
+from core.files import atomic_write
 from core.images import Picture
 from core.workbench import Answer, Request, Workbench
 
@@ -81,7 +82,8 @@ def write(
         for name in _earlier(folder) - files.keys():
             (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
-            (folder / name).write_bytes(content)
+            with atomic_write(folder / name) as file:
+                file.write(content)
     except OSError as error:
         raise unwritable(folder, error) from None
     return found

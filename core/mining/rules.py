@@ -79,6 +79,20 @@ def mine(
     return mined
 
 
+def stored(study: Study, config: MiningConfig) -> Mined:
+    """What mining found when the study was built, out of its tables; `config` are the settings it was built with."""
+    itemsets, rules, shared, nodes, edges = (
+        _plain_lists(study.table(name)) for name in ("itemsets", "rules", "shared", "nodes", "edges")
+    )
+    return Mined(config, itemsets, rules, shared, nodes, edges)
+
+
+def _plain_lists(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with lists where parquet gives arrays."""
+    lists = [name for name in ("filters", "labels", "supports") if name in table]
+    return table.assign(**{name: pd.Series([one.tolist() for one in table[name]], dtype=object) for name in lists})
+
+
 def highest_support(source: Study | Transactions, config: MiningConfig, label: int | None = None) -> float | None:
     """The highest support below that of `config` at which it gives a rule (for one class, if given); None if none does.
 

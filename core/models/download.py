@@ -3,12 +3,12 @@
 import hashlib
 import re
 import urllib.request
-import uuid
-from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
+from typing import IO
 
 from core.errors import Unavailable
+from core.files import atomic_write
 from core.progress import Report, silent
 
 _CHUNK = 1 << 18
@@ -17,36 +17,32 @@ _CHUNK = 1 << 18
 def fetch(url: str, folder: Path, report: Report = silent) -> Path:
     """The file behind `url` in `folder`, fetched now if it is not there.
 
-    It is written aside and takes its name when it is whole and its sha256 begins as its name promises
+    It takes its name when it is whole and its sha256 begins as its name promises
     (`name-12345678.pth`); cancelled or broken, nothing is left. Raises Unavailable without a connection.
     """
     path = folder / url.rsplit("/", 1)[-1]
     if path.is_file():
         return path
-    aside = folder / f".{path.name}.{uuid.uuid4().hex}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = _copied(url, aside, report)
-        promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
-        if promised and not found.startswith(promised[1]):
-            raise Unavailable(f"{path.name} is damaged: its sha256 is not the published one.", "Try again.")
-        aside.replace(path)
+        with atomic_write(path) as file:
+            found = _copied(url, file, report)
+            promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
+            if promised and not found.startswith(promised[1]):
+                raise Unavailable(f"{path.name} is damaged: its sha256 is not the published one.", "Try again.")
     except (OSError, HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
         reason = getattr(cause, "strerror", None) or cause
         hint = f"Connect this machine to the internet, or fetch {url} elsewhere and save it as {path}."
         raise Unavailable(f"{path.name} could not be downloaded ({reason}).", hint) from None
-    finally:
-        with suppress(OSError):
-            aside.unlink()
     return path
 
 
-def _copied(url: str, aside: Path, report: Report) -> str:
+def _copied(url: str, file: IO[bytes], report: Report) -> str:
     """Copy what `url` answers into a file, reporting megabytes; returns its sha256."""
     digest, done = hashlib.sha256(), 0
     report(0.0, "connecting")
-    with urllib.request.urlopen(url, timeout=20) as answer, aside.open("wb") as file:
+    with urllib.request.urlopen(url, timeout=20) as answer:
         total = int(answer.headers.get("Content-Length") or 0)
         while piece := answer.read(_CHUNK):
             file.write(piece)

@@ -1,9 +1,7 @@
 """Throughput: the best batch size of a model on this machine, measured once and stored, and the time per image."""
 
 import json
-import os
 import platform
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.files import atomic_write
 from core.models.model import Model
 from core.serialization import digest
 
@@ -89,26 +88,9 @@ def _kept(path: Path, facts: Mapping[str, Any]) -> int:
     """The batch written as a whole, unless another process was first: then that one's."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        whole = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(facts, file, indent=2)
-            _placed(whole, path)
-        finally:
-            whole.unlink(missing_ok=True)
+        with atomic_write(path, keep=_read) as file:
+            file.write(json.dumps(facts, indent=2).encode())
     return _read(path) or int(facts["batch"])
-
-
-def _placed(whole: Path, path: Path) -> None:
-    """The file at its place, where a readable one stays and a broken one goes."""
-    try:
-        path.hardlink_to(whole)  # fails where there is one, which `replace` would not
-    except FileExistsError:
-        if not _read(path):
-            whole.replace(path)
-    except OSError:  # a file system without links
-        whole.replace(path)
 
 
 def _measured(model: Model) -> tuple[int, float]:

@@ -1,85 +1,75 @@
 """One writer at a time for a store, and errors of the disk as sentences."""
 
-import contextlib
 import errno
-import fcntl
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from core.errors import StudyError
+from core.store.schema import Schema
+
+_LOCK = "lock"
 
 
 @contextmanager
-def locked(folder: Path, path: Path) -> Iterator[None]:
-    """Hold the draft in `folder` of the study at `path`; StudyError where somebody else does.
+def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
+    """Hold the draft in `folder` of the store at `path`; the schema's error where somebody else does.
 
     The lock is the system's, so it ends with the process that holds it, however that ends.
     """
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            try:
-                file = stack.enter_context((folder / "lock").open("a+"))
-            except FileNotFoundError:  # the last writer just cleared the folder away
-                continue
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                message = f"The study {path.name} is being built by {holder}."
-                raise StudyError(message, "Wait for it, stop it, or choose another name.") from None
-            if not _is_at(file, folder / "lock"):
-                continue
-            file.truncate(0)
-            file.write(f"process {os.getpid()}")
-            file.flush()
-            yield
-            return
+    from filelock import FileLock, Timeout
 
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    """Whether the open file is still the one at `path`."""
+    lock = FileLock(folder / _LOCK)
+    while not lock.is_locked:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0.1, poll_interval=0.01)
+        except FileNotFoundError:  # the last writer just cleared the folder away
+            continue
+        except Timeout:
+            message = f"The {schema.noun} {path.name} is being built by {_holder(folder)}."
+            raise schema.error(message, "Wait for it, stop it, or choose another name.") from None
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        (folder / "holder").write_text(f"process {os.getpid()}", "utf-8")
+        yield
+    finally:
+        lock.release()
+
+
+def clear(folder: Path) -> None:
+    """Delete a folder that is held, its lock last: a writer that comes meanwhile begins in an empty one."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != _LOCK:
+            entry.unlink()
+    with suppress(OSError):  # somebody has begun already, or the system deletes no open file
+        (folder / _LOCK).unlink()
+        folder.rmdir()
+
+
+def _holder(folder: Path) -> str:
+    """Who holds the lock, as that process noted beside it."""
+    with suppress(OSError, ValueError):
+        if holder := (folder / "holder").read_text("utf-8").strip():
+            return holder
+    return "another process"
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """The disk's complaints about the study at `path` as ours."""
+def translated(schema: Schema[Any], path: Path) -> Iterator[None]:
+    """Errors of the disk about the store at `path` as the schema's."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            message = f"The disk is full: the study {path.name} could not be written."
-            raise StudyError(message, "Free some space and build again to resume.") from None
+            message = f"The disk is full: the {schema.noun} {path.name} could not be written."
+            raise schema.error(message, "Free some space and build again to resume.") from None
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise StudyError(f"{path.parent} cannot be written ({error.strerror}).", "Choose another folder.") from None
+            message = f"{path.parent} cannot be written ({error.strerror})."
+            raise schema.error(message, "Choose another folder.") from None
         if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EBUSY, errno.ELOOP}:
-            raise StudyError(f"{path} cannot be a study ({error.strerror}).", "Choose another name.") from None
+            raise schema.error(f"{path} cannot be {schema.one} ({error.strerror}).", "Choose another name.") from None
         raise
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file written aside and renamed when it is complete and on the disk."""
-    aside = path.with_name(f"{path.name}.part")
-    with aside.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-
-
-def settle(folder: Path) -> None:
-    """Have the disk know the names in a folder."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

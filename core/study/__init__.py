@@ -1,8 +1,9 @@
-"""A study on disk: the filters of one model and the patches of a folder of images they respond to, read-only.
+"""Studies on disk, read-only: the patches, filters and rules of one model on one folder of images.
 
-A study is a folder, whole or absent. It holds `study.json` (the manifest), one parquet file per table and one `.npy`
-file per array; nothing is pickled. The same inputs, settings and seed give the same bytes in all of these. How long the
-work took cannot repeat, so it stands apart in `build.json`, which no comparison of studies reads.
+A study is a store (`core.store`) of the schema in `study.schema`: a folder, whole or absent. It holds `study.json` (the
+manifest), one parquet file per table and one `.npy` file per array; nothing is pickled. The same inputs, settings and
+seed give the same bytes in all of these. How long the work took cannot repeat, so it stands apart in `build.json`,
+which no comparison of studies reads.
 
 Numbers: an *image* is a row of `images` (also of `thumbnails`, `maps`, `pooled`), a *patch* a row of `patches` (also of
 `crops`, `items`, `responses`), a *filter* a channel of the studied layer, a *label* a class of the model (a row of
@@ -14,7 +15,7 @@ tables
                  "tau", "k exhausted", "map exhausted", "map empty", "not correct", "no label"), problem ("" or why the
                  file was skipped: such a row has predicted -1, a black thumbnail and no patches)
     windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the watched score with this
-                 window and, if cumulative, the earlier ones covered; NaN where it was not needed), kept: all candidates
+                 window and, if cumulative, the earlier ones masked; NaN where it was not needed), kept: all candidates
     patches      image, rank, x, y, size, score, before, after, drop (before - after), label (class item of its
                  transaction), filters (how many items), response (of its first item): the kept windows
     classes      label, name, images (of that label), predicted (images predicted so), correct, patches (transactions)
@@ -48,8 +49,6 @@ manifest
     libraries), tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
 """
 
-import hashlib
-import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,43 +56,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import StudyError
 from core.params import whole
-from core.progress import Report, silent
 from core.registry import unknown
 from core.resources import ASSETS
-from core.study.schema import HEADER, LOG, MANIFEST, damage, header, read_log, read_manifest, remains
+from core.store.reader import Store, damage, removable
+from core.store.schema import LOG
+from core.study.schema import STUDY, StudyManifest
 
 BUNDLED = ASSETS / "studies"
 
 
-class Study:
+class Study(Store[StudyManifest]):
     """A finished study, opened read-only.
 
     Raises StudyError where the folder is missing, damaged, foreign or of a newer version.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.manifest: Mapping[str, Any] = read_manifest(self.path)
-        self.log: Mapping[str, Any] = read_log(self.path)  # seconds per stage and when it ended; empty where it is gone
-        for name, facts in self.manifest["files"].items():
-            if _size(self.path / name) != facts["bytes"]:
-                raise damage(self.path, f"{name} is missing or incomplete")
-
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        return self.path.name
+        super().__init__(STUDY, path)
 
     @property
     def config(self) -> Mapping[str, Any]:
         """The settings it was built with, as JSON."""
-        return self.manifest["config"]
+        return self.manifest.config
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -114,28 +102,8 @@ class Study:
     @property
     def folder(self) -> Path:
         """Where its images lay when it was built."""
-        folder = Path(self.manifest["data"]["folder"])
-        return folder if self.manifest["version"] == 1 else Path(os.path.normpath(self.path.resolve() / folder))
-
-    def table(self, name: str) -> pd.DataFrame:
-        """One table, read anew so that a caller may change it.
-
-        Raises UnknownName where the study has none of that name, StudyDamaged where it is not the one that was written.
-        """
-        if name not in self.manifest["tables"]:
-            raise unknown("table of this study", name, self.manifest["tables"])
-        import pyarrow as pa
-
-        file, facts = f"{name}.parquet", self.manifest["tables"][name]
-        try:
-            content = (self.path / file).read_bytes()
-            if hashlib.sha256(content).hexdigest() == self.manifest["files"][file]["sha256"]:
-                frame = pd.read_parquet(io.BytesIO(content))
-                if list(frame.columns) == facts["columns"] and len(frame) == facts["rows"]:
-                    return frame
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise damage(self.path, f"{file} cannot be read") from error
-        raise damage(self.path, f"{file} is not the file that was written")
+        folder = Path(self.manifest.data.folder)
+        return folder if self.manifest.version == 1 else Path(os.path.normpath(self.path.resolve() / folder))
 
     def array(self, name: str) -> NDArray[Any]:
         """One array, memory-mapped and read-only.
@@ -143,29 +111,16 @@ class Study:
         Raises UnknownName where the study has none of that name, StudyDamaged where it is not as the manifest says;
         of its numbers only those that stand for filters are looked at.
         """
-        if name not in self.manifest["arrays"]:
-            raise unknown("array of this study", name, self.manifest["arrays"])
-        file, facts = f"{name}.npy", self.manifest["arrays"][name]
-        shape, dtype = tuple(facts["shape"]), np.dtype(facts["dtype"])
-        try:
-            with (self.path / file).open("rb") as opened:
-                sound = opened.read(HEADER) == header(shape, dtype)
-            found = np.memmap(self.path / file, dtype, "r", HEADER, shape) if sound else None
-        except (OSError, ValueError) as error:
-            raise damage(self.path, f"{file} cannot be read") from error
-        if found is None or (name == "items" and not _within(found, self.manifest["model"]["filters"])):
-            raise damage(self.path, f"{file} is not the file that was written")
-        return found
+        array = super().array(name)
+        if name == "items" and not _within(array, self.manifest.model.filters):
+            raise damage(STUDY, self.path, f"{name}.npy is not the file that was written")
+        return array
 
     def lost(self, folder: str | Path | None = None) -> list[str]:
         """The images that were read, as paths within the data folder, and are no longer there; thumbnails show them."""
         root, images = Path(folder or self.folder), self.table("images")
         images = images[images["problem"] == ""]
         return [path for path in images["path"] if not os.path.isfile(root / path)]  # noqa: PTH113 - never raises
-
-    def damaged(self) -> list[str]:
-        """The files whose content is not the one that was written; reads everything, so it takes its time."""
-        return [name for name, facts in self.manifest["files"].items() if _sha(self.path / name) != facts["sha256"]]
 
 
 @dataclass(frozen=True)
@@ -177,54 +132,51 @@ class StudyEntry:
     problem: str = ""  # why it cannot be opened
 
 
+_Signature = tuple[tuple[str, int, int, int], ...]  # of a folder: name, inode, size and time of each file
+_opened: dict[Path, tuple[_Signature, StudyEntry]] = {}
+
+
 def list_studies(*folders: str | Path) -> list[StudyEntry]:
-    """The studies directly inside these folders by name, with what is wrong with broken ones."""
-    found = []
+    """The studies directly inside these folders by name, with what is wrong with broken ones.
+
+    A study is opened again only when a file of it has changed.
+    """
+    entries = []
     for folder in folders:
-        told = {file.parent for name in (MANIFEST, LOG) for file in Path(folder).glob(f"*/{name}")}
-        for path in sorted(told):
-            if path.name.startswith(".") or not ((path / MANIFEST).is_file() or remains(path)):
-                continue  # drafts, and logs of something else
-            try:
-                found.append(StudyEntry(path, Study(path)))
-            except StudyError as error:
-                found.append(StudyEntry(path, None, str(error)))
-    return found
+        for path in sorted({file.parent for name in (STUDY.file, LOG) for file in Path(folder).glob(f"*/{name}")}):
+            if not path.name.startswith("."):  # no draft
+                signature = _signature(path)
+                known, entry = _opened.get(path, ((), None))
+                if entry is None or known != signature or not signature:
+                    entry = _entry(path)
+                    _opened[path] = (signature, entry)
+                if entry.study or (path / STUDY.file).is_file() or removable(STUDY, path):
+                    entries.append(entry)  # and no log of something else
+    return entries
 
 
-def file_sha(path: Path, report: Report = silent, note: str = "") -> str:
-    """The sha256 of a file's bytes; reports while it reads."""
-    found, done = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        total = max(1, os.fstat(file.fileno()).st_size)
-        while block := file.read(1 << 24):
-            found.update(block)
-            done += len(block)
-            report(min(1.0, done / total), note)
-    return found.hexdigest()
+def _entry(path: Path) -> StudyEntry:
+    try:
+        return StudyEntry(path, Study(path))
+    except StudyError as error:
+        return StudyEntry(path, None, str(error))
 
 
-def folder_as_kept(folder: Path, study: Path) -> str:
-    """The folder of images as a manifest holds it: an absolute one as it is, another as it is found from the study."""
+def _signature(path: Path) -> _Signature:
+    """What changes with any file of a folder; empty where it cannot be read."""
+    try:
+        with os.scandir(path) as entries:
+            facts = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    except OSError:
+        return ()
+    return tuple(sorted((name, fact.st_ino, fact.st_size, fact.st_mtime_ns) for name, fact in facts))
+
+
+def relative_folder(folder: Path, study: Path) -> str:
+    """The folder of images as a manifest stores it: an absolute one as it is, another as it is found from the study."""
     if folder.is_absolute():
         return folder.as_posix()
     return Path(os.path.relpath(folder, os.path.realpath(study))).as_posix()
-
-
-def _size(file: Path) -> int:
-    """The bytes of a file; -1 where there is none."""
-    try:
-        return file.stat().st_size if file.is_file() else -1
-    except OSError:
-        return -1
-
-
-def _sha(file: Path) -> str:
-    """The sha256 of a file's bytes; "" where it cannot be read."""
-    try:
-        return file_sha(file)
-    except OSError:
-        return ""
 
 
 def _within(items: NDArray[Any], filters: int) -> bool:

@@ -1,4 +1,4 @@
-"""Patches of a study, filtered, counted and sorted."""
+"""Browsing the patches of a study: filtering, counting, ordering."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,22 +20,22 @@ Rows = NDArray[np.int64]  # numbers of patches
 
 @dataclass(frozen=True)
 class PatchFilter:
-    """What a patch must be to be shown; the default wants all of them."""
+    """The conditions a patch must meet to be shown; the default shows all."""
 
-    label: int | None = None  # the class it speaks for
+    label: int | None = None  # the class of its transaction
     filters: tuple[int, ...] = ()  # its transaction holds all of these
     strongest: int | None = None  # ... among so many of its strongest filters
     outcome: Outcome = "all"  # whether its image was classified rightly
-    drop: float | None = None  # covering it cost at least this much
+    drop: float | None = None  # masking it cost at least this much
     image: int | None = None
     among: tuple[int, ...] | None = None  # one of these patches
 
     def without(self, name: str) -> "PatchFilter":
-        """The same with one demand given up."""
+        """The same without one condition."""
         return replace(self, **{name: getattr(PatchFilter(), name)})
 
     def demands(self) -> tuple[str, ...]:
-        """The names of what is demanded."""
+        """The names of the conditions."""
         return tuple(name for name, value in vars(self).items() if value != getattr(PatchFilter(), name))
 
 
@@ -58,7 +58,7 @@ def kept(images: pd.DataFrame) -> pd.DataFrame:
 
 
 class Catalogue:
-    """The patches of a study with what is known of their images, held in memory."""
+    """The patches of a study with the facts of their images, held in memory."""
 
     def __init__(self, study: Study) -> None:
         images = study.table("images")[["image", "path", "label", "predicted", "probability"]]
@@ -68,15 +68,15 @@ class Catalogue:
         self.patches = patches
         self.items: NDArray[Any] = np.asarray(study.array("items"))  # (P, N)
         self.responses: NDArray[Any] = np.asarray(study.array("responses"))  # (P, N)
-        self.units = int(study.manifest["model"]["filters"])
+        self.units = int(study.manifest.model.filters)
 
     @cached_property
     def labelled(self) -> bool:
-        """Whether any image's own class is known, so that right and wrong can be told."""
+        """Whether any image's own class is known, so that right and wrong are defined."""
         return bool((self.patches["true"] >= 0).any())
 
     def matching(self, wanted: PatchFilter) -> Rows:
-        """The patches that meet every demand, by number."""
+        """The patches that meet every condition, by number."""
         patches, keep = self.patches, np.ones(len(self.patches), bool)
         if wanted.label is not None:
             keep &= (patches["label"] == wanted.label).to_numpy()
@@ -94,7 +94,7 @@ class Catalogue:
         return np.flatnonzero(keep)
 
     def by_label(self, wanted: PatchFilter) -> dict[int, int]:
-        """How many patches each class would show, the other demands kept."""
+        """How many patches each class would show under the other conditions."""
         labels = self.patches["label"].to_numpy()[self.matching(wanted.without("label"))]
         return dict(zip(*(part.tolist() for part in np.unique(labels, return_counts=True)), strict=True))
 
@@ -106,7 +106,7 @@ class Catalogue:
         return {int(number): int(counts[number]) for number in order if counts[number]}
 
     def by_outcome(self, wanted: PatchFilter) -> dict[Outcome, int]:
-        """How many patches each outcome would show, the other demands kept."""
+        """How many patches each outcome would show under the other conditions."""
         return {outcome: len(self.matching(replace(wanted, outcome=outcome))) for outcome in OUTCOMES}
 
     def response(self, rows: Rows, filters: Sequence[int] = ()) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ class Catalogue:
         return rows[np.argsort(-values, kind="stable")]
 
     def sheet(self, rows: Rows, labels: Sequence[str], tags: Sequence[str] | None = None) -> pd.DataFrame:
-        """A table of these patches to take away, with names in place of numbers."""
+        """A table of these patches for export, with names in place of numbers."""
         part = self.patches.iloc[rows]
         names = ["image", "path", "rank", "x", "y", "size", "score", "before", "after", "drop"]
         sheet = part[["patch", *names]].copy()

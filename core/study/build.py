@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.data.classes import image_folder
 from core.data.folders import contents
+from core.engine import Engine, here, map_shards
 from core.errors import BadParameter, StudyError, UnknownName
 from core.mining.averages import all_averages
 from core.mining.rules import Mined, mine
@@ -21,12 +23,13 @@ from core.models import Model
 from core.models import load as load_model
 from core.progress import Report, silent, subrange
 from core.serialization import digest, dump, load
-from core.store.writer import Draft, writing
-from core.study import Study, folder_as_kept
+from core.store.reader import damage
+from core.store.writer import Draft, Shard, writing
+from core.study import Study, relative_folder
 from core.study.config import StudyConfig, validated
 from core.study.plan import SHARD, StudyPlan
-from core.study.schema import FORMAT, damage
-from core.study.shard import filled
+from core.study.schema import FORMAT, STUDY, DataFacts, ModelFacts, Passes
+from core.study.shard import shard_of
 
 T = TypeVar("T")
 
@@ -36,11 +39,11 @@ def config_of(study: Study) -> StudyConfig:
     try:
         return load(StudyConfig, study.config)
     except (BadParameter, UnknownName) as error:
-        raise damage(study.path, f"its settings do not belong to this version ({error.message})") from error
+        raise damage(STUDY, study.path, f"its settings do not belong to this version ({error.message})") from error
 
 
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:
-    """What a build would do: model, images, layer, window; raises all that can be wrong before work starts."""
+    """The plan of a build: model, images, layer, window; raises whatever is wrong with them before work starts."""
     validated(config)
     model = model or load_model(config.model, device, labels=config.labels or None)
     folder = image_folder(config.data, model.labels, config.limit)
@@ -59,7 +62,7 @@ def planned(config: StudyConfig, model: Model | None = None, device: torch.devic
 
 
 def expected_passes(config: StudyConfig, images: int) -> float:
-    """About how many forward passes a build takes: one for everything, and three windows to cover in an image."""
+    """About how many forward passes a build takes: one for everything, and three windows to mask in each image."""
     return images * (1 + min(config.patches.count, 3))
 
 
@@ -70,6 +73,7 @@ def build_study(
     model: Model | None = None,
     device: torch.device | str = "cpu",
     report: Report = silent,
+    engine: Engine = here,
 ) -> Study:
     """Build the study, or continue an interrupted build of the same, or return the one that is there already.
 
@@ -80,15 +84,10 @@ def build_study(
     plan = planned(config, model, device)
     count = plan.shards
     shas = contents(plan.folder.root, plan.folder.paths, subrange(report, 0.0, 0.02))
-    with writing(path, _identity(config, plan, shas), _last(config)) as draft:
+    with writing(STUDY, path, _identity(config, plan, shas), _last(config)) as draft:
         if draft.finished:
             return Study(path)
-        missing = draft.missing(count)
-        for done, shard in enumerate(missing):
-            share = subrange(report, 0.02 + 0.88 * done / len(missing), 0.02 + 0.88 * (done + 1) / len(missing))
-            parts = filled(plan, plan.span(shard), share)
-            _unchanged(plan, parts[0]["images"], shas)
-            draft.keep(shard, *parts)
+        map_shards(_Images(plan, shas), count, draft, subrange(report, 0.02, 0.9), engine=engine)
         with _timed() as took:
             _join(draft, plan, count, subrange(report, 0.9, 0.93))
             mined = _mine(draft, plan, config, subrange(report, 0.93, 0.96))
@@ -124,11 +123,21 @@ def _last(config: StudyConfig) -> dict[str, Any]:
     return {"mining": dump(config.mining), "versions": _versions("pyfim", "networkx")}
 
 
-def _unchanged(plan: StudyPlan, images: pd.DataFrame, shas: Sequence[str]) -> None:
-    """Refuse images that are no longer the ones the study is of: shards of old and new ones must not meet."""
-    for number, path, sha in zip(images["image"], images["path"], images["sha"], strict=True):
-        if (sha or contents(plan.folder.root, [path])[0])[:16] != shas[number][:16]:
-            raise StudyError(f"{path} changed while the study was being built.", "Build it again.")
+@dataclass(frozen=True)
+class _Images:
+    """The work of the shards: their images, as long as they are the ones with these hashes."""
+
+    plan: StudyPlan
+    shas: Sequence[str]
+
+    def __call__(self, shard: int, report: Report) -> Shard:
+        result = shard_of(self.plan, self.plan.span(shard), report)
+        images = result.tables["images"]
+        for number, path, sha in zip(images["image"], images["path"], images["sha"], strict=True):
+            if (sha or contents(self.plan.folder.root, [path])[0])[:16] != self.shas[number][:16]:
+                # shards of old and new images must not meet
+                raise StudyError(f"{path} changed while the study was being built.", "Build it again.")
+        return result
 
 
 def _versions(*names: str) -> dict[str, str]:
@@ -138,7 +147,7 @@ def _versions(*names: str) -> dict[str, str]:
 
 
 def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
-    """The shards as tables and arrays of the whole study."""
+    """Write the shards as tables and arrays of the whole study."""
     config = plan.transactions
     plain = (
         "thumbnails",
@@ -149,23 +158,23 @@ def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
     )
     steps = len(plain) + 5
 
-    def told(parts: Iterable[T], step: int) -> Iterator[T]:
+    def reported(parts: Iterable[T], step: int) -> Iterator[T]:
         """The same parts, reported one by one."""
         for done, one in enumerate(parts):
             report((step + done / count) / steps, "joining")
             yield one
 
-    draft.write_table("images", told(draft.tables("images", count), 0))
-    draft.write_table("windows", told(draft.tables("windows", count), 1))
+    draft.write_table("images", reported(draft.tables("images", count), 0))
+    draft.write_table("windows", reported(draft.tables("windows", count), 1))
     for step, name in enumerate(plain, 2):
-        draft.write_array(name, told(draft.arrays(name, count), step))
+        draft.write_array(name, reported(draft.arrays(name, count), step))
     if config.ranking == "zscore":
         mean, deviation = _spread(_moments(draft, count))
         scale = np.where(deviation > 0, deviation, 1)
-        for place, name in enumerate(("items", "responses")):
-            full = told(draft.arrays("full", count), steps - 3 + place)
-            draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[place] for one in full))
-    draft.write_table("patches", told(_with_items(draft, count), steps - 1))
+        for column, name in enumerate(("items", "responses")):
+            full = reported(draft.arrays("full", count), steps - 3 + column)
+            draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[column] for one in full))
+    draft.write_table("patches", reported(_with_items(draft, count), steps - 1))
     draft.write_table("classes", [_classes(draft, plan)])
 
 
@@ -183,7 +192,7 @@ def _spread(moments: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _with_items(draft: Draft, count: int) -> Iterator[pd.DataFrame]:
-    """Table `patches` with what only the transactions know."""
+    """Table `patches` with the columns that come from the transactions."""
     items, responses, start = draft.array("items"), draft.array("responses"), 0
     for frame in draft.tables("patches", count):
         stop = start + len(frame)
@@ -256,32 +265,32 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
     return {
         "config": dump(config),
         "seed": config.seed,
-        "model": {
-            "name": model.name,
-            "sha": model.sha,
-            "layer": plan.layer,
-            "filters": layer.units if layer else 0,
-            "cells": list(layer.cells) if layer else [],
-            "size": model.preprocess.crop,
-            "head": model.survey.head if plan.layer == model.survey.default else "",
-        },
-        "data": {
-            "folder": folder_as_kept(plan.folder.root, draft.path),
-            "images": len(images),
-            "skipped": int((images["problem"] != "").sum()),
-            "labelled": int((images["label"] >= 0).sum()),
-            "strange": list(plan.folder.strange),
-            "left": dict(plan.folder.left),
-            "fingerprint": digest(images["sha"].tolist()),
-        },
+        "model": ModelFacts(
+            name=model.name,
+            sha=model.sha,
+            layer=plan.layer,
+            filters=layer.units if layer else 0,
+            cells=tuple(layer.cells) if layer else (),
+            size=model.preprocess.crop,
+            head=model.survey.head if plan.layer == model.survey.default else "",
+        ),
+        "data": DataFacts(
+            folder=relative_folder(plan.folder.root, draft.path),
+            images=len(images),
+            skipped=int((images["problem"] != "").sum()),
+            labelled=int((images["label"] >= 0).sum()),
+            unmatched=plan.folder.strange,
+            left_out=plan.folder.left,
+            fingerprint=digest(images["sha"].tolist()),
+        ),
         "window": plan.side,
-        "passes": {key: sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed")},
+        "passes": Passes(*(sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed"))),
         "versions": _versions("torch", "numpy", "pillow", "pyarrow", "pyfim", "networkx"),
     }
 
 
 def _log(draft: Draft, count: int, finishing: float) -> dict[str, Any]:
-    """Seconds of every stage, also those of earlier, interrupted sittings."""
+    """Seconds of every stage, those of interrupted builds included."""
     seconds: dict[str, float] = {}
     for one in draft.facts(count):
         for stage, took in one["seconds"].items():

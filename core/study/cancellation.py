@@ -1,4 +1,4 @@
-"""Checks for cancellation during a forward pass."""
+"""Cancellation during a long forward pass of a model."""
 
 import time
 from typing import Any
@@ -10,11 +10,11 @@ from core.progress import Report
 EVERY = 0.25  # seconds
 
 
-class Pulse(TorchFunctionMode):
-    """While the block runs, what was reported last is reported again at operations of torch on this thread.
+class RepeatedReport(TorchFunctionMode):
+    """Within the block, the last report is repeated at operations of torch on this thread.
 
-    The batch decides the bytes of a study, so a batch of a large network cannot be split for the sake of progress; this
-    way it can be stopped in its midst.
+    The batch decides the bytes of a study, so a batch of a large network cannot be split for the sake of progress; a
+    report that raises can still end it between two operations.
     """
 
     def __init__(self, report: Report) -> None:
@@ -22,7 +22,7 @@ class Pulse(TorchFunctionMode):
         self._report, self._last, self._then = report, (0.0, ""), time.monotonic()
 
     def report(self, fraction: float, note: str) -> None:
-        """The report to hand on."""
+        """Report, and remember what was reported."""
         self._last, self._then = (fraction, note), time.monotonic()
         self._report(fraction, note)
 

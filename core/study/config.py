@@ -1,4 +1,4 @@
-"""The settings of a study, read by forms, commands and manifests; imports nothing heavy."""
+"""The settings of a study, read by forms, commands and manifests and therefore free of heavy imports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Ranking = Literal["raw", "zscore", "share"]  # of responses
 
 @dataclass(frozen=True)
 class PatchConfig:
-    """How patches are found; section 3.1 of Meynen et al. 2023, with every reading of its text."""
+    """How patches are selected; section 3.1 of Meynen et al. 2023, with every reading of its text."""
 
     window: Annotated[int, Knob("Side of a patch in pixels; 0 means 64 for an image of 224 px.", 0, 4096)] = 0
     count: Annotated[int, Knob("Candidate windows per image (k).", 1, 100)] = 10

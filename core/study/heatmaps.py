@@ -1,4 +1,4 @@
-"""The forward pass of a study: prediction, heatmap and feature maps in one."""
+"""Prediction, heatmap and filter maps of images in one forward pass."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from core.network.hooks import capture
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model says about some images and what it bases that on."""
+    """Predictions, heatmaps and filter maps of some images."""
 
     query: Query  # about the class that the heatmaps explain
     logits: Tensor  # (B, C)
@@ -68,21 +68,21 @@ def read(
     Unsupported where settings allow a method values below zero and a map has some.
     """
     method = EXPLAINERS[explainer]
-    recording = _tape(model, images, layer, labels, backward=_reads_only_the_layer(method))
+    recording = _recorded(model, images, layer, labels, backward=_reads_only_the_layer(method))
     targets = recording.logits.argmax(1) if labels is None else labels
     query = Query(model, images, targets, layer, **rest)
     query.log.forwards += len(images)
     if recording.slopes:
         query.log.backwards += len(images)
     query.remember(recording)
-    query.log.fraction = 0.0  # of these images: a ledger may be shared with others
-    found = explain(explainer, query, settings, halve=False)
-    if not found.finished:
-        raise Cancelled  # a study has no use for a map so far
-    if found.signed:
+    query.log.fraction = 0.0  # of these images: a log may be shared with others
+    explanation = explain(explainer, query, settings, halve=False)
+    if not explanation.finished:
+        raise Cancelled  # an unfinished map must not enter a study
+    if explanation.signed:
         message = f"{method.title} with these settings gives maps below zero, and patches require non-negative ones."
         raise Unsupported(message, "Change its settings, or choose another method, such as grad_cam.")
-    return Reading(query, recording.logits, found.maps, query.maps_at(recording.values[layer], layer))
+    return Reading(query, recording.logits, explanation.maps, query.maps_at(recording.values[layer], layer))
 
 
 def _reads_only_the_layer(method: Explainer) -> bool:
@@ -90,7 +90,7 @@ def _reads_only_the_layer(method: Explainer) -> bool:
     return method.family == "cam" and RELU not in method.needs
 
 
-def _tape(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> ForwardBackward:
+def _recorded(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> ForwardBackward:
     """The forward, and the slope of the explained score at the layer; the graph begins there, so nothing before it
     is kept or walked."""
     with torch.set_grad_enabled(backward), capture(model.net, layer, edit={layer: _cut}) as seen:

@@ -1,4 +1,4 @@
-"""The plan of a study, fixed before the work begins: model, images, layer, window, size of a shard."""
+"""The plan of a study: model, images, layer, window and size of a shard, all checked before any work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from core.study.config import PatchConfig, TransactionConfig
 from core.study.heatmaps import studied_layer
 
 SHARD = 64  # images; memory grows with it, and a crash loses at most the work of one
-# Patches are covered step by step where that spares this share of a pass, and so many multiplications: what is spared
-# below that goes into handling maps piece by piece.
+# Patches are masked incrementally where that saves this share of a pass, and so many multiplications: smaller savings
+# are lost to handling maps piece by piece.
 SPARED, WORTH = 0.5, 10**9
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What is done with every image of a study, with all that could go wrong before it already settled."""
+    """What is done with every image of a study, once all of it has been checked."""
 
     model: Model
     folder: ImageFolder
@@ -45,7 +45,7 @@ class StudyPlan:
         patches: PatchConfig,
         **rest: Any,
     ) -> "StudyPlan":
-        """The plan with its layer and window settled; raises what `studied_layer` and `PatchConfig.side` raise."""
+        """The plan with its layer and window resolved; raises what `studied_layer` and `PatchConfig.side` raise."""
         layer = studied_layer(model, layer, explainer, settings)
         side = patches.side(model.preprocess.crop)
         return cls(model, folder, layer, explainer, settings, patches, side=side, **rest)
@@ -61,7 +61,7 @@ class StudyPlan:
 
     @cached_property
     def stepwise(self) -> bool:
-        """Whether covering a patch costs only what it reaches; counted, since no study may depend on a clock."""
+        """Whether masking a patch computes only what it reaches; counted, since no study may depend on a clock."""
         model = self.model
         if model.device.type != "cpu" or self.patches.perturbation != "cumulative":
             return False

@@ -1,4 +1,4 @@
-"""The work of one shard, from image files to transactions: all that needs the model, and no other images."""
+"""The work on one shard of a study: its images from files to transactions, all that needs the model."""
 
 import time
 from collections.abc import Iterator
@@ -22,11 +22,10 @@ from core.images import Pixels, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
 from core.progress import Report, chunks, subrange
-from core.study.cancellation import Pulse
+from core.store.writer import Shard
+from core.study.cancellation import RepeatedReport
 from core.study.heatmaps import read
 from core.study.plan import StudyPlan
-
-Parts = tuple[dict[str, pd.DataFrame], dict[str, NDArray[Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class _Batch:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The windows of a batch and which of them were kept."""
+class _Windows:
+    """The candidate windows of a batch and which of them were selected."""
 
     windows: Candidates
     chosen: Selection
@@ -53,7 +52,7 @@ class _Found:
 
 
 class _Costs:
-    """What a shard takes: model passes, and seconds of each stage."""
+    """The cost of a shard: model passes, and seconds of each stage."""
 
     def __init__(self) -> None:
         self.log = RunLog()
@@ -66,14 +65,14 @@ class _Costs:
         self.seconds[name] = time.perf_counter() - start
 
 
-def filled(plan: StudyPlan, span: range, report: Report) -> Parts:
+def shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:
     """Tables, arrays and facts of the images with these numbers; every number counts from the start of the study.
 
     Raises TooLarge where a batch does not fit into memory: the batch decides the bytes, so it is not halved here.
     """
     try:
-        with Pulse(report) as pulse:
-            return _filled(plan, span, pulse.report)
+        with RepeatedReport(report) as repeated:
+            return _shard_of(plan, span, repeated.report)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not is_memory(error):
             raise
@@ -84,7 +83,7 @@ def filled(plan: StudyPlan, span: range, report: Report) -> Parts:
         raise TooLarge(message, "Use a smaller batch (--batch).") from None
 
 
-def _filled(plan: StudyPlan, span: range, report: Report) -> Parts:
+def _shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:
     costs = _Costs()
     log = costs.log
     with costs.stage("reading images"):
@@ -92,24 +91,24 @@ def _filled(plan: StudyPlan, span: range, report: Report) -> Parts:
     with costs.stage("heatmaps"):
         batch = _read(plan, images, views, log, subrange(report, 0.1, 0.4))
     perturbed = -log.forwards
-    found = _found(plan, images, batch, costs, subrange(report, 0.4, 0.95))
+    selected = _selected(plan, images, batch, costs, subrange(report, 0.4, 0.95))
     perturbed += log.forwards
     with costs.stage("transactions"):
         report(0.95, "transactions")
-        arrays = {**_pictures(plan, len(span), batch), **_transactions(plan, batch, found)}
-        arrays["crops"] = _crops(batch, found)
-    _describe(images, batch, found)
-    tables = {"images": images, **_windows(span.start + batch.rows, batch, found)}
+        arrays = {**_pictures(plan, len(span), batch), **_transactions(plan, batch, selected)}
+        arrays["crops"] = _crops(batch, selected)
+    _describe(images, batch, selected)
+    tables = {"images": images, **_windows(span.start + batch.rows, batch, selected)}
     facts = {
         "forwards": log.forwards,
         "backwards": log.backwards,
         "perturbed": perturbed,
         "seconds": costs.seconds,
     }
-    return tables, arrays, facts
+    return Shard(tables, arrays, facts)
 
 
-def _found(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Costs, report: Report) -> _Found:
+def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Costs, report: Report) -> _Windows:
     with costs.stage("candidates"):
         report(0.0, "candidate windows")
         numbers = images["image"].to_numpy()[batch.rows].tolist()
@@ -124,7 +123,7 @@ def _found(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Costs, 
         chosen = relevant(query, clean, windows, plan.patches, stepwise=plan.stepwise)
     kept = np.arange(plan.patches.count) < chosen.kept[:, None]
     stop = [why or stop for why, stop in zip(refused, chosen.stop, strict=True)]
-    return _Found(windows, chosen, kept, stop)
+    return _Windows(windows, chosen, kept, stop)
 
 
 def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels]]:
@@ -149,7 +148,7 @@ def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame,
 
 
 def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLog, report: Report) -> _Batch:
-    """Everything one forward tells, of all images in batches."""
+    """Prediction, heatmap and filter maps of all images, in batches."""
     if not views:
         return _unread(plan)
     rows = np.flatnonzero(images["problem"] == "")
@@ -193,7 +192,7 @@ def _unread(plan: StudyPlan) -> _Batch:
 
 
 def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[Any]:
-    """Why an image gives no patches although it could be read."""
+    """Why an image yields no patches although it could be read."""
     labels = images["label"].to_numpy()
     predicted = batch.logits.argmax(1).cpu().numpy()
     reason = np.full(len(labels), "", object)
@@ -204,21 +203,21 @@ def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[An
     return reason
 
 
-def _describe(images: pd.DataFrame, batch: _Batch, found: _Found) -> None:
-    """Fill table `images` with what was found."""
+def _describe(images: pd.DataFrame, batch: _Batch, selected: _Windows) -> None:
+    """Fill the columns of table `images` that the model decides."""
     probability, predicted = batch.logits.softmax(1).max(1)
     at = images.index[batch.rows]
     images.loc[at, "predicted"] = predicted.cpu().numpy()
     images.loc[at, "probability"] = probability.float().cpu().numpy()
-    images.loc[at, "patches"] = found.chosen.kept
-    images.loc[at, "candidates"] = found.windows.found
-    images.loc[at, "stop"] = found.stop
+    images.loc[at, "patches"] = selected.chosen.kept
+    images.loc[at, "candidates"] = selected.windows.found
+    images.loc[at, "stop"] = selected.stop
 
 
-def _windows(numbers: NDArray[np.int64], batch: _Batch, found: _Found) -> dict[str, pd.DataFrame]:
+def _windows(numbers: NDArray[np.int64], batch: _Batch, selected: _Windows) -> dict[str, pd.DataFrame]:
     """Tables `windows` and `patches`."""
-    windows, chosen = found.windows, found.chosen
-    some = np.arange(found.kept.shape[1]) < windows.found[:, None]
+    windows, chosen = selected.windows, selected.chosen
+    some = np.arange(selected.kept.shape[1]) < windows.found[:, None]
     image, rank = np.nonzero(some)
     table = pd.DataFrame({
         "image": numbers[image],
@@ -227,7 +226,7 @@ def _windows(numbers: NDArray[np.int64], batch: _Batch, found: _Found) -> dict[s
         "y": windows.corners[some][:, 0],
         "score": windows.scores[some].astype(np.float32),
         "after": chosen.after[some],
-        "kept": found.kept[some],
+        "kept": selected.kept[some],
     })  # fmt: skip
     before = chosen.before[some]
     label = batch.targets.cpu().numpy()[image]
@@ -252,21 +251,21 @@ def _pictures(plan: StudyPlan, count: int, batch: _Batch) -> dict[str, NDArray[A
     return arrays
 
 
-def _crops(batch: _Batch, found: _Found) -> NDArray[np.uint8]:
-    side = found.windows.side
-    crops = np.zeros((int(found.kept.sum()), side, side, 3), np.uint8)
-    for patch, (image, rank) in enumerate(zip(*np.nonzero(found.kept), strict=True)):
-        y, x = found.windows.corners[image, rank]
+def _crops(batch: _Batch, selected: _Windows) -> NDArray[np.uint8]:
+    side = selected.windows.side
+    crops = np.zeros((int(selected.kept.sum()), side, side, 3), np.uint8)
+    for patch, (image, rank) in enumerate(zip(*np.nonzero(selected.kept), strict=True)):
+        y, x = selected.windows.corners[image, rank]
         crops[patch] = batch.views[image, y : y + side, x : x + side]
     return crops
 
 
-def _transactions(plan: StudyPlan, batch: _Batch, found: _Found) -> dict[str, NDArray[Any]]:
+def _transactions(plan: StudyPlan, batch: _Batch, selected: _Windows) -> dict[str, NDArray[Any]]:
     """Responses of the kept patches: the strongest filters, or all of them where they are still to be compared."""
-    kept = found.kept
+    kept = selected.kept
     most = max(1, int(kept.sum(1).max(initial=0)))
     size = (batch.images.shape[-2], batch.images.shape[-1])
-    corners = torch.from_numpy(found.windows.corners[:, :most])
+    corners = torch.from_numpy(selected.windows.corners[:, :most])
     sums = responses(batch.filters, corners, plan.side, size).cpu().numpy()[kept[:, :most]]
     config = plan.transactions
     arrays = {"moments": _moments(sums)}

@@ -36,8 +36,8 @@ def tried(
     answer, else from their files. What cannot be used is left out and listed. Raises Unsupported where no image has a
     class, Unavailable where images are gone or none can be read.
     """
-    layer, count = study.manifest["model"]["layer"], int(study.manifest["model"]["filters"])
-    kept = not folder and "pooled" in study.manifest["arrays"]
+    layer, count = study.manifest.model.layer, int(study.manifest.model.filters)
+    kept = not folder and "pooled" in study.manifest.arrays
     files = None if kept else _of_folder(study, folder) if folder else _of_study(study)
     if files is None:
         answers, batches, skipped = from_pooled(model), _kept(study, model, report), _unread(study)

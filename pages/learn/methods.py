@@ -36,7 +36,7 @@ def methods() -> None:
 
 def measures() -> None:
     """The cards of the measures."""
-    st.markdown("A measure says in numbers how far a map, or a method, can be trusted.")
+    st.markdown("A measure says in numbers how much a map, or a method, can be trusted.")
     for measure in MEASURES.values():
         method_card.card(measure, side, result=measure.scale)
 
@@ -51,5 +51,5 @@ KINDS.get(kind or "", methods)()
 
 parts = ", ".join(f"{name} {version(name)}" for name in ("vitrine", "torch", "torchvision", "numpy", "streamlit"))
 st.caption(
-    f"All randomness comes from the seed, now {location.current().seed}: the same seed gives the same map. {parts}."
+    f"All random draws depend on the seed (now {location.current().seed}): the same seed gives the same map. {parts}."
 )

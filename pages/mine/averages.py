@@ -21,7 +21,7 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
     """The chosen averages for the gallery, grouped by class."""
     table = open_study.table(study, "averages").iloc[chosen]
     pictures, rows, weights = open_study.averaged(study, uniform, top)
-    area = study.manifest["window"] ** 2
+    area = study.manifest.window**2
     counts = [len(rows[k]) for k in chosen]
     pixels = [stretched(pictures[k]) if contrast else pictures[k] for k in chosen]
     return Items(

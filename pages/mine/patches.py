@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.study import Study
 from core.study.browse import ORDERS, OUTCOMES, Catalogue, PatchFilter, Rows
-from core.tags import TAGS
+from core.study.tags import TAGS
 from pages.ui.session import navigation, parameters
 from pages.ui.study import open_study, patch_items
 from pages.ui.widgets import messages
@@ -34,7 +34,7 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
         strongest.value() if strongest.value() < most else None,
         outcome.value(),
         drop.value() or None,
-        parameters.index("image", "image", study.manifest["data"]["images"]),
+        parameters.index("image", "image", study.manifest.data.images),
         tuple(patch for patch, words in tags.items() if tag.value() in words) if tag.value() else None,
     )
     by_label, by_filter, by_outcome = (

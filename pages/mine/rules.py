@@ -18,7 +18,7 @@ _VIEWS = {"rules": "Rules", "shared": "Shared by classes", "graph": "Graph", "ab
 def settings(study: Study) -> MiningConfig:
     """The live sliders; a study's own settings are where they start."""
     was = open_study.config(study)
-    most = study.manifest["arrays"]["items"]["shape"][1]
+    most = study.manifest.arrays["items"].shape[1]
     columns = st.columns(4, gap="medium")
     numbers: list[parameters.Parameter[Any]] = [
         parameters.number("Support", 0.02, 1.0, "support", default=float(was.support), step=0.01),

@@ -2,20 +2,21 @@
 
 import streamlit as st
 
+from core.store.reader import removable
 from core.study import BUNDLED, Study, StudyEntry
-from core.study.schema import remains
+from core.study.schema import STUDY
 from pages.ui.session import navigation
 from pages.ui.study import build_form, open_study
 from pages.ui.widgets.text import plain, size
 
 _FACTS = {
     "Study": lambda e, s: e,
-    "Model": lambda e, s: open_study.short(s.manifest["model"]["name"]),
-    "Layer": lambda e, s: s.manifest["model"]["layer"],
-    "Images": lambda e, s: s.manifest["data"]["images"],
-    "Patches": lambda e, s: s.manifest["tables"]["patches"]["rows"],
-    "Rules": lambda e, s: s.manifest["tables"]["rules"]["rows"],
-    "Size": lambda e, s: size(sum(file["bytes"] for file in s.manifest["files"].values())),
+    "Model": lambda e, s: open_study.short(s.manifest.model.name),
+    "Layer": lambda e, s: s.manifest.model.layer,
+    "Images": lambda e, s: s.manifest.data.images,
+    "Patches": lambda e, s: s.manifest.tables["patches"].rows,
+    "Rules": lambda e, s: s.manifest.tables["rules"].rows,
+    "Size": lambda e, s: size(sum(file.bytes for file in s.manifest.files.values())),
     "Finished": lambda e, s: s.log.get("finished", ""),
 }
 
@@ -31,7 +32,7 @@ def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
     for name, entry in entries.items():
         if entry.problem:
             st.warning(plain(f"{name}: {entry.problem}"))
-            own = remains(entry.path) and not entry.path.is_relative_to(BUNDLED)
+            own = removable(STUDY, entry.path) and not entry.path.is_relative_to(BUNDLED)
             if own and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
                 build_form.deleted(name, entry.path)
     names = list(sound)

@@ -24,7 +24,7 @@ from pages.ui.widgets.text import plain
 
 def asked(study: Study) -> parameters.Parameter[int]:
     """Which filter: of an address that names none, the nearest there is."""
-    count = study.manifest["model"]["filters"]
+    count = study.manifest.model.filters
     facts = open_study.table(study, "filters")
     busiest = int(facts["patches"].to_numpy().argmax())
 
@@ -33,7 +33,7 @@ def asked(study: Study) -> parameters.Parameter[int]:
         if number is None:
             raise UnknownName(f"There is no filter called {short(text)}.", f"Filters are F0 to F{count - 1}.")
         if number >= count:
-            layer = study.manifest["model"]["layer"]
+            layer = study.manifest.model.layer
             state.add_notice(
                 "warning", f"{layer} has no F{number}: its filters are F0 to F{count - 1}. Showing the last one."
             )
@@ -53,13 +53,13 @@ def titled(study: Study) -> int:
         )
         for text, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
             st.button(text, shortcut=shortcut, on_click=parameters.put, args=("unit", number + step),
-                      disabled=not 0 <= number + step < study.manifest["model"]["filters"])  # fmt: skip
+                      disabled=not 0 <= number + step < study.manifest.model.filters)  # fmt: skip
     held = int(open_study.table(study, "filters")["patches"].iloc[number])
-    total = study.manifest["tables"]["patches"]["rows"]
+    total = study.manifest.tables["patches"].rows
     edges = open_study.table(study, "edges")
     classes = [open_study.label(study, k) for k in edges.loc[edges["filter"] == number, "label"]]
     used = f"used by the rules of {', '.join(classes)}" if classes else "in no rule"
-    left.title(plain(f"{study.manifest['model']['layer']} · {patch_items.unit(number)}"), anchor=False)
+    left.title(plain(f"{study.manifest.model.layer} · {patch_items.unit(number)}"), anchor=False)
     left.markdown(plain(
         f"Among the strongest filters in {held:,} of {total:,} patches ({held / max(total, 1):.1%}), {used}."
     ))  # fmt: skip
@@ -71,7 +71,7 @@ def here(study: Study, number: int) -> None:
     st.header("On the current image", anchor=False)
     with messages.refused():
         bench, picture = ablation.bench(study), location.subject()
-        answer = bench.activations(picture, study.manifest["model"]["layer"])[number]
+        answer = bench.activations(picture, study.manifest.model.layer)[number]
         view = bench.view(picture)
         values = resized(answer[None].float(), view.shape[:2])[0].numpy()
         high, usual = float(answer.max()), strongest(study, number)
@@ -85,13 +85,13 @@ def here(study: Study, number: int) -> None:
 
 def strongest(study: Study, number: int) -> float:
     """The highest mean answer within a patch of the study: where the colours of its map end."""
-    return float(open_study.table(study, "filters")["largest"].iloc[number]) / study.manifest["window"] ** 2
+    return float(open_study.table(study, "filters")["largest"].iloc[number]) / study.manifest.window**2
 
 
 def spread(study: Study, number: int) -> None:
     """How strongly it answers, by class."""
     st.header("Responses by class", anchor=False)
-    if "pooled" in study.manifest["arrays"]:
+    if "pooled" in study.manifest.arrays:
         images = open_study.table(study, "images")
         read = images["problem"].to_numpy() == ""
         values, labels = np.asarray(study.array("pooled")[read, number]), images["predicted"][read]
@@ -99,7 +99,7 @@ def spread(study: Study, number: int) -> None:
     else:
         patches = open_study.catalogue(study)
         values, labels = patches.response(np.arange(len(patches.patches)), (number,)), patches.patches["label"]
-        values = values / study.manifest["window"] ** 2
+        values = values / study.manifest.window**2
         what, kind = "Mean response", "patches"
     active = values > 0
     if not active.any():
@@ -184,8 +184,8 @@ def passport(study: Study) -> None:
     number = titled(study)
     facts = open_study.table(study, "filters").iloc[number]
     if not facts["largest"] > 0 and not facts["patches"]:
-        data = study.manifest["data"]
-        read = data["images"] - data["skipped"]
+        data = study.manifest.data
+        read = data.images - data.skipped
         st.info(f"{patch_items.unit(number)} was never active in a patch of the {read:,} images of this study.")
     grid = st.grid(3, min_column_width=270, gap="medium")
     for part in (averages, here, spread):

@@ -29,7 +29,7 @@ from core.progress import Report
 from core.study import Study
 from core.study.build import build_study, config_of
 from core.study.config import MiningConfig, PatchConfig, StudyConfig
-from core.tags import Tags
+from core.study.tags import Tags
 from core.units.ablation_study import tried
 from core.workbench import Workbench
 from pages.ui.study import open_study
@@ -201,7 +201,7 @@ def test_every_facet_counts_what_it_would_leave(app: AppTest, home: Path) -> Non
 def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, home: Path) -> None:
     study = Study(home / "studies" / "small")
     patches, windows = study.table("patches"), study.table("windows")
-    size, side = study.manifest["model"]["size"], study.manifest["window"]
+    size, side = study.manifest.model.size, study.manifest.window
     visit(app, "Patches")
     for order in ("score", "drop", "response"):
         app.selectbox(key="patches.sort").set_value(order).run()
@@ -232,7 +232,7 @@ def test_selected_patches_get_tags_that_stay(app: AppTest, home: Path) -> None:
     word = app.selectbox(key="word")
     assert not word.disabled
     next(button for button in app.button if button.label == "Tag selected patches").click().run()
-    tags = Tags(home / "tags", Study(home / "studies" / "small").manifest["digest"])
+    tags = Tags(home, Study(home / "studies" / "small").manifest.digest)
     assert tags.patches(word.value) == (0, 2)
     assert app.selectbox(key="patches.tag").options == ["Any tag", word.value]
     app.selectbox(key="patches.tag").set_value(word.value).run()
@@ -244,19 +244,33 @@ def test_rules_at_another_support_and_where_there_are_none(app: AppTest, home: P
     visit(app, "Rules", support="0.8")
     for support in (0.8, 0.5):
         app.slider(key="rules.support").set_value(support).run()
-        found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest["seed"]).rules
+        found = mine(study, replace(config_of(study).mining, support=support), seed=study.manifest.seed).rules
         assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
     settings = replace(config_of(study).mining, support=0.5)
     for name, field, value in (("q", "best", 1), ("n", "filters", 3), ("confidence", "confidence", 0.9)):
         app.slider(key=f"rules.{name}").set_value(value).run()
         settings = replace(settings, **{field: value})
-        found = mine(study, settings, seed=study.manifest["seed"]).rules
+        found = mine(study, settings, seed=study.manifest.seed).rules
         assert len(found)
         assert app.dataframe[0].value["n"].tolist() == found["n_both"].tolist()
         assert app.dataframe[0].value["Confidence"].tolist() == found["confidence"].tolist()
     assert found["label"].is_unique
     assert (found["confidence"] >= 0.9).all()
     assert not app.error
+
+
+def test_rules_at_the_settings_of_the_study_are_read_not_mined(
+    app: AppTest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home / "studies" / "small", home / "studies" / "read")  # nothing is cached of it
+    monkeypatch.setattr("pages.ui.study.open_study.mine", lambda *_, **__: pytest.fail("mined again"))
+    visit(app, "Rules", study="read")
+    study = Study(home / "studies" / "read")
+    assert app.dataframe[0].value["n"].tolist() == study.table("rules")["n_both"].tolist()
+    for view in ("shared", "graph"):
+        visit(app, "Rules", study="read", show=view)
+        assert not app.error
+    shutil.rmtree(home / "studies" / "read")
 
 
 @pytest.fixture
@@ -342,14 +356,14 @@ def test_mining_that_takes_its_time_can_be_watched_and_what_is_too_much_is_a_sen
         return mine(source, config, seed=seed, report=report)
 
     monkeypatch.setattr("pages.ui.study.open_study.mine", slow)
-    visit(app, "Rules", study=study.name)
+    visit(app, "Rules", study=study.name, support="0.7")
     assert len(app.dataframe[0].value)
     app.slider(key="rules.support").set_value(0.2).run()
     assert "more than 20,000 frequent filter sets at support 0.2. Raise it." in said(app)
     assert not app.dataframe
-    app.slider(key="rules.support").set_value(0.6).run()
+    app.slider(key="rules.support").set_value(0.7).run()
     assert len(app.dataframe[0].value)
-    assert [seed for seed, _ in told] == [study.manifest["seed"]] * 2, "what was mined once is kept"
+    assert [seed for seed, _ in told] == [study.manifest.seed] * 2, "what was mined once is kept"
 
 
 def test_where_no_filter_repeats_the_confidence_is_not_blamed(app: AppTest, plant: Plant) -> None:
@@ -395,7 +409,7 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
     study = Study(home / "studies" / "small")
     mined = mine(study, config_of(study).mining)
     sets = {"mined": {int(label): mined.filters_of(int(label)) for label in mined.rules["label"].unique()}}
-    facts = tried(study, sets, load(study.manifest["model"]["name"])).summary()
+    facts = tried(study, sets, load(study.manifest.model.name)).summary()
     visit(app, "Rules", study="small", show="ablation")
     words = said(app)
     spread = [f"{facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]
@@ -620,7 +634,7 @@ def looked_at(app: AppTest) -> Picture:
 def test_turning_a_rules_filters_off_shows_before_and_after(app: AppTest, home: Path) -> None:
     app.run()
     study, picture = Study(home / "studies" / "small"), looked_at(app)
-    layer, bench = study.manifest["model"]["layer"], Workbench(load(study.manifest["model"]["name"]))
+    layer, bench = study.manifest.model.layer, Workbench(load(study.manifest.model.name))
     label = bench.top(picture)[0][0]
     visit(app, "Rules", label=study.labels[label])
     app.toggle(key="off-rule").set_value(True).run()
@@ -690,9 +704,7 @@ def test_a_filter_shows_its_averages_its_answers_and_where_it_answers_here(app: 
     assert f"Mean activation, in the {active.sum()} of {len(active)} images where it is active" in words
     (bars,) = charts(app)
     assert {trace["name"] for trace in bars} - {"all others"} <= set(study.labels)
-    answer = Workbench(load(study.manifest["model"]["name"])).activations(
-        looked_at(app), study.manifest["model"]["layer"]
-    )[number]
+    answer = Workbench(load(study.manifest.model.name)).activations(looked_at(app), study.manifest.model.layer)[number]
     if float(answer.max()) > 0:
         assert f"Highest {float(answer.max()):.3g} here" in words
 

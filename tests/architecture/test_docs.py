@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 METHODS = (ROOT / "core/explain/README.md").read_text("utf-8")
-MEASURES_TABLE = (ROOT / "core/measure/README.md").read_text("utf-8")
+MEASURED = (ROOT / "core" / "measure" / "README.md").read_text("utf-8")
 
 
 def blocks(text, kind):
@@ -44,7 +44,7 @@ def words_of(line):
 
 
 def test_the_tables_of_methods_and_measures_are_the_registries():
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", METHODS + MEASURES_TABLE, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", METHODS + MEASURED, re.MULTILINE)
     shown = [tuple(cell.strip() for cell in row) for row in rows]
     cards = [*EXPLAINERS.values(), *MEASURES.values()]
     expected = [(card.name, card.title, card.summary, card.source or "–") for card in cards]
@@ -79,16 +79,7 @@ def test_every_option_is_in_the_readme(command):
 
 
 def test_links_and_pictures_are_there():
-    for path in (
-        ROOT / name
-        for name in (
-            "README.md",
-            "CONTRIBUTING.md",
-            "core/README.md",
-            "core/explain/README.md",
-            "core/measure/README.md",
-        )
-    ):
+    for path in (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "core/README.md", "core/explain/README.md")):
         text = path.read_text("utf-8")
         for target in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^":]+)"', text):
             assert (path.parent / target).exists(), f"{path.name}: {target}"

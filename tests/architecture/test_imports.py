@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # A module may import what stands in an earlier line, and its own package.
 LAYERS = (
     ("errors", "resources"),
-    ("registry", "glossary"),
+    ("registry",),
     ("params", "progress", "serialization"),
-    ("environment", "card"),
-    ("network", "network.hooks", "cache", "jobs", "images", "study", "tags"),
-    ("network.inspection", "figures", "store"),
+    ("environment", "files", "card"),
+    ("network", "network.hooks", "cache", "jobs", "images", "store"),
+    ("network.inspection", "figures", "study", "engine"),
     ("models.model", "network.incremental"),
     ("network.throughput",),
     ("models", "data", "explain"),

@@ -72,7 +72,7 @@ def test_build_costs_little_more_than_its_passes(tmp_path, one_thread, which):
     found, passes = [], [processor_seconds(bare)]
     whole = processor_seconds(lambda: found.append(build_study(config, tmp_path / "s", model=model)))
     passes.append(processor_seconds(bare))
-    forwards = found[0].manifest["passes"]["forwards"]
+    forwards = found[0].manifest.passes.forwards
     needed = min(passes) / (5 * len(images)) * forwards
     print(f"{which}: build {whole:.2f} s, {forwards} bare forward passes {needed:.2f} s, ratio {whole / needed:.2f}")
     assert whole / needed < 1.25
@@ -137,7 +137,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
         "import re, sys; from core.study.config import StudyConfig; from core.study.build import build_study\n"
         "study = build_study(StudyConfig('flowers-single-6c', sys.argv[1], limit=int(sys.argv[2])), sys.argv[3])\n"
         "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]\n"
-        "print(study.manifest['data']['images'], peak)"
+        "print(study.manifest.data.images, peak)"
     )
     peaks = {}
     for count in (200, 2000):

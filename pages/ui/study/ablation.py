@@ -25,9 +25,9 @@ Key = tuple[str, str, str]  # of a study, of sets of filters, and the folder of 
 
 def bench(study: Study) -> Workbench:
     """The workbench of the study's own model, whichever the header shows. Raises what loading it raises."""
-    name = study.manifest["model"]["name"]
+    name = study.manifest.model.name
     found = Workbench(state.network(name), state.session().cache)
-    if found.model.sha != study.manifest["model"]["sha"]:
+    if found.model.sha != study.manifest.model.sha:
         st.warning(plain(f"The weights of {name} have changed since this study was built."))
     return found
 
@@ -39,7 +39,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
         return
     with messages.refused():
         model, picture = bench(study), location.subject()
-        layer = study.manifest["model"]["layer"]
+        layer = study.manifest.model.layer
         before, after = model.probabilities(picture), model.without(picture, layer, filters)
         top = [index for index, _, _ in model.top(picture)]
         top += [int(index) for index in after.topk(min(5, len(after))).indices if int(index) not in top]
@@ -71,7 +71,7 @@ def ablation(study: Study, found: Mined) -> None:
     results = st.session_state.setdefault("ablation", {})
     if key not in results:
         model = bench(study).model
-        if folder or "pooled" not in study.manifest["arrays"]:
+        if folder or "pooled" not in study.manifest.arrays:
             _watched(key, lambda report: tried(study, {"mined": sets}, model, folder=folder, report=report))
         else:
             results[key] = working(TITLE, lambda report: tried(study, {"mined": sets}, model, report=report))

@@ -17,6 +17,7 @@ from core.study import Study
 from core.study.browse import STOPS, kept
 from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
+from core.study.schema import STUDY
 from core.workbench import pass_seconds
 from pages.ui.session import location, navigation, state
 from pages.ui.session.jobs import watch
@@ -84,7 +85,7 @@ def deleted(name: str, path: Path) -> None:
     with st.container(horizontal=True):
         if st.button("Delete", key="delete-now", type="primary"):
             with messages.refused():
-                remove(path)
+                remove(STUDY, path)
                 state.add_notice("info", f"{name} was deleted.")
                 st.rerun()
         if st.button("Cancel"):
@@ -93,8 +94,8 @@ def deleted(name: str, path: Path) -> None:
 
 def lost(study: Study) -> None:
     """Say which images are no longer where the study found them."""
-    folder, data = study.folder, study.manifest["data"]
-    gone, total = study.lost(), data["images"] - data["skipped"]
+    folder, data = study.folder, study.manifest.data
+    gone, total = study.lost(), data.images - data.skipped
     if len(gone) == total:
         st.caption(plain(f"Its images are not in {folder}; the study's thumbnails are shown."))
     elif gone:
@@ -109,7 +110,7 @@ def left_out(study: Study) -> None:
     if len(problems):
         with st.expander(f"Images that could not be read: {len(problems):,}"):
             st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
-    for reason, count in study.manifest["data"].get("left", {}).items():
+    for reason, count in study.manifest.data.left_out.items():
         st.caption(plain(f"Skipped in the folder: {reason} ({count:,})."))
 
 

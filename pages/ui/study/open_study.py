@@ -1,6 +1,7 @@
 """The open study of a session: its choice, its tables in memory, and links to pages about it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import streamlit as st
 from core.environment import home
 from core.explain import EXPLAINERS
 from core.mining.averages import contributing, weighted
-from core.mining.rules import Mined, mine
+from core.mining.rules import Mined, mine, stored
 from core.mining.transactions import Transactions
 from core.models.sources import efficientnet_lite
+from core.progress import Report
 from core.study import BUNDLED, Study, StudyEntry, list_studies
 from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
-from core.tags import Tags
+from core.study.tags import Tags
 from pages.ui.session import location, navigation, parameters
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
@@ -44,7 +46,7 @@ def study() -> Study:
         st.info("There is no study yet. A study is built once from a model and a folder of images, then explored here.")
         navigation.link("mine/studies", "Build a study")
         st.stop()
-    fitting = [name for name, entry in entries.items() if entry.manifest["model"]["name"] == location.current().model]
+    fitting = [name for name, entry in entries.items() if entry.manifest.model.name == location.current().model]
     left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
     with left:
         chosen = parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
@@ -59,7 +61,7 @@ def study() -> Study:
 
 def unstudied(studies: Iterable[Study]) -> None:
     """Say why the bundled classifier of photos comes without a study, and how to build one, until there is one."""
-    known = {study.manifest["model"]["name"] for study in studies}
+    known = {study.manifest.model.name for study in studies}
     if location.current().model == efficientnet_lite.NAME and efficientnet_lite.NAME not in known:
         build = f"vitrine study build --model {efficientnet_lite.NAME} --data PHOTOS --out STUDY"
         st.caption(
@@ -71,12 +73,12 @@ def unstudied(studies: Iterable[Study]) -> None:
 def summary(study: Study) -> str:
     """A study in a line."""
     manifest = study.manifest
-    model, data, method = manifest["model"], manifest["data"], manifest["config"]["explainer"]
+    model, data, method = manifest.model, manifest.data, manifest.config["explainer"]
     title = EXPLAINERS[method].title if method in EXPLAINERS else method
-    patches = manifest["tables"]["patches"]["rows"]
+    patches = manifest.tables["patches"].rows
     return (
-        f"{short(model['name'])}, layer {model['layer']} with {model['filters']:,} filters · "
-        f"{data['images']:,} images · {patches:,} patches of {manifest['window']} px selected by {title}"
+        f"{short(model.name)}, layer {model.layer} with {model.filters:,} filters · "
+        f"{data.images:,} images · {patches:,} patches of {manifest.window} px selected by {title}"
     )
 
 
@@ -102,17 +104,27 @@ def config(study: Study) -> MiningConfig:
 
 
 def mined(study: Study, config: MiningConfig) -> Mined:
-    """What these settings find in the study's transactions; kept for every setting tried lately.
+    """What these settings find in the study's transactions, cached for every setting tried lately.
 
-    Raises TooLarge where that is too much.
+    At the study's own settings it is what the study stores. Raises TooLarge where it is too much.
     """
-    seed, wanted = study.manifest["seed"], (key(study), config)
-    return once(_mined, wanted, "Mining rules", lambda report: mine(study, config, seed=seed, report=report))
+
+    def work(report: Report) -> Mined:
+        if _effective(study, config) == _effective(study, config_of(study).mining):
+            return stored(study, config)
+        return mine(study, config, seed=study.manifest.seed, report=report)
+
+    return once(_mined, (key(study), config), "Mining rules", work)
+
+
+def _effective(study: Study, config: MiningConfig) -> MiningConfig:
+    """The same settings, with no more filters of a patch than the study has."""
+    return replace(config, filters=min(config.filters, study.manifest.arrays["items"].shape[1]))
 
 
 def key(study: Study) -> str:
     """What names a study's content in caches."""
-    return f"{study.manifest['digest']} {study.path}"
+    return f"{study.manifest.digest} {study.path}"
 
 
 def averaged(study: Study, uniform: bool, top: int) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
@@ -160,7 +172,7 @@ def _averaged(
 
 def tags(study: Study) -> Tags:
     """The words this user pinned to the study's patches."""
-    return Tags(home() / "tags", study.manifest["digest"])
+    return Tags(home(), study.manifest.digest)
 
 
 def label(study: Study, number: int) -> str:

@@ -58,11 +58,11 @@ def _items(
 ) -> Items:
     known = catalogue(study)
     part = known.patches.iloc[rows]
-    side = study.manifest["model"]["size"]
+    side = study.manifest.model.size
     numbers, images = np.unique(part["image"].to_numpy(), return_inverse=True)
     first = known.items[rows, 0].tolist()
     if noted in {"response", "image"}:  # sums over the window in the study, means on the page
-        word, values = "response", known.response(rows, filters) / study.manifest["window"] ** 2
+        word, values = "response", known.response(rows, filters) / study.manifest.window**2
     else:
         word, values = noted, part[noted].to_numpy()
     notes = [f"{word} {amount(value)}" for value in values]
@@ -78,7 +78,7 @@ def _items(
             ("Image", part["path"].tolist()),
             ("True class", [label(study, k) for k in part["true"]]),
             ("Position", [f"({x}, {y}), rank {rank + 1}" for x, y, rank in columns(part, "x", "y", "rank")]),
-            ("Heatmap", [f"{amount(score)} withwithwithwithin the window" for score in part["score"]]),
+            ("Heatmap", [f"{amount(score)} withwithwithwithwithin the window" for score in part["score"]]),
             ("Confidence when masked", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
             ("Filters", held),
             *([("Tags", [", ".join(words.get(row, ())) or "none" for row in rows.tolist()])] if words else []),
@@ -97,7 +97,7 @@ def _items(
 
 def _windows(study: Study, images: np.ndarray) -> list[list[tuple[float, float, float, float, int, bool]]]:
     """All candidate windows of these images in the order they were tried."""
-    side, size = study.manifest["model"]["size"], study.manifest["window"] / study.manifest["model"]["size"]
+    side, size = study.manifest.model.size, study.manifest.window / study.manifest.model.size
     windows = table(study, "windows")
     windows = windows[windows["image"].isin(images)]
     found: dict[int, list[tuple[float, float, float, float, int, bool]]] = {int(image): [] for image in images}

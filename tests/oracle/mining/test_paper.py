@@ -40,7 +40,7 @@ def test_mined_filters_lower_accuracy_and_random_ones_do_not(tmp_path, name, ima
     weights = f"{name}:{SHARED / 'models' / name}.safetensors"
     model = load(weights)
     study = build_study(StudyConfig(weights, str(SHARED / "photos")), tmp_path / name, model=model)
-    assert study.manifest["data"]["labelled"] == images
+    assert study.manifest.data.labelled == images
     for filters in (10, 25):
         facts = table(study, model, filters, 0.5)
         assert facts["baseline"] == pytest.approx(top1, abs=0.03)

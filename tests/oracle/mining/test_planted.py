@@ -86,7 +86,7 @@ def test_six_hundred_fresh_flowers(tmp_path):
     flowers.write("double-12c", tmp_path / "data", per_class=50, seed=4711)
     net = load(name)
     study = build_study(StudyConfig(name, str(tmp_path / "data")), tmp_path / "s", model=net)
-    assert study.manifest["data"]["labelled"] == 600
+    assert study.manifest.data.labelled == 600
     rules = study.table("rules")
     strong = rules[(rules["support"] >= 0.8) & (rules["confidence"] >= 0.9)]
     assert set(strong["label"]) == set(range(12))

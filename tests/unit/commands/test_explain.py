@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -339,7 +338,7 @@ def test_a_full_disk_is_one_sentence(explain, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     assert explain("--method", "saliency") == 2
     assert "cannot be written: No space left on device" in sentence(capsys)
 

@@ -1,23 +1,37 @@
 """A study is whole or absent, and a build that was killed goes on where it was."""
 
+import hashlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.errors import StudyError, UnknownName
+from core.files import file_sha256
+from core.store.manifest import ArrayFacts, TableFacts
+from core.store.schema import LOG
 from core.store.writer import remove, writing
 from core.study import Study, list_studies
-from core.study.schema import ARRAYS, LOG, MANIFEST, TABLES
+from core.study.schema import STUDY
 
 ROOT = Path(__file__).resolve().parents[3]
+MANIFEST = STUDY.file
+# Studies with little in them: their tables may have any columns, their arrays are all of two kinds.
+SMALL = replace(
+    STUDY, tables=dict.fromkeys(STUDY.tables, ()), arrays={**dict.fromkeys(STUDY.arrays, "int32"), "crops": "uint8"}
+)
 MANIFESTED = {
     "config": {"model": "m", "data": ".", "explainer": "grad_cam"},
     "seed": 0,
@@ -34,25 +48,26 @@ def shard(number):
 
 
 def write(path, identity=None, shards=3):
-    with writing(path, identity or {"a": 1}) as draft:
+    with writing(SMALL, path, identity or {"a": 1}) as draft:
         if not draft.finished:
             for number in draft.missing(shards):
                 draft.keep(number, *shard(number))
             draft.write_table("images", draft.tables("images", shards))
             draft.write_table("classes", [pd.DataFrame({"label": [0], "name": ["rose"]})])
             draft.write_array("crops", draft.arrays("crops", shards))
-            for name in set(TABLES) - {"images", "classes"}:
+            for name in [name for name in STUDY.tables if name not in {"images", "classes"}]:
                 draft.write_table(name, [pd.DataFrame({"number": [1, 2]})])
-            for name in set(ARRAYS) - {"crops"}:
+            for name in [name for name in STUDY.arrays if name != "crops"]:
                 draft.write_array(name, [np.zeros((2, 2), np.int32)])
             log = {"seconds": {}, "finished": ""}
-            draft.finish({**MANIFESTED, "facts": draft.facts(shards)}, log)
+            assert [facts["forwards"] for facts in draft.facts(shards)] == list(range(shards))
+            draft.finish(MANIFESTED, log)
     return Study(path)
 
 
 def interrupted(path, identity, *shards):
     """A writing that ends in the middle, after some shards."""
-    with writing(path, identity) as draft:
+    with writing(SMALL, path, identity) as draft:
         for number in shards:
             draft.keep(number, *shard(number))
         raise InterruptedError
@@ -69,9 +84,8 @@ def test_what_is_written_is_read(tmp_path):
     assert isinstance(study.array("crops"), np.memmap)
     assert not study.array("crops").flags.writeable
     assert study.labels == ("rose",)
-    assert study.manifest["arrays"]["crops"] == {"shape": [6, 3], "dtype": "uint8"}
-    assert study.manifest["tables"]["images"] == {"rows": 6, "columns": ["image", "path", "problem"]}
-    assert [f["forwards"] for f in study.manifest["facts"]] == [0, 1, 2]
+    assert study.manifest.arrays["crops"] == ArrayFacts(shape=(6, 3), dtype="uint8")
+    assert study.manifest.tables["images"] == TableFacts(rows=6, columns=("image", "path", "problem"))
     assert study.damaged() == []
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
     for wrong in (study.table, study.array):
@@ -79,12 +93,37 @@ def test_what_is_written_is_read(tmp_path):
             wrong("imges")
 
 
+def test_the_bytes_are_those_of_the_first_release(tmp_path):
+    """Hashes of what was written before stores had schemas; those of tables depend on the version of pyarrow."""
+    path = write(tmp_path / "s").path
+    zeros = "f452a91f44bbceb37a30391c174c42e2f4cd74b61b54aa6e4c74068042efe7bf"
+    crops = "df6f6056fdd9a5dcf5bd17690e850c7cb8a936d90f8b40a6023e4f17465a90c5"
+    for name in STUDY.arrays:
+        assert file_sha256(path / f"{name}.npy") == (crops if name == "crops" else zeros)
+    text = (path / MANIFEST).read_text("utf-8")
+    manifest = json.loads(text)
+    assert text == json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    for name, facts in manifest["files"].items():
+        if name.endswith(".parquet"):
+            facts.update(bytes=0, sha256="")
+    plain = json.dumps(manifest, indent=1)
+    assert hashlib.sha256(plain.encode()).hexdigest() == (
+        "e9e110d6fcf0fd50927e7da21a32024ffa01d4e50cd765b970156e98a172c218"
+    )
+    expected = io.BytesIO()
+    numbers = pa.table({"number": pa.array([1, 2], pa.int64())})
+    pq.write_table(numbers, expected, compression="zstd")
+    assert (path / "rules.parquet").read_bytes() == expected.getvalue()
+    assert pq.ParquetFile(path / "images.parquet").num_row_groups == 3
+    assert pq.ParquetFile(path / "images.parquet").schema_arrow.metadata is None
+
+
 def test_an_interrupted_build_continues_to_the_same_bytes(tmp_path):
     whole = write(tmp_path / "a").path
     with pytest.raises(InterruptedError):
         interrupted(tmp_path / "b", {"a": 1}, 1)
     assert not (tmp_path / "b").exists()
-    with writing(tmp_path / "b", {"a": 1}) as draft:
+    with writing(SMALL, tmp_path / "b", {"a": 1}) as draft:
         assert draft.missing(3) == [0, 2]
     assert content(write(tmp_path / "b").path) == content(whole)
 
@@ -92,15 +131,15 @@ def test_an_interrupted_build_continues_to_the_same_bytes(tmp_path):
 def test_a_draft_of_something_else_is_not_continued(tmp_path):
     with pytest.raises(InterruptedError):
         interrupted(tmp_path / "s", {"a": 1}, 0)
-    with writing(tmp_path / "s", {"a": 2}) as draft:
+    with writing(SMALL, tmp_path / "s", {"a": 2}) as draft:
         assert draft.missing(3) == [0, 1, 2]
 
 
 def test_a_half_written_shard_does_not_count(tmp_path):
     tables, arrays, _ = shard(0)
-    with writing(tmp_path / "s", {"a": 1}) as draft, pytest.raises(TypeError):
+    with writing(SMALL, tmp_path / "s", {"a": 1}) as draft, pytest.raises(TypeError):
         draft.keep(0, tables, arrays, {"not JSON": object()})
-    with writing(tmp_path / "s", {"a": 1}) as draft:
+    with writing(SMALL, tmp_path / "s", {"a": 1}) as draft:
         assert draft.missing(1) == [0]
 
 
@@ -113,7 +152,7 @@ def test_the_same_study_is_not_built_twice_and_another_is_not_overwritten(tmp_pa
         write(path, {"a": 2})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")
-    with pytest.raises(StudyError, match="holds something else"):
+    with pytest.raises(StudyError, match="something other"):
         write(tmp_path / "full")
     (tmp_path / "file").write_text("x")
     with pytest.raises(StudyError, match=r"file is a file, and a study becomes a folder\. Choose another name"):
@@ -136,7 +175,8 @@ def test_the_second_builder_is_told_who_holds_the_study(tmp_path):
     code = """
         import sys, time
         from core.store.writer import writing
-        with writing(sys.argv[1], {}) as draft:
+        from core.study.schema import STUDY
+        with writing(STUDY, sys.argv[1], {}) as draft:
             print("held", flush=True)
             time.sleep(60)
     """
@@ -146,7 +186,7 @@ def test_the_second_builder_is_told_who_holds_the_study(tmp_path):
         with pytest.raises(StudyError, match=f"The study s is being built by process {holder.pid}"):
             write(tmp_path / "s")
         with pytest.raises(StudyError, match=f"process {holder.pid}"):
-            remove(tmp_path / "s")
+            remove(STUDY, tmp_path / "s")
         holder.send_signal(signal.SIGKILL)
     assert write(tmp_path / "s")  # the lock ended with its holder
 
@@ -158,11 +198,11 @@ def test_a_full_disk_leaves_no_study_and_loses_no_shard(tmp_path, space):
         import resource, signal, sys
         import numpy as np
         from core.errors import StudyError
-        from tests.unit.test_draft import shard
+        from tests.unit.store.test_writer import SMALL, shard
         from core.store.writer import writing
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         try:
-            with writing(sys.argv[1], {{"a": 1}}) as draft:
+            with writing(SMALL, sys.argv[1], {{"a": 1}}) as draft:
                 draft.keep(0, *shard(0))
                 resource.setrlimit(resource.RLIMIT_FSIZE, ({space}, {space}))
                 tables, arrays, facts = shard(1)
@@ -176,7 +216,7 @@ def test_a_full_disk_leaves_no_study_and_loses_no_shard(tmp_path, space):
     )
     assert told.stdout.startswith("The disk is full: the study s could not be written. Free some space")
     assert not (tmp_path / "s").exists()
-    with writing(tmp_path / "s", {"a": 1}) as draft:
+    with writing(SMALL, tmp_path / "s", {"a": 1}) as draft:
         assert draft.missing(3) == [1, 2]
 
 
@@ -236,6 +276,27 @@ def test_studies_are_listed_broken_ones_with_the_reason(tmp_path):
     assert "damaged" in listed[1].problem
 
 
+def test_a_study_is_listed_from_memory_until_a_file_of_it_changes(tmp_path, monkeypatch):
+    path, opened = write(tmp_path / "s").path, []
+    monkeypatch.setattr("core.study.Study", lambda path: opened.append(path) or Study(path))
+    (first,) = list_studies(tmp_path)
+    assert list_studies(tmp_path) == [first]
+    assert list_studies(tmp_path)[0].study is first.study
+    assert opened == [path]
+    crops = (path / "crops.npy").read_bytes()
+    (path / "crops.npy").write_bytes(crops[:-1])
+    assert "crops.npy is missing or incomplete" in list_studies(tmp_path)[0].problem
+    (path / "crops.npy").write_bytes(crops)
+    manifest = json.loads((path / MANIFEST).read_text())
+    (path / MANIFEST).write_text(json.dumps({**manifest, "window": 3}))
+    assert list_studies(tmp_path)[0].study.manifest.window == 3
+    (path / LOG).unlink()
+    assert list_studies(tmp_path)[0].study.log == {}
+    remove(STUDY, path)
+    assert list_studies(tmp_path) == []
+    assert write(path).manifest == list_studies(tmp_path)[0].study.manifest
+
+
 def test_lost_images_are_named(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(b"")
@@ -244,15 +305,15 @@ def test_lost_images_are_named(tmp_path):
 
 def test_removing_takes_studies_and_drafts_only(tmp_path):
     path = write(tmp_path / "s").path
-    remove(path)
+    remove(STUDY, path)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InterruptedError):
         interrupted(tmp_path / "c", {})
-    remove(tmp_path / "c")
+    remove(STUDY, tmp_path / "c")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "dear").mkdir()
     with pytest.raises(StudyError, match="There is no study in"):
-        remove(tmp_path / "dear")
+        remove(STUDY, tmp_path / "dear")
     assert (tmp_path / "dear").is_dir()
 
 
@@ -281,9 +342,9 @@ def spoiled(study, name):
 
 def read(path):
     study = Study(path)
-    for name in study.manifest["tables"]:
+    for name in study.manifest.tables:
         study.table(name)
-    for name in study.manifest["arrays"]:
+    for name in study.manifest.arrays:
         np.asarray(study.array(name)).sum()
     assert isinstance(study.log.get("seconds", {}), dict)
     assert isinstance(study.labels, tuple)
@@ -352,28 +413,28 @@ def test_what_a_damaged_study_left_is_removed_or_replaced_and_nothing_foreign(tm
         assert content(path) == whole
         (path / name).write_bytes(b"{")
         assert [one.path.name for one in list_studies(tmp_path)] == ["s"]
-        remove(path)
+        remove(STUDY, path)
         assert list(tmp_path.iterdir()) == []
         write(path)
     (path / MANIFEST).unlink()
     assert "study.json is missing" in list_studies(tmp_path)[0].problem
     (path / "letter.txt").write_text("dear")
-    for act in (remove, write):
-        with pytest.raises(StudyError, match=r"There is no study in|holds something else"):
+    for act in (partial(remove, STUDY), write):
+        with pytest.raises(StudyError, match=r"There is no study in|something other"):
             act(path)
     assert (path / "letter.txt").read_text() == "dear"
     (path / "letter.txt").unlink()
     (path / "letters").mkdir()
     with pytest.raises(StudyError):
-        remove(path)
+        remove(STUDY, path)
     for name, text in (("study.json", '{"name": "another app"}'), ("build.json", '{"scripts": {}}')):
         foreign = tmp_path / name[:-5]
         foreign.mkdir()
         (foreign / name).write_text(text)
         (foreign / "main.c").write_text("int main;")
         with pytest.raises(StudyError):
-            remove(foreign)
-        with pytest.raises(StudyError, match="holds something else"):
+            remove(STUDY, foreign)
+        with pytest.raises(StudyError, match="something other"):
             write(foreign)
         assert len(list(foreign.iterdir())) == 2
 
@@ -382,22 +443,22 @@ def test_a_newer_study_is_not_replaced(tmp_path):
     path = write(tmp_path / "s").path
     manifest = json.loads((path / MANIFEST).read_text())
     for version, match in (
-        (99, "something else than a finished study"),
+        (99, "something other than a finished study"),
         (1, "of format 1, made by an earlier version"),
     ):
         (path / MANIFEST).write_text(json.dumps({**manifest, "version": version}))
         with pytest.raises(StudyError, match=match):
             write(path)
-    remove(path)
+    remove(STUDY, path)
 
 
 def test_what_comes_last_may_change_without_the_shards(tmp_path):
-    with writing(tmp_path / "s", {"a": 1}, {"b": 1}) as draft:
+    with writing(SMALL, tmp_path / "s", {"a": 1}, {"b": 1}) as draft:
         draft.keep(0, *shard(0))
-    with writing(tmp_path / "s", {"a": 1}, {"b": 2}) as draft:
+    with writing(SMALL, tmp_path / "s", {"a": 1}, {"b": 2}) as draft:
         assert draft.missing(2) == [1]
     write(tmp_path / "t")
-    with pytest.raises(StudyError, match="other settings"), writing(tmp_path / "t", {"a": 1}, {"b": 2}):
+    with pytest.raises(StudyError, match="other settings"), writing(SMALL, tmp_path / "t", {"a": 1}, {"b": 2}):
         pass
 
 
@@ -411,14 +472,14 @@ def test_places_where_no_study_can_be_put_are_refused_before_the_work(tmp_path, 
     write(tmp_path / "new")
     assert (tmp_path / "elsewhere" / MANIFEST).is_file()
     (tmp_path / "self").symlink_to("self")
-    with pytest.raises(StudyError, match="leads in a circle"):
+    with pytest.raises(StudyError, match="is a circular link"):
         write(tmp_path / "self")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for name in (".", "../here"):
         with pytest.raises(StudyError, match="is the folder you are in"):
             write(name)
-    with pytest.raises(StudyError, match="something else"):
+    with pytest.raises(StudyError, match="something other"):
         write("..")
     with pytest.raises(StudyError, match="a disk of its own"):
         write("/")
@@ -428,15 +489,15 @@ def test_places_where_no_study_can_be_put_are_refused_before_the_work(tmp_path, 
 
 
 def test_a_relative_folder_is_found_from_the_study(tmp_path, monkeypatch):
-    from core.study import folder_as_kept
+    from core.study import relative_folder
 
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path / "a")
-    assert folder_as_kept(Path("fl"), Path("studies/s")) == "../../fl"
-    assert folder_as_kept(Path("/data/fl"), Path("studies/s")) == "/data/fl"
+    assert relative_folder(Path("fl"), Path("studies/s")) == "../../fl"
+    assert relative_folder(Path("/data/fl"), Path("studies/s")) == "/data/fl"
     path = write(tmp_path / "a" / "s").path
     manifest = json.loads((path / MANIFEST).read_text())
-    manifest["data"]["folder"] = folder_as_kept(Path("fl"), path)
+    manifest["data"]["folder"] = relative_folder(Path("fl"), path)
     (path / MANIFEST).write_text(json.dumps(manifest))
     monkeypatch.chdir("/")
     assert Study(path).folder == tmp_path / "a" / "fl"

@@ -1,4 +1,4 @@
-from typing import ClassVar
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from core.study.browse import Catalogue, PatchFilter
 class Shelf:
     """A study of two images and four patches, known by heart."""
 
-    manifest: ClassVar = {"model": {"filters": 6}}
+    manifest = SimpleNamespace(model=SimpleNamespace(filters=6))
 
     def table(self, name):
         if name == "images":

@@ -20,8 +20,8 @@ def test_they_are_small_whole_and_of_the_bundled_model(name):
     study = Study(BUNDLED / name)
     assert sum(file.stat().st_size for file in study.path.iterdir()) < 8_000_000
     assert study.damaged() == []
-    assert study.manifest["model"]["sha"] == load(name).sha, "the weights changed: build the bundled studies again"
-    assert study.manifest["data"]["skipped"] == 0
+    assert study.manifest.model.sha == load(name).sha, "the weights changed: build the bundled studies again"
+    assert study.manifest.data.skipped == 0
     assert study.config["data"] == name  # no path of the machine it was built on
 
 

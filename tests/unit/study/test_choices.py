@@ -27,7 +27,7 @@ def test_covering_step_by_step_gives_the_same_study(data, gap, study, tmp_path, 
     assert not planned(replace(config_of(study), patches=independent), gap).stepwise
     steps = build_study(config_of(study), tmp_path / "s", model=gap)
     assert content(steps) == content(build_study(config_of(study), tmp_path / "t", model=gap))
-    assert steps.manifest["passes"] == study.manifest["passes"]
+    assert steps.manifest.passes == study.manifest.passes
     for name in ("windows", "patches", "rules"):
         pd.testing.assert_frame_equal(steps.table(name), study.table(name), rtol=1e-4)
 
@@ -93,7 +93,7 @@ def test_other_networks_and_explainers(data, tmp_path, name, explainer, settings
     made = model(name)
     study = build_study(config(data, explainer=explainer, settings=settings, limit=6), tmp_path / "s", model=made)
     assert len(study.table("images")) == 6
-    assert ("pooled" in study.manifest["arrays"]) == (name in {"gap", "residual"} and bool(made.survey.head))
+    assert ("pooled" in study.manifest.arrays) == (name in {"gap", "residual"} and bool(made.survey.head))
 
 
 def test_every_map_of_one_sign_can_be_studied(data, gap):
@@ -136,14 +136,14 @@ def test_one_image_of_one_class_and_no_labels_at_all(tmp_path, gap):
     draw(tmp_path / "loose" / "a.png", 1)
     draw(tmp_path / "loose" / "b.png", 2)
     study = build_study(config(tmp_path / "loose"), tmp_path / "t", model=gap)
-    assert study.manifest["data"]["labelled"] == 0
+    assert study.manifest.data.labelled == 0
 
 
 def test_a_folder_in_which_nothing_can_be_read(tmp_path, gap):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").write_bytes(b"x")
     study = build_study(config(tmp_path / "bad"), tmp_path / "s", model=gap)
-    assert study.manifest["data"]["skipped"] == 1
+    assert study.manifest.data.skipped == 1
     assert not len(study.table("patches"))
     assert study.array("crops").shape == (0, 10, 10, 3)
 
@@ -152,9 +152,9 @@ def test_a_given_layer_is_the_one_that_is_studied(data, gap, tmp_path):
     other = gap.net.features[5]
     study = build_study(config(data, limit=4, layer="features.5"), tmp_path / "s", model=gap)
     assert gap.survey.default != "features.5"
-    assert study.manifest["model"]["layer"] == "features.5"
-    assert study.manifest["model"]["filters"] == 12
-    assert not {"pooled", "matrix"} & set(study.manifest["arrays"]), "kept only where they are of use, or asked for"
+    assert study.manifest.model.layer == "features.5"
+    assert study.manifest.model.filters == 12
+    assert not {"pooled", "matrix"} & set(study.manifest.arrays), "kept only where they are of use, or asked for"
     images, patches, seen = study.table("images"), study.table("patches"), []
     handle = other.register_forward_hook(lambda module, given, out: seen.append(out.clone()))
     for row, patch in enumerate(patches.itertuples()):
@@ -196,7 +196,7 @@ def test_images_too_large_to_read_are_skipped_with_the_reason(tmp_path, gap):
     (root / "class_1" / "heavy.png").write_bytes(bytes(12_600_000))
     study = build_study(config(root), tmp_path / "s", model=gap)
     images = study.table("images").set_index("path")
-    assert study.manifest["data"]["skipped"] == 2
+    assert study.manifest.data.skipped == 2
     assert "64 megapixels; the limit is 50" in images.loc["class_0/vast.png", "problem"]
     assert "12.6 MB is over the 10 MB limit" in images.loc["class_1/heavy.png", "problem"]
     assert (images.loc[images["problem"] == "", "patches"] > 0).all()

@@ -5,14 +5,15 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.images import decode
 from core.mining.averages import average, stretched
-from core.mining.rules import mine, transactions_of
-from core.study.build import config_of, expected_passes
+from core.mining.rules import mine, stored, transactions_of
+from core.study.build import build_study, config_of, expected_passes
 from tests.nets import CLASSES
-from tests.tiny_build import MINING
+from tests.tiny_build import MINING, config, draw
 
 
 def test_unreadable_images_are_skipped_counted_and_listed(study):
@@ -22,12 +23,12 @@ def test_unreadable_images_are_skipped_counted_and_listed(study):
     assert bad["problem"].str.endswith(".").all()
     assert (bad["predicted"] == -1).all()
     assert (bad["patches"] == 0).all()
-    assert study.manifest["data"]["images"] == len(images) == 22
-    assert study.manifest["data"]["skipped"] == 4
-    assert study.manifest["data"]["strange"] == ["loop", "nothing", "zebra"]
+    assert study.manifest.data.images == len(images) == 22
+    assert study.manifest.data.skipped == 4
+    assert study.manifest.data.unmatched == ("loop", "nothing", "zebra")
     assert images.loc[images["path"] == "zebra/one.png", "label"].tolist() == [-1]
     assert images["image"].tolist() == list(range(22))
-    assert study.manifest["data"]["left"] == {"links to a folder that they lie in": 1}
+    assert study.manifest.data.left_out == {"links to a folder that they lie in": 1}
     thumbnails = study.array("thumbnails")
     assert not thumbnails[bad["image"]].any()
     assert thumbnails[images.loc[images["problem"] == "", "image"]].any((1, 2, 3)).all()
@@ -87,10 +88,10 @@ def test_predictions_and_scores_are_those_of_the_model(study, gap, data):
 def test_passes_are_counted(study):
     images, windows = study.table("images"), study.table("windows")
     readable = int((images["problem"] == "").sum())
-    passes = study.manifest["passes"]
-    assert passes["perturbed"] == int(windows["after"].notna().sum())
-    assert passes["forwards"] == readable + passes["perturbed"]
-    assert passes["backwards"] == readable
+    passes = study.manifest.passes
+    assert passes.perturbed == int(windows["after"].notna().sum())
+    assert passes.forwards == readable + passes.perturbed
+    assert passes.backwards == readable
     assert expected_passes(config_of(study), 100) == 400
 
 
@@ -140,9 +141,9 @@ def test_extreme_supports_work(data, gap, study):
 
 
 def test_numbers_are_finite(study):
-    for name, facts in study.manifest["tables"].items():
+    for name, facts in study.manifest.tables.items():
         frame = study.table(name)
-        assert list(frame.columns) == facts["columns"]
+        assert tuple(frame.columns) == facts.columns
         for column in frame.select_dtypes("number"):
             missing = frame[column].isna()
             assert not missing.any() or (name, column) == ("windows", "after")
@@ -167,3 +168,22 @@ def test_the_patches_that_images_kept_are_counted(study):
     assert found.sum().to_dict() == read["stop"].value_counts().to_dict()
     assert set(found) <= set(STOPS)
     assert kept(images[images["problem"] != ""]).empty
+
+
+def test_stored_rules_are_what_mining_gives(study, gap, tmp_path):
+    draw(tmp_path / "one" / "class 3" / "a.png", 1)
+    without = build_study(config(tmp_path / "one"), tmp_path / "s", model=gap)
+    assert len(study.table("rules"))
+    assert not len(without.table("rules"))
+    for one in (study, without):
+        own = config_of(one).mining
+        kept, mined = stored(one, own), mine(one, own, seed=one.manifest.seed)
+        assert kept.config == mined.config
+        assert kept.sets_of == mined.sets_of
+        for name in ("itemsets", "rules", "shared", "nodes", "edges"):
+            table, again = getattr(kept, name), getattr(mined, name)
+            assert list(table) == list(again)
+            pd.testing.assert_frame_equal(table, again, check_exact=True, check_dtype=bool(len(again)))
+            for column in {"filters", "labels", "supports"} & set(table):
+                assert {type(entry) for entry in table[column]} <= {list}
+                assert {type(item) for entry in table[column] for item in entry} <= {int, float}

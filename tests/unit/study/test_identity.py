@@ -99,7 +99,7 @@ def test_a_folder_given_from_here_is_found_from_anywhere(gap, tmp_path, monkeypa
     bitmaps(tmp_path / "here" / "fl", range(4))
     monkeypatch.chdir(tmp_path / "here")
     study = build_study(config("fl"), "s", model=gap)
-    assert study.manifest["data"]["folder"] == "../fl"
+    assert study.manifest.data.folder == "../fl"
     assert study.lost() == []
     monkeypatch.chdir("/")
     again = type(study)(tmp_path / "here" / "s")
@@ -107,7 +107,7 @@ def test_a_folder_given_from_here_is_found_from_anywhere(gap, tmp_path, monkeypa
     (tmp_path / "here" / "fl" / "class_0" / "0.bmp").unlink()
     assert again.lost() == ["class_0/0.bmp"]
     absolute = build_study(config(tmp_path / "here" / "fl"), tmp_path / "t", model=gap)
-    assert absolute.manifest["data"]["folder"] == str(tmp_path / "here" / "fl")
+    assert absolute.manifest.data.folder == str(tmp_path / "here" / "fl")
 
 
 def test_settings_of_another_version_are_a_sentence(study, tmp_path):

@@ -26,7 +26,7 @@ from tests.tiny_build import bitmaps, config
         ({"patches": PatchConfig(sampling="all")}, BadParameter, "patches.sampling cannot be 'all'"),
         ({"batch": 0}, BadParameter, "study.batch"),
         ({"layer": "features.99"}, Unsupported, "features.99"),
-        ({"layer": "fc"}, Unsupported, "has no positions"),
+        ({"layer": "fc"}, Unsupported, "has no spatial positions"),
         ({"explainer": "grad_kam"}, UnknownName, "grad_cam"),
         ({"explainer": "lrp"}, Unsupported, r"LRP gives maps of both signs.* such as grad_cam\."),
         ({"settings": {"speed": 1}}, UnknownName, "speed"),
@@ -61,7 +61,7 @@ def test_a_batch_beyond_the_memory_is_a_sentence(data, gap, tmp_path, monkeypatc
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     owner, name = {
-        "forward": (heatmaps, "_tape"), "explainer": (heatmaps, "explain"), "covering": (shards, "relevant"),
+        "forward": (heatmaps, "_recorded"), "explainer": (heatmaps, "explain"), "covering": (shards, "relevant"),
     }[place]  # fmt: skip
     monkeypatch.setattr(owner, name, full)
     with pytest.raises(TooLarge, match=r"^3 images at a time do not fit into memory\. Use a smaller batch \(--batch\)"):
@@ -96,7 +96,7 @@ def test_settings_that_allow_signs_are_refused_when_a_map_has_some(gap, tmp_path
     root = bitmaps(tmp_path / "data", range(4))
     given = config(root, explainer=name, settings=settings)
     with pytest.raises(
-        Unsupported, match=r"with these settings gives maps below zero, and patches need .* such as grad_cam"
+        Unsupported, match=r"with these settings gives maps below zero, and patches require .* such as grad_cam"
     ):
         build_study(given, tmp_path / "s", model=gap)
     assert not (tmp_path / "s").exists()

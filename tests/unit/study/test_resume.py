@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[3]
 # word: the report says it again ("said"), or a file is about to be on the disk ("written").
 BUILD = textwrap.dedent("""
     import os, signal, sys
-    from core.mining import pulse
-    from core.mining.settings import StudyConfig
-    from core.pipeline import build_study
+    from core.study import cancellation
+    from core.study.build import build_study
+    from core.study.config import StudyConfig
 
-    pulse.EVERY = float("inf")  # else a slow machine says things more often
+    cancellation.EVERY = float("inf")  # else a slow machine says things more often
     name, word, kind, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     sync, seen = os.fsync, {"said": 0, "written": 0}
 

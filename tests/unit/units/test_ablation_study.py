@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -35,12 +36,12 @@ class Shelf:
         self.filters = averages(net, torch.stack(views), net.survey.default).numpy()
         self.labels = net.labels
         arrays = {"pooled": {}} if pooled else {}
-        facts = {"layer": net.survey.default, "filters": self.filters.shape[1]}
-        self.manifest = {"model": facts, "arrays": arrays, "data": {"folder": str(folder)}}
+        facts = SimpleNamespace(layer=net.survey.default, filters=self.filters.shape[1])
+        self.manifest = SimpleNamespace(model=facts, arrays=arrays, data=SimpleNamespace(folder=str(folder)))
 
     @property
     def folder(self):
-        return Path(self.manifest["data"]["folder"])
+        return Path(self.manifest.data.folder)
 
     def array(self, name):
         return self.filters
@@ -100,7 +101,7 @@ def test_a_folder_that_cannot_be_used_is_a_sentence(net, tmp_path):
 
 def test_images_that_are_gone_are_a_sentence(net, tmp_path):
     study = Shelf(net, tmp_path, pooled=False)
-    study.manifest["data"]["folder"] = "gone"
+    study.manifest.data.folder = "gone"
     with pytest.raises(Unavailable, match="no longer in gone"):
         tried(study, {"mined": {}}, net)
 

@@ -1,0 +1,105 @@
+"""Manifests of stores: typed dataclasses out of JSON that anybody may have edited, and back."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import lru_cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+_LAST = ("tables", "arrays", "files")  # behind a schema's own part
+
+
+class Misfit(ValueError):
+    """A part of a manifest that is missing or of another kind, by its dotted name."""
+
+
+def stored_as(key: str, **default: Any) -> Any:
+    """A field that the JSON form calls otherwise."""
+    return field(metadata={"key": key}, **default)
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What a manifest says about a table."""
+
+    rows: int
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ArrayFacts:
+    """What a manifest says about an array."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a manifest says about a file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What every store says about itself; a schema adds its own fields in a subclass."""
+
+    version: int  # of the format
+    digest: str  # of all that decides the content
+    tables: Mapping[str, TableFacts]
+    arrays: Mapping[str, ArrayFacts]
+    files: Mapping[str, FileFacts]
+
+
+def dump(value: object) -> Any:
+    """The JSON form of a manifest or a part of one; a schema's own fields stand before tables, arrays and files."""
+    if is_dataclass(value) and not isinstance(value, type):
+        names = {one.name: one.metadata.get("key", one.name) for one in fields(value)}
+        if isinstance(value, Manifest):
+            names = {name: names[name] for name in names if name not in _LAST} | {name: name for name in _LAST}
+        return {key: dump(getattr(value, name)) for name, key in names.items()}
+    if isinstance(value, Mapping):
+        return {key: dump(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [dump(one) for one in value]
+    return value
+
+
+def parse(kind: type[T], data: object, name: str = "") -> T:
+    """The dataclass `kind` out of its JSON form; keys that it does not know are ignored.
+
+    Raises Misfit with the dotted name of the first part that is missing or wrong. Whole numbers count things, so none
+    is below zero.
+    """
+    if not isinstance(data, dict):
+        raise Misfit(name or "all")
+    hints, values = _hints(kind), {}  # type: ignore[arg-type]
+    for one in fields(kind):  # type: ignore[arg-type]  # kind is a dataclass by contract
+        key = one.metadata.get("key", one.name)
+        if key in data:
+            values[one.name] = _value(hints[one.name], data[key], f"{name}.{key}".lstrip("."))
+        elif one.default is MISSING and one.default_factory is MISSING:
+            raise Misfit(f"{name}.{key}".lstrip("."))
+    return kind(**values)
+
+
+@lru_cache(maxsize=64)
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if hint is Any:
+        return value
+    if is_dataclass(hint):
+        return parse(hint, value, name)  # type: ignore[arg-type]  # hints are types, never instances
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(_value(get_args(hint)[0], one, name) for one in value)
+    if get_origin(hint) is Mapping and isinstance(value, dict):
+        return {key: _value(get_args(hint)[1], one, f"{name}.{key}") for key, one in value.items()}
+    if type(value) is not hint or (hint is int and value < 0):  # true is no number here
+        raise Misfit(name)
+    return value

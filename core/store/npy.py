@@ -1,0 +1,14 @@
+"""Headers of `.npy` files, padded to one length so that they can be written after the numbers."""
+
+from typing import Any
+
+import numpy as np
+
+HEADER = 128  # bytes, enough for every shape a store has
+
+
+def header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """The header of a `.npy` file, version 1.0."""
+    text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+    body = text.ljust(HEADER - 11).encode("latin1") + b"\n"
+    return np.lib.format.magic(1, 0) + (len(body)).to_bytes(2, "little") + body

@@ -1,0 +1,192 @@
+"""Finished stores, opened read-only: manifest and log that can be trusted, tables checked by hash, mapped arrays."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Generic
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.errors import StoreDamaged
+from core.files import file_sha256
+from core.registry import unknown
+from core.store.manifest import Misfit, parse
+from core.store.npy import HEADER, header
+from core.store.schema import LOG, M, Schema
+
+
+class Store(Generic[M]):
+    """A finished store, opened read-only.
+
+    Raises the schema's errors where the folder is missing, damaged, foreign or of a newer version.
+    """
+
+    def __init__(self, schema: Schema[M], path: str | Path) -> None:
+        self.schema = schema
+        self.path = Path(path)
+        self.manifest = read_manifest(schema, self.path)
+        self.log = read_log(schema, self.path)  # seconds per stage and when it ended; empty where it is gone
+        for name, facts in self.manifest.files.items():
+            if _size(self.path / name) != facts.bytes:
+                raise damage(schema, self.path, f"{name} is missing or incomplete")
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.path.name
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One table, read anew so that a caller may change it.
+
+        Raises UnknownName where there is none of that name, StoreDamaged where it is not the one that was written.
+        """
+        if name not in self.manifest.tables:
+            raise unknown(f"table of this {self.schema.noun}", name, self.manifest.tables)
+        import pyarrow as pa
+
+        file, facts = f"{name}.parquet", self.manifest.tables[name]
+        try:
+            content = (self.path / file).read_bytes()
+            if hashlib.sha256(content).hexdigest() == self.manifest.files[file].sha256:
+                frame = pd.read_parquet(io.BytesIO(content))
+                if tuple(frame.columns) == facts.columns and len(frame) == facts.rows:
+                    return frame
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise damage(self.schema, self.path, f"{file} cannot be read") from error
+        raise damage(self.schema, self.path, f"{file} is not the file that was written")
+
+    def array(self, name: str) -> NDArray[Any]:
+        """One array, memory-mapped and read-only.
+
+        Raises UnknownName where there is none of that name, StoreDamaged where it is not as the manifest says; its
+        numbers are not looked at.
+        """
+        if name not in self.manifest.arrays:
+            raise unknown(f"array of this {self.schema.noun}", name, self.manifest.arrays)
+        file, facts = f"{name}.npy", self.manifest.arrays[name]
+        dtype = np.dtype(facts.dtype)
+        try:
+            with (self.path / file).open("rb") as opened:
+                intact = opened.read(HEADER) == header(facts.shape, dtype)
+            if intact:
+                return np.memmap(self.path / file, dtype, "r", HEADER, facts.shape)
+        except (OSError, ValueError) as error:
+            raise damage(self.schema, self.path, f"{file} cannot be read") from error
+        raise damage(self.schema, self.path, f"{file} is not the file that was written")
+
+    def damaged(self) -> list[str]:
+        """The files whose content is not the one that was written; reads everything, so it takes its time."""
+        return [name for name, facts in self.manifest.files.items() if _sha256(self.path / name) != facts.sha256]
+
+
+def read_manifest(schema: Schema[M], path: Path) -> M:
+    """The manifest of the store at `path`.
+
+    Raises the schema's error where there is none, or one of a newer version, and StoreDamaged where anything is wrong.
+    """
+    file, a, noun = path / schema.file, schema.one, schema.noun
+    try:
+        if path.is_file():
+            raise schema.error(f"{path} is a file, and {a} is a folder.", f"Give the folder that holds {schema.file}.")
+        if not file.is_file() and removable(schema, path):
+            raise damage(schema, path, f"{schema.file} is missing")
+        if not file.is_file():
+            way = f"Give a folder that holds {schema.file}, or build one there."
+            raise schema.error(f"There is no {noun} in {path}.", way)
+        content = _read(file)
+    except OSError as error:
+        raise schema.error(f"{path} cannot be opened ({error.strerror}).", "Check the folder.") from None
+    except (ValueError, RecursionError):
+        raise damage(schema, path, f"{schema.file} cannot be read") from None
+    version = content.get("version") if isinstance(content, dict) else None
+    if type(version) is not int or not (type(content.get("digest")) is str and isinstance(content.get("files"), dict)):
+        raise schema.error(f"{file} is not the manifest of {a}.", f"Give the folder of {a}.")
+    if version > schema.version:
+        message = (
+            f"The {noun} {path.name} has format {version}, and this version of Vitrine reads up to {schema.version}."
+        )
+        raise schema.error(message, f"Update Vitrine, or build the {noun} again.")
+    try:
+        return checked(schema, content)
+    except Misfit as wrong:
+        raise damage(schema, path, f"{wrong} in {schema.file} is missing or wrong") from None
+
+
+def checked(schema: Schema[M], content: object) -> M:
+    """The manifest in a JSON object that fits the schema; Misfit names the first part that does not."""
+    manifest = parse(schema.manifest, content)
+    for group, needed, ending in (
+        ("tables", schema.tables, ".parquet"),
+        ("arrays", schema.arrays, ".npy"),
+        ("files", (), ""),
+    ):
+        facts = getattr(manifest, group)
+        for name in (*needed, *facts):
+            if name not in facts or f"{name}{ending}" not in manifest.files or Path(name).name != name:
+                raise Misfit(f"{group}.{name}")
+    for name, array in manifest.arrays.items():
+        if array.dtype not in schema.dtypes.values():
+            raise Misfit(f"arrays.{name}")
+    return manifest
+
+
+def read_log(schema: Schema[M], path: Path) -> Mapping[str, Any]:
+    """The log of the build, empty where it is gone; StoreDamaged where it is none."""
+    try:
+        log = _read(path / LOG)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError):
+        raise damage(schema, path, f"{LOG} cannot be read") from None
+    seconds = log.get("seconds") if isinstance(log, dict) else None
+    timed = isinstance(seconds, dict) and all(isinstance(one, int | float) for one in seconds.values())
+    if not timed or type(log.get("finished")) is not str:
+        raise damage(schema, path, f"{LOG} is not the log of a build")
+    return dict(log)
+
+
+def damage(schema: Schema[M], path: Path, what: str) -> StoreDamaged:
+    """The error about a store of which something is damaged."""
+    return schema.damaged(f"The {schema.noun} {path.name} is damaged: {what}.", "Delete it and build it again.")
+
+
+def removable(schema: Schema[M], path: Path) -> bool:
+    """Whether a folder is a store, or what is left of a damaged one, and nothing else: it may be deleted.
+
+    It holds a manifest or a log, and no file that such a store has not.
+    """
+    known = set(schema.files)
+    try:
+        names = {entry.name for entry in path.iterdir()}
+        if any(not (path / name).is_file() or (path / name).is_symlink() for name in names):
+            return False
+        known |= set(_read(path / schema.file).get("files", {})) if schema.file in names else set()
+    except OSError:
+        return False
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        pass  # a manifest that cannot be read adds no names
+    return bool(names & {schema.file, LOG}) and names <= known
+
+
+def _read(file: Path) -> Any:
+    return json.loads(file.read_text("utf-8"))
+
+
+def _size(file: Path) -> int:
+    """The bytes of a file; -1 where there is none."""
+    try:
+        return file.stat().st_size if file.is_file() else -1
+    except OSError:
+        return -1
+
+
+def _sha256(file: Path) -> str:
+    """The sha256 of a file's bytes; "" where it cannot be read."""
+    try:
+        return file_sha256(file)
+    except OSError:
+        return ""

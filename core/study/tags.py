@@ -1,0 +1,73 @@
+"""Words a user pins to the patches of a study: stored in the user's own database, never in the study."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from core.errors import Unavailable
+from core.store import database
+
+TAGS = ("interesting", "artefact", "wrong label")  # offered; any other word may be used
+
+
+class Tags:
+    """The tags of one study, by patch; any number of sessions and processes may change them at the same time.
+
+    Earlier versions kept a JSON file for each study in the folder `tags`. Its words count until the first change takes
+    them into the database; the file stays as it is.
+    """
+
+    def __init__(self, folder: Path, study: str) -> None:
+        self.folder = folder  # the user's own
+        self.study = study[:16]
+        self.earlier = folder / "tags" / f"{self.study}.json"
+
+    def all(self) -> dict[int, tuple[str, ...]]:
+        """The tags of every patch that has any. Raises Unavailable where they cannot be read."""
+        with database.reading(self.folder) as connection:
+            pairs = set() if connection is None else self._stored(connection)
+            if connection is None or not self._imported(connection):
+                pairs |= self._earlier()
+        tags: dict[int, list[str]] = {}
+        for patch, tag in sorted(pairs):
+            tags.setdefault(patch, []).append(tag)
+        return {patch: tuple(words) for patch, words in tags.items()}
+
+    def patches(self, tag: str) -> tuple[int, ...]:
+        """The patches with this tag, ascending."""
+        return tuple(sorted(patch for patch, tags in self.all().items() if tag in tags))
+
+    def change(self, patches: Iterable[int], tag: str, on: bool) -> None:
+        """Pin a tag to these patches, or take it off. Raises Unavailable where the database cannot be written."""
+        with database.writing(self.folder) as connection:
+            if not self._imported(connection):
+                self._insert(connection, self._earlier())
+                connection.execute("INSERT INTO imported VALUES (?)", (self.earlier.name,))
+            if on:
+                self._insert(connection, {(int(patch), tag) for patch in patches})
+            else:
+                rows = [(self.study, int(patch), tag) for patch in patches]
+                connection.executemany("DELETE FROM tags WHERE study = ? AND patch = ? AND tag = ?", rows)
+
+    def _stored(self, connection: sqlite3.Connection) -> set[tuple[int, str]]:
+        return set(connection.execute("SELECT patch, tag FROM tags WHERE study = ?", (self.study,)))
+
+    def _insert(self, connection: sqlite3.Connection, pairs: set[tuple[int, str]]) -> None:
+        rows = [(self.study, patch, tag) for patch, tag in pairs]
+        connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", rows)
+
+    def _imported(self, connection: sqlite3.Connection) -> bool:
+        """Whether the words of the JSON file are in the database."""
+        query = "SELECT 1 FROM imported WHERE file = ?"
+        return connection.execute(query, (self.earlier.name,)).fetchone() is not None
+
+    def _earlier(self) -> set[tuple[int, str]]:
+        """Patches and tags of the JSON file of an earlier version."""
+        try:
+            content = json.loads(self.earlier.read_text("utf-8"))
+            return {(int(patch), str(tag)) for patch, tags in content.items() for tag in tags}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        except (OSError, ValueError, AttributeError, TypeError):
+            raise Unavailable(f"The tags in {self.earlier} cannot be read.", "Repair or delete that file.") from None
