@@ -81,7 +81,7 @@ def explainer(
     title: str,
     *,
     family: str,
-    paper: str,
+    source: str,
     formula: str,
     caution: str,
     cost: Cost,
@@ -106,7 +106,7 @@ def explainer(
     def register(run: M) -> M:
         reads = layers_read or (_chosen if LAYER in needs else _image)
         entry = Explainer.of(
-            run, title, family=family, source=paper, formula=formula, caution=caution, cost=cost, budgets=budgets,
+            run, title, family=family, source=source, formula=formula, caution=caution, cost=cost, budgets=budgets,
             validate=validate, run=run, needs=needs, signed=signed, offset=offset,
             shares=tuple(dict.fromkeys(shares)), layers_read=reads,
         )  # fmt: skip

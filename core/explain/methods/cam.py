@@ -27,7 +27,7 @@ Normalise = Annotated[
 @explainer(
     "CAM",
     family="cam",
-    paper="Zhou et al. 2016",
+    source="Zhou et al. 2016",
     formula="Σₖ W[c, k] Aₖ; its mean + bias = the logit",
     caution="Requires global average pooling followed by one linear layer; as coarse as its layer.",
     cost=lambda settings, side: 3,
@@ -51,7 +51,7 @@ def cam(query: Query) -> Tensor:
 @explainer(
     "Grad-CAM",
     family="cam",
-    paper="Selvaraju et al. 2017",
+    source="Selvaraju et al. 2017",
     formula="ReLU(Σₖ αₖ Aₖ), αₖ = mean of ∂s/∂Aₖ",
     caution="As coarse as its layer; several objects merge into one region; blank where every weight is negative.",
     cost=lambda settings, side: 3,
@@ -71,7 +71,7 @@ def grad_cam(query: Query) -> Tensor:
 @explainer(
     "Grad-CAM++",
     family="cam",
-    paper="Chattopadhyay et al. 2018",
+    source="Chattopadhyay et al. 2018",
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ αₖ(u) ReLU(g), α = 1 / (2 + g · max(0, Σ Aₖ)) where g > 0, g = ∂s/∂Aₖ(u)",
     caution="Its weights are derived for layers after a ReLU; it ignores all evidence against the class.",
     cost=lambda settings, side: 3,
@@ -90,7 +90,7 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
 @explainer(
     "LayerCAM",
     family="cam",
-    paper="Jiang et al. 2021",
+    source="Jiang et al. 2021",
     formula="ReLU(Σₖ ReLU(∂s/∂Aₖ) ⊙ Aₖ)",
     caution="Evidence against the class is left out; at early layers it shows edges rather than objects.",
     cost=lambda settings, side: 3,
@@ -109,7 +109,7 @@ def layer_cam(query: Query) -> Tensor:
 @explainer(
     "HiResCAM",
     family="cam",
-    paper="Draelos & Carin 2020",
+    source="Draelos & Carin 2020",
     formula="ReLU(Σₖ ∂s/∂Aₖ ⊙ Aₖ)",
     caution="Faithful to the layer, not to the pixels under it; equals Grad-CAM where the network ends in pooling.",
     cost=lambda settings, side: 3,
@@ -129,7 +129,7 @@ def hires_cam(query: Query) -> Tensor:
 @explainer(
     "XGrad-CAM",
     family="cam",
-    paper="Fu et al. 2020",
+    source="Fu et al. 2020",
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ Aₖ(u) ∂s/∂Aₖ(u) / Σᵤ Aₖ(u)",
     caution="As coarse as its layer; without a ReLU before it, a filter whose activations nearly cancel may dominate.",
     cost=lambda settings, side: 3,
@@ -151,7 +151,7 @@ def xgrad_cam(query: Query) -> Tensor:
 @explainer(
     "Score-CAM",
     family="cam",
-    paper="Wang et al. 2020",
+    source="Wang et al. 2020",
     formula="ReLU(Σₖ wₖ Aₖ), w = softmax over k of s(x ⊙ Aₖ upsampled and scaled to 0…1)",
     caution="One pass per filter; the softmax gives nearly all weight to a few filters where scores are large.",
     cost=lambda settings, side: settings["channels"] + 3,
@@ -185,7 +185,7 @@ def score_cam(
 @explainer(
     "Guided Grad-CAM",
     family="cam",
-    paper="Selvaraju et al. 2017",
+    source="Selvaraju et al. 2017",
     formula="guided backprop ⊙ upsampled Grad-CAM; over the colour channels the largest magnitude, or the signed sum",
     caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
     cost=lambda settings, side: 5,
@@ -205,7 +205,7 @@ def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
 @explainer(
     "Guided Grad-CAM++",
     family="cam",
-    paper="Chattopadhyay et al. 2018",
+    source="Chattopadhyay et al. 2018",
     formula="guided backprop ⊙ upsampled Grad-CAM++; over the colour channels the largest magnitude, or the signed sum",
     caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
     cost=lambda settings, side: 5,
@@ -228,7 +228,7 @@ def _fine(query: Query, reduce: DrawnMap) -> Tensor:
 @explainer(
     "Upsampled activation",
     family="cam",
-    paper="baseline in Oramas et al. 2019",
+    source="baseline in Oramas et al. 2019",
     formula="max over the n strongest filters of Aₖ, upsampled and scaled to 0…1",
     caution="Ignores the class, shows only what activates the layer: a method that looks no better explains little.",
     cost=lambda settings, side: 3,

@@ -29,7 +29,7 @@ EVERY = 10  # steps between two looks at a running map
 @explainer(
     "Meaningful perturbation",
     family="perturbation",
-    paper="Fong & Vedaldi 2017",
+    source="Fong & Vedaldi 2017",
     formula="delete: min_m s(m·x + (1−m)·blur x) + λ·mean(1−m) + β·r; preserve: max_m s(…) − λ·mean m − β·r; "
     "r = mean|∂m|³ down + mean|∂m|³ across",
     caution="Small changes of λ and β change the mask; it may exploit artefacts that only an optimiser would find.",
@@ -82,7 +82,7 @@ def _roughness(mask: Tensor) -> Tensor:
 @explainer(
     "Extremal perturbation",
     family="perturbation",
-    paper="Fong, Patrick & Vedaldi 2019",
+    source="Fong, Patrick & Vedaldi 2019",
     formula="argmax_m s(m ⊗ x) over smooth masks m of area a; delete: −s((1−m) ⊗ x), dual: the sum of both; "
     "contrast: s is the margin over the best other class; mean over the areas",
     caution="The area is prescribed, not found: one too small breaks the object up, one too large includes context.",

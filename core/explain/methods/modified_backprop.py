@@ -12,7 +12,7 @@ from core.network.inspection import SMOOTH
 @explainer(
     "Guided backprop",
     family="propagation",
-    paper="Springenberg et al. 2014",
+    source="Springenberg et al. 2014",
     formula="at every ReLU: R ← R · [R > 0] · [z > 0]; largest |R| over the colour channels",
     caution="Shows edges the network can detect; hardly depends on the class, or even on trained weights.",
     cost=lambda settings, side: 3,
@@ -31,7 +31,7 @@ def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
 @explainer(
     "Deconvnet",
     family="propagation",
-    paper="Zeiler & Fergus 2014",
+    source="Zeiler & Fergus 2014",
     formula="at every ReLU: R ← R · [R > 0]; largest |R| over the colour channels",
     caution="Hardly depends on the class: it reproduces the image's edges. Never read it as evidence.",
     cost=lambda settings, side: 3,

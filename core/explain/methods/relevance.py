@@ -57,7 +57,7 @@ RULES = Need("relevance_rules", _needs_known)
 @explainer(
     "Excitation backprop",
     family="propagation",
-    paper="Zhang et al. 2016",
+    source="Zhang et al. 2016",
     formula="P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ, from 1 at the class",
     caution="Follows excitation only, so classes that share their evidence look alike; do not read it at pixel level.",
     cost=lambda settings, side: 6,
@@ -79,7 +79,7 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
 @explainer(
     "Contrastive excitation backprop",
     family="propagation",
-    paper="Zhang et al. 2016",
+    source="Zhang et al. 2016",
     formula="max(0, Σ over the channels of P⁺ − P⁻), P⁻ from the negated weights of the last layer",
     caution="Shows only evidence that is stronger for the class than against it: blank where all evidence is shared.",
     cost=lambda settings, side: 8,
@@ -99,7 +99,7 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
 @explainer(
     "LRP",
     family="propagation",
-    paper="Bach et al. 2015; Montavon et al. 2019",
+    source="Bach et al. 2015; Montavon et al. 2019",
     formula="Rⱼ = Σᵢ zᵢⱼ / (Σₖ zᵢₖ + bᵢ) Rᵢ with zᵢⱼ = wᵢⱼ xⱼ, from the logit; γ and α1β0 favour positive zᵢⱼ",
     caution="Rules differ in what they show; relevance absorbed by biases is lost, see the share of the score kept.",
     cost=lambda settings, side: 9,
