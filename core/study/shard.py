@@ -116,7 +116,7 @@ def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Cost
         numbers = images["image"].to_numpy()[batch.rows].tolist()
         windows = candidates(batch.maps, plan.side, plan.patches, numbers, plan.seed)
         refused = _refused(plan, images.iloc[batch.rows], batch)
-        windows.found[refused != ""] = 0
+        windows.counts[refused != ""] = 0
     with costs.stage("selection"):
         clean = class_scores(batch.logits, batch.targets, plan.patches.score)
         execution = Execution(batch=plan.batch, report=report)
@@ -212,14 +212,14 @@ def _describe(images: pd.DataFrame, batch: _Batch, selected: _Windows) -> None:
     images.loc[at, "predicted"] = predicted.cpu().numpy()
     images.loc[at, "probability"] = probability.float().cpu().numpy()
     images.loc[at, "patches"] = selected.chosen.kept
-    images.loc[at, "candidates"] = selected.windows.found
+    images.loc[at, "candidates"] = selected.windows.counts
     images.loc[at, "stop"] = selected.stop
 
 
 def _windows(numbers: NDArray[np.int64], batch: _Batch, selected: _Windows) -> dict[str, pd.DataFrame]:
     """Tables `windows` and `patches`."""
     windows, chosen = selected.windows, selected.chosen
-    some = np.arange(selected.kept.shape[1]) < windows.found[:, None]
+    some = np.arange(selected.kept.shape[1]) < windows.counts[:, None]
     image, rank = np.nonzero(some)
     table = pd.DataFrame({
         "image": numbers[image],
