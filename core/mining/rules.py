@@ -198,16 +198,8 @@ def _shared(frequent_sets: Frequent, index: Index) -> pd.DataFrame:
             ((count / size[label], label) for label, count in classes), key=lambda pair: (-pair[0], pair[1])
         )
         labels, supports = [label for _, label in ranked], [support for support, _ in ranked]
-        rows.append(
-            (
-                list(frequent_sets.sets[i]),
-                len(frequent_sets.sets[i]),
-                labels,
-                supports,
-                len(labels),
-                int(frequent_sets.n_all[i]),
-            )
-        )
+        filters, n_all = list(frequent_sets.sets[i]), int(frequent_sets.n_all[i])
+        rows.append((filters, len(filters), labels, supports, len(labels), n_all))
     rows.sort(key=lambda row: (-row[4], -sum(row[3]), -row[1], row[0]))
     return _frame(rows, SHARED)
 
