@@ -111,7 +111,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _told(study: "Study") -> None:
     """A study in a few lines."""
-    from core.study.browse import STOPS, kept
+    from core.study.browse import STOPS, patches_per_image
 
     manifest, images = study.manifest, study.table("images")
     data, model = manifest.data, manifest.model
@@ -125,7 +125,7 @@ def _told(study: "Study") -> None:
     if data.unmatched:
         say(f"no class of the model: {', '.join(data.unmatched)}")
     say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules, {rows['shared']} shared sets")
-    found = kept(images)
+    found = patches_per_image(images)
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in found.sum(axis=1).items()))
     say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in found.sum().items()))
     passes = manifest.passes
@@ -135,7 +135,7 @@ def _told(study: "Study") -> None:
 
 def _info(args: Namespace) -> int:
     from core.store.manifest import dump
-    from core.study.browse import kept
+    from core.study.browse import patches_per_image
 
     study = _opened(args.study)
     classes = study.table("classes")
@@ -143,7 +143,7 @@ def _info(args: Namespace) -> int:
         classes = classes[classes["label"] == study.target(args.label)]
     if args.json:
         own = {"class": classes.to_dict("records")[0]} if args.label else {}
-        found = kept(study.table("images"))
+        found = patches_per_image(study.table("images"))
         counted = {"kept": found.sum(axis=1).to_dict(), "stop": found.sum().to_dict()}
         say_json({**dump(study.manifest), **counted, "log": study.log, **own})
     elif args.csv:
