@@ -1,4 +1,4 @@
-"""Vitrine's server: `vitrine app`, or `streamlit run app.py`. What a visitor sees begins in pages/ui/main.py."""
+"""Vitrine's server: `vitrine app`, or `streamlit run app.py`. The pages start in pages/ui/main.py."""
 
 import asyncio
 import webbrowser
@@ -21,6 +21,6 @@ async def opening(_server: st.App) -> AsyncIterator[None]:
     yield
 
 
-# The script lies away from `pages`: a folder of that name beside it makes Streamlit greet the first visitor of a deep
-# link with "Page not found".
+# The script is not next to `pages`: with a folder of that name beside it, Streamlit shows "Page not found" to the first
+# visitor of a deep link.
 app = st.App("pages/ui/main.py", lifespan=opening)

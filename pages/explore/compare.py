@@ -16,14 +16,14 @@ names = location.current().methods or method_sets.FIRST
 
 
 def chosen(family: str) -> None:
-    """Take over the choice made in one family, leaving the others and the registry's order."""
+    """Store the selection in one family, keeping the others and the registry's order."""
     now = set(st.session_state[f"family.{family}"])
     keep = {name for name in names if EXPLAINERS[name].family != family}
     location.go(methods=tuple(name for name in EXPLAINERS if name in keep | now))
 
 
 def titled(name: str) -> str:
-    """A method's title, marked where it cannot work on this model."""
+    """A method's title, marked if it does not work on this model."""
     return EXPLAINERS[name].title + (" (not on this model)" if usable[name] else "")
 
 
@@ -33,7 +33,7 @@ def sized(name: str) -> str:
 
 
 def methods() -> None:
-    """The methods of every family, to be chosen or left, and ready sets of them."""
+    """The methods of every family for selection, and presets."""
     st.menu_button(
         "Presets", list(method_sets.SETS), key="set", on_click=lambda: method_sets.take(st.session_state["set"])
     )
@@ -47,7 +47,7 @@ def methods() -> None:
 
 
 def budget() -> None:
-    """Give the methods looked at the settings of the chosen budget."""
+    """Apply the settings of the chosen budget to the current methods."""
     if wanted := st.session_state["budget"]:
         for name in names:
             location.settings(name).clear()
@@ -55,7 +55,7 @@ def budget() -> None:
 
 
 def settings() -> None:
-    """What holds for all methods, then the settings of each."""
+    """The settings common to all methods, then those of each."""
     left, right = st.columns(2)
     st.session_state["seed"] = location.current().seed
     left.number_input("Seed", 0, MOST_SEED, key="seed", on_change=lambda: location.go(seed=st.session_state["seed"]))

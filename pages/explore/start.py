@@ -1,4 +1,4 @@
-"""Start: an image and its first explanation, a place to upload others, and links to the other pages."""
+"""Start: an image and its first explanation, an uploader, and links to the other pages."""
 
 import streamlit as st
 
@@ -10,8 +10,8 @@ from pages.ui.explore import comparison
 from pages.ui.session import location, navigation, state
 from pages.ui.widgets import comparison_grid, model_facts
 
-FIRST = ("grad_cam", "saliency")  # cheap enough to be there before anyone asks
-# Pages, what is there, and the model that opens with an example of its own, if another than the one looked at.
+FIRST = ("grad_cam", "saliency")  # cheap enough to run without a request
+# Pages, their content, and the model to open with an example, if it differs from the current one.
 DOORS = (
     ("explore/compare", "Compare explanations", "Methods side by side on this image, for one or more classes.", ""),
     (
@@ -38,7 +38,7 @@ DOORS = (
 
 
 def taken() -> None:
-    """Keep the files just given; what cannot be read leaves its sentence and everything else stands."""
+    """Store the uploaded files; unreadable ones add a notice."""
     for file in st.session_state.get(uploader()) or []:
         try:
             picture = state.session().add(state.received(file), file.name)
@@ -52,7 +52,7 @@ def taken() -> None:
 
 
 def uploader() -> str:
-    """The key of the uploader; a new one after each upload, so that it is empty again."""
+    """The key of the uploader; it changes after each upload, so that the uploader is empty again."""
     return f"upload-{st.session_state.get('uploads', 0)}"
 
 

@@ -27,7 +27,7 @@ def methods() -> None:
         bind="query-params",
         key="family",
     )
-    for family in [wanted] if wanted in families else families:  # an empty parameter of the address is no family
+    for family in [wanted] if wanted in families else families:  # an empty parameter in the address is no family
         st.subheader(family_title(family), anchor=False)
         for name, method in EXPLAINERS.items():
             if method.family == family:

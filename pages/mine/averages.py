@@ -13,7 +13,7 @@ from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
-FEW = 10  # patches below which an average says more about them than about the filter
+FEW = 10  # below this number of patches an average depends too much on single ones
 _WEIGHTS = {"response": "By activation", "uniform": "Uniform"}
 
 
@@ -48,7 +48,7 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
 @st.fragment
 @messages.error_boundary("Averages")
 def page(study: Study) -> None:
-    """The choices, the averages, and the patches behind the one that was opened."""
+    """The options, the averages, and the patches of the opened one."""
     table = open_study.table(study, "averages")
     if not len(table):
         st.info(
@@ -94,7 +94,7 @@ def page(study: Study) -> None:
 
 
 def behind(study: Study, opened: int | None, uniform: bool, top: int) -> None:
-    """The patches of one average, heaviest first."""
+    """The patches of one average, by falling weight."""
     if opened is None:
         st.caption("Select an average to see its patches.")
         return

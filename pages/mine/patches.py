@@ -1,4 +1,4 @@
-"""Patches: those that decide the prediction, filtered, sorted, shown in their images, tagged and exported."""
+"""Patches: the windows that the prediction depends on, with filters, sorting, tags and export."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ _OUTCOMES = {"all": "Any", "right": "Correct", "wrong": "Wrong"}
 
 
 def facets(study: Study, patches: Catalogue) -> PatchFilter:
-    """What the patches must be; every choice shows how many it would leave."""
+    """The conditions on the patches; every option shows its number of patches."""
     every = PatchFilter()
     labels = [-1, *sorted(patches.by_label(every), key=lambda k: study.labels[k])]
     tags = open_study.tags(study).all()
@@ -60,7 +60,7 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
 
 
 def said(study: Study, wanted: PatchFilter) -> dict[str, str]:
-    """The demands in words."""
+    """The conditions as texts."""
     words = {
         "label": f"class {open_study.label(study, wanted.label or 0)}",
         "filters": patch_items.units(wanted.filters),
@@ -74,7 +74,7 @@ def said(study: Study, wanted: PatchFilter) -> dict[str, str]:
 
 
 def clear(name: str) -> None:
-    """Give up one demand."""
+    """Remove one condition."""
     if name == "image":
         parameters.keep("image", "")
     fresh = {"label": -1, "filters": [], "strongest": 10**6, "outcome": "all", "drop": 0.0}
@@ -82,7 +82,7 @@ def clear(name: str) -> None:
 
 
 def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> None:
-    """What can be done with the selected patches, or with all that are shown."""
+    """Actions on the selected patches, or on all that are shown."""
     row = st.container(horizontal=True, vertical_alignment="bottom")
     with row:
         word = st.selectbox("Tag", TAGS, accept_new_options=True, key="word", width=200, disabled=not picked)
@@ -108,7 +108,7 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
 @st.fragment
 @messages.error_boundary("Patches")
 def browse(study: Study) -> None:
-    """Facets left, patches right."""
+    """Conditions on the left, patches on the right."""
     patches = open_study.catalogue(study)
     left, right = st.columns([1, 4], gap="medium")
     with left:

@@ -1,4 +1,4 @@
-"""Rules "these filters → this class": mined as the sliders move, as a table and a graph, tested by ablation."""
+"""Rules "these filters → this class": mined live, as a table and a graph, tested by ablation."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ _VIEWS = {"rules": "Rules", "shared": "Shared by classes", "graph": "Graph", "ab
 
 
 def settings(study: Study) -> MiningConfig:
-    """The live sliders; a study's own settings are where they start."""
+    """The mining sliders; they start at the study's own settings."""
     was = open_study.config(study)
     most = study.manifest.arrays["items"].shape[1]
     columns = st.columns(4, gap="medium")
@@ -41,7 +41,7 @@ def settings(study: Study) -> MiningConfig:
 @st.fragment
 @messages.error_boundary("Rules")
 def workbench(study: Study) -> None:
-    """Sliders above, one of the views below, the chosen rule beside it."""
+    """Sliders above, one of the views below, the selected rule next to it."""
     config = settings(study)
     labels = [
         -1,
@@ -57,7 +57,7 @@ def workbench(study: Study) -> None:
     )  # fmt: skip
     with messages.refused():
         found = open_study.mined(study, config)
-        if view == "shared":  # what classes share needs no rule
+        if view == "shared":  # shared sets do not depend on rules
             rule_views.shared(study, found, label)
         elif not rules_of(found, label):
             rule_views.nothing(study, config, label)
@@ -70,7 +70,7 @@ def workbench(study: Study) -> None:
 
 
 def rules_of(found: Mined, label: int) -> int:
-    """How many rules there are, of one class or of all."""
+    """The number of rules, of one class or of all."""
     return len(found.rules) if label < 0 else int((found.rules["label"] == label).sum())
 
 

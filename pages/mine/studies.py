@@ -23,7 +23,7 @@ _FACTS = {
 
 
 def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
-    """All studies in a table; the chosen ones by name."""
+    """Show all studies in a table; returns the selected ones by name."""
     sound = {name: entry.study for name, entry in entries.items() if entry.study}
     event = st.dataframe(
         {fact: [read(name, study) for name, study in sound.items()] for fact, read in _FACTS.items()},
@@ -41,7 +41,7 @@ def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
 
 
 def opened(name: str, study: Study) -> None:
-    """What can be done with one study."""
+    """Actions on one study."""
     st.caption(plain(open_study.summary(study)))
     with st.container(horizontal=True):
         for page, text in (("mine/patches", "Patches"), ("mine/rules", "Rules"), ("mine/averages", "Averages")):

@@ -1,1 +1,1 @@
-"""The parts of pages: session, widgets, the frame around every page, and components that run in the browser."""
+"""The building blocks of pages: session, widgets, the frame of every page, and components in the browser."""

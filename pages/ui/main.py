@@ -23,6 +23,6 @@ SECTIONS = {
     ],
 }
 
-frame.settle()  # before navigation: a page icon set there would be fetched from the internet
+frame.settle()  # before navigation: a page icon set there would be fetched from the Internet
 page = st.navigation(navigation.pages(SECTIONS))
 frame.around(page)

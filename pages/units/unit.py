@@ -23,7 +23,7 @@ from pages.ui.widgets.text import plain
 
 
 def asked(study: Study) -> parameters.Parameter[int]:
-    """Which filter: of an address that names none, the nearest there is."""
+    """The parameter for the filter; invalid numbers in the address give the nearest valid one."""
     count = study.manifest.model.filters
     facts = open_study.table(study, "filters")
     busiest = int(facts["patches"].to_numpy().argmax())
@@ -44,7 +44,7 @@ def asked(study: Study) -> parameters.Parameter[int]:
 
 
 def titled(study: Study) -> int:
-    """The filter's name, the ways to others, and where it stands."""
+    """The filter's name, navigation to other filters, and its key facts."""
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     request = asked(study)
     with right.container(horizontal=True, horizontal_alignment="right", vertical_alignment="bottom"):
@@ -67,7 +67,7 @@ def titled(study: Study) -> int:
 
 
 def here(study: Study, number: int) -> None:
-    """What the filter answers to the current image."""
+    """The filter's activation map for the current image."""
     st.header("On the current image", anchor=False)
     with messages.refused():
         bench, picture = ablation.bench(study), location.subject()
@@ -84,12 +84,12 @@ def here(study: Study, number: int) -> None:
 
 
 def strongest(study: Study, number: int) -> float:
-    """The highest mean answer within a patch of the study: where the colours of its map end."""
+    """The highest mean response within a patch of the study: the upper end of the map's colours."""
     return float(open_study.table(study, "filters")["largest"].iloc[number]) / study.manifest.window**2
 
 
 def spread(study: Study, number: int) -> None:
-    """How strongly it answers, by class."""
+    """Its responses by class."""
     st.header("Responses by class", anchor=False)
     if "pooled" in study.manifest.arrays:
         images = open_study.table(study, "images")
@@ -149,7 +149,7 @@ def averages(study: Study, number: int) -> None:
 
 
 def patches(study: Study, number: int) -> None:
-    """The patches it answers to most, of all classes."""
+    """The patches with its highest responses, of all classes."""
     known = open_study.catalogue(study)
     wanted = PatchFilter(filters=(number,))
     rows = known.ordered(known.matching(wanted), "response", wanted.filters)
@@ -166,7 +166,7 @@ def patches(study: Study, number: int) -> None:
 
 
 def rules(study: Study, number: int) -> None:
-    """The rules with it, the chosen one put to the test."""
+    """The rules with it, with an ablation of the selected one."""
     found = open_study.mined(study, open_study.config(study))
     own_rules = found.rules[[number in filters for filters in found.rules["filters"]]]
     st.header("Rules", anchor=False)

@@ -1,10 +1,10 @@
-"""The components of a page that run in the browser: one folder each, with its scripts and its style; no build step.
+"""The components that run in the browser: one folder each with scripts and style, without a build step.
 
-Python decides what is shown, the browser how it looks. Bytes travel through `blobs`, one invisible component each, so
-that Streamlit sends what has changed and nothing else; the visible components pick them up by name (`shared.js`).
+Python provides the content, the browser its appearance. Bytes are sent by `blobs`, one invisible component each, so
+that Streamlit sends only what has changed; the visible components read them by name (`shared.js`).
 
-Streamlit runs a component's script for every change, and what a run returns when the component goes, but also when a
-newer run overtook it before the script was loaded: a component ends only once its element has left the page.
+Streamlit calls a component's script for every change. It calls the returned cleanup when the component is removed, but
+also when a newer run overtook it before the script was loaded: clean up only once the element has left the page.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def component(name: str) -> Callable[..., Any]:
 
 
 def script(name: str) -> str:
-    """The script of a component as the one module that the browser gets."""
+    """The script of a component as a single module for the browser."""
     return bundle(_FOLDER / name / f"{name}.js")
 
 
@@ -38,7 +38,7 @@ _comparison_grid, _agreement_matrix = map(component, ("comparison_grid", "agreem
 
 
 def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -> None:
-    """Hand bytes to the browser, each under its name with a header; a group for each place, taking no room there."""
+    """Send bytes to the browser, each with a name and a header; a group per call site, which takes no space."""
     with st.container(key=f"vitrine-hidden-{group}", gap=None):
         for name, (header, payload) in messages.items():
             _packet(data=packed({"id": name, **header}, payload), key=f"blob-{name}", height="content")
@@ -50,32 +50,32 @@ def image_strip(data: Mapping[str, Any], picked: Callable[[], None], exported: C
 
 
 def class_chips(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:
-    """The most probable classes with their bars; event `pick` (a class, and whether it joins the others)."""
+    """The most probable classes with their bars; event `pick` (a class, and whether to add it to the others)."""
     return _class_chips(data=dict(data), key="class_chips", on_pick_change=picked)
 
 
 def comparison_grid(
     data: Mapping[str, Any], key: str, stopped: Callable[[], None], exported: Callable[[], None]
 ) -> Any:
-    """Maps side by side, rows of targets and columns of methods; how they look is settled in the browser alone.
+    """Maps side by side, rows of targets and columns of methods; their appearance is set in the browser alone.
 
-    Events `stop` (the key of an request) and `export` (the key of an ask, a kind, a view).
+    Events `stop` (the key of a request) and `export` (the key of a request, a kind, a view).
     """
     return _comparison_grid(data=dict(data), key=key, on_stop_change=stopped, on_export_change=exported)
 
 
 def agreement_matrix(data: Mapping[str, Any]) -> None:
-    """A coloured table for each class of how far its maps agree, to be kept as CSV."""
+    """A coloured table for each class with the agreement of its maps, downloadable as CSV."""
     _agreement_matrix(data=dict(data), key="agreement_matrix")
 
 
 def save(place: str, name: str, kind: str, content: bytes, number: int) -> None:
-    """Give the browser a file to save, once for each number; `place` names the part of the page that gives it."""
+    """Give the browser a file to save, once per number; `place` names the part of the page that sends it."""
     with st.container(key=f"vitrine-hidden-save-{place}", gap=None):
         _save(data=packed({"name": name, "kind": kind, "number": number}, content), key=f"save-{place}")
 
 
 def paste() -> None:
-    """Hand images pasted anywhere on the page to the uploader on it."""
+    """Pass images pasted anywhere on the page to its uploader."""
     with st.container(key="vitrine-hidden-paste", gap=None):
         _paste(data={}, key="paste")

@@ -1,19 +1,19 @@
-"""Joins ES modules into the one module text that Streamlit sends to the browser.
+"""Bundling of ES modules into the single module text that Streamlit sends to the browser.
 
-Streamlit 1.67 takes the script of a component as one text. Files are served only from the `asset_dir` of an installed
-package, which another working copy of the sources does not have. So the modules that an entry imports are put before
-it, each once, without comments (the text is sent with every message) and without `import` and `export`.
+Streamlit 1.67 takes the script of a component as one text; it serves files only from the `asset_dir` of an installed
+package, which does not work with several checkouts. So the modules that an entry imports are put before it, each once,
+without comments (the text is sent with every message) and without `import` and `export`.
 
-This understands a subset of JavaScript, and raises at anything else: at the left margin stand imports, declarations and
-comments only, no two modules declare the same name, and no template literal spans lines. `make check` formats the
-scripts, so that whatever is not at the left margin is within a declaration.
+It supports a subset of JavaScript and raises otherwise: only imports, declarations and comments begin at the left
+margin, no two modules declare the same name, and no template literal spans lines. `make check` formats the scripts, so
+that indented lines belong to a declaration.
 """
 
 import re
 from pathlib import Path
 
 _IMPORT = re.compile(r'^import \{([^{}]*)\} from "(\.{1,2}/[\w./]+\.js)";$', re.MULTILINE)
-_COMMENT = re.compile(r"^[ ]*(?://.*|/\*(?:(?!\*/)[\s\S])*\*/[ ]*)$", re.MULTILINE)  # with lines of its own
+_COMMENT = re.compile(r"^[ ]*(?://.*|/\*(?:(?!\*/)[\s\S])*\*/[ ]*)$", re.MULTILINE)  # on lines of its own
 _DECLARATION = re.compile(r"(export )?(?:const|let|class|function|async function) (\w+)")
 _CONTINUATION = re.compile(r"\s|[)}\]]|$")
 
@@ -23,7 +23,7 @@ class BundleError(ValueError):
 
 
 def bundle(entry: Path) -> str:
-    """The module at `entry` and all that it imports as the text of one module; raises `BundleError`."""
+    """The module at `entry` and everything it imports as one module text; raises `BundleError`."""
     joined = _Joined(entry.resolve())
     return "\n".join(joined.texts.values())
 
@@ -36,7 +36,7 @@ class _Joined:
         self.texts: dict[Path, str] = {}
         self.exports: dict[Path, set[str]] = {}
         self.declared: dict[str, Path] = {}
-        self.open: list[Path] = []  # from the entry to the module that is being read
+        self.open: list[Path] = []  # from the entry to the module being read
         self._add(entry)
         if not re.search("^export default ", self.texts[entry], re.MULTILINE):
             raise BundleError(f"{entry} has no default export.")
@@ -64,7 +64,7 @@ class _Joined:
                 raise BundleError(f"{path} imports {name!r}, which {target} does not export.")
 
     def _line(self, path: Path, number: int, line: str) -> str:
-        """A line as it stands in the joined module."""
+        """A line as written to the joined module."""
         if line.count("`") % 2:
             raise BundleError(f"{path}:{number}: a template literal must end in its line: {line}")
         if re.search(r"\bimport\b", line):
@@ -87,5 +87,5 @@ class _Joined:
 
 
 def _blank(found: re.Match[str]) -> str:
-    """As many empty lines as were taken out, so that the numbers of the others stay."""
+    """The same number of empty lines as were removed, so that line numbers stay correct."""
     return "\n" * found[0].count("\n")

@@ -15,7 +15,7 @@ from pages.ui import components
 
 
 def matrix(shown: Comparison) -> None:
-    """A table for each class in which two maps at least are there, counting the controls; worked out while open."""
+    """A table for each class with at least two maps, including controls; computed only while expanded."""
     box = st.expander("Agreement", expanded=True, key="agreement", on_change="rerun")
     if not box.open:
         return
@@ -28,7 +28,7 @@ def matrix(shown: Comparison) -> None:
 
 
 def _known(shown: Comparison) -> list[dict[str, Any]]:
-    """The tables of the finished maps so far, from the last run where none has come since."""
+    """The tables of the finished maps so far, reused from the last run if no map was added."""
     maps = [
         (request, answer) for request, answer in shown.answered() if isinstance(answer, Explanation) and answer.finished
     ]

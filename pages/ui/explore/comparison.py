@@ -1,4 +1,4 @@
-"""A session's comparison: computed immediately where that is cheap, else in the background."""
+"""A session's comparison: computed immediately if that is cheap, else in the background."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from pages.ui.session import jobs, location, state
 from pages.ui.widgets import comparison_grid, messages
 from pages.ui.widgets.text import cost_text
 
-AT_ONCE = 10.0  # seconds of work that may start without being asked for
+AT_ONCE = 10.0  # seconds of work that start without a click
 
 
 def current(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> Comparison:
-    """The session's comparison of these requests; one of other requests is stopped and left.
+    """The session's comparison of these requests; a comparison of other requests is cancelled and replaced.
 
-    What is cheap begins at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds.
+    Cheap requests start at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds.
     """
     session, here = state.session(), location.current()
     if session.comparison:
@@ -31,7 +31,7 @@ def current(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> 
 
 
 def answered(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> Comparison:
-    """The same, waited for: for a few cheap requests."""
+    """The same, after waiting for its results; for a few cheap requests."""
     shown = current(bench, picture, requests)
     if shown.job:
         shown.job.wait(AT_ONCE)
@@ -39,9 +39,9 @@ def answered(bench: Workbench, picture: Picture, requests: Sequence[Request]) ->
 
 
 def drawn(shown: Comparison, key: str) -> None:
-    """The comparison as a grid that fills as answers come, with what it will cost, costs and did cost above it."""
+    """The comparison as a grid that fills as results arrive, with its cost above."""
 
-    # Streamlit keeps what a fragment or a button refers to a while after the tab has closed: they ask the session.
+    # Streamlit keeps what fragments and buttons refer to for a while after the tab is closed, so they read the session.
     @st.fragment(run_every=0.6 if shown.running else None)
     @messages.error_boundary("Compare")
     def live() -> None:
@@ -51,7 +51,7 @@ def drawn(shown: Comparison, key: str) -> None:
         before, busy = st.session_state.get("busy"), shown.running
         st.session_state["busy"] = busy
         if before and not busy:
-            st.rerun()  # before anything is drawn: a click on a button that this run replaces would be lost
+            st.rerun()  # before drawing: a click on a button that this run replaces would be lost
         _status(shown, busy)
         comparison_grid.comparison(shown, key)
         agreement.matrix(shown)

@@ -8,7 +8,7 @@ from core.workbench import Request, Workbench
 from pages.ui.explore.comparison import AT_ONCE
 from pages.ui.session import location, state
 
-FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise", "random")  # and what looks at no model
+FIRST = ("grad_cam", "saliency", "guided_backprop", "occlusion", "rise", "random")  # and one that ignores the model
 # The methods that section 3.3 of Song & Zhang's review compares on three photographs in its figure 4.
 REVIEW = (
     "saliency", "deconvnet", "guided_backprop", "grad_cam", "excitation_bp", "contrastive_ebp", "rise",
@@ -40,9 +40,9 @@ SETS: Mapping[str, Callable[[Workbench], list[str]]] = {
 
 
 def take(name: str) -> None:
-    """Choose the methods of a set in the registry's order; those that do not work on the model are left out, and said.
+    """Select the methods of a set in the registry's order; a notice lists those that do not work on the model.
 
-    A set none of whose methods works changes nothing.
+    If none of them works, nothing changes.
     """
     bench = location.bench()
     usable, wanted = bench.usable(), set(SETS[name](bench))

@@ -1,6 +1,6 @@
-"""Long work on a page: seconds with a bar in place, minutes in a job of the session that the page watches.
+"""Long work on a page: seconds with a progress bar in place, minutes in a job of the session.
 
-Work of minutes is begun with `state.session().start`, so that it ends with the session, and drawn with `watch`.
+Work of minutes is started with `state.session().start`, so that it ends with the session, and shown by `watch`.
 """
 
 import copy
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 def working(title: str, work: Callable[[Report], T]) -> T:
-    """Do `work(report)` now, with a bar on the page; any click elsewhere cancels it. Raises what the work raises."""
+    """Run `work(report)` now, with a progress bar; any click elsewhere cancels it. Raises what the work raises."""
     job = Job(work, title)
     bar = None
     try:
         while not job.wait(0.1):
-            if job.seconds > 0.4:  # quick work shows no bar at all
+            if job.seconds > 0.4:  # short work shows no bar
                 bar = bar or st.empty()
                 bar.progress(min(job.fraction, 1.0), described(job))
     finally:
@@ -31,13 +31,13 @@ def working(title: str, work: Callable[[Report], T]) -> T:
         bar.empty()
     if job.error:
         raise job.error
-    return job.result  # type: ignore[return-value]  # it ended with neither an error nor a click
+    return job.result  # type: ignore[return-value]  # it ended without an error and without a click
 
 
 def once(cached: Callable[[K, T | None], T], key: K, title: str, work: Callable[[Report], T]) -> T:
-    """What a cache that all sessions share holds under a key, worked out with a bar where it is not there yet.
+    """The value under a key of a cache shared by all sessions, computed with a progress bar if missing.
 
-    `cached(key, None)` raises LookupError for what it does not hold and takes what it is given. Raises what the work
+    `cached(key, None)` raises LookupError for a missing key; `cached(key, value)` stores a value. Raises what the work
     raises.
     """
     try:
@@ -47,7 +47,7 @@ def once(cached: Callable[[K, T | None], T], key: K, title: str, work: Callable[
 
 
 def watch(job: Job[T], done: Callable[[Job[T]], None], stopped: str = "Stopped.") -> None:
-    """A job's progress while it runs, refreshed twice a second; at its end `done(job)`, or `stopped` as a sentence.
+    """Show a job's progress while it runs, refreshed twice a second; at its end call `done(job)`, or show `stopped`.
 
     Raises what the work raised.
     """
@@ -65,20 +65,20 @@ def watch(job: Job[T], done: Callable[[Job[T]], None], stopped: str = "Stopped."
     elif job.state == "done":
         done(job)
     elif job.error:
-        raise copy.copy(job.error)  # one that is raised keeps the variables of the page
+        raise copy.copy(job.error)  # a raised error would keep the variables of the page alive
     else:
         st.info(stopped)
 
 
 def progress(job: Job[Any], stop: Callable[[], None], key: str) -> None:
-    """The button that stops a running job and its bar, for a container in which they stand side by side."""
-    # First the button, so that it does not move away from under the pointer while the rest of the line comes.
+    """A running job's stop button and progress bar, for a horizontal container."""
+    # The button first, so that it does not move while the rest of the line appears.
     st.button("Stop", key=key, on_click=stop, disabled=job.stopping)
     st.progress(min(job.fraction, 1.0), described(job))
 
 
 def described(job: Job[Any]) -> str:
-    """What a running job does: its title, how much is done, its note and the time left, as far as they are known."""
+    """The state of a running job: its title, progress, note and remaining time, as far as known."""
     count, left = job.count, job.seconds_left
     parts = (
         job.title,
@@ -90,7 +90,7 @@ def described(job: Job[Any]) -> str:
 
 
 def _about(seconds: float) -> str:
-    """Time left, no more exactly than anyone can tell it: it does not change with every look."""
+    """Remaining time, rounded so that it does not change at every refresh."""
     if seconds < 10:
         return "a few seconds left"
     if seconds < 90:

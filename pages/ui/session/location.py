@@ -16,25 +16,25 @@ from pages.ui.session import state
 
 @dataclass(frozen=True)
 class Location:
-    """What is looked at: all that an address can say beside the settings of methods."""
+    """The current model, image, classes and methods: everything in an address except settings of methods."""
 
     model: str = ""
     image: str = ""  # the name of an example, or the hash of an upload
-    targets: tuple[int, ...] = ()  # classes; none is the predicted one
+    targets: tuple[int, ...] = ()  # classes; empty for the predicted one
     methods: tuple[str, ...] = ()
     layer: str = ""
     seed: int = 0
-    settle: bool = False  # methods finish as soon as their map has settled
+    settle: bool = False  # methods finish as soon as their map has converged
 
 
 def current() -> Location:
-    """Where this session stands."""
+    """The current location of this session."""
     here: Location = st.session_state.setdefault("location", Location())
     return here
 
 
 def go(**changes: Any) -> None:
-    """Change what is looked at. Another image or model begins with its predicted class, a model also its layer."""
+    """Change the location. Another image or model resets the classes, a model also the layer."""
     here = current()
     if here.model and changes.get("model", here.model) != here.model:
         changes = {"targets": (), "layer": "", **changes}
@@ -44,13 +44,13 @@ def go(**changes: Any) -> None:
 
 
 def settings(owner: str) -> dict[str, Any]:
-    """The settings of a method (or of any other owner of a form) that differ from its defaults."""
+    """The settings of a method (or another owner of a form) that differ from its defaults."""
     found: dict[str, Any] = st.session_state.setdefault("settings", {}).setdefault(owner, {})
     return found
 
 
 def bench() -> Workbench:
-    """The workbench for the model looked at; one that cannot be had leaves its sentence and gives way to another."""
+    """The workbench of the current model; if that cannot be loaded, of another one, with a notice."""
     name = current().model or _first()
     try:
         model = state.network(name)
@@ -63,21 +63,21 @@ def bench() -> Workbench:
 
 
 def _first() -> str:
-    """The model of a visitor who names none: the one of `vitrine app --model`, or that of the example looked at."""
+    """The default model: the one of `vitrine app --model`, or that of the current example."""
     example = state.samples().get(current().image)
     return app_model() or (example.model if example else state.models()[0])
 
 
 def choose(model: str) -> None:
-    """Look through another model; an example that means nothing to it gives way to one that does."""
+    """Switch to another model, and to an example that suits it if the current one does not."""
     example = state.samples().get(current().image)
     go(model=model, image=current().image if example is None or state.suits(example, model) else "")
 
 
 def examples() -> dict[str, Sample]:
-    """The examples to choose from: flowers for models of flowers, and for all others photos before the flowers.
+    """The examples for the current model: flowers for models of flowers, photos before flowers for all others.
 
-    The one looked at is always among them.
+    The current one is always included.
     """
     here, samples = current(), state.samples()
     fitting = [name for name, one in samples.items() if state.suits(one, here.model)]
@@ -86,7 +86,7 @@ def examples() -> dict[str, Sample]:
 
 
 def subject() -> Picture:
-    """The picture looked at; one that is no longer there leaves its sentence and gives way to the first example."""
+    """The current picture; if it is no longer available, the first example, with a notice."""
     known, name = state.samples(), current().image
     found = state.sample(known[name].path) if name in known else state.session().upload(name) if name else None
     if found is None:
@@ -100,7 +100,7 @@ def subject() -> Picture:
 
 
 def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:
-    """The classes looked at: the chosen ones, or the predicted one."""
+    """The current classes: the selected ones, or the predicted one."""
     count = len(workbench.model.labels)
     chosen = tuple(index for index in current().targets if index < count)
     return chosen or (workbench.target(picture),)

@@ -1,4 +1,4 @@
-"""The pages of the app, and the ways from one to another within a session: what the other is to show is passed on."""
+"""Navigation between the pages of the app, with the parameters of the target page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import streamlit as st
 from core.resources import ROOT
 from pages.ui.session import parameters
 
-DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # of the Patches page, as addresses say
+DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # parameters of the Patches page
 
 
 def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, list[Any]]:
@@ -30,12 +30,12 @@ def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, l
 
 
 def page_of(name: str) -> Any | None:
-    """The page of a file such as "explore/compare", for links and `st.switch_page`; None where it is not listed."""
+    """The page of a file such as "explore/compare", for links and `st.switch_page`; None if it is not listed."""
     return st.session_state.get("pages", {}).get(name)
 
 
 def go(page: str, **query: Any) -> None:
-    """Show another page with these parameters, and the open study; those that are None begin with their defaults."""
+    """Show another page with these parameters, and the open study; None resets a parameter to its default."""
     found = page_of(page)
     if found is not None:
         parameters.forget(query, found.url_path)
@@ -43,7 +43,7 @@ def go(page: str, **query: Any) -> None:
 
 
 def patches_of(**demands: Any) -> None:
-    """Show the patches that meet these demands of the Patches page, and none that were made there before."""
+    """Open the Patches page with exactly these conditions."""
     go("mine/patches", **{**dict.fromkeys(DEMANDS), **demands})
 
 

@@ -1,8 +1,8 @@
-"""The parameters of a page: widgets whose value stands in the address and is remembered for the session.
+"""The parameters of a page: widgets whose value is stored in the address and in the session.
 
-A parameter belongs to its page: the class chosen on one is not that of another, though both addresses call it "label".
-Only the parameters in `SHARED` are the same on all pages. Streamlit's own binding writes the text an option is shown
-with into the address. Options here show counts, which change, so the address gets the option's name instead.
+A parameter belongs to its page: the class selected on one is independent of that on another, though both are called
+"label" in the address. Only the parameters in `SHARED` are the same on all pages. Streamlit's own binding writes the
+displayed text of an option into the address. Options here show counts, which change, so the address gets their name.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,17 +18,24 @@ from core.registry import unknown
 from pages.ui.session import state
 
 T = TypeVar("T")
-SHARED = ("study",)  # parameters that all pages have in common
-SWITCHED = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}  # words of an address
+SHARED = ("study",)  # parameters common to all pages
+SWITCHED = {
+    "true": True,
+    "1": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "off": False,
+}  # in an address
 
 
 def enter(page: str) -> None:
-    """Say which page is shown, by its address: the parameters are that page's from now on."""
+    """Set the current page, by its address: parameters refer to that page from now on."""
     st.session_state["page"] = page
 
 
 def widget_key(key: str, page: str | None = None) -> str:
-    """The key of a parameter's widget, on the page shown or on another one."""
+    """The key of a parameter's widget, on the current page or another one."""
     if key in SHARED:
         return key
     return f"{st.session_state.get('page', '') if page is None else page}.{key}"
@@ -41,20 +48,20 @@ class Parameter(Generic[T]):
     label: str
     key: str
     default: T
-    read: Callable[[str], T]  # raises a VitrineError for a text that names nothing
+    read: Callable[[str], T]  # raises a VitrineError for an invalid text
     written: Callable[[T], str] = str
-    valid: Callable[[T], T] = lambda value: value  # the nearest value that is possible now
-    given: Mapping[str, Any] = field(default_factory=dict)  # what the widget needs to know of the possible values
+    valid: Callable[[T], T] = lambda value: value  # the nearest value that is valid now
+    given: Mapping[str, Any] = field(default_factory=dict)  # arguments of the widget about valid values
 
     def value(self) -> T:
-        """The value now: of its widget, else of the address, else what this page had before, else the default."""
+        """The current value: of the widget, else of the address, else the last one on this page, else the default."""
         key = widget_key(self.key)
         found = self.valid(st.session_state[key] if key in st.session_state else self._first())
         st.session_state[key] = found
         return found
 
     def draw(self, make: Callable[..., T], **look: Any) -> T:
-        """Draw its widget and return what it says."""
+        """Draw its widget and return its value."""
         self.value()
         value = make(self.label, key=widget_key(self.key), **self.given, **look)
         keep(self.key, value, self.default, self.written)
@@ -73,7 +80,7 @@ class Parameter(Generic[T]):
 def choice(
     label: str, options: Sequence[T], key: str, *, default: T | None = None, named: Callable[[T], str] = str
 ) -> Parameter[T]:
-    """One of `options`, the first by default; `named` is what the address calls an option."""
+    """One of `options`, the first by default; `named` gives the name of an option in the address."""
     first = options[0] if default is None else default
     known = {named(option): option for option in options}
 
@@ -110,7 +117,7 @@ def several(label: str, options: Sequence[int], key: str) -> Parameter[list[int]
 
 
 def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Parameter[T]:
-    """A number within a range; one of the address beyond it is moved to its nearer end."""
+    """A number within a range; one in the address outside it is clipped."""
     kind: Any = type(default)
 
     def read(text: str) -> T:
@@ -127,7 +134,7 @@ def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Par
 
 
 def switch(label: str, key: str, *, default: bool = False) -> Parameter[bool]:
-    """On or off; the address says 1 or 0 where it is not the default."""
+    """On or off; written as 1 or 0 in the address if it is not the default."""
 
     def read(text: str) -> bool:
         if text not in SWITCHED:
@@ -138,13 +145,13 @@ def switch(label: str, key: str, *, default: bool = False) -> Parameter[bool]:
 
 
 def text(key: str, default: str = "") -> str:
-    """A parameter without a widget: what the address says, else what this page had before."""
+    """A parameter without a widget: the value in the address, else the last one on this page."""
     found = st.query_params.get(key)
     return found if found is not None else _remembered().get(widget_key(key), default)
 
 
 def index(label: str, key: str, count: int) -> int | None:
-    """A parameter without a widget that says which of `count` things; None where it says nothing, or names none."""
+    """A parameter without a widget, an index below `count`; None if missing or invalid."""
     found = text(key)
     number = whole(found)
     if number is not None and number < count:
@@ -156,7 +163,7 @@ def index(label: str, key: str, count: int) -> int | None:
 
 
 def keep(key: str, value: Any, default: Any = "", written: Callable[[Any], str] = str) -> None:
-    """Remember a parameter of this page for the session; the address says it where it is not the default."""
+    """Store a parameter of this page in the session, and in the address if it is not the default."""
     _remembered()[widget_key(key)] = value
     if value is None or value == default:
         st.query_params.pop(key, None)
@@ -170,19 +177,19 @@ def put(key: str, value: Any) -> None:
 
 
 def shown(key: str, default: Any = None) -> Any:
-    """What the widget of a parameter of this page says, of one that may not be drawn."""
+    """The value of the widget of a parameter of this page, which may not have been drawn."""
     return st.session_state.get(widget_key(key), default)
 
 
 def forget(keys: Iterable[str], page: str) -> None:
-    """Leave these parameters of a page to the address with which it is opened next."""
+    """Forget these parameters of a page, so that the address it is opened with next sets them."""
     for key in keys:
         st.session_state.pop(widget_key(key, page), None)
         _remembered().pop(widget_key(key, page), None)
 
 
 def forget_everywhere(keys: Iterable[str]) -> None:
-    """Forget these parameters of all pages, also where the address says them."""
+    """Forget these parameters of all pages, also in the address."""
     for key in keys:
         st.query_params.pop(key, None)
         for remembered in [name for name in _remembered() if name.rpartition(".")[2] == key]:

@@ -1,4 +1,4 @@
-"""The state of a session: uploads, cached results, running work and notices; the models and examples of all."""
+"""The state of a session: uploads, cached results, running work, notices; models and examples of all sessions."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -27,18 +27,18 @@ Level = str  # "error", "warning" or "info"
 
 
 class Session:
-    """Everything one session holds in memory; gone when its tab closes."""
+    """Everything one session stores in memory; freed when its tab closes."""
 
     def __init__(self) -> None:
         share = budget() // 4
-        self.files = TensorCache(share)  # uploads as they came, by hash
+        self.files = TensorCache(share)  # uploaded files, by hash
         self.cache = TensorCache(budget() - share)  # decoded pictures, activations and finished maps
-        self.names: dict[str, str] = {}  # of uploads, by hash, in order of arrival
+        self.names: dict[str, str] = {}  # names of uploads, by hash, in order of upload
         self.comparison: Comparison | None = None
-        self.jobs: list[Job[Any]] = []  # other work that goes on, and stops with the session
+        self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
 
     def add(self, data: bytes, name: str) -> Picture:
-        """Keep an uploaded file and return its picture. Raises BadImage."""
+        """Store an uploaded file and return its picture. Raises BadImage."""
         picture = decode(data, name)
         self.files.put(picture.sha, data)
         self.cache.put(("picture", picture.sha), picture)
@@ -46,32 +46,32 @@ class Session:
         return picture
 
     def uploads(self) -> dict[str, str]:
-        """Names by hash of the uploads still there; the oldest went where room was needed."""
+        """Names by hash of the uploads still in memory; the oldest are evicted when memory is needed."""
         self.names = {sha: name for sha, name in self.names.items() if self.files.peek(sha) is not None}
         return dict(self.names)
 
     def upload(self, sha: str) -> Picture | None:
-        """The picture of an upload that is still there."""
+        """The picture of an upload, None if it was evicted."""
         data = self.files.peek(sha)
         if not isinstance(data, bytes):
             return None
         return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
 
     def start(self, work: Callable[[Report], T], title: str) -> Job[T]:
-        """Begin `work(report)` in a thread; it is cancelled when the session ends."""
+        """Start `work(report)` in a thread; it is cancelled when the session ends."""
         job = Job(work, title)
         self.jobs = [*(one for one in self.jobs if one.running), job]
         return job
 
     def free(self) -> None:
-        """Forget every cached result; uploads stay."""
+        """Clear all cached results; uploads stay."""
         if self.comparison:
             self.comparison.cancel()
         self.comparison = None
         self.cache.clear()
 
     def close(self) -> None:
-        """End of the session: stop its work and drop all it held, quickly, as this runs in the server's own loop."""
+        """End the session: cancel its work and free its memory; must be fast, as it runs in the server's event loop."""
         for job in [self.comparison, *self.jobs]:
             if job:
                 job.cancel()
@@ -84,12 +84,12 @@ class Session:
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=Session.close)
 def session() -> Session:
-    """What this session has."""
+    """The current session."""
     return Session()
 
 
 def received(file: UploadedFile) -> bytes:
-    """The content of an uploaded file, which Streamlit would keep until long after the tab has closed."""
+    """The content of an uploaded file, removed from Streamlit's memory, which would outlive the tab."""
     content = file.getvalue()
     context = get_script_run_ctx()
     if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
@@ -98,59 +98,59 @@ def received(file: UploadedFile) -> bytes:
 
 
 def add_notice(level: Level, text: str) -> None:
-    """Leave a sentence for the top of the page, shown on the next run and then forgotten."""
+    """Add a sentence for the top of the page, shown once, on the next run."""
     st.session_state.setdefault("notices", []).append((level, text))
 
 
 def pop_notices() -> list[tuple[Level, str]]:
-    """Take the sentences left by `add_notice`."""
+    """Remove and return the sentences of `add_notice`."""
     found: list[tuple[Level, str]] = st.session_state.pop("notices", [])
     return found
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _shared_networks(name: str, _model: Model | None) -> Model:
-    """The networks that all sessions share; asking without one that is not there is a LookupError."""
+    """The networks shared by all sessions; LookupError for a missing one if none is given."""
     if _model is None:
         raise LookupError(name)
     return _model
 
 
 def network(name: str) -> Model:
-    """A shared network, loaded now with its progress on the page if it is not there. Raises what `load` raises."""
+    """A shared network, loaded now with a progress bar if missing. Raises what `load` raises."""
     return once(
         _shared_networks, name, f"Opening {name}", lambda report: load(name, device(), report, labels(name) or None)
     )
 
 
 def models() -> tuple[str, ...]:
-    """The models to choose from; the one that `vitrine app --model` was given comes first."""
+    """The selectable models; the one of `vitrine app --model` comes first."""
     return tuple(dict.fromkeys(filter(None, (app_model(), *MODELS))))
 
 
 def labels(name: str) -> str:
-    """The labels file that `vitrine app --labels` was given for its model; "" for every other model."""
+    """The labels file of `vitrine app --labels` for its model; "" for every other model."""
     return app_labels() if name == app_model() else ""
 
 
 @cache
 def samples() -> Mapping[str, Sample]:
-    """The bundled examples by the names of their files, which no session changes."""
+    """The bundled examples by file name, shared by all sessions."""
     return {one.path.name: one for one in bundled_samples()}
 
 
 def suits(example: Sample, model: str) -> bool:
-    """Whether an example shows what a model was trained on: flowers, or what photos show."""
+    """Whether an example suits a model: flowers for models of flowers, photos for others."""
     return flowers(example.model) == flowers(model)
 
 
 def flowers(model: str) -> bool:
-    """Whether a model of this name tells flowers apart, with bundled weights or one's own."""
+    """Whether a model of this name classifies flowers, with bundled or own weights."""
     return model.startswith(FLOWERS)
 
 
 def opening(model: str) -> dict[str, str]:
-    """The parameters of an address that opens a bundled model with its first example; none for no model."""
+    """The address parameters that open a bundled model with its first example; empty for no model."""
     first = next((name for name, one in samples().items() if one.model == model), "")
     return {"model": model, "img": first} if model else {}
 

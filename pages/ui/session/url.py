@@ -1,4 +1,4 @@
-"""The URL of a page: `Location` and the settings of methods as a query string, both ways.
+"""The URL of a page: `Location` and settings of methods, read from and written to the query string.
 
 The parameters that belong to one page are read and written by `parameters`.
 """
@@ -22,7 +22,7 @@ OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
 
 
 def adopt() -> None:
-    """Take over what the address says where it is not what was written last; what names nothing leaves a sentence."""
+    """Apply the parameters of the address if they differ from those written last; invalid ones add notices."""
     given = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
     if not given or given == st.session_state.get("address"):
         return
@@ -49,12 +49,12 @@ def adopt() -> None:
 
 
 def query() -> str:
-    """The query string of where the session stands."""
+    """The query string of the session's location."""
     return urlencode([(name, value) for name, values in _own().items() for value in values])
 
 
 def write() -> None:
-    """Make the address say where the session stands, leaving the parameters of others alone."""
+    """Write the session's location to the address, leaving other parameters unchanged."""
     wanted = _own()
     st.session_state["address"] = wanted
     for name in OWN:
@@ -137,7 +137,7 @@ def _targets(texts: list[str]) -> None:
     model = location.bench().model
     found: dict[int, None] = {}
     for text in texts:
-        index = whole(text)  # first, as links hold indices
+        index = whole(text)  # first, as links contain indices
         wanted = text if index is None or index >= len(model.labels) else index
         _take(lambda wanted=wanted: found.setdefault(model.target(wanted)))
     if len(found) > MOST:

@@ -1,4 +1,4 @@
-"""The frame around every page: navigation, the header with images, model and predictions, and the cache below."""
+"""The frame of every page: navigation, the header with images, model and predictions, and the cache below."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ from pages.ui.widgets.text import size
 
 
 def settle() -> None:
-    """Page settings that must come first."""
+    """Page settings, which Streamlit requires first."""
     st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
     st.html(ROOT / "pages" / "ui" / "shell" / "frame.css")
 
 
 def around(current: Any) -> None:
-    """Run a page in its frame; what a user can act on becomes a sentence, and the frame stays."""
+    """Run a page in its frame; a VitrineError becomes a message, and the frame stays."""
     parameters.enter(current.url_path)
     with messages.error_boundary(current.title):
         url.adopt()

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.ui.widgets.text import plain
 
-# Alphabetical, as a reader looks a term up.
+# In alphabetical order.
 TERMS: Mapping[str, str] = {
     "Ablation": "Setting the activations of filters to zero to measure how much the prediction depends on them.",
     "Activation": "The output of a filter at one position; a response is the activation within a patch or an image.",
@@ -35,7 +35,7 @@ TERMS: Mapping[str, str] = {
 
 
 def glossary() -> None:
-    """A button in the sidebar that opens all terms."""
+    """A button in the sidebar that shows all terms."""
     with (
         st.sidebar.container(key="vitrine-glossary"),
         st.popover("Glossary", icon=":material/dictionary:", width="stretch"),

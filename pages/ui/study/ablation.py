@@ -24,7 +24,7 @@ Key = tuple[str, str, str]  # of a study, of sets of filters, and the folder of 
 
 
 def bench(study: Study) -> Workbench:
-    """The workbench of the study's own model, whichever the header shows. Raises what loading it raises."""
+    """The workbench of the study's model, independent of the header. Raises what loading it raises."""
     name = study.manifest.model.name
     found = Workbench(state.network(name), state.session().cache)
     if found.model.sha != study.manifest.model.sha:
@@ -56,7 +56,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
 
 
 def ablation(study: Study, found: Mined) -> None:
-    """The accuracy of every class without the filters of its rules, against random filters of the same number."""
+    """The accuracy of every class without the filters of its rules, compared with as many random filters."""
     sets = {int(label): found.filters_of(int(label)) for label in sorted(found.rules["label"].unique())}
     st.markdown(
         "Do these filters matter? Each class is classified again with the filters of its rules ablated (set to zero), "
@@ -80,7 +80,7 @@ def ablation(study: Study, found: Mined) -> None:
 
 
 def _watched(key: Key, work: Callable[[Report], Ablation]) -> None:
-    """Work that reads images: begun by a button, watched, stopped, and kept once it is done."""
+    """An ablation that reads images: started by a button, with progress and stop button; its result is stored."""
     asked, job = st.session_state.get("ablating", (None, None))
     if asked == key:
         with messages.refused():
@@ -98,7 +98,7 @@ def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
 
 
 def _shown(found: Ablation, folder: str) -> None:
-    """Averages in a line, the classes as a chart and as a table, and what was left out."""
+    """Averages in a line, the classes as a chart and as a table, and what was skipped."""
     summary = found.summary()
     source = plain(f"of {Path(folder).name}") if folder else "leave empty for the study's own images"
     numbers = (

@@ -30,7 +30,7 @@ _PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": M
 
 
 def form() -> None:
-    """What a new study is made of; checking tells what it will cost, and then it can be built."""
+    """The settings of a new study; after a check, which shows its cost, it can be built."""
     with st.expander("Build a study", key="new-study", icon=":material/add:", expanded=not open_study.listed()):
         models = list(state.models())
         left, middle, right = st.columns([1.4, 1, 1], gap="medium")
@@ -61,14 +61,14 @@ def form() -> None:
 
 
 def watched() -> None:
-    """The build that runs or ended last, if any."""
+    """The running or last finished build, if any."""
     if job := _job():
         with messages.refused():
             watch(job, _built, "Stopped. Build again with the same settings to resume.")
 
 
 def compared(studies: dict[str, Study]) -> None:
-    """The settings of some studies side by side, those that differ first."""
+    """The settings of several studies side by side, those that differ first."""
     flat = {name: _flat(dump(dict(study.config))) for name, study in studies.items()}
     keys = sorted({key for settings in flat.values() for key in settings})
     rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
@@ -81,7 +81,7 @@ def compared(studies: dict[str, Study]) -> None:
 
 @st.dialog("Delete this study?")
 def deleted(name: str, path: Path) -> None:
-    """Ask, and delete."""
+    """Delete a study, after confirmation."""
     st.write(plain(f"{name} will be deleted permanently. Its source images are not touched."))
     with st.container(horizontal=True):
         if st.button("Delete", key="delete-now", type="primary"):
@@ -94,7 +94,7 @@ def deleted(name: str, path: Path) -> None:
 
 
 def lost(study: Study) -> None:
-    """Say which images are no longer where the study found them."""
+    """Show which images of the study are missing now."""
     folder, data = study.folder, study.manifest.data
     gone, total = study.lost(), data.images - data.skipped
     if len(gone) == total:
@@ -105,7 +105,7 @@ def lost(study: Study) -> None:
 
 
 def left_out(study: Study) -> None:
-    """Say what of the folder is not in the study, and why."""
+    """Show which files of the folder were skipped, and why."""
     images = open_study.table(study, "images")
     problems = images.loc[images["problem"] != "", ["path", "problem"]]
     if len(problems):
@@ -116,7 +116,7 @@ def left_out(study: Study) -> None:
 
 
 def endings(study: Study) -> None:
-    """How many patches the images kept, and why no more."""
+    """A chart of patches per image, and the reasons for no more."""
     found = patches_per_image(open_study.table(study, "images"))
     table = found.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
     table.insert(0, "Images", found.sum(axis=1))
@@ -126,7 +126,7 @@ def endings(study: Study) -> None:
 
 
 def _settings(config: StudyConfig) -> StudyConfig:
-    """The configuration with what the forms say."""
+    """The configuration with the values of the forms."""
     methods = [name for name, method in EXPLAINERS.items() if not method.signed]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         explainer = st.selectbox(
@@ -145,7 +145,7 @@ def _settings(config: StudyConfig) -> StudyConfig:
 
 
 def _facts(config: StudyConfig) -> str:
-    """What a build of this will be, once everything that can be wrong has been looked at."""
+    """The facts of this build in a sentence, after all checks."""
     plan = planned(config, _network(config), device())
     images, side = len(plan.folder.paths), plan.side
     passes = expected_passes(config, images)
@@ -161,7 +161,7 @@ def _facts(config: StudyConfig) -> str:
 
 
 def _start(config: StudyConfig, path: Path) -> None:
-    """Build in a thread of this session; what is finished survives its end."""
+    """Start the build in a thread of this session; finished shards survive the session."""
     model = _network(config)
     st.session_state["building"] = state.session().start(
         lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
@@ -169,7 +169,7 @@ def _start(config: StudyConfig, path: Path) -> None:
 
 
 def _network(config: StudyConfig) -> Model | None:
-    """The shared network, unless the study's goes by other names of the classes."""
+    """The shared network, unless the study has other class names."""
     return state.network(config.model) if config.labels == state.labels(config.model) else None
 
 
@@ -190,12 +190,12 @@ def _suggested(folder: str, model: str | None) -> str:
 
 
 def _file(name: str) -> str:
-    """A name as a folder may have it."""
+    """A name usable as a folder name."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or "study"
 
 
 def _flat(config: Any, above: str = "") -> dict[str, str]:
-    """Nested settings as dotted names."""
+    """Nested settings under dotted names."""
     found: dict[str, str] = {}
     for key, value in config.items():
         if isinstance(value, dict):

@@ -28,12 +28,12 @@ from pages.ui.widgets.text import plain
 
 
 def folder() -> Path:
-    """Where this user's own studies are kept."""
+    """The folder of this user's own studies."""
     return home() / "studies"
 
 
 def listed() -> dict[str, StudyEntry]:
-    """Every study there is by the name that pages and addresses use: bundled ones first."""
+    """All studies by the name used in pages and addresses, bundled ones first."""
     found: dict[str, StudyEntry] = {}
     for entry in [*list_studies(BUNDLED), *list_studies(folder())]:
         found[entry.path.name if entry.path.name not in found else f"{entry.path.name} (yours)"] = entry
@@ -41,7 +41,7 @@ def listed() -> dict[str, StudyEntry]:
 
 
 def study() -> Study:
-    """The open study, with the bar that says and changes which; without any, the page ends with the way to one."""
+    """The open study, with a bar to select it; if there is none, a link to build one, and the page ends."""
     entries = {name: entry.study for name, entry in listed().items() if entry.study}
     if not entries:
         st.info("There is no study yet. A study is built once from a model and a folder of images, then explored here.")
@@ -54,14 +54,14 @@ def study() -> Study:
         name = chosen.draw(st.selectbox, label_visibility="collapsed", help="The study shown on this page.")
     if st.session_state.setdefault("shelf", name) != name:
         st.session_state["shelf"] = name
-        parameters.forget_everywhere(("image", "average"))  # these numbers mean something else in another study
+        parameters.forget_everywhere(("image", "average"))  # these indices differ between studies
     right.caption(plain(summary(entries[name])))
     unstudied(entries.values())
     return entries[name]
 
 
 def unstudied(studies: Iterable[Study]) -> None:
-    """Say why the bundled classifier of photos comes without a study, and how to build one, until there is one."""
+    """Explain why the bundled photo classifier has no study, and how to build one, until there is one."""
     known = {study.manifest.model.name for study in studies}
     if location.current().model == efficientnet_lite.NAME and efficientnet_lite.NAME not in known:
         build = f"vitrine study build --model {efficientnet_lite.NAME} --data PHOTOS --out STUDY"
@@ -89,19 +89,19 @@ def catalogue(study: Study) -> Catalogue:
 
 
 def table(study: Study, name: str) -> pd.DataFrame:
-    """A table of the study, read once; not to be changed."""
+    """A table of the study, read once; must not be modified."""
     return _table((key(study), name), study)
 
 
 def config(study: Study) -> MiningConfig:
-    """The settings the study's own rules were mined with."""
+    """The settings with which the study's own rules were mined."""
     return config_of(study).mining
 
 
 def mined(study: Study, config: MiningConfig) -> Mined:
-    """What these settings find in the study's transactions, cached for every setting tried lately.
+    """The result of mining the study's transactions with these settings, cached for recent settings.
 
-    At the study's own settings it is what the study stores. Raises TooLarge where it is too much.
+    The study's own settings give its stored rules. Raises TooLarge if there are too many sets.
     """
 
     def work(report: Report) -> Mined:
@@ -113,24 +113,24 @@ def mined(study: Study, config: MiningConfig) -> Mined:
 
 
 def _effective(study: Study, config: MiningConfig) -> MiningConfig:
-    """The same settings, with no more filters of a patch than the study has."""
+    """The same settings, with at most as many filters per patch as the study stores."""
     return replace(config, filters=min(config.filters, study.manifest.arrays["items"].shape[1]))
 
 
 def key(study: Study) -> str:
-    """What names a study's content in caches."""
+    """The cache key of a study's content."""
     return f"{study.manifest.digest} {study.path}"
 
 
 def averaged(study: Study, uniform: bool, top: int) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
-    """For each row of table `averages` its picture in [0, 1], its patches and their weights, heaviest first.
+    """For each row of table `averages` its picture in [0, 1], its patches and their weights, by falling weight.
 
-    `uniform` weighs all patches alike, `top` (0 for all) takes only the heaviest so many.
+    `uniform` weights all patches equally, `top` (0 for all) uses only that many of the heaviest.
     """
     return _averaged((key(study), uniform, top), study, mined(study, config(study)))
 
 
-# The first argument of each is the key of its cache; the others are not looked at.
+# The first argument of each is its cache key; the others are not part of it.
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _catalogue(key: str, _study: Study) -> Catalogue:  # noqa: ARG001
     return Catalogue(_study)
@@ -166,7 +166,7 @@ def _averaged(
 
 
 def tags(study: Study) -> Tags:
-    """The words this user pinned to the study's patches."""
+    """This user's tags of the study's patches."""
     return Tags(home(), study.manifest.digest)
 
 

@@ -25,7 +25,7 @@ def units(numbers: Sequence[int], most: int = 100) -> str:
 
 
 def amount(value: float) -> str:
-    """A number as people read it: three digits, thousands with commas."""
+    """A number with three digits and commas between thousands."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -38,8 +38,9 @@ def patches(
     groups: Sequence[tuple[str, int]] | None = None,
     words: Mapping[int, Sequence[str]] | None = None,
 ) -> Callable[[], Items]:
-    """The patches with these numbers for a gallery, made when asked for; where they are grouped (or of one class, with
-    no groups at all) a tile need not name its class. `words` are the tags of patches that have any.
+    """The patches with these indices for a gallery, as a function that makes the items on demand.
+
+    If they are grouped (or of one class, without groups) tiles do not name the class. `words` are tags by patch.
     """
     return lambda: _items(
         study, rows[:SHOWN], noted, filters, grouped=groups is not None, groups=groups or (), words=words or {}
@@ -61,7 +62,7 @@ def _items(
     side = study.manifest.model.size
     numbers, images = np.unique(part["image"].to_numpy(), return_inverse=True)
     first = known.items[rows, 0].tolist()
-    if noted in {"response", "image"}:  # sums over the window in the study, means on the page
+    if noted in {"response", "image"}:  # the study stores sums over the window, the page shows means
         word, values = "response", known.response(rows, filters) / study.manifest.window**2
     else:
         word, values = noted, part[noted].to_numpy()
@@ -96,7 +97,7 @@ def _items(
 
 
 def _windows(study: Study, images: np.ndarray) -> list[list[tuple[float, float, float, float, int, bool]]]:
-    """All candidate windows of these images in the order they were tried."""
+    """All candidate windows of these images in the order they were masked."""
     side, size = study.manifest.model.size, study.manifest.window / study.manifest.model.size
     windows = table(study, "windows")
     windows = windows[windows["image"].isin(images)]
@@ -120,7 +121,7 @@ def as_pixels(values: np.ndarray) -> np.ndarray:
 
 
 def follow(study: Study, picks: Picks, number: int | None = None) -> None:
-    """Go where a patch's buttons lead: to its strongest filter (or to `number`), or to all patches of its image."""
+    """Handle a patch's buttons: open its strongest filter (or `number`), or all patches of its image."""
     if picks.action == "unit":
         navigation.go("units/unit", unit=int(catalogue(study).items[picks.opened, 0]) if number is None else number)
     if picks.action == "image":

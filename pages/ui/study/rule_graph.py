@@ -1,4 +1,4 @@
-"""The graph above the table of rules: both share one selection."""
+"""The graph above the table of rules, with a common selection."""
 
 from reprlib import repr as short
 
@@ -16,13 +16,13 @@ from pages.ui.study.rule_views import Rule, detail, picked, sides
 from pages.ui.widgets.graph import Node, graph, mark
 from pages.ui.widgets.text import plain
 
-NODES = 600  # more than people can read
-SHAPE = 1.45  # the graph is so much wider than high
-PICTURED = 200  # nodes up to which filters show their average patch
+NODES = 600  # a larger graph is unreadable
+SHAPE = 1.45  # width over height of the graph
+PICTURED = 200  # up to this number of nodes, filters show their average patch
 
 
 def graphed(study: Study, found: Mined, label: int) -> None:
-    """The graph; what is picked in it chooses the rules of the table below, whose chosen one stands out in it."""
+    """The graph; its selection filters the rules in the table below, and the selected rule is highlighted."""
     nodes, edges = found.nodes, found.edges
     if label >= 0:
         own_filters = edges.loc[edges["label"] == label, "filter"]
@@ -52,7 +52,7 @@ def _tied(edges: pd.DataFrame) -> set[str]:
 
 
 def _fitting(edges: pd.DataFrame) -> int:
-    """How many of the strongest edges touch at most `NODES` nodes."""
+    """The number of strongest edges that have at most `NODES` nodes."""
     ranked = edges.sort_values("weight", ascending=False, kind="stable")
     seen: set[str] = set()
     for count, (filter, label) in enumerate(zip(ranked["filter"], ranked["label"], strict=True)):
@@ -63,7 +63,7 @@ def _fitting(edges: pd.DataFrame) -> int:
 
 
 def _beneath(study: Study, found: Mined, label: int) -> Rule | None:
-    """The rules of the picked node or link, for eyes and keyboards that a graph does not serve; the chosen one."""
+    """The rules of the selected node or link as an accessible table; returns the selected rule."""
     node, rules = parameters.text("node"), found.rules
     ends = {}
     if node in {*found.nodes["node"], *(f"f{f}-c{k}" for f, k in open_study.columns(found.edges, "filter", "label"))}:
@@ -86,7 +86,7 @@ def _beneath(study: Study, found: Mined, label: int) -> Rule | None:
 
 
 def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:
-    """The nodes with room between them, filters with the average patch of the class where they weigh most."""
+    """The nodes without overlaps, filters with the average patch of the class where they have most weight."""
     classes = (nodes["kind"] == "class").to_numpy()
     heights = np.where(classes, 32, 36 + 5 * np.minimum(nodes["degree"].to_numpy(), 6))
     widths = np.where(classes, [20 + 8.4 * len(name) for name in nodes["name"]], heights)

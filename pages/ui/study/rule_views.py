@@ -1,4 +1,4 @@
-"""Views of mined rules: the table, what classes share, and the selected rule with its patches."""
+"""Views of mined rules: the table, shared sets, and the selected rule with its patches."""
 
 import math
 from collections.abc import Sequence
@@ -20,32 +20,32 @@ from pages.ui.study import ablation, open_study, patch_items
 from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
-EACH = 6  # patches shown of each filter of a rule
+EACH = 6  # patches shown for each filter of a rule
 
 _SHARE = partial(st.column_config.ProgressColumn, min_value=0.0, max_value=1.0, format="%.2f")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A chosen set of filters, and the class it speaks for (-1 for all)."""
+    """A selected set of filters, and the class it predicts (-1 for all)."""
 
     filters: tuple[int, ...]
     label: int
-    strongest: int  # how many filters of each patch counted when it was mined
+    strongest: int  # filters per patch used in mining
 
     @property
     def name(self) -> str:
-        """What the address calls it."""
+        """Its name in the address."""
         return f"{'+'.join(map(str, self.filters))}>{self.label}"
 
     @property
     def nodes(self) -> list[str]:
-        """What the graph calls its filters and its class."""
+        """The graph nodes of its filters and its class."""
         return [*(f"f{number}" for number in self.filters), f"c{self.label}"]
 
 
 def nothing(study: Study, config: MiningConfig, label: int) -> None:
-    """Why there is no rule, and the nearest setting that gives one."""
+    """Explain why there is no rule, and show the nearest setting that gives one."""
     of = "" if label < 0 else f" for {open_study.label(study, label)}"
     none = f"No rule{of} at support {config.support:.2f}"
     try:
@@ -64,7 +64,7 @@ def nothing(study: Study, config: MiningConfig, label: int) -> None:
 
 
 def listed(study: Study, found: Mined, label: int) -> None:
-    """The rules as a table, and the chosen one beside it."""
+    """The rules as a table, and the selected one next to it."""
     rules = found.rules if label < 0 else found.rules[found.rules["label"] == label]
     left, right = sides()
     with left:
@@ -78,13 +78,13 @@ def listed(study: Study, found: Mined, label: int) -> None:
 
 
 def sides() -> Any:
-    """A place for a table of rules, and one for the chosen rule: beside it, or below it where there is no room."""
+    """Containers for a table of rules and for the selected rule: side by side, or stacked on narrow screens."""
     with st.container(key="vitrine-rules"):
         return st.columns([1.5, 1], gap="medium")
 
 
 def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = 560) -> Rule | None:
-    """A table of rules and the one chosen in it: the one of the address until another row is, else the best."""
+    """A table of rules; returns the selected one: the selected row, else the one in the address, else the best."""
     frame = pd.DataFrame(
         {
             "Filters": [patch_items.units(filters, 4) for filters in rules["filters"]],
@@ -101,7 +101,7 @@ def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: 
 
 
 def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int) -> Rule | None:
-    """Show the table and say which of `rules` (one per row) is chosen."""
+    """Show the table and return which of `rules` (one per row) is selected."""
     if not rules:
         return None
     kept = parameters.text("rule")
@@ -127,7 +127,7 @@ def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int)
 
 
 def detail(study: Study, rule: Rule) -> None:
-    """A rule in words and in its patches, with the ways on from here."""
+    """A rule in words and in its patches, with links to other pages."""
     patches = open_study.catalogue(study)
     everywhere = patches.matching(PatchFilter(filters=rule.filters, strongest=rule.strongest))
     rows = patches.matching(PatchFilter(rule.label, rule.filters, rule.strongest))
@@ -156,7 +156,7 @@ def detail(study: Study, rule: Rule) -> None:
 
 
 def each(study: Study, rule: Rule) -> None:
-    """What each filter of a rule answers to most, in whatever class."""
+    """The patches with the highest response of each filter of a rule, of any class."""
     patches = open_study.catalogue(study)
 
     def make() -> Items:
@@ -197,7 +197,7 @@ def _strongest(patches: Catalogue, number: int, strongest: int) -> Rows:
 
 
 def shared(study: Study, found: Mined, label: int) -> None:
-    """The sets that several classes use, and their patches class by class."""
+    """The sets shared by several classes, and their patches by class."""
     sets = found.shared
     if label >= 0:
         sets = sets[[label in labels for labels in sets["labels"]]]
@@ -230,7 +230,7 @@ def shared(study: Study, found: Mined, label: int) -> None:
 
 
 def across(study: Study, rule: Rule) -> None:
-    """The patches of all classes that hold these filters, grouped by class."""
+    """The patches of all classes in which these filters are active, grouped by class."""
     patches = open_study.catalogue(study)
     wanted = PatchFilter(filters=rule.filters, strongest=rule.strongest)
     counts = patches.by_label(wanted)

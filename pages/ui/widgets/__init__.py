@@ -1,1 +1,1 @@
-"""Widgets: forms, grids, galleries, graphs, downloads and texts as pages show them."""
+"""Widgets: forms, grids, galleries, graphs, downloads and texts."""

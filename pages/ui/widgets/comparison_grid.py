@@ -22,13 +22,13 @@ from pages.ui.widgets.text import cost_text, duration
 
 Message = tuple[Mapping[str, Any], bytes]
 
-# The messages of the finished maps of every comparison shown, by the key of the request: encoding them takes longer
-# than all else that is done when the grid is drawn again.
+# The messages of the finished maps of every comparison shown, by the key of the request: encoding takes longer than
+# everything else in a redraw of the grid.
 _encoded: WeakKeyDictionary[Comparison, dict[str, tuple[Explanation, Message]]] = WeakKeyDictionary()
 
 
 def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
-    """A comparison as a grid: rows of classes, columns of methods, every tile in whatever state it is.
+    """A comparison as a grid: rows of classes, columns of methods, each tile in its current state.
 
     Call it in a fragment that reruns while `shown.running`: only tiles that changed are sent again.
     """
@@ -73,7 +73,7 @@ def _stopped(wanted: object) -> None:
 
 
 def tile(shown: Comparison, request: Request) -> Message:
-    """One tile's header and map, for a finished answer, a running map, an error, or a place in the queue."""
+    """One tile's header and map, for a result, a running map, an error, or a queued request."""
     label = shown.bench.model.labels[request.target]
     title = EXPLAINERS[request.name].title
     header: dict[str, Any] = {"title": title, "label": label, "phase": shown.phase(request), "ask": request.key}
@@ -101,7 +101,7 @@ def tile(shown: Comparison, request: Request) -> Message:
 
 
 def _cached(shown: Comparison, request: Request, answer: Explanation, header: dict[str, Any]) -> Message:
-    """The message of a finished map, encoded when it is first asked for."""
+    """The message of a finished map, encoded at the first request."""
     messages = _encoded.setdefault(shown, {})
     if request.key not in messages or messages[request.key][0] is not answer:
         line = export.command_line(

@@ -1,4 +1,4 @@
-"""Downloads: all of a comparison or one of its maps, made on request."""
+"""Downloads of a comparison or one of its maps, made on request."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,11 +21,11 @@ _TYPES = {
     "npy": "application/octet-stream",
     "csv": "text/csv",
 }
-WHOLE = (*KINDS, "npz", "csv")  # what the Export menu offers
+WHOLE = (*KINDS, "npz", "csv")  # the entries of the Export menu
 
 
 def whole(wanted: Mapping[str, Any]) -> None:
-    """Prepare what the Export menu asked for: a `kind`, and for the figure the `view` it is to look like."""
+    """Prepare the download chosen in the Export menu: a `kind`, and for figures the `view` settings."""
     shown, kind = state.session().comparison, wanted.get("kind")
     if shown is None:
         return
@@ -40,7 +40,7 @@ def whole(wanted: Mapping[str, Any]) -> None:
 
 
 def one(wanted: Mapping[str, Any]) -> None:
-    """Prepare the export an open tile asked for: the key of its request (`ask`), a `kind`, and a picture's `view`."""
+    """Prepare the export of an open tile: the key of its request (`ask`), a `kind`, and for figures the `view`."""
     shown, kind = state.session().comparison, wanted.get("kind")
     found = shown.answered() if shown else []
     request, answer = next(
@@ -57,7 +57,7 @@ def one(wanted: Mapping[str, Any]) -> None:
 
 
 def hand_over(place: str) -> None:
-    """Give the browser what was prepared, from that part of the page which is drawn after the click."""
+    """Send the prepared file to the browser, from the part of the page that is drawn after the click."""
     if wanted := st.session_state.pop("wanted", None):
         components.save(place, *wanted)
 

@@ -1,4 +1,4 @@
-"""Declared settings as widgets: one form for a method, a measure, a study or anything else that declares `Knob`s."""
+"""Forms for declared settings: of a method, a measure, a study or anything else that declares `Knob`s."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from pages.ui.session import location, state
 
 
 def settings(params: Sequence[Param], owner: str, model: Model | None = None) -> None:
-    """A widget for every setting of `owner`; what differs from the defaults is in `location.settings(owner)`.
+    """A widget for every setting of `owner`; values that differ from the defaults go to `location.settings(owner)`.
 
-    With a model its layers can be picked, and units are looked up in it.
+    With a model its layers can be selected, and units are looked up in it.
     """
     for param in params:
         key = f"set.{owner}.{param.name}"
@@ -26,7 +26,7 @@ def settings(params: Sequence[Param], owner: str, model: Model | None = None) ->
 
 
 def title(param: Param) -> str:
-    """A setting's name as a form shows it."""
+    """A setting's name in a form."""
     return param.name.replace("_", " ").capitalize()
 
 
@@ -65,7 +65,7 @@ def _number(param: Param, label: str, common: dict[str, Any]) -> None:
 
 
 def _layer(label: str, common: dict[str, Any], model: Model) -> None:
-    """The layers that maps can be read from; no choice, or one that this model lacks, is the model's default."""
+    """A selection of the layers with positions; none, or one that this model lacks, is the model's default."""
     titles = {layer.name: layer_title(layer) for layer in model.survey.usable}
     if st.session_state[common["key"]] not in titles:
         st.session_state[common["key"]] = model.survey.default or None
@@ -73,7 +73,7 @@ def _layer(label: str, common: dict[str, Any], model: Model) -> None:
 
 
 def _keep(param: Param, key: str, owner: str, model: Model | None) -> None:
-    """Take over what a widget says; what cannot be read leaves a sentence and the setting as it was."""
+    """Store the value of a widget; an invalid one adds a notice and leaves the setting unchanged."""
     value = st.session_state[key]
     if value is None or (value == "" and param.kind == "numbers"):
         value = param.default

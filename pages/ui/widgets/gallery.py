@@ -1,4 +1,4 @@
-"""The gallery: thousands of thumbnails in one scrolling view, sent as sprite sheets and drawn by the browser."""
+"""The gallery: thousands of thumbnails in a scrolling view, sent as sprite sheets and drawn by the browser."""
 
 import hashlib
 import io
@@ -16,29 +16,29 @@ from core.serialization import digest
 from pages.ui.components import component
 
 _gallery = component("patch_gallery")
-_PER, _COLUMNS = 512, 32  # pictures of a sheet, and of one of its rows
+_PER, _COLUMNS = 512, 32  # pictures per sheet, and per row of a sheet
 
 
 @dataclass(frozen=True)
 class Items:
-    """What a gallery shows, one entry of every list per picture; all texts are shown as plain text."""
+    """The content of a gallery, one entry of every list per picture; texts are shown without markup."""
 
     pixels: np.ndarray  # (N, s, s, 3) uint8
     ids: Sequence[str | int]
     titles: Sequence[str]
     notes: Sequence[str] = ()
-    facts: Sequence[tuple[str, Sequence[str]]] = ()  # what the panel lists beside the large picture
+    facts: Sequence[tuple[str, Sequence[str]]] = ()  # listed in the panel next to the large picture
     wholes: np.ndarray | None = None  # (M, t, t, 3) uint8, the images the pictures were cut from
     images: Sequence[int] = ()  # the row of `wholes` for each picture
     boxes: Sequence[tuple[float, float, float, float]] = ()  # x, y, width, height as fractions of the whole
-    windows: Sequence[Sequence[tuple[float, float, float, float, int, bool]]] = ()  # per whole: box, order, kept
-    actions: Sequence[tuple[str, Sequence[str]]] = ()  # a name and the texts of its button; Enter does the first
-    groups: Sequence[tuple[str, int]] = field(default=())  # headings and how many pictures stand under each
+    windows: Sequence[Sequence[tuple[float, float, float, float, int, bool]]] = ()  # per whole: box, order, selected
+    actions: Sequence[tuple[str, Sequence[str]]] = ()  # name and button texts; Enter triggers the first
+    groups: Sequence[tuple[str, int]] = field(default=())  # headings and their numbers of pictures
 
 
 @dataclass(frozen=True)
 class Picks:
-    """What the user did: the action taken just now with the picture it was taken on, and the pictures selected."""
+    """The user's input: the action just triggered with its picture, and the selected pictures."""
 
     action: str
     opened: Any
@@ -57,10 +57,10 @@ def gallery(
     tile: int = 88,
     height: int = 620,
 ) -> Picks:
-    """Show the pictures of `make()` and return what was picked.
+    """Show the pictures of `make()` and return the user's input.
 
-    `token` names their content: `make` is called only for a token this server has not packed lately. `many` allows
-    selecting several; without its `panel` a gallery shows no picture large.
+    `token` identifies their content: `make` is called only for a token that is not cached. `many` allows selecting
+    several; `panel` shows one picture enlarged.
     """
     look = {"label": label, "noun": noun, "many": many, "panel": panel, "tile": tile, "height": height}
     data = _kept((token, digest(look)), make, look)

@@ -16,7 +16,7 @@ from pages.ui.components import blobs, component
 
 _VENDOR = ASSETS / "vendor" / "cytoscape.min.js"
 
-# The library is a component of its own with nothing that ever changes: sent once, then known by its hash.
+# The library is a separate component that never changes: sent once, then identified by its hash.
 _library = st.components.v2.component(
     "vitrine_cytoscape", js=_VENDOR.read_text("utf-8") + "\nexport default function () {}\n"
 )
@@ -25,7 +25,7 @@ _graph = component("rule_graph")
 
 @dataclass(frozen=True)
 class Node:
-    """A filter or a class of the graph, with its place."""
+    """A filter or a class of the graph, with its position."""
 
     id: str
     label: str
@@ -33,13 +33,13 @@ class Node:
     x: float
     y: float
     size: float = 30
-    width: float = 0  # of a class's box; as wide as a filter is high where it is not given
+    width: float = 0  # of a class's box; 0 for the height of a filter
     picture: np.ndarray | None = None  # (s, s, 3) uint8, shown inside the node
 
 
 @dataclass(frozen=True)
 class Touch:
-    """What the user did to the graph just now: the node or link picked ("" where one was left), the node opened."""
+    """The user's input: the node or link selected ("" if deselected), the node opened."""
 
     picked: str | None
     opened: str | None
@@ -54,7 +54,7 @@ def graph(
     least: float = 0.0,
     file: str = "filters-and-classes.png",
 ) -> Touch:
-    """Show the graph, `least` being the minimum weight at its first showing; a link is called "f12-c3"."""
+    """Show the graph with the initial minimum weight `least`; links are named like "f12-c3"."""
     head = {
         "label": label,
         "edges": [[source, target, round(weight, 4)] for source, target, weight in edges],
@@ -71,9 +71,9 @@ def graph(
 
 
 def mark(key: str, chosen: str, rule: Sequence[str] = ()) -> None:
-    """Tell the graph of that key what is picked at its first showing, and the nodes of the rule that stands out.
+    """Set the initial selection of the graph with that key, and the nodes of the highlighted rule.
 
-    Apart from the graph itself, which is large and need not be sent again for this.
+    Separate from the graph itself, which is large and need not be sent again for this.
     """
     blobs(_marks(key), {_marks(key): ({"chosen": chosen, "rule": list(rule)}, b"")})
 

@@ -13,9 +13,9 @@ from pages.ui.widgets.text import plain
 
 @contextmanager
 def error_boundary(title: str) -> Iterator[None]:
-    """A page or a fragment of one: what a user can act on becomes a sentence, and a defect takes nothing else with it.
+    """Show a VitrineError of a page or fragment as a message; other errors do not affect the rest of the page.
 
-    A fragment needs its own, as Streamlit puts its traceback in place before the page hears of it.
+    A fragment needs its own, as Streamlit shows its traceback before the error reaches the page.
     """
     try:
         yield
@@ -29,7 +29,7 @@ def error_boundary(title: str) -> Iterator[None]:
 
 
 def notices() -> None:
-    """The sentences that actions left behind, each once."""
+    """Show the notices added by actions, each once."""
     for level, text in state.pop_notices():
         box = {"error": st.error, "warning": st.warning}.get(level, st.info)
         box(plain(text))
@@ -37,7 +37,7 @@ def notices() -> None:
 
 @contextmanager
 def refused() -> Iterator[None]:
-    """Work whose refusal becomes a sentence in its place; inside a fragment the frame's own net is not there."""
+    """Show a VitrineError of the block as a message in place; fragments are outside the frame's error handling."""
     try:
         yield
     except VitrineError as error:

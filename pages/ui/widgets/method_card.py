@@ -1,4 +1,4 @@
-"""The card of a method or measure: what it computes, its formula, cost, settings, source, and when it misleads."""
+"""The card of a method or measure: what it computes, formula, cost, settings, source, and caveats."""
 
 import streamlit as st
 
@@ -8,9 +8,9 @@ from pages.ui.widgets.text import plain
 
 
 def card(shown: Card, side: int, *, unmet: str = "", result: str = "") -> None:
-    """Everything on a card, with the cost for an image of `side` pixels.
+    """Show a card, with the cost for an image of `side` pixels.
 
-    `unmet` is why it cannot work here, `result` how its numbers are to be read.
+    `unmet` says why it cannot work here, `result` explains its numbers.
     """
     with st.container(border=True, key=f"card-{shown.name}"):
         left, right = st.columns([3, 2], gap="large")

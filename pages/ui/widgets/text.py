@@ -1,15 +1,15 @@
-"""Texts for people: durations, sizes, costs, and any text so that Markdown shows it as it is."""
+"""Text formatting: durations, sizes, costs, and escaping for Markdown."""
 
 import re
 
 
 def plain(text: str) -> str:
-    """Any text so that Markdown shows it as it is: no markup, no links, no images, no directives."""
+    """A text escaped for Markdown: no markup, links, images or directives."""
     return re.sub(r"([^\w\s,;/'\"%=?])", lambda found: f"&#{ord(found[0])};", text)
 
 
 def cost_text(seconds: float, passes: float) -> str:
-    """What work will take, or took."""
+    """The cost of work in seconds and passes."""
     return f"{duration(seconds)} · {passes:,.0f} model passes"
 
 
@@ -19,13 +19,13 @@ def family_title(name: str) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as people say them."""
+    """A number of bytes with its unit."""
     megabytes = count / 2**20
     return "Under 1 MB" if megabytes < 1 else f"{megabytes:,.0f} MB"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """A number of seconds as a duration."""
     if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
