@@ -48,10 +48,10 @@ def methods() -> None:
 
 def budget() -> None:
     """Apply the settings of the chosen budget to the current methods."""
-    if wanted := st.session_state["budget"]:
+    if chosen_budget := st.session_state["budget"]:
         for name in names:
             location.settings(name).clear()
-            location.settings(name).update(EXPLAINERS[name].budget(wanted))
+            location.settings(name).update(EXPLAINERS[name].budget(chosen_budget))
 
 
 def settings() -> None:

@@ -37,7 +37,7 @@ DOORS = (
 )
 
 
-def taken() -> None:
+def store_uploads() -> None:
     """Store the uploaded files; unreadable ones add a notice."""
     for file in st.session_state.get(uploader()) or []:
         try:
@@ -72,7 +72,7 @@ with right:
         f"Drag, paste or browse: {kinds} or {FORMATS[-1]}",
         accept_multiple_files=True,
         key=uploader(),
-        on_change=taken,
+        on_change=store_uploads,
         max_upload_size=MAX_BYTES // 10**6,
     )
     st.caption("Images are held in this server's memory and deleted when the tab closes. Nothing is sent elsewhere.")

@@ -71,13 +71,13 @@ def page(study: Study) -> None:
     contrast = parameters.switch("Stretch contrast", "contrast").draw(
         choices.toggle, help="Maps the darkest value to black and the brightest to white, separately for each average."
     )
-    part = table if label < 0 else table[table["label"] == label]
-    part = part.sort_values(["label", "weight"], ascending=[True, False], kind="stable")
-    chosen = part.index.tolist()
-    few = int((np.minimum(part["patches"], top) < FEW).sum())
+    shown = table if label < 0 else table[table["label"] == label]
+    shown = shown.sort_values(["label", "weight"], ascending=[True, False], kind="stable")
+    chosen = shown.index.tolist()
+    few = int((np.minimum(shown["patches"], top) < FEW).sum())
     if few:
         st.caption(
-            f"{few} of these {len(part)} averages are computed from fewer than {FEW} patches and are marked: "
+            f"{few} of these {len(shown)} averages are computed from fewer than {FEW} patches and are marked: "
             "interpret them with care."
         )
     uniform = weights == "uniform"

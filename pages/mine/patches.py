@@ -28,7 +28,7 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
     most = patches.items.shape[1]
     strongest = parameters.number("Filters per patch", 1, most, "strongest", default=most, step=1)
     drop = parameters.number("Drop at least", 0.0, 1.0, "drop", default=0.0, step=0.01)
-    wanted = PatchFilter(
+    conditions = PatchFilter(
         label.value() if label.value() >= 0 else None,
         tuple(filters.value()),
         strongest.value() if strongest.value() < most else None,
@@ -38,9 +38,9 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
         tuple(patch for patch, words in tags.items() if tag.value() in words) if tag.value() else None,
     )
     by_label, by_filter, by_outcome = (
-        count(wanted) for count in (patches.by_label, patches.by_filter, patches.by_outcome)
+        count(conditions) for count in (patches.by_label, patches.by_filter, patches.by_outcome)
     )
-    total = len(patches.matching(wanted.without("label")))
+    total = len(patches.matching(conditions.without("label")))
     label.draw(st.selectbox, format_func=lambda k: f"{'All classes' if k < 0 else study.labels[k]} "
                f"({total if k < 0 else by_label.get(k, 0):,})")  # fmt: skip
     filters.draw(
@@ -56,21 +56,21 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
     drop.draw(st.slider, help="By how much masking the patch lowered the probability.")
     if tags:
         tag.draw(st.selectbox, format_func=lambda word: word or "Any tag")
-    return wanted
+    return conditions
 
 
-def said(study: Study, wanted: PatchFilter) -> dict[str, str]:
+def condition_texts(study: Study, conditions: PatchFilter) -> dict[str, str]:
     """The conditions as texts."""
     words = {
-        "label": f"class {open_study.label(study, wanted.label or 0)}",
-        "filters": patch_items.units(wanted.filters),
-        "strongest": f"among the {wanted.strongest} strongest filters",
-        "outcome": f"classified {_OUTCOMES[wanted.outcome].lower()}ly",
-        "drop": f"drop of at least {wanted.drop or 0:.2f}",
-        "image": f"image {wanted.image}",
+        "label": f"class {open_study.label(study, conditions.label or 0)}",
+        "filters": patch_items.units(conditions.filters),
+        "strongest": f"among the {conditions.strongest} strongest filters",
+        "outcome": f"classified {_OUTCOMES[conditions.outcome].lower()}ly",
+        "drop": f"drop of at least {conditions.drop or 0:.2f}",
+        "image": f"image {conditions.image}",
         "among": f"tag {parameters.shown('tag', '')}",
     }
-    return {name: words[name] for name in wanted.demands()}
+    return {name: words[name] for name in conditions.demands()}
 
 
 def clear(name: str) -> None:
@@ -81,7 +81,7 @@ def clear(name: str) -> None:
     parameters.put({"among": "tag"}.get(name, name), fresh.get(name, ""))
 
 
-def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> None:
+def selection_actions(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> None:
     """Actions on the selected patches, or on all that are shown."""
     row = st.container(horizontal=True, vertical_alignment="bottom")
     with row:
@@ -90,17 +90,17 @@ def taken(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> No
             st.button(
                 text, on_click=partial(open_study.tags(study).change, picked, word, on), disabled=not picked or not word
             )
-    part = rows[[i for i, row in enumerate(rows.tolist()) if row in set(picked)]] if picked else rows
+    chosen = rows[[i for i, row in enumerate(rows.tolist()) if row in set(picked)]] if picked else rows
 
     def sheet() -> str:
         words = open_study.tags(study).all()
-        return patches.sheet(part, study.labels, [", ".join(words.get(row, ())) for row in part.tolist()]).to_csv(
+        return patches.sheet(chosen, study.labels, [", ".join(words.get(row, ())) for row in chosen.tolist()]).to_csv(
             index=False
         )
 
     row.space("stretch")
     row.download_button(
-        f"CSV of {len(part):,} {'selected' if picked else 'shown'}", sheet, f"{study.name}-patches.csv", "text/csv",
+        f"CSV of {len(chosen):,} {'selected' if picked else 'shown'}", sheet, f"{study.name}-patches.csv", "text/csv",
         on_click="ignore", icon=":material/download:",
     )  # fmt: skip
 
@@ -112,14 +112,14 @@ def browse(study: Study) -> None:
     patches = open_study.catalogue(study)
     left, right = st.columns([1, 4], gap="medium")
     with left:
-        wanted = facets(study, patches)
+        conditions = facets(study, patches)
         sort = parameters.choice("Sort by", ORDERS, "sort").draw(
             st.selectbox,
             help="Score: sum of the heatmap within the window. Drop: how much masking the patch lowered the "
             "probability. Response: activation of the filters.",
         )
-    rows = patches.ordered(patches.matching(wanted), sort, wanted.filters)
-    words = said(study, wanted)
+    rows = patches.ordered(patches.matching(conditions), sort, conditions.filters)
+    words = condition_texts(study, conditions)
     with right:
         if not len(rows):
             st.info(plain(f"No patch matches {' + '.join(words.values())}. Remove one of these conditions:"))
@@ -127,27 +127,30 @@ def browse(study: Study) -> None:
                 for name, text in words.items():
                     st.button(plain(text), key=f"without-{name}", on_click=clear, args=(name,), icon=":material/close:")
             return
-        if wanted.image is not None:
+        if conditions.image is not None:
             st.button(
-                f"Show all images, not only {wanted.image}", on_click=clear, args=("image",), icon=":material/close:"
+                f"Show all images, not only {conditions.image}",
+                on_click=clear,
+                args=("image",),
+                icon=":material/close:",
             )
         if len(rows) > patch_items.SHOWN:
             st.caption(f"The first {patch_items.SHOWN:,} of {len(rows):,} patches. Filter them to see the others.")
-        tags = {row: kept for row, kept in open_study.tags(study).all().items() if row in set(rows.tolist())}
+        tags = {row: names for row, names in open_study.tags(study).all().items() if row in set(rows.tolist())}
         picks = gallery(
-            patch_items.patches(study, rows, noted=sort, filters=wanted.filters, words=tags),
+            patch_items.patches(study, rows, noted=sort, filters=conditions.filters, words=tags),
             (
                 open_study.key(study),
                 tuple(rows[: patch_items.SHOWN].tolist()),
                 sort,
-                wanted.filters,
+                conditions.filters,
                 tuple(tags.items()),
             ),
             key="patches",
             label=f"Patches of {study.name}",
             many=True,
         )
-        taken(study, patches, rows, picks.selected)
+        selection_actions(study, patches, rows, picks.selected)
     if picks.action == "unit":
         navigation.go("units/unit", unit=int(patches.items[picks.opened, 0]))
     if picks.action == "image":

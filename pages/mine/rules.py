@@ -56,22 +56,22 @@ def workbench(study: Study) -> None:
         format_func=lambda k: "All classes" if k < 0 else study.labels[k],
     )  # fmt: skip
     with messages.refused():
-        found = open_study.mined(study, config)
+        mined = open_study.mined(study, config)
         if view == "shared":  # shared sets do not depend on rules
-            rule_views.shared(study, found, label)
-        elif not rules_of(found, label):
+            rule_views.shared(study, mined, label)
+        elif not rules_of(mined, label):
             rule_views.nothing(study, config, label)
         elif view == "graph":
-            rule_graph.graphed(study, found, label)
+            rule_graph.graphed(study, mined, label)
         elif view == "ablation":
-            ablation.ablation(study, found)
+            ablation.ablation(study, mined)
         else:
-            rule_views.listed(study, found, label)
+            rule_views.listed(study, mined, label)
 
 
-def rules_of(found: Mined, label: int) -> int:
+def rules_of(mined: Mined, label: int) -> int:
     """The number of rules, of one class or of all."""
-    return len(found.rules) if label < 0 else int((found.rules["label"] == label).sum())
+    return len(mined.rules) if label < 0 else int((mined.rules["label"] == label).sum())
 
 
 workbench(open_study.study())

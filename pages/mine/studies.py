@@ -33,8 +33,8 @@ def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
     for name, entry in entries.items():
         if entry.problem:
             st.warning(plain(f"{name}: {entry.problem}"))
-            own = removable(STUDY, entry.path) and not entry.path.is_relative_to(BUNDLED)
-            if own and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
+            deletable = removable(STUDY, entry.path) and not entry.path.is_relative_to(BUNDLED)
+            if deletable and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
                 build_form.deleted(name, entry.path)
     names = list(sound)
     return {names[row]: sound[names[row]] for row in event["selection"]["rows"] if row < len(names)}
@@ -47,9 +47,9 @@ def opened(name: str, study: Study) -> None:
         for page, text in (("mine/patches", "Patches"), ("mine/rules", "Rules"), ("mine/averages", "Averages")):
             if st.button(text, key=f"to-{page}"):
                 navigation.go(page, study=name)
-        own = not study.path.is_relative_to(BUNDLED)
-        if st.button("Delete", key="delete", icon=":material/delete:", disabled=not own,
-                     help="" if own else "Bundled studies cannot be deleted."):  # fmt: skip
+        deletable = not study.path.is_relative_to(BUNDLED)
+        if st.button("Delete", key="delete", icon=":material/delete:", disabled=not deletable,
+                     help="" if deletable else "Bundled studies cannot be deleted."):  # fmt: skip
             build_form.deleted(name, study.path)
     build_form.lost(study)
     build_form.left_out(study)

@@ -22,7 +22,7 @@ from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
 
-def asked(study: Study) -> parameters.Parameter[int]:
+def filter_parameter(study: Study) -> parameters.Parameter[int]:
     """The parameter for the filter; invalid numbers in the address give the nearest valid one."""
     count = study.manifest.model.filters
     facts = open_study.table(study, "filters")
@@ -46,9 +46,9 @@ def asked(study: Study) -> parameters.Parameter[int]:
 def titled(study: Study) -> int:
     """The filter's name, navigation to other filters, and its key facts."""
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    request = asked(study)
+    parameter = filter_parameter(study)
     with right.container(horizontal=True, horizontal_alignment="right", vertical_alignment="bottom"):
-        number = request.draw(
+        number = parameter.draw(
             st.selectbox, format_func=patch_items.unit, width=140, help="Type a number to find a filter."
         )
         for text, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
@@ -66,15 +66,15 @@ def titled(study: Study) -> int:
     return number
 
 
-def here(study: Study, number: int) -> None:
+def current_image(study: Study, number: int) -> None:
     """The filter's activation map for the current image."""
     st.header("On the current image", anchor=False)
     with messages.refused():
         bench, picture = ablation.bench(study), location.subject()
-        answer = bench.activations(picture, study.manifest.model.layer)[number]
+        activation = bench.activations(picture, study.manifest.model.layer)[number]
         view = bench.view(picture)
-        values = resized(answer[None].float(), view.shape[:2])[0].numpy()
-        high, usual = float(answer.max()), strongest(study, number)
+        values = resized(activation[None].float(), view.shape[:2])[0].numpy()
+        high, usual = float(activation.max()), strongest(study, number)
         note = "" if high > 0 else f"{patch_items.unit(number)} is not active in this image."
         shaded = view if note else overlay(view, np.maximum(values, 0), Span(0, max(high, usual)))
         words = described(patch_items.unit(number), picture.name, values, note)
@@ -114,8 +114,8 @@ def spread(study: Study, number: int) -> None:
 def averages(study: Study, number: int) -> None:
     """Its average patch over all classes, and in each class whose rules use it."""
     st.header("Average patches", anchor=False)
-    known = open_study.catalogue(study)
-    rows = known.matching(PatchFilter(filters=(number,)))
+    catalogue = open_study.catalogue(study)
+    rows = catalogue.matching(PatchFilter(filters=(number,)))
     if not len(rows):
         st.caption("It is among the strongest filters of no patch.")
         return
@@ -123,7 +123,7 @@ def averages(study: Study, number: int) -> None:
     table = table[table["filter"] == number].sort_values("weight", ascending=False)
 
     def make() -> Items:
-        every = weighted(study.array("crops")[rows], known.response(rows, (number,)))
+        every = weighted(study.array("crops")[rows], catalogue.response(rows, (number,)))
         return Items(
             pixels=patch_items.as_pixels(
                 np.concatenate([every[None], study.array("averages")[table.index.to_numpy()]])
@@ -150,13 +150,13 @@ def averages(study: Study, number: int) -> None:
 
 def patches(study: Study, number: int) -> None:
     """The patches with its highest responses, of all classes."""
-    known = open_study.catalogue(study)
-    wanted = PatchFilter(filters=(number,))
-    rows = known.ordered(known.matching(wanted), "response", wanted.filters)
+    catalogue = open_study.catalogue(study)
+    conditions = PatchFilter(filters=(number,))
+    rows = catalogue.ordered(catalogue.matching(conditions), "response", conditions.filters)
     st.header("Patches, strongest first", anchor=False)
     if len(rows):
         picks = gallery(
-            patch_items.patches(study, rows, noted="response", filters=wanted.filters),
+            patch_items.patches(study, rows, noted="response", filters=conditions.filters),
             (open_study.key(study), "of", number),
             key="unit-patches",
             label=f"Patches of {patch_items.unit(number)}",
@@ -167,19 +167,19 @@ def patches(study: Study, number: int) -> None:
 
 def rules(study: Study, number: int) -> None:
     """The rules with it, with an ablation of the selected one."""
-    found = open_study.mined(study, open_study.config(study))
-    own_rules = found.rules[[number in filters for filters in found.rules["filters"]]]
+    mined = open_study.mined(study, open_study.config(study))
+    own_rules = mined.rules[[number in filters for filters in mined.rules["filters"]]]
     st.header("Rules", anchor=False)
     if not len(own_rules):
         st.caption("None at this study's support. Other settings can be tried on the Rules page.")
         return
-    if chosen := rule_views.picked(study, own_rules, found.config.filters, "unit-rules", 330):
+    if chosen := rule_views.picked(study, own_rules, mined.config.filters, "unit-rules", 330):
         ablation.switch(study, chosen.filters, "unit")
 
 
 @st.fragment
 @messages.error_boundary("Filter")
-def passport(study: Study) -> None:
+def profile(study: Study) -> None:
     """Everything about one filter."""
     number = titled(study)
     facts = open_study.table(study, "filters").iloc[number]
@@ -188,7 +188,7 @@ def passport(study: Study) -> None:
         read = data.images - data.skipped
         st.info(f"{patch_items.unit(number)} was never active in a patch of the {read:,} images of this study.")
     grid = st.grid(3, min_column_width=270, gap="medium")
-    for part in (averages, here, spread):
+    for part in (averages, current_image, spread):
         with grid.cell():
             part(study, number)
     left, right = st.columns([1.6, 1], gap="medium")
@@ -198,4 +198,4 @@ def passport(study: Study) -> None:
         rules(study, number)
 
 
-passport(open_study.study())
+profile(open_study.study())

@@ -45,8 +45,8 @@ def go(**changes: Any) -> None:
 
 def settings(owner: str) -> dict[str, Any]:
     """The settings of a method (or another owner of a form) that differ from its defaults."""
-    found: dict[str, Any] = st.session_state.setdefault("settings", {}).setdefault(owner, {})
-    return found
+    stored: dict[str, Any] = st.session_state.setdefault("settings", {}).setdefault(owner, {})
+    return stored
 
 
 def bench() -> Workbench:
@@ -87,16 +87,16 @@ def examples() -> dict[str, Sample]:
 
 def subject() -> Picture:
     """The current picture; if it is no longer available, the first example, with a notice."""
-    known, name = state.samples(), current().image
-    found = state.sample(known[name].path) if name in known else state.session().upload(name) if name else None
-    if found is None:
+    by_name, name = state.samples(), current().image
+    picture = state.sample(by_name[name].path) if name in by_name else state.session().upload(name) if name else None
+    if picture is None:
         if name:
             state.add_notice(
                 "warning", "This link's image isn't available here. Upload it to continue; the other settings are kept."
             )
         go(image=next(iter(examples())))
-        found = state.sample(known[current().image].path)
-    return found
+        picture = state.sample(by_name[current().image].path)
+    return picture
 
 
 def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  
 def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, list[Any]]:
     """The pages of `app.py`'s list, by section, for `st.navigation`."""
     first = next(iter(sections.values()))[0][0]
-    made = {
+    registered = {
         name: st.Page(
             ROOT / "pages" / f"{name}.py",
             title=title,
@@ -25,8 +25,8 @@ def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, l
         for entries in sections.values()
         for name, title, icon in entries
     }
-    st.session_state["pages"] = made
-    return {section: [made[name] for name, _, _ in entries] for section, entries in sections.items()}
+    st.session_state["pages"] = registered
+    return {section: [registered[name] for name, _, _ in entries] for section, entries in sections.items()}
 
 
 def page_of(name: str) -> Any | None:
@@ -36,10 +36,10 @@ def page_of(name: str) -> Any | None:
 
 def go(page: str, **query: Any) -> None:
     """Show another page with these parameters, and the open study; None resets a parameter to its default."""
-    found = page_of(page)
-    if found is not None:
-        parameters.forget(query, found.url_path)
-        st.switch_page(found, query_params=_written(query))
+    target = page_of(page)
+    if target is not None:
+        parameters.forget(query, target.url_path)
+        st.switch_page(target, query_params=_written(query))
 
 
 def patches_of(**demands: Any) -> None:
@@ -49,9 +49,9 @@ def patches_of(**demands: Any) -> None:
 
 def link(page: str, label: str, **query: Any) -> None:
     """A link to another page, with these parameters and the open study."""
-    found = page_of(page)
-    if found is not None:
-        st.page_link(found, label=label, query_params=_written(query))
+    target = page_of(page)
+    if target is not None:
+        st.page_link(target, label=label, query_params=_written(query))
 
 
 def _written(query: Mapping[str, Any]) -> dict[str, str]:

@@ -56,9 +56,9 @@ class Parameter(Generic[T]):
     def value(self) -> T:
         """The current value: of the widget, else of the address, else the last one on this page, else the default."""
         key = widget_key(self.key)
-        found = self.valid(st.session_state[key] if key in st.session_state else self._first())
-        st.session_state[key] = found
-        return found
+        current = self.valid(st.session_state[key] if key in st.session_state else self._first())
+        st.session_state[key] = current
+        return current
 
     def draw(self, make: Callable[..., T], **look: Any) -> T:
         """Draw its widget and return its value."""
@@ -82,12 +82,12 @@ def choice(
 ) -> Parameter[T]:
     """One of `options`, the first by default; `named` gives the name of an option in the address."""
     first = options[0] if default is None else default
-    known = {named(option): option for option in options}
+    by_name = {named(option): option for option in options}
 
     def read(text: str) -> T:
-        if text not in known:
-            raise unknown(label.lower(), text, known)
-        return known[text]
+        if text not in by_name:
+            raise unknown(label.lower(), text, by_name)
+        return by_name[text]
 
     def valid(value: T) -> T:
         return value if value in options else first
@@ -99,13 +99,13 @@ def several(label: str, options: Sequence[int], key: str) -> Parameter[list[int]
     """Any number of `options`; the address lists them with commas."""
 
     def read(text: str) -> list[int]:
-        found: dict[int, None] = {}
-        for part in filter(None, text.split(",")):
-            number = whole(part.strip().lstrip("Ff"))
+        indices: dict[int, None] = {}
+        for item in filter(None, text.split(",")):
+            number = whole(item.strip().lstrip("Ff"))
             if number is None or number not in options:
-                raise unknown(label.lower(), part.strip(), [str(option) for option in options])
-            found[number] = None
-        return list(found)
+                raise unknown(label.lower(), item.strip(), [str(option) for option in options])
+            indices[number] = None
+        return list(indices)
 
     def written(values: list[int]) -> str:
         return ",".join(map(str, values))
@@ -129,8 +129,8 @@ def number(label: str, low: T, high: T, key: str, *, default: T, step: T) -> Par
     def valid(value: T) -> T:
         return min(max(kind(value), low), high)
 
-    given = {"min_value": low, "max_value": high, "step": step}
-    return Parameter(label, key, default, read, lambda value: f"{value:g}", valid, given)
+    arguments = {"min_value": low, "max_value": high, "step": step}
+    return Parameter(label, key, default, read, lambda value: f"{value:g}", valid, arguments)
 
 
 def switch(label: str, key: str, *, default: bool = False) -> Parameter[bool]:
@@ -146,18 +146,18 @@ def switch(label: str, key: str, *, default: bool = False) -> Parameter[bool]:
 
 def text(key: str, default: str = "") -> str:
     """A parameter without a widget: the value in the address, else the last one on this page."""
-    found = st.query_params.get(key)
-    return found if found is not None else _remembered().get(widget_key(key), default)
+    value = st.query_params.get(key)
+    return value if value is not None else _remembered().get(widget_key(key), default)
 
 
 def index(label: str, key: str, count: int) -> int | None:
     """A parameter without a widget, an index below `count`; None if missing or invalid."""
-    found = text(key)
-    number = whole(found)
+    value = text(key)
+    number = whole(value)
     if number is not None and number < count:
         return number
     if key in st.query_params:
-        state.add_notice("warning", f"This link: {unknown(label, found, ())} The other settings are kept.")
+        state.add_notice("warning", f"This link: {unknown(label, value, ())} The other settings are kept.")
         keep(key, "")
     return None
 
@@ -198,5 +198,5 @@ def forget_everywhere(keys: Iterable[str]) -> None:
 
 def _remembered() -> dict[str, Any]:
     """The last value of every parameter, by the key of its widget."""
-    found: dict[str, Any] = st.session_state.setdefault("parameters", {})
-    return found
+    values: dict[str, Any] = st.session_state.setdefault("parameters", {})
+    return values

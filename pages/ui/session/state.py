@@ -30,9 +30,9 @@ class Session:
     """Everything one session stores in memory; freed when its tab closes."""
 
     def __init__(self) -> None:
-        share = budget() // 4
-        self.files = TensorCache(share)  # uploaded files, by hash
-        self.cache = TensorCache(budget() - share)  # decoded pictures, activations and finished maps
+        upload_budget = budget() // 4
+        self.files = TensorCache(upload_budget)  # uploaded files, by hash
+        self.cache = TensorCache(budget() - upload_budget)  # decoded pictures, activations and finished maps
         self.names: dict[str, str] = {}  # names of uploads, by hash, in order of upload
         self.comparison: Comparison | None = None
         self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
@@ -104,8 +104,8 @@ def add_notice(level: Level, text: str) -> None:
 
 def pop_notices() -> list[tuple[Level, str]]:
     """Remove and return the sentences of `add_notice`."""
-    found: list[tuple[Level, str]] = st.session_state.pop("notices", [])
-    return found
+    notices: list[tuple[Level, str]] = st.session_state.pop("notices", [])
+    return notices
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

@@ -23,48 +23,48 @@ OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
 
 def adopt() -> None:
     """Apply the parameters of the address if they differ from those written last; invalid ones add notices."""
-    given = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
-    if not given or given == st.session_state.get("address"):
+    in_address = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
+    if not in_address or in_address == st.session_state.get("address"):
         return
-    if "model" in given:
-        _take(lambda: _model(given["model"][0]))
-    if "img" in given:
-        location.go(image=given["img"][0])
-    for name in given.get("m", [""])[0].split(","):
+    if "model" in in_address:
+        _take(lambda: _model(in_address["model"][0]))
+    if "img" in in_address:
+        location.go(image=in_address["img"][0])
+    for name in in_address.get("m", [""])[0].split(","):
         if name:
             _take(lambda name=name: _method(name))
-    methods = tuple(name for name in given.get("m", [""])[0].split(",") if name in EXPLAINERS)
+    methods = tuple(name for name in in_address.get("m", [""])[0].split(",") if name in EXPLAINERS)
     if methods:
         location.go(methods=tuple(dict.fromkeys(methods)))
-    for text in given.get("set", []):
+    for text in in_address.get("set", []):
         _take(lambda text=text: _setting(text))
-    _take(lambda: _seed(given.get("seed", ["0"])[0]))
-    _take(lambda: _settle(given.get("settle", ["false"])[0]))
-    if "cls" in given:
-        _targets(given["cls"])
-    if "layer" in given:
-        _take(lambda: _layer(given["layer"][0]))
+    _take(lambda: _seed(in_address.get("seed", ["0"])[0]))
+    _take(lambda: _settle(in_address.get("settle", ["false"])[0]))
+    if "cls" in in_address:
+        _targets(in_address["cls"])
+    if "layer" in in_address:
+        _take(lambda: _layer(in_address["layer"][0]))
     st.session_state["view"] = ""
-    _take(lambda: _view(given.get("view", [""])[0]))
+    _take(lambda: _view(in_address.get("view", [""])[0]))
 
 
 def query() -> str:
     """The query string of the session's location."""
-    return urlencode([(name, value) for name, values in _own().items() for value in values])
+    return urlencode([(name, value) for name, values in _own_parameters().items() for value in values])
 
 
 def write() -> None:
     """Write the session's location to the address, leaving other parameters unchanged."""
-    wanted = _own()
-    st.session_state["address"] = wanted
+    expected = _own_parameters()
+    st.session_state["address"] = expected
     for name in OWN:
-        if name not in wanted and name in st.query_params:
+        if name not in expected and name in st.query_params:
             del st.query_params[name]
-        elif name in wanted and st.query_params.get_all(name) != wanted[name]:
-            st.query_params[name] = wanted[name]
+        elif name in expected and st.query_params.get_all(name) != expected[name]:
+            st.query_params[name] = expected[name]
 
 
-def _own() -> dict[str, list[str]]:
+def _own_parameters() -> dict[str, list[str]]:
     here = location.current()
     changed = [
         f"{name}.{key}:{spelled(value)}" for name in EXPLAINERS for key, value in location.settings(name).items()
@@ -135,12 +135,12 @@ def _layer(name: str) -> None:
 
 def _targets(texts: list[str]) -> None:
     model = location.bench().model
-    found: dict[int, None] = {}
+    chosen: dict[int, None] = {}
     for text in texts:
         index = whole(text)  # first, as links contain indices
-        wanted = text if index is None or index >= len(model.labels) else index
-        _take(lambda wanted=wanted: found.setdefault(model.target(wanted)))
-    if len(found) > MOST:
-        left = ", ".join(shown(model.labels[index]) for index in list(found)[MOST:])
-        state.add_notice("warning", f"This link: {MOST} classes are shown at a time. Not shown: {left}.")
-    location.go(targets=tuple(found)[:MOST])
+        target = text if index is None or index >= len(model.labels) else index
+        _take(lambda target=target: chosen.setdefault(model.target(target)))
+    if len(chosen) > MOST:
+        surplus = ", ".join(shown(model.labels[index]) for index in list(chosen)[MOST:])
+        state.add_notice("warning", f"This link: {MOST} classes are shown at a time. Not shown: {surplus}.")
+    location.go(targets=tuple(chosen)[:MOST])

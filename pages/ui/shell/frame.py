@@ -40,7 +40,7 @@ def around(current: Any) -> None:
 
 def _header(workbench: Workbench, picture: Picture) -> None:
     with st.container(key="vitrine-header", gap="small"):
-        _film()
+        _image_strip()
         left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
         with left:
             _models(workbench)
@@ -48,7 +48,7 @@ def _header(workbench: Workbench, picture: Picture) -> None:
             _chips(workbench, picture)
 
 
-def _film() -> None:
+def _image_strip() -> None:
     uploads = state.session().uploads()
     examples = location.examples()
     items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
@@ -101,8 +101,8 @@ def _memory() -> None:
     used, budget = session.cache.used + session.files.used, session.cache.budget + session.files.budget
     with st.sidebar.container(key="vitrine-memory", gap="small"):
         images = len(session.uploads())
-        own = f" · {images} uploaded image{'s' * (images != 1)}" if images else ""
-        st.caption(f"Cached results: {size(used)} of {size(budget)}{own}")
+        uploads = f" · {images} uploaded image{'s' * (images != 1)}" if images else ""
+        st.caption(f"Cached results: {size(used)} of {size(budget)}{uploads}")
         st.button(
             "Clear cached results",
             on_click=_freed,
@@ -130,17 +130,17 @@ def _upload_thumb(sha: str) -> bytes:
 
 
 def _picked_image() -> None:
-    wanted = st.session_state["image_strip"].get("pick")
-    if wanted in state.samples() or wanted in state.session().uploads():
-        location.go(image=wanted)
+    picked = st.session_state["image_strip"].get("pick")
+    if picked in state.samples() or picked in state.session().uploads():
+        location.go(image=picked)
 
 
 def _picked_class() -> None:
-    wanted = st.session_state["class_chips"].get("pick") or {}
-    index, joins = wanted.get("index"), wanted.get("joins")
+    picked = st.session_state["class_chips"].get("pick") or {}
+    index, joins = picked.get("index"), picked.get("joins")
     if not isinstance(index, int) or index < 0:
         return
-    chosen = tuple(wanted.get("chosen", ()))
+    chosen = tuple(picked.get("chosen", ()))
     if not joins:
         location.go(targets=(index,))
     elif index in chosen and len(chosen) > 1:

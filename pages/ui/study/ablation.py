@@ -26,10 +26,10 @@ Key = tuple[str, str, str]  # of a study, of sets of filters, and the folder of 
 def bench(study: Study) -> Workbench:
     """The workbench of the study's model, independent of the header. Raises what loading it raises."""
     name = study.manifest.model.name
-    found = Workbench(state.network(name), state.session().cache)
-    if found.model.sha != study.manifest.model.sha:
+    workbench = Workbench(state.network(name), state.session().cache)
+    if workbench.model.sha != study.manifest.model.sha:
         st.warning(plain(f"The weights of {name} have changed since this study was built."))
-    return found
+    return workbench
 
 
 def switch(study: Study, filters: Sequence[int], key: str) -> None:
@@ -55,9 +55,9 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
         st.caption(plain(f"{change} ({float(before[top[0]]):.1%} → {float(after[top[0]]):.1%})"))
 
 
-def ablation(study: Study, found: Mined) -> None:
+def ablation(study: Study, mined: Mined) -> None:
     """The accuracy of every class without the filters of its rules, compared with as many random filters."""
-    sets = {int(label): found.filters_of(int(label)) for label in sorted(found.rules["label"].unique())}
+    sets = {int(label): mined.filters_of(int(label)) for label in sorted(mined.rules["label"].unique())}
     st.markdown(
         "Do these filters matter? Each class is classified again with the filters of its rules ablated (set to zero), "
         "and with the same number of random filters ablated, 20 times."
@@ -81,11 +81,11 @@ def ablation(study: Study, found: Mined) -> None:
 
 def _watched(key: Key, work: Callable[[Report], Ablation]) -> None:
     """An ablation that reads images: started by a button, with progress and stop button; its result is stored."""
-    asked, job = st.session_state.get("ablating", (None, None))
-    if asked == key:
+    requested, job = st.session_state.get("ablating", (None, None))
+    if requested == key:
         with messages.refused():
             watch(job, lambda ended: st.session_state["ablation"].update({key: ended.result}))
-    if key not in st.session_state["ablation"] and (asked != key or not job.running):
+    if key not in st.session_state["ablation"] and (requested != key or not job.running):
         hint = "Runs in the background."
         st.button("Run ablation", type="primary", help=hint, on_click=_begin, args=(key, work))
 
@@ -97,9 +97,9 @@ def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
     st.session_state["ablating"] = (key, state.session().start(work, TITLE))
 
 
-def _shown(found: Ablation, folder: str) -> None:
+def _shown(result: Ablation, folder: str) -> None:
     """Averages in a line, the classes as a chart and as a table, and what was skipped."""
-    summary = found.summary()
+    summary = result.summary()
     source = plain(f"of {Path(folder).name}") if folder else "leave empty for the study's own images"
     numbers = (
         ("All filters", f"{summary['baseline']:.1%}", "accuracy, mean over classes"),
@@ -125,13 +125,13 @@ def _shown(found: Ablation, folder: str) -> None:
             f" On average, removing one rule filter costs {mined:.1%} of accuracy, removing a random one {random:.1%}."
         )
     st.caption(words)
-    if found.skipped:
-        with st.expander(f"Skipped: {len(found.skipped):,}", icon=":material/warning:"):
+    if result.skipped:
+        with st.expander(f"Skipped: {len(result.skipped):,}", icon=":material/warning:"):
             st.dataframe(
-                {"What": list(found.skipped), "Why": list(found.skipped.values())}, hide_index=True,
+                {"What": list(result.skipped), "Why": list(result.skipped.values())}, hide_index=True,
                 alt="Images that were skipped, and why",
             )  # fmt: skip
-    table = found.per_class
+    table = result.per_class
     st.plotly_chart(charts.ablation(table), key="ablation-chart", config={"displayModeBar": False})
     with st.expander("Show as table"):
         st.dataframe(

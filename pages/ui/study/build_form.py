@@ -50,8 +50,8 @@ def form() -> None:
         if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
             with messages.refused():
                 st.session_state["checked"] = (digest(dump(config)), _facts(config))
-        known, facts = st.session_state.get("checked", ("", ""))
-        if known == digest(dump(config)):
+        checked_config, facts = st.session_state.get("checked", ("", ""))
+        if checked_config == digest(dump(config)):
             st.info(plain(facts))
             job = _job()
             running = job is not None and job.running
@@ -117,9 +117,9 @@ def left_out(study: Study) -> None:
 
 def endings(study: Study) -> None:
     """A chart of patches per image, and the reasons for no more."""
-    found = patches_per_image(open_study.table(study, "images"))
-    table = found.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
-    table.insert(0, "Images", found.sum(axis=1))
+    counts = patches_per_image(open_study.table(study, "images"))
+    table = counts.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
+    table.insert(0, "Images", counts.sum(axis=1))
     with st.expander("Patches per image, and why others were dropped"):
         st.dataframe(table.reset_index(names="Patches"), hide_index=True,
                      alt="Images by their number of patches and by the reason why no more were kept")  # fmt: skip
@@ -138,8 +138,8 @@ def _settings(config: StudyConfig) -> StudyConfig:
             with st.popover(owner.capitalize()):
                 forms.settings(params_of(kind), f"study.{owner}")
         with st.popover("More"):
-            own = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
-            forms.settings(own, "study")
+            params = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
+            forms.settings(params, "study")
     parts: dict[str, Any] = {owner: kind(**location.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
     return replace(config, layer=layer.strip(), explainer=explainer, **parts, **location.settings("study"))
 
@@ -151,12 +151,12 @@ def _facts(config: StudyConfig) -> str:
     passes = expected_passes(config, images)
     layer = plan.model.survey.layer(plan.layer)
     filters = f"{layer.units:,} filters" if layer else "its filters"
-    known = sum(label >= 0 for label in plan.folder.labels)
-    classes = "" if known == images else f" ({known:,} of them in a folder named after a class of the model)"
-    left = "".join(f" Skipped: {reason} ({count:,})." for reason, count in plan.folder.skipped.items())
+    labelled = sum(label >= 0 for label in plan.folder.labels)
+    classes = "" if labelled == images else f" ({labelled:,} of them in a folder named after a class of the model)"
+    skipped = "".join(f" Skipped: {reason} ({count:,})." for reason, count in plan.folder.skipped.items())
     return (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
-        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{left}"
+        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{skipped}"
     )
 
 
@@ -196,10 +196,10 @@ def _file(name: str) -> str:
 
 def _flat(config: Any, above: str = "") -> dict[str, str]:
     """Nested settings under dotted names."""
-    found: dict[str, str] = {}
+    flat: dict[str, str] = {}
     for key, value in config.items():
         if isinstance(value, dict):
-            found |= _flat(value, f"{above}{key}.")
+            flat |= _flat(value, f"{above}{key}.")
         else:
-            found[f"{above}{key}"] = str(value)
-    return found
+            flat[f"{above}{key}"] = str(value)
+    return flat

@@ -34,10 +34,10 @@ def folder() -> Path:
 
 def listed() -> dict[str, StudyEntry]:
     """All studies by the name used in pages and addresses, bundled ones first."""
-    found: dict[str, StudyEntry] = {}
+    entries: dict[str, StudyEntry] = {}
     for entry in [*list_studies(BUNDLED), *list_studies(folder())]:
-        found[entry.path.name if entry.path.name not in found else f"{entry.path.name} (yours)"] = entry
-    return found
+        entries[entry.path.name if entry.path.name not in entries else f"{entry.path.name} (yours)"] = entry
+    return entries
 
 
 def study() -> Study:
@@ -62,8 +62,8 @@ def study() -> Study:
 
 def unstudied(studies: Iterable[Study]) -> None:
     """Explain why the bundled photo classifier has no study, and how to build one, until there is one."""
-    known = {study.manifest.model.name for study in studies}
-    if location.current().model == efficientnet_lite.NAME and efficientnet_lite.NAME not in known:
+    studied = {study.manifest.model.name for study in studies}
+    if location.current().model == efficientnet_lite.NAME and efficientnet_lite.NAME not in studied:
         build = f"vitrine study build --model {efficientnet_lite.NAME} --data PHOTOS --out STUDY"
         st.caption(
             f"No study of {plain(efficientnet_lite.NAME)} is bundled, since few photos may be redistributed: "

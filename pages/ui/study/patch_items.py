@@ -57,36 +57,36 @@ def _items(
     groups: Sequence[tuple[str, int]],
     words: Mapping[int, Sequence[str]],
 ) -> Items:
-    known = catalogue(study)
-    part = known.patches.iloc[rows]
+    patch_catalogue = catalogue(study)
+    shown = patch_catalogue.patches.iloc[rows]
     side = study.manifest.model.size
-    numbers, images = np.unique(part["image"].to_numpy(), return_inverse=True)
-    first = known.items[rows, 0].tolist()
+    numbers, images = np.unique(shown["image"].to_numpy(), return_inverse=True)
+    first = patch_catalogue.items[rows, 0].tolist()
     if noted in {"response", "image"}:  # the study stores sums over the window, the page shows means
-        word, values = "response", known.response(rows, filters) / study.manifest.window**2
+        word, values = "response", patch_catalogue.response(rows, filters) / study.manifest.window**2
     else:
-        word, values = noted, part[noted].to_numpy()
+        word, values = noted, shown[noted].to_numpy()
     notes = [f"{word} {amount(value)}" for value in values]
-    said = [label(study, k) for k in part["label"]]
-    held = [", ".join(unit(item) for item in row[:10] if item >= 0) for row in known.items[rows].tolist()]
+    names = [label(study, k) for k in shown["label"]]
+    held = [", ".join(unit(item) for item in row[:10] if item >= 0) for row in patch_catalogue.items[rows].tolist()]
     return Items(
         pixels=np.asarray(study.array("crops")[rows]),
         ids=rows.tolist(),
-        titles=notes if grouped else said,
+        titles=notes if grouped else names,
         notes=() if grouped else notes,
         facts=[
-            ("Class", said),
-            ("Image", part["path"].tolist()),
-            ("True class", [label(study, k) for k in part["true"]]),
-            ("Position", [f"({x}, {y}), rank {rank + 1}" for x, y, rank in columns(part, "x", "y", "rank")]),
-            ("Heatmap", [f"{amount(score)} within the window" for score in part["score"]]),
-            ("Confidence when masked", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
+            ("Class", names),
+            ("Image", shown["path"].tolist()),
+            ("True class", [label(study, k) for k in shown["true"]]),
+            ("Position", [f"({x}, {y}), rank {rank + 1}" for x, y, rank in columns(shown, "x", "y", "rank")]),
+            ("Heatmap", [f"{amount(score)} within the window" for score in shown["score"]]),
+            ("Confidence when masked", [f"{a:.0%} → {b:.0%}" for a, b in columns(shown, "before", "after")]),
             ("Filters", held),
             *([("Tags", [", ".join(words.get(row, ())) or "none" for row in rows.tolist()])] if words else []),
         ],
         wholes=np.asarray(study.array("thumbnails")[numbers]),
         images=images.tolist(),
-        boxes=[(x / side, y / side, s / side, s / side) for x, y, s in columns(part, "x", "y", "size")],
+        boxes=[(x / side, y / side, s / side, s / side) for x, y, s in columns(shown, "x", "y", "size")],
         windows=_windows(study, numbers),
         groups=groups,
         actions=[
@@ -101,10 +101,10 @@ def _windows(study: Study, images: np.ndarray) -> list[list[tuple[float, float, 
     side, size = study.manifest.model.size, study.manifest.window / study.manifest.model.size
     windows = table(study, "windows")
     windows = windows[windows["image"].isin(images)]
-    found: dict[int, list[tuple[float, float, float, float, int, bool]]] = {int(image): [] for image in images}
-    for image, rank, x, y, kept in columns(windows, "image", "rank", "x", "y", "kept"):
-        found[image].append((round(x / side, 4), round(y / side, 4), size, size, rank + 1, bool(kept)))
-    return [found[int(image)] for image in images]
+    windows_of: dict[int, list[tuple[float, float, float, float, int, bool]]] = {int(image): [] for image in images}
+    for image, rank, x, y, selected in columns(windows, "image", "rank", "x", "y", "kept"):
+        windows_of[image].append((round(x / side, 4), round(y / side, 4), size, size, rank + 1, bool(selected)))
+    return [windows_of[int(image)] for image in images]
 
 
 def faces(study: Study) -> dict[int, np.ndarray]:

@@ -63,12 +63,12 @@ def nothing(study: Study, config: MiningConfig, label: int) -> None:
     st.button(f"Use {shown:.2f}", on_click=parameters.put, args=("support", shown), type="primary")
 
 
-def listed(study: Study, found: Mined, label: int) -> None:
+def listed(study: Study, mined: Mined, label: int) -> None:
     """The rules as a table, and the selected one next to it."""
-    rules = found.rules if label < 0 else found.rules[found.rules["label"] == label]
+    rules = mined.rules if label < 0 else mined.rules[mined.rules["label"] == label]
     left, right = sides()
     with left:
-        chosen = picked(study, rules, found.config.filters, "rules")
+        chosen = picked(study, rules, mined.config.filters, "rules")
         st.caption(f"{len(rules):,} rules. Select a row to see its patches. Score = support × confidence.")
         if chosen:
             ablation.switch(study, chosen.filters, "rule")
@@ -104,8 +104,8 @@ def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int)
     """Show the table and return which of `rules` (one per row) is selected."""
     if not rules:
         return None
-    kept = parameters.text("rule")
-    first = next((i for i, rule in enumerate(rules) if rule.name == kept), 0)
+    stored = parameters.text("rule")
+    first = next((i for i, rule in enumerate(rules) if rule.name == stored), 0)
     event = st.dataframe(
         frame, key=f"{key}-{hash(tuple(rules))}", hide_index=True, height=min(height, 38 + 35 * len(frame)),
         on_select="rerun", selection_mode="single-row-required", selection_default={"selection": {"rows": [first]}},
@@ -196,9 +196,9 @@ def _strongest(patches: Catalogue, number: int, strongest: int) -> Rows:
     return patches.ordered(rows, "response", (number,))[:EACH]
 
 
-def shared(study: Study, found: Mined, label: int) -> None:
+def shared(study: Study, mined: Mined, label: int) -> None:
     """The sets shared by several classes, and their patches by class."""
-    sets = found.shared
+    sets = mined.shared
     if label >= 0:
         sets = sets[[label in labels for labels in sets["labels"]]]
     if not len(sets):
@@ -219,7 +219,7 @@ def shared(study: Study, found: Mined, label: int) -> None:
     )
     with left:
         rule = chosen_of(
-            frame, [Rule(tuple(filters), -1, found.config.filters) for filters in sets["filters"]], "shared", 560
+            frame, [Rule(tuple(filters), -1, mined.config.filters) for filters in sets["filters"]], "shared", 560
         )
         st.caption(
             f"{len(sets):,} filter sets are frequent in two or more classes. Numbers are their support in each class."
@@ -232,10 +232,10 @@ def shared(study: Study, found: Mined, label: int) -> None:
 def across(study: Study, rule: Rule) -> None:
     """The patches of all classes in which these filters are active, grouped by class."""
     patches = open_study.catalogue(study)
-    wanted = PatchFilter(filters=rule.filters, strongest=rule.strongest)
-    counts = patches.by_label(wanted)
+    conditions = PatchFilter(filters=rule.filters, strongest=rule.strongest)
+    counts = patches.by_label(conditions)
     ranked = sorted(counts, key=lambda k: (-counts[k], k))
-    parts = [patches.ordered(patches.matching(replace(wanted, label=k)), "response", rule.filters) for k in ranked]
+    parts = [patches.ordered(patches.matching(replace(conditions, label=k)), "response", rule.filters) for k in ranked]
     st.header(plain(f"{patch_items.units(rule.filters)}: patches of {len(ranked)} classes"), anchor=False)
     groups = [(open_study.label(study, k), len(part)) for k, part in zip(ranked, parts, strict=True)]
     picks = gallery(

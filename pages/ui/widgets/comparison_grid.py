@@ -83,17 +83,17 @@ def tile(shown: Comparison, request: Request) -> Message:
         return {**header, "error": answer.message, "hint": answer.hint}, b""
     if isinstance(answer, Explanation):
         return _cached(shown, request, answer, header)
-    if look := shown.snapshots.get(request.key):
-        facts, payload = encoding.quantised(look.maps[0].numpy())
+    if snapshot := shown.snapshots.get(request.key):
+        facts, payload = encoding.quantised(snapshot.maps[0].numpy())
         method = EXPLAINERS[request.name]
         return {
             **header,
             **facts,
-            "fraction": round(look.fraction, 3),
-            "passes": look.forwards,
+            "fraction": round(snapshot.fraction, 3),
+            "passes": snapshot.forwards,
             "signed": method.signed or facts["min"] < 0,
             "offset": method.offset,
-            "settled": look.settled,
+            "settled": snapshot.settled,
         }, payload
     if header["phase"] == "waiting":
         header["cost"] = cost_text(shown.bench.estimate([request]), shown.bench.passes([request]))

@@ -29,29 +29,29 @@ def whole(wanted: Mapping[str, Any]) -> None:
     shown, kind = state.session().comparison, wanted.get("kind")
     if shown is None:
         return
-    found, name = shown.answered(), _stem(shown.picture.name)
+    answers, name = shown.answered(), _stem(shown.picture.name)
     if kind in KINDS:
         style = styled(wanted.get("view") or {})
-        _offer(name, kind, export.figure(shown.bench, shown.picture, found, style, kind))
+        _offer(name, kind, export.figure(shown.bench, shown.picture, answers, style, kind))
     elif kind == "npz":
-        _offer(name, kind, export.npz(found))
+        _offer(name, kind, export.npz(answers))
     elif kind == "csv":
-        _offer(name, kind, export.table(shown.bench, shown.picture, found, shown.seed).encode())
+        _offer(name, kind, export.table(shown.bench, shown.picture, answers, shown.seed).encode())
 
 
 def one(wanted: Mapping[str, Any]) -> None:
     """Prepare the export of an open tile: the key of its request (`ask`), a `kind`, and for figures the `view`."""
     shown, kind = state.session().comparison, wanted.get("kind")
-    found = shown.answered() if shown else []
+    answers = shown.answered() if shown else []
     request, answer = next(
-        ((request, answer) for request, answer in found if request.key == wanted.get("ask")), (None, None)
+        ((request, answer) for request, answer in answers if request.key == wanted.get("ask")), (None, None)
     )
     if shown is None or request is None or not isinstance(answer, Explanation):
         return
     name = f"{_stem(shown.picture.name)}-{export.key(request)}"
     if kind == "png":
         style = styled(wanted.get("view") or {})
-        _offer(name, kind, export.tile(shown.bench, shown.picture, found, request, style))
+        _offer(name, kind, export.tile(shown.bench, shown.picture, answers, request, style))
     elif kind == "npy":
         _offer(name, kind, export.npy(answer))
 

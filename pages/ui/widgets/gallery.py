@@ -62,8 +62,8 @@ def gallery(
     `token` identifies their content: `make` is called only for a token that is not cached. `many` allows selecting
     several; `panel` shows one picture enlarged.
     """
-    look = {"label": label, "noun": noun, "many": many, "panel": panel, "tile": tile, "height": height}
-    data = _kept((token, digest(look)), make, look)
+    options = {"label": label, "noun": noun, "many": many, "panel": panel, "tile": tile, "height": height}
+    data = _packed((token, digest(options)), make, options)
     result = _gallery(key=key, data=data, on_opened_change=_nothing, on_selected_change=_nothing)
     opened = result.get("opened") or {}
     return Picks(opened.get("action", ""), opened.get("id"), list(result.get("selected") or ()))
@@ -74,15 +74,15 @@ def _nothing() -> None:
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
-def _kept(token: Hashable, _make: Callable[[], Items], _look: dict[str, Any]) -> bytes:  # noqa: ARG001 - the cache's key
+def _packed(token: Hashable, _make: Callable[[], Items], _look: dict[str, Any]) -> bytes:  # noqa: ARG001 - the cache's key
     return pack(_make(), _look)
 
 
-def pack(items: Items, look: dict[str, Any]) -> bytes:
+def pack(items: Items, options: dict[str, Any]) -> bytes:
     """The message to the browser: everything about the pictures as its header, the sprite sheets as its payload."""
     payload = io.BytesIO()
     head = {
-        **look,
+        **options,
         "ids": list(items.ids),
         "titles": list(items.titles),
         "notes": list(items.notes),
@@ -106,7 +106,7 @@ def pack(items: Items, look: dict[str, Any]) -> bytes:
 
 def _sheets(pixels: np.ndarray, payload: io.BytesIO, quality: int) -> dict[str, Any]:
     """Write the pictures as sheets of equal cells; returns where each sheet stands in the payload."""
-    cell, places = (pixels.shape[1] if len(pixels) else 1), []
+    cell, sheets = (pixels.shape[1] if len(pixels) else 1), []
     for first in range(0, len(pixels), _PER):
         some = pixels[first : first + _PER]
         rows = math.ceil(len(some) / _COLUMNS)
@@ -117,5 +117,5 @@ def _sheets(pixels: np.ndarray, payload: io.BytesIO, quality: int) -> dict[str, 
         Image.fromarray(grid.reshape(rows * cell, _COLUMNS * cell, 3)).save(
             payload, "JPEG", quality=quality, subsampling=0
         )
-        places.append([start, payload.tell() - start])
-    return {"cell": cell, "columns": _COLUMNS, "per": _PER, "type": "image/jpeg", "sheets": places}
+        sheets.append([start, payload.tell() - start])
+    return {"cell": cell, "columns": _COLUMNS, "per": _PER, "type": "image/jpeg", "sheets": sheets}

@@ -5,7 +5,7 @@ import re
 
 def plain(text: str) -> str:
     """A text escaped for Markdown: no markup, links, images or directives."""
-    return re.sub(r"([^\w\s,;/'\"%=?])", lambda found: f"&#{ord(found[0])};", text)
+    return re.sub(r"([^\w\s,;/'\"%=?])", lambda match: f"&#{ord(match[0])};", text)
 
 
 def cost_text(seconds: float, passes: float) -> str:

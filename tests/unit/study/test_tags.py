@@ -108,7 +108,7 @@ def test_threads_and_processes_do_not_lose_each_others_words(tmp_path):
     code = """
 import sys, threading
 from pathlib import Path
-from core.tags import Tags
+from core.study.tags import Tags
 def work(number):
     for patch in range(8):
         Tags(Path(sys.argv[1]), "d" * 64).change([patch], f"{sys.argv[2]}-{number}", True)
