@@ -1,6 +1,6 @@
-// Types of what the scripts meet outside their own files: Streamlit's call, and what the components of a page share.
+// Types of the scripts' environment: Streamlit's call, and the shared state of the components of a page.
 
-/** What Streamlit hands to the default export of a component. */
+/** The argument with which Streamlit calls the default export of a component. */
 interface Component<Data> {
   data: Data;
   parentElement: ShadowRoot;
@@ -15,20 +15,20 @@ interface Packet<Header> {
   payload: Bytes;
 }
 
-/** A heading and what each key does below it. */
+/** A heading and the keys below it with their actions. */
 type Shortcuts = [title: string, rows: [keys: string, does: string][]];
 
-/** What the components of a page share, in `window.vitrine`: each component is a module of its own. */
+/** The shared state of the components of a page, in `window.vitrine`: each component is a separate module. */
 interface PageState {
-  // biome-ignore lint/suspicious/noExplicitAny: every receiver names the header that it expects
+  // biome-ignore lint/suspicious/noExplicitAny: every receiver declares the header it expects
   packets: Map<string, Packet<any>>;
-  /** "packet" (its detail is the name) when one has come, "shortcuts" when their list is asked for. */
+  /** "packet" (detail: the name) when one has arrived, "shortcuts" when their list is requested. */
   events: EventTarget;
   shortcuts: Set<Shortcuts>;
-  /** How the maps look, and the text of a link that it was read from. */
+  /** The view settings of the maps, and the text of the link that they were read from. */
   view?: import("./comparison_grid/view.js").View;
   viewOfLink?: string;
-  /** The look as the text that a link keeps. */
+  /** The view settings as text for links. */
   viewText?: () => string;
 }
 

@@ -1,6 +1,6 @@
-// What all components share: packets of bytes from Python, elements, numbers as text, files to save.
+// Shared code of the components: packets of bytes from Python, elements, numbers as text, files to save.
 
-/** What the components of this page share: made by whichever is loaded first. */
+/** The shared state of the components of this page, created by the first one loaded. */
 function pageState() {
   window.vitrine ??= { packets: new Map(), events: new EventTarget(), shortcuts: new Set() };
   return window.vitrine;
@@ -20,7 +20,7 @@ export function unpack(bytes) {
 }
 
 /**
- * The default export of a component that keeps an instance: made at the first call, updated at each, closed once its
+ * The default export of a component with an instance: created at the first call, updated at each, closed once its
  * element has left the page. Streamlit also ends a call that a newer one overtook; the instance outlives that.
  * @template Data
  * @param {(root: ShadowRoot) => { update(component: Component<Data>): void, close(): void }} create
@@ -57,7 +57,7 @@ export function make(tag, properties = {}, ...children) {
 }
 
 /**
- * A button that submits nothing.
+ * A button of type "button", which submits no form.
  * @param {string} text
  * @param {(() => void) | null} onclick
  * @param {Partial<HTMLButtonElement>} [properties]
@@ -67,13 +67,13 @@ export function button(text, onclick, properties = {}) {
 }
 
 /**
- * The context to draw on a canvas with.
+ * The 2D context of a canvas.
  * @param {HTMLCanvasElement} canvas
  */
 export const context = (canvas) => /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
 
 /**
- * Tells the browser, which draws sliders and boxes for a light or a dark ground, which one the theme has.
+ * Sets the colour scheme, light or dark by the theme, in which the browser draws sliders and check boxes.
  * @param {HTMLElement} frame
  */
 export function adoptColorScheme(frame) {
@@ -105,13 +105,13 @@ export function number(value) {
 export const percent = (chance) => (chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`);
 
 /**
- * Bytes written in base64.
+ * The bytes in a base64 text.
  * @param {string} text
  */
 export const decoded = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 /**
- * Whether a key is pressed in a field for text, where it belongs to that field.
+ * Whether a key is pressed in a text field, which then handles it.
  * @param {KeyboardEvent} event
  */
 export function typing(event) {
@@ -131,7 +131,7 @@ export function saveFile(content, name) {
 }
 
 /**
- * Copies a text and returns what to tell the user about it.
+ * Copies a text and returns a message for the user.
  * @param {string} text
  * @param {string} done
  */

@@ -1,13 +1,13 @@
-// How far maps agree: a table for each class, rank correlation above the diagonal and overlap below it, coloured and in
-// numbers. Python sends the numbers; the CSV file is made here.
+// The agreement of maps: a coloured table for each class, rank correlation above the diagonal and overlap below it.
+// Python sends the numbers; the CSV file is made here.
 //
-// A table of its own and no styled st.dataframe, which has neither texts for single cells nor turned column headings
-// (without them a dozen methods do not fit the page), and draws on a canvas, where only the visible cells can be read.
+// Not a styled st.dataframe: that has neither tooltips for single cells nor rotated column headings (without which a
+// dozen methods do not fit the page), and draws on a canvas, of which screen readers see only the visible cells.
 
 import { button, decoded, make, saveFile } from "../shared.js";
 
 /**
- * @typedef {object} Agreement  of the maps of one class; null where a map has no order
+ * @typedef {object} Agreement  of the maps of one class; null for a constant map, which has no order
  * @property {{ label: string }} target
  * @property {string[]} methods
  * @property {(number | null)[][]} spearman
@@ -27,7 +27,7 @@ const drawn = new WeakMap();
 const digits = (value) => (value === null ? "–" : (Math.round(value * 100) / 100 || 0).toFixed(2).replace("-", "−"));
 
 /**
- * Gives a cell the colour of its value, and black or white text, whichever has more contrast.
+ * Sets a cell's background to the colour of its value, and its text to black or white for contrast.
  * @param {HTMLElement} cell
  * @param {number} value
  * @param {Uint8Array} colours

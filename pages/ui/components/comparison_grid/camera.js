@@ -1,4 +1,4 @@
-// Zoom and crosshair, which all tiles of a grid have in common.
+// Zoom and crosshair, common to all tiles of a grid.
 
 import { clamp, number } from "../shared.js";
 
@@ -11,10 +11,10 @@ import { clamp, number } from "../shared.js";
 
 /** @type {Record<string, [x: number, y: number] | undefined>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const EDGE = 0.999999; // the last place that is still inside the image
+const EDGE = 0.999999; // the last position inside the image
 
 export class Camera {
-  /** @type {Point | null} where the crosshair is */
+  /** @type {Point | null} position of the crosshair */
   point = null;
 
   /** @param {ComparisonGrid} grid */
@@ -26,7 +26,7 @@ export class Camera {
     return this.grid.view;
   }
 
-  /** Moves the images and maps of all tiles by a few CSS variables. */
+  /** Moves the images and maps of all tiles with CSS variables. */
   apply() {
     const { view } = this;
     const half = 0.5 / view.zoom;
@@ -43,7 +43,7 @@ export class Camera {
 
   /**
    * @param {number} factor
-   * @param {Point | null} [about]  the point that stays where it is
+   * @param {Point | null} [about]  the fixed point of the zoom
    */
   zoom(factor, about = this.point) {
     const { view } = this;
@@ -63,7 +63,7 @@ export class Camera {
     this.drawCrosshair();
   }
 
-  /** Draws the crosshair at the same point of all tiles, and writes the values there. */
+  /** Draws the crosshair at the same point of all tiles, and shows the values there. */
   drawCrosshair() {
     const { point, view } = this;
     const { box } = this.grid;
@@ -98,7 +98,7 @@ export class Camera {
   }
 
   /**
-   * Lets a tile be pointed at, dragged, zoomed and opened.
+   * Adds the pointer and keyboard handlers of a tile.
    * @param {Tile} tile
    */
   steer(tile) {
@@ -156,7 +156,7 @@ export class Camera {
   }
 
   /**
-   * Moves the crosshair, the view following, and says the value there.
+   * Moves the crosshair, keeps it in view, and announces the value there.
    * @param {[x: number, y: number]} arrow
    * @param {boolean} fine  by one value of the map
    * @param {Tile} tile

@@ -1,4 +1,4 @@
-// The colours of maps: which values they span, and painting.
+// The colours of maps: range of values and painting.
 
 import { context } from "../shared.js";
 
@@ -13,11 +13,11 @@ import { context } from "../shared.js";
  * @property {boolean} [signed]  zero is in the middle, and the scale diverges
  * @property {boolean} [only]  values below the first colour are not painted
  *
- * @typedef {object} Shown  a tile as far as colours are concerned
+ * @typedef {object} Shown  the properties of a tile that its colours depend on
  * @property {number} row
  * @property {number} column
  * @property {HeatMap | null} map
- * @property {[HeatMap, HeatMap]} [of]  the two maps that this one is the difference of
+ * @property {[HeatMap, HeatMap]} [of]  the two maps whose difference this is
  */
 
 /**
@@ -31,13 +31,13 @@ function sharing(tile, map, tiles, view) {
   if (view.range !== "row" && view.range !== "method") return [map];
   const together = tiles.filter((other) => {
     if (view.range === "row") return other.row === tile.row;
-    return other.column === tile.column && (tile.of || !other.of); // a difference leaves the range of others alone
+    return other.column === tile.column && (tile.of || !other.of); // a difference does not affect the range of others
   });
   return together.flatMap((other) => other.map ?? []);
 }
 
 /**
- * The values that the colours of a tile span.
+ * The range of values of a tile's colours.
  * @param {Shown} tile
  * @param {HeatMap} map
  * @param {Shown[]} tiles

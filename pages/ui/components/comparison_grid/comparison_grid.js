@@ -1,5 +1,5 @@
 // Maps side by side. Python sends each map once, as numbers; colours, opacity, threshold, range, zoom and crosshair are
-// worked out here, and a change of any of them sends nothing to the server.
+// computed here, and changing them sends nothing to the server.
 
 import { decoded, make, mounted, number, page, percent, typing } from "../shared.js";
 import { Camera } from "./camera.js";
@@ -11,7 +11,7 @@ import { readView, viewText } from "./view.js";
 
 /**
  * @typedef {object} Data
- * @property {string} photo  the name of the packet with the image, as the model sees it
+ * @property {string} photo  the name of the packet with the model's view of the image
  * @property {string} picture  the name of the image
  * @property {{ target: number, label: string, chance: number }[]} rows
  * @property {{ title: string, summary: string, formula: string, caution: string, paper: string }[]} columns
@@ -19,7 +19,7 @@ import { readView, viewText } from "./view.js";
  * @property {Record<string, string>} tables  256 RGB triples for each colour scale, in base64
  * @property {string[]} sequential
  * @property {string[]} diverging
- * @property {string} view  the look that the page was opened with
+ * @property {string} view  the view settings in the address of the page
  * @property {boolean} compact
  */
 
@@ -46,7 +46,7 @@ export class ComparisonGrid {
   tables;
   /** @type {Tile[]} */
   tiles = [];
-  /** @type {Tile[]} the image alone, at the head of each row */
+  /** @type {Tile[]} the image without a map, first in each row */
   leads = [];
   /** @type {string | undefined} */
   plan;
@@ -55,7 +55,7 @@ export class ComparisonGrid {
   /** @type {number | null} */
   frame = null;
   listeners = new AbortController();
-  /** @type {Shortcuts} one for each grid: a new one is shown before the old one goes */
+  /** @type {Shortcuts} one per grid: a new grid is added before the old one is removed */
   shortcuts = [...SHORTCUTS];
   camera = new Camera(this);
   toolbar = new Toolbar(this);
@@ -140,7 +140,7 @@ export class ComparisonGrid {
   }
 
   /**
-   * The image alone, at the head of a row.
+   * The image without a map, first in a row.
    * @param {string} label
    * @param {string} below
    * @param {string} [name]  of the image
@@ -198,7 +198,7 @@ export class ComparisonGrid {
     for (const tile of [...this.leads, ...this.tiles]) tile.image.src = this.url;
   }
 
-  /** Paints everything that depends on the look, at most once a frame. */
+  /** Paints everything that depends on the view settings, at most once per frame. */
   refresh() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
@@ -211,7 +211,7 @@ export class ComparisonGrid {
     });
   }
 
-  /** Subtracts the maps of the first two rows, where those of a column have changed. */
+  /** Subtracts the maps of the first two rows in columns that have changed. */
   subtract() {
     const last = this.data.rows.length;
     for (const tile of this.tiles.filter((one) => one.row === last)) {
@@ -230,7 +230,7 @@ export class ComparisonGrid {
   }
 
   /**
-   * Asks for a map to be stopped. Its tile says so at once; the work ends with the current pass.
+   * Requests to stop a map. Its tile shows this at once; the work ends after the current pass.
    * @param {string | undefined} ask
    */
   stop(ask) {
@@ -243,7 +243,7 @@ export class ComparisonGrid {
   }
 
   /**
-   * Hides the maps for as long as the key O is pressed.
+   * Hides the maps while the key O is pressed.
    * @param {KeyboardEvent} event
    */
   hold(event) {

@@ -1,4 +1,4 @@
-// The drawer of the grid: one map at large, what is known about it, and what of it can be exported.
+// The drawer of the grid: one map enlarged, with its facts and exports.
 
 import { button, copyText, make, number } from "../shared.js";
 import { paintMap, spanOf } from "./colours.js";
@@ -45,7 +45,7 @@ export class Drawer {
     this.refresh();
   }
 
-  /** Shows what the tile of the grid has by now. */
+  /** Updates the drawer from the tile of the grid. */
   refresh() {
     if (!this.open) return;
     const { tile, source } = this.open;
@@ -95,7 +95,7 @@ export class Drawer {
   }
 
   /**
-   * What of one map can be exported: its picture as it looks here, its values, the command that computes it.
+   * The exports of one map: its picture as shown here, its values, the command that computes it.
    * @param {TileFacts} header
    */
   exports({ ask, command = "" }) {

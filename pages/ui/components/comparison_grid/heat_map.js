@@ -7,10 +7,10 @@
  * @property {number} height
  * @property {number} min
  * @property {number} max
- * @property {boolean} signed  zero is the middle of its colours
- * @property {number} floor  where its own colour range begins
+ * @property {boolean} signed  zero is the middle of the colour map
+ * @property {number} floor  start of its own colour range
  * @property {number} reach  the largest magnitude
- * @property {number} high  the value that one in a thousand exceeds, so that a single pixel does not dim a whole map
+ * @property {number} high  the 99.9th percentile, so that a single outlier does not dim a whole map
  *
  * @typedef {object} Encoded  the header's fields for a map whose payload is 16-bit levels
  * @property {number} [width]
@@ -24,7 +24,7 @@
  */
 
 /**
- * The map of a packet, or null where it has none.
+ * The map of a packet, or null if it has none.
  * @param {Packet<Encoded>} packet
  */
 export function readMap({ header, payload }) {

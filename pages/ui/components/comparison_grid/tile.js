@@ -1,4 +1,4 @@
-// One tile of the grid: a map over the image, its title and facts, and what is said where there is no map yet.
+// One tile of the grid: a map over the image, its title and facts, or its state while there is no map.
 
 import { button, clamp, make, number } from "../shared.js";
 import { paintMap, paintScale, spanOf } from "./colours.js";
@@ -10,12 +10,12 @@ import { paintMap, paintScale, spanOf } from "./colours.js";
  * @typedef {import("./heat_map.js").HeatMap} HeatMap
  * @typedef {import("./view.js").View} View
  *
- * @typedef {object} TileFacts  what Python tells about a tile; a finished map has all of it but errors and costs
+ * @typedef {object} TileFacts  the facts of a tile from Python; a finished map has all of them except errors and costs
  * @property {string} [title]
  * @property {string} [label]
  * @property {"waiting" | "queued" | "running" | "stopped" | "done" | "failed"} [phase]
- * @property {string} [ask]  names this map in events
- * @property {boolean} [leaving]  it is to stop after the current pass
+ * @property {string} [ask]  the key of this map in events
+ * @property {boolean} [leaving]  it will stop after the current pass
  * @property {string} [note]  why the map is not worth showing
  * @property {string} [error]
  * @property {string} [hint]
@@ -91,7 +91,7 @@ export class Tile {
     grid.camera.steer(this);
   }
 
-  /** The map to show, unless a note stands in its place. */
+  /** The map to show, unless there is a note instead. */
   get shown() {
     return this.header.note ? null : this.map;
   }
@@ -106,7 +106,7 @@ export class Tile {
     this.caption();
   }
 
-  /** Writes everything but the map itself. */
+  /** Updates everything except the map itself. */
   caption() {
     const { header } = this;
     this.title.textContent = header.title ?? "";
@@ -126,7 +126,7 @@ export class Tile {
     this.facts.textContent = [header.layer, header.time, passes, unfinished].filter(Boolean).join(" · ");
   }
 
-  /** What lies over the tile: an error, a note, or how far it is. */
+  /** The overlay of the tile: an error, a note, or the progress. */
   message() {
     const { phase, note, error, hint, cost, leaving } = this.header;
     /** @param {string} textContent */
@@ -182,7 +182,7 @@ export class Tile {
   paintScale(map, view, tables) {
     const { low, high, signed } = this.span;
     paintScale(this.ramp, this.span, view, tables);
-    // From high to low where only negative values are painted: then no value lies beyond the first colour.
+    // From high to low if only negative values are painted, so that no value lies beyond the first colour.
     const below = low < high && map.min < low;
     const above = low <= high ? map.max > high : map.min < high;
     this.low.textContent = (below ? "≤ " : "") + number(low);
@@ -191,7 +191,7 @@ export class Tile {
   }
 
   /**
-   * The value at a place in the image, given as fractions of its width and height.
+   * The value at a position in the image, given as fractions of its width and height.
    * @param {number} u
    * @param {number} v
    */

@@ -1,4 +1,4 @@
-// The toolbar of the grid: what sets how all maps look.
+// The toolbar of the grid, with the view settings of all maps.
 
 import { button, make, page } from "../shared.js";
 import { RANGES } from "./view.js";
@@ -28,7 +28,7 @@ export class Toolbar {
     this.grid = grid;
   }
 
-  /** Builds the controls, where others than before are needed. */
+  /** Builds the controls, if they have changed. */
   show() {
     const { data, view } = this.grid;
     const several = data.rows.length > 1;

@@ -1,4 +1,4 @@
-// How maps look, and the text in which a link keeps it.
+// The view settings of maps, and their text in links.
 
 import { clamp, page } from "../shared.js";
 
@@ -34,7 +34,7 @@ export const RANGES = {
 };
 
 /**
- * The look that a link asks for; what it does not name, or names wrongly, is as usual.
+ * The view settings in a link; missing or invalid ones are the defaults.
  * @param {string} text  "name:value,name:value"
  * @returns {View}
  */
@@ -58,7 +58,7 @@ export function readView(text) {
   return view;
 }
 
-/** What a link keeps of the look: every setting that differs from its default. */
+/** The text for links: every setting that differs from its default. */
 export function viewText() {
   const { view } = page;
   if (!view) return "";

@@ -8,7 +8,7 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {{ id: string, name: string, own: boolean }[]} items
  * @property {string} current  the id of the image that is explained
  * @property {("png" | "pdf" | "svg" | "npz" | "csv")[]} exports
- * @property {string} command  the command line that makes the same maps, or ""
+ * @property {string} command  the command line that reproduces the maps, or ""
  * @property {string} query  the part of the address that Python writes
  * @property {string[]} frame  the names of its parameters
  */
@@ -117,7 +117,7 @@ class ImageStrip {
     if (event instanceof CustomEvent && event.detail === "thumbnails") this.paint();
   }
 
-  /** Shows the thumbnails, which come in a packet of their own. */
+  /** Shows the thumbnails, which arrive in a separate packet. */
   paint() {
     /** @type {Packet<{ ids: string[], sizes: number[] }> | undefined} */
     const packet = page.packets.get("thumbnails");
@@ -139,7 +139,7 @@ class ImageStrip {
   }
 
   /**
-   * The arrow keys pick the image before or after the focused one.
+   * The arrow keys select the image before or after the focused one.
    * @param {KeyboardEvent} event
    */
   step(event) {
@@ -168,7 +168,7 @@ class ImageStrip {
     if (!event.composedPath().includes(this.actions)) this.openMenu(false);
   }
 
-  /** The address of the page as it looks now. */
+  /** The address of the page in its current state. */
   address() {
     const url = new URL(location.href);
     const others = [...url.searchParams].filter(([name]) => !this.data.frame.includes(name));
@@ -195,7 +195,7 @@ class ImageStrip {
   /**
    * Opens or closes the menu of exports.
    * @param {boolean} open
-   * @param {boolean} [focus]  whether the button of the menu gets the focus
+   * @param {boolean} [focus]  whether to focus the button of the menu
    */
   openMenu(open, focus = false) {
     this.menu.hidden = !open;

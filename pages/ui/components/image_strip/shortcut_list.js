@@ -18,7 +18,7 @@ const OWN = [
 export class ShortcutList {
   node = make("dialog", { className: "help", ariaLabel: "Keys", onclick: () => this.node.close() });
 
-  /** Lists what works now: other components add theirs to `page.shortcuts` for as long as they are shown. */
+  /** Lists the current shortcuts: other components add theirs to `page.shortcuts` while they are shown. */
   open() {
     if (this.node.open) return;
     const sections = new Map([...OWN, ...page.shortcuts]);

@@ -1,4 +1,4 @@
-// Takes one named packet of bytes from Python and puts it where the visible components find it: `page.packets`.
+// Receives a named packet of bytes from Python and stores it in `page.packets` for the visible components.
 
 import { page, unpack } from "../shared.js";
 
@@ -6,7 +6,7 @@ import { page, unpack } from "../shared.js";
 export default function ({ data }) {
   if (!data) return undefined;
   const { header, payload } = unpack(data);
-  const packet = { header, payload: payload.slice() }; // a copy begins at 0, so that 16-bit values can be read in place
+  const packet = { header, payload: payload.slice() }; // a copy starts at offset 0, so that 16-bit values are aligned
   page.packets.set(header.id, packet);
   page.events.dispatchEvent(new CustomEvent("packet", { detail: header.id }));
   return () => {

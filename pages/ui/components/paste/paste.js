@@ -1,4 +1,4 @@
-// Hands images that are pasted anywhere on the page to the page's uploader.
+// Passes images pasted anywhere on the page to the page's uploader.
 
 /** @param {ClipboardEvent} event */
 function paste(event) {
@@ -14,6 +14,6 @@ function paste(event) {
 
 /** @param {Component<unknown>} component */
 export default function ({ parentElement }) {
-  document.addEventListener("paste", paste); // a second time changes nothing
+  document.addEventListener("paste", paste); // adding it again has no effect
   return () => parentElement.isConnected || document.removeEventListener("paste", paste);
 }

@@ -1,4 +1,4 @@
-// What Python sends a gallery, and its pictures by number.
+// The contents of a gallery from Python, and its pictures by index.
 
 import { Sheets } from "./sheets.js";
 
@@ -7,14 +7,14 @@ import { Sheets } from "./sheets.js";
  * @typedef {[x: number, y: number, width: number, height: number]} Box  fractions of the whole image
  * @typedef {[x: number, y: number, width: number, height: number, order: number, kept: boolean]} Window
  *
- * @typedef {object} Head  one entry of every list per picture, unless it says otherwise
- * @property {string} token  names all of the contents
+ * @typedef {object} Head  one entry of every list per picture, unless stated otherwise
+ * @property {string} token  identifies the contents
  * @property {string} label
  * @property {[one: string, many: string]} noun
  * @property {boolean} many  whether several can be selected
- * @property {boolean} panel  whether one is shown large
- * @property {number} tile  their size at first
- * @property {number} height  the most that the gallery takes
+ * @property {boolean} panel  whether one is shown enlarged
+ * @property {number} tile  their initial size
+ * @property {number} height  the maximum height of the gallery
  * @property {(string | number)[]} ids
  * @property {string[]} titles
  * @property {string[]} notes
@@ -24,9 +24,9 @@ import { Sheets } from "./sheets.js";
  * @property {[title: string, count: number][]} groups
  * @property {SheetSpec} sheets
  * @property {SheetSpec | null} contexts  the whole images
- * @property {number[]} [images]  which of them each picture was cut from
- * @property {Box[]} [boxes]  and where
- * @property {Window[][]} [windows]  for each whole image: the windows that were tried, and those kept
+ * @property {number[]} [images]  the index of the whole image of each picture
+ * @property {Box[]} [boxes]  and its position there
+ * @property {Window[][]} [windows]  for each whole image: its candidate windows, and which were selected
  */
 
 export class Contents {
@@ -45,7 +45,7 @@ export class Contents {
   }
 
   /**
-   * Whether the same pictures stand in the same order.
+   * Whether both have the same pictures in the same order.
    * @param {Contents | undefined} other
    */
   same(other) {

@@ -1,4 +1,4 @@
-// The panel beside a gallery: one picture within the whole image it was cut from, its facts and actions.
+// The panel next to a gallery: one picture within its whole image, with facts and actions.
 
 import { button, context, make } from "../shared.js";
 
@@ -11,7 +11,7 @@ import { button, context, make } from "../shared.js";
 const SIDE = 512;
 
 /**
- * A picture at large, and whether all of it could be drawn yet.
+ * A picture enlarged, and whether everything could be drawn already.
  * @param {Contents} contents
  * @param {number} index
  */
@@ -41,7 +41,7 @@ function inPixels([x, y, width, height]) {
 }
 
 /**
- * The windows that were tried are dotted, those kept have their number, that of the picture stands out.
+ * Candidate windows are dotted, selected ones have their number, that of the picture is highlighted.
  * @param {CanvasRenderingContext2D} pen
  * @param {Window[]} windows
  * @param {Box} own

@@ -1,4 +1,4 @@
-// A gallery of thousands of small pictures: only the rows in view exist, everything but selecting stays in the browser.
+// A gallery of thousands of small pictures: only visible rows are in the DOM, and only selections are sent to Python.
 
 import { adoptColorScheme, button, clamp, make, mounted, page, unpack } from "../shared.js";
 import { Contents } from "./contents.js";
@@ -28,7 +28,7 @@ class PatchGallery {
   contents;
   /** @type {Arrangement} */
   arrangement = { rows: [], columns: 1, pitch: { x: 0, y: 0 }, height: 0 };
-  /** @type {Map<number, Tile>} the tiles in view by the number of their picture */
+  /** @type {Map<number, Tile>} the visible tiles by the index of their picture */
   tiles = new Map();
   /** @type {Tile[]} */
   spare = [];
@@ -38,11 +38,11 @@ class PatchGallery {
   );
   /** @type {number | null} */
   frameRequest = null;
-  active = 0; // the picture that keys act on
+  active = 0; // the picture to which keys apply
   shown = -1; // the picture in the panel
   waits = false; // the panel waits for a sheet
   redraw = false;
-  /** @type {Shortcuts} one for each gallery: a new one is shown before the old one goes */
+  /** @type {Shortcuts} one per gallery: a new gallery is added before the old one is removed */
   shortcuts = [...SHORTCUTS];
 
   count = make("span", { className: "count" });
@@ -115,7 +115,7 @@ class PatchGallery {
     this.show(this.shown);
   }
 
-  /** Works out where every picture stands. */
+  /** Computes the position of every picture. */
   layout() {
     if (!this.contents) return;
     const { head } = this.contents;
@@ -132,7 +132,7 @@ class PatchGallery {
   }
 
   /**
-   * Paints with the next frame.
+   * Paints in the next frame.
    * @param {boolean} [redraw]
    */
   later(redraw = false) {
@@ -144,14 +144,14 @@ class PatchGallery {
     });
   }
 
-  /** A sheet has been decoded: fills what waited for it. */
+  /** Draws the pictures that were waiting for a sheet, after it has been decoded. */
   arrived() {
     this.later(true);
     if (this.waits) this.show(this.shown);
   }
 
   /**
-   * Places the tiles in view, and keeps the time that it took for the tests.
+   * Places the visible tiles, and stores the time this took, for the tests.
    * @param {boolean} redraw
    */
   paint(redraw) {
@@ -196,7 +196,7 @@ class PatchGallery {
   }
 
   /**
-   * Brings a tile for a picture into the gallery.
+   * Adds a tile for a picture to the gallery.
    * @param {number} index
    */
   tile(index) {
@@ -268,7 +268,7 @@ class PatchGallery {
   /**
    * @param {MouseEvent} event
    * @param {number} index
-   * @param {boolean} check  whether its box for selecting was clicked
+   * @param {boolean} check  whether its check box was clicked
    */
   click(event, index, check) {
     const { head } = this.contents;
@@ -286,13 +286,13 @@ class PatchGallery {
 
   /**
    * @param {number} index
-   * @param {string} [action]  the first there is
+   * @param {string} [action]  the first one by default
    */
   open(index, action = this.contents.head.actions[0]?.[0]) {
     if (action) this.component.setTriggerValue("opened", { id: this.contents.head.ids[index], action });
   }
 
-  /** Shows what is selected, and how many pictures there are. */
+  /** Shows the selection and the number of pictures. */
   tell() {
     const { noun } = this.contents.head;
     const { count } = this.contents;
@@ -321,7 +321,7 @@ class PatchGallery {
   }
 
   /**
-   * Gives a picture the focus, scrolling to its row.
+   * Focuses a picture, scrolling to its row.
    * @param {number} index
    */
   move(index) {

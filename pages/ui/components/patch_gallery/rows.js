@@ -1,4 +1,4 @@
-// Where the pictures of a gallery stand: rows of headings and of pictures, one below the other.
+// The layout of a gallery: rows of headings and of pictures, one below the other.
 
 /**
  * @typedef {object} Row  a heading, or the pictures from `first` to before `last`
@@ -51,7 +51,7 @@ export function arrange(groups, tile, lines, width) {
 }
 
 /**
- * The rows that may be seen between two heights, and one more on either side.
+ * The rows visible between two heights, and one more on either side.
  * @param {Row[]} rows
  * @param {number} top
  * @param {number} bottom
@@ -61,7 +61,7 @@ export function rowsBetween(rows, top, bottom) {
 }
 
 /**
- * The last row that begins at or above a height, found by halving.
+ * The last row that begins at or above a height, by binary search.
  * @param {Row[]} rows
  * @param {number} y
  */
@@ -77,9 +77,9 @@ function rowAt(rows, y) {
 }
 
 /**
- * How many pictures each key moves.
+ * The number of pictures by which each key moves.
  * @param {Arrangement} arrangement
- * @param {number} height  of what is in view
+ * @param {number} height  of the visible area
  * @param {number} count  of all pictures
  * @returns {Record<string, number | undefined>}
  */

@@ -1,4 +1,4 @@
-// Which pictures of a gallery are selected.
+// The selection of pictures in a gallery.
 
 /** @typedef {string | number} Id */
 
@@ -9,11 +9,11 @@ export class Selection {
   selected = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   timer;
-  anchor = 0; // where a range begins
+  anchor = 0; // start of a range
 
   /**
    * @param {() => void} changed  called after every change
-   * @param {(ids: Id[]) => void} report  called once no change has come for a while
+   * @param {(ids: Id[]) => void} report  called after a pause without changes
    */
   constructor(changed, report) {
     this.changed = changed;
@@ -34,7 +34,7 @@ export class Selection {
   }
 
   /**
-   * Takes other pictures: those that are gone are selected no more.
+   * Replaces the pictures; those no longer present are deselected.
    * @param {Id[]} ids
    */
   offer(ids) {

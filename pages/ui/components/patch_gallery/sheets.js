@@ -8,10 +8,10 @@ import { context } from "../shared.js";
  * @property {number} columns  pictures in a row of a sheet
  * @property {number} per  pictures on a sheet
  * @property {string} type  MIME type
- * @property {[start: number, length: number][]} sheets  where each stands in the payload
+ * @property {[start: number, length: number][]} sheets  the range of each in the payload
  */
 
-const DECODED = 128e6; // bytes of decoded sheets that are kept
+const DECODED = 128e6; // bytes of decoded sheets in the cache
 
 export class Sheets {
   /** @type {Map<number, { bitmap: ImageBitmap | null }>} the least recently used first */

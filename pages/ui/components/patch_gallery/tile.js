@@ -1,4 +1,4 @@
-// One picture of a gallery with its caption. Tiles that scroll out of view are used again for other pictures.
+// One picture of a gallery with its caption. Tiles that scroll out of view are reused for other pictures.
 
 import { make } from "../shared.js";
 
@@ -11,7 +11,7 @@ export class Tile {
   check = make("span", { className: "check" });
   caption = make("div", { className: "caption" });
   note = make("div", { className: "caption note" });
-  unseen = make("span", { className: "unseen" }); // what the panel would say, for screen readers
+  unseen = make("span", { className: "unseen" }); // the text of the panel, for screen readers
   node = make(
     "div",
     { className: "tile", role: "option" },
@@ -23,7 +23,7 @@ export class Tile {
   );
 
   /**
-   * Turns it into the tile of another picture.
+   * Shows another picture in this tile.
    * @param {Contents} contents
    * @param {number} index
    */

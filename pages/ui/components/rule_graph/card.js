@@ -1,4 +1,4 @@
-// What is known of a chosen node or link, with nodes and links as buttons: the way through the graph without a mouse.
+// The facts of the selected node or link, with nodes and links as buttons, for navigation without a mouse.
 
 import { button, make } from "../shared.js";
 
@@ -60,7 +60,7 @@ function linkCard(link, actions) {
 }
 
 /**
- * A node to go to, and the link that leads there.
+ * A button for a neighbouring node, with the link to it.
  * @param {Cytoscape.Element} node
  * @param {Actions} actions
  * @param {Cytoscape.Element} [link]

@@ -1,4 +1,4 @@
-// What the rule graph uses of Cytoscape, which comes without types.
+// Types of the part of Cytoscape that the rule graph uses; it comes without types.
 
 declare namespace Cytoscape {
   type Data = Record<string, string | number>;
@@ -6,7 +6,7 @@ declare namespace Cytoscape {
   interface Element {
     id(): string;
     isNode(): boolean;
-    /** A number or a text; which one follows from the name. */
+    /** A number or a text, depending on the name. */
     // biome-ignore lint/suspicious/noExplicitAny: as in the library's own documentation
     data(name: string): any;
     source(): Element;

@@ -1,5 +1,5 @@
-// The graph of filters and classes: thresholds, search and camera live here; Python hears only what was chosen, and says
-// in a packet of its own which rule is to stand out.
+// The graph of filters and classes: thresholds, search and camera are handled here; Python receives only the selection,
+// and sends the rule to highlight in a separate packet.
 
 import { adoptColorScheme, button, make, mounted, page, saveFile, unpack } from "../shared.js";
 import { card } from "./card.js";
@@ -15,20 +15,20 @@ import { styles } from "./styles.js";
  * @property {number} width
  * @property {number} x
  * @property {number} y
- * @property {[start: number, length: number]} [picture]  where it stands in the payload
+ * @property {[start: number, length: number]} [picture]  its range in the payload
  *
  * @typedef {object} Head
- * @property {string} token  names all of the contents
+ * @property {string} token  identifies the contents
  * @property {string} label
  * @property {Node[]} nodes
  * @property {[source: string, target: string, weight: number][]} edges
- * @property {string} marks  the name of the packet that says what stands out
- * @property {number} least  the minimum weight at first
+ * @property {string} marks  the name of the packet with selection and highlighted rule
+ * @property {number} least  the initial minimum weight
  * @property {string} file  the name of the picture to save
  * @property {string} hint
  * @property {{ filter: string, class: string }} opens
  *
- * @typedef {{ chosen: string, rule: string[] }} Marks  chosen at first, and the nodes of the rule that stands out
+ * @typedef {{ chosen: string, rule: string[] }} Marks  the initial selection, and the nodes of the highlighted rule
  */
 
 const LEGEND = {
@@ -49,9 +49,9 @@ class RuleGraph {
   urls = [];
   /** @type {Set<string>} */
   rule = new Set();
-  /** @type {string | undefined} the id of the node or link that is chosen */
+  /** @type {string | undefined} the id of the selected node or link */
   chosen;
-  marked = false; // Python's first choice has been taken
+  marked = false; // the initial selection from Python has been applied
   moved = false; // the user has moved or zoomed the graph
   listeners = new AbortController();
 
@@ -197,7 +197,7 @@ class RuleGraph {
     if (event instanceof CustomEvent && event.detail === this.head?.marks) this.mark();
   }
 
-  /** Takes from Python's packet what is chosen at first, and the rule that the table has chosen. */
+  /** Applies the initial selection and the rule selected in the table, from Python's packet. */
   mark() {
     /** @type {Packet<Marks> | undefined} */
     const packet = this.head && page.packets.get(this.head.marks);
@@ -208,12 +208,12 @@ class RuleGraph {
     this.highlight();
   }
 
-  /** The node or link that is chosen, if it is there. */
+  /** The selected node or link, if it exists. */
   element() {
     return this.chosen ? (this.cy.getElementById(this.chosen)[0] ?? null) : null;
   }
 
-  /** Shows the links of the minimum weight at least, and the filters that enough of them lead to. */
+  /** Shows the links of at least the minimum weight, and the filters with enough of them. */
   filter() {
     if (!this.head) return;
     const start = performance.now();
@@ -245,7 +245,7 @@ class RuleGraph {
     this.frame.dataset.step = (performance.now() - start).toFixed(1);
   }
 
-  /** Chooses the node that is searched for, once it is clear which one. */
+  /** Selects the node that matches the search, once it is unique. */
   find() {
     const wanted = this.search.value.trim().toLowerCase();
     if (!wanted) return;
@@ -269,7 +269,7 @@ class RuleGraph {
     this.component.setTriggerValue("opened", node.id());
   }
 
-  /** Draws the chosen node or link and the rule, and describes what is chosen. */
+  /** Highlights the selected node or link and the rule, and describes the selection. */
   highlight() {
     const { cy } = this;
     const element = this.element();
