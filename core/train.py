@@ -17,7 +17,7 @@ OWN_SEED = 1_000_000  # added to the seed of training images, so that images a u
 FRESH_SEED = 2_000_000  # added to the seed of the images on which a card's numbers are measured
 BATCH = 60
 ACTIVE = 0.05  # a filter is active in an image if its average exceeds this fraction of the largest one
-SILENCED = 10
+ABLATED = 10
 
 
 def train(
@@ -97,7 +97,7 @@ def evaluate(
         costs = []
         for label in range(len(bias)):
             class_rows = pooled[labels == label].clone()
-            class_rows[:, (class_rows.mean(0) * weight[label]).topk(SILENCED).indices] = 0
+            class_rows[:, (class_rows.mean(0) * weight[label]).topk(ABLATED).indices] = 0
             ablated = ((class_rows @ weight.T + bias).argmax(1) == label).float()
             costs.append(float(right[labels == label].mean() - ablated.mean()))
         active = (pooled > ACTIVE * pooled.amax(1, keepdim=True)).sum(1).float()
@@ -117,10 +117,10 @@ def _measured(net: nn.Sequential, variant: str, images: int, seed: int, report: 
             "definition": f"filters per image whose average exceeds {ACTIVE:.0%} of that image's largest",
         },
         "silencing": {
-            "filters": SILENCED,
+            "filters": ABLATED,
             "mean": round(sum(numbers["silencing"]) / len(kind.classes), 4),
             "by_class": {name: round(cost, 4) for name, cost in zip(kind.classes, numbers["silencing"], strict=True)},
-            "definition": f"accuracy lost on a class without the {SILENCED} filters that add most to it",
+            "definition": f"accuracy lost on a class without the {ABLATED} filters that add most to it",
         },
     }
     if shortcut:

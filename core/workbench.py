@@ -95,13 +95,13 @@ class Workbench:
 
     def activations(self, picture: Picture, layer: str) -> Tensor:
         """The activations of a layer's filters for the picture, (D, h, w). Raises UnknownName for an unknown layer."""
-        return self.cache.get((self.model.sha, picture.sha, "activations", layer), lambda: self._seen(picture, layer))
+        return self.cache.get((self.model.sha, picture.sha, "activations", layer), lambda: self._output(picture, layer))
 
     def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
         """The model's softmax over its classes with these filters of a layer ablated, (C,)."""
-        kept = torch.ones(1, self.activations(picture, layer).shape[0], device=self.model.device)
-        kept[:, sorted(set(filters))] = 0
-        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), kept)[0, 0].softmax(0).cpu()
+        keep = torch.ones(1, self.activations(picture, layer).shape[0], device=self.model.device)
+        keep[:, sorted(set(filters))] = 0
+        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), keep)[0, 0].softmax(0).cpu()
 
     def target(self, picture: Picture, wanted: str | int = "predicted") -> int:
         """A class index from "predicted", an index or a label."""
@@ -244,11 +244,11 @@ class Workbench:
         )
 
     @torch.no_grad()
-    def _seen(self, picture: Picture, layer: str) -> Tensor:
-        with capture(self.model.net, layer) as seen:
+    def _output(self, picture: Picture, layer: str) -> Tensor:
+        with capture(self.model.net, layer) as outputs:
             self.model.net(self._tensor(picture))
         facts = self.model.survey.layer(layer)
-        return (grid(seen[layer], facts.layout) if facts else seen[layer])[0].cpu()
+        return (grid(outputs[layer], facts.layout) if facts else outputs[layer])[0].cpu()
 
 
 def pass_seconds(model: Model) -> float:

@@ -6,18 +6,18 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-SETTLED = 0.98  # rank correlation
+THRESHOLD = 0.98  # rank correlation
 SIDE = 28  # cells per side on which maps are compared
 
 
-class Settling:
+class Convergence:
     """Convergence of one running map, from the ranks of its earlier states."""
 
     def __init__(self) -> None:
-        self._looks: list[tuple[int, NDArray[np.float64]]] = []
+        self._states: list[tuple[int, NDArray[np.float64]]] = []
         self._latest: list[float] = []
 
-    def look(self, work: int, maps: Tensor) -> float | None:
+    def correlation(self, work: int, maps: Tensor) -> float | None:
         """The rank correlation (Spearman) of maps (B, H, W) with their state after half of the `work`.
 
         Successive maps always agree, since they share nearly all of the work. Returns the lowest value of all images;
@@ -26,8 +26,8 @@ class Settling:
         side = min(SIDE, *maps.shape[-2:])
         coarse = F.adaptive_avg_pool2d(maps.float()[:, None], side).flatten(1).cpu().numpy()
         ranks = rankdata(coarse, axis=1) - (coarse.shape[1] + 1) / 2
-        half = next((old for done, old in reversed(self._looks) if 2 * done <= work), None)
-        self._looks.append((work, ranks))
+        half = next((old for done, old in reversed(self._states) if 2 * done <= work), None)
+        self._states.append((work, ranks))
         if half is None:
             return None
         scale = np.sqrt((ranks**2).sum(1) * (half**2).sum(1))
@@ -38,4 +38,4 @@ class Settling:
 
     def enough(self, fraction: float) -> bool:
         """Whether the work can stop: a quarter of it is done, and the last two maps have converged."""
-        return fraction >= 0.25 and len(self._latest) > 1 and min(self._latest[-2:]) >= SETTLED
+        return fraction >= 0.25 and len(self._latest) > 1 and min(self._latest[-2:]) >= THRESHOLD

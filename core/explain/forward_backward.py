@@ -40,12 +40,12 @@ def recorded(
     switch = Switch()
     rules = switch.rules()
     changed = rules if set(relu_rules) != {"plain"} else nullcontext()
-    with torch.enable_grad(), capture(net, *layers) as seen:
+    with torch.enable_grad(), capture(net, *layers) as outputs:
         leaf = images.detach().requires_grad_()
         with changed:
             logits = net(leaf)
-        nodes = {"": leaf, **seen}
-        totals = [score(logits, seen).sum() for score in scores]
+        nodes = {"": leaf, **outputs}
+        totals = [score(logits, outputs).sum() for score in scores]
         possible = [rule for rule in relu_rules if rule == "plain" or rules.fired]
         slopes = {}
         for number, switch.rule in product(range(len(totals)), possible):

@@ -153,9 +153,9 @@ class Query:
         """The explained score (N,) of a target for other images, counted as passes."""
         if not targets.layer:
             return targets.score(self.logits(images), kind)
-        with capture(self.net, targets.layer) as seen:
+        with capture(self.net, targets.layer) as outputs:
             self.logits(images)
-        return self.score_of(seen[targets.layer], targets, kind)
+        return self.score_of(outputs[targets.layer], targets, kind)
 
     def score_of(self, outputs: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
         """The explained score (N,), from the logits or from the output of the targets' layer."""
@@ -326,8 +326,8 @@ class Query:
             *(other for other in others.values() if not all(self._knows(one, other) for one in rules)),
         ]
         layers = self._layers(layers) if "plain" in rules else set[str]()
-        if "plain" in rules and (known := self._cached(self.targets)):
-            layers |= known.values.keys() - {""}
+        if "plain" in rules and (cached := self._cached(self.targets)):
+            layers |= cached.values.keys() - {""}
         # One pass per image: it can be cancelled, but reports no progress.
         spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note), "gradients")
         parts = [self._recorded(slice(span.start, span.stop), sorted(layers), targets, rules) for span in spans]

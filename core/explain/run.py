@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.errors import Cancelled, TooLarge, Unsupported
-from core.explain.convergence import Settling
+from core.explain.convergence import Convergence
 from core.explain.execution import RunLog
 from core.explain.method import EXPLAINERS, Explainer
 from core.explain.query import Query
@@ -144,16 +144,16 @@ def _monotonic(log: RunLog, report: Report) -> Report:
 def _driven(query: Query, snapshots: Iterator[Tensor], watch: Watch, planned: float) -> tuple[Tensor, bool]:
     """The last map of a generator, and whether it ran to its end or converged before its `planned` passes."""
     last: Tensor | None = None
-    settling = Settling()
+    convergence = Convergence()
     try:
         for last in snapshots:
             maps = resized(last.detach().float(), query.size).cpu()
-            correlation = settling.look(query.log.forwards, maps)
+            correlation = convergence.correlation(query.log.forwards, maps)
             if correlation is not None:
                 query.log.remarks["settled"] = correlation
             if watch(Snapshot(maps, query.log.fraction, query.log.forwards, correlation)):
                 return last, False
-            if settling.enough((query.log.forwards + 2 * query.log.backwards) / planned):
+            if convergence.enough((query.log.forwards + 2 * query.log.backwards) / planned):
                 return last, True
     except Cancelled:
         if last is None:

@@ -15,7 +15,7 @@ from core.params import Knob
 
 Cut = Literal["quickshift", "slic"]
 Hide = Literal["mean", "grey", "black", "blur"]
-LOOK = 64  # copies between two running maps; also the block of draws made by one generator
+BLOCK = 64  # copies between two running maps; also the block of draws made by one generator
 
 # Settings that every method on segments has.
 CutBy = Annotated[Cut, Knob("Segmentation method: quickshift, or SLIC with about the requested number of segments.")]
@@ -26,7 +26,7 @@ Samples = Annotated[int, Knob("Number of masked copies of the image.", 50, 8000,
 
 
 @dataclass(frozen=True)
-class Pieces:
+class Segmentation:
     """One image divided into segments, each of which can be masked."""
 
     query: Query  # about this one image
@@ -47,7 +47,7 @@ class Pieces:
         shown = torch.where(visible.to(self.cells.device)[:, self.cells][:, None], self.query.images[0], self.hidden)
         return self.query.score(shown, self.query.targets.repeated(0, len(shown)), kind).double().cpu()
 
-    def tried(self, samples: int, kind: Score, draw: Callable[[range], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def sampled(self, samples: int, kind: Score, draw: Callable[[range], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """All draws so far (N, S), true where a segment is visible, and their scores (N,), after every 64 copies.
 
         `draw` returns the draws with the indices in a range.
@@ -56,18 +56,18 @@ class Pieces:
         for span in self.query.chunks(samples, "copies with masked segments"):
             draws.append(draw(span))
             scores.append(self.score(draws[-1], kind))
-            if span.stop == samples or span.start // LOOK != span.stop // LOOK:
+            if span.stop == samples or span.start // BLOCK != span.stop // BLOCK:
                 yield torch.cat(draws).double(), torch.cat(scores)
 
 
-def pieces(query: Query, cut: Cut, count: int, hide: Hide) -> Pieces:
+def pieces(query: Query, cut: Cut, count: int, hide: Hide) -> Segmentation:
     """The query's one image segmented by quickshift or SLIC; the segmentation is cached.
 
     Quickshift has the settings of LIME's reference implementation (Ribeiro et al. 2016), SLIC compactness 10.
     """
     key = ("segments", images_sha(query.images), cut, count)
     cells = query.cache.get(key, lambda: _cells(query, cut, count))
-    return Pieces(query, cells, _hidden(query, cells, hide))
+    return Segmentation(query, cells, _hidden(query, cells, hide))
 
 
 def _cells(query: Query, cut: Cut, count: int) -> Tensor:
@@ -94,6 +94,6 @@ def _hidden(query: Query, cells: Tensor, hide: Hide) -> Tensor:
 
 def blocks(query: Query, span: range, width: int) -> Tensor:
     """Uniform random rows (n, width) with the indices in `span`: row i depends on the query's seed and i alone."""
-    numbers = range(span.start // LOOK, (span.stop - 1) // LOOK + 1)
-    drawn = torch.cat([torch.rand(LOOK, width, generator=query.rng(number)) for number in numbers])
-    return drawn[span.start - numbers.start * LOOK :][: len(span)]
+    numbers = range(span.start // BLOCK, (span.stop - 1) // BLOCK + 1)
+    drawn = torch.cat([torch.rand(BLOCK, width, generator=query.rng(number)) for number in numbers])
+    return drawn[span.start - numbers.start * BLOCK :][: len(span)]

@@ -37,7 +37,7 @@ def capture(net: nn.Module, *layers: str, edit: Mapping[str, Edit] | None = None
     """
     edits = dict(edit or {})
     owner = threading.get_ident()
-    seen: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def hook_for(name: str) -> Callable[[nn.Module, Any, Any], Tensor | None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
@@ -45,9 +45,9 @@ def capture(net: nn.Module, *layers: str, edit: Mapping[str, Edit] | None = None
                 return None
             if not isinstance(output, Tensor):
                 raise Unsupported(f"Layer '{name}' does not return a tensor.", "Choose another layer.")
-            seen[name] = edits[name](output) if name in edits else output
+            outputs[name] = edits[name](output) if name in edits else output
             # The network continues with a copy: a later in-place operation must not overwrite the captured tensor.
-            return seen[name].clone()
+            return outputs[name].clone()
 
         return hook
 
@@ -55,7 +55,7 @@ def capture(net: nn.Module, *layers: str, edit: Mapping[str, Edit] | None = None
         for name in dict.fromkeys([*layers, *edits]):
             handle: RemovableHandle = module_named(net, name).register_forward_hook(hook_for(name))
             stack.callback(handle.remove)
-        yield seen
+        yield outputs
 
 
 def module_named(net: nn.Module, name: str) -> nn.Module:

@@ -257,9 +257,9 @@ def _end(net: nn.Module, images: Tensor, chosen: _Call, calls: list[_Call]) -> t
 
     Also whether that holds only after a ReLU on those outputs, and whether they are never negative.
     """
-    with capture(net, chosen.name) as seen:
+    with capture(net, chosen.name) as outputs:
         logits = net(images)
-    maps = grid(seen[chosen.name], chosen.how)
+    maps = grid(outputs[chosen.name], chosen.how)
     rectified = float(maps.min()) >= 0
     linear = next((call for call in reversed(calls) if isinstance(call.module, nn.Linear)), None)
     if linear is None or not isinstance(linear.module, nn.Linear) or maps.shape[1] != linear.module.in_features:

@@ -108,8 +108,8 @@ class OperationCounter(TorchFunctionMode):
         name = operation_of(func, args, kwargs or {}) or getattr(func, "__name__", "")
         if name in _BY_NUMBER and not all(isinstance(operand, Tensor) for operand in args[:2]):
             name = _BY_NUMBER[name]
-        made = result[0] if isinstance(result, tuple) and result else result
-        if isinstance(made, Tensor) and made.is_floating_point() and name not in _ATTRIBUTES:
+        output = result[0] if isinstance(result, tuple) and result else result
+        if isinstance(output, Tensor) and output.is_floating_point() and name not in _ATTRIBUTES:
             self.calls[name] = self.calls.get(name, 0) + 1
             if isinstance(source, Tensor) and source._version > version:
                 self.overwrites[name] = self.overwrites.get(name, 0) + 1

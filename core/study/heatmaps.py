@@ -101,9 +101,9 @@ def _recorded(model: Model, images: Tensor, layer: str, labels: Tensor | None, *
 
     The autograd graph begins at the layer, so nothing before it is stored or traversed.
     """
-    with torch.set_grad_enabled(backward), capture(model.net, layer, edit={layer: _cut}) as seen:
+    with torch.set_grad_enabled(backward), capture(model.net, layer, edit={layer: _cut}) as outputs:
         logits = model.net(images)
-        values = seen[layer]
+        values = outputs[layer]
         if not backward:
             return ForwardBackward(logits, {layer: values.detach()}, {})
         targets = logits.argmax(1) if labels is None else labels

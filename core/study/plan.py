@@ -65,8 +65,8 @@ class StudyPlan:
         model = self.model
         if model.device.type != "cpu" or self.patches.perturbation != "cumulative":
             return False
-        total, spared = multiplications(model.net, model.preprocess.crop, self.side, model.order)
-        return spared >= max(SPARED * total, WORTH)
+        total, saved = multiplications(model.net, model.preprocess.crop, self.side, model.order)
+        return saved >= max(SPARED * total, WORTH)
 
     @property
     def optional(self) -> tuple[str, ...]:

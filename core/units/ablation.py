@@ -16,7 +16,7 @@ from core.network.hooks import capture, module_named
 from core.network.inspection import Layout, grid
 
 Sets = Mapping[int, Sequence[int]]  # label -> filters
-Logits = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), kept filters (K, D)) -> logits (n, K, C)
+Logits = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), keep masks (K, D)) -> logits (n, K, C)
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def from_pooled(model: Model) -> Logits:
         raise TypeError(f"{model.survey.head} is not a linear layer")
 
     @torch.no_grad()
-    def logits(pooled: Tensor, kept: Tensor) -> Tensor:
-        return F.linear(pooled[:, None] * kept[None], head.weight, head.bias)
+    def logits(pooled: Tensor, keep: Tensor) -> Tensor:
+        return F.linear(pooled[:, None] * keep[None], head.weight, head.bias)
 
     return logits
 
@@ -155,29 +155,29 @@ def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Logits:
     how = facts.layout if facts else "grid"
 
     @torch.no_grad()
-    def logits(images: Tensor, kept: Tensor) -> Tensor:
-        return torch.stack([_copies(model, layer, image, _shaped(kept, how)) for image in images])
+    def logits(images: Tensor, keep: Tensor) -> Tensor:
+        return torch.stack([_copies(model, layer, image, _shaped(keep, how)) for image in images])
 
     return logits
 
 
-def _copies(model: Model, layer: str, image: Tensor, kept: Tensor) -> Tensor:
+def _copies(model: Model, layer: str, image: Tensor, keep: Tensor) -> Tensor:
     """Logits (K, C) of one image under every mask: one copy up to the layer, K copies after it."""
-    with capture(model.net, edit={layer: lambda output: output * kept}):
+    with capture(model.net, edit={layer: lambda output: output * keep}):
         return model.net(image[None])
 
 
-def _shaped(kept: Tensor, how: Layout) -> Tensor:
+def _shaped(keep: Tensor, how: Layout) -> Tensor:
     """Masks (K, D) in the layout of the layer."""
     if how == "grid":
-        return kept[:, :, None, None]
-    return kept[:, None, None] if how == "channels-last" else kept[:, None]
+        return keep[:, :, None, None]
+    return keep[:, None, None] if how == "channels-last" else keep[:, None]
 
 
 @torch.no_grad()
 def pooled(model: Model, images: Tensor, layer: str) -> Tensor:
     """The average of each filter's map, (n, D)."""
     facts = model.survey.layer(layer)
-    with capture(model.net, layer) as seen:
+    with capture(model.net, layer) as outputs:
         model.net(images)
-    return (grid(seen[layer], facts.layout) if facts else seen[layer]).mean((2, 3))
+    return (grid(outputs[layer], facts.layout) if facts else outputs[layer]).mean((2, 3))

@@ -107,10 +107,10 @@ def integrated_gradients(
     """
     begin = baseline(query, start).expand_as(query.images)
     away = query.images - begin
-    nodes, shares = leggauss(steps)  # for the interval from -1 to 1
+    nodes, node_weights = leggauss(steps)  # for the interval from -1 to 1
     # In an order that is evenly spread at any time, so that the running map is a coarse version of the final one.
     order = sorted(range(steps), key=lambda i: i * 0.6180339887 % 1)
-    at, weights = torch.from_numpy((nodes[order] + 1) / 2).to(begin), torch.from_numpy(shares[order])
+    at, weights = torch.from_numpy((nodes[order] + 1) / 2).to(begin), torch.from_numpy(node_weights[order])
 
     def sample(rows: list[int], draws: list[int]) -> tuple[Tensor, Tensor]:
         return begin[rows] + at[draws].view(-1, 1, 1, 1) * away[rows], away[rows]

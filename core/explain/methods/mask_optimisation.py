@@ -60,10 +60,10 @@ def meaningful_perturbation(
             noise = 0.2 * torch.randn(image.shape[1:], generator=query.rng(step)).to(image)
             with torch.enable_grad():
                 large = F.interpolate(mask, query.size, mode="bilinear")
-                seen = large * image + (1 - large) * soft
-                slope = query.gradient(seen.detach() + noise, query.targets, score)
+                images = large * image + (1 - large) * soft
+                slope = query.gradient(images.detach() + noise, query.targets, score)
                 hidden = (1 - mask if aim == "delete" else mask).abs().mean()
-                loss = sign * (slope * seen).sum() + sparse * hidden + smooth * _roughness(mask)
+                loss = sign * (slope * images).sum() + sparse * hidden + smooth * _roughness(mask)
                 mask.grad = torch.autograd.grad(loss, mask)[0]
             optimiser.step()
             mask.data.clamp_(0, 1)
@@ -130,8 +130,8 @@ def extremal_perturbation(
             with torch.enable_grad():
                 small = maker(free)
                 large = F.interpolate(small[:, None], query.size, mode="bilinear")
-                sights = {"preserve": [(large, 1)], "delete": [(large, -1)], "dual": [(large, 1), (1 - large, -1)]}
-                reward = _reward(query, levels, sights[aim], "margin" if contrast else "logit", mirrored=step % 2 == 0)
+                views = {"preserve": [(large, 1)], "delete": [(large, -1)], "dual": [(large, 1), (1 - large, -1)]}
+                reward = _reward(query, levels, views[aim], "margin" if contrast else "logit", mirrored=step % 2 == 0)
                 weight = 300 * 1.0035 ** (800 * step / steps)
                 loss = weight * _off_area(1 - small if aim == "delete" else small, areas) - reward
                 free.grad = torch.autograd.grad(loss, free)[0]
@@ -139,21 +139,21 @@ def extremal_perturbation(
             free.data.clamp_(0, 1)
             if step % EVERY == EVERY - 1 or step == steps - 1:
                 small = maker(free.detach())
-                yield _shown(1 - small if aim == "delete" else small, query, soften)
+                yield _mean_mask(1 - small if aim == "delete" else small, query, soften)
 
     yield from per_image(query, one, in_half_precision=True)
 
 
-def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], score: Score, *, mirrored: bool) -> Tensor:
+def _reward(query: Query, levels: Tensor, views: list[tuple[Tensor, int]], score: Score, *, mirrored: bool) -> Tensor:
     """The signed sum of the scores of the image under each mask (K, 1, H, W), differentiable in the masks."""
-    seen = torch.cat([_perturbed(levels, masks) for masks, _ in sights])
-    seen = seen.flip(-1) if mirrored else seen
-    slope = query.gradient(seen.detach(), query.targets.repeated(0, len(seen)), score)
-    parts = (slope * seen).chunk(len(sights))
-    return torch.stack([sign * part.sum() for part, (_, sign) in zip(parts, sights, strict=True)]).sum()
+    images = torch.cat([_perturbed(levels, masks) for masks, _ in views])
+    images = images.flip(-1) if mirrored else images
+    slope = query.gradient(images.detach(), query.targets.repeated(0, len(images)), score)
+    parts = (slope * images).chunk(len(views))
+    return torch.stack([sign * part.sum() for part, (_, sign) in zip(parts, views, strict=True)]).sum()
 
 
-def _shown(masks: Tensor, query: Query, soften: float) -> Tensor:
+def _mean_mask(masks: Tensor, query: Query, soften: float) -> Tensor:
     """The mean of the masks (K, h, w), high where the evidence is; records their areas as a remark."""
     query.log.remarks["areas"] = ", ".join(f"{area:.3f}" for area in masks.mean((1, 2)).tolist())
     large = F.interpolate(masks.mean(0)[None, None], query.size, mode="bilinear")[0, 0].cpu()

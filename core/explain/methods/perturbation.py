@@ -13,7 +13,7 @@ from core.errors import BadParameter
 from core.explain.baselines import Baseline, baseline, scaled
 from core.explain.method import explainer
 from core.explain.query import Query, per_image
-from core.explain.segments import LOOK, Count, CutBy, HideBy, ScoreBy, blocks, pieces
+from core.explain.segments import BLOCK, Count, CutBy, HideBy, ScoreBy, blocks, pieces
 from core.params import Knob
 
 Divisor = Literal["keep", "mean"]
@@ -95,10 +95,10 @@ def feature_ablation(
     """
 
     def one(query: Query) -> Iterator[Tensor]:
-        cut_up = pieces(query, cut, segments, hide)
-        inside = torch.stack([cut_up.cells == number for number in range(cut_up.count)])
-        scores = query.windows(bounding(inside), cut_up.hidden[None], score, inside)[0]
-        yield cut_up.spread(query.clean_scores(score) - scores)
+        segmentation = pieces(query, cut, segments, hide)
+        inside = torch.stack([segmentation.cells == number for number in range(segmentation.count)])
+        scores = query.windows(bounding(inside), segmentation.hidden[None], score, inside)[0]
+        yield segmentation.spread(query.clean_scores(score) - scores)
 
     yield from per_image(query, one)
 
@@ -160,7 +160,7 @@ def rise(
         sums[0] += (weights @ flat).view_as(sums[0])
         sums[1] += (weights @ flat.square_()).view_as(sums[1])
         totals += torch.stack([scores, squares]).sum(2)[..., None, None]
-        if span.stop == masks or span.start // LOOK != span.stop // LOOK:
+        if span.stop == masks or span.start // BLOCK != span.stop // BLOCK:
             estimate = _covariance if centred else _average
             values, variance = estimate(_moments(sums / span.stop, totals / span.stop), keep, divisor)
             error = (variance.clamp_min(0) / span.stop).sqrt()
@@ -222,5 +222,5 @@ def random_masks(query: Query, span: range, cells: int, keep: float) -> Tensor:
 def _enlarging(cells: int, side: int) -> Tensor:
     """Bilinear upsampling of `cells` values to `side` as matrices (offset, side, cells), one per offset of the crop."""
     cell = ceil(side / cells)
-    whole = F.interpolate(torch.eye(cells)[None], size=(cells + 1) * cell, mode="linear")[0].T
-    return torch.stack([whole[offset : offset + side] for offset in range(cell)])
+    upsampling = F.interpolate(torch.eye(cells)[None], size=(cells + 1) * cell, mode="linear")[0].T
+    return torch.stack([upsampling[offset : offset + side] for offset in range(cell)])

@@ -155,12 +155,12 @@ def _walked(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
     maps = []
     for rows in _batches(query, "excitation"):
         sweep = Sweep(excitatory, by_positive_values, sums, handed_on)
-        with capture(query.net, end) as seen:
+        with capture(query.net, end) as outputs:
             _, start, chosen = _forward(query, rows, sweep)
         seed = chosen if start.dim() == 2 else _normalised(start.detach().clamp(min=0) * chosen)
         if contrast:
             start, seed = _contrasted(sweep, start, seed)
-        (relevance,) = torch.autograd.grad(start, seen[end], seed, allow_unused=True)
+        (relevance,) = torch.autograd.grad(start, outputs[end], seed, allow_unused=True)
         if relevance is None:
             raise Unsupported(f"Layer '{end}' does not lie before what is explained.", "Choose an earlier layer.")
         maps.append(query.maps_at(relevance, end).sum(1))

@@ -94,9 +94,9 @@ class Sweep:
         if self.top is None or source is not self.top[1]:
             alone = Operation(source, scale, shift, torch.mul)
             return Relay.apply(source, value, partial(self.norms, alone))
-        made = self.top[0]
-        weights = made.weight * slope.view(-1, *[1] * (made.weight.dim() - 1))
-        return self._relayed(Operation(made.source, weights, made.bias * scale + shift, made.apply), value)
+        producer = self.top[0]
+        weights = producer.weight * slope.view(-1, *[1] * (producer.weight.dim() - 1))
+        return self._relayed(Operation(producer.source, weights, producer.bias * scale + shift, producer.apply), value)
 
     def _averaged(self, call: Callable[..., Tensor], source: Tensor, *rest: Any, **named: Any) -> Tensor:
         mean = Operation(source, source.new_ones(()), source.new_zeros(()), lambda x, w: call(x, *rest, **named) * w)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.explain.method import explainer
 from core.explain.query import Query, per_image
-from core.explain.segments import Count, CutBy, HideBy, Pieces, Samples, ScoreBy, blocks, pieces
+from core.explain.segments import Count, CutBy, HideBy, Samples, ScoreBy, Segmentation, blocks, pieces
 from core.params import Knob
 
 ROUNDING = 1e-3  # of the largest score: scores closer together than this may differ by half precision alone
@@ -61,9 +61,9 @@ def lime_image(
         return torch.zeros_like(coefficients).index_copy(0, shown, coefficients[shown].relu())
 
     def one(query: Query) -> Iterator[Tensor]:
-        cut_up = pieces(query, cut, segments, hide)
-        for look in cut_up.tried(samples, score, coins(cut_up)):
-            yield cut_up.spread(fit(*look))
+        segmentation = pieces(query, cut, segments, hide)
+        for samples_so_far in segmentation.sampled(samples, score, coins(segmentation)):
+            yield segmentation.spread(fit(*samples_so_far))
 
     yield from per_image(query, one, in_half_precision=True)
 
@@ -96,11 +96,11 @@ def kernel_shap(
     """
 
     def one(query: Query) -> Iterator[Tensor]:
-        cut_up = pieces(query, cut, segments, hide)
-        ends = torch.tensor([[True], [False]]).expand(2, cut_up.count)
-        full, empty = cut_up.score(ends, score).tolist()
-        for visible, scores in cut_up.tried(samples, score, coalitions(cut_up)):
-            yield cut_up.spread(_shapley(visible, scores - empty, full - empty))
+        segmentation = pieces(query, cut, segments, hide)
+        ends = torch.tensor([[True], [False]]).expand(2, segmentation.count)
+        full, empty = segmentation.score(ends, score).tolist()
+        for visible, scores in segmentation.sampled(samples, score, coalitions(segmentation)):
+            yield segmentation.spread(_shapley(visible, scores - empty, full - empty))
 
     yield from per_image(query, one, in_half_precision=True)
 
@@ -112,14 +112,14 @@ def _shapley(visible: Tensor, gains: Tensor, total: float) -> Tensor:
     return torch.cat([rest, total - rest.sum(0, keepdim=True)])
 
 
-def coalitions(cut_up: Pieces) -> Callable[[range], Tensor]:
+def coalitions(segmentation: Segmentation) -> Callable[[range], Tensor]:
     """Draws of visible segments with the weight of the Shapley kernel, in pairs of complements."""
-    count = cut_up.count
+    count = segmentation.count
     sizes = torch.arange(1, max(count, 2), dtype=torch.float64)
     chances = (1 / (sizes * (count - sizes).clamp_min(0.5))).cumsum(0)
 
     def draw(span: range) -> Tensor:
-        pairs = blocks(cut_up.query, range(span.start // 2, (span.stop - 1) // 2 + 1), count + 1)
+        pairs = blocks(segmentation.query, range(span.start // 2, (span.stop - 1) // 2 + 1), count + 1)
         size = torch.searchsorted(chances / chances[-1], pairs[:, 0].double().contiguous()) + 1
         chosen = pairs[:, 1:].argsort(1).argsort(1) < size.clamp_max(max(count - 1, 1))[:, None]
         both = torch.stack([chosen, ~chosen], 1).flatten(0, 1)
@@ -157,23 +157,23 @@ def superpixel_tree(
     def one(query: Query) -> Iterator[Tensor]:
         from sklearn.tree import DecisionTreeClassifier
 
-        cut_up = pieces(query, cut, segments, hide)
-        for visible, scores in cut_up.tried(samples, score, coins(cut_up)):
+        segmentation = pieces(query, cut, segments, hide)
+        for visible, scores in segmentation.sampled(samples, score, coins(segmentation)):
             tree = DecisionTreeClassifier(max_depth=depth, random_state=0)
             informative = (
                 scores.max() - scores.min() > ROUNDING * scores.abs().max()
             )  # else the tree would fit rounding errors
             tree.fit(visible.numpy(), (informative & (scores > scores.mean())).numpy())
-            yield cut_up.spread(torch.from_numpy(tree.feature_importances_))
+            yield segmentation.spread(torch.from_numpy(tree.feature_importances_))
 
     yield from per_image(query, one, in_half_precision=True)
 
 
-def coins(cut_up: Pieces) -> Callable[[range], Tensor]:
+def coins(segmentation: Segmentation) -> Callable[[range], Tensor]:
     """Draws of visible segments with a fair coin for each; the first draw is the image itself."""
 
     def draw(span: range) -> Tensor:
-        visible = blocks(cut_up.query, span, cut_up.count) < 0.5
+        visible = blocks(segmentation.query, span, segmentation.count) < 0.5
         visible[: int(span.start == 0)] = True
         return visible
 

@@ -41,10 +41,12 @@ class CleanPass:
         )
         patches = []
         for n, (top, left, h, w) in enumerate(boxes.tolist()):
-            own = torch.zeros(sides, dtype=torch.bool, device=fill.device)
-            own[top : top + h, left : left + w] = True if inside is None else inside[n, top : top + h, left : left + w]
+            region = torch.zeros(sides, dtype=torch.bool, device=fill.device)
+            region[top : top + h, left : left + w] = (
+                True if inside is None else inside[n, top : top + h, left : left + w]
+            )
             window = (..., slice(tops[n], tops[n] + height), slice(lefts[n], lefts[n] + width))
-            patches.append(torch.where(own[window], fill[window], self.image[0][window]))
+            patches.append(torch.where(region[window], fill[window], self.image[0][window]))
         return self.changed(torch.stack(patches), tops, lefts)
 
     def rows(self, count: int) -> Sequence[int]:
@@ -77,7 +79,7 @@ class CumulativePass(CleanPass):
 
     def __init__(self, images: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
         super().__init__(images.clone(), order)
-        self.spared = 0  # multiplications that a step of one image saves, counted in the first pass
+        self.saved = 0  # multiplications that a step of one image saves, counted in the first pass
         self._rows: Sequence[int] = range(len(images))
         self._pending: list[tuple[Tensor, Tensor, Corners]] = []
         self._wide: set[int] = set()
@@ -205,4 +207,4 @@ def multiplications(
     net(steps.first(corner, corner, side))
     with FlopCounterMode(display=False) as counter:
         net(image.contiguous(memory_format=order))
-    return counter.get_total_flops() // 2, steps.spared
+    return counter.get_total_flops() // 2, steps.saved

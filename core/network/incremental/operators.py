@@ -36,8 +36,8 @@ def _pointwise(func: Any, x: Any, *rest: Any, **options: Any) -> Any:
     clean = _clean(x.clean_pass, func, (x, *rest))
     values, *statistics = (clean,) if isinstance(clean, Tensor) else clean  # of batch norm
     patch = x.patch if x.blank else func(x.patch, *rest)
-    made = PatchedImages(x.clean_pass, values, patch if isinstance(patch, Tensor) else patch[0], x.at)
-    return made if isinstance(clean, Tensor) else (made, *statistics)
+    result = PatchedImages(x.clean_pass, values, patch if isinstance(patch, Tensor) else patch[0], x.at)
+    return result if isinstance(clean, Tensor) else (result, *statistics)
 
 
 def _joined(func: Any, x: Any, y: Any, **options: Any) -> Any:
@@ -89,7 +89,7 @@ def _convolution(func: Any, x: Any, weight: Tensor, bias: Any, *rest: Any) -> An
     axes = [_Axis(*each) for each in zip(weight.shape[-2:], stride, padding, dilation, strict=True)]
     grown = _grown(x, clean, axes, 0.0, lambda inside: F.conv2d(inside, weight, bias, stride, 0, dilation, groups))
     if isinstance(grown, PatchedImages) and isinstance(x.clean_pass, CumulativePass) and x.blank:
-        x.clean_pass.spared += weight[0].numel() * (clean[0].numel() - grown.patch[0].numel())
+        x.clean_pass.saved += weight[0].numel() * (clean[0].numel() - grown.patch[0].numel())
     return grown
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from core.errors import BadParameter, Cancelled
 from core.explain import BUDGETS, EXPLAINERS, explain
-from core.explain.convergence import Settling
+from core.explain.convergence import Convergence
 from core.params import checked
 from tests import nets
 from tests.nets import query
@@ -15,24 +15,24 @@ from tests.nets import query
 
 def test_settled_is_the_rank_correlation_with_half_the_work():
     snapshots = torch.randn(6, 1, 20, 20, generator=torch.Generator().manual_seed(0))
-    settling = Settling()
-    found = [settling.look(10 * (i + 1), look) for i, look in enumerate(snapshots)]
+    settling = Convergence()
+    found = [settling.correlation(10 * (i + 1), look) for i, look in enumerate(snapshots)]
     assert found[0] is None
     for now, half in [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2)]:
         expected = spearmanr(snapshots[now].flatten(), snapshots[half].flatten()).statistic
         assert found[now] == pytest.approx(expected, abs=1e-9)
-    assert settling.look(70, torch.zeros(1, 20, 20)) is None
+    assert settling.correlation(70, torch.zeros(1, 20, 20)) is None
 
 
 def test_the_least_settled_image_counts():
     first, second = torch.randn(2, 9, 9), torch.randn(2, 9, 9)
     second[0] = first[0].exp()  # the same order
-    settling = Settling()
-    settling.look(1, first)
-    assert settling.look(2, second) < 0.9
-    settling = Settling()
-    settling.look(1, first[:1])
-    assert settling.look(2, second[:1]) == pytest.approx(1)
+    settling = Convergence()
+    settling.correlation(1, first)
+    assert settling.correlation(2, second) < 0.9
+    settling = Convergence()
+    settling.correlation(1, first[:1])
+    assert settling.correlation(2, second[:1]) == pytest.approx(1)
 
 
 class Slanted(nn.Module):
