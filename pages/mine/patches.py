@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.study import Study
 from core.study.browse import ORDERS, OUTCOMES, Catalogue, PatchFilter, Rows
-from core.tags import TAGS
+from core.study.tags import TAGS
 from pages.ui.session import navigation, parameters
 from pages.ui.study import open_study, patch_items
 from pages.ui.widgets import messages

@@ -29,7 +29,7 @@ from core.progress import Report
 from core.study import Study
 from core.study.build import build_study, config_of
 from core.study.config import MiningConfig, PatchConfig, StudyConfig
-from core.tags import Tags
+from core.study.tags import Tags
 from core.units.ablation_study import tried
 from core.workbench import Workbench
 from pages.ui.study import open_study

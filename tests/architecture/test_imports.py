@@ -15,7 +15,7 @@ LAYERS = (
     ("params", "progress", "serialization"),
     ("environment", "files"),
     ("network", "network.hooks", "cache", "jobs", "images", "store"),
-    ("network.inspection", "figures", "study", "engine", "tags"),
+    ("network.inspection", "figures", "study", "engine"),
     ("models.model", "network.incremental"),
     ("network.throughput",),
     ("models", "data", "explain", "measure"),

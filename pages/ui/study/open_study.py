@@ -20,7 +20,7 @@ from core.study import BUNDLED, Study, StudyEntry, list_studies
 from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
-from core.tags import Tags
+from core.study.tags import Tags
 from pages.ui.session import location, navigation, parameters
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
