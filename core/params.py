@@ -7,17 +7,41 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from core.errors import BadParameter
 from core.registry import unknown
 
-ParamKind = Literal["int", "float", "bool", "choice", "text"]
+ParamKind = Literal["int", "float", "numbers", "bool", "choice", "text", "path", "layer", "unit"]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Marks a text that names something."""
+
+    kind: ParamKind
+
+
+# Types of settings beside int, float, bool, Literal and str, to be annotated with a `Knob` as those are.
+Numbers = tuple[float, ...]  # at least one; spelled with commas between them
+FilePath = Annotated[str, _Names("path")]  # ~ stands for the user's folder
+LayerName = Annotated[str, _Names("layer")]  # "" is the model's default layer
+UnitName = Annotated[str, _Names("unit")]  # LAYER:NUMBER; "" is none
+
+
+class HasLayers(Protocol):
+    """A model, as far as settings that name its layers and units need it."""
+
+    def resolve_layer(self, layer: str = "") -> str:
+        """The layer of this name. Raises VitrineError for one that cannot be read as maps."""
+
+    def resolve_unit(self, unit: str) -> tuple[str, int]:
+        """The layer and number that LAYER:NUMBER names. Raises VitrineError where there is no such unit."""
 
 
 @dataclass(frozen=True)
 class Knob:
-    """What a form must know about a setting beside its type: help text, range and step."""
+    """What a form must know about a setting beside its type: help text, range (of each number) and step."""
 
     help: str
     low: float | None = None
@@ -53,25 +77,35 @@ def params_of(source: Callable[..., object]) -> tuple[Param, ...]:
             continue
         if argument.default is inspect.Parameter.empty:
             raise TypeError(f"setting '{name}' of {source!r} needs a default")
-        kind, choices = _kind(base, name)
+        kind, choices = _kind(base, extras, name)
         found.append(Param(name, kind, argument.default, knob, choices))
     return tuple(found)
 
 
 def checked(
-    params: Sequence[Param], given: Mapping[str, object], owner: str, called: Callable[[str], str] | None = None
+    params: Sequence[Param],
+    given: Mapping[str, object],
+    owner: str,
+    called: Callable[[str], str] | None = None,
+    model: HasLayers | None = None,
 ) -> dict[str, Any]:
     """All settings of `owner`: the given ones validated, the others at their defaults, in declared order.
 
-    `called` tells what messages call a setting; `owner.name` if left out. Raises UnknownName for a setting that does
-    not exist and BadParameter for a value of the wrong kind or out of range.
+    `called` tells what messages call a setting; `owner.name` if left out. Layers and units are looked up in `model`
+    where one is given. Raises UnknownName for a setting that does not exist, BadParameter for a value of the wrong kind
+    or out of range, and what `model` raises.
     """
     called = called or (lambda name: f"{owner}.{name}")
     known = {param.name: param for param in params}
     for name in given:
         if name not in known:
             raise unknown(f"setting of {owner}", name, known)
-    return {p.name: _valid(p, given[p.name], called(p.name)) if p.name in given else p.default for p in params}
+    return {p.name: _valid(p, given[p.name], called(p.name), model) if p.name in given else p.default for p in params}
+
+
+def spelled(value: object) -> str:
+    """A setting's value as a command line, an address and a form spell it; `checked` reads it back."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def whole(text: str) -> int | None:
@@ -96,31 +130,34 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _kind(base: object, name: str) -> tuple[ParamKind, tuple[str, ...]]:
-    """The kind of form field for a type, and the choices of a Literal."""
-    simple: dict[object, ParamKind] = {bool: "bool", int: "int", float: "float", str: "text"}
+def _kind(base: object, extras: Sequence[object], name: str) -> tuple[ParamKind, tuple[str, ...]]:
+    """The kind of form field for a type and its annotations, and the choices of a Literal."""
+    simple: dict[object, ParamKind] = {bool: "bool", int: "int", float: "float", Numbers: "numbers", str: "text"}
     if base in simple:
-        return simple[base], ()
+        names = next((extra for extra in extras if isinstance(extra, _Names)), None)
+        return names.kind if names else simple[base], ()
     if get_origin(base) is Literal:
         return "choice", tuple(str(choice) for choice in get_args(base))
     raise TypeError(f"setting '{name}' has a type that no form can show: {base!r}")
 
 
-def _valid(param: Param, value: object, label: str) -> Any:
+def _valid(param: Param, value: object, label: str, model: HasLayers | None) -> Any:
     """`value` as the type of `param`; texts (from a command line or an address) are read as that type."""
-    if param.kind == "text":
-        return str(value)
-    if param.kind == "choice":
-        if str(value) not in param.choices:
-            hint = f"Choose one of {', '.join(param.choices)}."
-            raise BadParameter(f"{label} cannot be {short(value)}.", hint)
-        return str(value)
-    if param.kind == "bool":
-        return _as_bool(label, value)
-    return _as_number(param, label, value)
+    found = _READERS[param.kind](param, label, value)
+    if model and found and param.kind == "layer":
+        model.resolve_layer(found)
+    if model and found and param.kind == "unit":
+        model.resolve_unit(found)
+    return found
 
 
-def _as_bool(label: str, value: object) -> bool:
+def _as_choice(param: Param, label: str, value: object) -> str:
+    if str(value) not in param.choices:
+        raise BadParameter(f"{label} cannot be {short(value)}.", f"Choose one of {', '.join(param.choices)}.")
+    return str(value)
+
+
+def _as_bool(_param: Param, label: str, value: object) -> bool:
     words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     if isinstance(value, bool):
         return value
@@ -134,16 +171,64 @@ def _as_number(param: Param, label: str, value: object) -> int | float:
     number = None if isinstance(value, bool) else finite(value)
     if number is None or (param.kind == "int" and number != int(number)):
         raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {word}.")
-    low, high = param.knob.low, param.knob.high
-    if (low is not None and number < low) or (high is not None and number > high):
-        raise BadParameter(f"{label} cannot be {short(value)}.", f"It {_range(low, high)}.")
+    if _outside(param.knob, number):
+        raise BadParameter(f"{label} cannot be {short(value)}.", f"It {_range(param.knob)}.")
     if param.kind == "float":
         return number
     # Beyond 2 ** 53 a float would round what int() reads exactly.
     return int(value) if isinstance(value, int) or str(value).strip().lstrip("+-").isdecimal() else int(number)  # type: ignore[call-overload]
 
 
-def _range(low: float | None, high: float | None) -> str:
+def _as_numbers(param: Param, label: str, value: object) -> Numbers:
+    words = value if isinstance(value, list | tuple) else str(value).split(",")
+    numbers = [None if isinstance(word, bool) else finite(word) for word in words]
+    found = tuple(number for number in numbers if number is not None)
+    if not found or len(found) < len(numbers):
+        hint = "Give one number or several, separated by commas."
+        raise BadParameter(f"{label} cannot be {short(value)}.", hint)
+    if any(_outside(param.knob, number) for number in found):
+        raise BadParameter(f"{label} cannot be {short(value)}.", f"Each number {_range(param.knob)}.")
+    return found
+
+
+def _as_path(_param: Param, label: str, value: object) -> str:
+    if not isinstance(value, str | Path) or "\0" in str(value):
+        raise BadParameter(f"{label} cannot be {short(value)}.", "Give the path of a file or folder.")
+    return str(expanded(value)) if value else ""  # the path of an empty text would be the folder we are in
+
+
+def _as_layer(_param: Param, label: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise BadParameter(f"{label} cannot be {short(value)}.", "Give the name of a layer.")
+    return value
+
+
+def _as_unit(_param: Param, label: str, value: object) -> str:
+    layer, colon, number = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if value != "" and not (layer and colon and whole(number) is not None):
+        raise BadParameter(f"{label} cannot be {short(value)}.", "Give LAYER:NUMBER, such as layer4:17.")
+    return str(value)
+
+
+def _outside(knob: Knob, number: float) -> bool:
+    return (knob.low is not None and number < knob.low) or (knob.high is not None and number > knob.high)
+
+
+def _range(knob: Knob) -> str:
+    low, high = knob.low, knob.high
     if low is None or high is None:
         return f"must be at least {low:,}" if low is not None else f"must be at most {high:,}"
     return f"must lie between {low:,} and {high:,}"
+
+
+_READERS: Mapping[ParamKind, Callable[[Param, str, object], Any]] = {
+    "int": _as_number,
+    "float": _as_number,
+    "numbers": _as_numbers,
+    "bool": _as_bool,
+    "choice": _as_choice,
+    "text": lambda param, label, value: str(value),
+    "path": _as_path,
+    "layer": _as_layer,
+    "unit": _as_unit,
+}

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from core.cache import TensorCache
+from core.card import BUDGETS, Budget
 from core.environment import budget, home, precision
 from core.errors import StudyError, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
-from core.explain.method import BUDGETS, Budget, passes
+from core.explain.execution import NOTHING, Execution, Prefetch
+from core.explain.method import passes
 from core.explain.relu_rules import ReluRule
 from core.explain.run import Watch, never_stop
+from core.explain.targets import Classes
 from core.images import Picture, Pixels
 from core.models.model import Model
 from core.network.hooks import capture
@@ -45,11 +48,11 @@ class Request:
     name: str
     target: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-    settle: bool = False  # finish as soon as the map has settled
+    settle: bool = False  # finish as soon as the map has converged
 
     @property
     def key(self) -> str:
-        """A short text that is equal exactly for equal asks."""
+        """A short text that is equal exactly for equal requests."""
         return digest(self)[:16]
 
 
@@ -67,7 +70,7 @@ Answer = Explanation | VitrineError
 
 
 class Workbench:
-    """A model seen by one session: predictions, explanations and estimates, kept in the session's cache.
+    """A model used by one session: predictions, explanations and estimates, in the session's cache.
 
     The model is shared with other sessions and never changed; the cache is this session's own.
     """
@@ -91,11 +94,11 @@ class Workbench:
         return [(i, self.model.labels[i], p) for i, p in pairs]
 
     def activations(self, picture: Picture, layer: str) -> Tensor:
-        """What a layer's filters answer to the picture, (D, h, w). Raises UnknownName for a layer there is not."""
+        """The activations of a layer's filters for the picture, (D, h, w). Raises UnknownName for an unknown layer."""
         return self.cache.get((self.model.sha, picture.sha, "activations", layer), lambda: self._seen(picture, layer))
 
     def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
-        """The model's softmax over its classes with these filters of a layer silenced, (C,)."""
+        """The model's softmax over its classes with these filters of a layer ablated, (C,)."""
         kept = torch.ones(1, self.activations(picture, layer).shape[0], device=self.model.device)
         kept[:, sorted(set(filters))] = 0
         return from_images(self.model, layer, shortcut=False)(self._tensor(picture), kept)[0, 0].softmax(0).cpu()
@@ -126,9 +129,9 @@ class Workbench:
         return self.passes(requests) * pass_seconds(self.model)
 
     def known(self, picture: Picture, request: Request, seed: int = 0, layer: str = "") -> Explanation | None:
-        """The finished explanation if this session still holds it, without a model pass."""
-        found = self.cache.peek(self._key(picture, request, seed, layer))
-        return found if isinstance(found, Explanation) else None
+        """The finished explanation if it is still in the cache, without a model pass."""
+        known = self.cache.peek(self._key(picture, request, seed, layer))
+        return known if isinstance(known, Explanation) else None
 
     def explain(
         self,
@@ -139,18 +142,16 @@ class Workbench:
         layer: str = "",
         report: Report = silent,
         watch: Watch = never_stop,
-        also: tuple[int, ...] = (),
-        ahead: tuple[ReluRule, ...] = (),
+        prefetch: Prefetch = NOTHING,
     ) -> Explanation:
-        """The answer to one ask; a finished one is kept. Raises what `core.explain.explain` raises.
+        """The explanation for one request, cached once finished. Raises what `core.explain.explain` raises.
 
-        `also` names classes that will be asked about next, `ahead` kinds of slopes: they share the forward where a
-        method allows it.
+        What `prefetch` announces is computed from the same forward where a method allows it.
         """
         if found := self.known(picture, request, seed, layer):
             report(1.0, EXPLAINERS[request.name].title)
             return found
-        query = self._query(picture, request.target, also=also, ahead=ahead, seed=seed, layer=layer, report=report)
+        query = self._query(picture, request.target, layer, seed, report=report, prefetch=prefetch)
         result = explain(request.name, query, request.settings, watch, settle=request.settle)
         if result.finished:
             self.cache.put(self._key(picture, request, seed, layer), result)
@@ -167,12 +168,14 @@ class Workbench:
         report: Report = silent,
         watch: Callable[[Request], Watch] = lambda request: never_stop,
     ) -> None:
-        """Answer the asks, cheap ones first, handing each to `done` as it finishes; one that fails stops no other."""
+        """Answer the requests, cheap ones first, passing each to `done` as it finishes; a failure stops no other."""
         weights = {id(request): self.passes([request]) for request in requests}
         new = [request for request in requests if not self.known(picture, request, seed, layer)]
-        targets = tuple(dict.fromkeys(request.target for request in new))
         needed = {work.name for request in new for work in EXPLAINERS[request.name].shares}
-        ahead = tuple(kind for kind in get_args(ReluRule) if kind in needed)
+        prefetch = Prefetch(
+            tuple(self._classes(target) for target in dict.fromkeys(request.target for request in new)),
+            tuple(rule for rule in get_args(ReluRule) if rule in needed),
+        )
         total, before = sum(weights.values()) or 1.0, 0.0
         for request in sorted(requests, key=lambda request: weights[id(request)]):
             after = before + weights[id(request)]
@@ -185,8 +188,7 @@ class Workbench:
                     layer=layer,
                     report=share,
                     watch=watch(request),
-                    also=targets,
-                    ahead=ahead,
+                    prefetch=prefetch,
                 )
             except VitrineError as error:
                 answer = error
@@ -215,17 +217,30 @@ class Workbench:
 
         return self.cache.get((self.model.sha, picture.sha, "tensor"), make)
 
-    def _query(self, picture: Picture, target: int, batch: int = 0, **rest: Any) -> Query:
-        return Query(
-            self.model,
-            self._tensor(picture),
-            torch.tensor([target], device=self.model.device),
-            watched=self.model.survey.stages[1:],  # whatever reads layers by default finds them on the first tape
-            content=picture.sha,
+    def _classes(self, target: int) -> Classes:
+        return Classes(torch.tensor([target], device=self.model.device))
+
+    def _query(
+        self,
+        picture: Picture,
+        target: int,
+        layer: str = "",
+        seed: int = 0,
+        *,
+        batch: int = 0,
+        report: Report = silent,
+        prefetch: Prefetch = NOTHING,
+    ) -> Query:
+        execution = Execution(
             batch=batch or batch_of(self.model, home() / "pace"),
             precision=precision(),
+            report=report,
             cache=self.cache,
-            **rest,
+            # Methods that read layers by default find them in the first recording.
+            prefetch=prefetch + Prefetch(layers=self.model.survey.stages[1:]),
+        )
+        return Query(
+            self.model, self._tensor(picture), self._classes(target), layer, seed, picture.sha, execution=execution
         )
 
     @torch.no_grad()

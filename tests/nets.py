@@ -188,9 +188,26 @@ def quick(method: "Explainer") -> dict[str, Any]:
     return chosen
 
 
-def query(net: str | nn.Module | Model, count: int = 2, target: int = 1, side: int = SIDE, **rest: Any) -> "Query":
-    """One question about `target` to a tiny network and `count` images."""
+def query(
+    net: str | nn.Module | Model,
+    count: int = 2,
+    target: int = 1,
+    side: int = SIDE,
+    *,
+    unit_layer: str = "",
+    layer: str = "",
+    seed: int = 0,
+    **execution: Any,
+) -> "Query":
+    """One question about class `target`, or about that unit of `unit_layer`, to a tiny network and `count` images.
+
+    What else is named are fields of Execution.
+    """
     from core.explain import Query
+    from core.explain.execution import Execution
+    from core.explain.targets import Classes, Units
 
     asked = net if isinstance(net, Model) else model(net, side=side)
-    return Query(asked, images(count, side=side), torch.full((count,), target), **rest)
+    indices = torch.full((count,), target)
+    targets = Units(indices, unit_layer) if unit_layer else Classes(indices)
+    return Query(asked, images(count, side=side), targets, layer, seed, execution=Execution(**execution))

@@ -3,17 +3,18 @@
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.card import Card
 from core.errors import printable
-from core.params import checked, expanded, params_of
+from core.params import Param, checked, expanded, params_of, spelled
 
 
-def options(parser: ArgumentParser, source: Callable[..., object], prefix: str = "") -> None:
-    """An option for each setting that a function declares in its signature."""
-    for param in params_of(source):
+def options(parser: ArgumentParser, source: Card | Callable[..., object], prefix: str = "") -> None:
+    """An option for each setting of a card, or of a function that declares it in its signature."""
+    for param in _params(source):
         option, text = _option(f"{prefix}{param.name}"), param.knob.help.replace("%", "%%")
         if param.kind == "bool":
             parser.add_argument(option, action=BooleanOptionalAction, default=param.default, help=text)
@@ -21,17 +22,20 @@ def options(parser: ArgumentParser, source: Callable[..., object], prefix: str =
             choices = f" {', '.join(param.choices)}" if param.choices else ""
             parser.add_argument(
                 option,
-                default=param.default,
-                metavar=param.kind.upper(),
+                default=spelled(param.default),
+                metavar="FILE" if param.kind == "path" else param.kind.upper(),
                 help=f"{text}{choices} (default: %(default)s)",
             )
 
 
-def chosen(args: Namespace, source: Callable[..., object], owner: str, prefix: str = "") -> dict[str, Any]:
-    """What `options` read, as the checked settings of the function; messages name the options."""
-    params = params_of(source)
+def chosen(args: Namespace, source: Card | Callable[..., object], owner: str, prefix: str = "") -> dict[str, Any]:
+    """What `options` read, as checked settings; messages name the options."""
+    params = _params(source)
     given = {param.name: getattr(args, f"{prefix}{param.name}") for param in params}
-    return checked(params, given, owner, lambda name: _option(f"{prefix}{name}"))
+    settings = checked(params, given, owner, lambda name: _option(f"{prefix}{name}"))
+    if isinstance(source, Card):
+        source.validate(settings)
+    return settings
 
 
 def path_argument(text: str) -> Path:
@@ -61,6 +65,10 @@ def complain(problem: str) -> None:
     """One sentence on stderr, in place of a line of progress that may stand there."""
     _clear()
     print(f"vitrine: {printable(' '.join(problem.split()))}", file=sys.stderr)
+
+
+def _params(source: Card | Callable[..., object]) -> Sequence[Param]:
+    return source.params if isinstance(source, Card) else params_of(source)
 
 
 def _option(name: str) -> str:

@@ -19,7 +19,7 @@ def app(parser: ArgumentParser) -> None:
     """Declare `vitrine app`."""
     parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: %(default)s)")
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH:FILE for your own weights")
+    parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH@FILE for your own weights")
     parser.add_argument(
         "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
     )
@@ -36,7 +36,7 @@ def _app(args: Namespace) -> int:
             "--address is empty.", "Omit it to accept connections from this machine only; 0.0.0.0 accepts others."
         )
     if args.labels and not args.model:
-        raise BadParameter("--labels is for your own weights.", "Give --model ARCH:FILE with it.")
+        raise BadParameter("--labels is for your own weights.", "Give --model ARCH@FILE with it.")
     _free(args.address, args.port)
     environment, labels = dict(os.environ), args.labels and args.labels.resolve()
     if args.model:
@@ -70,8 +70,9 @@ def _free(address: str, port: int) -> None:
 def _model(name: str, labels: Path | None) -> str:
     """The model's name as the app will find it from its own folder; what cannot be loaded is told before the start."""
     from core.models import MODELS, load
+    from core.models.name import parsed
 
-    architecture, colon, file = name.partition(":")
-    if not colon and not labels:
+    asked = parsed(name)
+    if asked.source == "list" and not labels:
         return MODELS[name].name
-    return load(f"{architecture}:{expanded(file).resolve()}" if file else name, labels=labels).name
+    return load(str(asked.with_file(expanded(asked.file).resolve()) if asked.file else asked), labels=labels).name

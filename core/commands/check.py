@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def check(parser: ArgumentParser) -> None:
     """Declare `vitrine check`."""
-    parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
     parser.add_argument(
         "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
     )
@@ -54,7 +54,7 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
 
 
 def _say(bench: "Workbench") -> None:
-    from core.explain.method import BUDGETS
+    from core.card import BUDGETS
     from core.models.description import described
 
     model = bench.model

@@ -37,7 +37,7 @@ class Work:
 def explain(parser: ArgumentParser) -> None:
     """Declare `vitrine explain`."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
-    parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
     parser.add_argument(
         "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
     )

@@ -42,7 +42,7 @@ def study(parser: ArgumentParser) -> None:
     """Declare `vitrine study` and the commands below it."""
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     build = below.add_parser("build", help="build a study, or resume an interrupted build")
-    build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH:FILE for your own weights")
+    build.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
     build.add_argument("--data", required=True, metavar="DIR", help="images, one sub-folder per class")
     build.add_argument("--out", required=True, type=path_argument, metavar="STUDY", help="the study's folder")
     build.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="setting of the explainer")
@@ -219,7 +219,7 @@ def _ablate(args: Namespace) -> int:
     from core.environment import device
     from core.models import load
     from core.study.build import config_of
-    from core.units.ablation_study import tried
+    from core.units.ablation_study import run_ablation
 
     study = _opened(args.study)
     config = config_of(study)
@@ -230,7 +230,7 @@ def _ablate(args: Namespace) -> int:
     if model.sha != study.manifest.model.sha:
         raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
-    found = tried(
+    found = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, seed=chance.seed, report=printed(sys.stderr)
     )
     table = found.per_class

@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.card import Budget
 from core.door.networks import ImageLike, bench_of, picture_from
 from core.environment import seed as checked_seed
 from core.errors import BadParameter, Unsupported, VitrineError
 from core.explain import EXPLAINERS, Explanation
-from core.explain.method import Budget
 from core.export import Answers, figure, npy, table, tile, unwritable, write
 from core.images import Picture
 from core.models import Model
@@ -312,8 +312,8 @@ def methods(model: Model | None = None) -> pd.DataFrame:
             "title": method.title,
             "family": method.family,
             "summary": method.summary,
-            "paper": method.paper,
-            "settings": {param.name: param.default for param in method.params},
+            "source": method.source,
+            "settings": method.defaults,
         }
         for name, method in EXPLAINERS.items()
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from core.data.folders import samples
+from core.data.samples import samples
 from core.environment import device
 from core.errors import BadImage, BadModel, BadParameter, VitrineError
 from core.images import Picture, Preprocess, decode, picture_file, picture_of
@@ -30,7 +30,7 @@ LARGEST = 4096  # pixels, the side of an input
 
 
 def load(name: str, *, labels: str | os.PathLike[str] | None = None) -> Model:
-    """A model by its name: a bundled one, one of torchvision's, or `ARCH:FILE` for your own weights.
+    """A model by its name: a bundled one, one of torchvision's, or `ARCH@FILE` for your own weights.
 
     `labels` names a file with one label per class for your own weights. Weights of torchvision are downloaded when they
     are first asked for. It runs on a GPU where there is one; the variable `VITRINE_DEVICE` says otherwise.

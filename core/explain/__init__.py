@@ -1,6 +1,7 @@
 """Explainers: one function per method, registered by importing the families below."""
 
-from core.explain.method import BUDGETS, EXPLAINERS, Explainer
+from core.card import BUDGETS
+from core.explain.method import EXPLAINERS, Explainer
 from core.explain.query import Query
 from core.explain.run import Explanation, Snapshot, Watch, explain
 

@@ -11,7 +11,7 @@ SIDE = 28  # cells per side on which maps are compared
 
 
 class Settling:
-    """The looks at one running map so far, coarse and ranked."""
+    """Convergence of one running map, from the ranks of its earlier states."""
 
     def __init__(self) -> None:
         self._looks: list[tuple[int, NDArray[np.float64]]] = []
@@ -20,8 +20,8 @@ class Settling:
     def look(self, work: int, maps: Tensor) -> float | None:
         """The rank correlation (Spearman) of maps (B, H, W) with what they were after half of the `work`.
 
-        Looks in immediate succession always agree, since they share nearly all of the work. The least settled of the
-        images counts; None as long as there is no look at half the work, and for a map without differences.
+        Successive maps always agree, since they share nearly all of the work. The lowest of the images counts; None as
+        long as there is no map of half the work, and for a constant map.
         """
         side = min(SIDE, *maps.shape[-2:])
         coarse = F.adaptive_avg_pool2d(maps.float()[:, None], side).flatten(1).cpu().numpy()
@@ -37,5 +37,5 @@ class Settling:
         return self._latest[-1]
 
     def enough(self, fraction: float) -> bool:
-        """Whether the work can stop: a quarter of it is done, and the last two looks were settled."""
+        """Whether the work can stop: a quarter of it is done, and the last two maps had converged."""
         return fraction >= 0.25 and len(self._latest) > 1 and min(self._latest[-2:]) >= SETTLED

@@ -14,10 +14,10 @@ from core.network.hooks import capture
 
 @dataclass(frozen=True)
 class ForwardBackward:
-    """What one forward and one backward tell: scores, and values and slopes at the watched layers.
+    """Logits, and activations and gradients at some layers, of one forward and one backward.
 
-    `values[layer]` is the layer's output, `slopes[layer]` the gradient of the explained scores there, both (B, …) as
-    the network lays them out; the key "" is the input.
+    `values[layer]` is the layer's output, `slopes[layer]` the gradient of the explained scores there, both (B, …) in
+    the network's own layout; the key "" is the input.
     """
 
     logits: Tensor  # (B, C)
@@ -30,38 +30,38 @@ def recorded(
     images: Tensor,
     layers: Sequence[str],
     scores: Sequence[Callable[[Tensor, Mapping[str, Tensor]], Tensor]],
-    kinds: Sequence[ReluRule] = ("plain",),
+    relu_rules: Sequence[ReluRule] = ("plain",),
 ) -> list[dict[ReluRule, ForwardBackward]]:
-    """For each score a tape of each kind: all share one forward of the images, each has its own backward.
+    """For each score a recording under each rule of ReLU: all share one forward, each has its own backward.
 
-    A score takes the logits and the watched values and gives one number per image. A kind other than "plain" changes
-    the rule of ReLU; it is missing where no ReLU was met.
+    A score takes the logits and the layers' outputs and gives one number per image. A rule other than "plain" is
+    missing from the result where the network called no ReLU.
     """
     switch = Switch()
     rules = switch.rules()
-    changed = rules if set(kinds) != {"plain"} else nullcontext()
+    changed = rules if set(relu_rules) != {"plain"} else nullcontext()
     with torch.enable_grad(), capture(net, *layers) as seen:
         leaf = images.detach().requires_grad_()
         with changed:
             logits = net(leaf)
         nodes = {"": leaf, **seen}
-        told = [score(logits, seen).sum() for score in scores]
-        turns = [kind for kind in kinds if kind == "plain" or rules.fired]
+        totals = [score(logits, seen).sum() for score in scores]
+        possible = [rule for rule in relu_rules if rule == "plain" or rules.fired]
         slopes = {}
-        for place, switch.kind in product(range(len(told)), turns):
-            last = (place, switch.kind) == (len(told) - 1, turns[-1])
-            slopes[place, switch.kind] = torch.autograd.grad(
-                told[place], list(nodes.values()), retain_graph=not last, allow_unused=True
+        for number, switch.rule in product(range(len(totals)), possible):
+            last = (number, switch.rule) == (len(totals) - 1, possible[-1])
+            slopes[number, switch.rule] = torch.autograd.grad(
+                totals[number], list(nodes.values()), retain_graph=not last, allow_unused=True
             )
     values = {name: node.detach() for name, node in nodes.items()}
     recordings = {
-        key: ForwardBackward(logits.detach(), values, _filled(values, found)) for key, found in slopes.items()
+        key: ForwardBackward(logits.detach(), values, _filled(values, given)) for key, given in slopes.items()
     }
-    return [{kind: recordings[place, kind] for kind in turns} for place in range(len(told))]
+    return [{rule: recordings[number, rule] for rule in possible} for number in range(len(totals))]
 
 
 def joined(recordings: Sequence[ForwardBackward]) -> ForwardBackward:
-    """Tapes of parts of a batch as one."""
+    """Recordings of parts of a batch as one."""
     if len(recordings) == 1:
         return recordings[0]
     names = list(recordings[0].values)
@@ -73,6 +73,6 @@ def joined(recordings: Sequence[ForwardBackward]) -> ForwardBackward:
 
 
 def _filled(values: Mapping[str, Tensor], slopes: Sequence[Tensor | None]) -> dict[str, Tensor]:
-    """Slopes by name; a layer that the score does not depend on has slope zero."""
+    """Gradients by layer; zero at a layer that the score does not depend on."""
     pairs = zip(values.items(), slopes, strict=True)
     return {name: torch.zeros_like(value) if slope is None else slope for (name, value), slope in pairs}

@@ -2,23 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 from torch import Tensor
 
-from core.errors import BadParameter
+from core.card import Budget, Card, Cost, Validate
 from core.models.model import Model
 from core.network.inspection import RELUS, SMOOTH, Survey
-from core.params import Param, checked, params_of
 from core.registry import Registry
 
 Method = Callable[..., Tensor | Iterator[Tensor]]
 M = TypeVar("M", bound=Method)
-Cost = Callable[[Mapping[str, Any], int], float]
 LayersRead = Callable[[Survey, str, Mapping[str, Any]], str]
-Validate = Callable[[Mapping[str, Any]], object]
-Budget = Literal["quick", "standard", "paper"]
-BUDGETS: tuple[Budget, ...] = get_args(Budget)
 
 
 @dataclass(frozen=True)
@@ -41,43 +36,29 @@ DECONVNET = (FORWARD, Shared("deconvnet", once=0, each=2))
 
 
 @dataclass(frozen=True)
-class Explainer:
-    """A method with what a form, a card and a check must know about it, read from its own signature and docstring."""
+class Need:
+    """Something a model must have for a method to work on it."""
 
     name: str
-    title: str
-    family: str
+    reason: Callable[
+        [Model, str], str
+    ]  # (model, title of the method) -> why it cannot work, one sentence; "" if it can
+
+
+@dataclass(frozen=True)
+class Explainer(Card):
+    """A method: its card, the function that makes its maps, and what else pages and studies must know about it."""
+
     run: Method
-    params: tuple[Param, ...]
-    summary: str  # first sentence of the docstring
-    about: str  # its remaining text, one plain paragraph
-    paper: str
-    formula: str
-    caution: str  # when it misleads
-    needs: tuple[str, ...]
-    signed: bool
-    offset: bool  # all values share a part that means nothing: colours begin at the least one, not at zero
-    cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
-    shares: tuple[Shared, ...]  # parts of that cost which other methods share
+    needs: tuple[Need, ...]
+    signed: bool  # values of both signs: zero is the middle of the colours
+    offset: bool  # values are defined up to a constant: colours begin at the smallest one, not at zero
+    shares: tuple[Shared, ...]  # parts of its cost that other methods share
     layers_read: LayersRead  # (survey, layer asked for, settings) -> where it reads; "" is the image
-    budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
-    validate: Validate  # BadParameter for settings that are sound alone but not together
-
-    def budget(self, name: str) -> dict[str, Any]:
-        """The settings of the budget "quick", "standard" (the defaults) or "paper"; BadParameter for another name."""
-        if name not in BUDGETS:
-            raise BadParameter(f"There is no budget called {name!r}.", f"Choose one of {', '.join(BUDGETS)}.")
-        return dict(self.budgets.get(name, {}))
-
-    def chosen(self, given: Mapping[str, object]) -> dict[str, Any]:
-        """All settings, the given ones checked alone and together. Raises UnknownName and BadParameter."""
-        settings = checked(self.params, given, self.name)
-        self.validate(settings)
-        return settings
 
     def unmet(self, model: Model) -> str:
         """Why this method cannot work on this model, as one sentence; "" if it can."""
-        return next((reason for need in self.needs if (reason := NEEDS[need](model, self.title))), "")
+        return next((reason for need in self.needs if (reason := need.reason(model, self.title))), "")
 
 
 EXPLAINERS: Registry[Explainer] = Registry("method")
@@ -100,11 +81,11 @@ def explainer(
     title: str,
     *,
     family: str,
-    paper: str,
+    source: str,
     formula: str,
     caution: str,
     cost: Cost,
-    needs: tuple[str, ...] = (),
+    needs: tuple[Need, ...] = (),
     shares: tuple[Shared, ...] = (),
     layers_read: LayersRead | None = None,
     signed: bool = False,
@@ -118,26 +99,21 @@ def explainer(
     a generator that yields its running maps, the last of which is the result. `budgets` names the settings that make it
     quick, or what its paper used; the defaults are the standard. `validate` refuses settings that do not go together,
     before any work. `layers_read` is for a method that reads elsewhere than at the query's layer, or than at the image
-    where it needs no layer. A generator yields at fixed numbers of passes, never by the clock: when a map has settled
+    where it needs no layer. A generator yields at fixed numbers of passes, never by the clock: when a map has converged
     must not depend on the machine.
     """
 
     def register(run: M) -> M:
-        summary, _, about = (run.__doc__ or "").strip().partition("\n")
-        name = getattr(run, "__name__", title)
-        entry = Explainer(
-            name, title, family, run, params_of(run), summary, " ".join(about.split()), paper, formula, caution, needs,
-            signed, offset, cost, tuple(dict.fromkeys(shares)),
-            layers_read or (_chosen if "layer" in needs else _image), budgets or {}, validate or _any,
+        reads = layers_read or (_chosen if LAYER in needs else _image)
+        entry = Explainer.of(
+            run, title, family=family, source=source, formula=formula, caution=caution, cost=cost, budgets=budgets,
+            validate=validate, run=run, needs=needs, signed=signed, offset=offset,
+            shares=tuple(dict.fromkeys(shares)), layers_read=reads,
         )  # fmt: skip
-        EXPLAINERS.add(name, entry)
+        EXPLAINERS.add(entry.name, entry)
         return run
 
     return register
-
-
-def _any(settings: Mapping[str, Any]) -> None:
-    pass
 
 
 def _chosen(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
@@ -168,4 +144,6 @@ def _needs_relu(model: Model, title: str) -> str:
     return f"{title} changes the backward rule of ReLU, and {model.name} has no ReLU (its activations: {found})."
 
 
-NEEDS: dict[str, Callable[[Model, str], str]] = {"layer": _needs_layer, "head": _needs_head, "relu": _needs_relu}
+LAYER = Need("layer", _needs_layer)
+HEAD = Need("head", _needs_head)
+RELU = Need("relu", _needs_relu)

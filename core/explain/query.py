@@ -4,67 +4,108 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from core.cache import TensorCache
-from core.environment import Precision
 from core.errors import Unsupported
+from core.explain.execution import Execution, Prefetch, RunLog
 from core.explain.forward_backward import ForwardBackward, joined, recorded
 from core.explain.relu_rules import ReluRule
+from core.explain.targets import Classes, Score, Target
 from core.models.model import Model
 from core.network.hooks import capture
-from core.network.incremental import Changed, Reference
+from core.network.incremental import CleanPass, PatchedImages
 from core.network.inspection import RELUS, grid
-from core.progress import Report, chunks, silent, subrange
+from core.progress import Report, chunks, subrange
 
-Score = Literal["logit", "prob", "logprob", "margin"]
-TOLERANCE = 0.01  # of a probability: a network whose answers half precision moves further is asked in full
-_STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # of the images on trial
-_LIFT = 2.0**12  # keeps slopes in the range of float16
-
-
-class RunLog:
-    """What an explanation cost and what its method remarks about it; filled while the method runs."""
-
-    def __init__(self) -> None:
-        self.forwards = 0  # images pushed through the model
-        self.backwards = 0  # images whose gradient was taken
-        self.fraction = 0.0  # of the work done, as last reported
-        self.remarks: dict[str, float | str] = {}
+TOLERANCE = 0.01  # of a probability: a network that half precision moves further is run in full precision
+_STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # of the images that precision is tried on
+_LIFT = 2.0**12  # keeps gradients in the range of float16
 
 
 @dataclass(frozen=True)
 class Query:
-    """One question to a model: why these scores for these images?
+    """A question to a model, why these scores for these images, and how it is run.
 
     Images are network inputs on the model's device; randomness comes from `rng(index)` alone, so neither batch size
-    nor order can change a result.
+    nor order can change a result. `dataclasses.replace` makes another question with a log of its own; what belongs to
+    the same run, and is counted in the same log, comes from `with_targets`, `subset` and the like.
     """
 
     model: Model
     images: Tensor  # (B, 3, H, W)
-    targets: Tensor  # (B,) class indices, or unit indices where `unit_layer` is given
+    targets: Target  # of each image; a tensor (B,) stands for Classes
     layer: str = ""  # where activations are read; "" is the surveyed default
-    unit_layer: str = ""
-    also: tuple[int, ...] = ()  # further classes that will be asked about: they share the forward
-    ahead: tuple[ReluRule, ...] = ()  # kinds of slopes that will be asked for: they share the forward, too
-    watched: tuple[str, ...] = ()  # further layers that will be asked for: tapes hold them on the way
-    content: str = ""  # decides the images, where the asker knows; else their hash
     seed: int = 0
-    batch: int = 0  # images in one pass; 0 is what suits the device
-    precision: Precision = "full"  # "half" allows methods that put many scores together to compute them roughly
-    coarse: bool = False  # this question is answered so
-    report: Report = silent
-    log: RunLog = field(default_factory=RunLog)
-    cache: TensorCache = field(default_factory=lambda: TensorCache(1 << 30))
+    content: str = ""  # identifies the images, where the caller knows them; else their hash
+    execution: Execution = field(default_factory=Execution)
+    log: RunLog = field(init=False, repr=False, default_factory=RunLog)
 
     def __post_init__(self) -> None:
-        if not self.batch:
-            # Eight images' activations stay near a CPU's cache: 32 took up to twice as long per image.
-            object.__setattr__(self, "batch", 8 if self.images.device.type == "cpu" else 64)
+        if isinstance(self.targets, Tensor):
+            object.__setattr__(self, "targets", Classes(self.targets))
+
+    def with_targets(self, targets: Target) -> "Query":
+        """The same question about other targets, in the same run."""
+        return self._in_this_run(targets=targets)
+
+    def subset(self, rows: slice, report: Report) -> "Query":
+        """The same question about some of the images, in the same run; `report` gets the progress of this part."""
+        execution = self.execution.changed(report=report)
+        return self._in_this_run(images=self.images[rows], targets=self.targets[rows], content="", execution=execution)
+
+    def with_prefetch(self, prefetch: Prefetch) -> "Query":
+        """The same question in the same run, announcing more that will be asked next."""
+        return self._in_this_run(execution=self.execution.changed(prefetch=self.execution.prefetch + prefetch))
+
+    def with_report(self, report: Report) -> "Query":
+        """The same question in the same run, with progress reported elsewhere."""
+        return self._in_this_run(execution=self.execution.changed(report=report))
+
+    def identified(self) -> "Query":
+        """The same question in the same run, with the hash of its images computed."""
+        return self._in_this_run(content=self.content or self._hash)
+
+    def counted_in(self, log: RunLog) -> "Query":
+        """The same question in the run that this log belongs to."""
+        return self._in_this_run(log=log)
+
+    def run_with(self, **settings: Any) -> "Query":
+        """The same question in a run of its own, with these settings of `Execution` changed."""
+        return replace(self, execution=self.execution.changed(**settings))
+
+    def fresh(self) -> "Query":
+        """The same question in a run of its own, of which nothing is cached yet."""
+        return self.run_with(cache=TensorCache(self.cache.budget))
+
+    def _in_this_run(self, *, log: RunLog | None = None, **changes: Any) -> "Query":
+        other = replace(self, **changes)
+        object.__setattr__(other, "log", self.log if log is None else log)
+        return other
+
+    @property
+    def batch(self) -> int:
+        """Images in one pass."""
+        # Eight images' activations stay near a CPU's cache: 32 took up to twice as long per image.
+        return self.execution.batch or (8 if self.images.device.type == "cpu" else 64)
+
+    @property
+    def cache(self) -> TensorCache:
+        """What is computed once."""
+        return self.execution.cache
+
+    @property
+    def report(self) -> Report:
+        """Where progress goes, and where the run is cancelled."""
+        return self.execution.report
+
+    @property
+    def half_precision(self) -> bool:
+        """Whether passes run in float16."""
+        return self.execution.half_precision
 
     @property
     def net(self) -> nn.Module:
@@ -82,53 +123,66 @@ class Query:
         return self.model.resolve_layer(self.layer)
 
     def in_half_precision(self) -> "Query":
-        """The same question in half precision, where the asker allows it and the answers stay within TOLERANCE.
+        """The same question in half precision, where that is allowed and probabilities change by TOLERANCE at most.
 
-        For methods that put many scores together. Passes then run in float16, scores come back in float32; the map
-        says by how much probabilities were off on trial, for these images at several strengths.
+        For methods that combine many scores. Passes then run in float16, scores come back in float32; a remark says by
+        how much probabilities differed in a trial with these images at several strengths.
         """
-        if self.precision == "full":
+        if self.execution.precision == "full":
             return self
-        coarse = replace(self, coarse=True)
-        off = self.cache.get((self._logits_key, "off"), lambda: self._difference(coarse))
+        half = self._in_this_run(execution=self.execution.changed(half_precision=True))
+        off = self.cache.get((self._logits_key, "off"), lambda: self._difference(half))
         if off > TOLERANCE:
             self.log.remarks["precision"] = f"full, as half would be off by {off:.1g}"
             return self
         self.log.remarks["precision"] = f"half, probabilities ±{off:.1g}"
-        return coarse
+        return half
 
     def logits(self, images: Tensor) -> Tensor:
         """The model's outputs (N, C) for these images, counted as passes."""
         self.log.forwards += len(images)
-        ordered = images if isinstance(images, Changed) else images.contiguous(memory_format=self.model.order)
-        if self.coarse:
+        ordered = images if isinstance(images, PatchedImages) else images.contiguous(memory_format=self.model.order)
+        if self.half_precision:
             with torch.autocast(images.device.type, torch.float16):
-                found = self.net(ordered).float()
-            if bool(found.isfinite().all()):  # float16 ends at 65,504
-                return found
+                outputs = self.net(ordered).float()
+            if bool(outputs.isfinite().all()):  # float16 ends at 65,504
+                return outputs
         return self.net(ordered)
 
-    def score(self, images: Tensor, targets: Tensor, kind: Score = "logit") -> Tensor:
-        """The number being explained, (N,): a class's logit, lead or (log-)probability, or a unit's mean response."""
-        if self.unit_layer:
-            with capture(self.net, self.unit_layer) as seen:
-                self.logits(images)
-            return self._unit_score(seen[self.unit_layer], targets)
-        return scored(self.logits(images), targets, kind)
+    def score(self, images: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
+        """The number being explained, (N,), for other images: a target's score, counted as passes."""
+        if not targets.layer:
+            return targets.score(self.logits(images), kind)
+        with capture(self.net, targets.layer) as seen:
+            self.logits(images)
+        return self.score_of(seen[targets.layer], targets, kind)
+
+    def score_of(self, outputs: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
+        """The number being explained, (N,), out of the logits, or out of the output of the targets' layer."""
+        if not targets.layer:
+            return targets.score(outputs, kind)
+        return targets.score(self.maps_at(outputs.float() if self.half_precision else outputs, targets.layer), kind)
 
     def clean_scores(self, kind: Score = "logit") -> Tensor:
         """The score (B,) of the images themselves, computed once and kept in the cache. Raises as `clean_logits`."""
-        if self.unit_layer:
-            return self._numbers(self.cache.get((*self.key, "score"), lambda: self._over_images(self.score)))
-        return scored(self.clean_logits(), self.targets, kind)
+        if not self.targets.layer:
+            return self.targets.score(self.clean_logits(), kind)
+        return self._numbers(self.cache.get((*self.key, "score"), lambda: self._over_images(self.score)))
+
+    def class_indices(self, title: str) -> Tensor:
+        """The explained classes (B,). Raises Unsupported, naming the method, where something else is explained."""
+        if isinstance(self.targets, Classes):
+            return self.targets.indices
+        message = f"{title} explains classes, not units of a layer or differences."
+        raise Unsupported(message, "Choose another method.")
 
     def clean_logits(self) -> Tensor:
         """The model's outputs (B, C) for the images themselves, computed once and kept in the cache.
 
         Raises Unsupported where not all of them are finite numbers.
         """
-        found = self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
-        return self._numbers(found)
+        logits = self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
+        return self._numbers(logits)
 
     def chunks(self, total: int, note: str = "") -> Iterator[range]:
         """Ranges of at most `batch` that cover `range(total)`; progress and cancelling happen here."""
@@ -139,91 +193,90 @@ class Query:
         word = hashlib.blake2b(f"{self.seed}:{index}".encode(), digest_size=8).digest()
         return torch.Generator().manual_seed(int.from_bytes(word, "big") >> 1)
 
-    def gradient(self, images: Tensor, targets: Tensor, kind: Score = "logit") -> Tensor:
-        """The slope of the score at these images (N, 3, H, W)."""
+    def gradient(self, images: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
+        """The gradient of the score at these images, (N, 3, H, W)."""
         with torch.enable_grad():
             leaf = images.detach().requires_grad_()
             total = self.score(leaf, targets, kind).sum()
             self.log.backwards += len(images)
-            lift = _LIFT if self.coarse else 1
-            slope = torch.autograd.grad(total * lift, leaf)[0] / lift
-        if self.coarse and not bool(slope.isfinite().all()):
-            return replace(self, coarse=False).gradient(images, targets, kind)
-        return slope
+            lift = _LIFT if self.half_precision else 1
+            gradient = torch.autograd.grad(total * lift, leaf)[0] / lift
+        if self.half_precision and not bool(gradient.isfinite().all()):
+            full = self._in_this_run(execution=self.execution.changed(half_precision=False))
+            return full.gradient(images, targets, kind)
+        return gradient
 
     @torch.no_grad()
     def windows(self, boxes: Tensor, fill: Tensor, kind: Score = "logit", inside: Tensor | None = None) -> Tensor:
-        """Scores (B, P) of each image with each box replaced by that part of `fill`, exact to rounding.
+        """Scores (B, P) of each image with each box replaced by the same region of `fill`, exact to rounding.
 
         `boxes` are (P, 4) or (B, P, 4) of top, left, height and width; `fill` holds images (B or 1, 3, H, W). Where
-        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box reaches is computed.
+        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box influences is computed.
         """
         boxes = boxes.expand(len(self.images), -1, -1).cpu()
         scores = torch.empty(boxes.shape[:2], device=self.images.device)
         report = self.report
         for row, (image, filler) in enumerate(zip(self.images, fill.expand_as(self.images), strict=True)):
-            scene = Reference(image[None], self.model.order)
+            clean_pass = CleanPass(image[None], self.model.order)
             order = boxes[row, :, 2:].amax(1).argsort(stable=True)  # those of one chunk become equally large
             share = subrange(report, row / len(scores), (row + 1) / len(scores))
             for span in chunks(len(order), self.batch, share, "windows occluded"):
                 chosen = order[span.start : span.stop]
                 masks = None if inside is None else inside[chosen]
-                changed = scene.filled(boxes[row, chosen], filler, masks)
+                changed = clean_pass.filled(boxes[row, chosen], filler, masks)
                 images = changed if self.images.device.type == "cpu" else changed.whole()
-                scores[row, chosen] = self.score(images, self.targets[row].expand(len(chosen)), kind).to(scores.dtype)
+                scores[row, chosen] = self.score(images, self.targets.repeated(row, len(chosen)), kind).to(scores.dtype)
         return scores
 
     def forward_backward(self, *layers: str) -> ForwardBackward:
-        """One forward and one backward of all images, watched at the input, at the query's layer and at `layers`.
+        """Activations and gradients at the input, at the query's layer and at `layers`: one forward and one backward.
 
-        Kept as long as the query's cache keeps it: the maps that read a tape cost together what one costs. Further
-        classes in `also`, and further kinds of slopes in `ahead`, share the forward.
+        Cached, so that all maps that read it cost together what one costs. What the `prefetch` announces is computed
+        from the same forward.
         """
-        known = self._known_tape(self.targets)
+        known = self._cached(self.targets)
         if known and self._layers(layers) <= known.values.keys():
             return known
         return self._record("plain", layers)["plain"]
 
-    def rectified(self, kind: ReluRule) -> Tensor:
-        """The slope of the score at the images (B, 3, H, W) where ReLUs hand back by another rule, kept like a tape.
+    def rectified(self, rule: ReluRule) -> Tensor:
+        """The gradient of the score at the images (B, 3, H, W) under another backward rule of ReLU, cached too.
 
-        Raises Unsupported where the score passes no ReLU.
+        Raises Unsupported where no ReLU lies between images and score.
         """
-        known = self.cache.peek((*self.key, kind))
+        known = self.cache.peek((*self.key, rule))
         if isinstance(known, Tensor):
             return known
-        found = self._record(kind).get(kind)
-        if found is None:
+        recording = self._record(rule).get(rule)
+        if recording is None:
             message = f"{self.model.name} uses no ReLU to compute this score."
             raise Unsupported(message, "Choose another method.")
-        return found.slopes[""]
+        return recording.slopes[""]
 
-    def remember(self, recording: ForwardBackward, kind: ReluRule = "plain") -> None:
-        """Keep a tape of these images and targets for whoever asks next; one without slopes only tells the outputs."""
-        if kind != "plain":
-            self.cache.put((*self.key, kind), recording.slopes[""])
+    def remember(self, recording: ForwardBackward, rule: ReluRule = "plain") -> None:
+        """Cache a recording of these images and targets; of one without gradients only the logits."""
+        if rule != "plain":
+            self.cache.put((*self.key, rule), recording.slopes[""])
         elif recording.slopes:
-            self.cache.put((*self.key, "tape"), recording)
-        self.cache.get(self._logits_key, lambda: recording.logits)  # what was told first stays
+            self.cache.put((*self.key, "recording"), recording)
+        self.cache.get(self._logits_key, lambda: recording.logits)  # logits cached earlier stay
 
     def maps_at(self, values: Tensor, layer: str) -> Tensor:
-        """An output of `layer` as maps (B, K, h, w), whatever order the network keeps its positions in."""
+        """An output of `layer` as maps (B, K, h, w), whatever its layout."""
         facts = self.model.survey.layer(layer)
         return grid(values, facts.layout) if facts else values
 
     @property
     def key(self) -> tuple[Hashable, ...]:
-        """Everything that decides what the model says about this query: weights, images, targets, unit."""
-        return self.key_of(self.targets)
+        """Everything that decides what the model says about this query: weights, images, targets, precision."""
+        return self._key_of(self.targets)
 
-    def key_of(self, targets: Tensor) -> tuple[Hashable, ...]:
-        """The key of the same question about other targets."""
-        asked = (tuple(targets.tolist()), self.unit_layer, self.coarse)
-        return (self.model.sha, self.content or self._hash, *asked)
+    def _key_of(self, targets: Target) -> tuple[Hashable, ...]:
+        return (self.model.sha, self.content or self._hash, targets.key, self.half_precision)
 
     @property
     def _logits_key(self) -> tuple[Hashable, ...]:
-        return (self.model.sha, self.content or self._hash, "logits", self.coarse)
+        return (self.model.sha, self.content or self._hash, "logits", self.half_precision)
 
     @cached_property
     def _hash(self) -> str:
@@ -231,7 +284,7 @@ class Query:
 
     @torch.no_grad()
     def _difference(self, other: "Query") -> float:
-        """By how much two ways to ask differ in any probability, for these images at several strengths."""
+        """The largest difference of any probability between two queries, for the images at several strengths."""
         trials = [self.images * strength for strength in _STRENGTHS]
         pairs = [(self.logits(images).softmax(1), other.logits(images).softmax(1)) for images in trials]
         return max(float((one - two).abs().max()) for one, two in pairs)
@@ -242,78 +295,66 @@ class Query:
         message = f"{self.model.name} gives scores that are not finite for this image."
         raise Unsupported(message, "Check the model's weights, or choose another image.")
 
-    def _known_tape(self, targets: Tensor) -> ForwardBackward | None:
-        known = self.cache.peek((*self.key_of(targets), "tape"))
+    def _cached(self, targets: Target) -> ForwardBackward | None:
+        known = self.cache.peek((*self._key_of(targets), "recording"))
         return known if isinstance(known, ForwardBackward) else None
 
     @torch.no_grad()
-    def _over_images(self, told: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """What some images and their targets tell, for all images in batches."""
+    def _over_images(self, function: Callable[[Tensor, Target], Tensor]) -> Tensor:
+        """A function of some images and their targets, over all images in batches."""
         # One pass per image: it can be cancelled, but is no progress.
         spans = chunks(len(self.images), self.batch, lambda _, note: self.report(0.0, note))
-        return torch.cat([told(self.images[s.start : s.stop], self.targets[s.start : s.stop]) for s in spans])
+        slices = (slice(span.start, span.stop) for span in spans)
+        return torch.cat([function(self.images[rows], self.targets[rows]) for rows in slices])
 
     def _layers(self, layers: Iterable[str]) -> set[str]:
-        """The layers a tape has to watch: those asked for now, those announced, and the query's own."""
+        """The layers that a recording reads: those asked for now, those announced, and the query's own."""
         own = self.layer or self.model.survey.default
-        return {*layers, *self.watched, *([own] if own else [])}
+        return {*layers, *self.execution.prefetch.layers, *([own] if own else [])}
 
-    def _record(self, kind: ReluRule, layers: Iterable[str] = ()) -> dict[ReluRule, ForwardBackward]:
-        """The tapes of the targets, of this kind and of those ahead that are not known yet; all are kept."""
-        kinds: list[ReluRule] = [kind]
-        if not RELUS & self.model.survey.overwrites.keys():  # one written in place may serve one kind only
-            kinds += [one for one in dict.fromkeys(self.ahead) if one != kind and not self._knows(one, self.targets)]
-        others = [torch.full_like(self.targets, index) for index in self.also]
-        others = [t for t in others if not torch.equal(t, self.targets) and not all(self._knows(k, t) for k in kinds)]
-        watched = self._layers(layers) if "plain" in kinds else set[str]()
-        if "plain" in kinds and (known := self._known_tape(self.targets)):
-            watched |= known.values.keys() - {""}
+    def _record(self, rule: ReluRule, layers: Iterable[str] = ()) -> dict[ReluRule, ForwardBackward]:
+        """Records this rule of the targets, and what the prefetch announces and the cache lacks; caches all of it."""
+        prefetch, rules = self.execution.prefetch, [rule]
+        if not RELUS & self.model.survey.overwrites.keys():  # a ReLU that works in place may serve one rule only
+            ahead = dict.fromkeys(prefetch.relu_rules)
+            rules += [one for one in ahead if one != rule and not self._knows(one, self.targets)]
+        others = {target.key: target for target in prefetch.targets if target.key != self.targets.key}
+        targets = [
+            self.targets,
+            *(other for other in others.values() if not all(self._knows(one, other) for one in rules)),
+        ]
+        layers = self._layers(layers) if "plain" in rules else set[str]()
+        if "plain" in rules and (known := self._cached(self.targets)):
+            layers |= known.values.keys() - {""}
         # One pass per image: it can be cancelled, but is no progress.
-        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note), "tape")
-        asked = [self.targets, *others]
-        parts = [self._tapes(slice(span.start, span.stop), sorted(watched), asked, kinds) for span in spans]
-        found = [{k: joined([one[place][k] for one in parts]) for k in parts[0][place]} for place in range(len(asked))]
-        for targets, recordings in zip(asked, found, strict=True):
-            for one, recording in recordings.items():
-                replace(self, targets=targets).remember(recording, one)
-        return found[0]
+        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note), "gradients")
+        parts = [self._recorded(slice(span.start, span.stop), sorted(layers), targets, rules) for span in spans]
+        recordings = [
+            {one: joined([part[number][one] for part in parts]) for one in parts[0][number]}
+            for number in range(len(targets))
+        ]
+        for target, by_rule in zip(targets, recordings, strict=True):
+            for one, recording in by_rule.items():
+                self.with_targets(target).remember(recording, one)
+        return recordings[0]
 
-    def _knows(self, kind: ReluRule, targets: Tensor) -> bool:
-        if kind == "plain":
-            return self._known_tape(targets) is not None
-        return self.cache.peek((*self.key_of(targets), kind)) is not None
+    def _knows(self, rule: ReluRule, targets: Target) -> bool:
+        if rule == "plain":
+            return self._cached(targets) is not None
+        return self.cache.peek((*self._key_of(targets), rule)) is not None
 
-    def _tapes(
-        self, part: slice, layers: list[str], asked: list[Tensor], kinds: list[ReluRule]
+    def _recorded(
+        self, rows: slice, layers: list[str], targets: list[Target], rules: list[ReluRule]
     ) -> list[dict[ReluRule, ForwardBackward]]:
-        def score_of(targets: Tensor) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
-            if self.unit_layer:
-                return lambda logits, seen: self._unit_score(seen[self.unit_layer], targets)
-            return lambda logits, seen: scored(logits, targets, "logit")
+        def score_of(target: Target) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
+            return lambda logits, seen: self.score_of(seen[target.layer] if target.layer else logits, target)
 
-        images = self.images[part]
-        units = [self.unit_layer] if self.unit_layer else []
-        scores = [score_of(targets[part]) for targets in asked]
-        found = recorded(self.net, images, [*layers, *units], scores, kinds)
+        images = self.images[rows]
+        read = [*layers, *(target.layer for target in targets if target.layer)]
+        recordings = recorded(self.net, images, read, [score_of(target[rows]) for target in targets], rules)
         self.log.forwards += len(images)
-        self.log.backwards += len(images) * sum(map(len, found))
-        return found
-
-    def _unit_score(self, values: Tensor, targets: Tensor) -> Tensor:
-        values = values.float() if self.coarse else values
-        return self.maps_at(values, self.unit_layer).flatten(2).mean(2).gather(1, targets[:, None])[:, 0]
-
-
-def scored(logits: Tensor, targets: Tensor, kind: Score) -> Tensor:
-    """The score (N,) of each row's target: the logit, its lead over the best other one, its (log-)probability."""
-    if kind == "margin":
-        others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
-        return logits.gather(1, targets[:, None])[:, 0] - others
-    if kind == "prob":
-        logits = logits.softmax(1)
-    elif kind == "logprob":
-        logits = logits.log_softmax(1)
-    return logits.gather(1, targets[:, None])[:, 0]
+        self.log.backwards += len(images) * sum(map(len, recordings))
+        return recordings
 
 
 def images_sha(images: Tensor) -> str:
@@ -332,14 +373,12 @@ def per_image(
     maps, whole = torch.zeros(len(query.images), *query.size), query.log.remarks
     own: list[dict[str, float | str]] = []
     for row in range(len(maps)):
-        share = subrange(query.report, row / len(maps), (row + 1) / len(maps))
-        chosen = slice(row, row + 1)
-        one = replace(query, images=query.images[chosen], targets=query.targets[chosen], report=share, content="")
+        one = query.subset(slice(row, row + 1), subrange(query.report, row / len(maps), (row + 1) / len(maps)))
         query.log.remarks = {}
         own.append(query.log.remarks)
         try:
             for maps[row] in run(one.in_half_precision() if in_half_precision else one):
-                whole.update(_together(own))
+                whole.update(_combined(own))
                 query.log.remarks = whole
                 yield maps.clone()
                 query.log.remarks = own[row]
@@ -347,11 +386,11 @@ def per_image(
             query.log.remarks = whole
 
 
-def _together(remarks: list[dict[str, float | str]]) -> dict[str, float | str]:
-    """The remarks about several images: one that is the same for all as it is, others one after the other."""
-    found = {}
+def _combined(remarks: list[dict[str, float | str]]) -> dict[str, float | str]:
+    """The remarks about several images: one that is equal for all as it is, others as a list."""
+    combined = {}
     for name in dict.fromkeys(name for one in remarks for name in one):
         values = [one[name] for one in remarks if name in one]
         words = [f"{value:.4g}" if isinstance(value, float) else value for value in values]
-        found[name] = values[0] if len(set(values)) == 1 else "; ".join(words)
-    return found
+        combined[name] = values[0] if len(set(values)) == 1 else "; ".join(words)
+    return combined

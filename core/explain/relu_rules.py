@@ -8,23 +8,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from core.network.hooks import Rules
+from core.network.operations import Rules
 
 ReluRule = Literal["plain", "guided", "deconvnet"]
 
 
 class Switch:
-    """How the ReLUs of one forward hand back what they receive; turned before each backward.
+    """The backward rule of all ReLUs of one forward; set before each backward.
 
-    Plain: where the input was positive. Guided: there, and only what is positive (Springenberg et al. 2014).
-    Deconvnet: whatever is positive (Zeiler & Fergus 2014). A ReLU6 also hands nothing back where it was full.
+    Plain: pass the gradient where the input was positive. Guided: there, and only positive gradients (Springenberg et
+    al. 2014). Deconvnet: all positive gradients (Zeiler & Fergus 2014). A ReLU6 also passes none where it saturated.
     """
 
     def __init__(self) -> None:
-        self.kind: ReluRule = "plain"
+        self.rule: ReluRule = "plain"
 
     def rules(self) -> Rules:
-        """The rules under which that forward has to run."""
+        """The replaced operations under which that forward has to run."""
         return Rules({"relu": partial(_rectify, self, inf), "relu6": partial(_rectify, self, 6.0)})
 
 
@@ -44,7 +44,7 @@ class _Rectified(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *received: Tensor) -> tuple[Tensor, None, None, None]:
-        """What the switch lets through."""
+        """The gradient that the rule passes."""
         (active,) = ctx.saved_tensors
-        signal = received[0] if ctx.switch.kind == "plain" else received[0].clamp(min=0)
-        return signal if ctx.switch.kind == "deconvnet" else torch.where(active, signal, 0), None, None, None
+        signal = received[0] if ctx.switch.rule == "plain" else received[0].clamp(min=0)
+        return signal if ctx.switch.rule == "deconvnet" else torch.where(active, signal, 0), None, None, None

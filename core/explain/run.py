@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from core.errors import Cancelled, TooLarge, Unsupported
 from core.explain.convergence import Settling
+from core.explain.execution import RunLog
 from core.explain.method import EXPLAINERS, Explainer
-from core.explain.query import Query, RunLog, images_sha
+from core.explain.query import Query
+from core.explain.targets import Target
 from core.images import resized
 from core.progress import Report, silent
 
@@ -24,7 +26,7 @@ class Explanation:
     name: str
     maps: Tensor  # (B, H, W) float32 on the CPU
     scores: Tensor  # (B,) the explained logits
-    targets: Tensor  # (B,)
+    targets: Target  # of the B images, on the CPU
     settings: Mapping[str, Any]
     layer: str
     seed: int
@@ -32,7 +34,7 @@ class Explanation:
     forwards: int
     backwards: int
     signed: bool
-    offset: bool = False  # what all values share means nothing
+    offset: bool = False  # values are defined up to a constant
     finished: bool = True  # False: stopped early, the map so far
     remarks: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -61,8 +63,8 @@ class Snapshot:
 Watch = Callable[[Snapshot], bool]
 
 
-def never_stop(look: Snapshot) -> bool:
-    """The watcher who looks away and never stops the work."""
+def never_stop(snapshot: Snapshot) -> bool:
+    """Never stops early."""
     return False
 
 
@@ -77,9 +79,9 @@ def explain(
 ) -> Explanation:
     """Answer a query with the method `name`: settings and needs checked, memory retried, maps checked and resized.
 
-    `watch` sees each running map of a method that has them and may end it early by returning True; a method stopped so
-    or cancelled gives back its map so far as unfinished. With `settle` a method is finished as soon as its map has
-    settled. Without `halve`, for those whose bytes go by the batch, memory that runs out is torch's error at once.
+    `watch` gets each running map of a method that has them and may end it early by returning True; a method stopped so
+    or cancelled returns its map so far as unfinished. With `settle` a method is finished as soon as its map has
+    converged. Without `halve`, for callers whose results depend on the batch, torch's out-of-memory error is raised.
     Raises UnknownName, BadParameter, Unsupported, TooLarge.
     """
     method = EXPLAINERS[name]
@@ -96,18 +98,18 @@ def explain(
                 message = f"{method.title} does not fit into memory even one image at a time."
                 raise TooLarge(message, "Use a smaller image or model, or clear cached results.") from None
             # No result depends on the batch size, so a smaller one is always sound.
-            query = replace(query, batch=query.batch // 2, log=RunLog())
+            query = query.run_with(batch=query.batch // 2)
             query.cache.clear()
 
 
 def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watch: Watch, settle: bool) -> Explanation:
     start = time.perf_counter()
-    query = replace(query, report=_kept(query.log, query.report), content=query.content or images_sha(query.images))
+    query = query.identified().with_report(_monotonic(query.log, query.report))
     planned = method.cost(settings, min(query.size)) * len(query.images) if settle else math.inf
     outcome = method.run(query, **settings)
     maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch, planned)
     maps = _sound(method, query, maps.detach())
-    scores = replace(query, report=silent).clean_scores()  # a map that was cancelled is still worth this one pass
+    scores = query.with_report(silent).clean_scores()  # a map that was cancelled is still worth this one pass
     if finished:
         query.report(1.0, method.title)
     signed = method.signed or bool((maps < 0).any())  # a setting may allow signs that the default has not
@@ -115,7 +117,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         name=method.name,
         maps=resized(maps, query.size).cpu(),
         scores=scores.cpu(),
-        targets=query.targets.cpu(),
+        targets=query.targets.to("cpu"),
         settings=dict(settings),
         layer=method.layers_read(query.model.survey, query.layer, settings),
         seed=query.seed,
@@ -129,8 +131,8 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
     )
 
 
-def _kept(log: RunLog, report: Report) -> Report:
-    """The same report that never falls, remembering how far the work is for whoever looks at a running map."""
+def _monotonic(log: RunLog, report: Report) -> Report:
+    """A report that never decreases and keeps the fraction in the log, for snapshots of a running map."""
 
     def keep(fraction: float, note: str) -> None:
         log.fraction = max(log.fraction, fraction)
@@ -140,7 +142,7 @@ def _kept(log: RunLog, report: Report) -> Report:
 
 
 def _driven(query: Query, snapshots: Iterator[Tensor], watch: Watch, planned: float) -> tuple[Tensor, bool]:
-    """The last map of a generator, and whether it came to its own end or settled before its `planned` passes."""
+    """The last map of a generator, and whether it ended by itself or converged before its `planned` passes."""
     last: Tensor | None = None
     settling = Settling()
     try:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from core.explain.baselines import Baseline, baseline
-from core.explain.query import Query, Score, images_sha
+from core.explain.query import Query, images_sha
+from core.explain.targets import Score
 from core.params import Knob
 
 Cut = Literal["quickshift", "slic"]
@@ -44,7 +45,7 @@ class Pieces:
     def score(self, visible: Tensor, kind: Score) -> Tensor:
         """The scores (n,), float64 on the CPU, of copies of the image with only these segments (n, S) visible."""
         shown = torch.where(visible.to(self.cells.device)[:, self.cells][:, None], self.query.images[0], self.hidden)
-        return self.query.score(shown, self.query.targets.expand(len(shown)), kind).double().cpu()
+        return self.query.score(shown, self.query.targets.repeated(0, len(shown)), kind).double().cpu()
 
     def tried(self, samples: int, kind: Score, draw: Callable[[range], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """All draws so far (N, S), true where a segment is visible, and their scores (N,), after every 64 copies.

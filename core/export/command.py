@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.params import spelled
 from core.workbench import Request
 
 
@@ -19,7 +20,7 @@ def command_line(
     for target in dict.fromkeys(request.target for request in requests):
         words += ["--target", str(target)]
     for name, value in settings.items():
-        words += ["--set", f"{name}={value}"]
+        words += ["--set", f"{name}={spelled(value)}"]
     if any(request.settle for request in requests):
         words.append("--settle")
     if layer:

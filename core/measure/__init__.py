@@ -1,1 +1,6 @@
-"""Measures of explanations: numbers and curves that say how far a map can be trusted."""
+"""Measures of explanations: numbers and curves that say how far a map can be trusted, registered by importing them."""
+
+from core.measure import agreement
+from core.measure.measure import MEASURES, Curve, Evidence, Measure, Measurement, Undefined, evaluate
+
+__all__ = ["MEASURES", "Curve", "Evidence", "Measure", "Measurement", "Undefined", "agreement", "evaluate"]

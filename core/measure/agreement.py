@@ -1,13 +1,57 @@
 """Agreement of maps: rank correlation, and overlap of their strongest pixels."""
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+
+from core.measure.measure import Evidence, Numbers, Undefined, measure
+from core.params import Knob
 
 TOP = 0.2  # share of the pixels that counts as the strongest
 
 Maps = NDArray[np.floating]  # (M, H, W), raw; signed ones count with their sign
 Matrix = NDArray[np.float64]  # (M, M), symmetric; NaN where a map has the same value everywhere and so no order
+
+
+@measure(
+    "Agreement",
+    family="agreement",
+    source="Spearman 1904",
+    formula="mean over the other maps h′ of the image of ρ(h, h′), the correlation of the ranks of their pixels",
+    caution="Methods that share a flaw agree, too; and fine maps agree less with coarse ones, whatever they show.",
+    cost=lambda settings, side: 0,
+    kind="map",
+    better="higher",
+    unit="rank correlation",
+    low=-1,
+    high=1,
+)
+def agreement(
+    evidence: Evidence,
+    *,
+    magnitude: Annotated[bool, Knob("Rank pixels by magnitude: negative evidence counts like positive.")] = False,
+) -> Numbers:
+    """Mean rank correlation of a map with the other maps of the same image.
+
+    Only the order of the pixels counts, not their values, and equal values share their mean rank. A map with the same
+    value everywhere has no order: it is left out where another map is measured, and has no agreement itself.
+    """
+    others = [maps.numpy(force=True) for maps in evidence.others.values()]
+    found: list[float | Undefined] = []
+    for number, one in enumerate(evidence.maps.numpy(force=True)):
+        stacked = np.stack([one, *(maps[number] for maps in others)]).astype(np.float64)
+        found.append(_mean_correlation(np.abs(stacked) if magnitude else stacked))
+    return found
+
+
+def _mean_correlation(maps: Maps) -> float | Undefined:
+    """The mean rank correlation of the first map with the others that have an order."""
+    if (maps[0] == maps[0].flat[0]).all():
+        return Undefined("The map has the same value everywhere.")
+    known = [value for value in spearman(maps)[0, 1:].tolist() if np.isfinite(value)]
+    return sum(known) / len(known) if known else Undefined("The image has no other map with values that differ.")
 
 
 def spearman(maps: Maps) -> Matrix:

@@ -1,7 +1,7 @@
 """From heatmaps to patches: windows rich in evidence, and those of them that the prediction depends on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from core.explain.query import Query
-from core.network.incremental import Steps
+from core.network.incremental import CumulativePass
 from core.progress import chunks, subrange
 from core.study.config import PatchConfig
 
@@ -158,7 +158,7 @@ def relevant(
     for start in range(0, total, size):
         some = slice(start, min(start + size, total))
         report = subrange(query.report, some.start / total, some.stop / total)
-        group = replace(query, images=query.images[some], targets=query.targets[some], report=report, content="")
+        group = query.subset(some, report)
         own = Candidates(windows.corners[some], windows.scores[some], windows.found[some], windows.side)
         parts.append(_selected(group, clean[some], own, config, _Stepwise(group, own)))
     joined = {
@@ -178,7 +178,10 @@ class _Stepwise:
         side = self.windows.side
         tops, lefts = self.windows.corners[rows, rank].T.tolist()
         if rank == 0:
-            self.steps, self.place = Steps(covered, self.order), {row: place for place, row in enumerate(rows.tolist())}
+            self.steps, self.place = (
+                CumulativePass(covered, self.order),
+                {row: place for place, row in enumerate(rows.tolist())},
+            )
             return self.steps.first(tops, lefts, side)
         patches = [one[:, y : y + side, x : x + side] for one, y, x in zip(covered, tops, lefts, strict=True)]
         return self.steps.then([self.place[row] for row in rows.tolist()], torch.stack(patches), tops, lefts)

@@ -13,6 +13,7 @@ from core.errors import BadModel
 from core.images import Preprocess
 from core.models import weights
 from core.models.model import Model, ModelCard, as_model
+from core.models.name import ModelName, parsed, refuse_unloadable
 from core.models.sources import bundled, efficientnet_lite
 from core.params import expanded
 from core.progress import Report, silent
@@ -20,52 +21,52 @@ from core.registry import Registry, unknown
 
 __all__ = ["MODELS", "Model", "ModelCard", "as_model", "load"]
 
-FLOWERS = "flowers"  # the architecture of the bundled models, as ARCHITECTURE:FILE names it
+FLOWERS = "flowers"  # the architecture of the bundled models, as ARCH@FILE names it
 
 
 def load(
     name: str, device: torch.device | str = "cpu", report: Report = silent, labels: Path | str | None = None
 ) -> Model:
-    """A model of the registry, or `ARCHITECTURE:FILE`: own weights for a torchvision architecture or for `flowers`.
+    """A model of the registry, or `ARCH@FILE`: own weights for a torchvision architecture or for `flowers`.
 
     Own weights are a .safetensors file or a state dict in a .pth file; `labels` names a file with one label per class
-    for them. Raises UnknownName, BadModel for weights that do not fit, Unavailable for a download without connection.
+    for them. `core.models.name` holds the spelling of names. Raises UnknownName, BadModel for weights that do not
+    fit, Unavailable for a download without connection and for a source that is not supported yet.
     """
-    architecture, colon, file = name.partition(":")
-    if colon:
-        model = _own(architecture, file, device, report)
+    asked = parsed(name)
+    refuse_unloadable(asked)
+    if asked.separator:
+        model = _own(asked, device, report)
         return replace(model, labels=weights.labels(Path(labels), len(model.labels))) if labels else model
-    if Path(name).suffix in weights.SUFFIXES:
-        raise BadModel(f"{name!r} names no architecture.", f"Write one before it, such as resnet18:{name}.")
     card = MODELS[name]
     if labels:
-        raise BadModel(f"{name} already has labels.", "Give a labels file only with ARCHITECTURE:FILE.")
+        raise BadModel(f"{name} already has labels.", "Give a labels file only with ARCH@FILE.")
     return card.load(device, report)
 
 
-def _own(architecture: str, file: str, device: torch.device | str, report: Report) -> Model:
+def _own(name: ModelName, device: torch.device | str, report: Report) -> Model:
     """The user's own weights in an architecture known by its name."""
     from core.models.sources import torchvision
 
-    known = (FLOWERS, *torchvision.architectures())
+    known, architecture = (FLOWERS, *torchvision.architectures()), name.architecture
     if architecture not in known:
         raise unknown("architecture", architecture, known)
-    if not file.strip():
-        raise BadModel(f"'{architecture}:' names no file.", f"Write {architecture}:FILE, a .safetensors or .pth file.")
-    path = expanded(file)
+    if not name.file.strip():
+        raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a .safetensors or .pth file.")
+    path = expanded(name.file)
     if architecture == FLOWERS:
-        return _flowers(f"{architecture}:{file}", path, _card_beside(path), device, report)
+        return _flowers(name.text, path, _card_beside(path), device, report)
     report(0.0, "reading weights")
     net, preprocess = torchvision.fitted(architecture, weights.read(path), path.name)
     report(0.6, "inspecting layers")
     facts = {"source": "file"}
-    model = as_model(f"{architecture}:{file}", net, preprocess=preprocess, facts=facts, device=device)
+    model = as_model(name.text, net, preprocess=preprocess, facts=facts, device=device)
     imagenet = torchvision.imagenet_labels()
     return replace(model, labels=imagenet) if len(model.labels) == len(imagenet) else model
 
 
 def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.device | str, report: Report) -> Model:
-    """The small network of the bundled models, with the weights of a file and what their card tells."""
+    """The small network of the bundled models, with the weights of a file and the facts of their card."""
     report(0.0, "reading weights")
     state = weights.read(path)
     count = weights.classes(state, "head.weight")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from core.data.labels import class_index
 from core.errors import BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
 from core.network.inspection import Survey, survey
@@ -33,8 +34,8 @@ class Model:
     sha: str  # of the weights' content
     survey: Survey
     facts: Mapping[str, Any] = field(default_factory=dict)  # accuracy, how trained, licence …
-    order: torch.memory_format = torch.contiguous_format  # of the images' values that suits network and device
-    overwrote: Mapping[str, int] = field(default_factory=dict)  # kinds of modules that did until frozen, and how many
+    order: torch.memory_format = torch.contiguous_format  # of the images, fastest for network and device
+    overwrote: Mapping[str, int] = field(default_factory=dict)  # modules that worked in place until frozen, by kind
 
     @property
     def device(self) -> torch.device:
@@ -42,24 +43,8 @@ class Model:
         return next((p.device for p in self.net.parameters()), torch.device("cpu"))
 
     def target(self, wanted: str | int) -> int:
-        """The class index of a label, in its exact spelling if there is one so, or of a number.
-
-        Raises UnknownName with the nearest labels, BadParameter for a label that several classes have.
-        """
-        text = str(wanted)
-        number = whole(text)
-        if number is not None and number < len(self.labels):
-            return number
-        exact = [i for i, label in enumerate(self.labels) if label == text]
-        exact = exact or [i for i, label in enumerate(self.labels) if label.casefold() == text.casefold()]
-        if not exact and number is not None:
-            raise UnknownName(f"There is no class {text}.", f"{self.name} has classes 0 to {len(self.labels) - 1}.")
-        if not exact:
-            raise unknown("class", text, self.labels)
-        if len(exact) > 1:
-            message = f"The label {text!r} is shared by the classes {' and '.join(map(str, exact[:4]))}."
-            raise BadParameter(message, "Give the number of the one you mean.")
-        return exact[0]
+        """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""
+        return class_index(wanted, self.labels, self.name)
 
     def resolve_layer(self, layer: str = "") -> str:
         """The layer where activations are read: the named one, or the surveyed default.
@@ -74,6 +59,20 @@ class Model:
         if self.survey.layer(name):
             raise Unsupported(f"Layer '{name}' of {self.name} has no spatial positions.", "Choose a layer before it.")
         raise unknown("layer", name, usable)
+
+    def resolve_unit(self, unit: str) -> tuple[str, int]:
+        """The layer and the number of the unit that LAYER:NUMBER names.
+
+        Raises BadParameter for a text of another form, UnknownName for a unit the layer lacks, and as `resolve_layer`.
+        """
+        layer, _, text = unit.rpartition(":")
+        number = whole(text)
+        if not layer or number is None:
+            raise BadParameter(f"{unit!r} is no unit.", "Give LAYER:NUMBER, such as layer4:17.")
+        known = self.survey.layer(self.resolve_layer(layer))
+        if known and number >= known.units:
+            raise UnknownName(f"Layer '{layer}' has no unit {number}.", f"Its units are 0 to {known.units - 1}.")
+        return layer, number
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class ModelCard:
 
 
 def overwriting(net: nn.Module) -> dict[str, int]:
-    """The kinds of modules that are set to write their output over their input, and how many of each there are."""
+    """The kinds of modules that are set to work in place, and how many of each there are."""
     return dict(Counter(type(module).__name__ for module in net.modules() if getattr(module, "inplace", False)))
 
 
@@ -125,23 +124,23 @@ def as_model(
     preprocess = preprocess or Preprocess()
     overwrote = overwriting(net)
     net = frozen(net).to(device)
-    found = survey(net, (preprocess.crop, preprocess.crop))
+    surveyed = survey(net, (preprocess.crop, preprocess.crop))
     if not labels:
         classes = _classes(net, preprocess.crop)
         labels = tuple(f"class {index}" for index in range(classes))
     sha, order = sha or content_sha(net.state_dict()), _order(net, preprocess.crop)
-    return Model(name, net, labels, preprocess, sha, found, dict(facts or {}), order, overwrote)
+    return Model(name, net, labels, preprocess, sha, surveyed, dict(facts or {}), order, overwrote)
 
 
 @torch.no_grad()
 def _order(net: nn.Module, size: int) -> torch.memory_format:
-    """Channels last on a CPU, where convolutions take from half to nine tenths of the time so, if the network can."""
+    """Channels last on a CPU, where it makes convolutions up to twice as fast, if the network can."""
     image = torch.zeros(2, 3, size, size, device=next((p.device for p in net.parameters()), "cpu"))
     if image.device.type != "cpu":
         return torch.contiguous_format
     try:
         net(image.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:  # a network that takes the order of values for granted, as `view` does
+    except RuntimeError:  # a network that relies on the memory order, as `view` does
         return torch.contiguous_format
     return torch.channels_last
 

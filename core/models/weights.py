@@ -73,11 +73,11 @@ def labels(path: Path, classes: int) -> tuple[str, ...]:
         raise BadModel(f"{path.name} is not a text file.", "Write one label per line, as UTF-8.") from None
     except (OSError, ValueError):
         raise BadModel(f"The labels file {str(path)[:200]!r} cannot be opened.", "Check its path.") from None
-    found = tuple(line.strip() for line in lines if line.strip())
-    if len(found) != classes:
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(names) != classes:
         hint = "Write one label per line, in the order of the classes."
-        raise BadModel(f"{path.name} holds {len(found)} labels, the model has {classes} classes.", hint)
-    return found
+        raise BadModel(f"{path.name} holds {len(names)} labels, the model has {classes} classes.", hint)
+    return names
 
 
 def _safetensors(path: Path) -> object:
@@ -93,7 +93,7 @@ def _safetensors(path: Path) -> object:
 def _pickled(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - the reader meets hostile bytes here and raises whatever it stumbles over
+    except Exception as error:  # noqa: BLE001 - the reader meets hostile bytes here and raises errors of any kind
         text = str(error)
         if code := re.search(r"(?:GLOBAL|class) (\S+) (?:was not an allowed|whose module \S+ is blocked)", text):
             what = f"holds code or objects ({code[1][:80]}), not only weights; nothing in it was run"

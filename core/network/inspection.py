@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from core.network.hooks import OperationCounter, capture
+from core.network.hooks import capture
+from core.network.operations import OperationCounter
 
 Layout = Literal["grid", "tokens", "channels-last", "vector"]
 
-# These hand on what they get, at most smaller: the layer before them is the one worth looking at.
+# These only pool or pass on their input: the layer before them is the one to explain.
 _PASSIVE = (
     nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Dropout2d, nn.Identity,
     nn.Flatten,
@@ -26,21 +27,21 @@ RELUS = frozenset({"relu", "relu6"})
 # Activations whose backward rule no method changes.
 SMOOTH = frozenset({"gelu", "silu", "hardswish", "elu", "leaky_relu", "tanh", "sigmoid", "hardsigmoid", "hardtanh"})
 
-_IMAGES = 2  # in the watched forward: an output that does not grow with it holds no image's positions
+_IMAGES = 2  # in the recorded forward: an output that does not grow with it holds no positions of an image
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One module of a network and what it puts out for one image."""
+    """One module of a network and its output for one image."""
 
     name: str
     kind: str
     shape: tuple[int, ...]  # without the batch
     layout: Layout
-    through: bool = True  # nothing but plain sequences around it: what it puts out is not one branch of several
+    through: bool = True  # only plain sequences around it: its output is not one branch of several
     calls: int = 1  # in one forward
-    operations: tuple[str, ...] = ()  # what it does itself; none for one that is made of others
-    reads: str = ""  # the layer whose very output it reads; "" where something stands between them
+    operations: tuple[str, ...] = ()  # its own; none for a container
+    reads: str = ""  # the layer whose output is its input; "" where another operation lies between them
 
     @property
     def units(self) -> int:
@@ -66,11 +67,11 @@ class Survey:
 
     layers: tuple[Layer, ...]
     operations: tuple[str, ...]
-    default: str  # the layer explained unless another is asked for; "" where no layer has positions
+    default: str  # the layer explained by default; "" where no layer has positions
     head: str  # the one Linear after global average pooling of `default`; "" where the network does not end so
-    head_rectifies: bool  # a ReLU stands between `default` and that pooling
-    rectified: bool  # `default` puts out no negative values
-    overwrites: Mapping[str, int]  # operations that write over what they read, and how often
+    head_rectifies: bool  # a ReLU lies between `default` and that pooling
+    rectified: bool  # `default` has no negative outputs
+    overwrites: Mapping[str, int]  # operations that work in place, and how often
     input_size: tuple[int, int]
 
     def layer(self, name: str) -> Layer | None:
@@ -94,15 +95,15 @@ class Survey:
 
     @property
     def folded(self) -> tuple[Layer, ...]:
-        """The batch norms of what a layer with weights puts out: the two together are one linear layer."""
+        """The batch norms right after a layer with weights: the two together are one linear layer."""
         linear = {layer.name for layer in self.layers if not _LINEAR.isdisjoint(layer.operations)}
         return tuple(layer for layer in self.norms if "batch_norm" in layer.operations and layer.reads in linear)
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stations on the way to `default`: the last layer of each resolution, or what each block of tokens reads.
+        """The stages up to `default`: the last layer of each resolution, or the input of each transformer block.
 
-        All that a prediction is made of passes through each of them.
+        All information that a prediction uses passes through each of them.
         """
         usable = self.usable
         chosen = self.layer(self.default)
@@ -120,23 +121,23 @@ class _Call:
     module: nn.Module
     shape: tuple[int, ...]  # without the batch
     how: Layout
-    first: int  # the call that made this very tensor: a container hands on what its last part made
-    reads: int | None  # the call that made the very tensor it reads
-    operations: tuple[str, ...]  # of a module without parts
+    first: int  # the call that made this tensor: a container returns that of its last module
+    reads: int | None  # the call that made its input
+    operations: tuple[str, ...]  # of a module without children
 
 
 def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
-    """What two forwards of two fixed noise images of `size` (height, width) show: its parts, then its end."""
+    """The survey of a network, from two forwards of two fixed noise images of `size` (height, width)."""
     device = next((p.device for p in net.parameters()), torch.device("cpu"))
     images = torch.randn(_IMAGES, channels, *size, generator=torch.Generator().manual_seed(0)).to(device)
     calls: list[_Call] = []
     attended: list[int] = []  # how many outputs there were when each attention finished
     makers = WeakTensorKeyDictionary()
-    begun: dict[str, Mapping[str, int]] = {}  # what had been done when a module was called last
+    begun: dict[str, Mapping[str, int]] = {}  # counts of operations when a module was called last
 
     def before(name: str) -> Callable[[nn.Module, Any], None]:
         def hook(_module: nn.Module, _inputs: Any) -> None:
-            begun[name] = dict(watched.calls)
+            begun[name] = dict(counter.calls)
 
         return hook
 
@@ -145,8 +146,8 @@ def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
             if "attention" in type(module).__name__.lower():
                 attended.append(len(calls))
             if isinstance(output, Tensor):
-                parts = any(True for _ in module.children())
-                done = {} if parts else watched.calls.items() - begun[name].items()
+                container = any(True for _ in module.children())
+                done = {} if container else counter.calls.items() - begun[name].items()
                 calls.append(
                     _Call(
                         name,
@@ -161,7 +162,7 @@ def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
 
         return hook
 
-    with ExitStack() as stack, torch.no_grad(), OperationCounter() as watched:
+    with ExitStack() as stack, torch.no_grad(), OperationCounter() as counter:
         for name, module in net.named_modules():
             if name:
                 stack.callback(module.register_forward_pre_hook(before(name)).remove)
@@ -173,12 +174,12 @@ def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
     head, rectifies, rectified = _end(net, images, chosen, calls) if chosen else ("", False, False)
     return Survey(
         layers=tuple(_layer(net, call, calls) for call in calls if last[call.name] is call),
-        operations=tuple(sorted(watched.calls)),
+        operations=tuple(sorted(counter.calls)),
         default=chosen.name if chosen else "",
         head=head,
         head_rectifies=rectifies,
         rectified=rectified,
-        overwrites=dict(sorted(watched.overwrites.items())),
+        overwrites=dict(sorted(counter.overwrites.items())),
         input_size=size,
     )
 
@@ -199,7 +200,7 @@ def _layer(net: nn.Module, call: _Call, calls: Sequence[_Call]) -> Layer:
 
 
 def layout(output: Tensor) -> Layout:
-    """How the positions of _IMAGES square images lie in an output.
+    """The layout of the positions of _IMAGES square images in an output.
 
     (B, K, h, h), (B, h, h, K), (B, 1 + g·g, K) or (B, g·g, K) tokens, or none.
     """
@@ -233,7 +234,7 @@ def _default(calls: list[_Call], before_attention: _Call | None) -> _Call | None
     """The last output with positions that a weighted layer still reads, under its outermost name.
 
     Pooling only shrinks; outputs after the last weighted layer are the class scores themselves. Tokens count up to the
-    last attention: behind it only the class token reaches the scores.
+    last attention: after it only the class token reaches the scores.
     """
     weighted = [index for index, call in enumerate(calls) if any(True for _ in call.module.parameters(recurse=False))]
     last = {call.name: call for call in calls}
@@ -254,7 +255,7 @@ def _default(calls: list[_Call], before_attention: _Call | None) -> _Call | None
 def _end(net: nn.Module, images: Tensor, chosen: _Call, calls: list[_Call]) -> tuple[str, bool, bool]:
     """The Linear whose weights times the pooled outputs of `chosen` are the logits, as measured, or "".
 
-    And whether that holds only for what a ReLU leaves of those outputs, and whether they are never negative.
+    Also whether that holds only after a ReLU on those outputs, and whether they are never negative.
     """
     with capture(net, chosen.name) as seen:
         logits = net(images)
@@ -265,10 +266,10 @@ def _end(net: nn.Module, images: Tensor, chosen: _Call, calls: list[_Call]) -> t
         return "", False, rectified
     for rectifies in (False, True):
         pooled = (maps.relu() if rectifies else maps).mean((2, 3))
-        drawn = pooled @ linear.module.weight.T
-        again = drawn if linear.module.bias is None else drawn + linear.module.bias
+        product = pooled @ linear.module.weight.T
+        again = product if linear.module.bias is None else product + linear.module.bias
         # Compared with what the maps contribute: small activations would vanish beside a bias.
-        if again.shape == logits.shape and 0 < float(drawn.abs().max()) * 1e-3 >= float((again - logits).abs().max()):
+        if again.shape == logits.shape and 0 < float(product.abs().max()) * 1e-3 >= float((again - logits).abs().max()):
             return linear.name, rectifies, rectified
     return "", False, rectified
 

@@ -17,10 +17,10 @@ from core.models.model import Model
 from core.serialization import digest
 
 SIZES = {"cpu": (4, 8, 16, 32), "cuda": (1, 32, 64, 128, 256)}
-CLEARLY = 0.95  # of a smaller batch's time, or a larger one is not worth its memory
-SECONDS = 1.5  # that measuring may take; the smallest batch is measured whatever it takes
+CLEARLY = 0.95  # of a smaller batch's time: a larger batch must be faster than that to be worth its memory
+SECONDS = 1.5  # limit for measuring; the smallest batch is always measured
 ROUNDS = 3
-ENOUGH = 0.2  # seconds for one size, where a second round would tell nothing new
+ENOUGH = 0.2  # seconds for one size, after which no further round is needed
 
 _batches: dict[Path, int] = {}
 _seconds: dict[Path, float] = {}
@@ -28,10 +28,10 @@ _lock = threading.Lock()
 
 
 def batch_of(model: Model, folder: Path) -> int:
-    """The batch that suits a model and its device: what `folder` holds, else a short measurement that it holds then.
+    """The batch that suits a model and its device: as stored in `folder`, else measured shortly and stored there.
 
-    The batch decides how sums are rounded, so whoever measured first decides for all who come later. A file that
-    cannot be read is measured anew; where none can be written, the batch lasts as long as the process.
+    The batch decides how sums are rounded, so the first measurement holds for all later calls. A file that cannot be
+    read is measured again; where none can be written, the batch lasts as long as the process.
     """
     path = _file(model, folder)
     with _lock:
@@ -50,11 +50,11 @@ def seconds_of(model: Model, folder: Path) -> float:
 
 def _known(model: Model, path: Path) -> int:
     if path not in _batches:
-        found = _read(path)
-        if not found:
+        batch = _read(path)
+        if not batch:
             fastest, _seconds[path] = _measured(model)
-            found = _kept(path, {**_conditions(model), "batch": fastest})
-        _batches[path] = found
+            batch = _kept(path, {**_conditions(model), "batch": fastest})
+        _batches[path] = batch
     return _batches[path]
 
 
@@ -63,7 +63,7 @@ def _file(model: Model, folder: Path) -> Path:
 
 
 def _conditions(model: Model) -> dict[str, Any]:
-    """All that decides how fast a batch is, but for what else the machine does."""
+    """Everything that decides the speed of a batch, other than the load of the machine."""
     cuda = model.device.type == "cuda"
     return {
         "model": model.sha,
@@ -78,14 +78,14 @@ def _conditions(model: Model) -> dict[str, Any]:
 def _read(path: Path) -> int:
     """The batch in a file; 0 where there is none."""
     try:
-        found = json.loads(path.read_text("utf-8"))["batch"]
+        batch = json.loads(path.read_text("utf-8"))["batch"]
     except (OSError, ValueError, LookupError, TypeError):
         return 0
-    return found if isinstance(found, int) and 0 < found <= 4096 else 0
+    return batch if isinstance(batch, int) and 0 < batch <= 4096 else 0
 
 
 def _kept(path: Path, facts: Mapping[str, Any]) -> int:
-    """The batch written as a whole, unless another process was first: then that one's."""
+    """The batch, written atomically, unless another process was first: then that one's."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, keep=_read) as file:
@@ -112,7 +112,7 @@ def _measured(model: Model) -> tuple[int, float]:
 
 @torch.no_grad()
 def _per_image(model: Model, batch: int) -> float:
-    """The shortest time of one image's forward in some rounds, after one that only warms up."""
+    """The shortest time of one image's forward in some rounds, after one to warm up."""
     side = model.preprocess.crop
     images = torch.zeros(batch, 3, side, side, device=model.device).contiguous(memory_format=model.order)
     _timed(model, images)

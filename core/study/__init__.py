@@ -58,9 +58,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from core.data.labels import class_index
 from core.errors import StudyError
-from core.params import whole
-from core.registry import unknown
 from core.resources import ASSETS
 from core.store.reader import Store, damage, removable
 from core.store.schema import LOG
@@ -89,15 +88,8 @@ class Study(Store[StudyManifest]):
         return tuple(self.table("classes")["name"])
 
     def target(self, wanted: str | int) -> int:
-        """The class index of a label, in any case, or of a number. Raises UnknownName with the nearest labels."""
-        text = str(wanted)
-        known = [label.casefold() for label in self.labels]
-        if text.casefold() in known:
-            return known.index(text.casefold())
-        number = whole(text)
-        if number is not None and number < len(known):
-            return number
-        raise unknown("class", text, self.labels)
+        """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""
+        return class_index(wanted, self.labels, self.name)
 
     @property
     def folder(self) -> Path:

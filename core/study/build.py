@@ -12,8 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from core.data.classes import image_folder
-from core.data.folders import contents
+from core.data.image_folder import contents, image_folder
 from core.engine import Engine, here, map_shards
 from core.errors import BadParameter, StudyError, UnknownName
 from core.mining.averages import all_averages
@@ -279,8 +278,8 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
             images=len(images),
             skipped=int((images["problem"] != "").sum()),
             labelled=int((images["label"] >= 0).sum()),
-            unmatched=plan.folder.strange,
-            left_out=plan.folder.left,
+            unmatched=tuple(plan.folder.unmatched),
+            left_out=plan.folder.skipped,
             fingerprint=digest(images["sha"].tolist()),
         ),
         "window": plan.side,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from core.errors import BadParameter
-from core.params import Knob, checked, params_of
+from core.params import FilePath, Knob, LayerName, checked, params_of
 from core.serialization import dump
 
 ItemsetKind = Literal["closed", "all"]  # of itemsets
@@ -104,8 +104,8 @@ class StudyConfig:
 
     model: str
     data: str
-    labels: Annotated[str, Knob("File with the class names for your own weights, one per line.")] = ""
-    layer: Annotated[str, Knob("The layer whose filters are studied (default: last spatial layer).")] = ""
+    labels: Annotated[FilePath, Knob("File with the class names for your own weights, one per line.")] = ""
+    layer: Annotated[LayerName, Knob("The layer whose filters are studied (default: last spatial layer).")] = ""
     explainer: Annotated[str, Knob("The method of the heatmaps; its maps must not be signed.")] = "grad_cam"
     settings: Mapping[str, Any] = field(default_factory=dict)
     patches: PatchConfig = field(default_factory=PatchConfig)

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from core.errors import Cancelled, Unsupported
+from core.explain.execution import Execution, RunLog
 from core.explain.forward_backward import ForwardBackward
-from core.explain.method import EXPLAINERS, Explainer
-from core.explain.query import Query, scored
+from core.explain.method import EXPLAINERS, RELU, Explainer
+from core.explain.query import Query
 from core.explain.run import explain
+from core.explain.targets import Classes, class_scores
 from core.models.model import Model
 from core.network.hooks import capture
 
@@ -24,6 +26,7 @@ class Reading:
     logits: Tensor  # (B, C)
     maps: Tensor  # (B, H, W) heatmaps, non-negative, on the CPU
     filters: Tensor  # (B, D, h, w) the layer's output
+    targets: Tensor  # (B,) the classes that the heatmaps explain
 
 
 def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[str, Any]) -> str:
@@ -59,18 +62,21 @@ def read(
     explainer: str,
     settings: Mapping[str, Any],
     labels: Tensor | None = None,
-    **rest: Any,
+    seed: int = 0,
+    execution: Execution | None = None,
+    log: RunLog | None = None,
 ) -> Reading:
     """Heatmaps of the predicted classes (or of `labels`) and the filters' maps, of images (B, 3, H, W) on the device.
 
     For a class activation map all of it comes from one forward, and the backward goes only as far as the layer; other
-    methods cost what they cost. `rest` is handed to the Query. Memory that runs out is torch's own error. Raises
+    methods cost what they cost, counted in `log`. Memory that runs out is torch's own error. Raises
     Unsupported where settings allow a method values below zero and a map has some.
     """
     method = EXPLAINERS[explainer]
     recording = _recorded(model, images, layer, labels, backward=_reads_only_the_layer(method))
     targets = recording.logits.argmax(1) if labels is None else labels
-    query = Query(model, images, targets, layer, **rest)
+    query = Query(model, images, Classes(targets), layer, seed, execution=execution or Execution())
+    query = query.counted_in(log or RunLog())
     query.log.forwards += len(images)
     if recording.slopes:
         query.log.backwards += len(images)
@@ -82,12 +88,12 @@ def read(
     if explanation.signed:
         message = f"{method.title} with these settings gives maps below zero, and patches require non-negative ones."
         raise Unsupported(message, "Change its settings, or choose another method, such as grad_cam.")
-    return Reading(query, recording.logits, explanation.maps, query.maps_at(recording.values[layer], layer))
+    return Reading(query, recording.logits, explanation.maps, query.maps_at(recording.values[layer], layer), targets)
 
 
 def _reads_only_the_layer(method: Explainer) -> bool:
     """Whether a method needs no slope at the image: class activation maps that change no rule of the backward."""
-    return method.family == "cam" and "relu" not in method.needs
+    return method.family == "cam" and RELU not in method.needs
 
 
 def _recorded(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> ForwardBackward:
@@ -99,7 +105,7 @@ def _recorded(model: Model, images: Tensor, layer: str, labels: Tensor | None, *
         if not backward:
             return ForwardBackward(logits, {layer: values.detach()}, {})
         targets = logits.argmax(1) if labels is None else labels
-        (slope,) = torch.autograd.grad(scored(logits, targets, "logit").sum(), values, allow_unused=True)
+        (slope,) = torch.autograd.grad(class_scores(logits, targets, "logit").sum(), values, allow_unused=True)
     slopes = torch.zeros_like(values) if slope is None else slope
     return ForwardBackward(logits.detach(), {layer: values.detach()}, {layer: slopes.detach()})
 

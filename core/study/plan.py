@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from core.data.classes import ImageFolder
+from core.data.image_folder import ImageFolder
 from core.models.model import Model
 from core.network.incremental import multiplications
 from core.study.config import PatchConfig, TransactionConfig

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from core.data.classes import UNKNOWN
+from core.data.image_folder import UNKNOWN
 from core.errors import BadImage, TooLarge
-from core.explain.query import Query, RunLog, scored
+from core.explain.execution import Execution, RunLog
+from core.explain.query import Query
 from core.explain.run import is_memory
+from core.explain.targets import Classes, class_scores
 from core.images import Pixels, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
@@ -116,10 +118,10 @@ def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Cost
         refused = _refused(plan, images.iloc[batch.rows], batch)
         windows.found[refused != ""] = 0
     with costs.stage("selection"):
-        clean = scored(batch.logits, batch.targets, plan.patches.score)
-        query = Query(
-            plan.model, batch.images, batch.targets, plan.layer, batch=plan.batch, log=costs.log, report=report
-        )
+        clean = class_scores(batch.logits, batch.targets, plan.patches.score)
+        execution = Execution(batch=plan.batch, report=report)
+        query = Query(plan.model, batch.images, Classes(batch.targets), plan.layer, execution=execution)
+        query = query.counted_in(costs.log)
         chosen = relevant(query, clean, windows, plan.patches, stepwise=plan.stepwise)
     kept = np.arange(plan.patches.count) < chosen.kept[:, None]
     stop = [why or stop for why, stop in zip(refused, chosen.stop, strict=True)]
@@ -159,8 +161,8 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLo
         read(
             plan.model, inputs[s.start : s.stop], plan.layer, explainer=plan.explainer, settings=plan.settings,
             labels=labels[s.start : s.stop] if plan.patches.target == "label" else None,
-            seed=plan.seed, batch=plan.batch, log=log,
-            report=subrange(report, s.start / len(inputs), s.stop / len(inputs)),
+            seed=plan.seed, log=log,
+            execution=Execution(plan.batch, report=subrange(report, s.start / len(inputs), s.stop / len(inputs))),
         )
         for s in chunks(len(inputs), plan.batch, report, "heatmaps")
     ]  # fmt: skip
@@ -169,7 +171,7 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLo
         np.stack(views),
         inputs,
         torch.cat([one.logits for one in readings]),
-        torch.cat([one.query.targets for one in readings]),
+        torch.cat([one.targets for one in readings]),
         torch.cat([one.maps for one in readings]).numpy(),
         torch.cat([one.filters for one in readings]),
     )

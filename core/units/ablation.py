@@ -16,18 +16,18 @@ from core.network.hooks import capture, module_named
 from core.network.inspection import Layout, grid
 
 Sets = Mapping[int, Sequence[int]]  # label -> filters
-Answers = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), kept filters (K, D)) -> logits (n, K, C)
+Logits = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), kept filters (K, D)) -> logits (n, K, C)
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Accuracies with filters silenced, each over the images of one class."""
+    """Accuracies with filters ablated, each over the images of one class."""
 
     # label, name, images, filters, baseline, one column per set, random_mean, random_std, drop_per_filter: the last for
     # the first set, NaN where it has none
     per_class: pd.DataFrame
     draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets of the same number
-    silenced: Mapping[str, NDArray[np.int64]]  # set -> (classes,) how many filters it has
+    ablated: Mapping[str, NDArray[np.int64]]  # set -> (classes,) how many filters it has
     skipped: Mapping[str, str] = field(default_factory=dict)  # what was left out, and why
 
     def summary(self) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Ablation:
         `*_std_over_classes` is the deviation of the classes from their mean, `random_std` that of the mean over the
         random draws; `*_drop_per_filter` is the mean loss of accuracy for each filter of a class.
         """
-        table, sizes = self.per_class, {name: _mean(count) for name, count in self.silenced.items()}
+        table, sizes = self.per_class, {name: _mean(count) for name, count in self.ablated.items()}
         own = next(iter(sizes.values()))
         base, drawn = _mean(table["baseline"]), self.draws.mean(0) if len(self.draws) else ()
         facts = {"baseline": base, "baseline_std_over_classes": _deviation(table["baseline"])}
@@ -70,8 +70,8 @@ def _known(values: Any) -> bool:
     return len(values) > 0 and not np.isnan(values).any()
 
 
-def ablated(
-    answers: Answers,
+def ablation(
+    logits: Logits,
     batches: Iterable[tuple[Tensor, Sequence[int]]],
     sets: Mapping[str, Sets],
     filters: int,
@@ -80,9 +80,9 @@ def ablated(
     draws: int = 20,
     seed: int = 0,
 ) -> Ablation:
-    """Accuracy of each class with nothing silenced, with its filters of each of the `sets`, and with random ones.
+    """Accuracy of each class with nothing ablated, without its filters of each of the `sets`, and without random ones.
 
-    The batches hold rows for `answers` and their labels. Random sets have as many filters as the first of the `sets`
+    The batches hold rows for `logits` and their labels. Random sets have as many filters as the first of the `sets`
     and depend on seed, class and draw alone. Section 4.2 of Meynen et al. 2023.
     """
     masks: dict[int, Tensor] = {}
@@ -95,8 +95,8 @@ def ablated(
                 masks[label] = _masks(label, [one.get(label, ()) for one in sets.values()], filters, draws, seed)
                 right[label], images[label] = np.zeros(len(masks[label]), np.int64), 0
             own = rows[[i for i, other in enumerate(labels) if other == label]]
-            said = answers(own, masks[label].to(own.device)).argmax(2)
-            right[label] += (said == label).sum(0).cpu().numpy()
+            predicted = logits(own, masks[label].to(own.device)).argmax(2)
+            right[label] += (predicted == label).sum(0).cpu().numpy()
             images[label] += len(own)
     table_rows, drawn = [], []
     for label in sorted(right):
@@ -111,11 +111,11 @@ def ablated(
     table = pd.DataFrame(table_rows, columns=columns)
     lost = table["baseline"] - table[next(iter(sets))]
     table["drop_per_filter"] = lost / table["filters"].where(table["filters"] > 0)
-    silenced = {
+    counts = {
         name: np.array([len(set(one.get(label, ()))) for label in sorted(right)], np.int64)
         for name, one in sets.items()
     }
-    return Ablation(table, np.array(drawn).reshape(len(drawn), draws), silenced)
+    return Ablation(table, np.array(drawn).reshape(len(drawn), draws), counts)
 
 
 def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int, seed: int) -> Tensor:
@@ -126,36 +126,36 @@ def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int
         for draw in range(draws)
     ]
     masks = torch.ones(1 + len(chosen) + draws, filters)
-    for row, silent in enumerate([*chosen, *chance], start=1):
-        masks[row, sorted({int(item) for item in silent})] = 0
+    for row, filters_of_set in enumerate([*chosen, *chance], start=1):
+        masks[row, sorted({int(item) for item in filters_of_set})] = 0
     return masks
 
 
-def from_pooled(model: Model) -> Answers:
-    """Answers from the averages (n, D) of the filters' maps: exact where they go into one linear layer."""
+def from_pooled(model: Model) -> Logits:
+    """Logits from the averages (n, D) of the filters' maps: exact where they go into one linear layer."""
     head = module_named(model.net, model.survey.head)
     if not isinstance(head, nn.Linear):
         raise TypeError(f"{model.survey.head} is not a linear layer")
 
     @torch.no_grad()
-    def answers(pooled: Tensor, kept: Tensor) -> Tensor:
+    def logits(pooled: Tensor, kept: Tensor) -> Tensor:
         return F.linear(pooled[:, None] * kept[None], head.weight, head.bias)
 
-    return answers
+    return logits
 
 
-def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Answers:
-    """Answers from images (n, 3, H, W); where the averages decide, what follows the layer is worked out from them."""
+def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Logits:
+    """Logits from images (n, 3, H, W); where the averages decide, computed from them."""
     if shortcut and model.survey.head and layer == model.survey.default:
         return lambda images, kept: from_pooled(model)(pooled(model, images, layer), kept)
     facts = model.survey.layer(layer)
     how = facts.layout if facts else "grid"
 
     @torch.no_grad()
-    def answers(images: Tensor, kept: Tensor) -> Tensor:
+    def logits(images: Tensor, kept: Tensor) -> Tensor:
         return torch.stack([_copies(model, layer, image, _shaped(kept, how)) for image in images])
 
-    return answers
+    return logits
 
 
 def _copies(model: Model, layer: str, image: Tensor, kept: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def _copies(model: Model, layer: str, image: Tensor, kept: Tensor) -> Tensor:
 
 
 def _shaped(kept: Tensor, how: Layout) -> Tensor:
-    """Masks (K, D) as the layer lays its filters out."""
+    """Masks (K, D) in the layout of the layer."""
     if how == "grid":
         return kept[:, :, None, None]
     return kept[:, None, None] if how == "channels-last" else kept[:, None]

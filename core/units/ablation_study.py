@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.classes import UNKNOWN, image_folder
+from core.data.image_folder import UNKNOWN, image_folder
 from core.errors import BadImage, Unavailable, Unsupported
 from core.images import read_picture
 from core.models.model import Model
 from core.progress import Report, chunks, silent
 from core.study import Study
-from core.units.ablation import Ablation, Sets, ablated, from_images, from_pooled
+from core.units.ablation import Ablation, Sets, ablation, from_images, from_pooled
 
 Batches = Iterator[tuple[Tensor, Sequence[int]]]
 
 
-def tried(
+def run_ablation(
     study: Study,
     sets: dict[str, Sets],
     model: Model,
@@ -32,18 +32,18 @@ def tried(
 ) -> Ablation:
     """Table 1 of Meynen et al. 2023 for these filters, on images whose own class is known.
 
-    Without a `folder` it is the images the study was built from: read from what it kept of them where that decides the
-    answer, else from their files. What cannot be used is left out and listed. Raises Unsupported where no image has a
-    class, Unavailable where images are gone or none can be read.
+    Without a `folder` these are the images of the study: from its pooled activations where those decide the logits,
+    else from the files. What cannot be used is skipped and listed. Raises Unsupported where no image has a class,
+    Unavailable where images are missing or none can be read.
     """
     layer, count = study.manifest.model.layer, int(study.manifest.model.filters)
     kept = not folder and "pooled" in study.manifest.arrays
     files = None if kept else _of_folder(study, folder) if folder else _of_study(study)
     if files is None:
-        answers, batches, skipped = from_pooled(model), _kept(study, model, report), _unread(study)
+        logits, batches, skipped = from_pooled(model), _kept(study, model, report), _unread(study)
     else:
-        answers, batches, skipped = from_images(model, layer), _read(model, files, batch, report), files.skipped
-    found = ablated(answers, batches, sets, count, study.labels, draws=draws, seed=seed)
+        logits, batches, skipped = from_images(model, layer), _read(model, files, batch, report), files.skipped
+    found = ablation(logits, batches, sets, count, study.labels, draws=draws, seed=seed)
     if not len(found.per_class):
         if files and files.paths:
             raise Unavailable(f"None of the images in {files.root} can be read.", skipped[files.paths[0]])
@@ -55,7 +55,7 @@ def tried(
 
 @dataclass(frozen=True)
 class _Files:
-    """Images to read, and what is left out of them; reading may add to it."""
+    """Images to read, and those skipped with the reason; reading may add some."""
 
     root: Path
     paths: Sequence[str]
@@ -64,7 +64,7 @@ class _Files:
 
 
 def _kept(study: Study, model: Model, report: Report) -> Batches:
-    """The averages of the filters' maps that the study keeps."""
+    """The averages of the filters' maps, as stored in the study."""
     pooled, images = study.array("pooled"), study.table("images")
     known = np.flatnonzero((images["label"] >= 0) & (images["problem"] == ""))
     labels = images["label"].to_numpy()
@@ -95,7 +95,7 @@ def _of_study(study: Study) -> _Files:
 def _of_folder(study: Study, folder: str | Path) -> _Files:
     found = image_folder(folder, study.labels)
     known = [number for number, label in enumerate(found.labels) if label != UNKNOWN]
-    skipped = {f"{name}/": f"The model has no class {name}." for name in found.strange}
+    skipped = {f"{name}/": reason for name, reason in found.unmatched.items()}
     return _Files(found.root, [found.paths[n] for n in known], [found.labels[n] for n in known], skipped)
 
 

@@ -28,9 +28,8 @@ def titled(name: str) -> str:
 
 
 def sized(name: str) -> str:
-    """A layer's name with what it puts out."""
-    layer = next(layer for layer in layers if layer.name == name)
-    return f"{name} · {layer.units} × {layer.cells[0]} × {layer.cells[1]}"
+    """A layer's name with the size of its output."""
+    return forms.layer_title(next(layer for layer in layers if layer.name == name))
 
 
 def methods() -> None:
@@ -79,7 +78,7 @@ def settings() -> None:
     if adjustable:
         for tab, name in zip(st.tabs([EXPLAINERS[name].title for name in adjustable]), adjustable, strict=True):
             with tab:
-                forms.settings(EXPLAINERS[name].params, name)
+                forms.settings(EXPLAINERS[name].params, name, bench.model)
 
 
 with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="bottom", gap="small"):

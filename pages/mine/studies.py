@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.models.name import parsed
 from core.store.reader import removable
 from core.study import BUNDLED, Study, StudyEntry
 from core.study.schema import STUDY
@@ -11,7 +12,7 @@ from pages.ui.widgets.text import plain, size
 
 _FACTS = {
     "Study": lambda e, s: e,
-    "Model": lambda e, s: open_study.short(s.manifest.model.name),
+    "Model": lambda e, s: parsed(s.manifest.model.name).display,
     "Layer": lambda e, s: s.manifest.model.layer,
     "Images": lambda e, s: s.manifest.data.images,
     "Patches": lambda e, s: s.manifest.tables["patches"].rows,

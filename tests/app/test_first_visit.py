@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.data.folders import samples
+from core.data.samples import samples
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from core.models import MODELS, load
 from core.models.sources import efficientnet_lite

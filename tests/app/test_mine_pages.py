@@ -18,7 +18,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import core.study
-from core.data.folders import samples
+from core.data.samples import samples
 from core.errors import TooLarge
 from core.images import Picture, decode
 from core.mining.averages import average
@@ -30,7 +30,7 @@ from core.study import Study
 from core.study.build import build_study, config_of
 from core.study.config import MiningConfig, PatchConfig, StudyConfig
 from core.study.tags import Tags
-from core.units.ablation_study import tried
+from core.units.ablation_study import run_ablation
 from core.workbench import Workbench
 from pages.ui.study import open_study
 from pages.ui.study.rule_views import EACH, Rule
@@ -409,7 +409,7 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
     study = Study(home / "studies" / "small")
     mined = mine(study, config_of(study).mining)
     sets = {"mined": {int(label): mined.filters_of(int(label)) for label in mined.rules["label"].unique()}}
-    facts = tried(study, sets, load(study.manifest.model.name)).summary()
+    facts = run_ablation(study, sets, load(study.manifest.model.name)).summary()
     visit(app, "Rules", study="small", show="ablation")
     words = said(app)
     spread = [f"{facts[f'{name}_std_over_classes']:.1%}" for name in ("baseline", "mined", "random")]

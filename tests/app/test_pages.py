@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
-from core.data.folders import samples
+from core.data.samples import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
 from core.explain.method import Explainer
 from core.models import load
@@ -134,7 +134,7 @@ def test_methods_has_a_card_for_each_explainer(app: AppTest, monkeypatch: pytest
     texts = html.unescape("\n".join(box.value for box in app.markdown))
     formulas = [box.value for box in app.code]
     for name, method in EXPLAINERS.items():
-        for text in (f"#### {method.title}", method.summary, method.about, method.caution, method.paper, f"`{name}`"):
+        for text in (f"#### {method.title}", method.summary, method.about, method.caution, method.source, f"`{name}`"):
             assert text in texts, name
         assert method.formula in formulas, name
     assert "RISE is out of order." in said(app)
@@ -399,7 +399,7 @@ def test_every_method_has_its_card(app: AppTest) -> None:
     told = html.unescape(" ".join(box.value for box in app.markdown))
     formulas = [box.value for box in app.code]
     for name, method in EXPLAINERS.items():
-        for text in (method.title, method.summary, method.about, method.caution, f"{method.paper} · `{name}`"):
+        for text in (method.title, method.summary, method.about, method.caution, f"{method.source} · `{name}`"):
             assert text in told, name
         assert method.formula in formulas, name
         assert all(f"`{param.name}` {param.knob.help}" in told for param in method.params), name

@@ -15,8 +15,9 @@ from PIL import Image
 
 import core.door as vt
 from core.cli import COMMANDS, _parsers, parser
-from core.data.folders import SAMPLES
+from core.data.samples import SAMPLES
 from core.explain import EXPLAINERS
+from core.measure import MEASURES
 from core.study import BUNDLED, Study
 from tests.small_study import edited
 
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 METHODS = (ROOT / "core/explain/README.md").read_text("utf-8")
+MEASURED = (ROOT / "core" / "measure" / "README.md").read_text("utf-8")
 
 
 def blocks(text, kind):
@@ -41,12 +43,13 @@ def words_of(line):
     return shlex.split(line.partition(" > ")[0], comments=True)[1:]
 
 
-def test_the_method_table_is_the_registry():
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", METHODS, re.MULTILINE)
+def test_the_tables_of_methods_and_measures_are_the_registries():
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", METHODS + MEASURED, re.MULTILINE)
     shown = [tuple(cell.strip() for cell in row) for row in rows]
-    expected = [(name, m.title, m.summary, m.paper or "–") for name, m in EXPLAINERS.items()]
+    cards = [*EXPLAINERS.values(), *MEASURES.values()]
+    expected = [(card.name, card.title, card.summary, card.source or "–") for card in cards]
     missing = "\n".join("| `{}` | {} | {} | {} |".format(*row) for row in expected)
-    assert shown == expected, f"the method table of core/explain/README.md should be:\n{missing}"
+    assert shown == expected, f"the tables of core/explain/README.md and core/measure/README.md should be:\n{missing}"
 
 
 def test_every_family_is_in_the_readme():
@@ -97,21 +100,28 @@ def test_everything_we_ask_for_is_pinned_and_comes_from_nowhere_else():
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
 
 
-def test_the_explainer_of_contributing_works(tmp_path):
+EXAMPLES = {
+    "explainer": """
+from core.explain import explain
+from core.explain.methods.gradient import *
+from core.explain.methods.gradient import Annotated, Knob, Query, Tensor, explainer
+""",
+    "measure": """
+from core.measure import evaluate
+from core.measure.agreement import Annotated, Evidence, Knob, Numbers, Undefined, measure
+""",
+}
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_the_examples_of_contributing_work(kind, tmp_path):
     """The added lines of both diffs, run in a process of their own so that the registry here stays as it is."""
-    method, oracle = ("\n".join(re.findall(r"^\+(?!\+)(.*)$", diff, re.M)) for diff in blocks(CONTRIBUTING, "diff"))
-    code = [
-        "import torch",
-        "from core.explain import explain",
-        "from core.explain.methods.gradient import *",
-        "from core.explain.methods.gradient import Annotated, Knob, Query, Tensor, explainer",
-        method,
-        "from tests import nets",
-        "from tests.nets import query",
-        oracle,
-        re.findall(r"def (test_\w+)", oracle)[0] + "()",
-    ]
-    (tmp_path / "example.py").write_text("\n".join(code), "utf-8")
+    diffs = ["\n".join(re.findall(r"^\+(?!\+)(.*)$", diff, re.M)) for diff in blocks(CONTRIBUTING, "diff")]
+    first = 2 * list(EXAMPLES).index(kind)
+    added, oracle = diffs[first : first + 2]
+    test = re.findall(r"def (test_\w+)", oracle)[0]
+    code = ["import torch", EXAMPLES[kind], added, "from tests import nets", "from tests.nets import query", oracle]
+    (tmp_path / "example.py").write_text("\n".join([*code, f"{test}()"]), "utf-8")
     run = [sys.executable, str(tmp_path / "example.py")]
     ended = subprocess.run(run, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

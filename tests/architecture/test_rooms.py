@@ -61,6 +61,13 @@ def test_a_module_says_what_it_is(path):
     assert complaint((ROOT / path).read_text("utf-8")) == ""
 
 
+def test_every_folder_is_in_the_list():
+    """Those of the browser's components apart: each is one component, and its name says which."""
+    folders = {path.parent.as_posix() for path in sources("core", "pages")} - {"core", "pages"}
+    listed = re.findall(r"^\| `((?:core|pages)/[\w/]+)` \|", (ROOT / "core/README.md").read_text("utf-8"), re.MULTILINE)
+    assert listed == sorted(name for name in folders if not name.startswith("pages/ui/components/"))
+
+
 def test_one_file_too_many_is_found():
     files = [Path(f"core/study/part{number}.py") for number in range(MOST)]
     assert crowded([*files, Path("core/study/__init__.py"), Path("core/study/rules/one.py")]) == []

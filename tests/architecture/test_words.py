@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.explain import EXPLAINERS
-from core.glossary import TERMS
+from pages.ui.shell.glossary import TERMS
 
 ROOT = Path(__file__).resolve().parents[2]
 

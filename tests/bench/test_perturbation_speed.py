@@ -6,14 +6,12 @@ the ratio to forwards in the method's own batches and order. Images are ready be
 
 import statistics
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torchvision
 
-from core.cache import TensorCache
 from core.errors import VitrineError
 from core.explain import EXPLAINERS, Query, explain
 from core.explain.baselines import scaled
@@ -72,7 +70,7 @@ def ready(name):
 
 def fresh(query):
     """The same question by somebody who has kept nothing."""
-    return replace(query, cache=TensorCache(1 << 30))
+    return query.fresh()
 
 
 @pytest.mark.parametrize(("name", "masks"), [("bundled", 1000), ("squeezenet1_0", 1000)])
@@ -113,7 +111,7 @@ def test_windows_equal_full_passes(name):
     hidden = query.images.repeat(len(boxes), 1, 1, 1)
     for image, (top, left, height, width) in zip(hidden, boxes.tolist(), strict=True):
         image[:, top : top + height, left : left + width] = 0
-    expected = query.net(hidden)[:, query.targets[0]]
+    expected = query.net(hidden)[:, query.targets.indices[0]]
     found = query.windows(boxes, torch.zeros_like(query.images))[0]
     error = float((found - expected).abs().max() / expected.abs().max())
     print(f"\nwindows against full passes, {name}: largest relative difference {error:.1e}")

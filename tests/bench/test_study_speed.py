@@ -16,6 +16,7 @@ import torchvision
 
 from core.data import flowers
 from core.explain import Query
+from core.explain.execution import Execution
 from core.images import Preprocess, decode
 from core.mining.patches import Candidates, relevant
 from core.mining.transactions import responses
@@ -86,7 +87,7 @@ def test_covering_step_by_step_is_chosen_where_it_pays(one_thread, name):
     model = as_model(name, net, preprocess=Preprocess(crop=side))
     config = PatchConfig(count=3, tau=0.0)
     window = config.side(side)
-    query = Query(model, torch.randn(8, 3, side, side), torch.zeros(8, dtype=torch.int64), batch=8)
+    query = Query(model, torch.randn(8, 3, side, side), torch.zeros(8, dtype=torch.int64), execution=Execution(batch=8))
     corners = np.random.default_rng(0).integers(0, side - window, (8, 3, 2))
     windows = Candidates(corners, np.ones((8, 3)), np.full(8, 3), window)
     clean = query.clean_scores("prob")

@@ -24,7 +24,7 @@ STANDARD = {
     "occlusion": {"window": 32, "stride": 16, "fill": "grey"},
     "rise": {"masks": 1000, "cells": 7, "keep": 0.5, "score": "prob", "centred": False},
     "meaningful_perturbation": {"aim": "delete", "steps": 150, "sparse": 0.01, "smooth": 0.2, "score": "prob"},
-    "extremal_perturbation": {"areas": "0.1", "aim": "preserve", "steps": 200, "smooth": 21.0, "hide": "blur"},
+    "extremal_perturbation": {"areas": (0.1,), "aim": "preserve", "steps": 200, "smooth": 21.0, "hide": "blur"},
     "lime_image": {
         "samples": 1000, "cut": "quickshift", "hide": "mean", "alpha": 1.0, "width": 0.25, "score": "prob", "top": 0,
     },
@@ -33,7 +33,7 @@ PAPER = {
     "smoothgrad": {"samples": 50},
     "rise": {"masks": 8000},
     "meaningful_perturbation": {"steps": 500},
-    "extremal_perturbation": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2", "soften": 0.09},
+    "extremal_perturbation": {"steps": 800, "areas": (0.025, 0.05, 0.1, 0.2), "soften": 0.09},
 }
 
 

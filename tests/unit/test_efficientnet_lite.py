@@ -10,14 +10,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from core.data.folders import samples
+from core.data.samples import samples
 from core.errors import BadModel, Unavailable
 from core.explain import EXPLAINERS, explain
 from core.images import decode
 from core.models import MODELS, load
 from core.models.sources import efficientnet_lite
 from core.models.sources.torchvision import imagenet_labels
-from core.network.incremental import Changed, Reference
+from core.network.incremental import CleanPass, PatchedImages
 from core.workbench import Workbench
 from tests import nets
 
@@ -94,7 +94,7 @@ def test_photos_are_the_ones_of_the_package_and_not_copies():
 
 
 def test_a_photo_that_the_installed_package_lacks_is_left_out(monkeypatch):
-    monkeypatch.setattr("core.data.folders.find_spec", lambda name: None)
+    monkeypatch.setattr("core.data.samples.find_spec", lambda name: None)
     assert [one.name for one in samples()] == [one.name for one in samples() if one.draw]
 
 
@@ -114,11 +114,11 @@ def test_each_image_is_judged_by_itself(model):
 
 
 def test_a_changed_window_is_scored_as_by_a_full_pass(model):
-    scene = Reference(nets.images(1, side=224), torch.channels_last)
-    changed = scene.changed(torch.zeros(3, 3, 32, 32), [0, 96, 192], [0, 51, 192])
+    clean = CleanPass(nets.images(1, side=224), torch.channels_last)
+    changed = clean.changed(torch.zeros(3, 3, 32, 32), [0, 96, 192], [0, 51, 192])
     with torch.no_grad():
         early = model.net.stage2(model.net.stage1(model.net.stem(changed)))
-        assert isinstance(early, Changed), "the whole map was computed"
+        assert isinstance(early, PatchedImages), "the whole map was computed"
         found, expected = model.net(changed), model.net(changed.whole())
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 

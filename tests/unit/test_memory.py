@@ -55,7 +55,7 @@ def test_the_batch_is_halved_until_it_fits(hungry, fail):
     started = hungry(fail, room=5)
     kept = TensorCache(1 << 20)
     kept.put("before", torch.zeros(1))
-    query = replace(nets.query(nets.model("gap"), count=2, batch=32), cache=kept)
+    query = nets.query(nets.model("gap"), count=2, batch=32, cache=kept)
     found = explain("saliency", query)
     assert started == [32, 16, 8, 4]
     assert torch.equal(found.maps, query.images.sum(1).abs())

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BadParameter, UnknownName, VitrineError
-from core.params import Knob, checked, finite, params_of, whole
+from core.params import FilePath, Knob, LayerName, Numbers, UnitName, checked, finite, params_of, spelled, whole
+from tests import nets
 
 
 def method(
@@ -24,6 +26,19 @@ def method(
 
 
 PARAMS = params_of(method)
+
+
+def named(
+    *,
+    areas: Annotated[Numbers, Knob("Areas.", 0, 1)] = (0.1,),
+    labels: Annotated[FilePath, Knob("Labels.")] = "",
+    layer: Annotated[LayerName, Knob("Layer.")] = "",
+    unit: Annotated[UnitName, Knob("Unit.")] = "",
+) -> None:
+    pass
+
+
+NAMED = params_of(named)
 DEFAULTS = {"masks": 1000, "p": 0.5, "fill": "mean", "signed": False, "note": ""}
 
 
@@ -36,6 +51,87 @@ def test_settings_are_read_from_the_signature() -> None:
         ("note", "text", "", ()),
     ]
     assert PARAMS[0].knob == Knob("Masks.", 10, 100_000, 10)
+
+
+def test_lists_of_numbers_and_names_are_kinds_of_their_own() -> None:
+    kinds = {"areas": "numbers", "labels": "path", "layer": "layer", "unit": "unit"}
+    assert {param.name: param.kind for param in NAMED} == kinds
+    assert checked(NAMED, {}, "x") == {"areas": (0.1,), "labels": "", "layer": "", "unit": ""}
+
+
+@pytest.mark.parametrize(
+    ("given_value", "value"),
+    [
+        ("0.05,0.1", (0.05, 0.1)),
+        (" 0.05, 0.1 ", (0.05, 0.1)),
+        ("1", (1.0,)),
+        (0.5, (0.5,)),
+        ([0, 1], (0.0, 1.0)),
+        ((0.2,), (0.2,)),
+    ],
+)
+def test_lists_of_numbers_are_read_and_spelled(given_value: object, value: tuple[float, ...]) -> None:
+    found = checked(NAMED, {"areas": given_value}, "x")["areas"]
+    assert found == value
+    assert {type(number) for number in found} == {float}
+    assert checked(NAMED, {"areas": spelled(found)}, "x")["areas"] == found
+
+
+def test_values_are_spelled_as_a_command_line_has_them() -> None:
+    assert [spelled(value) for value in ((0.05, 0.1), [0.1], 3, 0.5, True, "mean")] == [
+        "0.05,0.1", "0.1", "3", "0.5", "True", "mean",
+    ]  # fmt: skip
+
+
+def test_paths_know_the_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert checked(NAMED, {"labels": "~/names.txt"}, "x")["labels"] == "/home/someone/names.txt"
+    assert checked(NAMED, {"labels": Path("names.txt")}, "x")["labels"] == "names.txt"
+    assert checked(NAMED, {"labels": ""}, "x")["labels"] == ""
+
+
+def test_layers_and_units_are_looked_up_where_a_model_is_given() -> None:
+    model = nets.model("gap")
+    layer = model.survey.default
+    units = model.survey.layer(layer).units
+    fitting = {"layer": layer, "unit": f"{layer}:{units - 1}"}
+    assert checked(NAMED, fitting, "x", model=model) == {"areas": (0.1,), "labels": "", **fitting}
+    assert checked(NAMED, {}, "x", model=model)["layer"] == ""
+    assert model.resolve_unit(fitting["unit"]) == (layer, units - 1)
+    for wrong, match in (
+        ({"layer": "nowhere"}, "no layer called 'nowhere'"),
+        ({"unit": "nowhere:1"}, "no layer called 'nowhere'"),
+        ({"unit": f"{layer}:{units}"}, f"has no unit {units}. Its units are 0 to {units - 1}"),
+    ):
+        assert checked(NAMED, wrong, "x"), "without a model names are not looked up"
+        with pytest.raises(VitrineError, match=match):
+            checked(NAMED, wrong, "x", model=model)
+    with pytest.raises(BadParameter, match="LAYER:NUMBER"):
+        model.resolve_unit(layer)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("areas", "", "x.areas cannot be ''. Give one number or several, separated by commas."),
+        ("areas", "0.1,,0.2", "x.areas cannot be '0.1,,0.2'. Give one number or several, separated by commas."),
+        ("areas", "a lot", "x.areas cannot be 'a lot'. Give one number or several, separated by commas."),
+        ("areas", [], "x.areas cannot be []. Give one number or several, separated by commas."),
+        ("areas", [True], "x.areas cannot be [True]. Give one number or several, separated by commas."),
+        ("areas", "0.1,2", "x.areas cannot be '0.1,2'. Each number must lie between 0 and 1."),
+        ("labels", 3, "x.labels cannot be 3. Give the path of a file or folder."),
+        ("labels", "a\0b", "x.labels cannot be 'a\\x00b'. Give the path of a file or folder."),
+        ("layer", None, "x.layer cannot be None. Give the name of a layer."),
+        ("unit", "layer4", "x.unit cannot be 'layer4'. Give LAYER:NUMBER, such as layer4:17."),
+        ("unit", ":3", "x.unit cannot be ':3'. Give LAYER:NUMBER, such as layer4:17."),
+        ("unit", "layer4:-1", "x.unit cannot be 'layer4:-1'. Give LAYER:NUMBER, such as layer4:17."),
+        ("unit", 3, "x.unit cannot be 3. Give LAYER:NUMBER, such as layer4:17."),
+    ],
+)
+def test_lists_and_names_are_refused_in_one_sentence(name: str, value: object, sentence: str) -> None:
+    with pytest.raises(BadParameter) as error:
+        checked(NAMED, {name: value}, "x")
+    assert str(error.value) == sentence
 
 
 def test_a_dataclass_declares_settings_alike() -> None:
@@ -163,3 +259,14 @@ def test_any_value_is_valid_or_refused(name: str, value: object) -> None:
         assert {key: type(entry) for key, entry in found.items()} == {k: type(v) for k, v in DEFAULTS.items()}
         assert checked(PARAMS, found, "rise") == found, "what was checked once passes again"
     assert len(sentence) < 200
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.sampled_from([param.name for param in NAMED]), ANYTHING)
+def test_any_list_or_name_is_valid_or_refused(name: str, value: object) -> None:
+    try:
+        found = checked(NAMED, {name: value}, "x")
+    except VitrineError:
+        return
+    assert all(0 <= number <= 1 for number in found["areas"])
+    assert checked(NAMED, {name: spelled(found[name])}, "x") == found, "what is spelled out is read again"

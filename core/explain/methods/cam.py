@@ -1,16 +1,16 @@
 """Class activation maps: weighted sums of the feature maps of a layer."""
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
-from core.errors import Unsupported
-from core.explain.method import FORWARD_BACKWARD, GUIDED, explainer
+from core.explain.execution import Prefetch
+from core.explain.method import FORWARD_BACKWARD, GUIDED, HEAD, LAYER, RELU, explainer
 from core.explain.methods.gradient import reduced
 from core.explain.methods.modified_backprop import rectified_slope
 from core.explain.query import Query
+from core.explain.targets import Units
 from core.images import resized
 from core.params import Knob
 
@@ -27,11 +27,11 @@ Normalise = Annotated[
 @explainer(
     "CAM",
     family="cam",
-    paper="Zhou et al. 2016",
+    source="Zhou et al. 2016",
     formula="Σₖ W[c, k] Aₖ; its mean + bias = the logit",
     caution="Requires global average pooling followed by one linear layer; as coarse as its layer.",
     cost=lambda settings, side: 3,
-    needs=("head",),
+    needs=(HEAD,),
     shares=FORWARD_BACKWARD,
     layers_read=lambda survey, layer, settings: survey.default,
     signed=True,
@@ -42,22 +42,20 @@ def cam(query: Query) -> Tensor:
     Where a network ends in global average pooling and one linear layer, its score is the spatial mean of one weighted
     sum of feature maps. This map is that sum: positive positions support the class, negative ones oppose it.
     """
-    if query.unit_layer:
-        raise Unsupported("CAM explains classes, not units of a layer.", "Choose Grad-CAM.")
-    survey = query.model.survey
+    classes, survey = query.class_indices("CAM"), query.model.survey
     values = query.maps_at(query.forward_backward(survey.default).values[survey.default], survey.default)
-    weights = query.net.get_parameter(f"{survey.head}.weight")[query.targets]
+    weights = query.net.get_parameter(f"{survey.head}.weight")[classes]
     return torch.einsum("bk,bkhw->bhw", weights, values.relu() if survey.head_rectifies else values)
 
 
 @explainer(
     "Grad-CAM",
     family="cam",
-    paper="Selvaraju et al. 2017",
+    source="Selvaraju et al. 2017",
     formula="ReLU(Σₖ αₖ Aₖ), αₖ = mean of ∂s/∂Aₖ",
     caution="As coarse as its layer; several objects merge into one region; blank where every weight is negative.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def grad_cam(query: Query) -> Tensor:
@@ -73,11 +71,11 @@ def grad_cam(query: Query) -> Tensor:
 @explainer(
     "Grad-CAM++",
     family="cam",
-    paper="Chattopadhyay et al. 2018",
+    source="Chattopadhyay et al. 2018",
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ αₖ(u) ReLU(g), α = 1 / (2 + g · max(0, Σ Aₖ)) where g > 0, g = ∂s/∂Aₖ(u)",
     caution="Its weights are derived for layers after a ReLU; it ignores all evidence against the class.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
@@ -92,11 +90,11 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
 @explainer(
     "LayerCAM",
     family="cam",
-    paper="Jiang et al. 2021",
+    source="Jiang et al. 2021",
     formula="ReLU(Σₖ ReLU(∂s/∂Aₖ) ⊙ Aₖ)",
     caution="Evidence against the class is left out; at early layers it shows edges rather than objects.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def layer_cam(query: Query) -> Tensor:
@@ -111,11 +109,11 @@ def layer_cam(query: Query) -> Tensor:
 @explainer(
     "HiResCAM",
     family="cam",
-    paper="Draelos & Carin 2020",
+    source="Draelos & Carin 2020",
     formula="ReLU(Σₖ ∂s/∂Aₖ ⊙ Aₖ)",
     caution="Faithful to the layer, not to the pixels under it; equals Grad-CAM where the network ends in pooling.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def hires_cam(query: Query) -> Tensor:
@@ -131,11 +129,11 @@ def hires_cam(query: Query) -> Tensor:
 @explainer(
     "XGrad-CAM",
     family="cam",
-    paper="Fu et al. 2020",
+    source="Fu et al. 2020",
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ Aₖ(u) ∂s/∂Aₖ(u) / Σᵤ Aₖ(u)",
     caution="As coarse as its layer; without a ReLU before it, a filter whose activations nearly cancel may dominate.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def xgrad_cam(query: Query) -> Tensor:
@@ -153,11 +151,11 @@ def xgrad_cam(query: Query) -> Tensor:
 @explainer(
     "Score-CAM",
     family="cam",
-    paper="Wang et al. 2020",
+    source="Wang et al. 2020",
     formula="ReLU(Σₖ wₖ Aₖ), w = softmax over k of s(x ⊙ Aₖ upsampled and scaled to 0…1)",
     caution="One pass per filter; the softmax gives nearly all weight to a few filters where scores are large.",
     cost=lambda settings, side: settings["channels"] + 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
     budgets={"quick": {"channels": 128}, "paper": {"channels": 4096}},
 )
@@ -187,11 +185,11 @@ def score_cam(
 @explainer(
     "Guided Grad-CAM",
     family="cam",
-    paper="Selvaraju et al. 2017",
+    source="Selvaraju et al. 2017",
     formula="guided backprop ⊙ upsampled Grad-CAM; over the colour channels the largest magnitude, or the signed sum",
     caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
     cost=lambda settings, side: 5,
-    needs=("layer", "relu"),
+    needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
 def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
@@ -207,11 +205,11 @@ def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
 @explainer(
     "Guided Grad-CAM++",
     family="cam",
-    paper="Chattopadhyay et al. 2018",
+    source="Chattopadhyay et al. 2018",
     formula="guided backprop ⊙ upsampled Grad-CAM++; over the colour channels the largest magnitude, or the signed sum",
     caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
     cost=lambda settings, side: 5,
-    needs=("layer", "relu"),
+    needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
 def guided_grad_cam_pp(query: Query, *, reduce: DrawnMap = "max_abs", normalise: Normalise = "paper") -> Tensor:
@@ -224,17 +222,17 @@ def guided_grad_cam_pp(query: Query, *, reduce: DrawnMap = "max_abs", normalise:
 
 def _fine(query: Query, reduce: DrawnMap) -> Tensor:
     """The map of guided backprop, from the forward that the other factor needs, too."""
-    return reduced(rectified_slope(replace(query, ahead=("plain", *query.ahead)), "guided"), reduce)
+    return reduced(rectified_slope(query.with_prefetch(Prefetch(relu_rules=("plain",))), "guided"), reduce)
 
 
 @explainer(
     "Upsampled activation",
     family="cam",
-    paper="baseline in Oramas et al. 2019",
+    source="baseline in Oramas et al. 2019",
     formula="max over the n strongest filters of Aₖ, upsampled and scaled to 0…1",
     caution="Ignores the class, shows only what activates the layer: a method that looks no better explains little.",
     cost=lambda settings, side: 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
 def upsampled_activation(
@@ -245,10 +243,10 @@ def upsampled_activation(
     A baseline that explains nothing: each of the layer's most active filters is upsampled and scaled to the same range,
     and every pixel shows their maximum. Where a unit is explained, it is that unit alone.
     """
-    if query.unit_layer:
-        layer = query.unit_layer
+    if isinstance(query.targets, Units):
+        layer = query.targets.layer
         values = query.maps_at(query.forward_backward(layer).values[layer], layer)
-        return _unit_range(resized(values[torch.arange(len(values)), query.targets], query.size))
+        return _unit_range(resized(values[torch.arange(len(values)), query.targets.indices], query.size))
     values = responses(query)[0]
     chosen = values.square().mean((2, 3)).topk(min(units, values.shape[1]), dim=1).indices
     picked = torch.stack([one[kept] for one, kept in zip(values, chosen, strict=True)])

@@ -13,7 +13,7 @@ from core.params import Knob
 @explainer(
     "Random",
     family="control",
-    paper="control",
+    source="control",
     formula="U(0, 1) on a coarse grid, upsampled",
     caution="Not an explanation. A measure that does not rank it last is not measuring explanations.",
     cost=lambda settings, side: 0,
@@ -31,7 +31,7 @@ def random(query: Query, *, cells: Annotated[int, Knob("Grid cells per side.", 2
 @explainer(
     "Edge detector",
     family="control",
-    paper="control; Adebayo et al. 2018",
+    source="control; Adebayo et al. 2018",
     formula="√((Gₓ² + Gᵧ²) / 2) of the brightness, Sobel",
     caution="Not an explanation, though it looks like one: fine detail is no sign of understanding.",
     cost=lambda settings, side: 0,
@@ -51,7 +51,7 @@ def edge_detector(query: Query) -> Tensor:
 @explainer(
     "Centre Gaussian",
     family="control",
-    paper="control; Judd et al. 2009",
+    source="control; Judd et al. 2009",
     formula="exp(−‖u − centre‖² / 2σ²)",
     caution="Not an explanation. Does well wherever the object is in the centre of the photograph.",
     cost=lambda settings, side: 0,

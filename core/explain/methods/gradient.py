@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.method import FORWARD_BACKWARD, explainer
+from core.explain.method import FORWARD_BACKWARD, LAYER, explainer
 from core.explain.query import Query
 from core.images import resized
-from core.network.hooks import Rules
 from core.network.inspection import Survey
+from core.network.operations import Rules
 from core.params import Knob
 
 Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels are combined.")]
@@ -28,7 +28,7 @@ def reduced(slopes: Tensor, how: str) -> Tensor:
 @explainer(
     "Saliency",
     family="gradient",
-    paper="Simonyan et al. 2013",
+    source="Simonyan et al. 2013",
     formula="|∂s/∂x|, largest over the colour channels",
     caution="Noisy on deep networks; shows where the score is sensitive, not which evidence it is based on.",
     cost=lambda settings, side: 3,
@@ -46,7 +46,7 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
 @explainer(
     "Input × gradient",
     family="gradient",
-    paper="Shrikumar et al. 2016",
+    source="Shrikumar et al. 2016",
     formula="Σ over the colour channels of x · ∂s/∂x",
     caution="Pixels of the mean colour get zero, whatever they show; exact only for networks without biases.",
     cost=lambda settings, side: 3,
@@ -66,11 +66,11 @@ def input_x_gradient(query: Query) -> Tensor:
 @explainer(
     "Layer-wise input × gradient",
     family="gradient",
-    paper="Soleymani's lecture (CAT); Qiang et al. 2022 (AttCAT)",
+    source="Soleymani's lecture (CAT); Qiang et al. 2022 (AttCAT)",
     formula="mean over the layers l of Σₖ hₖˡ · ∂s/∂hₖˡ, upsampled with its sum preserved",
     caution="Averages over depths: evidence visible at only one of them is diluted; biases are left out of every sum.",
     cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
-    needs=("layer",),
+    needs=(LAYER,),
     shares=FORWARD_BACKWARD,
     layers_read=lambda survey, layer, settings: ", ".join(_stages(survey, settings["skip_first"])),
     signed=True,

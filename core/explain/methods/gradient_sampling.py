@@ -24,7 +24,7 @@ Sample = Callable[[list[int], list[int]], tuple[Tensor, Tensor | float]]
 @explainer(
     "SmoothGrad",
     family="gradient",
-    paper="Smilkov et al. 2017",
+    source="Smilkov et al. 2017",
     formula="|1/n Σᵢ ∂s/∂x(x + eᵢ)|, eᵢ ~ N(0, σ²)",
     caution="Strong noise explains a smoother network than the one that decides; weak noise leaves the speckle.",
     cost=lambda settings, side: 3 * settings["samples"],
@@ -45,7 +45,7 @@ def smoothgrad(
 @explainer(
     "SmoothGrad squared",
     family="gradient",
-    paper="Smilkov et al. 2017; Hooker et al. 2019",
+    source="Smilkov et al. 2017; Hooker et al. 2019",
     formula="1/n Σᵢ (∂s/∂x(x + eᵢ))², eᵢ ~ N(0, σ²)",
     caution="A few copies with large gradients can dominate the map; values are no longer in units of the score.",
     cost=lambda settings, side: 3 * settings["samples"],
@@ -66,7 +66,7 @@ def smoothgrad_sq(
 @explainer(
     "VarGrad",
     family="gradient",
-    paper="Adebayo et al. 2018",
+    source="Adebayo et al. 2018",
     formula="variance over i of ∂s/∂x(x + eᵢ), eᵢ ~ N(0, σ²)",
     caution="Shows where the gradient is unstable, which is not where it is large: zero for a linear model.",
     cost=lambda settings, side: 3 * settings["samples"],
@@ -87,7 +87,7 @@ def vargrad(
 @explainer(
     "Integrated gradients",
     family="gradient",
-    paper="Sundararajan et al. 2017",
+    source="Sundararajan et al. 2017",
     formula="(x − b) · ∫₀¹ ∂s/∂x(b + t(x − b)) dt",
     caution="Explains the difference from the baseline: pixels equal to the baseline get zero.",
     cost=lambda settings, side: 3 * settings["steps"] + 1,
@@ -126,7 +126,7 @@ def integrated_gradients(
 @explainer(
     "Gradient SHAP",
     family="gradient",
-    paper="Lundberg & Lee 2017; Erion et al. 2021",
+    source="Lundberg & Lee 2017; Erion et al. 2021",
     formula="mean over baselines b and t ~ U(0, 1) of (x − b) · ∂s/∂x(b + t(x − b))",
     caution="Depends on the baselines: random pixels are far from any photograph the network has seen.",
     cost=lambda settings, side: 3 * settings["samples"],

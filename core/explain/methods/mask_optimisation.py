@@ -1,6 +1,6 @@
 """Masks found by optimisation: the smallest part of the image that preserves or destroys the score."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -13,21 +13,23 @@ from torch import Tensor
 from core.errors import BadParameter, Unsupported
 from core.explain.baselines import SIDE, baseline, blurred
 from core.explain.method import explainer
-from core.explain.query import Query, Score, per_image
+from core.explain.query import Query, per_image
 from core.explain.segments import OperationCounter
-from core.params import Knob
+from core.explain.targets import Classes, Score
+from core.params import Knob, Numbers, spelled
 
 Aim = Annotated[
     Literal["preserve", "delete"],
     Knob("Preserve: find the region sufficient for the score. Delete: find the region necessary for it."),
 ]
+MOST_AREAS = 8  # masks of one image, learned together
 EVERY = 10  # steps between two looks at a running map
 
 
 @explainer(
     "Meaningful perturbation",
     family="perturbation",
-    paper="Fong & Vedaldi 2017",
+    source="Fong & Vedaldi 2017",
     formula="delete: min_m s(m·x + (1−m)·blur x) + λ·mean(1−m) + β·r; preserve: max_m s(…) − λ·mean m − β·r; "
     "r = mean|∂m|³ down + mean|∂m|³ across",
     caution="Small changes of λ and β change the mask; it may exploit artefacts that only an optimiser would find.",
@@ -80,20 +82,20 @@ def _roughness(mask: Tensor) -> Tensor:
 @explainer(
     "Extremal perturbation",
     family="perturbation",
-    paper="Fong, Patrick & Vedaldi 2019",
+    source="Fong, Patrick & Vedaldi 2019",
     formula="argmax_m s(m ⊗ x) over smooth masks m of area a; delete: −s((1−m) ⊗ x), dual: the sum of both; "
     "contrast: s is the margin over the best other class; mean over the areas",
     caution="The area is prescribed, not found: one too small breaks the object up, one too large includes context.",
     cost=lambda settings, side: (
-        3 * settings["steps"] * (settings["areas"].count(",") + 1) * (2 if settings["aim"] == "dual" else 1)
+        3 * settings["steps"] * len(settings["areas"]) * (2 if settings["aim"] == "dual" else 1)
     ),
-    budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": "0.025, 0.05, 0.1, 0.2", "soften": 0.09}},
-    validate=lambda settings: _shares(settings["areas"]),
+    budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": (0.025, 0.05, 0.1, 0.2), "soften": 0.09}},
+    validate=lambda settings: _check_areas(settings["areas"]),
 )
 def extremal_perturbation(
     query: Query,
     *,
-    areas: Annotated[str, Knob("Mask areas as fractions of the image, separated by commas.")] = "0.1",
+    areas: Annotated[Numbers, Knob("Mask areas as fractions of the image, separated by commas.", 0, 1)] = (0.1,),
     aim: Annotated[
         Literal["preserve", "delete", "dual"],
         Knob("Preserve: the region sufficient for the score. Delete: the region necessary for it. Dual: both at once."),
@@ -114,14 +116,15 @@ def extremal_perturbation(
     in the requested proportion. Several areas give several masks, whose mean is shown. The areas actually reached are
     reported.
     """
-    wanted = _shares(areas)
-    if contrast and query.unit_layer:
-        raise Unsupported("A unit has no other classes to lead over.", "Set extremal_perturbation.contrast to false.")
+    if contrast and not isinstance(query.targets, Classes):
+        raise Unsupported(
+            "A unit or a difference has no other classes to lead over.", "Set extremal_perturbation.contrast to false."
+        )
 
     def one(query: Query) -> Iterator[Tensor]:
         maker = _Masks(query.size, smooth, query.images.device)
         levels = _levels(query.images[0], hide)
-        free = torch.ones(len(wanted), maker.rows * maker.columns, device=levels.device, requires_grad=True)
+        free = torch.ones(len(areas), maker.rows * maker.columns, device=levels.device, requires_grad=True)
         optimiser = torch.optim.SGD([free], lr=8 / steps, momentum=0.9, dampening=0.9)
         for step in _steps(query, steps):
             with torch.enable_grad():
@@ -130,7 +133,7 @@ def extremal_perturbation(
                 sights = {"preserve": [(large, 1)], "delete": [(large, -1)], "dual": [(large, 1), (1 - large, -1)]}
                 reward = _reward(query, levels, sights[aim], "margin" if contrast else "logit", mirrored=step % 2 == 0)
                 weight = 300 * 1.0035 ** (800 * step / steps)
-                loss = weight * _off_area(1 - small if aim == "delete" else small, wanted) - reward
+                loss = weight * _off_area(1 - small if aim == "delete" else small, areas) - reward
                 free.grad = torch.autograd.grad(loss, free)[0]
             optimiser.step()
             free.data.clamp_(0, 1)
@@ -145,7 +148,7 @@ def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], scor
     """The scores of the image seen through each mask (K, 1, H, W), for or against, as a sum with their slopes."""
     seen = torch.cat([_perturbed(levels, masks) for masks, _ in sights])
     seen = seen.flip(-1) if mirrored else seen
-    slope = query.gradient(seen.detach(), query.targets.expand(len(seen)), score)
+    slope = query.gradient(seen.detach(), query.targets.repeated(0, len(seen)), score)
     parts = (slope * seen).chunk(len(sights))
     return torch.stack([sign * part.sum() for part, (_, sign) in zip(parts, sights, strict=True)]).sum()
 
@@ -157,20 +160,15 @@ def _shown(masks: Tensor, query: Query, soften: float) -> Tensor:
     return blurred(large, soften * min(query.size)) if soften else large
 
 
-def _shares(areas: str) -> list[float]:
-    try:
-        found = [float(word) for word in areas.split(",")]
-    except ValueError:
-        found = []
-    if not found or len(found) > 8 or not all(0 < share < 1 for share in found):
-        message = f"extremal_perturbation.areas cannot be {areas!r}."
-        raise BadParameter(message, "Give up to eight shares between 0 and 1, such as 0.05, 0.1.")
-    return found
+def _check_areas(areas: Numbers) -> None:
+    if len(areas) > MOST_AREAS or not all(0 < area < 1 for area in areas):
+        message = f"extremal_perturbation.areas cannot be {spelled(areas)}."
+        raise BadParameter(message, f"Give up to {MOST_AREAS} shares above 0 and below 1, such as 0.05,0.1.")
 
 
 def _steps(query: Query, steps: int) -> Iterator[int]:
     """The numbers of the steps; progress is reported and cancelling possible at each."""
-    if query.coarse:  # many small steps amplify any rounding
+    if query.half_precision:  # many small steps amplify any rounding
         query.log.remarks["precision"] = f"{query.log.remarks['precision']}; the mask itself may differ more"
     for step in range(steps):
         query.report(step / steps, "learning a mask")
@@ -195,7 +193,7 @@ def _perturbed(levels: Tensor, masks: Tensor) -> Tensor:
     return low + (position - below) * (high - low)
 
 
-def _off_area(masks: Tensor, areas: list[float]) -> Tensor:
+def _off_area(masks: Tensor, areas: Sequence[float]) -> Tensor:
     """How far the sorted values of each mask (K, h, w) are from zeros and ones in the wanted proportion, summed."""
     values = masks.flatten(1).sort(1).values
     count = values.shape[1]

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from core.explain.method import DECONVNET, GUIDED, explainer
+from core.explain.method import DECONVNET, GUIDED, RELU, explainer
 from core.explain.methods.gradient import Reduce, reduced
 from core.explain.query import Query
 from core.explain.relu_rules import ReluRule
@@ -12,11 +12,11 @@ from core.network.inspection import SMOOTH
 @explainer(
     "Guided backprop",
     family="propagation",
-    paper="Springenberg et al. 2014",
+    source="Springenberg et al. 2014",
     formula="at every ReLU: R ← R · [R > 0] · [z > 0]; largest |R| over the colour channels",
     caution="Shows edges the network can detect; hardly depends on the class, or even on trained weights.",
     cost=lambda settings, side: 3,
-    needs=("relu",),
+    needs=(RELU,),
     shares=GUIDED,
 )
 def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
@@ -31,11 +31,11 @@ def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
 @explainer(
     "Deconvnet",
     family="propagation",
-    paper="Zeiler & Fergus 2014",
+    source="Zeiler & Fergus 2014",
     formula="at every ReLU: R ← R · [R > 0]; largest |R| over the colour channels",
     caution="Hardly depends on the class: it reproduces the image's edges. Never read it as evidence.",
     cost=lambda settings, side: 3,
-    needs=("relu",),
+    needs=(RELU,),
     shares=DECONVNET,
 )
 def deconvnet(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:

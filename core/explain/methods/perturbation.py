@@ -42,7 +42,7 @@ def _without_gaps(settings: Mapping[str, Any]) -> None:
 @explainer(
     "Occlusion",
     family="perturbation",
-    paper="Zeiler & Fergus 2014",
+    source="Zeiler & Fergus 2014",
     formula="mean over the windows r containing a pixel of s(x) − s(x with r occluded)",
     caution="Sensitive only to evidence of about the window's size; redundant evidence elsewhere hides the effect.",
     cost=_windows,
@@ -78,7 +78,7 @@ def occlusion(
 @explainer(
     "Feature ablation",
     family="perturbation",
-    paper="Zeiler & Fergus 2014, on segments (captum)",
+    source="Zeiler & Fergus 2014, on segments (captum)",
     formula="s(x) − s(x with the segment masked)",
     caution="Evidence present in two segments is found in neither: masking one leaves the other.",
     cost=lambda settings, side: settings["segments"],
@@ -117,7 +117,7 @@ def bounding(inside: Tensor) -> Tensor:
 @explainer(
     "RISE",
     family="perturbation",
-    paper="Petsiuk et al. 2018",
+    source="Petsiuk et al. 2018",
     formula="1/(N·p) Σᵢ s(x ⊙ Mᵢ) Mᵢ(u); centred: 1/N Σᵢ (sᵢ − s̄)(Mᵢ(u) − p)/Var M(u)",
     caution="Grainy with few masks; plain values contain a large constant part: compare positions, not values.",
     cost=lambda settings, side: settings["masks"],
@@ -151,9 +151,9 @@ def rise(
     for span in query.chunks(masks, "random masks"):
         drawn = random_masks(query, span, cells, keep)
         scores = torch.empty(batch, len(span), dtype=torch.float64, device=device)
-        for row, (image, target) in enumerate(zip(query.images, query.targets, strict=True)):
+        for row, image in enumerate(query.images):
             shown = torch.mul(image[None], drawn[:, None], out=hidden[: len(span)])
-            scores[row] = query.score(shown, target.expand(len(span)), score)
+            scores[row] = query.score(shown, query.targets.repeated(row, len(span)), score)
         squares = scores.square()
         flat = drawn.flatten(1).double()
         weights = torch.cat([scores, squares, torch.ones_like(scores[:1])])

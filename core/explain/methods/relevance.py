@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.errors import Unsupported
-from core.explain.method import NEEDS, explainer
+from core.explain.method import LAYER, Need, explainer
 from core.explain.methods.relevance_rules import (
     KNOWN,
     Operation,
@@ -25,6 +25,7 @@ from core.explain.methods.relevance_rules import (
     to_the_longer_way,
 )
 from core.explain.query import Query
+from core.explain.targets import Difference
 from core.models.model import Model
 from core.network.hooks import capture
 from core.network.inspection import Survey
@@ -50,17 +51,17 @@ def _needs_known(model: Model, title: str) -> str:
     return f"{title} has no rule for {unknown}, which {model.name} uses." if unknown else ""
 
 
-NEEDS["sweep"] = _needs_known
+RULES = Need("relevance_rules", _needs_known)
 
 
 @explainer(
     "Excitation backprop",
     family="propagation",
-    paper="Zhang et al. 2016",
+    source="Zhang et al. 2016",
     formula="P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ, from 1 at the class",
     caution="Follows excitation only, so classes that share their evidence look alike; do not read it at pixel level.",
     cost=lambda settings, side: 6,
-    needs=("layer", "sweep"),
+    needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
@@ -70,17 +71,19 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
     it. The map is the probability at the layer where the backward pass ends, summed over its filters; its total is one.
     Published maps of VGG-16 end one pooling layer later, at features.23: choose that layer for maps like them.
     """
+    if isinstance(query.targets, Difference):
+        raise Unsupported("Excitation backprop starts from a probability, which no difference is.", "Choose LRP.")
     return _walked(query, SUMS[skip], finer, contrast=False)
 
 
 @explainer(
     "Contrastive excitation backprop",
     family="propagation",
-    paper="Zhang et al. 2016",
+    source="Zhang et al. 2016",
     formula="max(0, Σ over the channels of P⁺ − P⁻), P⁻ from the negated weights of the last layer",
     caution="Shows only evidence that is stronger for the class than against it: blank where all evidence is shared.",
     cost=lambda settings, side: 8,
-    needs=("layer", "sweep"),
+    needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
 def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Tensor:
@@ -89,19 +92,18 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
     A second walk starts with the weights of the last layer negated, as for a unit that stands for not this class. Below
     that layer both follow the same rules, so their difference is propagated once, and its positive part is shown.
     """
-    if query.unit_layer:
-        raise Unsupported("Contrastive excitation backprop explains classes, not units.", "Choose excitation_bp.")
+    query.class_indices("Contrastive excitation backprop")
     return _walked(query, SUMS[skip], finer, contrast=True).relu()
 
 
 @explainer(
     "LRP",
     family="propagation",
-    paper="Bach et al. 2015; Montavon et al. 2019",
+    source="Bach et al. 2015; Montavon et al. 2019",
     formula="Rⱼ = Σᵢ zᵢⱼ / (Σₖ zᵢₖ + bᵢ) Rᵢ with zᵢⱼ = wᵢⱼ xⱼ, from the logit; γ and α1β0 favour positive zᵢⱼ",
     caution="Rules differ in what they show; relevance absorbed by biases is lost, see the share of the score kept.",
     cost=lambda settings, side: 9,
-    needs=("sweep",),
+    needs=(RULES,),
     signed=True,
 )
 def lrp(
@@ -169,18 +171,19 @@ def _walked(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
 
 
 def _forward(query: Query, part: slice, sweep: Sweep) -> tuple[Tensor, Tensor, Tensor]:
-    """The images as a leaf, the output where relevance starts, and which of its values are explained (1, else 0).
+    """The images as a leaf, the output where relevance starts, and how much each of its values counts in the score.
 
-    A unit's score is the mean of its map, so each of its places counts for its share.
+    For a class that is 1 for its logit and 0 for others; for a unit, whose score is the mean of its map, a share.
     """
     targets = query.targets[part]
-    units = [query.unit_layer] if query.unit_layer else []
+    units = [targets.layer] if targets.layer else []
     with torch.enable_grad(), capture(query.net, *units) as seen, sweep.rules():
         leaf = query.images[part].detach().requires_grad_()
         start = query.logits(leaf)
-    start = seen.get(query.unit_layer, start)
-    chosen = torch.zeros_like(start)
-    chosen[torch.arange(len(chosen)), targets] = 1 / max(start[0, 0].numel(), 1)
+    start = seen.get(targets.layer, start)
+    with torch.enable_grad():
+        outputs = start.detach().requires_grad_()
+        (chosen,) = torch.autograd.grad(query.score_of(outputs, targets).sum(), outputs)
     query.log.backwards += len(leaf)
     return leaf, start, chosen
 

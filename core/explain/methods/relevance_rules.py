@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from core.errors import Unsupported
-from core.network.hooks import Rules
+from core.network.operations import Rules
 
 Share = Callable[["Operation", Tensor], Tensor]
 Part = tuple[Tensor, Tensor]  # a part of an operation's input, and the weights it is taken with

@@ -17,7 +17,7 @@ ROUNDING = 1e-3  # of the largest score: scores closer together than this may di
 @explainer(
     "LIME",
     family="surrogate",
-    paper="Ribeiro et al. 2016",
+    source="Ribeiro et al. 2016",
     formula="argmin_w Σᵢ πᵢ (s(zᵢ) − w·zᵢ − b)² + α‖w‖², πᵢ = exp(−dᵢ²/2σ²), dᵢ = 1 − √(visible share)",
     caution="A different segmentation gives a different map; trust it only where the weighted R² is high.",
     cost=lambda settings, side: settings["samples"],
@@ -71,7 +71,7 @@ def lime_image(
 @explainer(
     "KernelSHAP",
     family="surrogate",
-    paper="Lundberg & Lee 2017",
+    source="Lundberg & Lee 2017",
     formula="φ = argmin Σ_z k(z) (s(z) − s(∅) − φ·z)², Σφ = s(x) − s(∅), k(z) = (S − 1)/(C(S,|z|)·|z|·(S − |z|))",
     caution="Copies with half of the image masked are unlike anything the network was trained on.",
     cost=lambda settings, side: settings["samples"] + 2,
@@ -131,7 +131,7 @@ def coalitions(cut_up: Pieces) -> Callable[[range], Tensor]:
 @explainer(
     "Superpixel tree",
     family="surrogate",
-    paper="Song & Zhang review, section 3.2",
+    source="Song & Zhang review, section 3.2",
     formula="Gini importance of each segment in a decision tree that predicts s(z) > mean s",
     caution="A negative example: the first splits take all the importance, unsigned; the map rarely shows the object.",
     cost=lambda settings, side: settings["samples"],

@@ -1,6 +1,6 @@
-"""Exact scores of an image with a small part changed, computed only where the change reaches."""
+"""Exact scores of copies of an image with a small region changed, computed only where the change has an influence."""
 
 from core.network.incremental import operators
-from core.network.incremental.images import Changed, Reference, Steps, multiplications
+from core.network.incremental.images import CleanPass, CumulativePass, PatchedImages, multiplications
 
-__all__ = ["Changed", "Reference", "Steps", "multiplications", "operators"]
+__all__ = ["CleanPass", "CumulativePass", "PatchedImages", "multiplications", "operators"]

@@ -7,29 +7,29 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-MOST = 0.7  # of a map: a change that reaches more is computed on the whole map
+MOST = 0.7  # of a map: a larger change is computed on the whole map
 
 Starts = list[int]  # of something along one axis, one per sample
 Corners = tuple[Starts, Starts]  # tops and lefts
 
-# What operations do to such maps, filled by rules.py; a rule gives None where its operation needs the maps whole.
+# What operations do to such maps, filled by operators.py; None as a result means that the whole maps are needed.
 RULES: dict[Any, Callable[..., Any]] = {}
 
 
-class Reference:
-    """One image and everything a network made of it, kept while copies with small changes are asked about."""
+class CleanPass:
+    """One image and its activations at every operation, cached while copies with small changes are computed."""
 
     def __init__(self, image: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
         self.image = image.contiguous(memory_format=order)  # (1, C, H, W)
         self.order = order
         self._kept: dict[object, tuple[object, Any]] = {}
 
-    def changed(self, patches: Tensor, tops: Starts, lefts: Starts) -> "Changed":
-        """The image N times, each with its patch (N, C, h, w) put at its place; a network takes it as images."""
-        return Changed(self, self.image, patches, (tops, lefts))
+    def changed(self, patches: Tensor, tops: Starts, lefts: Starts) -> "PatchedImages":
+        """The image N times, each with its patch (N, C, h, w) pasted; a network takes it as images."""
+        return PatchedImages(self, self.image, patches, (tops, lefts))
 
-    def filled(self, boxes: Tensor, fill: Tensor, inside: Tensor | None = None) -> "Changed":
-        """The image with each box (N, 4: top, left, height, width) replaced by that part of the image `fill`.
+    def filled(self, boxes: Tensor, fill: Tensor, inside: Tensor | None = None) -> "PatchedImages":
+        """The image with each box (N, 4: top, left, height, width) replaced by the same region of the image `fill`.
 
         Where `inside` (N, H, W) is given, a box changes only there.
         """
@@ -51,8 +51,8 @@ class Reference:
         """Which image each of so many copies is of."""
         return [0] * count
 
-    def hold(self, target: Tensor, changed: "Changed", padding: tuple[int, int] = (0, 0)) -> None:
-        """Told of every changed part of a map `target`, which has `padding` before each axis."""
+    def hold(self, target: Tensor, changed: "PatchedImages", padding: tuple[int, int] = (0, 0)) -> None:
+        """Called with every patch of a map `target`, which has `padding` before each axis."""
 
     def whole(self, _clean: Tensor, share: float) -> bool:
         """Whether a change that reaches this share of a map is computed on the whole map."""
@@ -68,29 +68,29 @@ class Reference:
         return self._kept[key][1]
 
 
-class Steps(Reference):
+class CumulativePass(CleanPass):
     """Images (B, C, H, W) that change window after window, each change on top of the earlier ones.
 
-    Every step computes only what its windows reach, and what it computes becomes what the next one starts from; with
-    the next one, the maps of the last are of no use any more.
+    Every step computes only what its windows influence, and updates the cached activations for the next one; after
+    that, the maps of the step before are invalid.
     """
 
     def __init__(self, images: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
         super().__init__(images.clone(), order)
-        self.spared = 0  # multiplications that the first pass found a step of one image can do without
+        self.spared = 0  # multiplications that a step of one image saves, counted in the first pass
         self._rows: Sequence[int] = range(len(images))
         self._held: list[tuple[Tensor, Tensor, Corners]] = []
         self._wide: set[int] = set()
 
-    def first(self, tops: Starts, lefts: Starts, side: int) -> "Changed":
-        """The images as they are: a plain pass that keeps what later windows, as large as these, will need."""
+    def first(self, tops: Starts, lefts: Starts, side: int) -> "PatchedImages":
+        """The unchanged images: a plain pass that caches what later windows of this size will need."""
         shape = (*self.image.shape[:2], side, side)
         # A patch without values: what is done to it follows the shapes alone.
-        return Changed(self, self.image, torch.empty(shape, dtype=self.image.dtype, device="meta"), (tops, lefts))
+        return PatchedImages(self, self.image, torch.empty(shape, dtype=self.image.dtype, device="meta"), (tops, lefts))
 
-    def then(self, rows: Sequence[int], patches: Tensor, tops: Starts, lefts: Starts) -> "Changed":
-        """These of the images, each with another patch (N, C, h, w) put at its place, to stay."""
-        self._settle()
+    def then(self, rows: Sequence[int], patches: Tensor, tops: Starts, lefts: Starts) -> "PatchedImages":
+        """Some of the images, each with another patch (N, C, h, w) pasted for good."""
+        self._update()
         self._rows = rows
         return self.changed(patches, tops, lefts)
 
@@ -98,19 +98,19 @@ class Steps(Reference):
         """Which image each copy is of."""
         return self._rows
 
-    def hold(self, target: Tensor, changed: "Changed", padding: tuple[int, int] = (0, 0)) -> None:
-        """Put the changed parts into the map before the next step, when nobody reads what was there any more."""
+    def hold(self, target: Tensor, changed: "PatchedImages", padding: tuple[int, int] = (0, 0)) -> None:
+        """Update the map before the next step, when its old values are not read any more."""
         if not changed.blank:
             tops, lefts = ([n + before for n in starts] for starts, before in zip(changed.at, padding, strict=True))
             self._held.append((target, changed.patch, (tops, lefts)))
 
     def whole(self, clean: Tensor, share: float) -> bool:
-        """Whether a change is computed on the whole map: once it was, the kept map is out of date for good."""
+        """Whether a change is computed on the whole map: once it was, the cached map is out of date for good."""
         if share > MOST:
             self._wide.add(id(clean))
         return id(clean) in self._wide
 
-    def _settle(self) -> None:
+    def _update(self) -> None:
         for target, patch, at in self._held:
             height, width = patch.shape[-2:]
             for row, one, y, x in zip(self._rows, patch, *at, strict=True):
@@ -118,26 +118,26 @@ class Steps(Reference):
         self._held.clear()
 
 
-class Changed(Tensor):
+class PatchedImages(Tensor):
     """Copies (N, C, H, W) of one map, or of a map each, that differ from it only inside a window each.
 
-    Operations that work place by place or on small neighbourhoods are computed inside the windows, grown by their
-    reach; every other operation gets the whole copies. Only without gradients.
+    Element-wise operations and those on small neighbourhoods are computed inside the windows, grown by their kernels;
+    every other operation gets the whole copies. Only without gradients.
     """
 
-    scene: Reference
-    clean: Tensor  # (1, C, H, W), or a map per image of the scene
+    clean_pass: CleanPass
+    clean: Tensor  # (1, C, H, W), or a map per image of the clean_pass
     patch: Tensor  # (N, C, h, w)
     at: Corners  # of the patches
 
     @staticmethod
-    def __new__(cls, scene: Reference, clean: Tensor, patch: Tensor, at: Corners) -> "Changed":  # noqa: D102
+    def __new__(cls, clean_pass: CleanPass, clean: Tensor, patch: Tensor, at: Corners) -> "PatchedImages":  # noqa: D102
         shape = (len(patch), *clean.shape[1:])
         # Operations must see the order in which `whole` lays the values out: some ask for it before they are called.
-        strides = torch.empty(shape, device="meta", memory_format=scene.order).stride()
+        strides = torch.empty(shape, device="meta", memory_format=clean_pass.order).stride()
         made = Tensor._make_wrapper_subclass(cls, shape, strides, dtype=clean.dtype, device=clean.device)
-        made.scene, made.clean, made.patch, made.at = scene, clean, patch, at
-        scene.hold(clean, made)
+        made.clean_pass, made.clean, made.patch, made.at = clean_pass, clean, patch, at
+        clean_pass.hold(clean, made)
         return made
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -150,12 +150,12 @@ class Changed(Tensor):
         kwargs = kwargs or {}
         result = RULES[func](func, *args, **kwargs) if func in RULES else None
         if result is None:
-            args, kwargs = tree_map_only(Changed, Changed.whole, (args, kwargs))
+            args, kwargs = tree_map_only(PatchedImages, PatchedImages.whole, (args, kwargs))
             return func(*args, **kwargs)
         return result
 
     def __repr__(self) -> str:  # type: ignore[override]
-        return f"Changed({tuple(self.shape)}, windows of {tuple(self.patch.shape[2:])})"
+        return f"PatchedImages({tuple(self.shape)}, windows of {tuple(self.patch.shape[2:])})"
 
     @property
     def blank(self) -> bool:
@@ -165,9 +165,9 @@ class Changed(Tensor):
     def whole(self) -> Tensor:
         """The copies as an ordinary tensor (N, C, H, W)."""
         if self.blank:
-            return self.clean.clone(memory_format=self.scene.order)
+            return self.clean.clone(memory_format=self.clean_pass.order)
         copies = self.part(self.clean, origin(len(self)), self.clean.shape[-2:])
-        return copies.contiguous(memory_format=self.scene.order)
+        return copies.contiguous(memory_format=self.clean_pass.order)
 
     def part(self, clean: Tensor, at: Corners, size: Sequence[int], padding: tuple[int, int] = (0, 0)) -> Tensor:
         """Windows (N, C, *size) of the copies, `at` corners of the map `clean` that has `padding` before each axis."""
@@ -177,8 +177,8 @@ class Changed(Tensor):
         shape = (len(self), clean.shape[1], height, width)
         if self.blank:
             return self.patch.new_empty(shape)
-        cut = torch.empty(shape, dtype=clean.dtype, device=clean.device, memory_format=self.scene.order)
-        rows = self.scene.rows(len(self))
+        cut = torch.empty(shape, dtype=clean.dtype, device=clean.device, memory_format=self.clean_pass.order)
+        rows = self.clean_pass.rows(len(self))
         for n, (row, top, left, patch_top, patch_left) in enumerate(zip(rows, *at, *self.at, strict=True)):
             cut[n] = clean[row, :, top : top + height, left : left + width]
             y, x = patch_top + padding[0] - top, patch_left + padding[1] - left  # of the patch in the window
@@ -197,11 +197,11 @@ def origin(count: int) -> Corners:
 def multiplications(
     net: nn.Module, size: int, side: int, order: torch.memory_format = torch.contiguous_format
 ) -> tuple[int, int]:
-    """Those of a pass of one image on the CPU, and how many of them a step with a window in its middle spares."""
+    """Those of a pass of one image on the CPU, and how many of them a step with a window in its middle saves."""
     from torch.utils.flop_counter import FlopCounterMode
 
     image = torch.zeros(1, 3, size, size)
-    steps, corner = Steps(image, order), [(size - side) // 2]
+    steps, corner = CumulativePass(image, order), [(size - side) // 2]
     net(steps.first(corner, corner, side))
     with FlopCounterMode(display=False) as counter:
         net(image.contiguous(memory_format=order))

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.data.folders import Sample
+from core.data.samples import Sample
 from core.environment import app_model
 from core.errors import VitrineError
 from core.images import Picture

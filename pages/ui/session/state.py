@@ -12,8 +12,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
 from core.comparison import Comparison
-from core.data import folders
-from core.data.folders import Sample
+from core.data.samples import Sample
+from core.data.samples import samples as bundled_samples
 from core.environment import app_labels, app_model, budget, device
 from core.images import Picture, decode
 from core.jobs import Job
@@ -136,7 +136,7 @@ def labels(name: str) -> str:
 @cache
 def samples() -> Mapping[str, Sample]:
     """The bundled examples by the names of their files, which no session changes."""
-    return {one.path.name: one for one in folders.samples()}
+    return {one.path.name: one for one in bundled_samples()}
 
 
 def suits(example: Sample, model: str) -> bool:

@@ -13,7 +13,7 @@ from core.environment import seed
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS
 from core.images import shown
-from core.params import checked
+from core.params import checked, spelled, whole
 from core.registry import unknown
 from pages.ui.session import location, parameters, state
 
@@ -66,7 +66,9 @@ def write() -> None:
 
 def _own() -> dict[str, list[str]]:
     here = location.current()
-    changed = [f"{name}.{key}:{value}" for name in EXPLAINERS for key, value in location.settings(name).items()]
+    changed = [
+        f"{name}.{key}:{spelled(value)}" for name in EXPLAINERS for key, value in location.settings(name).items()
+    ]
     found = {
         "model": [here.model],
         "img": [here.image],
@@ -135,7 +137,9 @@ def _targets(texts: list[str]) -> None:
     model = location.bench().model
     found: dict[int, None] = {}
     for text in texts:
-        _take(lambda text=text: found.setdefault(model.target(text)))
+        index = whole(text)  # first, as links hold indices
+        wanted = text if index is None or index >= len(model.labels) else index
+        _take(lambda wanted=wanted: found.setdefault(model.target(wanted)))
     if len(found) > MOST:
         left = ", ".join(shown(model.labels[index]) for index in list(found)[MOST:])
         state.add_notice("warning", f"This link: {MOST} classes are shown at a time. Not shown: {left}.")

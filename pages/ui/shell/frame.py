@@ -1,12 +1,12 @@
 """The frame around every page: navigation, the header with images, model and predictions, and the cache below."""
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.figures import encoding
 from core.images import Picture
+from core.models.name import parsed
 from core.resources import ASSETS, ROOT
 from core.workbench import Workbench
 from pages.ui import components
@@ -81,7 +81,7 @@ def _models(workbench: Workbench) -> None:
         "Model",
         state.models(),
         key="model",
-        format_func=_short,
+        format_func=lambda name: parsed(name).display,
         on_change=lambda: location.choose(st.session_state["model"]),
         label_visibility="collapsed",
         required=True,
@@ -109,12 +109,6 @@ def _memory() -> None:
             help="Deletes this tab's cached results. Uploaded images are kept.",
             width="stretch",
         )
-
-
-def _short(model: str) -> str:
-    """A model's name, of own weights without their folder."""
-    architecture, colon, file = model.partition(":")
-    return f"{architecture}: {Path(file).name}" if colon else model
 
 
 def _freed() -> None:

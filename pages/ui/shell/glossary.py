@@ -1,9 +1,37 @@
 """The glossary in the sidebar of every page."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from core.glossary import TERMS
 from pages.ui.widgets.text import plain
+
+# Alphabetical, as a reader looks a term up.
+TERMS: Mapping[str, str] = {
+    "Ablation": "Setting the activations of filters to zero to measure how much the prediction depends on them.",
+    "Activation": "The output of a filter at one position; a response is the activation within a patch or an image.",
+    "Average patch": "The mean of the patches in which a filter of a rule is active, weighted by its response.",
+    "Class activation map": "A heatmap computed from a layer's activations, weighted by their importance for a class.",
+    "Confidence": "Of all patches with a rule's filters active, the fraction that belongs to the rule's class.",
+    "Control": "A map that does not depend on the model; a method that agrees with it explains little.",
+    "Drop": "How much the probability of the class falls when a patch is masked.",
+    "Filter": "One channel of a layer, also called a unit; written layer · F12.",
+    "Forward pass": "One evaluation of the network on one image; a backward pass computes gradients and counts as two.",
+    "Heatmap": "One value per pixel or position: what a method assigns to it for one class. Also called a map.",
+    "Itemset": "A set of filters that are active together in several patches.",
+    "Layer": "A module of the network; maps are read from layers with spatial positions.",
+    "Lift": "Confidence divided by the class's share of all patches: above 1, the filters favour the class.",
+    "Logit": "The raw score of a class before the softmax turns scores into probabilities.",
+    "Occlusion": "Replacing a window of the image, for example by grey, to see how the score changes; also: masking.",
+    "Patch": "A square window of an image on which the prediction depends: masking it lowers the probability.",
+    "Rule": "An association rule, filters → class: patches with these filters active mostly belong to it.",
+    "Score": "The number being explained: a logit or a probability. For a rule, support × confidence.",
+    "Segment": "A group of neighbouring pixels of similar colour, also called a superpixel.",
+    "Shared filters": "Filters that are frequent in patches of two or more classes.",
+    "Study": "Patches, filters, rules and average patches, mined once from a model and a folder of images.",
+    "Support": "Of a class's patches, the fraction in which all filters of a rule are active.",
+    "Transaction": "The strongest filters of one patch, as the rule mining sees it.",
+}
 
 
 def glossary() -> None:

@@ -11,7 +11,7 @@ from core.progress import Report
 from core.serialization import digest
 from core.study import Study
 from core.units.ablation import Ablation
-from core.units.ablation_study import tried
+from core.units.ablation_study import run_ablation
 from core.workbench import Workbench
 from pages.ui.session import location, state
 from pages.ui.session.jobs import watch, working
@@ -72,9 +72,9 @@ def ablation(study: Study, found: Mined) -> None:
     if key not in results:
         model = bench(study).model
         if folder or "pooled" not in study.manifest.arrays:
-            _watched(key, lambda report: tried(study, {"mined": sets}, model, folder=folder, report=report))
+            _watched(key, lambda report: run_ablation(study, {"mined": sets}, model, folder=folder, report=report))
         else:
-            results[key] = working(TITLE, lambda report: tried(study, {"mined": sets}, model, report=report))
+            results[key] = working(TITLE, lambda report: run_ablation(study, {"mined": sets}, model, report=report))
     if key in results:
         _shown(results[key], folder)
 

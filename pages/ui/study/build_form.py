@@ -10,6 +10,7 @@ from core.environment import device
 from core.explain import EXPLAINERS
 from core.jobs import Job
 from core.models import Model
+from core.models.name import parsed
 from core.params import expanded, params_of
 from core.serialization import digest, dump
 from core.store.writer import remove
@@ -41,7 +42,7 @@ def form() -> None:
         model = middle.selectbox(
             "Model", models, index=models.index(location.current().model) if location.current().model in models else 0,
             key="new-model", accept_new_options=True,
-            help="One from the list, or ARCHITECTURE:FILE for your own weights.",
+            help="One from the list, or ARCH@FILE for your own weights.",
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
         data = str(expanded(folder)) if folder else ""
@@ -152,7 +153,7 @@ def _facts(config: StudyConfig) -> str:
     filters = f"{layer.units:,} filters" if layer else "its filters"
     known = sum(label >= 0 for label in plan.folder.labels)
     classes = "" if known == images else f" ({known:,} of them in a folder named after a class of the model)"
-    left = "".join(f" Skipped: {reason} ({count:,})." for reason, count in plan.folder.left.items())
+    left = "".join(f" Skipped: {reason} ({count:,})." for reason, count in plan.folder.skipped.items())
     return (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
         f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{left}"
@@ -185,7 +186,7 @@ def _built(job: Job[Study]) -> None:
 
 
 def _suggested(folder: str, model: str | None) -> str:
-    return _file(f"{Path(folder).name}-{(model or '').partition(':')[0]}") if folder else "study"
+    return _file(f"{Path(folder).name}-{parsed(model or '').architecture}") if folder else "study"
 
 
 def _file(name: str) -> str:

@@ -14,6 +14,7 @@ from core.explain import EXPLAINERS
 from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine, stored
 from core.mining.transactions import Transactions
+from core.models.name import parsed
 from core.models.sources import efficientnet_lite
 from core.progress import Report
 from core.study import BUNDLED, Study, StudyEntry, list_studies
@@ -77,15 +78,9 @@ def summary(study: Study) -> str:
     title = EXPLAINERS[method].title if method in EXPLAINERS else method
     patches = manifest.tables["patches"].rows
     return (
-        f"{short(model.name)}, layer {model.layer} with {model.filters:,} filters · "
+        f"{parsed(model.name).display}, layer {model.layer} with {model.filters:,} filters · "
         f"{data.images:,} images · {patches:,} patches of {manifest.window} px selected by {title}"
     )
-
-
-def short(model: str) -> str:
-    """A model's name; own weights by their file's name, without its folder."""
-    architecture, colon, file = model.partition(":")
-    return f"{architecture}{colon}{Path(file).name}" if colon else model
 
 
 def catalogue(study: Study) -> Catalogue:

@@ -78,7 +78,7 @@ def _items(
             ("Image", part["path"].tolist()),
             ("True class", [label(study, k) for k in part["true"]]),
             ("Position", [f"({x}, {y}), rank {rank + 1}" for x, y, rank in columns(part, "x", "y", "rank")]),
-            ("Heatmap", [f"{amount(score)} withwithwithwithin the window" for score in part["score"]]),
+            ("Heatmap", [f"{amount(score)} within the window" for score in part["score"]]),
             ("Confidence when masked", [f"{a:.0%} → {b:.0%}" for a, b in columns(part, "before", "after")]),
             ("Filters", held),
             *([("Tags", [", ".join(words.get(row, ())) or "none" for row in rows.tolist()])] if words else []),

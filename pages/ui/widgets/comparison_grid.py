@@ -13,6 +13,7 @@ from core.errors import VitrineError
 from core.explain import EXPLAINERS, Explanation
 from core.figures import colormaps, encoding
 from core.images import Picture
+from core.params import spelled
 from core.workbench import Request, Workbench
 from pages.ui import components
 from pages.ui.session import state
@@ -127,7 +128,7 @@ def _finished(header: dict[str, Any], answer: Explanation) -> Message:
         "forwards": answer.forwards,
         "backwards": answer.backwards,
         "seed": answer.seed,
-        "settings": {name: str(value) for name, value in answer.settings.items()},
+        "settings": {name: spelled(value) for name, value in answer.settings.items()},
         "remarks": {n: f"{one:.4g}" if isinstance(one, float) else one for n, one in answer.remarks.items()},
         "alt": encoding.described(header["title"], header["label"], values, note),
     }, payload
@@ -142,7 +143,7 @@ def _column(name: str) -> dict[str, str]:
         "summary": method.summary,
         "formula": method.formula,
         "caution": method.caution,
-        "paper": method.paper,
+        "paper": method.source,
     }
 
 

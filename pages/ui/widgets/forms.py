@@ -5,16 +5,22 @@ from typing import Any
 
 import streamlit as st
 
-from core.params import Param
-from pages.ui.session import location
+from core.errors import VitrineError
+from core.models import Model
+from core.network.inspection import Layer
+from core.params import Param, checked, spelled
+from pages.ui.session import location, state
 
 
-def settings(params: Sequence[Param], owner: str) -> None:
-    """A widget for every setting of `owner`; what differs from the defaults stands in `location.settings(owner)`."""
+def settings(params: Sequence[Param], owner: str, model: Model | None = None) -> None:
+    """A widget for every setting of `owner`; what differs from the defaults is in `location.settings(owner)`.
+
+    With a model its layers can be picked, and units are looked up in it.
+    """
     for param in params:
         key = f"set.{owner}.{param.name}"
         st.session_state[key] = location.settings(owner).get(param.name, param.default)
-        _widget(param, key, owner)
+        _widget(param, key, owner, model)
     if location.settings(owner):
         st.button("Reset to defaults", key=f"reset.{owner}", on_click=location.settings(owner).clear, type="tertiary")
 
@@ -24,17 +30,25 @@ def title(param: Param) -> str:
     return param.name.replace("_", " ").capitalize()
 
 
-def _widget(param: Param, key: str, owner: str) -> None:
+def layer_title(layer: Layer) -> str:
+    """A layer's name with the size of its output."""
+    return f"{layer.name} · {layer.units} × {layer.cells[0]} × {layer.cells[1]}"
+
+
+def _widget(param: Param, key: str, owner: str, model: Model | None) -> None:
     label, text = title(param), param.knob.help
-    common: dict[str, Any] = {"key": key, "help": text, "on_change": _keep, "args": (param, key, owner)}
+    common: dict[str, Any] = {"key": key, "help": text, "on_change": _keep, "args": (param, key, owner, model)}
     if param.kind == "bool":
         st.toggle(label, **common)
     elif param.kind == "choice":
         st.selectbox(label, param.choices, format_func=lambda choice: choice.replace("_", " "), **common)
-    elif param.kind == "text":
-        st.text_input(label, **common)
-    else:
+    elif param.kind in ("int", "float"):
         _number(param, label, common)
+    elif param.kind == "layer" and model:
+        _layer(label, common, model)
+    else:
+        st.session_state[key] = spelled(st.session_state[key])
+        st.text_input(label, **common)
 
 
 def _number(param: Param, label: str, common: dict[str, Any]) -> None:
@@ -50,9 +64,25 @@ def _number(param: Param, label: str, common: dict[str, Any]) -> None:
         st.number_input(label, low, high, step=step, **common)
 
 
-def _keep(param: Param, key: str, owner: str) -> None:
+def _layer(label: str, common: dict[str, Any], model: Model) -> None:
+    """The layers that maps can be read from; no choice, or one that this model lacks, is the model's default."""
+    titles = {layer.name: layer_title(layer) for layer in model.survey.usable}
+    if st.session_state[common["key"]] not in titles:
+        st.session_state[common["key"]] = model.survey.default or None
+    st.selectbox(label, list(titles), format_func=titles.__getitem__, **common)
+
+
+def _keep(param: Param, key: str, owner: str, model: Model | None) -> None:
+    """Take over what a widget says; what cannot be read leaves a sentence and the setting as it was."""
     value = st.session_state[key]
-    if value is None or value == param.default:
+    if value is None or (value == "" and param.kind == "numbers"):
+        value = param.default
+    try:
+        value = checked([param], {param.name: value}, owner, lambda _: title(param), model)[param.name]
+    except VitrineError as error:
+        state.add_notice("warning", str(error))
+        return
+    if value == param.default:
         location.settings(owner).pop(param.name, None)
     else:
         location.settings(owner)[param.name] = value

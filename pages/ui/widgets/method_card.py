@@ -2,28 +2,32 @@
 
 import streamlit as st
 
-from core.explain import Explainer
-from core.workbench import Workbench
+from core.card import Card
+from core.params import spelled
 from pages.ui.widgets.text import plain
 
 
-def card(name: str, method: Explainer, unmet: str, bench: Workbench) -> None:
-    """A method's card: what it does, its formula, cost, settings, source, and when it misleads."""
-    with st.container(border=True, key=f"card-{name}"):
+def card(shown: Card, side: int, *, unmet: str = "", result: str = "") -> None:
+    """Everything on a card, with the cost for an image of `side` pixels.
+
+    `unmet` is why it cannot work here, `result` how its numbers are to be read.
+    """
+    with st.container(border=True, key=f"card-{shown.name}"):
         left, right = st.columns([3, 2], gap="large")
         with left:
-            st.markdown(f"#### {plain(method.title)}")
-            st.markdown(plain(method.summary))
-            if method.about:
-                st.markdown(plain(method.about))
-            st.markdown(f"**Limitations.** {plain(method.caution)}")
+            st.markdown(f"#### {plain(shown.title)}")
+            st.markdown(plain(shown.summary))
+            if shown.about:
+                st.markdown(plain(shown.about))
+            st.markdown(f"**Limitations.** {plain(shown.caution)}")
         with right:
-            st.code(method.formula, language=None, wrap_lines=True)
-            side = bench.model.preprocess.crop
-            passes = method.cost({param.name: param.default for param in method.params}, side)
+            st.code(shown.formula, language=None, wrap_lines=True)
+            if result:
+                st.markdown(f"**Result** {plain(result)}")
+            passes = shown.cost(shown.defaults, side)
             st.markdown(f"**Cost** {passes:,.0f} model passes for an image of {side} × {side} px")
-            for param in method.params:
-                st.markdown(f"`{param.name}` {plain(param.knob.help)} Default {plain(str(param.default))}.")
-            st.markdown(f"**Source** {plain(method.paper)} · `{name}`")
+            for param in shown.params:
+                st.markdown(f"`{param.name}` {plain(param.knob.help)} Default {plain(spelled(param.default))}.")
+            st.markdown(f"**Source** {plain(shown.source)} · `{shown.name}`")
         if unmet:
             st.warning(plain(unmet))

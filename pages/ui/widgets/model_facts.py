@@ -9,7 +9,7 @@ from pages.ui.widgets.text import cost_text, plain
 
 
 def model(bench: Workbench) -> None:
-    """What a model is made of, and what each method would do with it."""
+    """The layers that maps can be read from, the model's operations, and each method with its cost."""
     survey = bench.model.survey
     if note := bench.model.facts.get("note"):
         st.markdown(plain(str(note)))

@@ -10,7 +10,7 @@ from core.errors import BadParameter, Unsupported
 from core.explain import EXPLAINERS, explain
 from core.explain.baselines import blurred
 from core.explain.methods.mask_optimisation import _levels, _Masks, _perturbed, _roughness
-from core.explain.query import scored
+from core.explain.targets import class_scores
 from tests import nets
 from tests.nets import SIDE, query
 
@@ -68,7 +68,7 @@ def test_contrast_looks_for_what_the_best_other_class_lacks():
 
 def test_the_lead_is_over_the_best_other_class():
     logits = torch.tensor([[1.0, 4.0, 2.0], [5.0, 1.0, 2.0]])
-    assert scored(logits, torch.tensor([1, 1]), "margin").tolist() == [2.0, -4.0]
+    assert class_scores(logits, torch.tensor([1, 1]), "margin").tolist() == [2.0, -4.0]
 
 
 def test_masks_of_several_areas_are_averaged_and_softened_on_demand():

@@ -144,7 +144,7 @@ def test_deconvnet_is_nowhere_negative_at_the_input_of_a_relu(net):
     switch = Switch()
     with capture(q.net, *before) as seen, switch.rules():
         total = q.net(q.images.requires_grad_())[:, 1].sum()
-    switch.kind = "deconvnet"
+    switch.rule = "deconvnet"
     for received in torch.autograd.grad(total, [seen[name] for name in before]):
         assert float(received.min()) >= 0
         assert float(received.max()) > 0

@@ -78,7 +78,7 @@ def from_grad_cam(peer, query, layer):
     tools = pytest.importorskip("pytorch_grad_cam", reason="needs the extra `peers`")
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    targets = [ClassifierOutputTarget(int(target)) for target in query.targets]
+    targets = [ClassifierOutputTarget(int(target)) for target in query.targets.indices]
     module, images = query.net.get_submodule(layer), query.images.clone().requires_grad_()
     with getattr(tools, peer)(model=query.net, target_layers=[module]) as cam:
         cam.activations_and_grads(images) if peer == "ScoreCAM" else cam(images, targets)
@@ -181,7 +181,7 @@ def from_zennit(composite, query, layer=""):
         if handle:
             handle.remove()
         chosen = torch.zeros_like(logits)
-        chosen[torch.arange(len(chosen)), query.targets] = 1
+        chosen[torch.arange(len(chosen)), query.targets.indices] = 1
         start = chosen if layer else chosen * logits.detach()
         return torch.autograd.grad(logits, seen["at"] if layer else images, start)[0].sum(1)
 
@@ -248,7 +248,7 @@ def test_maps_equal_captum(name):
         target = 217 if kind == "guided" else 250  # through the trained network hardly any other class survives
         slope = getattr(attr, peer)(net).attribute(images.clone(), target=target)
         assert slope.any()
-        other = replace(query, targets=torch.full_like(query.targets, target))
+        other = replace(query, targets=torch.full_like(query.targets.indices, target))
         assert difference(f"{kind}, captum", name, rectified_slope(other, kind), slope) <= 1e-5
     for method, wanted in theirs.items():
         ours = explain(method, query, settings.get(method)).maps

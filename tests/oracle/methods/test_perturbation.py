@@ -45,7 +45,7 @@ def test_occlusion_equals_captum(fill, window, stride):
     found = explain("occlusion", q, {"window": window, "stride": stride, "fill": fill, "score": "logit"}).maps.double()
     w, s = round(window / 7), round(stride / 7)
     expected = captum.attr.Occlusion(q.net).attribute(
-        q.images, (3, w, w), (3, s, s), baselines=baseline(q, fill).expand_as(q.images), target=q.targets
+        q.images, (3, w, w), (3, s, s), baselines=baseline(q, fill).expand_as(q.images), target=q.targets.indices
     )
     assert torch.allclose(found, expected[:, 0].double(), atol=1e-6)
 

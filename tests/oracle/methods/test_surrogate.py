@@ -13,7 +13,6 @@ from torch import nn
 
 from core.explain import EXPLAINERS, explain, segments
 from core.explain.methods.surrogate import coalitions, coins
-from core.explain.query import RunLog
 from core.explain.segments import pieces
 from tests import nets
 from tests.nets import query
@@ -142,7 +141,7 @@ def test_remarks_tell_of_each_image(name):
         explain(name, replace(both, images=both.images[i : i + 1], targets=both.targets[i : i + 1]), settings).remarks
         for i in range(2)
     ]
-    found = explain(name, replace(both, log=RunLog()), settings).remarks
+    found = explain(name, both, settings).remarks
     assert found.keys() == alone[0].keys()
     for key, value in found.items():
         first, second = (one[key] if isinstance(one[key], str) else f"{one[key]:.4g}" for one in alone)
@@ -191,7 +190,11 @@ def test_kernel_shap_equals_captum_on_the_same_coalitions():
 
     peer.perturb_func = drawn
     theirs = peer.attribute(
-        q.images, baselines=cut_up.hidden[None], target=q.targets, feature_mask=cut_up.cells[None, None], n_samples=122
+        q.images,
+        baselines=cut_up.hidden[None],
+        target=q.targets.indices,
+        feature_mask=cut_up.cells[None, None],
+        n_samples=122,
     )
     ours = explain("kernel_shap", q, {**SLIC, "samples": 120}).maps
     assert float((ours - theirs[:, 0]).abs().max() / theirs.abs().max()) <= 1e-4
@@ -237,7 +240,7 @@ def test_feature_ablation_equals_captum():
     cut_up = pieces(q, "slic", 12, "blur")
     found = explain("feature_ablation", q, {**SLIC, "hide": "blur"})
     expected = captum.attr.FeatureAblation(q.net).attribute(
-        q.images, baselines=cut_up.hidden[None], target=q.targets, feature_mask=cut_up.cells[None, None]
+        q.images, baselines=cut_up.hidden[None], target=q.targets.indices, feature_mask=cut_up.cells[None, None]
     )
     assert torch.allclose(found.maps, expected[:, 0], atol=1e-5)
     assert found.forwards == cut_up.count + 1

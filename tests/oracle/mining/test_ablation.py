@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.network.hooks import capture, silence
-from core.units.ablation import ablated, from_images, from_pooled, pooled
+from core.network.hooks import ablate, capture
+from core.units.ablation import ablation, from_images, from_pooled, pooled
 from tests.nets import CLASSES, colour_reader, images, model
 
 
@@ -30,7 +30,7 @@ def test_one_filter_per_class_takes_its_class_away(shortcut):
     layer = made.survey.default
     sets = {"mined": {k: [k] for k in range(3)}, "none": {}, "all": {k: range(6) for k in range(3)}}
     answers = from_images(made, layer, shortcut=shortcut)
-    found = ablated(answers, [(rows, labels)], sets, 6, ["a", "b", "c"], draws=10)
+    found = ablation(answers, [(rows, labels)], sets, 6, ["a", "b", "c"], draws=10)
     table = found.per_class
     assert table["baseline"].tolist() == [1, 1, 1]
     assert table["none"].tolist() == [1, 1, 1]
@@ -50,7 +50,7 @@ def test_one_filter_per_class_takes_its_class_away(shortcut):
 def test_summary_tells_spread_over_classes_and_the_price_of_a_filter():
     made, rows, labels = planted()
     sets = {"mined": {0: [0, 4], 1: [1], 2: []}, "other": {0: [3, 4, 5], 1: [1], 2: [0, 1, 2, 3]}}
-    found = ablated(from_images(made, made.survey.default), [(rows, labels)], sets, 6, ["a", "b", "c"], draws=40)
+    found = ablation(from_images(made, made.survey.default), [(rows, labels)], sets, 6, ["a", "b", "c"], draws=40)
     table, summary = found.per_class, found.summary()
     assert table["mined"].tolist() == [1, 0, 1]  # of a only the bias is left, which is the largest
     assert table["other"].tolist() == [1, 0, 0]
@@ -70,7 +70,7 @@ def test_summary_tells_spread_over_classes_and_the_price_of_a_filter():
 def test_what_was_not_tried_is_none_and_no_number():
     made, rows, labels = planted()
     answers = from_images(made, made.survey.default)
-    facts = ablated(answers, [(rows, labels)], {"mined": {}}, 6, "abc", draws=0).summary()
+    facts = ablation(answers, [(rows, labels)], {"mined": {}}, 6, "abc", draws=0).summary()
     for name in ("random_mean", "random_std", "random_std_over_classes", "random_drop_per_filter"):
         assert facts[name] is None
     assert facts["mined_drop_per_filter"] is None
@@ -146,11 +146,11 @@ def test_random_draws_repeat_and_do_not_depend_on_batches():
     made, rows, labels = planted()
     answers = from_images(made, made.survey.default)
     sets = {"mined": {0: [0, 1], 1: [1, 2], 2: [2, 3]}}
-    whole = ablated(answers, [(rows, labels)], sets, 6, "abc")
-    parts = ablated(answers, [(rows[:5], labels[:5]), (rows[5:], labels[5:])], sets, 6, "abc")
+    whole = ablation(answers, [(rows, labels)], sets, 6, "abc")
+    parts = ablation(answers, [(rows[:5], labels[:5]), (rows[5:], labels[5:])], sets, 6, "abc")
     assert (whole.draws == parts.draws).all()
     assert whole.per_class.equals(parts.per_class)
-    assert (ablated(answers, [(rows, labels)], sets, 6, "abc", seed=1).draws != whole.draws).any()
+    assert (ablation(answers, [(rows, labels)], sets, 6, "abc", seed=1).draws != whole.draws).any()
 
 
 def test_shortcut_equals_silencing_inside_the_network():
@@ -175,7 +175,7 @@ def test_copies_of_one_image_equal_one_pass_for_every_mask(name):
     kept[2] = 0
     found = from_images(made, layer, shortcut=False)(rows, kept)
     for k, silent in enumerate(([], range(count // 2), range(count))):
-        with capture(made.net, edit={layer: silence(silent)}), torch.no_grad():
+        with capture(made.net, edit={layer: ablate(silent)}), torch.no_grad():
             truth = made.net(rows)
         assert torch.allclose(found[:, k], truth, atol=1e-5)
     with torch.no_grad():

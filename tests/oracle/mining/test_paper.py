@@ -8,7 +8,7 @@ from core.mining.rules import mine
 from core.models import load
 from core.study.build import build_study
 from core.study.config import MiningConfig, StudyConfig
-from core.units.ablation_study import tried
+from core.units.ablation_study import run_ablation
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -22,7 +22,7 @@ pytestmark = [
 def table(study, model, filters, support):
     mined = mine(study, MiningConfig(filters=filters, support=support))
     sets = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
-    facts = tried(study, sets, model).summary()
+    facts = run_ablation(study, sets, model).summary()
     shown = {key: round(facts[key], 3) for key in ("baseline", "mined", "random_mean", "random_std")}
     print(
         f"{study.name}, N-1 = {filters}, support {support}: {shown}, {facts['filters_per_class']:.1f} filters per class"

@@ -11,6 +11,7 @@ from torch import nn
 
 from core.errors import BadParameter
 from core.explain import Query
+from core.explain.execution import Execution
 from core.mining.patches import Candidates, candidates, integral, relevant
 from core.mining.transactions import Transactions, responses, strongest, window_weights
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
@@ -272,7 +273,7 @@ def test_covering_step_by_step_equals_whole_passes(net, config):
     windows = Candidates(corners, np.ones((11, 4)), found, 8)
     results = []
     for stepwise in (False, True):
-        query = Query(model(net), rows, torch.arange(11) % nets.CLASSES, batch=5)
+        query = Query(model(net), rows, torch.arange(11) % nets.CLASSES, execution=Execution(batch=5))
         clean = query.clean_scores(settings.score)
         query.log.forwards = 0
         results.append((relevant(query, clean, windows, settings, stepwise=stepwise), query.log.forwards))

@@ -10,7 +10,7 @@ from core.mining.rules import mine
 from core.models import load
 from core.study.build import build_study
 from core.study.config import MiningConfig, PatchConfig, StudyConfig
-from core.units.ablation_study import tried
+from core.units.ablation_study import run_ablation
 from tests.nets import SIDE, colour_reader, model
 
 
@@ -74,7 +74,7 @@ def test_one_filter_per_class_is_found_from_the_images_on(squares, tmp_path):
         "mined": {label: mined.filters_of(label) for label in range(3)},
         "useless": dict.fromkeys(range(3), (3, 4, 5)),
     }
-    table = tried(study, sets, made, draws=3).per_class
+    table = run_ablation(study, sets, made, draws=3).per_class
     assert table["baseline"].tolist() == table["useless"].tolist() == [1, 1, 1]
     assert table["mined"].tolist() == [1, 0, 0]  # all scores alike: the first class is named
 
@@ -91,7 +91,7 @@ def test_six_hundred_fresh_flowers(tmp_path):
     strong = rules[(rules["support"] >= 0.8) & (rules["confidence"] >= 0.9)]
     assert set(strong["label"]) == set(range(12))
     mined = mine(study)
-    facts = tried(study, {"mined": {label: mined.filters_of(label) for label in range(12)}}, net).summary()
+    facts = run_ablation(study, {"mined": {label: mined.filters_of(label) for label in range(12)}}, net).summary()
     shown = {
         key: round(facts[key], 3) for key in ("baseline", "mined", "random_mean", "random_std", "filters_per_class")
     }

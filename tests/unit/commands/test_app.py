@@ -63,7 +63,7 @@ def test_app_takes_labels_for_own_weights(monkeypatch, tmp_path, capsys):
     assert asked == [(f"resnet18:{tmp_path / 'w.pth'}", file)]
     assert called["VITRINE_LABELS"] == str(file)
     assert main(["app", "--labels", "l.txt"]) == 2
-    assert "--labels is for your own weights. Give --model ARCH:FILE with it." in sentence(capsys)
+    assert "--labels is for your own weights. Give --model ARCH@FILE with it." in sentence(capsys)
     called.clear()
     assert main(["app", "--model", "resnet18:w.pth"]) == 0
     assert "VITRINE_LABELS" not in called

@@ -89,6 +89,20 @@ def test_methods_are_listed_with_their_settings(capsys):
     cards = {card["name"]: card for card in json.loads(capsys.readouterr().out)}
     assert cards["rise"]["params"][0]["knob"]["help"]
     assert cards["grad_cam"]["paper"]
+    assert cards["grad_cam"]["source"] == cards["grad_cam"]["paper"]
+    assert cards["excitation_bp"]["needs"] == ["layer", "relevance_rules"]
+
+
+def test_measures_are_listed_with_their_settings(capsys):
+    assert main(["methods", "--measures"]) == 0
+    told = capsys.readouterr().out
+    assert "agreement" in told
+    assert "agreement.magnitude=False: " in told
+    assert "rise" not in told
+    assert main(["methods", "--measures", "--json"]) == 0
+    (card,) = json.loads(capsys.readouterr().out)
+    assert (card["name"], card["source"], card["better"], card["low"]) == ("agreement", "Spearman 1904", "higher", -1)
+    assert card["params"][0]["kind"] == "bool"
 
 
 def test_models_are_listed(capsys):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data import flowers, folders
-from core.data.classes import UNKNOWN, class_of, image_folder
+from core.data import flowers
+from core.data.image_folder import UNKNOWN, contents, image_folder, scan
+from core.data.samples import samples
 from core.errors import BadImage, Cancelled, Unavailable
 
 
@@ -20,26 +21,26 @@ def data(tmp_path_factory):
 
 
 def test_flowers_come_back_as_they_were_drawn(data):
-    found = folders.scan(data)
-    assert found.classes == flowers.class_names("double-12c")
+    found = scan(data)
+    assert found.folders == flowers.class_names("double-12c")
     assert found.labels == tuple(range(12))
     for index in range(12):
         flower = flowers.draw("double-12c", index, index, size=40)
-        assert (folders.mask(found, index) == flower.mask).all()
-        known = folders.concepts(found, index)
+        assert (found.mask(index) == flower.mask).all()
+        known = found.concepts(index)
         assert set(known) == set(flower.concepts)
         assert all((known[name] == flower.concepts[name]).all() for name in known)
-    assert folders.manifest(found)["variant"] == "double-12c"
+    assert found.manifest()["variant"] == "double-12c"
 
 
 def test_plain_class_folders_and_loose_files(tmp_path, data):
     shutil.copytree(data / "images", tmp_path / "plain")
-    plain = folders.scan(tmp_path / "plain")
-    assert plain.classes == flowers.class_names("double-12c")
-    assert folders.mask(plain, 0) is None
-    assert folders.concepts(plain, 0) == {}
-    loose = folders.scan(tmp_path / "plain" / "red-stem")
-    assert loose.classes == ()
+    plain = scan(tmp_path / "plain")
+    assert plain.folders == flowers.class_names("double-12c")
+    assert plain.mask(0) is None
+    assert plain.concepts(0) == {}
+    loose = scan(tmp_path / "plain" / "red-stem")
+    assert loose.folders == ()
     assert loose.labels == (-1,)
 
 
@@ -50,10 +51,10 @@ def test_published_layout_with_other_endings(tmp_path):
         Image.new("L", (8, 6), value).save(
             tmp_path / folder / "c1" / f"x_r1.{ending}", "JPEG" if value == 90 else "PNG"
         )
-    found = folders.scan(tmp_path)
-    assert found.name(0) == "c1/x_r1.JPG"
-    assert folders.mask(found, 0).all()
-    assert folders.mask(found, 0).shape == (6, 8)
+    found = scan(tmp_path)
+    assert found.paths[0] == "c1/x_r1.JPG"
+    assert found.mask(0).all()
+    assert found.mask(0).shape == (6, 8)
 
 
 def test_hidden_and_other_files_do_not_count(tmp_path):
@@ -63,25 +64,25 @@ def test_hidden_and_other_files_do_not_count(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a" / ".x.png")
     Image.new("RGB", (4, 4)).save(tmp_path / ".b" / "x.png")
     (tmp_path / "a" / "notes.txt").write_text("no image")
-    assert [path.name for path in folders.scan(tmp_path).files] == ["x.png"]
+    assert scan(tmp_path).paths == ("a/x.png",)
 
 
 def test_contents_go_by_every_byte(tmp_path, data):
-    found = folders.scan(data)
-    names = [found.name(index) for index in range(len(found))]
+    found = scan(data)
+    names = found.paths
     seen = []
-    first = folders.contents(found.images, names, lambda fraction, note: seen.append(fraction))
+    first = contents(found.root, names, lambda fraction, note: seen.append(fraction))
     assert len(set(first)) == 12
     assert seen == sorted(seen)
     assert seen[-1] == 1
     shutil.copytree(data / "images", tmp_path / "copy")
-    assert folders.contents(tmp_path / "copy", names) == first
+    assert contents(tmp_path / "copy", names) == first
     file, times = tmp_path / "copy" / names[3], (tmp_path / "copy" / names[3]).stat()
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     (tmp_path / "copy" / names[5]).unlink()
-    again = folders.contents(tmp_path / "copy", names)
+    again = contents(tmp_path / "copy", names)
     assert [number for number in range(12) if again[number] != first[number]] == [3, 5]
     assert again[5] == ""
 
@@ -90,7 +91,7 @@ def test_contents_go_by_every_byte(tmp_path, data):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        folders.contents(found.images, names, stop)
+        contents(found.root, names, stop)
 
 
 def test_what_is_left_out_is_counted_with_its_reason(tmp_path, monkeypatch):
@@ -111,22 +112,22 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "a" / "pipe.png")
     (tmp_path / "a" / "piped.png").symlink_to("pipe.png")
     (tmp_path / "locked").mkdir()
-    scan = os.scandir
+    scandir = os.scandir
 
     def refusing(path):
         if str(path).endswith("locked"):
             raise PermissionError(13, "Permission denied")
-        return scan(path)
+        return scandir(path)
 
     monkeypatch.setattr("os.scandir", refusing)
-    found = folders.scan(tmp_path)
-    assert [found.name(index) for index in range(len(found))] == [
+    found = scan(tmp_path)
+    assert list(found.paths) == [
         "a/circle.png",
         "a/dangling.png",
         "a/x.png",
         "b/x.png",
     ]
-    assert dict(found.left) == {
+    assert dict(found.skipped) == {
         ".heic files, which cannot be read": 2,
         ".svg files, which cannot be read": 1,
         "folders named like pictures": 1,
@@ -143,22 +144,52 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path, monkeypatch):
     with pytest.raises(
         Unavailable, match=r"no image in .* Left out: .*pictures in folders within the sub-folders \(1\)"
     ):
-        folders.scan(tmp_path)
+        scan(tmp_path)
 
 
-def test_a_folder_means_a_class_by_label_wordnet_id_or_index():
+def folder_classes(tmp_path, names, labels):
+    """The class that each of these sub-folders means."""
+    for name in names:
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "x.png")
+    found = image_folder(tmp_path, labels)
+    return [found.labels[found.folders.index(name)] for name in names]
+
+
+def test_a_folder_means_a_class_by_label_wordnet_id_or_index(tmp_path):
     labels = ["tabby cat", "Tiger_Cat", "crane", "crane", "7"]
-    assert [class_of(name, labels) for name in ("Tabby-Cat", "tiger cat", "TIGER__CAT")] == [0, 1, 1]
-    assert class_of("crane", labels) == UNKNOWN, "two classes are called so"
-    assert [class_of(name, labels) for name in ("0", "03", "4")] == [0, 3, 4]
-    assert class_of("7", labels) == 4, "a label comes before an index"
-    assert [class_of(name, labels) for name in ("5", "-1", "1.0", "zebra", "", "n01440764", "9999999")] == [UNKNOWN] * 7
+    assert folder_classes(tmp_path / "a", ("Tabby-Cat", "tiger cat", "TIGER__CAT"), labels) == [0, 1, 1]
+    assert folder_classes(tmp_path / "b", ("crane",), labels) == [UNKNOWN], "two classes are called so"
+    reasons = image_folder(tmp_path / "b", labels).unmatched
+    assert dict(reasons) == {"crane": "The label 'crane' is shared by the classes 2 and 3."}
+    assert folder_classes(tmp_path / "c", ("0", "03", "4"), labels) == [0, 3, 4]
+    assert folder_classes(tmp_path / "d", ("7",), labels) == [4], "a label comes before an index"
+    nowhere = ("5", "-1", "1.0", "zebra", "n01440764", "9999999")
+    assert folder_classes(tmp_path / "e", nowhere, labels) == [UNKNOWN] * 6
     thousand = [f"class {number}" for number in range(1000)]
-    assert [class_of(name, thousand) for name in ("n01440764", "n01443537", "n15075141")] == [0, 1, 999]
-    assert class_of("n00000001", thousand) == UNKNOWN
-    assert class_of("n01440764", thousand[:-1]) == UNKNOWN, "another number of classes is not ImageNet's"
-    assert class_of("999", thousand) == 999
-    assert class_of("1000", thousand) == UNKNOWN
+    ids = ("n01440764", "n01443537", "n15075141")
+    assert folder_classes(tmp_path / "f", ids, thousand) == [0, 1, 999]
+    assert folder_classes(tmp_path / "g", ("n00000001", "999", "1000"), thousand) == [UNKNOWN, 999, UNKNOWN]
+    assert folder_classes(tmp_path / "f", ids[:1], thousand[:-1]) == [UNKNOWN], "another number is not ImageNet's"
+
+
+def test_boxes_are_given_or_surround_the_mask(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder / "a").mkdir(parents=True)
+        for name in ("given", "masked", "empty", "plain"):
+            Image.new("L", (9, 7)).save(tmp_path / folder / "a" / f"{name}.png")
+    mask = np.zeros((7, 9), np.uint8)
+    mask[2, 3:8] = mask[5, 4] = 255
+    Image.fromarray(mask).save(tmp_path / "masks" / "a" / "masked.png")
+    (tmp_path / "masks" / "a" / "plain.png").unlink()
+    (tmp_path / "boxes.json").write_text('{"a/given.png": [[0, 1, 2, 3], [4, 5, 2, 2]]}')
+    found = scan(tmp_path)
+    assert found.paths == ("a/empty.png", "a/given.png", "a/masked.png", "a/plain.png")
+    assert [found.boxes(index) for index in range(4)] == [(), ((0, 1, 2, 3), (4, 5, 2, 2)), ((2, 3, 4, 5),), ()]
+    for wrong in ('{"a/given.png": [[0, 1, 2]]}', '{"a/given.png": 3}', '{"a/given.png": [[0, 1, 2, -3]]}', "{"):
+        (tmp_path / "boxes.json").write_text(wrong)
+        with pytest.raises(Unavailable, match=r"boxes\.json"):
+            scan(tmp_path).boxes(1)
 
 
 def test_labels_go_with_their_images(tmp_path):
@@ -168,22 +199,22 @@ def test_labels_go_with_their_images(tmp_path):
     found = image_folder(tmp_path, ["crane", "b", "c"])
     assert found.paths == ("2/x.png", "crane/x.png", "zebra/x.png")
     assert found.labels == (2, 0, UNKNOWN)
-    assert found.strange == ("zebra",)
+    assert dict(found.unmatched) == {"zebra": "The model has no class zebra."}
 
 
 def test_missing_things_get_a_sentence(tmp_path):
     with pytest.raises(Unavailable, match="cannot be opened"):
-        folders.scan(tmp_path / "nowhere")
+        scan(tmp_path / "nowhere")
     with pytest.raises(Unavailable, match="no image"):
-        folders.scan(tmp_path)
+        scan(tmp_path)
     for folder in ("images", "masks"):
         (tmp_path / folder / "a").mkdir(parents=True)
         (tmp_path / folder / "a" / "x.png").write_text("not a picture")
     with pytest.raises(BadImage, match=r"x\.png"):
-        folders.mask(folders.scan(tmp_path), 0)
+        scan(tmp_path).mask(0)
 
 
-@pytest.mark.parametrize("sample", [one for one in folders.samples() if one.draw], ids=lambda sample: sample.name)
+@pytest.mark.parametrize("sample", [one for one in samples() if one.draw], ids=lambda sample: sample.name)
 def test_samples_are_the_flowers_they_say_they_are(sample):
     flower = flowers.draw(**sample.draw)
     with Image.open(sample.path) as image:

@@ -8,8 +8,9 @@ import torch
 
 from core.cache import TensorCache
 from core.explain import EXPLAINERS, explain
+from core.explain.execution import Prefetch
 from core.explain.method import FORWARD_BACKWARD
-from core.explain.query import RunLog
+from core.explain.targets import Classes
 from core.images import Picture
 from core.models import load
 from core.workbench import Request, Workbench, pass_seconds
@@ -19,6 +20,13 @@ WHITE_BOX = [
     "saliency", "input_x_gradient", "cam", "grad_cam", "grad_cam_pp", "layer_cam", "hires_cam", "xgrad_cam",
     "layerwise_ixg", "upsampled_activation",
 ]  # fmt: skip
+
+
+RULES = ("plain", "guided", "deconvnet")
+
+
+def classes(index, count=1):
+    return Classes(torch.full((count,), index))
 
 
 @pytest.fixture
@@ -31,9 +39,9 @@ def forwards():
 
 def test_ten_maps_from_one_forward_and_one_backward(forwards):
     model, seen = forwards
-    query = nets.query(model, count=1, watched=model.survey.stages[1:])
+    query = nets.query(model, count=1, prefetch=Prefetch(layers=model.survey.stages[1:]))
     for name in WHITE_BOX:
-        explain(name, replace(query, log=query.log))
+        explain(name, query)
     assert seen == [1]
     assert query.log.backwards == 1
 
@@ -41,10 +49,11 @@ def test_ten_maps_from_one_forward_and_one_backward(forwards):
 @pytest.mark.parametrize("first", ["grad_cam", "guided_backprop", "deconvnet"])
 def test_guided_and_deconvnet_add_one_backward_each(forwards, first):
     model, seen = forwards
-    query = nets.query(model, count=1, also=(0, 1), ahead=("plain", "guided", "deconvnet"))
+    both = (classes(0), classes(1))
+    query = nets.query(model, count=1, prefetch=Prefetch(both, RULES))
     for name in (first, "grad_cam", "guided_backprop", "deconvnet", "guided_grad_cam", "guided_grad_cam_pp"):
-        for target in (1, 0):
-            explain(name, replace(query, targets=torch.tensor([target])))
+        for target in reversed(both):
+            explain(name, query.with_targets(target))
     assert len(seen) == 1
     assert query.log.backwards == 3 * 2
 
@@ -52,7 +61,7 @@ def test_guided_and_deconvnet_add_one_backward_each(forwards, first):
 @pytest.mark.parametrize("net", ["gap", "cnn", "residual"])
 def test_slopes_of_a_shared_forward_are_those_of_one_of_their_own(net):
     """However its ReLUs are reached, and whichever way back is taken first."""
-    one = nets.query(net, ahead=("plain", "guided", "deconvnet"))
+    one = nets.query(net, prefetch=Prefetch(relu_rules=RULES))
     one.rectified("deconvnet")
     alone = nets.query(net)
     assert torch.equal(one.forward_backward().slopes[""], alone.forward_backward().slopes[""])
@@ -63,10 +72,10 @@ def test_slopes_of_a_shared_forward_are_those_of_one_of_their_own(net):
 
 def test_a_relu_written_in_place_serves_one_kind_alone():
     net = nets.seeded(nets.TinyCnn)
-    whole = nets.query(nets.model(net), count=1, ahead=("plain", "guided"))
+    whole = nets.query(nets.model(net), count=1, prefetch=Prefetch(relu_rules=("plain", "guided")))
     written = dict(whole.model.survey.overwrites, relu=1)
     model = replace(whole.model, survey=replace(whole.model.survey, overwrites=written))
-    query = replace(whole, model=model, cache=TensorCache(1 << 20), log=RunLog())
+    query = replace(whole, model=model).fresh()
     query.forward_backward()
     assert torch.equal(query.rectified("guided"), whole.rectified("guided"))
     assert (query.log.forwards, query.log.backwards) == (2, 2)
@@ -74,13 +83,13 @@ def test_a_relu_written_in_place_serves_one_kind_alone():
 
 def test_targets_share_the_forward(forwards):
     model, seen = forwards
-    query = nets.query(model, count=2, target=1, also=(0, 1, 4))
+    query = nets.query(model, count=2, target=1, prefetch=Prefetch(tuple(classes(index, 2) for index in (0, 1, 4))))
     query.forward_backward()
     assert seen == [2]
     assert query.log.backwards == 6
     for target in (0, 4):
-        other = replace(query, targets=torch.full((2,), target))
-        alone = replace(other, cache=TensorCache(1 << 20), also=())
+        other = query.with_targets(classes(target, 2))
+        alone = other.run_with(cache=TensorCache(1 << 20), prefetch=Prefetch())
         shared = other.forward_backward()
         assert len(seen) == 1
         wanted = alone.forward_backward()

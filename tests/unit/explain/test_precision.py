@@ -12,6 +12,7 @@ from core.errors import BadParameter
 from core.explain import EXPLAINERS, Query, explain
 from core.explain.baselines import baseline
 from core.explain.query import TOLERANCE
+from core.explain.targets import Units
 from core.images import decode
 from core.models import load
 from core.workbench import Workbench
@@ -50,7 +51,7 @@ def test_who_computes_roughly_where_it_is_allowed(name):
 
 def test_scores_come_back_as_single_numbers_within_their_tolerance():
     exact = nets.query("gap", count=4)
-    half = replace(exact, precision="half").in_half_precision()
+    half = exact.run_with(precision="half").in_half_precision()
     assert exact.in_half_precision() is exact
     wanted, found = (query.score(query.images, query.targets, "prob") for query in (exact, half))
     assert found.dtype == torch.float32
@@ -62,10 +63,10 @@ def test_scores_come_back_as_single_numbers_within_their_tolerance():
 
 def test_rough_numbers_are_never_taken_for_exact_ones():
     exact = nets.query("gap", count=2)
-    half = replace(exact, precision="half").in_half_precision()
+    half = exact.run_with(precision="half").in_half_precision()
     told = half.clean_logits()
     assert not torch.equal(exact.clean_logits(), told)
-    unit = replace(half, unit_layer="features.5")
+    unit = half.with_targets(Units(torch.ones(2, dtype=torch.int64), "features.5"))
     assert unit.score(unit.images, unit.targets).dtype == torch.float32
 
 
@@ -90,7 +91,7 @@ def test_a_network_that_half_precision_moves_too_far_is_asked_in_full():
             return small * torch.tensor([1.0, 2.0, 3.0])
 
     query = nets.query(Fine(), count=1, precision="half")
-    exact = explain("rise", replace(query, precision="full"), {"masks": 50})
+    exact = explain("rise", query.run_with(precision="full"), {"masks": 50})
     found = explain("rise", query, {"masks": 50})
     assert torch.equal(found.maps, exact.maps)
     assert found.remarks["precision"].startswith("full, as half would be off by 0.")
@@ -125,7 +126,7 @@ def asked_of(name, device="cpu"):
 
 def agreement(name, settings, query):
     """The rank correlation of a rough map with the exact one."""
-    exact, half = (explain(name, replace(query, precision=how), settings).maps[0] for how in ("full", "half"))
+    exact, half = (explain(name, query.run_with(precision=how), settings).maps[0] for how in ("full", "half"))
     return spearmanr(exact.flatten(), half.flatten()).statistic
 
 
@@ -141,7 +142,7 @@ def agreement(name, settings, query):
 )
 def test_rough_maps_rank_the_places_of_a_photo_as_exact_ones(name, settings):
     query = asked_of("squeezenet1_0")
-    exact, half = (explain(name, replace(query, precision=how), settings) for how in ("full", "half"))
+    exact, half = (explain(name, query.run_with(precision=how), settings) for how in ("full", "half"))
     found = spearmanr(exact.maps.flatten(), half.maps.flatten()).statistic
     print(f"\n{name}: rank correlation of half with full precision {found:.4f}; {half.remarks['precision']}")
     assert half.remarks["precision"].startswith("half")
@@ -154,7 +155,7 @@ def test_a_rough_mask_does_what_the_exact_one_does():
     """Its steps amplify any rounding, so two masks differ; how much of the score they take does not."""
     query = asked_of("squeezenet1_0")
     masks = [
-        explain("meaningful_perturbation", replace(query, precision=how), {"steps": 150}).maps[:, None]
+        explain("meaningful_perturbation", query.run_with(precision=how), {"steps": 150}).maps[:, None]
         for how in ("full", "half")
     ]
     soft = baseline(query, "blur")
@@ -169,7 +170,7 @@ def test_a_rough_mask_does_what_the_exact_one_does():
 def test_a_rough_extremal_mask_has_the_area_of_the_exact_one():
     """Neither its places nor the probability under it: 80 steps that amplify rounding end at masks that differ."""
     query = asked_of("squeezenet1_0")
-    found = [explain("extremal_perturbation", replace(query, precision=how), {"steps": 80}) for how in ("full", "half")]
+    found = [explain("extremal_perturbation", query.run_with(precision=how), {"steps": 80}) for how in ("full", "half")]
     areas = [float(one.remarks["areas"]) for one in found]
     print(f"\nareas {areas}; {found[1].remarks['precision']}")
     assert areas[0] == pytest.approx(areas[1], abs=0.01)
@@ -188,8 +189,8 @@ def test_a_learned_mask_says_that_it_may_differ_more():
 def test_on_a_gpu(name):
     query = nets.query(nets.model("gap"), count=1)
     query.net.to("cuda")
-    query = replace(query, images=query.images.cuda(), targets=query.targets.cuda())
-    exact, half = (explain(name, replace(query, precision=p), nets.quick(EXPLAINERS[name])) for p in ("full", "half"))
+    query = replace(query, images=query.images.cuda(), targets=query.targets.to("cuda"))
+    exact, half = (explain(name, query.run_with(precision=p), nets.quick(EXPLAINERS[name])) for p in ("full", "half"))
     assert "precision" in half.remarks
     if "mask itself" not in half.remarks["precision"]:
         assert spearmanr(exact.maps.flatten(), half.maps.flatten()).statistic >= 0.95

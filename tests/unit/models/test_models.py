@@ -92,7 +92,7 @@ def test_labels_file(tiny: torch.nn.Module, tmp_path: Path) -> None:
     twice = load(name, labels=file)
     assert [twice.target(wanted) for wanted in ("cat", "Cat", "3")] == [0, 1, 3], "the exact spelling comes first"
     for wanted, indices in {"CAT": "0 and 1", "yellow dog": "2 and 3", "Yellow Dog": "2 and 3"}.items():
-        with pytest.raises(BadParameter, match=f"^The label '{wanted}' is that of the classes {indices}") as error:
+        with pytest.raises(BadParameter, match=f"^The label '{wanted}' is shared by the classes {indices}") as error:
             twice.target(wanted)
         assert error.value.hint == "Give the number of the one you mean."
     with pytest.raises(UnknownName, match=r"There is no class 4\. .* has classes 0 to 3"):
@@ -246,12 +246,10 @@ def test_names_that_are_none(tmp_path: Path) -> None:
     assert "does not exist" in refused("resnet18:C:\\weights\\none.pth").message
     assert "cannot be opened" in refused("resnet18:a\0b.pth").message
     assert "cannot be opened" in refused(f"resnet18:{'x' * 5000}.pth").message
-    assert refused("none.pth").hint == "Write one before it, such as resnet18:none.pth."
+    assert refused("none.pth").hint == "Write one before it, such as resnet18@none.pth."
     assert "brings its own labels" in refused("resnet18", labels="x.txt").message
     with pytest.raises(UnknownName, match=r"no architecture called 'resnet19'\. Did you mean 'resnet18'"):
         load("resnet19:x.pth")
-    with pytest.raises(UnknownName, match="no architecture called 'C'"):
-        load("C:\\weights\\x.pth")
     with pytest.raises(UnknownName, match=r"no model called 'VGG-16'\. Did you mean 'vgg16'"):
         load("VGG-16")
     with pytest.raises(UnknownName):

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import UnknownName, Unsupported
-from core.network.hooks import OPERATIONS, OperationCounter, Rules, capture, silence
+from core.network.hooks import ablate, capture
+from core.network.operations import OPERATIONS, OperationCounter, Rules
 from tests.nets import NETS, images, seeded
 
 
@@ -102,7 +103,7 @@ def test_a_layer_that_gives_no_tensor_is_refused() -> None:
 def test_an_edit_changes_what_follows_and_is_what_is_seen() -> None:
     net, x = seeded(NETS["gap"]).eval(), images(2)
     maps = net.features(x)
-    with capture(net, "fc", edit={"features": silence([3, 5, 3])}) as seen:
+    with capture(net, "fc", edit={"features": ablate([3, 5, 3])}) as seen:
         net(x)
     assert (seen["features"][:, [3, 5]] == 0).all()
     rest = [i for i in range(16) if i not in {3, 5}]
@@ -112,13 +113,13 @@ def test_an_edit_changes_what_follows_and_is_what_is_seen() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (2, 4, 3, 3), (2, 4, 5)])
-def test_silence_sets_channels_to_zero_in_a_copy(shape: tuple[int, ...]) -> None:
+def test_ablating_sets_channels_to_zero_in_a_copy(shape: tuple[int, ...]) -> None:
     values = torch.rand(shape) + 1
-    silenced = silence([1])(values)
-    assert (silenced[:, 1] == 0).all()
-    assert torch.equal(silenced[:, [0, 2, 3]], values[:, [0, 2, 3]])
+    ablated = ablate([1])(values)
+    assert (ablated[:, 1] == 0).all()
+    assert torch.equal(ablated[:, [0, 2, 3]], values[:, [0, 2, 3]])
     assert (values > 0).all()
-    assert torch.equal(silence([])(values), values)
+    assert torch.equal(ablate([])(values), values)
 
 
 def in_threads(*works: Callable[[], Any]) -> None:
@@ -145,7 +146,7 @@ def test_other_threads_neither_see_nor_are_seen() -> None:
     inside = threading.Barrier(4)
 
     def work(i: int) -> None:
-        edit = {"features.0": silence(range(8))} if i == 3 else {}
+        edit = {"features.0": ablate(range(8))} if i == 3 else {}
         with capture(net, "features.1", edit=edit) as seen, torch.no_grad():
             inside.wait(30)
             for _ in range(30):

@@ -7,12 +7,12 @@ import torchvision
 from torch import nn
 
 from core.models.model import frozen
-from core.network.incremental import Changed, Reference, Steps, multiplications
+from core.network.incremental import CleanPass, CumulativePass, PatchedImages, multiplications
 from tests import nets
 
 
 def scene(order=torch.contiguous_format, side=21):
-    return Reference(torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)), order)
+    return CleanPass(torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)), order)
 
 
 def copies(made, side=5):
@@ -62,7 +62,7 @@ def test_operations_on_windows_equal_those_on_whole_copies(name, order):
         expected = apply(copies(made).whole())
         for _ in range(2):  # the second time on what the first has kept
             found = apply(copies(made))
-            assert isinstance(found, Changed), "the whole map was computed"
+            assert isinstance(found, PatchedImages), "the whole map was computed"
             assert found.patch[0].numel() < 0.8 * expected[0].numel()
             assert found.shape == expected.shape
             assert torch.allclose(found.whole(), expected, atol=1e-5)
@@ -90,7 +90,7 @@ FAR = {
 def test_operations_that_reach_everywhere_get_whole_copies(name, order):
     with torch.no_grad():
         found, expected = FAR[name](copies(scene(order))), FAR[name](copies(scene(order)).whole())
-        found = found.whole() if isinstance(found, Changed) else found
+        found = found.whole() if isinstance(found, PatchedImages) else found
     assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_networks_of_torchvision_score_windows_as_full_passes(name, order):
         torch.manual_seed(0)
         net = frozen(torchvision.models.get_model(name, weights=None, num_classes=7, **options))
         image = torch.randn(1, 3, 96, 96)
-    made = Reference(image, order)
+    made = CleanPass(image, order)
     boxes = torch.tensor([[0, 0, 16, 16], [80, 80, 16, 16], [33, 47, 16, 16], [90, 10, 6, 16]])
     with torch.no_grad():
         changed = made.filled(boxes, torch.zeros(3, 96, 96))
@@ -169,7 +169,7 @@ PLACES = torch.tensor([[0, 0], [3, 4], [16, 16], [5, 9], [16, 0], [4, 4]])
 
 def stepped(net, images, order, side=5):
     """Results and those of whole passes of three images that change in turn, some of them dropping out."""
-    steps, now = Steps(images, order), images.clone()
+    steps, now = CumulativePass(images, order), images.clone()
     tops, lefts = PLACES[:3].T.tolist()
     yield net(steps.first(tops, lefts, side)), net(now)
     for rank, rows in enumerate([[0, 1, 2], [0, 2], [0, 2], [2]]):
@@ -193,7 +193,7 @@ def test_changes_on_top_of_changes_equal_whole_copies(name, order):
     was = images.clone()
     with torch.no_grad():
         for found, expected in stepped(net, images, order):
-            assert torch.allclose(found.whole() if isinstance(found, Changed) else found, expected, atol=1e-4)
+            assert torch.allclose(found.whole() if isinstance(found, PatchedImages) else found, expected, atol=1e-4)
     assert torch.equal(images, was)
 
 

@@ -6,7 +6,7 @@ from core.mining.rules import mine
 from core.models import load
 from core.study import BUNDLED, Study, list_studies
 from core.study.build import config_of
-from core.units.ablation_study import tried
+from core.units.ablation_study import run_ablation
 
 NAMES = ("flowers-double-12c", "flowers-shortcut-6c")
 
@@ -32,7 +32,7 @@ def test_every_class_has_a_strong_rule_and_needs_its_filters(name):
     best = mined.rules[(mined.rules["support"] >= 0.8) & (mined.rules["confidence"] >= 0.9)]
     assert set(best["label"]) == set(range(len(study.labels)))
     sets = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
-    found = tried(study, sets, load(name)).summary()
+    found = run_ablation(study, sets, load(name)).summary()
     assert found["baseline"] - found["mined"] >= 0.4
     assert found["baseline"] - found["random_mean"] <= 0.1
 

@@ -5,6 +5,7 @@ import torch
 
 from core.errors import BadParameter, TooLarge, Unavailable, UnknownName, Unsupported
 from core.explain import Query
+from core.explain.execution import Execution
 from core.study import heatmaps
 from core.study import shard as shards
 from core.study.build import build_study, planned
@@ -77,7 +78,7 @@ def test_the_batch_of_a_study_is_not_halved_unseen(gap):
         pushed.append(len(inputs[0]))
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    query = Query(gap, torch.zeros(4, 3, SIDE, SIDE), torch.zeros(4, dtype=torch.int64), batch=4)
+    query = Query(gap, torch.zeros(4, 3, SIDE, SIDE), torch.zeros(4, dtype=torch.int64), execution=Execution(batch=4))
     handle = gap.net.register_forward_pre_hook(full)
     with pytest.raises(torch.OutOfMemoryError):
         heatmaps.explain("saliency", query, halve=False)

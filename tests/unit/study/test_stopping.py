@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from core.errors import Cancelled, StudyError
+from core.explain.execution import Execution
 from core.study import cancellation, heatmaps
 from core.study.build import build_study
 from core.study.config import TransactionConfig
@@ -71,8 +72,9 @@ def test_unfinished_maps_enter_no_study(gap, monkeypatch):
             raise Cancelled
 
     images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    run = Execution(4, report=stop)
     with pytest.raises(Cancelled):
-        heatmaps.read(gap, images, gap.survey.default, explainer="rise", settings={"masks": 500}, batch=4, report=stop)
+        heatmaps.read(gap, images, gap.survey.default, explainer="rise", settings={"masks": 500}, execution=run)
 
 
 def test_a_disk_that_fills_up_at_the_end_loses_no_shard(data, gap, tmp_path):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from core.errors import Unavailable, Unsupported
-from core.units.ablation_study import tried
+from core.units.ablation_study import run_ablation
 from tests.nets import SIDE, model
 
 
@@ -53,14 +53,14 @@ class Shelf:
 
 def test_files_and_kept_averages_agree(net, tmp_path):
     sets = {"mined": {0: [1, 2], 1: [3]}}
-    kept = tried(Shelf(net, tmp_path), sets, net, draws=3)
-    read = tried(Shelf(net, tmp_path, pooled=False), sets, net, draws=3, batch=4)
+    kept = run_ablation(Shelf(net, tmp_path), sets, net, draws=3)
+    read = run_ablation(Shelf(net, tmp_path, pooled=False), sets, net, draws=3, batch=4)
     pd.testing.assert_frame_equal(kept.per_class, read.per_class)
     assert kept.per_class["images"].tolist() == [3, 3]
 
 
 def test_no_filters_are_the_baseline(net, tmp_path):
-    found = tried(Shelf(net, tmp_path), {"mined": {}}, net, draws=2).per_class
+    found = run_ablation(Shelf(net, tmp_path), {"mined": {}}, net, draws=2).per_class
     assert (found["mined"] == found["baseline"]).all()
     assert (found["random_mean"] == found["baseline"]).all()
 
@@ -68,20 +68,20 @@ def test_no_filters_are_the_baseline(net, tmp_path):
 def test_what_cannot_be_used_is_left_out_and_listed(net, tmp_path):
     study = Shelf(net, tmp_path / "own", pooled=False)
     other = tmp_path / "other"
-    whole = tried(study, {"mined": {0: [1]}}, net, folder=study.root, draws=2)
+    whole = run_ablation(study, {"mined": {0: [1]}}, net, folder=study.root, draws=2)
     assert whole.skipped == {}
     shutil.copytree(study.root, other)
     (other / "1" / "1.png").write_bytes(b"no picture")
     (other / "zebra").mkdir()
     shutil.copy(other / "0" / "0.png", other / "zebra")
-    found = tried(study, {"mined": {0: [1]}}, net, folder=other, draws=2)
+    found = run_ablation(study, {"mined": {0: [1]}}, net, folder=other, draws=2)
     assert found.per_class["images"].tolist() == [3, 2]
     assert set(found.skipped) == {"zebra/", "1/1.png"}
     assert found.skipped["zebra/"] == "The model has no class zebra."
     assert found.skipped["1/1.png"].startswith("1/1.png ")
     assert found.summary()["skipped"][0] == {"path": "zebra/", "problem": "The model has no class zebra."}
     (study.root / "0" / "2.png").unlink()
-    gone = tried(study, {"mined": {0: [1]}}, net, draws=2)
+    gone = run_ablation(study, {"mined": {0: [1]}}, net, draws=2)
     assert list(gone.skipped) == ["0/2.png"]
     assert gone.per_class["images"].tolist() == [2, 3]
 
@@ -90,24 +90,24 @@ def test_a_folder_that_cannot_be_used_is_a_sentence(net, tmp_path):
     study = Shelf(net, tmp_path / "own")
     (tmp_path / "bad" / "0").mkdir(parents=True)
     with pytest.raises(Unavailable, match="There is no image in"):
-        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
+        run_ablation(study, {"mined": {}}, net, folder=tmp_path / "bad")
     (tmp_path / "bad" / "0" / "a.png").write_bytes(b"x")
     with pytest.raises(Unavailable, match=r"None of the images in .*bad can be read\. 0/a\.png"):
-        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
+        run_ablation(study, {"mined": {}}, net, folder=tmp_path / "bad")
     (tmp_path / "bad" / "0").rename(tmp_path / "bad" / "zebra")
     with pytest.raises(Unsupported, match="None of these images has a class"):
-        tried(study, {"mined": {}}, net, folder=tmp_path / "bad")
+        run_ablation(study, {"mined": {}}, net, folder=tmp_path / "bad")
 
 
 def test_images_that_are_gone_are_a_sentence(net, tmp_path):
     study = Shelf(net, tmp_path, pooled=False)
     study.manifest.data.folder = "gone"
     with pytest.raises(Unavailable, match="no longer in gone"):
-        tried(study, {"mined": {}}, net)
+        run_ablation(study, {"mined": {}}, net)
 
 
 def test_a_study_without_classes_is_a_sentence(net, tmp_path):
     study = Shelf(net, tmp_path)
     study.table = lambda name: pd.DataFrame({"path": study.paths, "label": -1, "problem": ""})
     with pytest.raises(Unsupported, match="None of these images"):
-        tried(study, {"mined": {}}, net)
+        run_ablation(study, {"mined": {}}, net)

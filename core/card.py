@@ -1,0 +1,90 @@
+"""A card: title, settings, cost and source of a method or measure, read from its signature and docstring."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+from core.errors import BadParameter
+from core.params import HasLayers, Param, checked, params_of
+
+Budget = Literal["quick", "standard", "paper"]
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
+Cost = Callable[[Mapping[str, Any], int], float]
+Validate = Callable[[Mapping[str, Any]], object]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What forms, command line, pages and documents show of a method, a measure or another function with settings.
+
+    Kinds of cards (`Explainer`, `Measure`) add fields of their own.
+    """
+
+    name: str
+    title: str
+    family: str
+    summary: str  # first sentence of the docstring
+    about: str  # its remaining text, one plain paragraph
+    source: str  # the paper it is from
+    formula: str
+    caution: str  # when it misleads
+    params: tuple[Param, ...]
+    cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
+    budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
+    validate: Validate  # raises BadParameter for settings that are valid alone but not together
+
+    @classmethod
+    def of(
+        cls,
+        function: Callable[..., object],
+        title: str,
+        *,
+        family: str,
+        source: str,
+        formula: str,
+        caution: str,
+        cost: Cost,
+        budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
+        validate: Validate | None = None,
+        **own: Any,
+    ) -> Self:
+        """The card of a function: its settings are the `Knob`s of its signature, its docstring says what it does.
+
+        `own` are the further fields of the kind of card. A setting that no form can show is a TypeError.
+        """
+        summary, _, about = (function.__doc__ or "").strip().partition("\n")
+        return cls(
+            name=getattr(function, "__name__", title),
+            title=title,
+            family=family,
+            summary=summary,
+            about=" ".join(about.split()),
+            source=source,
+            formula=formula,
+            caution=caution,
+            params=params_of(function),
+            cost=cost,
+            budgets=budgets or {},
+            validate=validate or (lambda settings: None),
+            **own,
+        )
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """All settings at their defaults."""
+        return {param.name: param.default for param in self.params}
+
+    def budget(self, name: str) -> dict[str, Any]:
+        """The settings of the budget "quick", "standard" (the defaults) or "paper"; BadParameter for another name."""
+        if name not in BUDGETS:
+            raise BadParameter(f"There is no budget called {name!r}.", f"Choose one of {', '.join(BUDGETS)}.")
+        return dict(self.budgets.get(name, {}))
+
+    def chosen(self, given: Mapping[str, object], model: HasLayers | None = None) -> dict[str, Any]:
+        """All settings, the given ones checked alone and together; layers and units are looked up in `model`.
+
+        Raises UnknownName and BadParameter, and what `model` raises.
+        """
+        settings = checked(self.params, given, self.name, model=model)
+        self.validate(settings)
+        return settings

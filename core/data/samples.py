@@ -1,0 +1,44 @@
+"""The example images that come with Vitrine, or with a package it needs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from core.resources import ASSETS
+
+SAMPLES = ASSETS / "images"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image that comes with Vitrine."""
+
+    name: str
+    path: Path
+    alt: str  # what it shows, as a sentence
+    model: str  # the bundled model it was made for
+    label: str  # its true class; "" where none of the model's classes is certain
+    draw: Mapping[str, Any]  # what `flowers.draw` was called with; empty for a photo
+
+
+def samples(folder: Path = SAMPLES) -> list[Sample]:
+    """The images that come with Vitrine or with a package it needs, in the order in which to show them.
+
+    Photos of a package whose installed version lacks them are left out.
+    """
+    found = []
+    for row in json.loads((folder / "samples.json").read_text("utf-8")):
+        source = _package(row["package"]) if "package" in row else folder
+        if source and (source / row["file"]).is_file():
+            facts = {key: row[key] for key in ("name", "alt", "model", "label")}
+            found.append(Sample(**facts, path=source / row["file"], draw=row.get("draw", {})))
+    return found
+
+
+def _package(name: str) -> Path | None:
+    """The folder of an installed package, without importing it."""
+    spec = find_spec(name)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None

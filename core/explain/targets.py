@@ -1,0 +1,161 @@
+"""Targets of an explanation: a class, a unit of a layer, or the difference of two of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from core.errors import BadParameter, Unsupported
+
+Score = Literal["logit", "prob", "logprob", "margin"]
+Rows = slice | Sequence[int] | Tensor
+
+
+class Target(ABC):
+    """One number per image that the model computes and a method explains.
+
+    A new kind needs a score that is differentiable in the outputs it reads, and a key.
+    """
+
+    layer: str  # whose output is read; "" is the model's own
+
+    @property
+    @abstractmethod
+    def key(self) -> tuple[Hashable, ...]:
+        """Equal exactly for equal targets: part of every cache key."""
+
+    @abstractmethod
+    def score(self, outputs: Tensor, kind: Score) -> Tensor:
+        """The numbers (N,) out of logits (N, C), or out of the maps (N, K, h, w) of `layer`."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """For how many images this is the target."""
+
+    @abstractmethod
+    def __getitem__(self, rows: Rows) -> Self:
+        """The targets of some of the images."""
+
+    @abstractmethod
+    def repeated(self, row: int, count: int) -> Self:
+        """The target of one image, for that many copies of it."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Self:
+        """The same targets on a device."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Indexed(Target):
+    indices: Tensor  # (B,)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, rows: Rows) -> Self:
+        return self._with(self.indices[rows])
+
+    def repeated(self, row: int, count: int) -> Self:
+        return self._with(self.indices[row].expand(count))
+
+    def to(self, device: torch.device | str) -> Self:
+        return self._with(self.indices.to(device))
+
+    @abstractmethod
+    def _with(self, indices: Tensor) -> Self: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Classes(_Indexed):
+    """A class of the model for each image, by its index."""
+
+    layer = ""
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """The class indices."""
+        return ("classes", *self.indices.tolist())
+
+    def score(self, outputs: Tensor, kind: Score) -> Tensor:
+        """The logit, its lead over the best other class ("margin"), or the (log-)probability."""
+        return class_scores(outputs, self.indices, kind)
+
+    def _with(self, indices: Tensor) -> "Classes":
+        return Classes(indices)
+
+
+@dataclass(frozen=True, eq=False)
+class Units(_Indexed):
+    """A unit of a layer for each image, by the index of its channel: explained is its mean activation."""
+
+    layer: str
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """The layer and the channels."""
+        return ("units", self.layer, *self.indices.tolist())
+
+    def score(self, outputs: Tensor, kind: Score) -> Tensor:  # noqa: ARG002 - a unit has one score
+        """The mean over the positions, whatever the kind."""
+        return outputs.flatten(2).mean(2).gather(1, self.indices[:, None])[:, 0]
+
+    def _with(self, indices: Tensor) -> "Units":
+        return Units(indices, self.layer)
+
+
+@dataclass(frozen=True, eq=False)
+class Difference(Target):
+    """By how much the score of one target exceeds that of another: why this class rather than that one?
+
+    Raises BadParameter unless both are of as many images and read the same outputs.
+    """
+
+    first: Target
+    second: Target
+
+    def __post_init__(self) -> None:
+        if self.first.layer != self.second.layer or len(self.first) != len(self.second):
+            message = "A difference needs two targets of the same images and outputs."
+            raise BadParameter(message, "Compare two classes, or two units of one layer.")
+        object.__setattr__(self, "layer", self.first.layer)
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """The keys of both."""
+        return ("difference", self.first.key, self.second.key)
+
+    def score(self, outputs: Tensor, kind: Score) -> Tensor:
+        """The difference of both scores. Raises Unsupported for a margin: it is one already."""
+        if kind == "margin":
+            message = "A difference of two targets has no lead over the best other class."
+            raise Unsupported(message, "Choose another score.")
+        return self.first.score(outputs, kind) - self.second.score(outputs, kind)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, rows: Rows) -> "Difference":
+        return Difference(self.first[rows], self.second[rows])
+
+    def repeated(self, row: int, count: int) -> "Difference":
+        """The target of one image, for that many copies of it."""
+        return Difference(self.first.repeated(row, count), self.second.repeated(row, count))
+
+    def to(self, device: torch.device | str) -> "Difference":
+        """The same targets on a device."""
+        return Difference(self.first.to(device), self.second.to(device))
+
+
+def class_scores(logits: Tensor, classes: Tensor, kind: Score) -> Tensor:
+    """The score (N,) of each row's class: the logit, its lead over the best other one, its (log-)probability."""
+    if kind == "margin":
+        others = logits.scatter(1, classes[:, None], -torch.inf).amax(1)
+        return logits.gather(1, classes[:, None])[:, 0] - others
+    if kind == "prob":
+        logits = logits.softmax(1)
+    elif kind == "logprob":
+        logits = logits.log_softmax(1)
+    return logits.gather(1, classes[:, None])[:, 0]

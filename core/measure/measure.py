@@ -1,0 +1,137 @@
+"""Measures: a measure is a function of evidence about maps, registered with its card; `evaluate` calls it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.card import Budget, Card, Cost, Validate
+from core.explain.query import Query
+from core.registry import Registry
+
+Kind = Literal["map", "method"]
+Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a measure may look at: maps of one method, and what else is known of the images of their query."""
+
+    query: Query  # model, images (B, 3, H, W) and targets that the maps explain
+    maps: Tensor  # (B, H, W), raw
+    mask: Tensor | None = None  # (B, H, W), true on the object
+    parts: Mapping[str, Tensor] = field(default_factory=dict)  # (B, H, W) by name, true on that part of the object
+    others: Mapping[str, Tensor] = field(default_factory=dict)  # (B, H, W) by method: its maps of the same query
+    explain_again: Callable[[Query], Tensor] | None = None  # maps of the same method and settings for a changed query
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """What a measure gives instead of a number for an image of which it cannot say anything."""
+
+    reason: str  # one sentence
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A measure along a second quantity, such as the masked share of the image, at the same steps for all images."""
+
+    x_name: str
+    x: NDArray[np.float64]  # (S,), rising
+    y_name: str
+    y: NDArray[np.float64]  # (B, S)
+
+
+Numbers = Sequence[float | Undefined]  # one per image; never NaN
+Result = Numbers | Curve
+MeasureFunction = Callable[..., Result]
+M = TypeVar("M", bound=MeasureFunction)
+
+
+@dataclass(frozen=True)
+class Measure(Card):
+    """A measure: its card, the function that computes it, and how its numbers are to be read."""
+
+    run: MeasureFunction
+    kind: Kind  # of the maps as they are, or of the method, which it runs again on changed queries
+    better: Better
+    low: float | None  # of its range; None where there is no bound
+    high: float | None
+    unit: str  # what is counted, in a word or two
+
+    @property
+    def scale(self) -> str:
+        """How its numbers are to be read, as one phrase."""
+        low = "" if self.low is None else f" from {self.low:g}"
+        high = "" if self.high is None else f" to {self.high:g}"
+        return f"{self.unit}{low}{high}; {self.better} is better"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a measure gave for the images of one query."""
+
+    name: str
+    result: Result
+    settings: Mapping[str, Any]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over the images that have a number; None where none has, and for a curve."""
+        numbers = [] if isinstance(self.result, Curve) else [one for one in self.result if isinstance(one, float)]
+        return sum(numbers) / len(numbers) if numbers else None
+
+
+MEASURES: Registry[Measure] = Registry("measure")
+
+
+def measure(
+    title: str,
+    *,
+    family: str,
+    source: str,
+    formula: str,
+    caution: str,
+    cost: Cost,
+    kind: Kind,
+    better: Better,
+    unit: str,
+    low: float | None = None,
+    high: float | None = None,
+    budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
+    validate: Validate | None = None,
+) -> Callable[[M], M]:
+    """Register a measure under its function's name; its settings are the `Knob`s of its signature.
+
+    The function takes `Evidence` and its settings, and returns a number per image, or a `Curve`. Where an image has no
+    number, `Undefined` says why: NaN and infinities are a defect. `cost` counts the passes beyond those of the maps.
+    """
+
+    def register(run: M) -> M:
+        entry = Measure.of(
+            run, title, family=family, source=source, formula=formula, caution=caution, cost=cost, budgets=budgets,
+            validate=validate, run=run, kind=kind, better=better, low=low, high=high, unit=unit,
+        )  # fmt: skip
+        MEASURES.add(entry.name, entry)
+        return run
+
+    return register
+
+
+def evaluate(name: str, evidence: Evidence, settings: Mapping[str, object] | None = None) -> Measurement:
+    """Compute the measure `name`, its settings checked. Raises UnknownName and BadParameter.
+
+    A result of another length than the images, or with a number that is not finite, is a RuntimeError.
+    """
+    entry = MEASURES[name]
+    chosen = entry.chosen(settings or {}, evidence.query.model)
+    result = entry.run(evidence, **chosen)
+    values = result.y if isinstance(result, Curve) else [one for one in result if not isinstance(one, Undefined)]
+    if len(result.y if isinstance(result, Curve) else result) != len(evidence.maps):
+        raise RuntimeError(f"{name} gave no result for each of the {len(evidence.maps)} images")
+    if not np.isfinite(values).all():
+        raise RuntimeError(f"{name} gave a number that is not finite")
+    return Measurement(name, result, chosen)

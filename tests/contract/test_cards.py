@@ -1,0 +1,52 @@
+"""What every card holds, whatever it is the card of: methods and measures."""
+
+import pytest
+
+from core.card import BUDGETS
+from core.errors import BadParameter, UnknownName
+from core.explain import EXPLAINERS
+from core.measure import MEASURES
+from core.params import spelled
+from tests import nets
+
+CARDS = {**EXPLAINERS, **MEASURES}
+
+
+@pytest.fixture(params=CARDS)
+def card(request):
+    return CARDS[request.param]
+
+
+def test_names_are_not_shared():
+    assert len(CARDS) == len(EXPLAINERS) + len(MEASURES)
+    assert all(name == card.name for name, card in CARDS.items())
+
+
+def test_it_is_complete(card):
+    assert card.summary.endswith(".")
+    assert "\n" not in card.summary
+    assert len(card.about) > 60
+    for text in (card.title, card.family, card.formula, card.caution, card.source):
+        assert text
+    assert all(param.knob.help.endswith(".") for param in card.params)
+    assert card.cost(nets.quick(card), 224) >= 0
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_budgets_are_settings_it_takes(card, budget):
+    chosen = card.chosen(card.budget(budget))
+    assert list(chosen) == [param.name for param in card.params]
+    assert chosen == {**card.defaults, **card.budget(budget)}
+    assert card.cost(chosen, 224) >= card.cost(nets.quick(card), 224)
+
+
+def test_settings_are_read_from_texts(card):
+    texts = {name: spelled(value) for name, value in card.defaults.items()}
+    assert card.chosen(texts) == card.defaults
+
+
+def test_what_it_does_not_take_is_refused(card):
+    with pytest.raises(UnknownName, match=f"no setting of {card.name}"):
+        card.chosen({"no_such_setting": 1})
+    with pytest.raises(BadParameter, match="no budget called 'lavish'"):
+        card.budget("lavish")
