@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class TensorCache:
-    """Values made once and kept until the budget needs their room; least recently used ones go first.
+    """Values computed once and cached within a byte budget; least recently used ones are evicted first.
 
-    A key must hold everything that determines the value (content hashes, layer, settings, seed), never an `id()`.
-    Values are detached tensors, or dataclasses, tuples and mappings of them. Safe for threads: a value may be made
-    twice when two threads ask at once, never returned half made.
+    A key must contain everything that determines the value (content hashes, layer, settings, seed), never an `id()`.
+    Values are detached tensors, or dataclasses, tuples and mappings of them. Thread-safe: a value may be computed twice
+    when two threads request it at once, but is never returned incomplete.
     """
 
     def __init__(self, budget: int) -> None:
@@ -26,7 +26,7 @@ class TensorCache:
         self._closed = False
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value under `key`, made now if it is not there; one larger than the whole budget is not kept."""
+        """The value under `key`, computed if missing; one larger than the whole budget is not cached."""
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
@@ -36,7 +36,7 @@ class TensorCache:
         return value
 
     def peek(self, key: Hashable) -> object | None:
-        """The value under `key`, or None: makes nothing."""
+        """The value under `key`, or None; computes nothing."""
         with self._lock:
             if key not in self._entries:
                 return None
@@ -44,7 +44,7 @@ class TensorCache:
             return self._entries[key][0]
 
     def put(self, key: Hashable, value: object) -> None:
-        """Keep `value` under `key`, dropping what was used longest ago until it fits."""
+        """Cache `value` under `key`, evicting least recently used values until it fits."""
         size = size_of(value)
         with self._lock:
             if self._closed or size > self.budget:
@@ -56,13 +56,13 @@ class TensorCache:
                 self._drop(next(iter(self._entries)))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         with self._lock:
             self._entries.clear()
             self.used = 0
 
     def close(self) -> None:
-        """Forget everything and keep nothing from now on: the session is over, though a last run may still end."""
+        """Remove everything and cache nothing any more: the session is over, though a last run may still finish."""
         with self._lock:
             self._closed = True
         self.clear()

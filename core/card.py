@@ -1,4 +1,4 @@
-"""A card: title, settings, cost and source of a method or measure, read from its signature and docstring."""
+"""Cards: title, settings, cost and source of a method or measure, read from its signature and docstring."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Validate = Callable[[Mapping[str, Any]], object]
 
 @dataclass(frozen=True)
 class Card:
-    """What forms, command line, pages and documents show of a method, a measure or another function with settings.
+    """The description of a method, measure or other function with settings, for forms, command line, pages and docs.
 
     Kinds of cards (`Explainer`, `Measure`) add fields of their own.
     """
@@ -25,13 +25,13 @@ class Card:
     family: str
     summary: str  # first sentence of the docstring
     about: str  # its remaining text, one plain paragraph
-    source: str  # the paper it is from
+    source: str  # the paper that introduced it
     formula: str
-    caution: str  # when it misleads
+    caution: str  # when it is misleading
     params: tuple[Param, ...]
     cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
     budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
-    validate: Validate  # raises BadParameter for settings that are valid alone but not together
+    validate: Validate  # raises BadParameter for incompatible settings
 
     @classmethod
     def of(
@@ -48,9 +48,9 @@ class Card:
         validate: Validate | None = None,
         **own: Any,
     ) -> Self:
-        """The card of a function: its settings are the `Knob`s of its signature, its docstring says what it does.
+        """The card of a function: settings are the `Knob`s of its signature, texts come from its docstring.
 
-        `own` are the further fields of the kind of card. A setting that no form can show is a TypeError.
+        `own` are the additional fields of the kind of card. A setting of an unsupported type is a TypeError.
         """
         summary, _, about = (function.__doc__ or "").strip().partition("\n")
         return cls(

@@ -15,7 +15,7 @@ from core.registry import unknown
 from core.resources import version
 
 # name -> (help, module, function that adds arguments and `run`). A module is imported only when its command is called
-# or completion is asked for, and imports torch only when the command runs: help and mistakes are answered at once.
+# or completion is requested, and imports torch only when the command runs, so help and usage errors are immediate.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "app": ("open the app in the browser", "core.commands.app", "app"),
     "models": ("list the models that can be loaded by name", "core.commands.catalogue", "models"),
@@ -30,17 +30,17 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 class Parser(ArgumentParser):
-    """argparse with its complaints as errors of ours, so that every bad input ends in the same way."""
+    """argparse with its errors as VitrineError, so that all bad input is handled in the same way."""
 
     def error(self, message: str) -> NoReturn:
-        """Called by argparse for what it cannot read."""
+        """Called by argparse for invalid arguments."""
         raise BadParameter(f"{message[:1].upper()}{message[1:]}.", f"See `{self.prog} --help`.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0, 1 after a defect of ours, 2 after a mistake of the user's, 130 after Ctrl-C."""
+    """Run one command; returns 0, 1 after an internal error, 2 after a user error, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if argv is None:  # the process is ours
+    if argv is None:  # called as the program, not from Python
         silence_warnings()
     try:
         command = _command(words)
@@ -55,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("stopped.")
         return 130
-    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except Exception as error:  # noqa: BLE001 - the border: what nobody foresaw ends in a sentence too
+    except Exception as error:  # noqa: BLE001 - unexpected errors also end in one sentence
         if "--traceback" in words:
             traceback.print_exc()
         complain(f"a defect in Vitrine ({type(error).__name__}: {error}). `vitrine --traceback …` shows where.")
@@ -75,9 +75,9 @@ def parser(command: str = "", *, whole: bool = False) -> Parser:
     top.set_defaults(run=_without_command)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     for name, (help_line, module, function) in COMMANDS.items():
-        found = commands.add_parser(name, help=help_line, description=f"{help_line[0].upper()}{help_line[1:]}.")
+        subparser = commands.add_parser(name, help=help_line, description=f"{help_line[0].upper()}{help_line[1:]}.")
         if whole or name == command:
-            getattr(import_module(module), function)(found)
+            getattr(import_module(module), function)(subparser)
     return top
 
 
@@ -85,7 +85,7 @@ def _command(words: Sequence[str]) -> str:
     """The word that names the command: the first that is neither an option nor an option's value; "" without one."""
     rest = iter(words)
     for word in rest:
-        if word.startswith("--c") and "=" not in word:  # --completion, however short
+        if word.startswith("--c") and "=" not in word:  # --completion or an abbreviation of it
             next(rest, "")
         elif not word.startswith("-"):
             return word
@@ -114,8 +114,8 @@ def _completion(shell: str) -> str:
         raise unknown("shell", shell, SHELLS)
     top = parser(whole=True)
     names: dict[str, Iterable[str]] = {"MODEL": MODELS, "METHOD": EXPLAINERS, "VARIANT": VARIANTS, "SHELL": SHELLS}
-    for found in (top, *_parsers(top)):
-        for action in found._actions:  # argparse has no public list of them
+    for subparser in (top, *_parsers(top)):
+        for action in subparser._actions:  # argparse has no public attribute for them
             if action.metavar in names:
                 action.choices = list(names[str(action.metavar)])
             elif action.metavar in ("IMAGE", "FILE", "STUDY", "DIR"):
@@ -125,8 +125,8 @@ def _completion(shell: str) -> str:
 
 def _parsers(top: ArgumentParser) -> list[ArgumentParser]:
     """The parsers of all commands below one, groups included."""
-    found: list[ArgumentParser] = []
+    parsers: list[ArgumentParser] = []
     for action in top._actions:
         for below in dict.fromkeys((getattr(action, "_name_parser_map", None) or {}).values()):
-            found += [below, *_parsers(below)]
-    return found
+            parsers += [below, *_parsers(below)]
+    return parsers

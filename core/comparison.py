@@ -1,4 +1,4 @@
-"""The answers to several requests about one picture, worked out in the background."""
+"""Comparisons: the results of several requests about one picture, computed in the background."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -16,9 +16,9 @@ Facts = tuple[object, ...]
 
 
 class Comparison:
-    """The answers to some requests about one picture; what is not cached yet is worked out in a thread of its own.
+    """The results of several requests about one picture; those not cached are computed in a background thread.
 
-    Any thread may read it while the work goes on.
+    Any thread may read it while the work is running.
     """
 
     def __init__(
@@ -31,31 +31,31 @@ class Comparison:
         self.layer = layer
         self.answers: dict[str, Answer] = {}
         self.snapshots: dict[str, Snapshot] = {}
-        self.current = ""  # key of the request being answered
+        self.current = ""  # key of the running request
         self.job: Job[None] | None = None
         self._queue: tuple[Request, ...] = ()
-        self._dropped: set[str] = set()  # keys of queued requests that are no longer wanted
+        self._dropped: set[str] = set()  # keys of queued requests that were removed
         for request in self.requests:
-            if found := bench.known(picture, request, seed, layer):
-                self.answers[request.key] = found
+            if cached := bench.cached(picture, request, seed, layer):
+                self.answers[request.key] = cached
 
     def open(self) -> tuple[Request, ...]:
-        """The requests without an answer, cheap ones first."""
+        """The requests without a result, cheap ones first."""
         return tuple(
             sorted((a for a in self.requests if a.key not in self.answers), key=lambda a: self.bench.passes([a]))
         )
 
     def start(self, requests: Sequence[Request]) -> None:
-        """Work these requests out in the background."""
+        """Compute these requests in the background."""
         self._queue = tuple(requests)
         self._dropped = set()
-        self.job = None  # the new thread may ask before it is known here, and an earlier one may have been stopped
+        self.job = None  # the new thread may read it before it is set, and the previous job may have been stopped
         if self._queue:
             self.job = Job(self._work, counted=self.count)
 
     @property
     def running(self) -> bool:
-        """Whether work goes on; a request that broke unexpectedly is marked and the rest goes on without it."""
+        """Whether work is running; after an unexpected error, the request is marked and the rest is restarted."""
         job = self.job
         if job and job.state == "failed" and job.error and self.current not in self.answers:
             self.answers[self.current] = job.error
@@ -65,26 +65,26 @@ class Comparison:
 
     @property
     def stopping(self) -> bool:
-        """Whether the work has been asked to stop."""
+        """Whether cancellation has been requested."""
         return self.job is not None and self.job.stopping
 
     def cancel(self) -> None:
-        """Ask the work to stop; a running map stays as it is, marked unfinished."""
+        """Request cancellation; a running map is kept and marked unfinished."""
         if self.job:
             self.job.cancel()
 
     def drop(self, key: str) -> None:
-        """Take one request out of the work, which goes on with the others; a running map stays as it is, unfinished."""
+        """Cancel one request and continue with the others; a running map is kept as unfinished."""
         self._dropped.add(key)
         if key != self.current:
             self._queue = tuple(request for request in self._queue if request.key != key)
 
     def leaving(self, request: Request) -> bool:
-        """Whether a request being answered will end at its next report."""
+        """Whether a running request will end at its next report."""
         return request.key == self.current and (self.stopping or request.key in self._dropped)
 
     def phase(self, request: Request) -> Phase:
-        """How far one request is."""
+        """The state of one request."""
         if answer := self.answers.get(request.key):
             return "failed" if isinstance(answer, VitrineError) else "done"
         if self.job is not None and self.job.running and request in self._queue:
@@ -95,31 +95,31 @@ class Comparison:
         return "stopped" if request in self._queue else "waiting"
 
     def count(self) -> Count:
-        """How many of the maps are there, those that failed included."""
+        """The number of finished maps, including failed ones."""
         return Count(sum(request.key in self.answers for request in self.requests), len(self.requests), "maps")
 
-    def found(self) -> list[tuple[Request, Answer]]:
-        """The answers so far, in the order of the requests."""
+    def answered(self) -> list[tuple[Request, Answer]]:
+        """The results so far, in the order of the requests."""
         return [(request, self.answers[request.key]) for request in self.requests if request.key in self.answers]
 
     def command(self) -> str:
-        """The command line that makes the maps there are so far again; "" while there is none."""
-        made = [request for request, answer in self.found() if isinstance(answer, Explanation)]
+        """The command line that reproduces the maps so far; "" while there is none."""
+        finished = [request for request, answer in self.answered() if isinstance(answer, Explanation)]
         named = (self.bench.model.name, self.picture.name)
-        return command_line(*named, made, seed=self.seed, layer=self.layer) if made else ""
+        return command_line(*named, finished, seed=self.seed, layer=self.layer) if finished else ""
 
     def spent(self) -> tuple[float, int]:
-        """Seconds and model passes (a backward counted as two) of the answers so far."""
+        """Seconds and model passes (a backward counts as two) of the results so far."""
         maps = [answer for answer in self.answers.values() if isinstance(answer, Explanation)]
         return sum(m.seconds for m in maps), sum(m.forwards + 2 * m.backwards for m in maps)
 
     def facts(self) -> Facts:
-        """What decides the answers."""
+        """Everything that determines the results."""
         return facts(self.bench, self.picture, self.requests, self.seed, self.layer)
 
     def _work(self, report: Report) -> None:
         def checked(fraction: float, note: str) -> None:
-            share(fraction, note)
+            part_report(fraction, note)
             if self.current in self._dropped:
                 raise Cancelled
 
@@ -127,7 +127,7 @@ class Comparison:
         while rest := [
             request for request in queue if request.key not in self.answers and request.key not in self._dropped
         ]:
-            share = subrange(report, 1 - len(rest) / len(queue), 1.0)
+            part_report = subrange(report, 1 - len(rest) / len(queue), 1.0)
             try:
                 self.bench.compare(
                     self.picture, rest, self._done, seed=self.seed, layer=self.layer, report=checked, watch=self._watch
@@ -143,15 +143,15 @@ class Comparison:
     def _watch(self, request: Request) -> Watch:
         self.current = request.key
 
-        def look(seen: Snapshot) -> bool:
-            self.snapshots[request.key] = seen
+        def store(snapshot: Snapshot) -> bool:
+            self.snapshots[request.key] = snapshot
             return self.leaving(request)
 
-        return look
+        return store
 
 
 def facts(bench: Workbench, picture: Picture, requests: Sequence[Request], seed: int = 0, layer: str = "") -> Facts:
-    """What decides the answers to requests: equal for two comparisons whose answers are the same."""
+    """Everything that determines the results of requests: equal for comparisons with the same results."""
     return (bench.model.sha, picture.sha, tuple(request.key for request in requests), seed, layer)
 
 

@@ -19,29 +19,29 @@ MOST_SEED = 999_999_999
 
 def home() -> Path:
     """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
-    found = expanded(os.environ.get("VITRINE_HOME") or "~/.vitrine")
-    if found.parts[:1] == ("~",):
+    folder = expanded(os.environ.get("VITRINE_HOME") or "~/.vitrine")
+    if folder.parts[:1] == ("~",):
         raise Unavailable("The home folder of this user cannot be found.", "Set VITRINE_HOME to a writable folder.")
-    return found
+    return folder
 
 
 def device() -> "torch.device":
-    """Where models run: VITRINE_DEVICE, else CUDA where there is one, else the CPU."""
+    """The device of models: VITRINE_DEVICE, else CUDA if available, else the CPU."""
     import torch
 
-    wanted = os.environ.get("VITRINE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = os.environ.get("VITRINE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.zeros(1, device=wanted)
-        float(found)  # "meta" keeps no values
-        return found.device
+        probe = torch.zeros(1, device=name)
+        float(probe)  # "meta" stores no values
+        return probe.device
     except (RuntimeError, AssertionError):
         raise BadParameter(
-            f"VITRINE_DEVICE is {wanted!r}, which is not available on this machine.", "Use cpu or cuda."
+            f"VITRINE_DEVICE is {name!r}, which is not available on this machine.", "Use cpu or cuda."
         ) from None
 
 
 def seed(value: str | int) -> int:
-    """A seed as forms, addresses and command lines give it; BadParameter for what is none."""
+    """A seed from a form, address or command line; BadParameter if it is not valid."""
     number = whole(str(value))
     if number is None or number > MOST_SEED:
         raise BadParameter(f"The seed cannot be {short(value)}.", f"Give a whole number from 0 to {MOST_SEED:,}.")
@@ -49,16 +49,16 @@ def seed(value: str | int) -> int:
 
 
 def precision() -> Precision:
-    """How methods compute that put many scores together: VITRINE_PRECISION, or half on a GPU and full elsewhere."""
-    wanted = os.environ.get("VITRINE_PRECISION") or ("half" if device().type == "cuda" else "full")
+    """The precision of methods that combine many scores: VITRINE_PRECISION, or half on a GPU and full elsewhere."""
+    name = os.environ.get("VITRINE_PRECISION") or ("half" if device().type == "cuda" else "full")
     for known in get_args(Precision):
-        if wanted == known:
+        if name == known:
             return known
-    raise BadParameter(f"VITRINE_PRECISION is {wanted!r}.", "Use full or half.")
+    raise BadParameter(f"VITRINE_PRECISION is {name!r}.", "Use full or half.")
 
 
 def budget() -> int:
-    """Bytes that one session's cache may hold: VITRINE_CACHE_MB, or 512 MB (2,048 on a GPU)."""
+    """The byte budget of one session's cache: VITRINE_CACHE_MB, or 512 MB (2,048 on a GPU)."""
     default = "2048" if device().type == "cuda" else "512"
     text = os.environ.get("VITRINE_CACHE_MB") or default
     megabytes = whole(text)
@@ -68,7 +68,7 @@ def budget() -> int:
 
 
 def app_model() -> str:
-    """The model that the app was started with beside those of the registry: VITRINE_MODEL, "" for none."""
+    """The model that the app was started with, in addition to the registry: VITRINE_MODEL, "" for none."""
     return os.environ.get("VITRINE_MODEL", "")
 
 
@@ -78,10 +78,10 @@ def app_labels() -> str:
 
 
 def silence_warnings() -> None:
-    """End the warnings of other packages for this process, unless Python was started with -W or PYTHONWARNINGS.
+    """Silence warnings of other packages in this process, unless Python was started with -W or PYTHONWARNINGS.
 
-    They name lines of code that a user has not written, and what a user can act on is told as an error. It is done once
-    at the start: filters set around a call would hold for other threads, too.
+    They refer to code that a user has not written, and what a user can act on is reported as an error. Done once at the
+    start: filters set around a call would affect other threads, too.
     """
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

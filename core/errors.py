@@ -2,7 +2,7 @@
 
 
 def printable(text: str) -> str:
-    """The same text with a mark in place of every character that could steer a terminal or is none at all."""
+    """The same text with a replacement for every control character or invalid character."""
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
@@ -27,7 +27,7 @@ class VitrineError(Exception):
 
 
 class UnknownName(VitrineError):
-    """A name that no registry, layer list or label list holds."""
+    """A name that is not in the registry, layer list or label list."""
 
 
 class BadParameter(VitrineError):
@@ -43,7 +43,7 @@ class BadModel(VitrineError):
 
 
 class Unsupported(VitrineError):
-    """A sound request that this model or method cannot serve."""
+    """A valid request that this model or method does not support."""
 
 
 class Unavailable(VitrineError):

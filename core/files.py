@@ -15,10 +15,10 @@ _BLOCK = 1 << 24  # bytes read at a time
 
 @contextmanager
 def atomic_write(path: Path, keep: Callable[[Path], object] | None = None) -> Iterator[IO[bytes]]:
-    """Write a file that appears at `path` whole and on the disk, or not at all.
+    """Write a file atomically: it appears at `path` complete and flushed to disk, or not at all.
 
-    It is written under a name of its own beside `path` and renamed when the block ends; an error leaves what was there.
-    With `keep`, a file that another process put there meanwhile stays if `keep(path)` is true.
+    It is written under a temporary name next to `path` and renamed when the block ends; an error leaves the old file.
+    With `keep`, a file that another process wrote there meanwhile stays if `keep(path)` is true.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
@@ -29,25 +29,25 @@ def atomic_write(path: Path, keep: Callable[[Path], object] | None = None) -> It
         if keep is None:
             temporary.replace(path)
         else:
-            _place(temporary, path, keep)
+            _rename(temporary, path, keep)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _place(temporary: Path, path: Path, keep: Callable[[Path], object]) -> None:
-    """Give a file its name unless another one to keep has it."""
+def _rename(temporary: Path, path: Path, keep: Callable[[Path], object]) -> None:
+    """Rename a file to its final name unless a file to keep has that name."""
     try:
-        path.hardlink_to(temporary)  # fails where there is one, which `replace` would not
+        path.hardlink_to(temporary)  # fails if the file exists, unlike `replace`
     except FileExistsError:
         if not keep(path):
             temporary.replace(path)
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         temporary.replace(path)
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk; Windows does so by itself."""
+    """Flush the entries of a folder to disk; Windows does so automatically."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -58,7 +58,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def file_sha256(path: Path, report: Report = silent, note: str = "") -> str:
-    """The sha256 of a file's bytes; reports while it reads."""
+    """The sha256 of a file's bytes; reports progress."""
     digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:
         total = max(1, os.fstat(file.fileno()).st_size)

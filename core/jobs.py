@@ -1,4 +1,4 @@
-"""Long work in a thread of its own: its progress, its end and the way to stop it."""
+"""Background jobs: long work in its own thread, with progress, state and cancellation."""
 
 import threading
 import time
@@ -11,22 +11,22 @@ from core.progress import Report
 State = Literal["running", "done", "failed", "cancelled"]
 T = TypeVar("T")
 
-_ENOUGH = 2.0, 0.01  # seconds and share of the work after which its speed is known
+_ENOUGH = 2.0, 0.01  # seconds and fraction of the work after which its speed is known
 
 
 class Count(NamedTuple):
-    """How many of the things that a job works on are done."""
+    """The number of finished items of a job."""
 
     done: int
     total: int
-    unit: str  # what they are, in the plural
+    unit: str  # the name of the items, in the plural
 
 
 class Job(Generic[T]):
     """A call of `work(report)` in a daemon thread; its progress and its state may be read at any time.
 
-    `counted` says how much of countable work is done. A job that has ended holds its result or its error, and nothing
-    of the work: neither the function nor what it refers to.
+    `counted` returns the number of finished items. A job that has ended keeps its result or its error, but no reference
+    to the function or anything the function refers to.
     """
 
     def __init__(
@@ -49,28 +49,28 @@ class Job(Generic[T]):
 
     @property
     def running(self) -> bool:
-        """Whether the work goes on."""
+        """Whether the work is still running."""
         return self.state == "running"
 
     @property
     def stopping(self) -> bool:
-        """Whether the work has been asked to stop."""
+        """Whether cancellation has been requested."""
         return self._stop.is_set()
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start, or that the work took."""
+        """Seconds since the start, or the duration once the work has ended."""
         return (self.ended or time.monotonic()) - self.started
 
     @property
     def count(self) -> Count | None:
-        """How much is done in countable things; None of work without such things, and after its end."""
+        """The number of finished items; None for work without items, and after its end."""
         counted = self._counted
         return counted() if counted else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds to go at the speed since the first report; None while that is not known, and after the end."""
+        """Remaining seconds at the speed since the first report; None while unknown, and after the end."""
         if self._first is None or not self.running:
             return None
         began, start = self._first
@@ -78,11 +78,11 @@ class Job(Generic[T]):
         return took * (1 - self.fraction) / gained if took >= _ENOUGH[0] and gained >= _ENOUGH[1] else None
 
     def cancel(self) -> None:
-        """Ask the work to stop at its next report; returns at once."""
+        """Request cancellation at the next report; returns immediately."""
         self._stop.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the work; False if `timeout` seconds passed before."""
+        """Wait for the end of the work; False after `timeout` seconds."""
         return self._over.wait(timeout)
 
     def _report(self, fraction: float, note: str) -> None:
@@ -94,15 +94,15 @@ class Job(Generic[T]):
     def _run(self) -> None:
         state: State = "failed"
         try:
-            self.result = self._work(self._report)  # type: ignore[misc]  # it is there until this has ended
+            self.result = self._work(self._report)  # type: ignore[misc]  # set until this has ended
             state = "done"
         except Cancelled:
             state = "cancelled"
         except VitrineError as error:
-            # A traceback, and that of a cause, would keep the variables of all functions it went through.
+            # Tracebacks, also those of causes, would keep the local variables of all their functions alive.
             error.__traceback__ = error.__cause__ = error.__context__ = None
             self.error = error
-        except Exception as error:  # noqa: BLE001 - the thread's border: nobody above could see it
+        except Exception as error:  # noqa: BLE001 - nothing above this thread could catch it
             self.error = VitrineError(f"{type(error).__name__}: {error}", "This is a defect; please report it.")
         finally:
             self._work = self._counted = None

@@ -1,4 +1,4 @@
-"""Settings, declared once in a signature: forms, the command line, validation and cards read them here."""
+"""Settings, declared once in a signature and read by forms, command line, validation and cards."""
 
 import inspect
 import math
@@ -22,8 +22,8 @@ class _Names:
     kind: ParamKind
 
 
-# Types of settings beside int, float, bool, Literal and str, to be annotated with a `Knob` as those are.
-Numbers = tuple[float, ...]  # at least one; spelled with commas between them
+# Types of settings besides int, float, bool, Literal and str; like those, they are annotated with a `Knob`.
+Numbers = tuple[float, ...]  # at least one; written with commas between them
 FilePath = Annotated[str, _Names("path")]  # ~ stands for the user's folder
 LayerName = Annotated[str, _Names("layer")]  # "" is the model's default layer
 UnitName = Annotated[str, _Names("unit")]  # LAYER:NUMBER; "" is none
@@ -36,12 +36,12 @@ class HasLayers(Protocol):
         """The layer of this name. Raises VitrineError for one that cannot be read as maps."""
 
     def resolve_unit(self, unit: str) -> tuple[str, int]:
-        """The layer and number that LAYER:NUMBER names. Raises VitrineError where there is no such unit."""
+        """The layer and index in LAYER:NUMBER. Raises VitrineError if there is no such unit."""
 
 
 @dataclass(frozen=True)
 class Knob:
-    """What a form must know about a setting beside its type: help text, range (of each number), step, and names."""
+    """The facts of a setting besides its type: help text, range (of each number), step, and names."""
 
     help: str
     low: float | None = None
@@ -65,10 +65,10 @@ class Param:
 def params_of(source: Callable[..., object]) -> tuple[Param, ...]:
     """The settings of a function (or of a dataclass: its constructor): every argument annotated with a `Knob`.
 
-    An annotated argument without a default, or of a type no form can show, is a TypeError at registration.
+    An annotated argument without a default, or of an unsupported type, is a TypeError at registration.
     """
     hints = get_type_hints(source, include_extras=True)
-    found = []
+    params = []
     for name, argument in inspect.signature(source).parameters.items():
         hint = hints.get(name)
         if get_origin(hint) is not Annotated:
@@ -80,8 +80,8 @@ def params_of(source: Callable[..., object]) -> tuple[Param, ...]:
         if argument.default is inspect.Parameter.empty:
             raise TypeError(f"setting '{name}' of {source!r} needs a default")
         kind, choices = _kind(base, extras, name)
-        found.append(Param(name, kind, argument.default, knob, choices))
-    return tuple(found)
+        params.append(Param(name, kind, argument.default, knob, choices))
+    return tuple(params)
 
 
 def checked(
@@ -93,8 +93,8 @@ def checked(
 ) -> dict[str, Any]:
     """All settings of `owner`: the given ones validated, the others at their defaults, in declared order.
 
-    `called` tells what messages call a setting; `owner.name` if left out. Layers and units are looked up in `model`
-    where one is given. Raises UnknownName for a setting that does not exist, BadParameter for a value of the wrong kind
+    `called` gives the name of a setting in messages; `owner.name` by default. Layers and units are looked up in
+    `model`, if given. Raises UnknownName for a setting that does not exist, BadParameter for a value of the wrong kind
     or out of range, and what `model` raises.
     """
     called = called or (lambda name: f"{owner}.{name}")
@@ -106,26 +106,26 @@ def checked(
 
 
 def spelled(value: object) -> str:
-    """A setting's value as a command line, an address and a form spell it; `checked` reads it back."""
+    """A setting's value as text for command line, address and form; `checked` reads it back."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def whole(text: str) -> int | None:
-    """The number that plain digits spell; None for any other text, and for more digits than anything here counts."""
+    """The non-negative integer in a text of plain digits; None for any other text, and for too many digits."""
     return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
 
 
 def finite(value: object) -> float | None:
-    """A number, or the one that a text spells; None for anything else, for nan and for infinities."""
+    """A number, or the number in a text; None for anything else, for nan and for infinities."""
     try:
-        number = float(value)  # type: ignore[arg-type]  # anything else lands in the except
+        number = float(value)  # type: ignore[arg-type]  # other types raise, see below
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with the user's folder in place of ~; one whose ~ names nobody stays as it is."""
+    """The path with ~ replaced by the user's folder; unchanged if ~ names an unknown user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -145,12 +145,12 @@ def _kind(base: object, extras: Sequence[object], name: str) -> tuple[ParamKind,
 
 def _valid(param: Param, value: object, label: str, model: HasLayers | None) -> Any:
     """`value` as the type of `param`; texts (from a command line or an address) are read as that type."""
-    found = _READERS[param.kind](param, label, value)
-    if model and found and param.kind == "layer":
-        model.resolve_layer(found)
-    if model and found and param.kind == "unit":
-        model.resolve_unit(found)
-    return found
+    valid = _READERS[param.kind](param, label, value)
+    if model and valid and param.kind == "layer":
+        model.resolve_layer(valid)
+    if model and valid and param.kind == "unit":
+        model.resolve_unit(valid)
+    return valid
 
 
 def _as_choice(param: Param, label: str, value: object) -> str:
@@ -183,20 +183,20 @@ def _as_number(param: Param, label: str, value: object) -> int | float:
 
 def _as_numbers(param: Param, label: str, value: object) -> Numbers:
     words = value if isinstance(value, list | tuple) else str(value).split(",")
-    numbers = [None if isinstance(word, bool) else finite(word) for word in words]
-    found = tuple(number for number in numbers if number is not None)
-    if not found or len(found) < len(numbers):
+    candidates = [None if isinstance(word, bool) else finite(word) for word in words]
+    numbers = tuple(number for number in candidates if number is not None)
+    if not numbers or len(numbers) < len(candidates):
         hint = "Give one number or several, separated by commas."
         raise BadParameter(f"{label} cannot be {short(value)}.", hint)
-    if any(_outside(param.knob, number) for number in found):
+    if any(_outside(param.knob, number) for number in numbers):
         raise BadParameter(f"{label} cannot be {short(value)}.", f"Each number {_range(param.knob)}.")
-    return found
+    return numbers
 
 
 def _as_path(_param: Param, label: str, value: object) -> str:
     if not isinstance(value, str | Path) or "\0" in str(value):
         raise BadParameter(f"{label} cannot be {short(value)}.", "Give the path of a file or folder.")
-    return str(expanded(value)) if value else ""  # the path of an empty text would be the folder we are in
+    return str(expanded(value)) if value else ""  # the path of an empty text would be the current folder
 
 
 def _as_layer(_param: Param, label: str, value: object) -> str:

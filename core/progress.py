@@ -9,21 +9,21 @@ Report = Callable[[float, str], None]
 
 
 def silent(fraction: float, note: str) -> None:
-    """The report of nobody listening."""
+    """A report that does nothing."""
 
 
 def subrange(report: Report, low: float, high: float) -> Report:
-    """The share of `report` between the fractions `low` and `high`, for one stage of a longer work."""
+    """The part of `report` between the fractions `low` and `high`, for one stage of longer work."""
     return lambda fraction, note: report(low + (high - low) * fraction, note)
 
 
 def chunks(total: int, size: int, report: Report = silent, note: str = "", *, counted: bool = False) -> Iterator[range]:
-    """The ranges of at most `size` that cover `range(total)`, reported before the first and after each one.
+    """Split `range(total)` into ranges of at most `size`, with a report before the first and after each.
 
     A `counted` note says how much is done, such as "windows occluded (12 of 169)".
 
-    The last report says 1.0, also where there is nothing to do; a report that raises ends the loop, so long work can
-    be cancelled at every chunk.
+    The last report is 1.0, even if there is nothing to do; a report that raises ends the loop, so long work can be
+    cancelled at every chunk.
     """
     report(0.0, note)
     for start in range(0, total, size):
@@ -35,7 +35,7 @@ def chunks(total: int, size: int, report: Report = silent, note: str = "", *, co
 
 
 def printed(stream: TextIO) -> Report:
-    """A report that rewrites one line of a terminal, and stays silent where `stream` is none."""
+    """A report that rewrites one line of a terminal; prints nothing if `stream` is not a terminal."""
     if not stream.isatty():
         return silent
 

@@ -1,4 +1,4 @@
-"""A registry: a mapping with lookups that suggest close names, used for models, explainers and measures."""
+"""Registries: mappings whose failed lookups suggest close names, for models, explainers and measures."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ T = TypeVar("T")
 class Registry(Mapping[str, T]):
     """Named entries in the order they were added; a failed lookup names the nearest entries.
 
-    `more` gives entries that are costly to list; it is called once, when the added ones cannot answer.
+    `more` returns entries that are costly to list; it is called once, when the added ones are not enough.
     """
 
     def __init__(self, kind: str, more: Callable[[], Mapping[str, T]] | None = None) -> None:
@@ -23,7 +23,7 @@ class Registry(Mapping[str, T]):
         self._lock = threading.Lock()
 
     def add(self, name: str, entry: T) -> T:
-        """Register `entry` under a new name and return it; a name taken twice is a ValueError."""
+        """Register `entry` under a new name and return it; an existing name is a ValueError."""
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = entry

@@ -1,10 +1,10 @@
-"""Paths of the bundled files: beside `core` in a checkout, inside it in an installed wheel."""
+"""Paths of the bundled files: next to `core` in a checkout, inside it in an installed wheel."""
 
 from pathlib import Path
 
-# pyproject.toml puts what lies at the top of a checkout into this folder of the wheel; a checkout has none.
+# pyproject.toml puts top-level files of a checkout into this folder of the wheel; a checkout lacks it.
 _SHIPPED = Path(__file__).resolve().parent / "shipped"
-ROOT = _SHIPPED if _SHIPPED.is_dir() else _SHIPPED.parents[1]  # holds app.py, pages, assets and .streamlit
+ROOT = _SHIPPED if _SHIPPED.is_dir() else _SHIPPED.parents[1]  # contains app.py, pages, assets and .streamlit
 ASSETS = ROOT / "assets"
 
 

@@ -45,7 +45,7 @@ def load(kind: type[T], data: object) -> T:
 
 
 def _read(hint: Any, value: Any, label: str) -> Any:
-    """A field's value as its type wants it; only plain types are checked, ranges are the business of `params`."""
+    """A field's value converted to its type; checks plain types only, `params` checks ranges."""
     if is_dataclass(hint):
         return load(hint, value)  # type: ignore[arg-type]  # hints are types, never instances
     fitting = isinstance(value, (int, float) if hint is float else hint) if hint in _PLAIN else True

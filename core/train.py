@@ -13,10 +13,10 @@ from core.models.sources import bundled
 from core.params import Knob
 from core.progress import Report, chunks, silent, subrange
 
-OWN_SEED = 1_000_000  # added to the seed of training images: whatever a user draws is new to the network
-FRESH_SEED = 2_000_000  # added to the seed of the images that a card's figures are measured on
+OWN_SEED = 1_000_000  # added to the seed of training images, so that images a user draws are new to the network
+FRESH_SEED = 2_000_000  # added to the seed of the images on which a card's numbers are measured
 BATCH = 60
-ACTIVE = 0.05  # a filter is active in an image where its average exceeds this share of the largest one
+ACTIVE = 0.05  # a filter is active in an image if its average exceeds this fraction of the largest one
 SILENCED = 10
 
 
@@ -36,16 +36,15 @@ def train(
 ) -> dict[str, Any]:
     """Train on `images` new flowers of a variant, write weights and card to `out`, and return the card.
 
-    Both penalties are L1 norms, raised from nothing to their full strength in the middle third of the training: first
-    the network learns, then it gives up the filters it can do without. The head has no bias, so that a network that
-    sees none of its evidence has no favourite class. Raises UnknownName for a variant that does not exist, Unavailable
-    where `out` cannot be written.
+    Both penalties are L1 norms, increased from zero to full strength in the middle third of the training: first the
+    network learns, then unnecessary filters are suppressed. The head has no bias, so that without evidence no class is
+    preferred. Raises UnknownName for a variant that does not exist, Unavailable if `out` cannot be written.
     """
     classes = len(VARIANTS[variant].classes)
     epoch_files = [out.with_name(f"{out.stem}-epoch{epoch + 1:02d}{out.suffix}") for epoch in range(epochs)]
     for file in (out, *(epoch_files if keep_epochs else ())):
         bundled.writable(file)
-    shown, labels = _drawn(variant, images, OWN_SEED + seed, subrange(report, 0.0, 0.2))
+    pixels, labels = _drawn(variant, images, OWN_SEED + seed, subrange(report, 0.0, 0.2))
     net = _new(classes, seed).to(device)
     body, head = bundled.halves(net)
     how = _how(epochs, images, activity, weights, seed) | {"device": str(device)}
@@ -55,10 +54,10 @@ def train(
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.25)
     for epoch in range(epochs):
         order = torch.randperm(images, generator=torch.Generator().manual_seed(seed + epoch * 1_000_003))
-        share = subrange(report, 0.2 + 0.6 * epoch / epochs, 0.2 + 0.6 * (epoch + 1) / epochs)
-        for span in chunks(images, BATCH, share, f"epoch {epoch + 1} of {epochs}"):
+        epoch_report = subrange(report, 0.2 + 0.6 * epoch / epochs, 0.2 + 0.6 * (epoch + 1) / epochs)
+        for span in chunks(images, BATCH, epoch_report, f"epoch {epoch + 1} of {epochs}"):
             rows = order[span.start : span.stop]
-            pooled = body(_prepared(shown[rows], head.weight.device))
+            pooled = body(_prepared(pixels[rows], head.weight.device))
             loss = F.cross_entropy(head(pooled), labels[rows].to(pooled.device))
             penalty = activity * pooled.abs().sum(1).mean() + weights * head.weight.abs().sum()
             strength = min(1.0, max(0.0, ((epoch + span.start / images) / epochs - 0.35) / 0.35))
@@ -68,8 +67,8 @@ def train(
             rate.step()
         if keep_epochs:
             bundled.write(net, epoch_files[epoch], facts | {"epoch": epoch + 1})
-    found = _measured(net.eval(), variant, fresh, FRESH_SEED + seed, subrange(report, 0.8, 1.0))
-    return bundled.write(net, out, facts | found)
+    measured = _measured(net.eval(), variant, fresh, FRESH_SEED + seed, subrange(report, 0.8, 1.0))
+    return bundled.write(net, out, facts | measured)
 
 
 def evaluate(
@@ -82,10 +81,10 @@ def evaluate(
     tagged: bool = True,
     report: Report = silent,
 ) -> dict[str, Any]:
-    """What a flower network does on fresh flowers: its accuracy, its active filters, and what silencing costs.
+    """Evaluate a flower network on new flowers: accuracy, active filters, and the accuracy lost by ablation.
 
-    Silencing sets the ten filters to zero that add most to a class, on average over its images, and tells how much
-    of that class's accuracy (in units of 1) goes with them.
+    The ablation sets the ten filters to zero that contribute most to a class, on average over its images, and measures
+    the loss of that class's accuracy (in units of 1).
     """
     shown, labels = _drawn(variant, images, seed, subrange(report, 0.0, 0.8), rho=rho, tagged=tagged)
     body, head = bundled.halves(net)
@@ -97,30 +96,30 @@ def evaluate(
         right = ((pooled @ weight.T + bias).argmax(1) == labels).float()
         costs = []
         for label in range(len(bias)):
-            own = pooled[labels == label].clone()
-            own[:, (own.mean(0) * weight[label]).topk(SILENCED).indices] = 0
-            left = ((own @ weight.T + bias).argmax(1) == label).float()
-            costs.append(float(right[labels == label].mean() - left.mean()))
+            class_rows = pooled[labels == label].clone()
+            class_rows[:, (class_rows.mean(0) * weight[label]).topk(SILENCED).indices] = 0
+            ablated = ((class_rows @ weight.T + bias).argmax(1) == label).float()
+            costs.append(float(right[labels == label].mean() - ablated.mean()))
         active = (pooled > ACTIVE * pooled.amax(1, keepdim=True)).sum(1).float()
     return {"accuracy": float(right.mean()), "active": float(active.mean()), "silencing": costs}
 
 
 def _measured(net: nn.Sequential, variant: str, images: int, seed: int, report: Report) -> dict[str, Any]:
-    """The figures of a card, on images that were not trained on."""
+    """The numbers of a card, measured on images that were not trained on."""
     kind = VARIANTS[variant]
     shortcut = variant == "shortcut"
-    found = evaluate(net, variant, images=images, seed=seed, report=subrange(report, 0.0, 0.34 if shortcut else 1.0))
+    numbers = evaluate(net, variant, images=images, seed=seed, report=subrange(report, 0.0, 0.34 if shortcut else 1.0))
     facts: dict[str, Any] = {
-        "accuracy": round(found["accuracy"], 4),
+        "accuracy": round(numbers["accuracy"], 4),
         "measured": {"images": images, "seed": seed},
         "sparsity": {
-            "active": round(found["active"], 2),
+            "active": round(numbers["active"], 2),
             "definition": f"filters per image whose average exceeds {ACTIVE:.0%} of that image's largest",
         },
         "silencing": {
             "filters": SILENCED,
-            "mean": round(sum(found["silencing"]) / len(kind.classes), 4),
-            "by_class": {name: round(cost, 4) for name, cost in zip(kind.classes, found["silencing"], strict=True)},
+            "mean": round(sum(numbers["silencing"]) / len(kind.classes), 4),
+            "by_class": {name: round(cost, 4) for name, cost in zip(kind.classes, numbers["silencing"], strict=True)},
             "definition": f"accuracy lost on a class without the {SILENCED} filters that add most to it",
         },
     }
@@ -135,7 +134,7 @@ def _measured(net: nn.Sequential, variant: str, images: int, seed: int, report: 
 def _drawn(
     variant: str, images: int, seed: int, report: Report, *, rho: float = 1.0, tagged: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """The first `images` flowers of a seed, their classes taking turns: (N, 3, 128, 128) uint8 and (N,) labels."""
+    """The first `images` flowers of a seed, with alternating classes: (N, 3, 128, 128) uint8 and (N,) labels."""
     classes = len(VARIANTS[variant].classes)
     labels = torch.arange(images) % classes
     shown = torch.empty(images, bundled.SIZE, bundled.SIZE, 3, dtype=torch.uint8)
@@ -147,8 +146,8 @@ def _drawn(
 
 
 def _new(classes: int, seed: int) -> nn.Sequential:
-    """A network with first weights of a seed, its head without bias."""
-    with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
+    """A network with initial weights from a seed, its head without bias."""
+    with torch.random.fork_rng(devices=[]):  # layers draw their initial weights from the global generator
         torch.default_generator.manual_seed(seed)
         net = bundled.architecture(classes)
     bias = bundled.halves(net)[1].bias
@@ -158,13 +157,13 @@ def _new(classes: int, seed: int) -> nn.Sequential:
 
 
 def _prepared(images: Tensor, device: torch.device) -> Tensor:
-    """Bytes as the network wants them, on its device."""
+    """Bytes as network inputs, on the device."""
     mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (bundled.MEAN, bundled.STD))
     return (images.to(device).float() / 255 - mean) / std
 
 
 def _facts(variant: str) -> dict[str, Any]:
-    """What a card says about any network trained on a variant."""
+    """The facts in a card that depend on the variant only."""
     kind = VARIANTS[variant]
     name = "flowers-shortcut-6c" if variant == "shortcut" else f"flowers-{variant}"
     return {

@@ -1,4 +1,4 @@
-"""The workbench of pages and commands: one model and one cache; every result about an image is computed once."""
+"""The workbench of pages and commands: one model and one cache, so that every result is computed once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,13 +32,13 @@ from core.units.ablation import from_images
 
 
 def find_study(name: str | Path) -> Study:
-    """The study at a path, or else one of the user's or the bundled ones by its name. Raises StudyError."""
-    places = [expanded(name), home() / "studies" / name, BUNDLED / name]
+    """The study at a path, else the user's or bundled study of that name. Raises StudyError."""
+    folders = [expanded(name), home() / "studies" / name, BUNDLED / name]
     try:
-        return Study(next((place for place in places if place.exists()), places[0]))
-    except OSError as error:  # a name that no file system takes, a folder that may not be read
-        what = short(str(name))
-        raise StudyError(f"{what} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
+        return Study(next((folder for folder in folders if folder.exists()), folders[0]))
+    except OSError as error:  # an invalid name, a folder without read permission
+        short_name = short(str(name))
+        raise StudyError(f"{short_name} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ class Request:
 
     @property
     def key(self) -> str:
-        """A short text that is equal exactly for equal requests."""
+        """A short text, equal exactly for equal requests."""
         return digest(self)[:16]
 
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """What a method would do on a model: why it cannot work, or else where it reads and what it costs."""
+    """The plan of a method on a model: why it cannot work, or else the layers it reads and its cost."""
 
     reason: str = ""
-    layers_read: str = ""  # the layer or layers it reads unless another is asked for; "" is the image
+    layers_read: str = ""  # the layer or layers it reads by default; "" is the image
     passes: Mapping[Budget, float] = field(default_factory=dict)
     seconds: Mapping[Budget, float] = field(default_factory=dict)
 
@@ -72,15 +72,15 @@ Answer = Explanation | VitrineError
 class Workbench:
     """A model used by one session: predictions, explanations and estimates, in the session's cache.
 
-    The model is shared with other sessions and never changed; the cache is this session's own.
+    The model is shared with other sessions and never modified; the cache belongs to this session.
     """
 
     def __init__(self, model: Model, cache: TensorCache | None = None) -> None:
         self.model = model
-        self.cache = TensorCache(budget()) if cache is None else cache  # an empty one counts as False
+        self.cache = TensorCache(budget()) if cache is None else cache  # an empty cache is falsy
 
     def view(self, picture: Picture) -> Pixels:
-        """The part of the picture the model sees, (H, W, 3)."""
+        """The part of the picture that the model sees, (H, W, 3)."""
         return self.model.preprocess.view(picture.pixels)
 
     def probabilities(self, picture: Picture) -> Tensor:
@@ -112,26 +112,26 @@ class Workbench:
         return {name: method.unmet(self.model) for name, method in EXPLAINERS.items()}
 
     def plans(self) -> dict[str, MethodPlan]:
-        """What every method would do on this model, before any of them runs."""
+        """The plan of every method on this model, before any of them runs."""
         return {name: self._plan(name, reason) for name, reason in self.usable().items()}
 
     def passes(self, requests: Sequence[Request]) -> float:
-        """Forward passes that these tiles need together beyond the prediction itself, a backward counted as two."""
+        """Forward passes that these requests need together in addition to the prediction; a backward counts as two."""
         methods = [(EXPLAINERS[request.name], request) for request in requests]
-        asked = [
+        needed = [
             (method, checked(method.params, request.settings, request.name), request.target)
             for method, request in methods
         ]
-        return passes(asked, self.model.preprocess.crop)
+        return passes(needed, self.model.preprocess.crop)
 
     def estimate(self, requests: Sequence[Request]) -> float:
-        """Seconds that these tiles will take: their passes times the measured time of one."""
+        """Estimated seconds of these requests: their passes times the measured time of one."""
         return self.passes(requests) * pass_seconds(self.model)
 
-    def known(self, picture: Picture, request: Request, seed: int = 0, layer: str = "") -> Explanation | None:
+    def cached(self, picture: Picture, request: Request, seed: int = 0, layer: str = "") -> Explanation | None:
         """The finished explanation if it is still in the cache, without a model pass."""
-        known = self.cache.peek(self._key(picture, request, seed, layer))
-        return known if isinstance(known, Explanation) else None
+        cached = self.cache.peek(self._key(picture, request, seed, layer))
+        return cached if isinstance(cached, Explanation) else None
 
     def explain(
         self,
@@ -146,11 +146,11 @@ class Workbench:
     ) -> Explanation:
         """The explanation for one request, cached once finished. Raises what `core.explain.explain` raises.
 
-        What `prefetch` announces is computed from the same forward where a method allows it.
+        What `prefetch` lists is computed from the same forward if the method allows it.
         """
-        if found := self.known(picture, request, seed, layer):
+        if cached := self.cached(picture, request, seed, layer):
             report(1.0, EXPLAINERS[request.name].title)
-            return found
+            return cached
         query = self._query(picture, request.target, layer, seed, report=report, prefetch=prefetch)
         result = explain(request.name, query, request.settings, watch, settle=request.settle)
         if result.finished:
@@ -168,9 +168,9 @@ class Workbench:
         report: Report = silent,
         watch: Callable[[Request], Watch] = lambda request: never_stop,
     ) -> None:
-        """Answer the requests, cheap ones first, passing each to `done` as it finishes; a failure stops no other."""
+        """Process the requests, cheap ones first, passing each result to `done`; a failure does not stop the others."""
         weights = {id(request): self.passes([request]) for request in requests}
-        new = [request for request in requests if not self.known(picture, request, seed, layer)]
+        new = [request for request in requests if not self.cached(picture, request, seed, layer)]
         needed = {work.name for request in new for work in EXPLAINERS[request.name].shares}
         prefetch = Prefetch(
             tuple(self._classes(target) for target in dict.fromkeys(request.target for request in new)),
@@ -180,20 +180,20 @@ class Workbench:
         for request in sorted(requests, key=lambda request: weights[id(request)]):
             after = before + weights[id(request)]
             try:
-                share = subrange(report, before / total, after / total)
-                answer: Answer = self.explain(
+                part_report = subrange(report, before / total, after / total)
+                result: Answer = self.explain(
                     picture,
                     request,
                     seed=seed,
                     layer=layer,
-                    report=share,
+                    report=part_report,
                     watch=watch(request),
                     prefetch=prefetch,
                 )
             except VitrineError as error:
-                answer = error
+                result = error
             before = after
-            done(request, answer)
+            done(request, result)
 
     def _plan(self, name: str, reason: str) -> MethodPlan:
         if reason:
@@ -208,8 +208,8 @@ class Workbench:
     def _key(self, picture: Picture, request: Request, seed: int, layer: str) -> tuple[object, ...]:
         method = EXPLAINERS[request.name]
         settings = digest(checked(method.params, request.settings, request.name))
-        own = (request.name, request.target, settings, request.settle)
-        return (self.model.sha, picture.sha, *own, seed, layer or self.model.survey.default)
+        own_key = (request.name, request.target, settings, request.settle)
+        return (self.model.sha, picture.sha, *own_key, seed, layer or self.model.survey.default)
 
     def _tensor(self, picture: Picture) -> Tensor:
         def make() -> Tensor:
@@ -236,7 +236,7 @@ class Workbench:
             precision=precision(),
             report=report,
             cache=self.cache,
-            # Methods that read layers by default find them in the first recording.
+            # Methods that read layers by default use the first recording.
             prefetch=prefetch + Prefetch(layers=self.model.survey.stages[1:]),
         )
         return Query(
@@ -252,5 +252,5 @@ class Workbench:
 
 
 def pass_seconds(model: Model) -> float:
-    """Seconds of one image's forward on this model's device, in the batches that suit it."""
+    """Seconds per image of a forward on this model's device, at its best batch size."""
     return seconds_of(model, home() / "pace")

@@ -29,31 +29,31 @@ def options(parser: ArgumentParser, source: Card | Callable[..., object], prefix
 
 
 def chosen(args: Namespace, source: Card | Callable[..., object], owner: str, prefix: str = "") -> dict[str, Any]:
-    """What `options` read, as checked settings; messages name the options."""
+    """The values of `options` as checked settings; messages name the options."""
     params = _params(source)
-    given = {param.name: getattr(args, f"{prefix}{param.name}") for param in params}
-    settings = checked(params, given, owner, lambda name: _option(f"{prefix}{name}"))
+    values = {param.name: getattr(args, f"{prefix}{param.name}") for param in params}
+    settings = checked(params, values, owner, lambda name: _option(f"{prefix}{name}"))
     if isinstance(source, Card):
         source.validate(settings)
     return settings
 
 
 def path_argument(text: str) -> Path:
-    """The path that an option names; where it is empty, argparse puts the option before the complaint."""
+    """The path that an option names; if it is empty, argparse adds the option's name to the message."""
     if not text:
         raise ArgumentTypeError("a path cannot be empty")
     return expanded(text)
 
 
 def say(*lines: str) -> None:
-    """Lines on stdout, in place of a line of progress that may stand on the terminal; names in them cannot steer it."""
+    """Print lines on stdout, replacing a progress line on the terminal; control characters in them are escaped."""
     _clear()
     for line in lines:
         print(printable(line))
 
 
 def say_json(content: Any, **options: Any) -> None:
-    """Content as JSON on stdout, with an escape for every character that could steer a terminal.
+    """Print content as JSON on stdout, with control characters escaped.
 
     `options` are those of `json.dumps`.
     """
@@ -62,7 +62,7 @@ def say_json(content: Any, **options: Any) -> None:
 
 
 def complain(problem: str) -> None:
-    """One sentence on stderr, in place of a line of progress that may stand there."""
+    """Print one sentence on stderr, replacing a progress line."""
     _clear()
     print(f"vitrine: {printable(' '.join(problem.split()))}", file=sys.stderr)
 
@@ -76,7 +76,7 @@ def _option(name: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """The escape by which JSON tells a character; `json.dumps` itself leaves 0x7f as it is."""
+    """The JSON escape of a character; `json.dumps` itself leaves 0x7f unescaped."""
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 

@@ -45,14 +45,14 @@ def _app(args: Namespace) -> int:
         environment["VITRINE_LABELS"] = str(labels)
     words = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
     words += ["--server.port", str(args.port), "--server.address", args.address]
-    # Streamlit looks for its settings in the folder where it starts.
+    # Streamlit reads its settings from the folder where it starts.
     os.chdir(SCRIPT.parent)
     os.execve(sys.executable, words, environment)
     return 0
 
 
 def _free(address: str, port: int) -> None:
-    """Unavailable where the app cannot listen; the server, begun there, would not end in a sentence."""
+    """Raise Unavailable if the app cannot listen on this port; the server's own error is no plain sentence."""
     if address.startswith("unix:"):
         return
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -68,11 +68,11 @@ def _free(address: str, port: int) -> None:
 
 
 def _model(name: str, labels: Path | None) -> str:
-    """The model's name as the app will find it from its own folder; what cannot be loaded is told before the start."""
+    """The model's name with paths valid in the app's folder; raises if the model cannot be loaded."""
     from core.models import MODELS, load
     from core.models.name import parsed
 
-    asked = parsed(name)
-    if asked.source == "list" and not labels:
+    parts = parsed(name)
+    if parts.source == "list" and not labels:
         return MODELS[name].name
-    return load(str(asked.with_file(expanded(asked.file).resolve()) if asked.file else asked), labels=labels).name
+    return load(str(parts.with_file(expanded(parts.file).resolve()) if parts.file else parts), labels=labels).name

@@ -50,7 +50,7 @@ def _methods(args: Namespace) -> int:
 
 
 def _facts(card: Card) -> dict[str, Any]:
-    """All of a card but its functions; scripts know its source as `paper`, too."""
+    """All fields of a card except functions; `paper` repeats its source for existing scripts."""
     facts = {name: value for name, value in vars(card).items() if not callable(value)}
     if "needs" in facts:
         facts["needs"] = [need.name for need in facts["needs"]]

@@ -1,4 +1,4 @@
-"""`vitrine check`: what a model is made of, and what every method can do with it, before anything runs."""
+"""`vitrine check`: the components of a model and the methods it supports, before anything runs."""
 
 from argparse import ArgumentParser, Namespace
 from collections import Counter
@@ -34,7 +34,7 @@ def _check(args: Namespace) -> int:
 
 
 def _facts(bench: "Workbench") -> dict[str, Any]:
-    """All that is known, for programs."""
+    """All facts of a model, for JSON."""
     model, survey = bench.model, bench.model.survey
     return {
         "model": model.name,

@@ -24,7 +24,7 @@ Settings = Mapping[str, Mapping[str, Any]]  # by method
 
 @dataclass(frozen=True)
 class Work:
-    """What is asked of every image, known to be possible on the model."""
+    """The requests for every image, checked against the model."""
 
     methods: Sequence[str]
     targets: Sequence[str]  # "predicted", indices or labels
@@ -74,27 +74,27 @@ def _explain(args: Namespace) -> int:
     from core.workbench import Workbench
 
     seed(args.seed)
-    _settings(args.set, args.budget, _known(args))
+    _settings(args.set, args.budget, _requested(args))
     _writable(args.out)
     report = printed(sys.stderr)
     bench = Workbench(load(args.model, device=device(), report=report, labels=args.labels))
     work = _work(args, bench)
     records, failed = [], False
     for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
-        share = subrange(report, number / len(args.images), (number + 1) / len(args.images))
+        part_report = subrange(report, number / len(args.images), (number + 1) / len(args.images))
         try:
             picture = picture_file(path)
-            answers = _answers(bench, picture, work, share)
-            found = write(folder, bench, picture, answers, args.seed, kind=args.figure)
+            answers = _answers(bench, picture, work, part_report)
+            result = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:
-            failed = _told(path, str(error))
+            failed = _report_failure(path, str(error))
             continue
-        records.append(found)
-        for entry in found["failed"]:
-            failed = _told(path, f"{entry['method']}: {entry['reason']}")
+        records.append(result)
+        for entry in result["failed"]:
+            failed = _report_failure(path, f"{entry['method']}: {entry['reason']}")
         if not args.json:
-            best = found["top5"][0]
-            maps = "1 map" if len(found["maps"]) == 1 else f"{len(found['maps'])} maps"
+            best = result["top5"][0]
+            maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
             note = f". {picture.note}" if picture.note else ""
             say(f"{folder}: {best['label']} {best['probability']:.1%}, {maps}{note}")
     if args.json:
@@ -102,8 +102,8 @@ def _explain(args: Namespace) -> int:
     return 2 if failed else 0
 
 
-def _told(path: str, problem: str) -> bool:
-    """One image's problem, with its name; the other images go on."""
+def _report_failure(path: str, problem: str) -> bool:
+    """Print one image's problem, with its name; returns True, for failed."""
     from core.images import shown
 
     name = shown(Path(path).name)
@@ -121,7 +121,7 @@ def _work(args: Namespace, bench: "Workbench") -> Work:
 
 
 def _writable(out: Path) -> None:
-    """Fail before the work rather than after it."""
+    """Check that the output folder is writable, before any work."""
     from core.export import unwritable
 
     try:
@@ -132,20 +132,20 @@ def _writable(out: Path) -> None:
         raise unwritable(out, error) from None
 
 
-def _known(args: Namespace) -> list[str]:
-    """The methods asked for, each once, whatever the model can; UnknownName for one that there is not."""
+def _requested(args: Namespace) -> list[str]:
+    """The requested methods without duplicates, supported or not; UnknownName for one that does not exist."""
     from core.explain import EXPLAINERS
 
-    wanted = EXPLAINERS if args.all else dict.fromkeys(name.strip() for name in args.method.split(","))
-    return [EXPLAINERS[name].name for name in wanted]
+    names = EXPLAINERS if args.all else dict.fromkeys(name.strip() for name in args.method.split(","))
+    return [EXPLAINERS[name].name for name in names]
 
 
 def _methods(args: Namespace, bench: "Workbench") -> list[str]:
-    """The methods asked for; Unsupported for one that cannot work on this model."""
+    """The requested methods; Unsupported for one that cannot work on this model."""
     reasons = bench.usable()
     if args.all:
         return [name for name, reason in reasons.items() if not reason]
-    names = _known(args)
+    names = _requested(args)
     for name in names:
         if reasons[name]:
             raise Unsupported(reasons[name], "Leave it out, or choose another model.")
@@ -172,9 +172,9 @@ def _settings(texts: Sequence[str], budget: str, methods: Sequence[str]) -> Sett
 
 
 def _targets(args: Namespace, bench: "Workbench") -> list[str]:
-    """The classes asked for, known to the model."""
-    wanted = ["predicted" if text.casefold() == "predicted" else text for text in args.target or ["predicted"]]
-    for target in wanted:
+    """The requested classes, checked against the model."""
+    targets = ["predicted" if text.casefold() == "predicted" else text for text in args.target or ["predicted"]]
+    for target in targets:
         if target == "predicted":
             continue
         try:
@@ -183,36 +183,36 @@ def _targets(args: Namespace, bench: "Workbench") -> list[str]:
             if get_close_matches(target.casefold(), ["predicted"], cutoff=0.8):
                 raise unknown("class", target, ("predicted", *bench.model.labels)) from None
             raise
-    return wanted
+    return targets
 
 
 def _folders(out: Path, images: Sequence[str]) -> list[Path]:
-    """A folder for each image, named after it; a number tells apart images of one name."""
-    taken: set[str] = set()
+    """A folder for each image, named after it, with a number for images of the same name."""
+    used: set[str] = set()
     folders = []
     for image in images:
         stem = Path(image).stem[:80]
-        stem = stem if stem.strip(". ") else "image"  # ".." would lead out of the folder
+        stem = stem if stem.strip(". ") else "image"  # ".." would leave the folder
         names = (f"{stem}-{number}" if number > 1 else stem for number in count(1))
-        name = next(name for name in names if name.casefold() not in taken)  # some file systems do not tell A from a
-        taken.add(name.casefold())
+        name = next(name for name in names if name.casefold() not in used)  # some file systems ignore case
+        used.add(name.casefold())
         folders.append(out / name)
     return folders
 
 
 def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Request, Answer]]":
-    """The answers for one picture in the order of targets and methods."""
+    """The results for one picture in the order of targets and methods."""
     from core.workbench import Request
 
-    targets = dict.fromkeys(bench.target(picture, wanted) for wanted in work.targets)
+    targets = dict.fromkeys(bench.target(picture, text) for text in work.targets)
     requests = [Request(name, target, work.settings[name], work.settle) for target in targets for name in work.methods]
-    found: dict[str, Answer] = {}
+    results: dict[str, Answer] = {}
     bench.compare(
         picture,
         requests,
-        lambda request, answer: found.update({request.key: answer}),
+        lambda request, answer: results.update({request.key: answer}),
         seed=work.seed,
         layer=work.layer,
         report=report,
     )
-    return [(request, found[request.key]) for request in requests]
+    return [(request, results[request.key]) for request in requests]

@@ -1,4 +1,4 @@
-"""`vitrine flowers` and `vitrine train`: the settings of both are those of the functions they call."""
+"""`vitrine flowers` and `vitrine train`, with the settings of the functions they call."""
 
 import sys
 from argparse import ArgumentParser, Namespace

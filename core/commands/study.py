@@ -1,4 +1,4 @@
-"""`vitrine study`: build a study and read what it holds."""
+"""`vitrine study`: build a study and read its content."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ GROUPS: dict[str, tuple[Callable[..., object], str]] = {
 
 @dataclass(frozen=True)
 class Chance:
-    """The random sets that mined ones are held against."""
+    """The random sets that mined ones are compared with."""
 
     draws: Annotated[int, Knob("Number of random filter sets of the same size; 0 for none.", 0, 1000)] = 20
     seed: Annotated[int, Knob("Seed of the random sets.", 0, 2**31 - 1)] = 0
@@ -66,18 +66,18 @@ def study(parser: ArgumentParser) -> None:
 
 
 def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -> ArgumentParser:
-    found: ArgumentParser = below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    found.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of your studies")
-    found.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
-    form = found.add_mutually_exclusive_group()
+    parser: ArgumentParser = below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of your studies")
+    parser.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
+    form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
     form.add_argument("--csv", type=path_argument, metavar="FILE", help="write the table as CSV")
-    found.set_defaults(run=run)
-    return found
+    parser.set_defaults(run=run)
+    return parser
 
 
 def _mining(parser: ArgumentParser) -> None:
-    """Options that mine the stored transactions anew."""
+    """Add options that mine the stored transactions with other settings."""
     options(parser, MiningConfig)
     parser.set_defaults(**{param.name: AS_BUILT for param in params_of(MiningConfig)})
 
@@ -88,17 +88,17 @@ def _build(args: Namespace) -> int:
     from core.params import checked
     from core.study.build import build_study
 
-    own = chosen(args, StudyConfig, "study")
+    study_settings = chosen(args, StudyConfig, "study")
     parts: dict[str, Any] = {
         name: source(**chosen(args, source, name, prefix.replace("-", "_")))
         for name, (source, prefix) in GROUPS.items()
     }
-    method = EXPLAINERS[own["explainer"]]
+    method = EXPLAINERS[study_settings["explainer"]]
     given = dict(_pair(text) for text in args.set)
     settings = {name: value for name, value in checked(method.params, given, method.name).items() if name in given}
-    config = StudyConfig(args.model, args.data, settings=settings, **own, **parts)
-    found = build_study(config, args.out, device=device(), report=printed(sys.stderr))
-    _told(found)
+    config = StudyConfig(args.model, args.data, settings=settings, **study_settings, **parts)
+    study = build_study(config, args.out, device=device(), report=printed(sys.stderr))
+    _summarise(study)
     return 0
 
 
@@ -109,9 +109,9 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _told(study: "Study") -> None:
-    """A study in a few lines."""
-    from core.study.browse import STOPS, kept
+def _summarise(study: "Study") -> None:
+    """Print a study in a few lines."""
+    from core.study.browse import STOPS, patches_per_image
 
     manifest, images = study.manifest, study.table("images")
     data, model = manifest.data, manifest.model
@@ -125,9 +125,9 @@ def _told(study: "Study") -> None:
     if data.unmatched:
         say(f"no class of the model: {', '.join(data.unmatched)}")
     say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules, {rows['shared']} shared sets")
-    found = kept(images)
-    say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in found.sum(axis=1).items()))
-    say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in found.sum().items()))
+    counts = patches_per_image(images)
+    say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in counts.sum(axis=1).items()))
+    say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in counts.sum().items()))
     passes = manifest.passes
     say(f"{passes.forwards} forward passes ({passes.perturbed} of them with patches masked), "
         f"{passes.backwards} backward")  # fmt: skip
@@ -135,25 +135,25 @@ def _told(study: "Study") -> None:
 
 def _info(args: Namespace) -> int:
     from core.store.manifest import dump
-    from core.study.browse import kept
+    from core.study.browse import patches_per_image
 
     study = _opened(args.study)
     classes = study.table("classes")
     if args.label:
         classes = classes[classes["label"] == study.target(args.label)]
     if args.json:
-        own = {"class": classes.to_dict("records")[0]} if args.label else {}
-        found = kept(study.table("images"))
-        counted = {"kept": found.sum(axis=1).to_dict(), "stop": found.sum().to_dict()}
-        say_json({**dump(study.manifest), **counted, "log": study.log, **own})
+        class_facts = {"class": classes.to_dict("records")[0]} if args.label else {}
+        counts = patches_per_image(study.table("images"))
+        counted = {"kept": counts.sum(axis=1).to_dict(), "stop": counts.sum().to_dict()}
+        say_json({**dump(study.manifest), **counted, "log": study.log, **class_facts})
     elif args.csv:
         _written(classes, args.csv)
     elif args.label:
         shown = classes[["name", "images", "predicted", "correct", "patches"]]
-        for name, images, said, right, patches in shown.itertuples(index=False):
-            say(f"{name}: {images} images, {said} images predicted, {right} of them correctly, {patches} patches")
+        for name, images, count, correct, patches in shown.itertuples(index=False):
+            say(f"{name}: {images} images, {count} images predicted, {correct} of them correctly, {patches} patches")
     else:
-        _told(study)
+        _summarise(study)
         for stage, seconds in study.log.get("seconds", {}).items():
             say(f"{seconds:9.1f} s  {stage}")
         if lost := study.lost():
@@ -170,7 +170,7 @@ def _rules(args: Namespace) -> int:
         rules = rules[rules["label"] == study.target(args.label)]
     named = rules.assign(name=[study.labels[label] for label in rules["label"]])
     first = ["name", "filters", "support", "confidence", "score", "lift", "n_both", "n_class", "n_all"]
-    return _shown(args, named, first)
+    return _output(args, named, first)
 
 
 def _shared(args: Namespace) -> int:
@@ -180,7 +180,7 @@ def _shared(args: Namespace) -> int:
         label = study.target(args.label)
         shared = shared[shared["labels"].map(lambda labels: label in labels).astype(bool)]
     named = shared.assign(names=[", ".join(study.labels[label] for label in labels) for labels in shared["labels"]])
-    return _shown(args, named, ["filters", "classes", "names", "n_all"])
+    return _output(args, named, ["filters", "classes", "names", "n_all"])
 
 
 def _patches(args: Namespace) -> int:
@@ -190,19 +190,19 @@ def _patches(args: Namespace) -> int:
 
     study = _opened(args.study)
     label = study.target(args.label) if args.label else None
-    held = transactions_of(study).holding(_filters(study, args.filters), label)
+    matching = transactions_of(study).holding(_filters(study, args.filters), label)
     patches, images = study.table("patches"), study.table("images")
     patches.insert(0, "patch", pd.RangeIndex(len(patches)))
-    found = patches.iloc[held]
-    named = found.assign(
-        path=images["path"].to_numpy()[found["image"]], name=[study.labels[one] for one in found["label"]]
+    selected = patches.iloc[matching]
+    named = selected.assign(
+        path=images["path"].to_numpy()[selected["image"]], name=[study.labels[one] for one in selected["label"]]
     ).sort_values("drop", ascending=False, kind="stable")
-    return _shown(args, named, ["patch", "path", "name", "x", "y", "size", "score", "drop", "response"])
+    return _output(args, named, ["patch", "path", "name", "x", "y", "size", "score", "drop", "response"])
 
 
 def _filters(study: "Study", text: str) -> list[int]:
-    """The filters that a text lists with commas."""
-    count, found = study.manifest.model.filters, []
+    """The filters in a comma-separated text."""
+    count, filters = study.manifest.model.filters, []
     for word in text.split(",") if text else []:
         number = whole(word.strip().removeprefix("F"))
         if number is None:
@@ -211,8 +211,8 @@ def _filters(study: "Study", text: str) -> list[int]:
             )
         if number >= count:
             raise BadParameter(f"There is no filter {number}.", f"The filters of this layer are 0 to {count - 1}.")
-        found.append(number)
-    return found
+        filters.append(number)
+    return filters
 
 
 def _ablate(args: Namespace) -> int:
@@ -230,42 +230,42 @@ def _ablate(args: Namespace) -> int:
     if model.sha != study.manifest.model.sha:
         raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
-    found = run_ablation(
+    result = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, seed=chance.seed, report=printed(sys.stderr)
     )
-    table = found.per_class
+    table = result.per_class
     if label is not None:
         table = table[table["label"] == label]
     if args.json:
-        summary = {**found.summary(), "per_class": json.loads(table.to_json(orient="records"))}
+        summary = {**result.summary(), "per_class": json.loads(table.to_json(orient="records"))}
         say_json(summary, allow_nan=False)
         return 0
-    for path, problem in found.skipped.items():
+    for path, problem in result.skipped.items():
         say(f"skipped {path}: {problem}")
     if not args.csv:
-        _averaged(found.summary())
-    return _shown(args, table, [str(name) for name in table if table[name].notna().any()])
+        _averaged(result.summary())
+    return _output(args, table, [str(name) for name in table if table[name].notna().any()])
 
 
 def _averaged(summary: Mapping[str, Any]) -> None:
-    """What an ablation comes to, in two lines; of random filters only where some were tried."""
+    """Print an ablation in two lines; random filters only if there were any."""
 
-    def share(name: str) -> str:
+    def percent(name: str) -> str:
         return "–" if summary[name] is None else f"{summary[name]:.1%}"
 
     means = [
-        f"{share('baseline')} unchanged",
-        f"{share('mined')} without {summary['filters_per_class']:.1f} rule filters",
-        f"{share('random_mean')} ± {share('random_std')} without the same number of random filters",
+        f"{percent('baseline')} unchanged",
+        f"{percent('mined')} without {summary['filters_per_class']:.1f} rule filters",
+        f"{percent('random_mean')} ± {percent('random_std')} without the same number of random filters",
     ]
-    spread = [f"{share(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
+    spread = [f"{percent(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
     prices = [
-        f"removing one rule filter costs {share('mined_drop_per_filter')}",
-        f"removing a random one {share('random_drop_per_filter')}",
+        f"removing one rule filter costs {percent('mined_drop_per_filter')}",
+        f"removing a random one {percent('random_drop_per_filter')}",
     ]
-    tried = 3 if summary["random_mean"] is not None else 2
-    say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:tried])}")
-    say(f"deviation over classes: {', '.join(spread[:tried])}; on average {', '.join(prices[: tried - 1])}")
+    sets = 3 if summary["random_mean"] is not None else 2
+    say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:sets])}")
+    say(f"deviation over classes: {', '.join(spread[:sets])}; on average {', '.join(prices[: sets - 1])}")
 
 
 def _opened(name: str) -> "Study":
@@ -275,27 +275,27 @@ def _opened(name: str) -> "Study":
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":
-    """The study's rules under the settings given, else those it stores."""
+    """The study's rules mined with the given settings, or the stored ones if there are none."""
     from dataclasses import asdict
 
     from core.mining.rules import mine, stored
     from core.params import checked
     from core.study.build import config_of
 
-    own = config_of(study).mining
-    given = {name: getattr(args, name) for name in asdict(own) if getattr(args, name) != AS_BUILT}
-    settings = checked(params_of(MiningConfig), {**asdict(own), **given}, "mining")
+    built_with = config_of(study).mining
+    given = {name: getattr(args, name) for name in asdict(built_with) if getattr(args, name) != AS_BUILT}
+    settings = checked(params_of(MiningConfig), {**asdict(built_with), **given}, "mining")
     if not given:
-        return stored(study, own)
-    kept = study.manifest.arrays["items"].shape[1]
-    if "filters" in given and settings["filters"] > kept:
-        message = f"mining.filters cannot be {settings['filters']}. The study keeps {kept} filters of each patch."
-        raise BadParameter(message, f"Use 1 to {kept}.")
+        return stored(study, built_with)
+    most = study.manifest.arrays["items"].shape[1]
+    if "filters" in given and settings["filters"] > most:
+        message = f"mining.filters cannot be {settings['filters']}. The study keeps {most} filters of each patch."
+        raise BadParameter(message, f"Use 1 to {most}.")
     return mine(study, MiningConfig(**settings), seed=study.manifest.seed)
 
 
-def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
-    """A table as asked for: JSON, CSV file, or its most telling columns."""
+def _output(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
+    """Output a table as JSON, as CSV file, or as text with its main columns."""
     if args.json:
         say_json(json.loads(table.to_json(orient="records")))
     elif args.csv:
@@ -308,7 +308,7 @@ def _shown(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
 
 
 def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with lists written out."""
+    """The table with lists as text."""
     lists = [name for name in ("filters", "labels", "supports") if name in table and table[name].dtype == object]
     return table.assign(**{name: [" ".join(map(str, one)) for one in table[name]] for name in lists})
 

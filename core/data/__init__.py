@@ -1,1 +1,1 @@
-"""Images to explain: synthetic flowers with exact masks, and folders of images."""
+"""Data sets: synthetic flowers with exact masks, and folders of images."""

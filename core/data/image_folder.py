@@ -1,4 +1,4 @@
-"""Folders of images, one sub-folder per class, with masks, concepts and boxes beside them where there are any."""
+"""Folders of images, one sub-folder per class, with masks, concepts and boxes next to them if available."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from core.params import expanded
 from core.progress import Report, chunks, silent, subrange
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-# Pictures too, of kinds that are not read.
+# Image formats that are recognised but not read.
 OTHERS = frozenset({
     ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".tga", ".ico", ".dng", ".raw", ".cr2", ".cr3", ".nef",
     ".arw",
@@ -34,21 +34,21 @@ Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the fil
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The images of a folder in a fixed order, by sub-folder and then by name, and what is known of them."""
+    """The images of a folder in a fixed order, by sub-folder and then by name, and their annotations."""
 
-    base: Path  # holds `images`, `masks`, `concepts` and `boxes.json`, or is the same as root
-    root: Path  # what the paths start from
+    base: Path  # contains `images`, `masks`, `concepts` and `boxes.json`, or equals root
+    root: Path  # the paths are relative to it
     paths: tuple[str, ...]  # with forward slashes
-    folders: tuple[str, ...]  # names of the sub-folders; empty for images that lie loose
+    folders: tuple[str, ...]  # names of the sub-folders; empty for images outside any
     labels: tuple[int, ...]  # by sub-folder; after `matched` class indices of a model, UNKNOWN where it has none
-    unmatched: Mapping[str, str] = field(default_factory=dict)  # sub-folders that mean no class, with the reason
-    skipped: Mapping[str, int] = field(default_factory=dict)  # how many images were left out for which reason
+    unmatched: Mapping[str, str] = field(default_factory=dict)  # sub-folders that match no class, with the reason
+    skipped: Mapping[str, int] = field(default_factory=dict)  # number of images skipped for each reason
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def matched(self, labels: Sequence[str]) -> "ImageFolder":
-        """The same with the classes that the sub-folders mean for a model with these labels."""
+        """A copy whose sub-folders are matched with the classes of a model with these labels."""
         classes, unmatched = dict[int, int](), dict[str, str]()
         for number, name in enumerate(self.folders):
             try:
@@ -57,11 +57,11 @@ class ImageFolder:
                 unmatched[name] = f"The model has no class {name}."
             except BadParameter as error:
                 unmatched[name] = error.message
-        own = tuple(classes.get(number, UNKNOWN) for number in self.labels)
-        return replace(self, labels=own, unmatched=unmatched)
+        indices = tuple(classes.get(number, UNKNOWN) for number in self.labels)
+        return replace(self, labels=indices, unmatched=unmatched)
 
     def limited(self, limit: int) -> "ImageFolder":
-        """That many of the images, as evenly from all sub-folders as they allow; 0 for all."""
+        """A copy with at most `limit` images, as evenly from all sub-folders as possible; 0 for all."""
         chosen = _spread(self.labels, limit) if limit else range(len(self))
         paths = tuple(self.paths[index] for index in chosen)
         return replace(self, paths=paths, labels=tuple(self.labels[index] for index in chosen))
@@ -69,15 +69,15 @@ class ImageFolder:
     def mask(self, index: int) -> Mask | None:
         """The mask of an image's discriminative part, from the same path under `masks`; None where there is none.
 
-        Only the suffix may differ from the image's. Raises BadImage for a file that cannot be read.
+        Only the suffix may differ from the image's. Raises BadImage if a file cannot be read.
         """
         path = _beside(self.base / "masks" / self.paths[index])
         return None if path is None else np.asarray(_opened(path).convert("L")) > 127
 
     def concepts(self, index: int) -> dict[str, Mask]:
-        """The masks of the concepts visible in an image by name, such as "petals" or "red"; empty where none are known.
+        """The masks of the concepts visible in an image by name, such as "petals" or "red"; empty if none are known.
 
-        Raises BadImage for a file that cannot be read.
+        Raises BadImage if a file cannot be read.
         """
         masks = dict[str, Mask]()
         for kind in ("parts", "colours"):
@@ -88,15 +88,15 @@ class ImageFolder:
         return {name: where for name, where in masks.items() if name != "none"}
 
     def boxes(self, index: int) -> tuple[Box, ...]:
-        """The bounding boxes of an image's object, from `boxes.json`, else the one around its mask; else none.
+        """The bounding boxes of an image's object, from `boxes.json`, else from its mask; else none.
 
-        The file maps paths to lists of [top, left, height, width]. Raises Unavailable where it holds something else.
+        The file maps paths to lists of [top, left, height, width]. Raises Unavailable if its content differs.
         """
         path = self.base / "boxes.json"
-        given = _json(path).get(self.paths[index])
-        if given is not None:
-            if isinstance(given, list) and all(_is_box(box) for box in given):
-                return tuple((box[0], box[1], box[2], box[3]) for box in given)
+        stored = _json(path).get(self.paths[index])
+        if stored is not None:
+            if isinstance(stored, list) and all(_is_box(box) for box in stored):
+                return tuple((box[0], box[1], box[2], box[3]) for box in stored)
             message = f"{path} holds no boxes for {self.paths[index]}."
             raise Unavailable(message, "Write a list of [top, left, height, width] in pixels.")
         mask = self.mask(index)
@@ -114,16 +114,16 @@ class ImageFolder:
 def image_folder(root: str | Path, labels: Sequence[str], limit: int = 0) -> ImageFolder:
     """The images of a folder as `scan` finds them, with their classes for a model with these `labels`.
 
-    With a `limit`, that many images, as evenly from all sub-folders as they allow. Raises as `scan`.
+    With a `limit`, at most that many images, as evenly from all sub-folders as possible. Raises as `scan`.
     """
     return scan(Path(root)).limited(limit).matched(labels)
 
 
 def scan(root: Path) -> ImageFolder:
-    """The images under `root`: one sub-folder per class, those again in a folder called `images`, or loose files.
+    """The images under `root`: one sub-folder per class (also inside a folder `images`), or files in `root` itself.
 
-    Broken links are among them, so that reading them reports an error. Other images that are left out are counted.
-    Raises Unavailable where there is no such folder or no image in it.
+    Broken links are included, so that reading them reports an error. Other skipped images are counted. Raises
+    Unavailable if there is no such folder or no image in it.
     """
     root = expanded(root)
     skipped: Counter[str] = Counter()
@@ -151,20 +151,20 @@ def scan(root: Path) -> ImageFolder:
 def contents(root: Path, paths: Sequence[str], report: Report = silent) -> list[str]:
     """The sha256 of each of these files under `root`, "" for one that cannot be read.
 
-    Every byte is read: a file overwritten by another of the same size is another image, and its date may be the same.
+    Reads every byte: a file overwritten by another of the same size is another image, and its date may be the same.
     """
-    found = []
+    hashes = []
     for span in chunks(len(paths), 1, report, "comparing images"):
-        share = subrange(report, span.start / len(paths), span.stop / len(paths))
+        span_report = subrange(report, span.start / len(paths), span.stop / len(paths))
         try:
-            found.append(file_sha256(root / paths[span.start], share, "comparing images"))
+            hashes.append(file_sha256(root / paths[span.start], span_report, "comparing images"))
         except OSError:
-            found.append("")
-    return found
+            hashes.append("")
+    return hashes
 
 
 def _spread(labels: Sequence[int], limit: int) -> list[int]:
-    """The first image of every sub-folder, then the second of every one, and so on up to `limit`; in order again."""
+    """Choose the first image of every sub-folder, then the second, and so on up to `limit`; returned in order."""
     seen: dict[int, int] = {}
     order = []
     for index, label in enumerate(labels):
@@ -174,7 +174,7 @@ def _spread(labels: Sequence[int], limit: int) -> list[int]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file that describes the images; empty where there is none."""
+    """The content of a JSON file that describes the images; empty if there is none."""
     try:
         content = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except (OSError, ValueError) as error:
@@ -187,22 +187,22 @@ def _is_box(box: object) -> bool:
 
 
 def _images(folder: Path, skipped: Counter[str]) -> list[Path]:
-    """The images of a class; what its folder holds beside them is counted."""
+    """The images of a class; other images in its folder are counted in `skipped`."""
     if _leads_up(folder):
         skipped["links to a folder that they lie in"] += 1
         return []
     try:
-        found, deeper = _listed(folder, skipped)
+        images, deeper = _listed(folder, skipped)
     except OSError as error:
         skipped[f"{folder.name}/, which cannot be opened: {error.strerror}"] += 1
         return []
-    own = [one for one in deeper if not _leads_up(one)]
-    skipped["links to a folder that they lie in"] += len(deeper) - len(own)
+    folders = [one for one in deeper if not _leads_up(one)]
+    skipped["links to a folder that they lie in"] += len(deeper) - len(folders)
     skipped["pictures in folders within the sub-folders"] += sum(
-        _pictures(names) for one in own for _, _, names in os.walk(one)
+        _pictures(names) for one in folders for _, _, names in os.walk(one)
     )
-    skipped["folders named like pictures"] += _pictures([one.name for one in own])
-    return found
+    skipped["folders named like pictures"] += _pictures([one.name for one in folders])
+    return images
 
 
 def _leads_up(path: Path) -> bool:
@@ -211,7 +211,7 @@ def _leads_up(path: Path) -> bool:
 
 
 def _listed(folder: Path, skipped: Counter[str]) -> tuple[list[Path], list[Path]]:
-    """The images and the folders in a folder by name, hidden ones apart; other pictures are counted."""
+    """The images and folders in a folder by name, except hidden ones; other image formats are counted."""
     files, folders = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -231,7 +231,7 @@ def _listed(folder: Path, skipped: Counter[str]) -> tuple[list[Path], list[Path]
 
 
 def _kind(entry: "os.DirEntry[str]") -> str:
-    """Folder, file or other; a link that leads nowhere is a file, and whoever reads it will say what is wrong."""
+    """Folder, file or other; a broken link is a file, so that reading it reports the error."""
     try:
         if entry.is_dir():
             return "folder"
@@ -246,7 +246,7 @@ def _pictures(names: Sequence[str]) -> int:
 
 
 def _beside(path: Path) -> Path | None:
-    """`path`, or a file of the same name with another image ending."""
+    """`path`, or a file of the same name with another image suffix."""
     candidates = (path, *(path.with_suffix(suffix) for suffix in sorted(SUFFIXES)))
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 

@@ -12,7 +12,7 @@ WORDNET_IDS = ASSETS / "imagenet_wordnet_ids.txt"
 
 
 def class_index(wanted: str | int, labels: Sequence[str], owner: str) -> int:
-    """The index of the class that `wanted` means, for the `owner` of these labels.
+    """The index of the class given by `wanted`; `owner` names the holder of the labels in messages.
 
     In this order: a label in its exact spelling, an index, a label whatever its case, spaces, "-" and "_", the WordNet
     id of an ImageNet class. An int is always an index. Raises BadParameter, naming the indices, for a label

@@ -17,21 +17,21 @@ class Sample:
 
     name: str
     path: Path
-    alt: str  # what it shows, as a sentence
-    model: str  # the bundled model it was made for
-    label: str  # its true class; "" where none of the model's classes is certain
-    draw: Mapping[str, Any]  # what `flowers.draw` was called with; empty for a photo
+    alt: str  # its content, as a sentence
+    model: str  # the bundled model for it
+    label: str  # its true class; "" if no class of the model is certain
+    draw: Mapping[str, Any]  # arguments of `flowers.draw`; empty for a photo
 
 
 def samples(folder: Path = SAMPLES) -> list[Sample]:
-    """The images that come with Vitrine or with a package it needs, in the order in which to show them.
+    """The images that come with Vitrine or with a package it needs, in display order.
 
-    Photos of a package whose installed version lacks them are left out.
+    Photos that the installed version of a package lacks are omitted.
     """
-    found = []
+    available = []
     for row in json.loads((folder / "samples.json").read_text("utf-8")):
         source = package_folder(row["package"]) if "package" in row else folder
         if source and (source / row["file"]).is_file():
             facts = {key: row[key] for key in ("name", "alt", "model", "label")}
-            found.append(Sample(**facts, path=source / row["file"], draw=row.get("draw", {})))
-    return found
+            available.append(Sample(**facts, path=source / row["file"], draw=row.get("draw", {})))
+    return available

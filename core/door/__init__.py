@@ -7,12 +7,12 @@
 (128, 128)
 >>> saved = maps.save("out")
 
-A map, a comparison and every table show themselves at the end of a notebook's cell. The same image, model, settings and
-seed give the same values. Whatever cannot be done ends in a `VitrineError` that says what to do.
+Maps, comparisons and tables are displayed as the result of a notebook's cell. The same image, model, settings and seed
+give the same values. Invalid input raises a `VitrineError` that says what to do.
 """
 
-# `vitrine` is this file once more (see pyproject.toml): it only imports, and by absolute names, so that there is one
-# registry of models and of methods, however the package was reached.
+# `vitrine` is a second name of this file (see pyproject.toml): it only imports, by absolute names, so that there is one
+# registry of models and of methods under either name.
 from core.door.maps import Comparison, Map, compare, explain, methods
 from core.door.networks import examples, load, models, predict, wrap
 from core.door.studies import Study, open_study
@@ -20,7 +20,7 @@ from core.errors import VitrineError
 from core.models import Model
 from core.resources import version
 
-__all__ = [  # noqa: RUF022 - in the order in which they are met
+__all__ = [  # noqa: RUF022 - in the order of use
     "load",
     "wrap",
     "models",

@@ -1,4 +1,4 @@
-"""Explanations for a notebook: one map, or methods side by side, as arrays, pictures and files."""
+"""Explanations in notebooks: one map, or several methods side by side, as arrays, images and files."""
 
 import os
 import sys
@@ -29,11 +29,11 @@ from core.registry import unknown
 from core.workbench import Answer, Request, Workbench
 
 Target = str | int  # a label, a class index, or "predicted"
-ARGUMENTS = ("target", "layer", "seed", "budget", "settle")  # of `compare`, beside settings of methods
+ARGUMENTS = ("target", "layer", "seed", "budget", "settle")  # of `compare`, besides settings of methods
 
 
 class Map:
-    """One method's map for one class of an image; a notebook shows it by itself.
+    """One method's map for one class of an image; displays itself in a notebook.
 
     >>> import numpy as np, vitrine as vt
     >>> model = vt.load("flowers-single-6c")
@@ -44,16 +44,16 @@ class Map:
     (dtype('float32'), (128, 128))
     """
 
-    def __init__(self, model: Model, picture: Picture, ask: Request, explanation: Explanation) -> None:
-        self.method = ask.name
-        self.target = ask.target  # the class index
-        self.label = model.labels[ask.target]
+    def __init__(self, model: Model, picture: Picture, request: Request, explanation: Explanation) -> None:
+        self.method = request.name
+        self.target = request.target  # the class index
+        self.label = model.labels[request.target]
         self.explanation = explanation  # how the map was made: scores, settings, layer, seed, passes, seconds
-        self._made_of = (model, picture, ask)
+        self._made_of = (model, picture, request)
 
     @cached_property
     def values(self) -> NDArray[np.float32]:
-        """The raw map, (H, W) float32 at the size of the model's input: not normalised, negative where evidence is."""
+        """The raw map, (H, W) float32 at the model's input size: not normalised, negative for negative evidence."""
         return self.explanation.maps[0].numpy().copy()
 
     @property
@@ -62,7 +62,7 @@ class Map:
         return self.explanation.note()
 
     def image(self) -> Image.Image:
-        """The map over the photo with its colour bar, as an image of Pillow's.
+        """The map over the photo with its colour bar, as a Pillow image.
 
         >>> import vitrine as vt
         >>> model = vt.load("flowers-single-6c")
@@ -72,11 +72,11 @@ class Map:
         return _opened(self._repr_png_())
 
     def show(self) -> None:
-        """Show the map: in the notebook, or by the system's viewer of images."""
+        """Show the map in the notebook, or in the system's image viewer."""
         _show(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the map and return the path: `.png` is the picture, `.npy` the raw values.
+        """Write the map and return the path: `.png` for the image, `.npy` for the raw values.
 
         >>> import vitrine as vt
         >>> model = vt.load("flowers-single-6c")
@@ -84,12 +84,12 @@ class Map:
         'violet.npy'
         """
         file = expanded(Path(path))
-        made = {".png": self._repr_png_, ".npy": lambda: npy(self.explanation)}.get(file.suffix.lower())
-        if made is None:
+        render = {".png": self._repr_png_, ".npy": lambda: npy(self.explanation)}.get(file.suffix.lower())
+        if render is None:
             raise BadParameter(
                 f"{file.name} ends neither in .png nor in .npy.", "Choose the picture or the raw values."
             )
-        _written(file, made())
+        _written(file, render())
         return file
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -109,10 +109,10 @@ class Map:
 
 
 class Comparison(Mapping[str, Map]):
-    """Maps of several methods for one image, by method; a notebook shows them side by side.
+    """Maps of several methods for one image, by method; displayed side by side in a notebook.
 
-    Where several classes were asked for, `maps[method]` is the map of the first, `maps[method, target]` that of any.
-    A method that failed on this image is left out; `failed` says why.
+    For several classes, `maps[method]` is the map of the first one and `maps[method, target]` that of any class. A
+    method that failed on this image is missing; `failed` gives the reason.
 
     >>> import vitrine as vt
     >>> model = vt.load("flowers-single-6c")
@@ -124,20 +124,20 @@ class Comparison(Mapping[str, Map]):
     """
 
     def __init__(self, model: Model, picture: Picture, answers: Answers, seed: int = 0) -> None:
-        self.targets = tuple(dict.fromkeys(ask.target for ask, _ in answers))  # class indices, as asked for
-        self.failed = {ask.name: str(one) for ask, one in answers if not isinstance(one, Explanation)}  # and why
+        self.targets = tuple(dict.fromkeys(request.target for request, _ in answers))  # class indices, as requested
+        self.failed = {request.name: str(one) for request, one in answers if not isinstance(one, Explanation)}
         self._model, self._picture, self._answers, self._seed = model, picture, answers, seed
         self._maps = {
-            (ask.name, ask.target): Map(model, picture, ask, one)
-            for ask, one in answers
+            (request.name, request.target): Map(model, picture, request, one)
+            for request, one in answers
             if isinstance(one, Explanation)
         }
 
     def __getitem__(self, key: str | tuple[str, Target]) -> Map:
         method, target = key if isinstance(key, tuple) else (key, self.targets[0])
         index = self._model.target(target)
-        if found := self._maps.get((method, index)):
-            return found
+        if one_map := self._maps.get((method, index)):
+            return one_map
         if index not in self.targets:
             raise unknown("class in this comparison", str(target), [self._model.labels[one] for one in self.targets])
         if method in self.failed:
@@ -165,7 +165,7 @@ class Comparison(Mapping[str, Map]):
         return pd.read_csv(StringIO(self._csv()), keep_default_na=False)
 
     def image(self) -> Image.Image:
-        """All maps side by side, a row for each class, as an image of Pillow's.
+        """All maps side by side, a row for each class, as a Pillow image.
 
         >>> import vitrine as vt
         >>> model = vt.load("flowers-single-6c")
@@ -176,14 +176,14 @@ class Comparison(Mapping[str, Map]):
         return _opened(self._repr_png_())
 
     def show(self) -> None:
-        """Show the maps: in the notebook, or by the system's viewer of images."""
+        """Show the maps in the notebook, or in the system's image viewer."""
         _show(self)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write what `vitrine explain` writes into a folder, and `maps.csv`; returns the folder.
+        """Write the files of `vitrine explain` and `maps.csv` into a folder; returns the folder.
 
-        `maps.npz` holds the raw maps, `figure.png` all of them side by side, a PNG file each map, and `result.json` how
-        they were made. Pictures of an earlier result in the folder go, other files stay.
+        `maps.npz` contains the raw maps, `figure.png` all of them side by side, one PNG file per map, and
+        `result.json` how they were made. Images of an earlier result in the folder are deleted, other files stay.
 
         >>> import vitrine as vt
         >>> model = vt.load("flowers-single-6c")
@@ -191,10 +191,10 @@ class Comparison(Mapping[str, Map]):
         >>> sorted(file.name for file in maps.save("out/violet").iterdir())
         ['cam-4.png', 'figure.png', 'maps.csv', 'maps.npz', 'result.json', 'saliency-4.png']
         """
-        place = expanded(Path(folder))
-        write(place, Workbench(self._model), self._picture, self._answers, self._seed)
-        _written(place / "maps.csv", self._csv().encode())
-        return place
+        target_folder = expanded(Path(folder))
+        write(target_folder, Workbench(self._model), self._picture, self._answers, self._seed)
+        _written(target_folder / "maps.csv", self._csv().encode())
+        return target_folder
 
     def __repr__(self) -> str:
         labels = ", ".join(repr(self._model.labels[target]) for target in self.targets)
@@ -254,11 +254,11 @@ def compare(
 ) -> Comparison:
     """Maps of several methods for an image and one class, or several; `vitrine.methods()` lists the methods.
 
-    `image` is a path, a file's bytes, an image of Pillow's, or a uint8 array (H, W, 3). `target` is a label, a class
-    index, "predicted", or a list of these. Settings of a method go by its name: `rise={"masks": 500}`; `budget`
-    (quick, standard or paper) sets all others. `layer` is where activations are read (default: the last spatial
-    layer), `settle` stops a method as soon as its map converges.
-    Raises `VitrineError` before any work for what cannot be done on this model.
+    `image` is a path, a file's bytes, a Pillow image, or a uint8 array (H, W, 3). `target` is a label, a class index,
+    "predicted", or a list of these. Settings of a method are given under its name: `rise={"masks": 500}`; `budget`
+    (quick, standard or paper) sets all others. `layer` is where activations are read (default: the last spatial layer);
+    `settle` stops a method early when its map has converged.
+    Raises `VitrineError` before any work for requests that the model does not support.
 
     >>> import vitrine as vt
     >>> model = vt.load("flowers-single-6c")
@@ -278,20 +278,20 @@ def compare(
     if layer:
         model.resolve_layer(layer)
     number = checked_seed(seed)
-    wanted = _targets(target)
-    for one in wanted:
+    classes = _targets(target)
+    for one in classes:
         if one != "predicted":
             model.target(one)
     picture = picture_from(image)
-    targets = dict.fromkeys(bench.target(picture, one) for one in wanted)
-    asks = [Request(name, index, chosen[name], settle) for index in targets for name in names]
-    found: dict[str, Answer] = {}
+    targets = dict.fromkeys(bench.target(picture, one) for one in classes)
+    requests = [Request(name, index, chosen[name], settle) for index in targets for name in names]
+    results: dict[str, Answer] = {}
 
-    def done(ask: Request, answer: Answer) -> None:
-        found[ask.key] = answer
+    def done(request: Request, answer: Answer) -> None:
+        results[request.key] = answer
 
-    bench.compare(picture, asks, done, seed=number, layer=layer, report=printed(sys.stderr))
-    answers = [(ask, found[ask.key]) for ask in asks]
+    bench.compare(picture, requests, done, seed=number, layer=layer, report=printed(sys.stderr))
+    answers = [(request, results[request.key]) for request in requests]
     first = answers[0][1]
     if isinstance(first, VitrineError) and all(isinstance(answer, VitrineError) for _, answer in answers):
         raise first
@@ -299,7 +299,7 @@ def compare(
 
 
 def methods(model: Model | None = None) -> pd.DataFrame:
-    """The methods of explanation with their default settings, a row for each; with a model also why one cannot work.
+    """The methods of explanation with their default settings, a row for each; given a model, also why one cannot work.
 
     >>> import vitrine as vt
     >>> vt.methods().loc["rise", "settings"]["masks"]
@@ -318,14 +318,14 @@ def methods(model: Model | None = None) -> pd.DataFrame:
         }
         for name, method in EXPLAINERS.items()
     }
-    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
-    return found if model is None else found.assign(reason=pd.Series(bench_of(model).usable()))
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+    return table if model is None else table.assign(reason=pd.Series(bench_of(model).usable()))
 
 
 def _settings(
     names: Iterable[str], budget: Budget, given: Mapping[str, Mapping[str, object]]
 ) -> dict[str, dict[str, Any]]:
-    """Settings of each method: the budget's, changed by the given ones, checked alone and together."""
+    """Settings of each method: those of the budget, updated with the given ones, validated."""
     chosen = {name: EXPLAINERS[name].budget(budget) for name in names}
     for name, values in given.items():
         if name not in EXPLAINERS:
@@ -342,7 +342,7 @@ def _settings(
 
 
 def _targets(target: Target | Iterable[Target]) -> list[Target]:
-    """The classes asked for, as labels, numbers or "predicted"."""
+    """The requested classes, as labels, indices or "predicted"."""
     several = [target] if isinstance(target, str | Integral) or not isinstance(target, Iterable) else list(target)
     if not several:
         raise BadParameter("No class is named.", 'Give a label, an index or "predicted".')
@@ -357,7 +357,7 @@ def _opened(png: bytes) -> Image.Image:
 
 
 def _show(shown: Map | Comparison) -> None:
-    """In a notebook as the result of a cell, elsewhere in a window."""
+    """Display it as the result of a notebook's cell, elsewhere in a window."""
     python = sys.modules.get("IPython")
     shell = python.get_ipython() if python else None
     if python and getattr(shell, "kernel", None):  # IPython in a terminal has none

@@ -1,4 +1,4 @@
-"""Networks and images for a notebook: load one, wrap one's own, see what it predicts."""
+"""Networks and images in notebooks: loading, wrapping of own networks, predictions."""
 
 import os
 import sys
@@ -32,8 +32,8 @@ LARGEST = 4096  # pixels, the side of an input
 def load(name: str, *, labels: str | os.PathLike[str] | None = None) -> Model:
     """A model by its name: a bundled one, one of torchvision's, or `ARCH@FILE` for your own weights.
 
-    `labels` names a file with one label per class for your own weights. Weights of torchvision are downloaded when they
-    are first asked for. It runs on a GPU where there is one; the variable `VITRINE_DEVICE` says otherwise.
+    `labels` names a file with one label per class for your own weights. Weights of torchvision are downloaded at
+    first use. The model runs on a GPU if there is one; the environment variable `VITRINE_DEVICE` overrides this.
     Raises `VitrineError` for an unknown name, weights that do not fit, or a download without a connection.
 
     >>> import vitrine as vt
@@ -55,12 +55,12 @@ def wrap(
     interpolation: str = "bilinear",
     name: str = "",
 ) -> Model:
-    """A model out of any torch module that maps images (N, 3, size, size) to one score per class, (N, classes).
+    """A model from any torch module that maps images (N, 3, size, size) to one score per class, (N, classes).
 
-    Images are scaled until their shorter side is `resize` (default: `size`), cut to `size` pixels from the middle,
-    scaled to 0…1, and normalised by `mean` and `std`, one number per colour channel; `interpolation` is bilinear,
+    Images are resized to a shorter side of `resize` (default: `size`), cropped to the central `size` pixels, scaled to
+    0…1, and normalised by `mean` and `std`, one number per colour channel; `interpolation` is bilinear,
     bicubic or nearest. `labels` are the names of the classes, or a file with one per line. The model holds a copy in
-    eval mode without gradients of weights: the network itself stays as it is and may be trained on.
+    eval mode without gradients of weights; the network itself is unchanged and can be trained further.
     Raises `VitrineError` for a network that does not run on such an image.
 
     >>> import torch, vitrine as vt
@@ -73,8 +73,8 @@ def wrap(
     (64, 64)
     """
     if not isinstance(network, nn.Module):
-        what = "A class" if isinstance(network, type) else f"A value of type {type(network).__name__}"
-        raise BadModel(f"{what} is not a network.", "Give an instance of torch.nn.Module.")
+        given = "A class" if isinstance(network, type) else f"A value of type {type(network).__name__}"
+        raise BadModel(f"{given} is not a network.", "Give an instance of torch.nn.Module.")
     name = name or type(network).__name__
     preprocess = _preprocess(size, size if resize is None else resize, mean, std, interpolation)
     try:
@@ -112,8 +112,8 @@ def predict(model: Model, image: ImageLike, *, top: int = 5) -> pd.DataFrame:
     >>> vt.predict(model, vt.examples()["single-violet"]).iloc[0]["label"]
     'violet'
     """
-    found = bench_of(model).top(picture_from(image), max(1, top))
-    return pd.DataFrame(found, columns=["class", "label", "probability"]).set_index("class")
+    classes = bench_of(model).top(picture_from(image), max(1, top))
+    return pd.DataFrame(classes, columns=["class", "label", "probability"]).set_index("class")
 
 
 def examples() -> dict[str, Path]:
@@ -127,7 +127,7 @@ def examples() -> dict[str, Path]:
 
 
 def bench_of(model: Model) -> Workbench:
-    """What answers questions to a model, with an empty cache; BadModel for anything else than a model."""
+    """A workbench for a model, with an empty cache; BadModel for anything else than a model."""
     if isinstance(model, nn.Module):
         raise BadModel(f"{type(model).__name__} is a bare network.", "Make it a model with vitrine.wrap(network, …).")
     if not isinstance(model, Model):
@@ -136,7 +136,7 @@ def bench_of(model: Model) -> Workbench:
 
 
 def picture_from(image: ImageLike) -> Picture:
-    """A picture out of a path, a file's bytes, an image of Pillow's or an array of uint8."""
+    """A picture from a path, a file's bytes, a Pillow image or an array of uint8."""
     if isinstance(image, str | os.PathLike):
         return picture_file(expanded(Path(image)))
     if isinstance(image, bytes | bytearray | memoryview):
@@ -154,7 +154,7 @@ def picture_from(image: ImageLike) -> Picture:
 
 
 def _preprocess(size: int, resize: int, mean: Sequence[float], std: Sequence[float], interpolation: str) -> Preprocess:
-    """The preparation of images, every value of it checked."""
+    """The preprocessing with validated values."""
     for called, side in (("size", size), ("resize", resize)):
         if isinstance(side, bool) or not isinstance(side, int | np.integer) or not 1 <= side <= LARGEST:
             raise BadParameter(f"{called} cannot be {side!r}.", f"Give a whole number of pixels from 1 to {LARGEST:,}.")
@@ -169,30 +169,30 @@ def _preprocess(size: int, resize: int, mean: Sequence[float], std: Sequence[flo
     return Preprocess(int(size), int(resize), *sound, interpolation)
 
 
-def _three(called: str, values: Sequence[float]) -> tuple[float, float, float]:
+def _three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
     try:
-        found = tuple(float(value) for value in values)
+        numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError):
-        found = ()
-    if len(found) != 3 or not all(isfinite(value) for value in found):
-        raise BadParameter(f"{called} cannot be {values!r}.", "Give three numbers: for red, green and blue.")
-    return found
+        numbers = ()
+    if len(numbers) != 3 or not all(isfinite(value) for value in numbers):
+        raise BadParameter(f"{name} cannot be {values!r}.", "Give three numbers: for red, green and blue.")
+    return numbers
 
 
 def _classes(network: nn.Module, name: str, size: int) -> int:
-    """How many scores a network gives for each image; BadModel where it fails or gives something else."""
+    """The number of scores a network gives per image; BadModel if it fails or returns something else."""
     hint = "Wrap a network that maps images (N, 3, size, size) to scores (N, classes)."
     images = torch.zeros(2, 3, size, size, device=device())
     try:
         with torch.no_grad():
-            found: Any = network(images)
+            scores: Any = network(images)
     except VitrineError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadModel(f"{name} fails on images of {size} × {size} pixels: {reason}.", hint) from error
-    if not isinstance(found, Tensor):
-        raise BadModel(f"{name} returns a value of type {type(found).__name__}, not a tensor of scores.", hint)
-    if found.dim() != 2 or len(found) != 2:
-        raise BadModel(f"{name} returns shape {tuple(found.shape)} for two images.", hint)
-    return int(found.shape[1])
+    if not isinstance(scores, Tensor):
+        raise BadModel(f"{name} returns a value of type {type(scores).__name__}, not a tensor of scores.", hint)
+    if scores.dim() != 2 or len(scores) != 2:
+        raise BadModel(f"{name} returns shape {tuple(scores.shape)} for two images.", hint)
+    return int(scores.shape[1])

@@ -1,4 +1,4 @@
-"""Studies for a notebook: patches, rules and averages of a model's filters, as tables and pictures."""
+"""Studies in notebooks: the patches, filters and rules of a model, as tables and images."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Label = str | int  # of a class: its label or its index
 class Study(StoredStudy):
     """A finished study, read-only: tables of rules, patches and averages by class, and their pictures.
 
-    `table(name)` and `array(name)` give everything that is stored; `labels` are the classes of the model.
+    `table(name)` and `array(name)` return all stored data; `labels` are the classes of the model.
 
     >>> import vitrine as vt
     >>> study = vt.open_study("flowers-double-12c")
@@ -41,7 +41,7 @@ class Study(StoredStudy):
         return rules[["class", "filters", "support", "confidence", "lift", "score", "n_both", "n_class", "n_all"]]
 
     def shared(self, label: Label | None = None) -> pd.DataFrame:
-        """Sets of filters that are frequent in several classes, all or those that a class has part in.
+        """Sets of filters that are frequent in several classes; all, or those of one class.
 
         >>> import vitrine as vt
         >>> shared = vt.open_study("flowers-double-12c").shared()
@@ -57,7 +57,7 @@ class Study(StoredStudy):
         return pd.DataFrame({**table, "n_all": shared["n_all"]})
 
     def patches(self, label: Label | None = None, *, filters: Sequence[int] = ()) -> pd.DataFrame:
-        """The patches, of one class or all, that hold all these filters; largest drop of the score first.
+        """The patches, of one class or all, in which all these filters are active; largest drop of the score first.
 
         >>> import vitrine as vt
         >>> patches = vt.open_study("flowers-double-12c").patches("red-petals")
@@ -68,12 +68,12 @@ class Study(StoredStudy):
         for number in filters:
             if not 0 <= number < catalogue.units:
                 raise BadParameter(f"There is no filter {number}.", f"This layer has 0 to {catalogue.units - 1}.")
-        wanted = PatchFilter(label=None if label is None else self.target(label), filters=tuple(filters))
-        rows = catalogue.ordered(catalogue.matching(wanted), "drop")
+        conditions = PatchFilter(label=None if label is None else self.target(label), filters=tuple(filters))
+        rows = catalogue.ordered(catalogue.matching(conditions), "drop")
         return catalogue.sheet(rows, self.labels).set_index("patch")
 
     def patch(self, number: int) -> Image.Image:
-        """The pixels of a patch, by its number in `patches`, as an image of Pillow's.
+        """The pixels of a patch, by its number in `patches`, as a Pillow image.
 
         >>> import vitrine as vt
         >>> vt.open_study("flowers-double-12c").patch(0).size
@@ -85,7 +85,7 @@ class Study(StoredStudy):
         return Image.fromarray(np.array(crops[number]))
 
     def averages(self, label: Label | None = None) -> pd.DataFrame:
-        """The average patches, of one class or all: class, filter, how many patches, and their weights' sum.
+        """The average patches, of one class or all: class, filter, number of patches, and sum of their weights.
 
         The pixels of row k are `study.array("averages")[k]`, (w, w, 3) in [0, 1].
 
@@ -97,7 +97,7 @@ class Study(StoredStudy):
         return table[["class", "filter", "patches", "weight"]]
 
     def average(self, label: Label, filter: int) -> Image.Image:
-        """What a filter sees in a class, as an image of Pillow's: the mean of its patches, weighted by its response.
+        """The average patch of a filter in a class, weighted by the filter's response, as a Pillow image.
 
         >>> import vitrine as vt
         >>> study = vt.open_study("flowers-double-12c")
@@ -105,12 +105,12 @@ class Study(StoredStudy):
         (37, 37)
         """
         table = self.averages(label)
-        found = table.index[table["filter"] == filter]
-        if not len(found):
-            known = ", ".join(str(number) for number in table["filter"][:12]) or "none"
+        rows = table.index[table["filter"] == filter]
+        if not len(rows):
+            available = ", ".join(str(number) for number in table["filter"][:12]) or "none"
             name = self.labels[self.target(label)]
-            raise UnknownName(f"No rule of {name} has the filter {filter}.", f"Filters of its rules: {known}.")
-        pixels = np.asarray(self.array("averages")[found[0]], np.float32)
+            raise UnknownName(f"No rule of {name} has the filter {filter}.", f"Filters of its rules: {available}.")
+        pixels = np.asarray(self.array("averages")[rows[0]], np.float32)
         return Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
 
     def __repr__(self) -> str:
@@ -125,9 +125,9 @@ class Study(StoredStudy):
 
 
 def open_study(path: str | os.PathLike[str]) -> Study:
-    """A study by the path of its folder, or one of yours or of the bundled ones by its name.
+    """A study by the path of its folder, or your own or a bundled one by its name.
 
-    Raises `VitrineError` where there is none, or one that is damaged.
+    Raises `VitrineError` if there is none, or if it is damaged.
 
     >>> import vitrine as vt
     >>> study = vt.open_study("flowers-double-12c")

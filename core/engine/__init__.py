@@ -1,7 +1,7 @@
-"""Running the shards of a store: which are missing, in what order, and how far all of them are.
+"""Running of the shards of a store: missing shards, order and progress.
 
-Whatever works through many images (studies, exams, whole folders) describes one shard as a `Work` and calls
-`map_shards`; where shards run is the choice of an `Engine`. There is one, `here`.
+Work on many images (studies, exams, whole folders) describes one shard as a `Work` and calls `map_shards`; an `Engine`
+decides where shards run. There is one, `here`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,20 +15,21 @@ ShardReport = Callable[[int, float, str], None]  # of one shard: its number, fra
 
 
 class Work(Protocol):
-    """The work on one shard, with all that it needs; picklable, so that it can be sent to another process."""
+    """The work on one shard with all its inputs; picklable, so that it can be sent to another process."""
 
     def __call__(self, shard: int, report: Report) -> Shard:
-        """Tables, arrays and facts of a shard; `report` may raise to stop it."""
+        """Tables, arrays and facts of a shard; `report` may raise to cancel it."""
         ...
 
 
 class Engine(Protocol):
-    """Where shards run: any number of them at a time, finished in any order."""
+    """An executor of shards: any number of them at a time, finished in any order."""
 
     def __call__(self, work: Work, shards: Sequence[int], report: ShardReport) -> Iterator[tuple[int, Shard]]:
-        """Each shard's number and result as it is finished.
+        """Yield each shard's number and result when it is finished.
 
-        `report` is called on the thread that iterates, in rising order for each shard; what it raises ends all work.
+        `report` is called on the iterating thread, with increasing fractions for each shard; an exception from it ends
+        all work.
         """
         ...
 
@@ -40,25 +41,25 @@ def here(work: Work, shards: Sequence[int], report: ShardReport) -> Iterator[tup
 
 
 def map_shards(work: Work, count: int, draft: Draft, report: Report = silent, *, engine: Engine = here) -> None:
-    """Run the shards of 0 … count - 1 that a draft lacks, and keep each of them as soon as it is finished.
+    """Run the shards of 0 … count - 1 that a draft lacks, and store each of them when it is finished.
 
-    Reports how far all missing shards are together, with notes that name the shard where there are several. A report
-    that raises stops the work; what was finished until then stays in the draft, and the next call goes on from there.
+    Reports the progress of all missing shards together, with notes that name the shard if there are several. A report
+    that raises stops the work; finished shards stay in the draft, and the next call continues from there.
     """
     missing = draft.missing(count)
     running: dict[int, float] = {}
     finished = 0
 
-    def say(shard: int, note: str) -> None:
+    def report_all(shard: int, note: str) -> None:
         where = f" (shard {shard + 1} of {count})" if count > 1 else ""
         report((finished + sum(running.values())) / len(missing), f"{note}{where}")
 
-    def heard(shard: int, fraction: float, note: str) -> None:
+    def report_shard(shard: int, fraction: float, note: str) -> None:
         running[shard] = fraction
-        say(shard, note)
+        report_all(shard, note)
 
-    for shard, result in engine(work, missing, heard):
+    for shard, result in engine(work, missing, report_shard):
         draft.keep(shard, *result)
         running.pop(shard, None)
         finished += 1
-        say(shard, "stored")
+        report_all(shard, "stored")

@@ -1,4 +1,4 @@
-"""Whether a running map has converged: whether the second half of the work still changed its ranks."""
+"""Convergence of a running map: whether the second half of the work still changed its ranks."""
 
 import numpy as np
 import torch.nn.functional as F
@@ -18,10 +18,10 @@ class Settling:
         self._latest: list[float] = []
 
     def look(self, work: int, maps: Tensor) -> float | None:
-        """The rank correlation (Spearman) of maps (B, H, W) with what they were after half of the `work`.
+        """The rank correlation (Spearman) of maps (B, H, W) with their state after half of the `work`.
 
-        Successive maps always agree, since they share nearly all of the work. The lowest of the images counts; None as
-        long as there is no map of half the work, and for a constant map.
+        Successive maps always agree, since they share nearly all of the work. Returns the lowest value of all images;
+        None as long as there is no map of half the work, and for a constant map.
         """
         side = min(SIDE, *maps.shape[-2:])
         coarse = F.adaptive_avg_pool2d(maps.float()[:, None], side).flatten(1).cpu().numpy()
@@ -37,5 +37,5 @@ class Settling:
         return self._latest[-1]
 
     def enough(self, fraction: float) -> bool:
-        """Whether the work can stop: a quarter of it is done, and the last two maps had converged."""
+        """Whether the work can stop: a quarter of it is done, and the last two maps have converged."""
         return fraction >= 0.25 and len(self._latest) > 1 and min(self._latest[-2:]) >= SETTLED

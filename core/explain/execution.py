@@ -10,25 +10,25 @@ from core.progress import Report, silent
 
 
 class RunLog:
-    """What an explanation cost and what its method remarks about it; filled while the method runs."""
+    """The cost of an explanation and its method's remarks; filled while the method runs."""
 
     def __init__(self) -> None:
         self.forwards = 0  # images pushed through the model
         self.backwards = 0  # images whose gradient was taken
-        self.fraction = 0.0  # of the work done, as last reported
+        self.fraction = 0.0  # of the work that is done, as last reported
         self.remarks: dict[str, float | str] = {}
 
 
 @dataclass(frozen=True)
 class Prefetch:
-    """What will be asked next about the same images; it is computed from the same forward pass."""
+    """What later queries about the same images will need; it is computed from the same forward pass."""
 
     targets: tuple[Target, ...] = ()
     relu_rules: tuple[ReluRule, ...] = ()  # gradients under these rules
     layers: tuple[str, ...] = ()  # activations and gradients at these layers
 
     def __add__(self, other: "Prefetch") -> "Prefetch":
-        """All that either announces."""
+        """The union of two prefetches."""
         return Prefetch(
             (*self.targets, *other.targets),
             (*self.relu_rules, *other.relu_rules),
@@ -41,9 +41,9 @@ NOTHING = Prefetch()
 
 @dataclass(frozen=True)
 class Execution:
-    """How a query is run. None of it changes what the answer means."""
+    """How a query is run. None of these settings changes the meaning of the result."""
 
-    batch: int = 0  # images in one pass; 0 is what suits the device
+    batch: int = 0  # images per pass; 0 chooses by device
     precision: Precision = "full"  # "half" lets methods that combine many scores compute them in half precision
     half_precision: bool = False  # passes run in float16
     report: Report = silent
@@ -51,5 +51,5 @@ class Execution:
     prefetch: Prefetch = NOTHING
 
     def changed(self, **settings: object) -> "Execution":
-        """The same but for these settings."""
+        """A copy with these settings changed."""
         return replace(self, **settings)  # type: ignore[arg-type]

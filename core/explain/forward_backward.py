@@ -1,4 +1,4 @@
-"""One forward and one backward, recorded: what all white-box maps of the same image read."""
+"""A recorded forward and backward pass, which all white-box maps of the same image read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -32,7 +32,7 @@ def recorded(
     scores: Sequence[Callable[[Tensor, Mapping[str, Tensor]], Tensor]],
     relu_rules: Sequence[ReluRule] = ("plain",),
 ) -> list[dict[ReluRule, ForwardBackward]]:
-    """For each score a recording under each rule of ReLU: all share one forward, each has its own backward.
+    """Record each score under each ReLU rule: one forward for all, one backward each.
 
     A score takes the logits and the layers' outputs and gives one number per image. A rule other than "plain" is
     missing from the result where the network called no ReLU.

@@ -1,4 +1,4 @@
-"""Explainers: a method of explanation is a function of a query, registered with its card and its needs."""
+"""Explainers: functions of a query, registered with a method card and the needs of the method."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ LayersRead = Callable[[Survey, str, Mapping[str, Any]], str]
 
 @dataclass(frozen=True)
 class Shared:
-    """Work that several methods need and the first of them does for all, in forward passes per image."""
+    """Work that several methods share, so that only the first of them pays for it; in forward passes per image."""
 
     name: str
-    once: float  # whatever the number of targets
+    once: float  # independent of the number of targets
     each: float  # for each target
 
     def passes(self, targets: int = 1) -> float:
-        """What it takes for this many targets of an image."""
+        """The cost for this many targets of an image."""
         return self.once + self.each * targets
 
 
@@ -37,7 +37,7 @@ DECONVNET = (FORWARD, Shared("deconvnet", once=0, each=2))
 
 @dataclass(frozen=True)
 class Need:
-    """Something a model must have for a method to work on it."""
+    """A requirement of a method on a model."""
 
     name: str
     reason: Callable[
@@ -47,14 +47,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Explainer(Card):
-    """A method: its card, the function that makes its maps, and what else pages and studies must know about it."""
+    """A method: its card, the function that computes its maps, and the facts that pages and studies need."""
 
     run: Method
     needs: tuple[Need, ...]
-    signed: bool  # values of both signs: zero is the middle of the colours
-    offset: bool  # values are defined up to a constant: colours begin at the smallest one, not at zero
+    signed: bool  # values of both signs: zero is the middle of the colour map
+    offset: bool  # values are defined up to a constant: the colour map begins at the smallest one, not at zero
     shares: tuple[Shared, ...]  # parts of its cost that other methods share
-    layers_read: LayersRead  # (survey, layer asked for, settings) -> where it reads; "" is the image
+    layers_read: LayersRead  # (survey, requested layer, settings) -> the layers it reads; "" is the image
 
     def unmet(self, model: Model) -> str:
         """Why this method cannot work on this model, as one sentence; "" if it can."""
@@ -64,13 +64,13 @@ class Explainer(Card):
 EXPLAINERS: Registry[Explainer] = Registry("method")
 
 
-def passes(asked: Iterable[tuple[Explainer, Mapping[str, Any], int]], side: int) -> float:
-    """Forward passes that methods with their settings and targets take together for an image of `side` pixels.
+def passes(requests: Iterable[tuple[Explainer, Mapping[str, Any], int]], side: int) -> float:
+    """Forward passes that methods with their settings and targets need together for an image of `side` pixels.
 
-    What they share is counted once, as long as it is kept.
+    Shared work is counted once, as long as it stays cached.
     """
     total, shared = 0.0, dict[Shared, set[int]]()
-    for method, settings, target in asked:
+    for method, settings, target in requests:
         total += method.cost(settings, side) - sum(work.passes() for work in method.shares)
         for work in method.shares:
             shared.setdefault(work, set()).add(target)
@@ -95,12 +95,12 @@ def explainer(
 ) -> Callable[[M], M]:
     """Register a method under its function's name; its settings are the `Knob`s of its signature.
 
-    The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; one that can stop early is
-    a generator that yields its running maps, the last of which is the result. `budgets` names the settings that make it
-    quick, or what its paper used; the defaults are the standard. `validate` refuses settings that do not go together,
-    before any work. `layers_read` is for a method that reads elsewhere than at the query's layer, or than at the image
-    where it needs no layer. A generator yields at fixed numbers of passes, never by the clock: when a map has converged
-    must not depend on the machine.
+    The function takes a Query and its settings, and returns raw maps (B, h, w) of any size; a method that can stop
+    early is a generator that yields running maps, the last of which is the result. `budgets` holds the settings for a
+    quick run and those of the paper; the defaults are the standard. `validate` rejects incompatible settings before
+    any work. `layers_read` is for a method that reads other layers than the query's layer, or than the image if it
+    needs no layer. A generator yields after fixed numbers of passes, never by the clock: convergence must not depend
+    on the machine.
     """
 
     def register(run: M) -> M:
@@ -140,8 +140,8 @@ def _needs_relu(model: Model, title: str) -> str:
     used = set(model.survey.operations)
     if used & RELUS:
         return ""
-    found = ", ".join(sorted(used & SMOOTH)) or "none"
-    return f"{title} changes the backward rule of ReLU, and {model.name} has no ReLU (its activations: {found})."
+    activations = ", ".join(sorted(used & SMOOTH)) or "none"
+    return f"{title} changes the backward rule of ReLU, and {model.name} has no ReLU (its activations: {activations})."
 
 
 LAYER = Need("layer", _needs_layer)

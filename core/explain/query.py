@@ -1,4 +1,4 @@
-"""A query: one question to a model, and everything a method may ask of the model to answer it."""
+"""Queries: a question to a model, and all access to the model that a method needs."""
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -21,18 +21,18 @@ from core.network.incremental import CleanPass, PatchedImages
 from core.network.inspection import RELUS, grid
 from core.progress import Report, chunks, subrange
 
-TOLERANCE = 0.01  # of a probability: a network that half precision moves further is run in full precision
-_STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # of the images that precision is tried on
+TOLERANCE = 0.01  # of a probability: a network that half precision changes more is run in full precision
+_STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # contrasts of the images on which precision is tested
 _LIFT = 2.0**12  # keeps gradients in the range of float16
 
 
 @dataclass(frozen=True)
 class Query:
-    """A question to a model, why these scores for these images, and how it is run.
+    """A question to a model (why these scores for these images?), and how it is run.
 
     Images are network inputs on the model's device; randomness comes from `rng(index)` alone, so neither batch size
-    nor order can change a result. `dataclasses.replace` makes another question with a log of its own; what belongs to
-    the same run, and is counted in the same log, comes from `with_targets`, `subset` and the like.
+    nor order can change a result. `dataclasses.replace` gives another query with its own log; `with_targets`, `subset`
+    and similar methods give queries that belong to the same run and are counted in the same log.
     """
 
     model: Model
@@ -49,36 +49,36 @@ class Query:
             object.__setattr__(self, "targets", Classes(self.targets))
 
     def with_targets(self, targets: Target) -> "Query":
-        """The same question about other targets, in the same run."""
+        """The same query for other targets, in the same run."""
         return self._in_this_run(targets=targets)
 
     def subset(self, rows: slice, report: Report) -> "Query":
-        """The same question about some of the images, in the same run; `report` gets the progress of this part."""
+        """The same query for some of the images, in the same run; `report` receives the progress of this part."""
         execution = self.execution.changed(report=report)
         return self._in_this_run(images=self.images[rows], targets=self.targets[rows], content="", execution=execution)
 
     def with_prefetch(self, prefetch: Prefetch) -> "Query":
-        """The same question in the same run, announcing more that will be asked next."""
+        """The same query in the same run, with more to prefetch."""
         return self._in_this_run(execution=self.execution.changed(prefetch=self.execution.prefetch + prefetch))
 
     def with_report(self, report: Report) -> "Query":
-        """The same question in the same run, with progress reported elsewhere."""
+        """The same query in the same run, with progress reported elsewhere."""
         return self._in_this_run(execution=self.execution.changed(report=report))
 
     def identified(self) -> "Query":
-        """The same question in the same run, with the hash of its images computed."""
+        """The same query in the same run, with the hash of its images computed."""
         return self._in_this_run(content=self.content or self._hash)
 
     def counted_in(self, log: RunLog) -> "Query":
-        """The same question in the run that this log belongs to."""
+        """The same query in the run that this log belongs to."""
         return self._in_this_run(log=log)
 
     def run_with(self, **settings: Any) -> "Query":
-        """The same question in a run of its own, with these settings of `Execution` changed."""
+        """The same query in a new run, with these settings of `Execution` changed."""
         return replace(self, execution=self.execution.changed(**settings))
 
     def fresh(self) -> "Query":
-        """The same question in a run of its own, of which nothing is cached yet."""
+        """The same query in a new run with an empty cache."""
         return self.run_with(cache=TensorCache(self.cache.budget))
 
     def _in_this_run(self, *, log: RunLog | None = None, **changes: Any) -> "Query":
@@ -94,12 +94,12 @@ class Query:
 
     @property
     def cache(self) -> TensorCache:
-        """What is computed once."""
+        """The cache of everything that is computed once."""
         return self.execution.cache
 
     @property
     def report(self) -> Report:
-        """Where progress goes, and where the run is cancelled."""
+        """The report of progress, which may also cancel the run."""
         return self.execution.report
 
     @property
@@ -123,10 +123,10 @@ class Query:
         return self.model.resolve_layer(self.layer)
 
     def in_half_precision(self) -> "Query":
-        """The same question in half precision, where that is allowed and probabilities change by TOLERANCE at most.
+        """The same query in half precision, if that is allowed and probabilities change by at most TOLERANCE.
 
-        For methods that combine many scores. Passes then run in float16, scores come back in float32; a remark says by
-        how much probabilities differed in a trial with these images at several strengths.
+        For methods that combine many scores. Passes then run in float16, scores are returned in float32; a remark says
+        how much probabilities differed in a test with these images at several contrasts.
         """
         if self.execution.precision == "full":
             return self
@@ -145,12 +145,12 @@ class Query:
         if self.half_precision:
             with torch.autocast(images.device.type, torch.float16):
                 outputs = self.net(ordered).float()
-            if bool(outputs.isfinite().all()):  # float16 ends at 65,504
+            if bool(outputs.isfinite().all()):  # the largest float16 is 65,504
                 return outputs
         return self.net(ordered)
 
     def score(self, images: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
-        """The number being explained, (N,), for other images: a target's score, counted as passes."""
+        """The explained score (N,) of a target for other images, counted as passes."""
         if not targets.layer:
             return targets.score(self.logits(images), kind)
         with capture(self.net, targets.layer) as seen:
@@ -158,34 +158,34 @@ class Query:
         return self.score_of(seen[targets.layer], targets, kind)
 
     def score_of(self, outputs: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
-        """The number being explained, (N,), out of the logits, or out of the output of the targets' layer."""
+        """The explained score (N,), from the logits or from the output of the targets' layer."""
         if not targets.layer:
             return targets.score(outputs, kind)
         return targets.score(self.maps_at(outputs.float() if self.half_precision else outputs, targets.layer), kind)
 
     def clean_scores(self, kind: Score = "logit") -> Tensor:
-        """The score (B,) of the images themselves, computed once and kept in the cache. Raises as `clean_logits`."""
+        """The score (B,) of the unmodified images, cached. Raises as `clean_logits`."""
         if not self.targets.layer:
             return self.targets.score(self.clean_logits(), kind)
         return self._numbers(self.cache.get((*self.key, "score"), lambda: self._over_images(self.score)))
 
     def class_indices(self, title: str) -> Tensor:
-        """The explained classes (B,). Raises Unsupported, naming the method, where something else is explained."""
+        """The explained classes (B,). Raises Unsupported, naming the method, if the targets are not classes."""
         if isinstance(self.targets, Classes):
             return self.targets.indices
         message = f"{title} explains classes, not units of a layer or differences."
         raise Unsupported(message, "Choose another method.")
 
     def clean_logits(self) -> Tensor:
-        """The model's outputs (B, C) for the images themselves, computed once and kept in the cache.
+        """The model's outputs (B, C) for the unmodified images, cached.
 
-        Raises Unsupported where not all of them are finite numbers.
+        Raises Unsupported if not all of them are finite numbers.
         """
         logits = self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
         return self._numbers(logits)
 
     def chunks(self, total: int, note: str = "") -> Iterator[range]:
-        """Ranges of at most `batch` that cover `range(total)`; progress and cancelling happen here."""
+        """Split `range(total)` into ranges of at most `batch`; reports progress and can be cancelled at each."""
         return chunks(total, self.batch, self.report, note, counted=total > 1)
 
     def rng(self, index: int = 0) -> torch.Generator:
@@ -218,9 +218,10 @@ class Query:
         report = self.report
         for row, (image, filler) in enumerate(zip(self.images, fill.expand_as(self.images), strict=True)):
             clean_pass = CleanPass(image[None], self.model.order)
-            order = boxes[row, :, 2:].amax(1).argsort(stable=True)  # those of one chunk become equally large
-            share = subrange(report, row / len(scores), (row + 1) / len(scores))
-            for span in chunks(len(order), self.batch, share, "windows occluded", counted=True):
+            # The boxes of one chunk are enlarged to the same size.
+            order = boxes[row, :, 2:].amax(1).argsort(stable=True)
+            part_report = subrange(report, row / len(scores), (row + 1) / len(scores))
+            for span in chunks(len(order), self.batch, part_report, "windows occluded", counted=True):
                 chosen = order[span.start : span.stop]
                 masks = None if inside is None else inside[chosen]
                 changed = clean_pass.filled(boxes[row, chosen], filler, masks)
@@ -231,22 +232,22 @@ class Query:
     def forward_backward(self, *layers: str) -> ForwardBackward:
         """Activations and gradients at the input, at the query's layer and at `layers`: one forward and one backward.
 
-        Cached, so that all maps that read it cost together what one costs. What the `prefetch` announces is computed
-        from the same forward.
+        Cached, so that all maps that read it cost as much as one. What `prefetch` lists is computed from the same
+        forward.
         """
-        known = self._cached(self.targets)
-        if known and self._layers(layers) <= known.values.keys():
-            return known
+        cached = self._cached(self.targets)
+        if cached and self._layers(layers) <= cached.values.keys():
+            return cached
         return self._record("plain", layers)["plain"]
 
     def rectified(self, rule: ReluRule) -> Tensor:
         """The gradient of the score at the images (B, 3, H, W) under another backward rule of ReLU, cached too.
 
-        Raises Unsupported where no ReLU lies between images and score.
+        Raises Unsupported if there is no ReLU between images and score.
         """
-        known = self.cache.peek((*self.key, rule))
-        if isinstance(known, Tensor):
-            return known
+        cached = self.cache.peek((*self.key, rule))
+        if isinstance(cached, Tensor):
+            return cached
         recording = self._record(rule).get(rule)
         if recording is None:
             message = f"{self.model.name} uses no ReLU to compute this score."
@@ -259,7 +260,7 @@ class Query:
             self.cache.put((*self.key, rule), recording.slopes[""])
         elif recording.slopes:
             self.cache.put((*self.key, "recording"), recording)
-        self.cache.get(self._logits_key, lambda: recording.logits)  # logits cached earlier stay
+        self.cache.get(self._logits_key, lambda: recording.logits)  # never replaces logits cached earlier
 
     def maps_at(self, values: Tensor, layer: str) -> Tensor:
         """An output of `layer` as maps (B, K, h, w), whatever its layout."""
@@ -268,7 +269,7 @@ class Query:
 
     @property
     def key(self) -> tuple[Hashable, ...]:
-        """Everything that decides what the model says about this query: weights, images, targets, precision."""
+        """The cache key: everything that the outputs for this query depend on: weights, images, targets, precision."""
         return self._key_of(self.targets)
 
     def _key_of(self, targets: Target) -> tuple[Hashable, ...]:
@@ -296,26 +297,26 @@ class Query:
         raise Unsupported(message, "Check the model's weights, or choose another image.")
 
     def _cached(self, targets: Target) -> ForwardBackward | None:
-        known = self.cache.peek((*self._key_of(targets), "recording"))
-        return known if isinstance(known, ForwardBackward) else None
+        cached = self.cache.peek((*self._key_of(targets), "recording"))
+        return cached if isinstance(cached, ForwardBackward) else None
 
     @torch.no_grad()
     def _over_images(self, function: Callable[[Tensor, Target], Tensor]) -> Tensor:
         """A function of some images and their targets, over all images in batches."""
-        # One pass per image: it can be cancelled, but is no progress.
+        # One pass per image: it can be cancelled, but reports no progress.
         spans = chunks(len(self.images), self.batch, lambda _, note: self.report(0.0, note))
         slices = (slice(span.start, span.stop) for span in spans)
         return torch.cat([function(self.images[rows], self.targets[rows]) for rows in slices])
 
     def _layers(self, layers: Iterable[str]) -> set[str]:
-        """The layers that a recording reads: those asked for now, those announced, and the query's own."""
-        own = self.layer or self.model.survey.default
-        return {*layers, *self.execution.prefetch.layers, *([own] if own else [])}
+        """The layers that a recording reads: the requested ones, the prefetched ones, and the query's own."""
+        own_layer = self.layer or self.model.survey.default
+        return {*layers, *self.execution.prefetch.layers, *([own_layer] if own_layer else [])}
 
     def _record(self, rule: ReluRule, layers: Iterable[str] = ()) -> dict[ReluRule, ForwardBackward]:
-        """Records this rule of the targets, and what the prefetch announces and the cache lacks; caches all of it."""
+        """Record this ReLU rule for the targets, and what the prefetch lists and the cache lacks; caches all of it."""
         prefetch, rules = self.execution.prefetch, [rule]
-        if not RELUS & self.model.survey.overwrites.keys():  # a ReLU that works in place may serve one rule only
+        if not RELUS & self.model.survey.overwrites.keys():  # an in-place ReLU allows only one rule per forward
             ahead = dict.fromkeys(prefetch.relu_rules)
             rules += [one for one in ahead if one != rule and not self._knows(one, self.targets)]
         others = {target.key: target for target in prefetch.targets if target.key != self.targets.key}
@@ -326,7 +327,7 @@ class Query:
         layers = self._layers(layers) if "plain" in rules else set[str]()
         if "plain" in rules and (known := self._cached(self.targets)):
             layers |= known.values.keys() - {""}
-        # One pass per image: it can be cancelled, but is no progress.
+        # One pass per image: it can be cancelled, but reports no progress.
         spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note), "gradients")
         parts = [self._recorded(slice(span.start, span.stop), sorted(layers), targets, rules) for span in spans]
         recordings = [
@@ -365,29 +366,29 @@ def images_sha(images: Tensor) -> str:
 def per_image(
     query: Query, run: Callable[[Query], Iterator[Tensor]], *, in_half_precision: bool = False
 ) -> Iterator[Tensor]:
-    """Running maps (B, H, W) of a method that works on one image at a time; those not yet begun are zero.
+    """Running maps (B, H, W) of a method that works on one image at a time; maps not yet begun are zero.
 
-    With `in_half_precision` each image is computed in half precision where that is allowed. The method's remarks are
-    listed per image, in their order.
+    With `in_half_precision` each image is computed in half precision if that is allowed. The method's remarks are
+    listed per image, in order.
     """
-    maps, whole = torch.zeros(len(query.images), *query.size), query.log.remarks
-    own: list[dict[str, float | str]] = []
+    maps, remarks = torch.zeros(len(query.images), *query.size), query.log.remarks
+    per_image_remarks: list[dict[str, float | str]] = []
     for row in range(len(maps)):
         one = query.subset(slice(row, row + 1), subrange(query.report, row / len(maps), (row + 1) / len(maps)))
         query.log.remarks = {}
-        own.append(query.log.remarks)
+        per_image_remarks.append(query.log.remarks)
         try:
             for maps[row] in run(one.in_half_precision() if in_half_precision else one):
-                whole.update(_combined(own))
-                query.log.remarks = whole
+                remarks.update(_combined(per_image_remarks))
+                query.log.remarks = remarks
                 yield maps.clone()
-                query.log.remarks = own[row]
+                query.log.remarks = per_image_remarks[row]
         finally:
-            query.log.remarks = whole
+            query.log.remarks = remarks
 
 
 def _combined(remarks: list[dict[str, float | str]]) -> dict[str, float | str]:
-    """The remarks about several images: one that is equal for all as it is, others as a list."""
+    """Merge the remarks about several images: equal values as one value, others as a list."""
     combined = {}
     for name in dict.fromkeys(name for one in remarks for name in one):
         values = [one[name] for one in remarks if name in one]

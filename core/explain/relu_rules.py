@@ -17,19 +17,19 @@ class Switch:
     """The backward rule of all ReLUs of one forward; set before each backward.
 
     Plain: pass the gradient where the input was positive. Guided: there, and only positive gradients (Springenberg et
-    al. 2014). Deconvnet: all positive gradients (Zeiler & Fergus 2014). A ReLU6 also passes none where it saturated.
+    al. 2014). Deconvnet: all positive gradients (Zeiler & Fergus 2014). ReLU6 also blocks gradients where it saturated.
     """
 
     def __init__(self) -> None:
         self.rule: ReluRule = "plain"
 
     def rules(self) -> Rules:
-        """The replaced operations under which that forward has to run."""
+        """The replaced operations under which the forward has to run."""
         return Rules({"relu": partial(_rectify, self, inf), "relu6": partial(_rectify, self, 6.0)})
 
 
 def _rectify(switch: Switch, full: float, relu: Callable[..., Tensor], source: Tensor, *rest: Any, **named: Any) -> Any:
-    with torch.no_grad():  # on a copy: a ReLU that works in place would overwrite its source
+    with torch.no_grad():  # on a copy: an in-place ReLU would overwrite its source
         value = relu(source.clone(), *rest, **named)
     return _Rectified.apply(source, value, full, switch)
 

@@ -1,4 +1,4 @@
-"""Answers a query: the only function that calls a method, and the explanation it gives."""
+"""Running of queries: the only function that calls a method, and the explanation it returns."""
 
 import math
 import time
@@ -35,7 +35,7 @@ class Explanation:
     backwards: int
     signed: bool
     offset: bool = False  # values are defined up to a constant
-    finished: bool = True  # False: stopped early, the map so far
+    finished: bool = True  # False: stopped early, with the map so far
     remarks: Mapping[str, float | str] = field(default_factory=dict)
 
     def note(self, index: int = 0) -> str:
@@ -52,7 +52,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A running map, shown while its method still works."""
+    """A running map, available while its method is still running."""
 
     maps: Tensor  # (B, H, W)
     fraction: float
@@ -77,10 +77,10 @@ def explain(
     settle: bool = False,
     halve: bool = True,
 ) -> Explanation:
-    """Answer a query with the method `name`: settings and needs checked, memory retried, maps checked and resized.
+    """Run the method `name` on a query: check settings and needs, retry when memory runs out, check and resize maps.
 
-    `watch` gets each running map of a method that has them and may end it early by returning True; a method stopped so
-    or cancelled returns its map so far as unfinished. With `settle` a method is finished as soon as its map has
+    `watch` receives each running map, where a method yields them, and stops the method by returning True; a method
+    stopped or cancelled returns its last map as unfinished. With `settle` a method is finished as soon as its map has
     converged. Without `halve`, for callers whose results depend on the batch, torch's out-of-memory error is raised.
     Raises UnknownName, BadParameter, Unsupported, TooLarge.
     """
@@ -97,7 +97,7 @@ def explain(
             if query.batch == 1:
                 message = f"{method.title} does not fit into memory even one image at a time."
                 raise TooLarge(message, "Use a smaller image or model, or clear cached results.") from None
-            # No result depends on the batch size, so a smaller one is always sound.
+            # No result depends on the batch size, so a smaller one is always valid.
             query = query.run_with(batch=query.batch // 2)
             query.cache.clear()
 
@@ -109,10 +109,10 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
     outcome = method.run(query, **settings)
     maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch, planned)
     maps = _sound(method, query, maps.detach())
-    scores = query.with_report(silent).clean_scores()  # a map that was cancelled is still worth this one pass
+    scores = query.with_report(silent).clean_scores()  # one pass, made even for a cancelled map
     if finished:
         query.report(1.0, method.title)
-    signed = method.signed or bool((maps < 0).any())  # a setting may allow signs that the default has not
+    signed = method.signed or bool((maps < 0).any())  # a setting may give negative values that the default does not
     return Explanation(
         name=method.name,
         maps=resized(maps, query.size).cpu(),
@@ -132,7 +132,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
 
 
 def _monotonic(log: RunLog, report: Report) -> Report:
-    """A report that never decreases and keeps the fraction in the log, for snapshots of a running map."""
+    """A report that never decreases and stores the fraction in the log, for snapshots of a running map."""
 
     def keep(fraction: float, note: str) -> None:
         log.fraction = max(log.fraction, fraction)
@@ -142,16 +142,16 @@ def _monotonic(log: RunLog, report: Report) -> Report:
 
 
 def _driven(query: Query, snapshots: Iterator[Tensor], watch: Watch, planned: float) -> tuple[Tensor, bool]:
-    """The last map of a generator, and whether it ended by itself or converged before its `planned` passes."""
+    """The last map of a generator, and whether it ran to its end or converged before its `planned` passes."""
     last: Tensor | None = None
     settling = Settling()
     try:
         for last in snapshots:
             maps = resized(last.detach().float(), query.size).cpu()
-            settled = settling.look(query.log.forwards, maps)
-            if settled is not None:
-                query.log.remarks["settled"] = settled
-            if watch(Snapshot(maps, query.log.fraction, query.log.forwards, settled)):
+            correlation = settling.look(query.log.forwards, maps)
+            if correlation is not None:
+                query.log.remarks["settled"] = correlation
+            if watch(Snapshot(maps, query.log.fraction, query.log.forwards, correlation)):
                 return last, False
             if settling.enough((query.log.forwards + 2 * query.log.backwards) / planned):
                 return last, True
@@ -176,5 +176,5 @@ def _sound(method: Explainer, query: Query, maps: Tensor) -> Tensor:
 
 
 def is_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out."""
+    """Whether an error means that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

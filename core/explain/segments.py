@@ -15,23 +15,23 @@ from core.params import Knob
 
 Cut = Literal["quickshift", "slic"]
 Hide = Literal["mean", "grey", "black", "blur"]
-LOOK = 64  # copies between two looks at a running map; also the block of draws made by one generator
+LOOK = 64  # copies between two running maps; also the block of draws made by one generator
 
 # Settings that every method on segments has.
 CutBy = Annotated[Cut, Knob("Segmentation method: quickshift, or SLIC with about the requested number of segments.")]
 Count = Annotated[int, Knob("Approximate number of SLIC segments.", 4, 400)]
 HideBy = Annotated[Hide, Knob("What replaces a masked segment: its mean colour, grey, black, or the blurred image.")]
-ScoreKind = Annotated[Literal["prob", "logit"], Knob("The score being explained.")]
+ScoreBy = Annotated[Literal["prob", "logit"], Knob("The score being explained.")]
 Samples = Annotated[int, Knob("Number of masked copies of the image.", 50, 8000, 50)]
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """One image cut into segments, each of which can be hidden."""
+    """One image divided into segments, each of which can be masked."""
 
     query: Query  # about this one image
     cells: Tensor  # (H, W) the segment of each pixel, 0 … S − 1
-    hidden: Tensor  # (3, H, W) what is seen in place of hidden segments
+    hidden: Tensor  # (3, H, W) the values that replace masked segments
 
     @property
     def count(self) -> int:
@@ -50,7 +50,7 @@ class Pieces:
     def tried(self, samples: int, kind: Score, draw: Callable[[range], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """All draws so far (N, S), true where a segment is visible, and their scores (N,), after every 64 copies.
 
-        `draw` gives those with the numbers in a range.
+        `draw` returns the draws with the indices in a range.
         """
         draws, scores = [], []
         for span in self.query.chunks(samples, "copies with masked segments"):
@@ -61,7 +61,7 @@ class Pieces:
 
 
 def pieces(query: Query, cut: Cut, count: int, hide: Hide) -> Pieces:
-    """The query's one image cut by quickshift or SLIC; it is cut once and kept in the query's cache.
+    """The query's one image segmented by quickshift or SLIC; the segmentation is cached.
 
     Quickshift has the settings of LIME's reference implementation (Ribeiro et al. 2016), SLIC compactness 10.
     """
@@ -75,10 +75,10 @@ def _cells(query: Query, cut: Cut, count: int) -> Tensor:
 
     pixels = query.model.preprocess.pixels(query.images[0].float()).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
     if cut == "quickshift":
-        found = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2, rng=0)  # the noise only breaks ties
+        segments = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2, rng=0)  # the noise only breaks ties
     else:
-        found = slic(pixels, n_segments=count, compactness=10, start_label=0)
-    numbers = np.unique(found, return_inverse=True)[1].reshape(found.shape)
+        segments = slic(pixels, n_segments=count, compactness=10, start_label=0)
+    numbers = np.unique(segments, return_inverse=True)[1].reshape(segments.shape)
     return torch.from_numpy(numbers).to(query.images.device)
 
 
@@ -93,7 +93,7 @@ def _hidden(query: Query, cells: Tensor, hide: Hide) -> Tensor:
 
 
 def blocks(query: Query, span: range, width: int) -> Tensor:
-    """Uniform random rows (n, width) with the numbers in `span`: row i depends on the query's seed and i alone."""
+    """Uniform random rows (n, width) with the indices in `span`: row i depends on the query's seed and i alone."""
     numbers = range(span.start // LOOK, (span.stop - 1) // LOOK + 1)
     drawn = torch.cat([torch.rand(LOOK, width, generator=query.rng(number)) for number in numbers])
     return drawn[span.start - numbers.start * LOOK :][: len(span)]

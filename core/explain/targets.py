@@ -20,20 +20,20 @@ class Target(ABC):
     A new kind needs a score that is differentiable in the outputs it reads, and a key.
     """
 
-    layer: str  # whose output is read; "" is the model's own
+    layer: str  # whose output is read; "" is the model's output
 
     @property
     @abstractmethod
     def key(self) -> tuple[Hashable, ...]:
-        """Equal exactly for equal targets: part of every cache key."""
+        """A key that is equal exactly for equal targets: part of every cache key."""
 
     @abstractmethod
     def score(self, outputs: Tensor, kind: Score) -> Tensor:
-        """The numbers (N,) out of logits (N, C), or out of the maps (N, K, h, w) of `layer`."""
+        """The score (N,) from logits (N, C), or from the maps (N, K, h, w) of `layer`."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """For how many images this is the target."""
+        """The number of images."""
 
     @abstractmethod
     def __getitem__(self, rows: Rows) -> Self:
@@ -89,7 +89,7 @@ class Classes(_Indexed):
 
 @dataclass(frozen=True, eq=False)
 class Units(_Indexed):
-    """A unit of a layer for each image, by the index of its channel: explained is its mean activation."""
+    """A unit of a layer for each image, by the index of its channel; its mean activation is explained."""
 
     layer: str
 
@@ -99,7 +99,7 @@ class Units(_Indexed):
         return ("units", self.layer, *self.indices.tolist())
 
     def score(self, outputs: Tensor, kind: Score) -> Tensor:  # noqa: ARG002 - a unit has one score
-        """The mean over the positions, whatever the kind."""
+        """The mean over the positions, for any `kind`."""
         return outputs.flatten(2).mean(2).gather(1, self.indices[:, None])[:, 0]
 
     def _with(self, indices: Tensor) -> "Units":
@@ -108,9 +108,9 @@ class Units(_Indexed):
 
 @dataclass(frozen=True, eq=False)
 class Difference(Target):
-    """By how much the score of one target exceeds that of another: why this class rather than that one?
+    """The difference of the scores of two targets: why this class rather than that one?
 
-    Raises BadParameter unless both are of as many images and read the same outputs.
+    Raises BadParameter unless both have the same number of images and read the same outputs.
     """
 
     first: Target
@@ -128,7 +128,7 @@ class Difference(Target):
         return ("difference", self.first.key, self.second.key)
 
     def score(self, outputs: Tensor, kind: Score) -> Tensor:
-        """The difference of both scores. Raises Unsupported for a margin: it is one already."""
+        """The difference of both scores. Raises Unsupported for "margin", which is a difference already."""
         if kind == "margin":
             message = "A difference of two targets has no lead over the best other class."
             raise Unsupported(message, "Choose another score.")

@@ -11,7 +11,7 @@ from core.workbench import Request
 def command_line(
     model: str, image: str, requests: Sequence[Request], *, seed: int = 0, layer: str = "", out: str = "out"
 ) -> str:
-    """The command line that makes these maps again."""
+    """The command line that reproduces these maps."""
     settings: Mapping[str, Any] = {
         f"{request.name}.{n}": value for request in requests for n, value in request.settings.items()
     }

@@ -1,4 +1,4 @@
-"""Records of a comparison, ready for JSON or CSV: how every map was made, and how much the maps agree."""
+"""Records of a comparison for JSON or CSV: how every map was made, and how much the maps agree."""
 
 import csv
 import io
@@ -16,8 +16,8 @@ from core.images import Picture
 from core.measure.agreement import overlap, spearman
 from core.workbench import Answer, Request, Workbench
 
-Answers = Sequence[tuple[Request, Answer]]  # in the order in which they are shown
-CONTROLS = ("random", "edge_detector")  # whatever does not differ from these explains nothing
+Answers = Sequence[tuple[Request, Answer]]  # in display order
+CONTROLS = ("random", "edge_detector")  # a map that does not differ from these explains nothing
 
 
 def key(request: Request) -> str:
@@ -27,15 +27,15 @@ def key(request: Request) -> str:
 
 def arrays(answers: Answers) -> dict[str, NDArray[np.float32]]:
     """The raw maps (H, W) by key, without the answers that failed."""
-    return {key(request): found.maps[0].numpy() for request, found in answers if isinstance(found, Explanation)}
+    return {key(request): answer.maps[0].numpy() for request, answer in answers if isinstance(answer, Explanation)}
 
 
 def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> list[dict[str, Any]]:
-    """How far the maps of each class agree with each other and with the controls, ready for JSON.
+    """The agreement of the maps of each class with each other and with the controls, for JSON.
 
-    None stands where a map has no order: it has the same value everywhere.
+    None if a map is constant and so has no order.
     """
-    found = []
+    tables_by_class = []
     for target in dict.fromkeys(request.target for request, one in answers if isinstance(one, Explanation)):
         row = {
             request.name: one for request, one in answers if request.target == target and isinstance(one, Explanation)
@@ -45,17 +45,17 @@ def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 
                 row[name] = bench.explain(picture, Request(name, target), seed=seed)
         stacked = np.stack([one.maps[0].numpy() for one in row.values()])
         tables = {"spearman": _plain(spearman(stacked)), "overlap": _plain(overlap(stacked))}
-        found.append({"target": _class(bench, target), "methods": list(row), **tables})
-    return found
+        tables_by_class.append({"target": _class(bench, target), "methods": list(row), **tables})
+    return tables_by_class
 
 
 def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
-    """How every map was made and what it shows, ready for JSON."""
-    made = [_entry(bench, request, found) for request, found in answers if isinstance(found, Explanation)]
+    """How every map was made and its properties, for JSON."""
+    maps = [_entry(bench, request, answer) for request, answer in answers if isinstance(answer, Explanation)]
     failed = [
-        {"method": request.name, "target": _class(bench, request.target), "reason": str(found)}
-        for request, found in answers
-        if not isinstance(found, Explanation)
+        {"method": request.name, "target": _class(bench, request.target), "reason": str(answer)}
+        for request, answer in answers
+        if not isinstance(answer, Explanation)
     ]
     return {
         "image": picture.name,
@@ -63,18 +63,18 @@ def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) 
         "image_note": picture.note,
         "model": bench.model.name,
         "model_sha256": bench.model.sha,
-        "layer": next((entry["layer"] for entry in made if entry["layer"]), bench.model.survey.default),
+        "layer": next((entry["layer"] for entry in maps if entry["layer"]), bench.model.survey.default),
         "device": str(bench.model.device),
         "seed": seed,
         "top5": [{**_class(bench, index), "probability": chance} for index, _, chance in bench.top(picture)],
-        "maps": made,
+        "maps": maps,
         "failed": failed,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("torch", "torchvision")}},
     }
 
 
 def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> str:
-    """The record's maps as CSV, a line for each."""
+    """The record's maps as CSV, one line each."""
     rows = [
         {
             "image": picture.name,
@@ -102,25 +102,25 @@ def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:
     return [[None if np.isnan(value) else round(value, 4) for value in row] for row in table.tolist()]
 
 
-def _entry(bench: Workbench, request: Request, found: Explanation) -> dict[str, Any]:
-    values = found.maps[0]
+def _entry(bench: Workbench, request: Request, explanation: Explanation) -> dict[str, Any]:
+    values = explanation.maps[0]
     return {
         "method": request.name,
         "array": key(request),
         "overlay": f"{key(request)}.png",
         "target": _class(bench, request.target),
-        "score": float(found.scores[0]),
-        "settings": dict(found.settings),
-        "seed": found.seed,
-        "layer": found.layer,
-        "seconds": round(found.seconds, 4),
-        "passes": {"forward": found.forwards, "backward": found.backwards},
-        "signed": found.signed,
+        "score": float(explanation.scores[0]),
+        "settings": dict(explanation.settings),
+        "seed": explanation.seed,
+        "layer": explanation.layer,
+        "seconds": round(explanation.seconds, 4),
+        "passes": {"forward": explanation.forwards, "backward": explanation.backwards},
+        "signed": explanation.signed,
         "min": float(values.min()),
         "max": float(values.max()),
-        "note": found.note(),
-        "finished": found.finished,
-        "remarks": dict(found.remarks),
+        "note": explanation.note(),
+        "finished": explanation.finished,
+        "remarks": dict(explanation.remarks),
     }
 
 

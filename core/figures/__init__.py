@@ -1,1 +1,1 @@
-"""Figures as plotly objects and as pictures, built without a browser."""
+"""Figures as plotly objects and as images, rendered without a browser."""

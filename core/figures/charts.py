@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-# Okabe and Ito's colours, told apart by all eyes; every use has a shape or a pattern of its own as well.
+# Okabe and Ito's colours, safe for colour blindness; every use also has its own shape or pattern.
 INK, BLUE, ORANGE, GREEN, PINK, SKY = "#777777", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
 _PATTERNS = ("", "/", "x", ".", "-")
 
@@ -15,7 +15,7 @@ _PATTERNS = ("", "/", "x", ".", "-")
 def ablation(table: pd.DataFrame) -> go.Figure:
     """Accuracy of each class with all filters, without its mined ones, and without random ones of the same number.
 
-    `table` is `Ablation.per_class` with a column "mined"; the error bars are one deviation over the random draws.
+    `table` is `Ablation.per_class` with a column "mined"; error bars are one standard deviation over random draws.
     """
     table = table.sort_values("mined", ascending=False, kind="stable")
     names = table["name"]
@@ -45,8 +45,8 @@ def ablation(table: pd.DataFrame) -> go.Figure:
     return _laid(figure, 90 + 30 * len(table))
 
 
-def answers(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequence[str]) -> go.Figure:
-    """A histogram of a filter's answers, stacked by class: the four classes where they are highest, and the rest."""
+def responses(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequence[str]) -> go.Figure:
+    """A histogram of a filter's responses, stacked by class: the four classes with the highest ones, and the rest."""
     means = {int(k): float(values[labels == k].mean()) for k in np.unique(labels) if k >= 0}
     top = [k for k in sorted(means, key=lambda k: (-means[k], k))[:4] if means[k] > 0]
     edges = np.linspace(0, max(float(values.max()), 1e-9), 31)
@@ -67,17 +67,17 @@ def answers(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequ
 
 
 def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figure:
-    """The probabilities of some classes before and after filters were silenced, highest before on top."""
+    """The probabilities of some classes before and after filters were ablated, sorted by the former."""
     names = list(before)
     figure = go.Figure()
     for values, name, colour, pattern in (
         (before, "all filters", INK, ""),
         (after, "without these filters", ORANGE, "/"),
     ):
-        shares = [values[label] for label in names]
+        probabilities = [values[label] for label in names]
         figure.add_bar(
-            x=shares, y=names, orientation="h", name=name, marker=_fill(colour, pattern),
-            text=[f"{share:.1%}" for share in shares], textposition="outside", cliponaxis=False,
+            x=probabilities, y=names, orientation="h", name=name, marker=_fill(colour, pattern),
+            text=[f"{probability:.1%}" for probability in probabilities], textposition="outside", cliponaxis=False,
             hovertemplate="%{y}: %{x:.2%}<extra>" + name + "</extra>",
         )  # fmt: skip
     figure.update_layout(barmode="group", bargap=0.25, legend_traceorder="normal")
@@ -91,7 +91,7 @@ def _fill(colour: str, pattern: str) -> dict[str, object]:
 
 
 def _plain(name: str) -> str:
-    """A name that plotly shows as it is: its texts know some markup."""
+    """A name escaped for plotly, whose texts allow some markup."""
     return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -14,7 +14,7 @@ from core.figures.style import Map
 from core.images import Pixels, Preprocess
 
 _LEVELS = 65535
-PHOTO = 672  # pixels, the side beyond which a finer photo under a map is not worth its bytes
+PHOTO = 672  # pixels, the maximum side of the photo under a map, to limit its size
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
@@ -25,9 +25,9 @@ def packed(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
 
 
 def quantised(values: Map) -> tuple[dict[str, Any], bytes]:
-    """A map in 16 bits a value: `value = zero + step * q`, exact to half a step; an own value of 0 stays exactly 0.
+    """A map with 16 bits per value: `value = zero + step * q`, exact to half a step; 0 stays exactly 0.
 
-    The facts say height, width, zero, step, and the exact least and greatest value.
+    The facts are height, width, zero, step, and the exact minimum and maximum.
     """
     low, high = float(values.min()), float(values.max())
     if low < 0 < high:
@@ -44,25 +44,25 @@ def quantised(values: Map) -> tuple[dict[str, Any], bytes]:
 
 
 def described(title: str, label: str, values: Map, note: str = "") -> str:
-    """A map in a sentence: where it is strongest and how much of the image that takes."""
+    """A map as a sentence: where it is strongest, and the fraction of the image with such values."""
     if note:
         return f"{title} for {label}: {note}"
     size = np.abs(values)
     row, column = np.unravel_index(int(size.argmax()), size.shape)
-    place = f"{_ROWS[3 * int(row) // size.shape[0]]} {_COLUMNS[3 * int(column) // size.shape[1]]}"
-    share = float((size >= size.max() / 2).mean())
-    return f"{title} for {label}: strongest at the {place}; {share:.0%} of the image above half of the maximum."
+    position = f"{_ROWS[3 * int(row) // size.shape[0]]} {_COLUMNS[3 * int(column) // size.shape[1]]}"
+    fraction = float((size >= size.max() / 2).mean())
+    return f"{title} for {label}: strongest at the {position}; {fraction:.0%} of the image above half of the maximum."
 
 
 def fine(preprocess: Preprocess, pixels: Pixels) -> Pixels:
-    """What the model sees of a picture, as finely as the picture has it, in whole multiples of the model's own size."""
+    """The model's view of a picture at the picture's resolution, in integer multiples of the model's input size."""
     times = max(1, min(min(pixels.shape[:2]) // preprocess.resize, PHOTO // preprocess.crop))
     larger = replace(preprocess, crop=preprocess.crop * times, resize=preprocess.resize * times)
     return larger.view(pixels)
 
 
 def photo(preprocess: Preprocess, pixels: Pixels) -> bytes:
-    """The same as a JPEG file."""
+    """The view of `fine` as a JPEG file."""
     return _jpeg(Image.fromarray(fine(preprocess, pixels)), 92)
 
 

@@ -4,14 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Places = NDArray[np.float64]  # (n, 2)
+Positions = NDArray[np.float64]  # (n, 2)
 
-_GROW, _EVERY = 1.12, 8  # where pushing alone does not help, everything grows by this factor every so many rounds
+_GROW, _EVERY = 1.12, 8  # if pushing alone does not help, all positions are scaled by _GROW every _EVERY rounds
 
 
-def lying(places: Places, shape: float) -> Places:
-    """The places turned so that their longest extent lies across, centred, and `shape` times as wide as high (2)."""
-    centred = places - places.mean(0) if len(places) else places
+def lying(positions: Positions, shape: float) -> Positions:
+    """The positions, centred, with the longest extent rotated to horizontal, `shape` times as wide as high (2)."""
+    centred = positions - positions.mean(0) if len(positions) else positions
     if len(centred) < 3:
         return centred
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
@@ -21,16 +21,16 @@ def lying(places: Places, shape: float) -> Places:
     return turned * (np.array([shape, 1.0]) * 2 / extent)
 
 
-def apart(places: Places, sizes: Places, gap: float = 14.0, rounds: int = 240) -> Places:
-    """The places, moved until there is `gap` between the boxes of these sizes (width, height) around them.
+def apart(positions: Positions, sizes: Positions, gap: float = 14.0, rounds: int = 240) -> Positions:
+    """The positions, moved until there is `gap` between the boxes of these sizes (width, height) around them.
 
-    Each round pushes every overlapping pair apart along the axis where they overlap less, half the way each. The same
-    input gives the same places; boxes that still overlap after `rounds` stay so.
+    Each round pushes every overlapping pair apart along the axis of smaller overlap, half the way each. The same
+    input gives the same positions; boxes may still overlap after `rounds`.
     """
-    moved = places.astype(np.float64).copy()
+    moved = positions.astype(np.float64).copy()
     if len(moved) < 2:
         return moved
-    reach = sizes.max(0) + gap  # no pair farther apart than this can overlap
+    reach = sizes.max(0) + gap  # pairs farther apart than this cannot overlap
     for number in range(1, rounds + 1):
         pairs = cKDTree(moved / reach).query_pairs(1.0, p=np.inf, output_type="ndarray")
         first, second = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].T
@@ -42,7 +42,7 @@ def apart(places: Places, sizes: Places, gap: float = 14.0, rounds: int = 240) -
         first, second, offset, lack = first[over], second[over], offset[over], lack[over]
         across = lack[:, 0] <= lack[:, 1]
         push = np.where(np.stack([across, ~across], 1), lack, 0) / 2
-        push = np.where(offset == 0, -push, push * np.sign(offset))  # of two on one spot the earlier goes left or up
+        push = np.where(offset == 0, -push, push * np.sign(offset))  # at the same position, the first moves left or up
         np.add.at(moved, first, push)
         np.add.at(moved, second, -push)
         if number % _EVERY == 0:

@@ -21,63 +21,63 @@ from core.images import Pixels
 if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
 
-OPACITY = 0.6  # exponent: small values stay visible, and zero leaves the photo alone
+OPACITY = 0.6  # exponent: small values stay visible, and zero is transparent
 Kind = Literal["png", "pdf", "svg"]
 KINDS: tuple[Kind, ...] = get_args(Kind)  # the file formats of a sheet
 
-# Pixels of the PNG file; in PDF and SVG one is 1/96 inch.
+# Pixels of the PNG file; in PDF and SVG a pixel is 1/96 inch.
 TILE, _GAP, _MARGIN, _BAR, _PAD = 256, 16, 20, 10, 6
 _DPI = 96
-_TITLE, _HEAD, _BODY = 18, 17, 15  # sizes of type
-_FAMILY = ["DejaVu Sans", "Verdana", "sans-serif"]  # the others, much as wide, where an SVG is shown without the first
+_TITLE, _HEAD, _BODY = 18, 17, 15  # font sizes
+_FAMILY = ["DejaVu Sans", "Verdana", "sans-serif"]  # fallbacks of similar width, for SVG
 _MAPS_PER_ROW = 6
 _PAPER, _INK, _QUIET = (255, 255, 255), "#181a1e", "#585d66"
 
-# matplotlib reads its settings from one dictionary of the process, so that only one thread at a time may draw.
+# matplotlib's settings are global to the process, so only one thread at a time may draw.
 _DRAWING = threading.Lock()
 _SETTINGS = {
-    "image.composite_image": False,  # each picture stays one of its own
-    "pdf.fonttype": 42,  # TrueType, which publishers ask for
-    "svg.fonttype": "none",  # texts, not outlines
-    "svg.hashsalt": "vitrine",  # the same names of parts in every file
+    "image.composite_image": False,  # images are not merged
+    "pdf.fonttype": 42,  # TrueType, which publishers require
+    "svg.fonttype": "none",  # text, not outlines
+    "svg.hashsalt": "vitrine",  # deterministic ids
 }
-_UNSAID = {
+_OMITTED = {
     "pdf": ("Creator", "Producer", "CreationDate"),
     "svg": ("Creator", "Date"),
-}  # they change, the sheet does not
+}  # no versions or dates: the same sheet gives the same bytes
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One place of a sheet: a map over the photo with its captions, or the bare photo where there is no map."""
+    """One cell of a sheet: a map over the photo with its captions, or only the photo if there is no map."""
 
     title: str
     lines: tuple[str, ...] = ()
     values: Map | None = None
-    span: Span | None = None  # of the colours, with `values`
+    span: Span | None = None  # of the colour map, with `values`
     note: str = ""  # why there is nothing to see
 
 
 def overlay(view: Pixels, values: Map, span: Span, style: Style = DEFAULT) -> Pixels:
-    """A raw map in colour over its photo, (H, W, 3): the stronger the evidence, the less of the photo shows through.
+    """A raw map in colour over its photo, (H, W, 3), with opacity by value.
 
-    A value's share v of the span decides its opacity, v ** 0.6; in a signed span v is the distance from zero. A photo
-    finer than the map gets the map's values interpolated between its own.
+    Opacity is v ** 0.6 for a value at fraction v of the span; in a signed span v is the distance from zero. For a photo
+    of higher resolution, the map is interpolated.
     """
     height, width = view.shape[:2]
     if values.shape != (height, width):
         values = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR))
     if span.low == span.high:
         return view.copy()
-    share = np.clip((values - span.low) / (span.high - span.low), 0, 1)
-    place = np.round(share * 255).astype(np.intp)
-    seen = _opacity(share, span, style) * (1 if not span.only else place > 0)
-    return np.round(view * (1 - seen[..., None]) + _colours(span, style)[place] * seen[..., None]).astype(np.uint8)
+    level = np.clip((values - span.low) / (span.high - span.low), 0, 1)
+    index = np.round(level * 255).astype(np.intp)
+    alpha = _opacity(level, span, style) * (1 if not span.only else index > 0)
+    return np.round(view * (1 - alpha[..., None]) + _colours(span, style)[index] * alpha[..., None]).astype(np.uint8)
 
 
-def _opacity(share: NDArray[np.floating], span: Span, style: Style) -> NDArray[np.floating]:
-    """How much of the photo is hidden at each share of the span."""
-    strength = np.abs(2 * share - 1) if span.signed else share
+def _opacity(fraction: NDArray[np.floating], span: Span, style: Style) -> NDArray[np.floating]:
+    """The opacity at each fraction of the span."""
+    strength = np.abs(2 * fraction - 1) if span.signed else fraction
     full = strength**OPACITY if style.blend == "value" else np.ones_like(strength)
     return full * style.opacity * (strength >= style.threshold)
 
@@ -90,14 +90,14 @@ def sheet(
     view: Pixels, title: str, rows: Sequence[Sequence[Panel]], style: Style = DEFAULT, *, side: int = TILE,
     kind: Kind = "png",
 ) -> bytes:  # fmt: skip
-    """The file of all panels over one photo, `side` pixels each; a row for each sequence, led by the photo.
+    """The file of all panels over one photo, `side` pixels each; a row for each sequence, with the photo first.
 
-    A row longer than seven panels goes on below itself, under its second panel. The same panels give the same bytes.
-    PNG is in pixels; PDF and SVG hold texts as texts, a PDF with their fonts embedded as TrueType.
+    A row of more than seven panels wraps, continuing under its second panel. The same panels give the same bytes. PNG
+    is in pixels; PDF and SVG contain text as text, PDF with embedded TrueType fonts.
     """
     with _DRAWING:
         parts, size = _laid_out(view, title, rows, style, side)
-        return _file(parts, size, kind, _shown(title))
+        return _file(parts, size, kind, _printable(title))
 
 
 def png(picture: Image.Image | Pixels) -> bytes:
@@ -117,7 +117,7 @@ class _Picture:
 
 @dataclass(frozen=True)
 class _Text:
-    left: float  # or middle or right end, as `align` says
+    left: float  # or middle or right end, by `align`
     top: float
     text: str
     size: int
@@ -129,54 +129,54 @@ class _Text:
 def _laid_out(
     view: Pixels, title: str, rows: Sequence[Sequence[Panel]], style: Style, side: int
 ) -> tuple[list[_Picture | _Text], tuple[int, int]]:
-    """What stands where on a sheet, and its width and height."""
+    """The elements of a sheet with their positions, and its width and height."""
     lines = [line for row in rows for line in _wrapped(row)]
     columns = max(len(line) for line in lines)
     width = 2 * _MARGIN + columns * (side + _GAP) - _GAP
-    parts: list[_Picture | _Text] = []
+    elements: list[_Picture | _Text] = []
     top = _MARGIN - 4
-    top = _write(parts, (_MARGIN, top), _broken(title, width - 2 * _MARGIN, 2, _TITLE, bold=True), _TITLE, bold=True)
+    top = _write(elements, (_MARGIN, top), _broken(title, width - 2 * _MARGIN, 2, _TITLE, bold=True), _TITLE, bold=True)
     top += _GAP // 2
     for line in lines:
-        places = [(_MARGIN + column * (side + _GAP), panel) for column, panel in enumerate(line) if panel is not None]
+        cells = [(_MARGIN + column * (side + _GAP), panel) for column, panel in enumerate(line) if panel is not None]
         tops = [top]
-        for left, panel in places:
-            below = _write(parts, (left, top), _broken(panel.title, side, 2, _HEAD, bold=True), _HEAD, bold=True)
+        for left, panel in cells:
+            below = _write(elements, (left, top), _broken(panel.title, side, 2, _HEAD, bold=True), _HEAD, bold=True)
             for caption in panel.lines:
-                below = _write(parts, (left, below), _broken(caption, side, 2, _BODY), _BODY, colour=_QUIET)
+                below = _write(elements, (left, below), _broken(caption, side, 2, _BODY), _BODY, colour=_QUIET)
             tops.append(below + 3)
         ends = [max(tops) + side]
-        for left, panel in places:
-            parts.append(_Picture(left, max(tops), _tile(view, panel, style, side)))
-            ends.append(_foot(parts, (left, max(tops) + side + _PAD), panel, style, side))
+        for left, panel in cells:
+            elements.append(_Picture(left, max(tops), _tile(view, panel, style, side)))
+            ends.append(_foot(elements, (left, max(tops) + side + _PAD), panel, style, side))
         top = max(ends) + _GAP
-    return parts, (width, top - _GAP + _MARGIN)
+    return elements, (width, top - _GAP + _MARGIN)
 
 
-def _foot(parts: list[_Picture | _Text], place: tuple[int, int], panel: Panel, style: Style, side: int) -> int:
-    """What stands under a tile, its colour bar or why there is none; returns where that ends."""
-    left, top = place
+def _foot(elements: list[_Picture | _Text], at: tuple[int, int], panel: Panel, style: Style, side: int) -> int:
+    """Add the colour bar under a tile, or the reason why there is none; returns its bottom."""
+    left, top = at
     if panel.values is None or panel.span is None or panel.note:
-        return _write(parts, place, _broken(panel.note, side, 5, _BODY), _BODY)
-    parts.append(_Picture(left, top, _ramp(panel.span, style, side)))
+        return _write(elements, at, _broken(panel.note, side, 5, _BODY), _BODY)
+    elements.append(_Picture(left, top, _ramp(panel.span, style, side)))
     top += _BAR + 3
     (low, high), span = _ends(panel.values, panel.span), panel.span
-    parts.append(_Text(left, top, low, _BODY, colour=_QUIET))
-    parts.append(_Text(left + side, top, high, _BODY, colour=_QUIET, align="right"))
+    elements.append(_Text(left, top, low, _BODY, colour=_QUIET))
+    elements.append(_Text(left + side, top, high, _BODY, colour=_QUIET, align="right"))
     middle = _number((span.low + span.high) / 2) if span.signed else ""
     if middle and _width(middle, _BODY) / 2 + max(_width(low, _BODY), _width(high, _BODY)) + _PAD <= side / 2:
-        parts.append(_Text(left + side / 2, top, middle, _BODY, colour=_QUIET, align="center"))
+        elements.append(_Text(left + side / 2, top, middle, _BODY, colour=_QUIET, align="center"))
     return top + _leading(_BODY)
 
 
 def _write(
-    parts: list[_Picture | _Text], place: tuple[int, int], lines: Sequence[str], size: int, *, bold: bool = False,
+    elements: list[_Picture | _Text], at: tuple[int, int], lines: Sequence[str], size: int, *, bold: bool = False,
     colour: str = _INK,
 ) -> int:  # fmt: skip
-    """Lines of text below each other; returns where they end."""
-    left, top = place
+    """Add lines of text below each other; returns their bottom."""
+    left, top = at
     for index, line in enumerate(lines):
-        parts.append(_Text(left, top + index * _leading(size), line, size, bold, colour))
+        elements.append(_Text(left, top + index * _leading(size), line, size, bold, colour))
     return top + len(lines) * _leading(size)
 
 
@@ -187,7 +187,7 @@ def _wrapped(row: Sequence[Panel]) -> list[list[Panel | None]]:
 
 
 def _tile(view: Pixels, panel: Panel, style: Style, side: int) -> Pixels:
-    """The panel's picture as a square tile; maps are coloured at their own size, so that zooming mixes no colours."""
+    """The panel's picture as a square tile; maps are coloured before resizing, at their own size."""
     picture = view
     if panel.values is not None and panel.span and not panel.note:
         picture = overlay(view, panel.values, panel.span, style)
@@ -195,15 +195,15 @@ def _tile(view: Pixels, panel: Panel, style: Style, side: int) -> Pixels:
 
 
 def _ramp(span: Span, style: Style, side: int) -> Pixels:
-    """The colour bar under a tile, bare where the threshold leaves the photo bare."""
-    share = np.linspace(0, 1, side)
-    seen = _opacity(share, span, replace(style, opacity=1.0, blend="even"))[:, None]
-    line = np.array(_PAPER) * (1 - seen) + _colours(span, style)[np.round(share * 255).astype(np.intp)] * seen
+    """The colour bar under a tile, transparent below the threshold."""
+    fraction = np.linspace(0, 1, side)
+    opacity = _opacity(fraction, span, replace(style, opacity=1.0, blend="even"))[:, None]
+    line = np.array(_PAPER) * (1 - opacity) + _colours(span, style)[np.round(fraction * 255).astype(np.intp)] * opacity
     return np.repeat(np.round(line[None]).astype(np.uint8), _BAR, 0)
 
 
 def _ends(values: Map, span: Span) -> tuple[str, str]:
-    """The numbers at the ends of a colour bar, marked where values lie beyond them."""
+    """The numbers at the ends of a colour bar, marked if values lie beyond them."""
     least, most = float(values.min()), float(values.max())
     if span.low > span.high:
         return _number(span.low), "≤ " * (least < span.high) + _number(span.high)
@@ -215,12 +215,12 @@ def _number(value: float) -> str:
 
 
 def _broken(text: str, width: int, most: int, size: int, *, bold: bool = False) -> list[str]:
-    """A text over at most so many lines of this width, with an ellipsis where it is cut.
+    """A text on at most `most` lines of this width, with an ellipsis where it is cut.
 
-    Lines break at spaces and after marks that join names, and within a word only where it is wider than a line.
+    Lines break at spaces and after punctuation within names, and inside a word only if it is wider than a line.
     """
     lines = [""]
-    for piece in re.split(r"(?<=[\s./_-])", _shown(text, bold)):
+    for piece in re.split(r"(?<=[\s./_-])", _printable(text, bold)):
         if _width(lines[-1] + piece.rstrip(), size, bold) <= width:
             lines[-1] += piece
             continue
@@ -241,23 +241,23 @@ def _broken(text: str, width: int, most: int, size: int, *, bold: bool = False) 
     return [line for line in lines if line]
 
 
-def _shown(text: str, bold: bool = False) -> str:
-    """Text on one line without what cannot be drawn; names longer than any sheet is wide are shortened first."""
-    known = _font(bold).get_charmap()
+def _printable(text: str, bold: bool = False) -> str:
+    """Text on one line without characters that the font lacks; very long names are shortened first."""
+    characters = _font(bold).get_charmap()
     spaced = " ".join(text[:300].split())
     return "".join(
-        char if char.isprintable() and ord(char) in known else "\N{REPLACEMENT CHARACTER}" for char in spaced
+        char if char.isprintable() and ord(char) in characters else "\N{REPLACEMENT CHARACTER}" for char in spaced
     )
 
 
 def _width(text: str, size: int, bold: bool = False) -> float:
-    """How many pixels wide a text is, pairs of letters that move together not counted."""
+    """The width of a text in pixels, without kerning."""
     return size * sum(_advance(char, bold) for char in text)
 
 
 @lru_cache(4096)
 def _advance(char: str, bold: bool) -> float:
-    """How wide a letter is at size 1."""
+    """The advance width of a letter at size 1."""
     from matplotlib.ft2font import LoadFlags
 
     font = _font(bold)
@@ -269,7 +269,7 @@ def _leading(size: int) -> int:
 
 
 def _font_file(bold: bool) -> Path:
-    """DejaVu Sans as matplotlib brings it, so that the fonts of a machine change nothing."""
+    """DejaVu Sans as bundled with matplotlib, so that results do not depend on installed fonts."""
     from matplotlib import get_data_path
 
     return Path(get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' * bold}.ttf")
@@ -282,8 +282,8 @@ def _font(bold: bool) -> "FT2Font":
     return FT2Font(str(_font_file(bold)))
 
 
-def _file(parts: Sequence[_Picture | _Text], size: tuple[int, int], kind: Kind, title: str) -> bytes:
-    """The parts of a sheet drawn by matplotlib, on one axes whose unit is a pixel."""
+def _file(elements: Sequence[_Picture | _Text], size: tuple[int, int], kind: Kind, title: str) -> bytes:
+    """The elements of a sheet drawn by matplotlib, on one axes with pixels as unit."""
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -295,21 +295,21 @@ def _file(parts: Sequence[_Picture | _Text], size: tuple[int, int], kind: Kind, 
         figure = Figure((width / _DPI, height / _DPI), _DPI, facecolor="white")
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
-        for part in parts:
-            if isinstance(part, _Picture):
-                rows, columns = part.pixels.shape[:2]
-                extent = (part.left, part.left + columns, part.top + rows, part.top)
+        for one in elements:
+            if isinstance(one, _Picture):
+                rows, columns = one.pixels.shape[:2]
+                extent = (one.left, one.left + columns, one.top + rows, one.top)
                 picture = AxesImage(axes, interpolation="nearest", extent=extent)
-                picture.set_data(part.pixels)
+                picture.set_data(one.pixels)
                 axes.add_artist(picture)
                 picture.set_clip_on(False)
             else:
                 font = FontProperties(
-                    family=_FAMILY, weight="bold" if part.bold else "normal", fname=_font_file(part.bold)
+                    family=_FAMILY, weight="bold" if one.bold else "normal", fname=_font_file(one.bold)
                 )
-                font.set_size(part.size * 72 / _DPI)  # points
+                font.set_size(one.size * 72 / _DPI)  # points
                 axes.text(
-                    part.left, part.top + part.size, part.text, color=part.colour, ha=part.align, va="baseline",
+                    one.left, one.top + one.size, one.text, color=one.colour, ha=one.align, va="baseline",
                     font=font, parse_math=False,
                 )  # fmt: skip
         if kind == "png":
@@ -317,5 +317,5 @@ def _file(parts: Sequence[_Picture | _Text], size: tuple[int, int], kind: Kind, 
             canvas.draw()
             return png(np.asarray(canvas.buffer_rgba())[..., :3])
         stream = io.BytesIO()
-        figure.savefig(stream, format=kind, metadata={"Title": title, **dict.fromkeys(_UNSAID[kind])})
+        figure.savefig(stream, format=kind, metadata={"Title": title, **dict.fromkeys(_OMITTED[kind])})
         return stream.getvalue()

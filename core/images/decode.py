@@ -31,14 +31,14 @@ class Picture:
     name: str
     pixels: Pixels
     sha: str  # of the file's bytes
-    note: str = ""  # what was done to it on the way in, as sentences
+    note: str = ""  # how it was converted while decoding, as sentences
 
 
 def decode(data: bytes, name: str) -> Picture:
-    """The picture in a file's bytes, whatever they are: upright, RGB, the first frame, transparency on white.
+    """Decode any bytes to a picture: upright, RGB, the first frame, transparency on white.
 
-    `name` is kept as it is and only shortened in messages. Raises BadImage, and nothing else, for bytes that are no
-    image of FORMATS, are damaged, or are larger than MAX_BYTES or MAX_PIXELS.
+    `name` is stored unchanged and only shortened in messages. Raises BadImage, and nothing else, for bytes that are
+    not an image of FORMATS, are damaged, or exceed MAX_BYTES or MAX_PIXELS.
     """
     short = shown(name)
     if not data:
@@ -50,7 +50,7 @@ def decode(data: bytes, name: str) -> Picture:
     image = _opened(data, short)
     try:
         pixels, notes = _upright(image, data)
-    except Exception:  # noqa: BLE001 - decoders meet hostile bytes here and raise whatever they stumble over
+    except Exception:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
         raise BadImage(f"{short} is incomplete or damaged.", "Save or download it again.") from None
     return Picture(name, pixels, hashlib.sha256(data).hexdigest(), " ".join(notes))
 
@@ -58,7 +58,7 @@ def decode(data: bytes, name: str) -> Picture:
 def picture_file(path: str | Path) -> Picture:
     """The picture in a file. Raises BadImage as `decode` does, and for a file that cannot be opened."""
     file = Path(path)
-    name = os.fsencode(file.name).decode("utf-8", "replace")  # some systems allow names that are no text
+    name = os.fsencode(file.name).decode("utf-8", "replace")  # some systems allow names that are not valid text
     try:
         data = _content(file)
     except (OSError, ValueError) as error:
@@ -78,7 +78,7 @@ def picture_of(image: Image.Image, name: str) -> Picture:
     _check_size(image, short)
     try:
         pixels, notes = _upright(image.copy(), b"")
-    except Exception:  # noqa: BLE001 - decoders meet hostile bytes here and raise whatever they stumble over
+    except Exception:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
         raise BadImage(f"{short} is incomplete or damaged.", "Open it again.") from None
     content = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes())
     return Picture(name, pixels, content.hexdigest(), " ".join(notes))
@@ -114,7 +114,7 @@ def _opened(data: bytes, short: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         count = re.search(r"\d+", str(error))
         raise _too_large(short, f"{math.ceil(int(count[0]) / 1e6):,}" if count else "too many") from None
-    except Exception:  # noqa: BLE001 - decoders meet hostile bytes here and raise whatever they stumble over
+    except Exception:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
         raise BadImage(f"{short} is not an image this app can read.", _READABLE) from None
     _check_size(image, short)
     return image
@@ -131,12 +131,12 @@ def _too_large(short: str, megapixels: str) -> BadImage:
 
 
 def _upright(image: Image.Image, data: bytes) -> tuple[Pixels, list[str]]:
-    """The first frame as RGB pixels, and what had to be done for that."""
+    """The first frame as RGB pixels, and the conversions that were necessary."""
     notes = []
     if getattr(image, "is_animated", False):
         notes.append("Of several frames, the first is shown.")
         image.seek(0)
-    if image.getexif().get(0x0112, 1) in range(2, 9):  # asked before loading: some formats turn themselves then
+    if image.getexif().get(0x0112, 1) in range(2, 9):  # read before loading: some formats rotate themselves then
         notes.append("Turned upright as its camera noted.")
     deep = image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[24] == 16)
     image.load()
@@ -156,7 +156,7 @@ def _upright(image: Image.Image, data: bytes) -> tuple[Pixels, list[str]]:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """An image of 16-bit, 32-bit or float values in grey: 16 bits by their top byte, others from least to largest."""
+    """An image of 16-bit, 32-bit or float grey values in 8 bits: 16 bits by the high byte, else by min-max scaling."""
     values = np.asarray(image).astype(np.float64)
     low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high < 65536):

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from core.images.decode import Pixels
 
-MAX_RATIO = 16  # of the sides: of a longer strip only the middle is prepared, else a 1 × 50,000 image fills the memory
+MAX_RATIO = 16  # of the sides: longer strips are cropped to their middle, or a 1 × 50,000 image would fill the memory
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What stands between a picture and a network: shorter side to `resize`, centre `crop`, mean and deviation."""
+    """The preprocessing of a network: shorter side to `resize`, centre `crop`, mean and standard deviation."""
 
     crop: int = 224
     resize: int = 256
@@ -35,7 +35,7 @@ class Preprocess:
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def tensor(self, view: Pixels) -> Tensor:
-        """A view as the network wants it, (3, H, W) float32."""
+        """A view as network input, (3, H, W) float32."""
         scaled = torch.from_numpy(np.array(view)).permute(2, 0, 1).float() / 255
         return (scaled - self._column(self.mean)) / self._column(self.std)
 
@@ -53,7 +53,7 @@ class Preprocess:
 
 
 def resized(maps: Tensor, size: tuple[int, int], *, mass_preserving: bool = False) -> Tensor:
-    """Maps (B, h, w) bilinearly at `size` (H, W); on request their sum is kept instead of their height."""
+    """Resize maps (B, h, w) bilinearly to `size` (H, W); `mass_preserving` preserves sums instead of values."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     large = F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]

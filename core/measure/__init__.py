@@ -1,4 +1,4 @@
-"""Measures of explanations: numbers and curves that say how far a map can be trusted, registered by importing them."""
+"""Measures of explanations: numbers and curves about the quality of maps, registered by importing them."""
 
 from core.measure import agreement
 from core.measure.measure import MEASURES, Curve, Evidence, Measure, Measurement, Undefined, evaluate

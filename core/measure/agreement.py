@@ -9,10 +9,10 @@ from scipy.stats import rankdata
 from core.measure.measure import Evidence, Numbers, Undefined, measure
 from core.params import Knob
 
-TOP = 0.2  # share of the pixels that counts as the strongest
+TOP = 0.2  # fraction of the pixels that counts as the strongest
 
 Maps = NDArray[np.floating]  # (M, H, W), raw; signed ones count with their sign
-Matrix = NDArray[np.float64]  # (M, M), symmetric; NaN where a map has the same value everywhere and so no order
+Matrix = NDArray[np.float64]  # (M, M), symmetric; NaN for constant maps, which have no order
 
 
 @measure(
@@ -39,19 +39,19 @@ def agreement(
     value everywhere has no order: it is left out where another map is measured, and has no agreement itself.
     """
     others = [maps.numpy(force=True) for maps in evidence.others.values()]
-    found: list[float | Undefined] = []
+    means: list[float | Undefined] = []
     for number, one in enumerate(evidence.maps.numpy(force=True)):
         stacked = np.stack([one, *(maps[number] for maps in others)]).astype(np.float64)
-        found.append(_mean_correlation(np.abs(stacked) if magnitude else stacked))
-    return found
+        means.append(_mean_correlation(np.abs(stacked) if magnitude else stacked))
+    return means
 
 
 def _mean_correlation(maps: Maps) -> float | Undefined:
-    """The mean rank correlation of the first map with the others that have an order."""
+    """The mean rank correlation of the first map with the others that are not constant."""
     if (maps[0] == maps[0].flat[0]).all():
         return Undefined("The map has the same value everywhere.")
-    known = [value for value in spearman(maps)[0, 1:].tolist() if np.isfinite(value)]
-    return sum(known) / len(known) if known else Undefined("The image has no other map with values that differ.")
+    finite = [value for value in spearman(maps)[0, 1:].tolist() if np.isfinite(value)]
+    return sum(finite) / len(finite) if finite else Undefined("The image has no other map with values that differ.")
 
 
 def spearman(maps: Maps) -> Matrix:
@@ -67,8 +67,8 @@ def spearman(maps: Maps) -> Matrix:
 def overlap(maps: Maps, share: float = TOP) -> Matrix:
     """Intersection over union of the strongest pixels, a `share` of each map, for every pair of maps: from 0 to 1.
 
-    Values tied where the share ends divide the places that are left, so that no order among them is made up: a pixel
-    may belong in part, and the overlap is Σ min / Σ max of the parts (Jaccard 1901 for sets, Ruzicka 1958 for parts).
+    Values tied at the threshold share the remaining positions equally instead of in arbitrary order: pixels then have
+    fractional membership, and the overlap is Σ min / Σ max (Jaccard 1901 for sets, Ruzicka 1958 for fractions).
     """
     parts = np.stack([_strongest(one, share) for one in maps.reshape(len(maps), -1)])
     shared = np.array([np.minimum(one, parts).sum(1) for one in parts])
@@ -77,7 +77,7 @@ def overlap(maps: Maps, share: float = TOP) -> Matrix:
 
 
 def _strongest(values: NDArray[np.floating], share: float) -> NDArray[np.float64]:
-    """How far each value (N,) belongs to the highest `share` of all, from 0 to 1."""
+    """The membership of each value (N,) in the highest `share` of all, from 0 to 1."""
     if values.min() == values.max():
         return np.full(len(values), np.nan)
     count = max(1, round(share * len(values)))

@@ -1,4 +1,4 @@
-"""Measures: a measure is a function of evidence about maps, registered with its card; `evaluate` calls it."""
+"""Measures: functions of evidence about maps, registered with their cards and called by `evaluate`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a measure may look at: maps of one method, and what else is known of the images of their query."""
+    """The input of a measure: maps of one method, and annotations of the images of their query."""
 
     query: Query  # model, images (B, 3, H, W) and targets that the maps explain
     maps: Tensor  # (B, H, W), raw
@@ -30,17 +30,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Undefined:
-    """What a measure gives instead of a number for an image of which it cannot say anything."""
+    """The result of a measure for an image for which it has no number."""
 
     reason: str  # one sentence
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A measure along a second quantity, such as the masked share of the image, at the same steps for all images."""
+    """A measure along a second quantity, such as the masked fraction of the image, at the same steps for all images."""
 
     x_name: str
-    x: NDArray[np.float64]  # (S,), rising
+    x: NDArray[np.float64]  # (S,), ascending
     y_name: str
     y: NDArray[np.float64]  # (B, S)
 
@@ -53,18 +53,18 @@ M = TypeVar("M", bound=MeasureFunction)
 
 @dataclass(frozen=True)
 class Measure(Card):
-    """A measure: its card, the function that computes it, and how its numbers are to be read."""
+    """A measure: its card, the function that computes it, and the interpretation of its numbers."""
 
     run: MeasureFunction
-    kind: Kind  # of the maps as they are, or of the method, which it runs again on changed queries
+    kind: Kind  # of given maps, or of the method, which it runs again on changed queries
     better: Better
-    low: float | None  # of its range; None where there is no bound
+    low: float | None  # lower end of its range; None if unbounded
     high: float | None
-    unit: str  # what is counted, in a word or two
+    unit: str  # the unit, in a word or two
 
     @property
     def scale(self) -> str:
-        """How its numbers are to be read, as one phrase."""
+        """The interpretation of its numbers, as one phrase."""
         low = "" if self.low is None else f" from {self.low:g}"
         high = "" if self.high is None else f" to {self.high:g}"
         return f"{self.unit}{low}{high}; {self.better} is better"
@@ -72,7 +72,7 @@ class Measure(Card):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a measure gave for the images of one query."""
+    """The results of a measure for the images of one query."""
 
     name: str
     result: Result
@@ -80,7 +80,7 @@ class Measurement:
 
     @property
     def mean(self) -> float | None:
-        """The mean over the images that have a number; None where none has, and for a curve."""
+        """The mean over the images that have a number; None if none has, and for a curve."""
         numbers = [] if isinstance(self.result, Curve) else [one for one in self.result if isinstance(one, float)]
         return sum(numbers) / len(numbers) if numbers else None
 
@@ -106,8 +106,9 @@ def measure(
 ) -> Callable[[M], M]:
     """Register a measure under its function's name; its settings are the `Knob`s of its signature.
 
-    The function takes `Evidence` and its settings, and returns a number per image, or a `Curve`. Where an image has no
-    number, `Undefined` says why: NaN and infinities are a defect. `cost` counts the passes beyond those of the maps.
+    The function takes `Evidence` and its settings, and returns a number per image, or a `Curve`. For an image without
+    a number, `Undefined` gives the reason: NaN and infinities are a defect. `cost` counts passes in addition to those
+    of the maps.
     """
 
     def register(run: M) -> M:

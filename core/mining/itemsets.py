@@ -15,23 +15,23 @@ from core.mining.transactions import Transactions
 from core.progress import Report, chunks, silent, subrange
 from core.study.config import ItemsetKind, MiningConfig
 
-ALTOGETHER = 25  # so many times the limit of one class is the limit of all, with what they share
+TOTAL_FACTOR = 25  # the limit for all classes and shared sets together, as a multiple of the limit of one class
 SPAN = 1024  # sets counted between two reports
 
 
 def least_count(support: float, total: int, least: int = 1) -> int:
-    """How many of `total` transactions make a set frequent; the threshold itself is enough."""
+    """The smallest count of `total` transactions that makes a set frequent (support ≥ threshold)."""
     return max(least, math.ceil(support * total - 1e-9))
 
 
 @dataclass(frozen=True)
 class Frequent:
-    """The sets that are frequent in at least one class, each counted everywhere (both levels)."""
+    """The sets that are frequent in at least one class, each counted in all classes (both levels)."""
 
     sets: list[Itemset]  # sorted, each once
-    n_all: NDArray[np.int64]  # (S,) transactions of all classes that hold the set
-    found: Mapping[int, NDArray[np.int64]]  # label -> numbers of the sets mined in that class
-    both: Mapping[int, NDArray[np.int64]]  # label -> transactions of that class that hold them
+    n_all: NDArray[np.int64]  # (S,) transactions of all classes that contain the set
+    mined: Mapping[int, NDArray[np.int64]]  # label -> indices of the sets mined in that class
+    both: Mapping[int, NDArray[np.int64]]  # label -> transactions of that class that contain them
     shared: Mapping[int, list[tuple[int, int]]]  # set -> (label, count) of all classes where it is frequent, if several
 
 
@@ -45,12 +45,12 @@ def frequent(
     """The filter sets frequent in a class (level 1) and their counts over all classes (level 2).
 
     Closed mode keeps the largest of the sets that have the same transactions in a class; the best score of a class is
-    always reached by one of them. What classes share need not be closed in any, so the sets of `common` are counted
-    too, as sets of no class: the rule of a class's own larger set is at least as good. Raises TooLarge where a class
-    has more than `config.limit` sets, or all classes and what they share `ALTOGETHER` times as many.
+    always reached by one of them. Sets shared by classes need not be closed in any, so the sets of `common` are
+    counted too, but mined for no class: the class has a closed superset whose rule is at least as good. Raises
+    TooLarge if a class has more than `config.limit` sets, or all classes and shared sets `TOTAL_FACTOR` times as many.
     """
     mined: dict[int, dict[Itemset, int]] = {}
-    room = config.limit * ALTOGETHER
+    room = config.limit * TOTAL_FACTOR
     for span in chunks(len(index.labels), 1, subrange(report, 0, 0.5), "mining classes"):
         label = int(index.labels[span.start])
         title = names[label] if label < len(names) else str(label)
@@ -68,15 +68,15 @@ def frequent(
     sets = sorted(between.union(*mined.values()))
     n_all, shared = _counted(sets, index, least, subrange(report, 0.7, 1))
     number = {one: i for i, one in enumerate(sets)}
-    found = {label: np.array([number[one] for one in ones], np.int64) for label, ones in mined.items()}
+    numbers = {label: np.array([number[one] for one in ones], np.int64) for label, ones in mined.items()}
     both = {label: np.array(list(ones.values()), np.int64) for label, ones in mined.items()}
-    return Frequent(sets, n_all, found, both, shared)
+    return Frequent(sets, n_all, numbers, both, shared)
 
 
 def _counted(
     sets: Sequence[Itemset], index: Index, least: NDArray[np.int64], report: Report
 ) -> tuple[NDArray[np.int64], dict[int, list[tuple[int, int]]]]:
-    """For each set its count over all classes, and where it is frequent in several, these and their counts."""
+    """The count of each set over all classes; for sets frequent in several, these classes and their counts."""
     n_all = np.zeros(len(sets), np.int64)
     shared: dict[int, list[tuple[int, int]]] = {}
     held = index.every(sets)
@@ -91,7 +91,7 @@ def _counted(
 
 
 def _too_many(config: MiningConfig) -> TooLarge:
-    count = f"more than {config.limit * ALTOGETHER:,} filter sets"
+    count = f"more than {config.limit * TOTAL_FACTOR:,} filter sets"
     message = f"The classes together have {count} at support {config.support:g}."
     return TooLarge(message, "Raise the support, or use fewer filters per transaction.")
 
@@ -118,18 +118,18 @@ def eclat(
     """All non-empty (closed) sets of at least `least` of the transactions `rows`, with their counts."""
     try:
         import fim
-    except ImportError:  # no wheel for this platform: slower, same answer
+    except ImportError:  # no wheel for this platform: slower, same result
         return dict(plain(columns_of(rows), least, kind, max_size))
-    # pyfim 6.28 drops every set that all transactions hold. One empty transaction more, and none is held by all; the
-    # threshold must then be a count, because a percentage would be one of the wrong total.
+    # pyfim 6.28 drops every set contained in all transactions; an additional empty transaction prevents that. The
+    # threshold must then be a count, because a percentage would refer to the wrong total.
     padded = [*map(list, rows), []]
     largest = {} if kind == "closed" else {"zmax": max_size}
-    found = fim.eclat(padded, target="c" if kind == "closed" else "s", supp=-least, zmin=1, report="a", **largest)
-    return {tuple(sorted(items)): int(count) for items, count in found}
+    itemsets = fim.eclat(padded, target="c" if kind == "closed" else "s", supp=-least, zmin=1, report="a", **largest)
+    return {tuple(sorted(items)): int(count) for items, count in itemsets}
 
 
 def columns_of(rows: Sequence[Sequence[int]]) -> dict[int, int]:
-    """For each item the transactions that hold it, as the bits of one integer."""
+    """For each item the transactions that contain it, as the bits of one integer."""
     columns: dict[int, int] = {}
     for number, row in enumerate(rows):
         for item in set(row):
@@ -140,27 +140,27 @@ def columns_of(rows: Sequence[Sequence[int]]) -> dict[int, int]:
 def plain(
     columns: Mapping[int, int], least: int, kind: ItemsetKind = "closed", max_size: int = 5
 ) -> Iterator[tuple[Itemset, int]]:
-    """The same sets as `eclat`, by intersecting integers: to count before mining, and without pyfim."""
+    """The same sets as `eclat`, by intersecting integers; used to count before mining, and without pyfim."""
     everyone = 0
     for bits in columns.values():
         everyone |= bits
     items = [item for item, bits in columns.items() if bits.bit_count() >= least]
     walk = _closed(columns, items, least, everyone) if kind == "closed" else _all(columns, items, least, max_size)
-    for found, bits in walk:
-        yield found, bits.bit_count()
+    for itemset, bits in walk:
+        yield itemset, bits.bit_count()
 
 
 def _all(columns: Mapping[int, int], items: list[int], least: int, max_size: int) -> Iterator[tuple[Itemset, int]]:
     stack: list[tuple[Itemset, int, int]] = [((), -1, 0)]
     while stack:
         held, bits, start = stack.pop()
-        for place in range(start, len(items)):
-            both = bits & columns[items[place]]
+        for position in range(start, len(items)):
+            both = bits & columns[items[position]]
             if both.bit_count() >= least:
-                grown = (*held, items[place])
+                grown = (*held, items[position])
                 yield grown, both
                 if len(grown) < max_size:
-                    stack.append((grown, both, place + 1))
+                    stack.append((grown, both, position + 1))
 
 
 def _closed(columns: Mapping[int, int], items: list[int], least: int, everyone: int) -> Iterator[tuple[Itemset, int]]:
@@ -171,23 +171,23 @@ def _closed(columns: Mapping[int, int], items: list[int], least: int, everyone: 
     stack: list[tuple[frozenset[int], int, int]] = [(top, everyone, 0)]
     while stack:
         held, bits, start = stack.pop()
-        for place in range(start, len(items)):
-            if items[place] in held:
+        for position in range(start, len(items)):
+            if items[position] in held:
                 continue
-            both = bits & columns[items[place]]
+            both = bits & columns[items[position]]
             if both.bit_count() < least:
                 continue
             grown = frozenset(item for item in items if both & columns[item] == both)
-            if any(item not in held for item in grown if item < items[place]):
+            if any(item not in held for item in grown if item < items[position]):
                 continue
             yield tuple(sorted(grown)), both
-            stack.append((grown, both, place + 1))
+            stack.append((grown, both, position + 1))
 
 
 def explodes(columns: Mapping[int, int], least: int, kind: ItemsetKind, max_size: int, limit: int) -> bool:
-    """Whether there are more than `limit` sets, found out without ever holding more than that."""
+    """Whether there are more than `limit` sets, without ever storing more than that."""
     if kind == "closed":
-        # Items with the same transactions always go together.
+        # Items with the same transactions always occur together.
         columns = dict(sorted((item, bits) for bits, item in {bits: item for item, bits in columns.items()}.items()))
     if 2 ** min(len(columns), 64) <= limit:
         return False

@@ -22,7 +22,7 @@ from core.study.config import MiningConfig
 
 @dataclass(frozen=True)
 class Mined:
-    """What a `MiningConfig` finds in the transactions of a study; the tables are those of `core.study`."""
+    """The result of mining the transactions of a study with a `MiningConfig`; tables as in `core.study`."""
 
     config: MiningConfig
     itemsets: pd.DataFrame
@@ -34,10 +34,10 @@ class Mined:
     @cached_property
     def sets_of(self) -> dict[int, list[Itemset]]:
         """The filter sets of each class's rules, best first."""
-        found: dict[int, list[Itemset]] = {}
+        sets: dict[int, list[Itemset]] = {}
         for label, filters in zip(self.rules["label"], self.rules["filters"], strict=True):
-            found.setdefault(int(label), []).append(tuple(filters))
-        return found
+            sets.setdefault(int(label), []).append(tuple(filters))
+        return sets
 
     def filters_of(self, label: int) -> tuple[int, ...]:
         """F_c: the union of the filters of a class's rules, ascending."""
@@ -45,7 +45,7 @@ class Mined:
 
 
 def transactions_of(study: Study) -> Transactions:
-    """The transactions of a study with all the filters it keeps for each."""
+    """The transactions of a study with all stored filters."""
     return Transactions(np.asarray(study.array("items")), study.table("patches")["label"].to_numpy(np.int64))
 
 
@@ -71,16 +71,16 @@ def mine(
         itemsets, rules, shared = (_frame([], columns) for columns in (ITEMSETS, RULES, SHARED))
         return Mined(config, itemsets, rules, shared, *graph(rules))
     index = Index(transactions)
-    found = frequent(transactions, index, config, names, subrange(report, 0, 0.8))
-    rules = _rules(found, index, config, subrange(report, 0.8, 0.9))
-    report(0.9, "computing the graph layout")  # of all steps the one that cannot be stopped within
-    mined = Mined(config, _itemsets(found), rules, _shared(found, index), *graph(rules, names, seed))
+    frequent_sets = frequent(transactions, index, config, names, subrange(report, 0, 0.8))
+    rules = _rules(frequent_sets, index, config, subrange(report, 0.8, 0.9))
+    report(0.9, "computing the graph layout")  # the only step that cannot be cancelled
+    mined = Mined(config, _itemsets(frequent_sets), rules, _shared(frequent_sets, index), *graph(rules, names, seed))
     report(1.0, "rules mined")
     return mined
 
 
 def stored(study: Study, config: MiningConfig) -> Mined:
-    """What mining found when the study was built, out of its tables; `config` are the settings it was built with."""
+    """The result of mining at build time, from the study's tables; `config` are the settings it was built with."""
     itemsets, rules, shared, nodes, edges = (
         _plain_lists(study.table(name)) for name in ("itemsets", "rules", "shared", "nodes", "edges")
     )
@@ -96,27 +96,26 @@ def _plain_lists(table: pd.DataFrame) -> pd.DataFrame:
 def highest_support(source: Study | Transactions, config: MiningConfig, label: int | None = None) -> float | None:
     """The highest support below that of `config` at which it gives a rule (for one class, if given); None if none does.
 
-    Rounded down to hundredths, it is one that can be mined. Raises TooLarge where all that is left are supports with
-    too many sets.
+    Rounded down to hundredths, it can be mined. Raises TooLarge if all lower supports give too many sets.
     """
     transactions = (transactions_of(source) if isinstance(source, Study) else source).first(config.filters)
     index = Index(transactions)
-    many, none = 0, math.ceil(config.support * 100 - 1e-9)  # hundredths at which there are too many sets, and no rule
+    many, none = 0, math.ceil(config.support * 100 - 1e-9)  # support in hundredths: too many sets, no rule
     while none - many > 1:
-        wanted = (many + none) // 2
+        middle = (many + none) // 2
         try:
-            found = frequent(transactions, index, replace(config, support=wanted / 100))
+            frequent_sets = frequent(transactions, index, replace(config, support=middle / 100))
         except TooLarge:
-            many = wanted
+            many = middle
             continue
         reached = [0.0]
-        for position, own in enumerate(index.labels.tolist()):
-            if label is None or own == label:
-                support, confidence = _measured(found, index, position, config)
+        for position, class_label in enumerate(index.labels.tolist()):
+            if label is None or class_label == label:
+                support, confidence = _measured(frequent_sets, index, position, config)
                 reached += support[confidence >= config.confidence].tolist()
         if max(reached) > 0:
             return max(reached)
-        none = wanted
+        none = middle
     if many:
         message = f"Below support {none / 100:.2f} there are too many filter sets."
         raise TooLarge(message, "Use fewer filters per transaction.")
@@ -130,36 +129,36 @@ RULES = (
 SHARED = ("filters", "size", "labels", "supports", "classes", "n_all")
 
 
-def _rules(found: Frequent, index: Index, config: MiningConfig, report: Report) -> pd.DataFrame:
+def _rules(frequent_sets: Frequent, index: Index, config: MiningConfig, report: Report) -> pd.DataFrame:
     total = int(index.sizes.sum())
     rows: list[tuple[Any, ...]] = []
     for span in chunks(len(index.labels), 1, report, "scoring rules"):
         position, label = span.start, int(index.labels[span.start])
-        sets, n_both = found.found[label], found.both[label]
-        n_class, n_all = int(index.sizes[position]), found.n_all[sets]
-        support, confidence = _measured(found, index, position, config)
-        # One division of whole numbers, so that equal scores are equal to the last bit and the tie order decides.
+        sets, n_both = frequent_sets.mined[label], frequent_sets.both[label]
+        n_class, n_all = int(index.sizes[position]), frequent_sets.n_all[sets]
+        support, confidence = _measured(frequent_sets, index, position, config)
+        # One division of integers, so that equal scores are bit-identical and the tie-breaking order decides.
         score = support * confidence if config.balanced else n_both**2 / (n_class * n_all)
-        sizes = np.array([len(found.sets[i]) for i in sets], np.int64)
-        # Sets are numbered in lexicographic order, which settles what score and size leave open.
+        sizes = np.array([len(frequent_sets.sets[i]) for i in sets], np.int64)
+        # Sets are numbered in lexicographic order, which breaks ties of score and size.
         order = [i for i in np.lexsort((sets, -sizes, -score)) if confidence[i] >= config.confidence]
-        for rank, i in enumerate(_folded(found, index, position, order, config)):
+        for rank, i in enumerate(_folded(frequent_sets, index, position, order, config)):
             lift = (n_both[i] / n_all[i]) / (n_class / total)
             rows.append((
-                len(rows), label, rank, list(found.sets[sets[i]]), int(sizes[i]), n_class, int(n_all[i]),
+                len(rows), label, rank, list(frequent_sets.sets[sets[i]]), int(sizes[i]), n_class, int(n_all[i]),
                 int(n_both[i]), support[i], confidence[i], lift, score[i],
             ))  # fmt: skip
     return _frame(rows, RULES)
 
 
-def _folded(found: Frequent, index: Index, position: int, order: list[int], config: MiningConfig) -> list[int]:
-    """The best of the `order`ed sets, of those with the same patches of the class only the first."""
+def _folded(frequent_sets: Frequent, index: Index, position: int, order: list[int], config: MiningConfig) -> list[int]:
+    """The best of the `order`ed sets; of sets with the same patches of the class only the first."""
     if not config.fold or config.sets == "closed":  # two closed sets never have the same patches
         return order[: config.best]
-    sets = found.found[int(index.labels[position])]
-    ranked = sorted(order, key=lambda i: found.sets[sets[i]])
-    held = index.every([found.sets[sets[i]] for i in ranked])
-    patches = {i: index.own(bits, position).tobytes() for i, bits in zip(ranked, held, strict=True)}
+    sets = frequent_sets.mined[int(index.labels[position])]
+    ranked = sorted(order, key=lambda i: frequent_sets.sets[sets[i]])
+    held = index.every([frequent_sets.sets[sets[i]] for i in ranked])
+    patches = {i: index.of_class(bits, position).tobytes() for i, bits in zip(ranked, held, strict=True)}
     first: dict[bytes, int] = {}
     for i in order:
         first.setdefault(patches[i], i)
@@ -167,39 +166,40 @@ def _folded(found: Frequent, index: Index, position: int, order: list[int], conf
 
 
 def _measured(
-    found: Frequent, index: Index, position: int, config: MiningConfig
+    frequent_sets: Frequent, index: Index, position: int, config: MiningConfig
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Support and confidence of all sets of one class."""
     label = int(index.labels[position])
-    sets, n_both = found.found[label], found.both[label]
+    sets, n_both = frequent_sets.mined[label], frequent_sets.both[label]
     support = n_both / index.sizes[position]
     if not config.balanced:
-        return support, n_both / np.maximum(found.n_all[sets], 1)
+        return support, n_both / np.maximum(frequent_sets.n_all[sets], 1)
     total = np.zeros(len(sets))
-    for i, bits in enumerate(index.every([found.sets[s] for s in sets])):
+    for i, bits in enumerate(index.every([frequent_sets.sets[s] for s in sets])):
         total[i] = (index.counts(bits) / index.sizes).sum()
     return support, support / total
 
 
-def _itemsets(found: Frequent) -> pd.DataFrame:
+def _itemsets(frequent_sets: Frequent) -> pd.DataFrame:
     rows = [
-        (label, list(found.sets[i]), int(both), int(found.n_all[i]))
-        for label, sets in found.found.items()
-        for i, both in zip(sets, found.both[label], strict=True)
+        (label, list(frequent_sets.sets[i]), int(both), int(frequent_sets.n_all[i]))
+        for label, sets in frequent_sets.mined.items()
+        for i, both in zip(sets, frequent_sets.both[label], strict=True)
     ]
     return _frame(rows, ITEMSETS)
 
 
-def _shared(found: Frequent, index: Index) -> pd.DataFrame:
+def _shared(frequent_sets: Frequent, index: Index) -> pd.DataFrame:
     """The sets that are frequent in several classes, those of most classes first."""
     size = dict(zip(index.labels.tolist(), index.sizes.tolist(), strict=True))
     rows = []
-    for i, classes in found.shared.items():
+    for i, classes in frequent_sets.shared.items():
         ranked = sorted(
             ((count / size[label], label) for label, count in classes), key=lambda pair: (-pair[0], pair[1])
         )
         labels, supports = [label for _, label in ranked], [support for support, _ in ranked]
-        rows.append((list(found.sets[i]), len(found.sets[i]), labels, supports, len(labels), int(found.n_all[i])))
+        filters, n_all = list(frequent_sets.sets[i]), int(frequent_sets.n_all[i])
+        rows.append((filters, len(filters), labels, supports, len(labels), n_all))
     rows.sort(key=lambda row: (-row[4], -sum(row[3]), -row[1], row[0]))
     return _frame(rows, SHARED)
 

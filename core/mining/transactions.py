@@ -1,4 +1,4 @@
-"""From patches to transactions: how strongly every filter responds within a patch, and which respond most."""
+"""Transactions from patches: the response of every filter within a patch, and the strongest filters."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from torch import Tensor
 
 @lru_cache(maxsize=64)
 def _prefix(size: int, cells: int) -> Tensor:
-    """Prefix sums (size + 1, cells) of the weights by which bilinear enlarging spreads `cells` values over `size`."""
+    """Prefix sums (size + 1, cells) of the weights of bilinear upsampling from `cells` values to `size`."""
     rows = F.interpolate(torch.eye(cells, dtype=torch.float64)[None], size=size, mode="linear", align_corners=False)[0]
     return torch.cat([torch.zeros(1, cells, dtype=torch.float64), rows.T.cumsum(0)])
 
 
 def window_weights(corners: Tensor, side: int, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
-    """What each cell of a (h, w) map adds to the sum of the map, enlarged to `size`, within each window; (..., h·w).
+    """The weight of each cell of a (h, w) map in the window sums of the map upsampled to `size`; (..., h·w).
 
     `corners` (..., 2) are the windows' upper left pixels as (y, x), on the CPU. The sum over a window of a bilinearly
-    enlarged map is linear in the map and separable, so no map is ever enlarged (methods chapter 1.4, P6).
+    upsampled map is linear in the map and separable, so no map is ever upsampled.
     """
     y, x = corners[..., 0], corners[..., 1]
     down, across = _prefix(size[0], cells[0]), _prefix(size[1], cells[1])
@@ -32,7 +32,7 @@ def window_weights(corners: Tensor, side: int, size: tuple[int, int], cells: tup
 
 
 def responses(maps: Tensor, corners: Tensor, side: int, size: tuple[int, int]) -> Tensor:
-    """Eq. 2 of Meynen et al. 2023: the sum of every filter's enlarged map over each window, (B, k, D) float32.
+    """Eq. 2 of Meynen et al. 2023: the sum of every filter's upsampled map over each window, (B, k, D) float32.
 
     `maps` are (B, D, h, w) on any device, `corners` (B, k, 2) windows of the same images as (y, x).
     """
@@ -47,14 +47,14 @@ def strongest(responses: NDArray[Any], order: NDArray[Any], count: int) -> tuple
     """
     ranked = np.where(responses > 0, order, -np.inf)
     items = np.argsort(-ranked, axis=1, kind="stable")[:, :count]
-    kept = np.take_along_axis(responses, items, 1)
-    silent = kept <= 0
-    return np.where(silent, -1, items).astype(np.int32), np.where(silent, 0, kept).astype(np.float32)
+    values = np.take_along_axis(responses, items, 1)
+    silent = values <= 0
+    return np.where(silent, -1, items).astype(np.int32), np.where(silent, 0, values).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Transactions:
-    """Patches as sets of filters, each with the class it speaks for."""
+    """Patches as sets of filters, each with its class."""
 
     items: NDArray[np.int32]  # (P, N) filters, strongest first, -1 where there are fewer
     labels: NDArray[np.int64]  # (P,)
@@ -64,8 +64,8 @@ class Transactions:
         return Transactions(self.items[:, :count], self.labels)
 
     def holding(self, filters: Iterable[int], label: int | None = None) -> NDArray[np.int64]:
-        """The patches whose transaction holds all these filters, of one class or (None) of all: G_R and G_F."""
-        found = np.ones(len(self.labels), bool) if label is None else self.labels == label
+        """The patches whose transaction contains all these filters, of one class or (None) of all: G_R and G_F."""
+        matches = np.ones(len(self.labels), bool) if label is None else self.labels == label
         for item in filters:
-            found &= (self.items == item).any(1)
-        return np.flatnonzero(found)
+            matches &= (self.items == item).any(1)
+        return np.flatnonzero(matches)

@@ -30,13 +30,13 @@ def load(
     """A model of the registry, or `ARCH@FILE`: own weights for a torchvision architecture or for `flowers`.
 
     Own weights are a .safetensors file or a state dict in a .pth file; `labels` names a file with one label per class
-    for them. `core.models.name` holds the spelling of names. Raises UnknownName, BadModel for weights that do not
+    for them. `core.models.name` documents the syntax of names. Raises UnknownName, BadModel for weights that do not
     fit, Unavailable for a download without connection and for a source that is not supported yet.
     """
-    asked = parsed(name)
-    refuse_unloadable(asked)
-    if asked.separator:
-        model = _own(asked, device, report)
+    parts = parsed(name)
+    refuse_unloadable(parts)
+    if parts.separator:
+        model = _own_weights(parts, device, report)
         return replace(model, labels=weights.labels(Path(labels), len(model.labels))) if labels else model
     card = MODELS[name]
     if labels:
@@ -44,13 +44,13 @@ def load(
     return card.load(device, report)
 
 
-def _own(name: ModelName, device: torch.device | str, report: Report) -> Model:
+def _own_weights(name: ModelName, device: torch.device | str, report: Report) -> Model:
     """The user's own weights in an architecture known by its name."""
     from core.models.sources import torchvision
 
-    known, architecture = (FLOWERS, *torchvision.architectures()), name.architecture
-    if architecture not in known:
-        raise unknown("architecture", architecture, known)
+    architectures, architecture = (FLOWERS, *torchvision.architectures()), name.architecture
+    if architecture not in architectures:
+        raise unknown("architecture", architecture, architectures)
     if not name.file.strip():
         raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a .safetensors or .pth file.")
     path = expanded(name.file)
@@ -66,7 +66,7 @@ def _own(name: ModelName, device: torch.device | str, report: Report) -> Model:
 
 
 def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.device | str, report: Report) -> Model:
-    """The small network of the bundled models, with the weights of a file and the facts of their card."""
+    """The small network of the bundled models, with weights and facts from a file and its card."""
     report(0.0, "reading weights")
     state = weights.read(path)
     count = weights.classes(state, "head.weight")
@@ -79,7 +79,7 @@ def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.devic
 
 
 def _card_beside(path: Path) -> Mapping[str, Any]:
-    """The card that training wrote beside a weights file; empty where there is none."""
+    """The card that training wrote next to a weights file; empty if there is none."""
     try:
         card = json.loads(path.with_suffix(".json").read_text("utf-8"))
     except (OSError, ValueError):

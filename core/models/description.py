@@ -9,7 +9,7 @@ from core.network.inspection import RELUS, SMOOTH, Layer, Survey
 
 
 def described(model: Model) -> dict[str, str]:
-    """What is done to an image on the way in, and what the network is made of, one sentence each by its heading."""
+    """Preprocessing and components of a network, as one sentence per heading."""
     survey = model.survey
     return {
         "Input": _input(model.preprocess),

@@ -15,10 +15,10 @@ _CHUNK = 1 << 18
 
 
 def fetch(url: str, folder: Path, report: Report = silent) -> Path:
-    """The file behind `url` in `folder`, fetched now if it is not there.
+    """The file of `url` in `folder`, downloaded if it is not there.
 
-    It takes its name when it is whole and its sha256 begins as its name promises
-    (`name-12345678.pth`); cancelled or broken, nothing is left. Raises Unavailable without a connection.
+    It gets its name only when it is complete and its sha256 begins with the digits in that name
+    (`name-12345678.pth`); a cancelled or failed download leaves nothing. Raises Unavailable without a connection.
     """
     path = folder / url.rsplit("/", 1)[-1]
     if path.is_file():
@@ -26,9 +26,9 @@ def fetch(url: str, folder: Path, report: Report = silent) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
-            found = _copied(url, file, report)
+            digest = _copied(url, file, report)
             promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
-            if promised and not found.startswith(promised[1]):
+            if promised and not digest.startswith(promised[1]):
                 raise Unavailable(f"{path.name} is damaged: its sha256 is not the published one.", "Try again.")
     except (OSError, HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
@@ -39,12 +39,12 @@ def fetch(url: str, folder: Path, report: Report = silent) -> Path:
 
 
 def _copied(url: str, file: IO[bytes], report: Report) -> str:
-    """Copy what `url` answers into a file, reporting megabytes; returns its sha256."""
+    """Download `url` into a file, reporting megabytes; returns its sha256."""
     digest, done = hashlib.sha256(), 0
     report(0.0, "connecting")
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        total = int(answer.headers.get("Content-Length") or 0)
-        while piece := answer.read(_CHUNK):
+    with urllib.request.urlopen(url, timeout=20) as response:
+        total = int(response.headers.get("Content-Length") or 0)
+        while piece := response.read(_CHUNK):
             file.write(piece)
             digest.update(piece)
             done += len(piece)

@@ -19,7 +19,7 @@ from core.registry import unknown
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen network and the facts that travel with its weights; shared by all sessions, changed by none.
+    """A frozen network and the facts that belong to its weights; shared by all sessions, modified by none.
 
     >>> import vitrine as vt
     >>> model = vt.load("flowers-single-6c")
@@ -33,13 +33,13 @@ class Model:
     preprocess: Preprocess
     sha: str  # of the weights' content
     survey: Survey
-    facts: Mapping[str, Any] = field(default_factory=dict)  # accuracy, how trained, licence …
-    order: torch.memory_format = torch.contiguous_format  # of the images, fastest for network and device
-    overwrote: Mapping[str, int] = field(default_factory=dict)  # modules that worked in place until frozen, by kind
+    facts: Mapping[str, Any] = field(default_factory=dict)  # accuracy, training, licence …
+    order: torch.memory_format = torch.contiguous_format  # memory format of the images, fastest for network and device
+    overwrote: Mapping[str, int] = field(default_factory=dict)  # in-place modules before freezing, by kind
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next((p.device for p in self.net.parameters()), torch.device("cpu"))
 
     def target(self, wanted: str | int) -> int:
@@ -49,9 +49,9 @@ class Model:
     def resolve_layer(self, layer: str = "") -> str:
         """The layer where activations are read: the named one, or the surveyed default.
 
-        Raises UnknownName for a layer the network lacks, Unsupported for one without positions or where none has them.
+        Raises UnknownName for a layer the network lacks, Unsupported if it, or every layer, has no positions.
         """
-        name, usable = layer or self.survey.default, [known.name for known in self.survey.usable]
+        name, usable = layer or self.survey.default, [usable_layer.name for usable_layer in self.survey.usable]
         if not name:
             raise Unsupported(f"{self.name} has no layer with spatial positions.", "Choose a method that needs none.")
         if name in usable:
@@ -61,7 +61,7 @@ class Model:
         raise unknown("layer", name, usable)
 
     def resolve_unit(self, unit: str) -> tuple[str, int]:
-        """The layer and the number of the unit that LAYER:NUMBER names.
+        """The layer and the index of the unit in a text LAYER:NUMBER.
 
         Raises BadParameter for a text of another form, UnknownName for a unit the layer lacks, and as `resolve_layer`.
         """
@@ -69,21 +69,21 @@ class Model:
         number = whole(text)
         if not layer or number is None:
             raise BadParameter(f"{unit!r} is not a unit.", "Give LAYER:NUMBER, such as layer4:17.")
-        known = self.survey.layer(self.resolve_layer(layer))
-        if known and number >= known.units:
-            raise UnknownName(f"Layer '{layer}' has no unit {number}.", f"Its units are 0 to {known.units - 1}.")
+        facts = self.survey.layer(self.resolve_layer(layer))
+        if facts and number >= facts.units:
+            raise UnknownName(f"Layer '{layer}' has no unit {number}.", f"Its units are 0 to {facts.units - 1}.")
         return layer, number
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a model before it is loaded, and how to load it."""
+    """The facts of a model before it is loaded, and a function that loads it."""
 
     name: str
     title: str
     source: Literal["bundled", "torchvision"]
     classes: int
-    size: int  # pixels, the side of the square it sees
+    size: int  # pixels, the side of its square input
     parameters: int
     megabytes: float  # of its weights file
     accuracy: float | None  # percent, top-1 on the data its note names
@@ -99,7 +99,7 @@ def overwriting(net: nn.Module) -> dict[str, int]:
 def frozen(net: nn.Module) -> nn.Module:
     """The same network in eval mode, without parameter gradients and without in-place activations.
 
-    After this nothing in the core changes a flag of a model, so nothing ever has to be restored.
+    Afterwards nothing in the core changes a flag of a model, so nothing has to be restored.
     """
     net.eval()
     for parameter in net.parameters():

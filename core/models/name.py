@@ -2,13 +2,13 @@
 
     resnet18                              a model of the list
     resnet18@weights.safetensors          own weights; the older spelling resnet18:weights.safetensors is read, too
-    timm:resnet50d.a1_in1k                another source; own weights are appended with "@" here as well
+    timm:resnet50d.a1_in1k                another source; own weights are appended with "@", too
     hf:google/vit-base-patch16-224
     mine.py:build
 
-The first "@" or ":" ends the architecture, and everything after it is the path of the file, whatever it contains. A
-drive, such as "C:\\" at the beginning, separates nothing. An architecture holds neither "/" nor "\\", so a text with
-one of them before its first separator is a path that names no architecture.
+The first "@" or ":" ends the architecture; everything after it is the path of the file. The colon of a drive, such as
+"C:\\" at the beginning, is no separator. An architecture contains neither "/" nor "\\", so a text with one of them
+before its first separator is a path without an architecture.
 """
 
 import re
@@ -30,7 +30,7 @@ _SOURCES = {"timm": "timm", "hf": "Hugging Face", "python": "a Python file"}
 class ModelName:
     """The parts of a model's name."""
 
-    text: str  # as it was typed; results keep it so
+    text: str  # as entered; results store it unchanged
     source: Source
     architecture: str  # the name within its source, or FILE.py:FUNCTION; "" for a path alone
     file: str = ""  # own weights
@@ -45,7 +45,7 @@ class ModelName:
         return f"{self._owner}@{_FOLDER.sub('', self.file)}" if self.separator else self.text
 
     def with_file(self, file: object) -> "ModelName":
-        """The same with another path to the weights."""
+        """A copy with another path to the weights."""
         return parsed(f"{self._owner}{self.separator}{file}")
 
     @property
@@ -54,7 +54,7 @@ class ModelName:
 
 
 def parsed(text: str) -> ModelName:
-    """The parts of a name; whatever the text, nothing is raised before the model is to be loaded."""
+    """The parts of a name; accepts any text, as errors are raised only when the model is loaded."""
     drive = _DRIVE.match(text)
     separator = re.compile("[@:]").search(text, drive.end() if drive else 0)
     if separator is None:

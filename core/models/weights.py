@@ -14,7 +14,7 @@ State = dict[str, Tensor]
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
-_NESTED = ("state_dict", "model_state_dict", "model")  # where training scripts put the weights inside a checkpoint
+_NESTED = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints store the weights
 _AS_WEIGHTS = "Save `net.state_dict()` as .safetensors, or as .pth with torch.save."
 _OTHER_FILE = "Check that the download or copy is complete."
 
@@ -22,8 +22,8 @@ _OTHER_FILE = "Check that the download or copy is complete."
 def read(path: Path) -> State:
     """The tensors of a `.safetensors` file, or of a state dict in a `.pth` or `.pt` file, on the CPU.
 
-    Nothing inside the file is run. A state dict may lie inside a checkpoint, or carry the "module." prefix that
-    parallel training leaves. Raises BadModel with the reason where there is none.
+    No code in the file is run. A state dict may be part of a checkpoint, or have the "module." prefix of parallel
+    training. Raises BadModel with the reason if there is no state dict.
     """
     try:
         size = path.stat().st_size
@@ -41,18 +41,18 @@ def read(path: Path) -> State:
 
 
 def fit(net: nn.Module, state: State, owner: str, file: str) -> nn.Module:
-    """The network holding these weights in its own precision; BadModel where they do not fit it or are not finite.
+    """Load these weights into the network in its own precision; BadModel if they do not fit or are not finite.
 
-    The tensors become the network's, no copy is made; `owner` and `file` are the names used in messages.
+    The network takes over the tensors without a copy; `owner` and `file` are the names used in messages.
     """
-    wanted = net.state_dict()
-    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
-    state = {**counters, **state}  # files older than these counters lack them, and nothing reads them in eval mode
-    if problems := _misfits(wanted, state, owner):
+    expected = net.state_dict()
+    counters = {key: value for key, value in expected.items() if key.endswith("num_batches_tracked")}
+    state = {**counters, **state}  # older files lack these counters, and eval mode does not read them
+    if problems := _misfits(expected, state, owner):
         raise BadModel(
             f"{file} does not fit {owner}: {'; '.join(problems)}.", "Name the architecture it was saved from."
         )
-    ready = {key: value.to(wanted[key].dtype) for key, value in state.items()}
+    ready = {key: value.to(expected[key].dtype) for key, value in state.items()}
     for key, value in ready.items():
         if not bool(torch.isfinite(value).all()):
             raise BadModel(f"'{key}' in {file} holds values that are not finite numbers.", "Use another checkpoint.")
@@ -61,12 +61,12 @@ def fit(net: nn.Module, state: State, owner: str, file: str) -> nn.Module:
 
 
 def classes(state: State, weight: str) -> int:
-    """How many classes the head's weight of a state dict has rows for; 0 where it is missing."""
+    """The number of rows of the head's weight in a state dict; 0 if it is missing."""
     return int(state[weight].shape[0]) if weight in state and state[weight].dim() else 0
 
 
 def labels(path: Path, classes: int) -> tuple[str, ...]:
-    """One label per line; BadModel where the file cannot be read or does not hold `classes` of them."""
+    """One label per line; BadModel if the file cannot be read or does not have `classes` lines."""
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -85,7 +85,7 @@ def _safetensors(path: Path) -> object:
     from safetensors.torch import load
 
     try:
-        return load(path.read_bytes())  # a mapped file would change the network when somebody writes to it
+        return load(path.read_bytes())  # memory-mapped, the network would change when the file is written to
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise BadModel(f"{path.name} is not a complete safetensors file ({error}).", _OTHER_FILE) from None
 
@@ -93,19 +93,19 @@ def _safetensors(path: Path) -> object:
 def _pickled(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - the reader meets hostile bytes here and raises errors of any kind
+    except Exception as error:  # noqa: BLE001 - on malformed bytes the reader raises errors of any kind
         text = str(error)
         if code := re.search(r"(?:GLOBAL|class) (\S+) (?:was not an allowed|whose module \S+ is blocked)", text):
-            what = f"holds code or objects ({code[1][:80]}), not only weights; nothing in it was run"
-            raise BadModel(f"{path.name} {what}.", _AS_WEIGHTS) from None
+            problem = f"holds code or objects ({code[1][:80]}), not only weights; nothing in it was run"
+            raise BadModel(f"{path.name} {problem}.", _AS_WEIGHTS) from None
         if "TorchScript" in text:
             raise BadModel(f"{path.name} is a TorchScript program; nothing in it was run.", _AS_WEIGHTS) from None
-        what = "cannot be read as weights: it is damaged or holds something else; nothing in it was run"
-        raise BadModel(f"{path.name} {what}.", _AS_WEIGHTS) from None
+        problem = "cannot be read as weights: it is damaged or holds something else; nothing in it was run"
+        raise BadModel(f"{path.name} {problem}.", _AS_WEIGHTS) from None
 
 
 def _plain(loaded: object, file: str) -> State:
-    """A state dict out of what a file held: unwrapped, without prefix, plain tensors only."""
+    """The state dict in the content of a file: unwrapped, without prefix, plain tensors only."""
     if isinstance(loaded, Mapping):
         loaded = next((loaded[key] for key in _NESTED if isinstance(loaded.get(key), Mapping)), loaded)
     if not isinstance(loaded, Mapping) or not loaded:
@@ -129,15 +129,15 @@ def _is_plain(value: Any) -> bool:
     return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
-def _misfits(wanted: Mapping[str, Tensor], state: State, owner: str) -> list[str]:
-    """What keeps a state dict from fitting: tensors missing, of another shape, or unknown; the first two of each."""
-    missing = [f"'{key}'" for key in wanted if key not in state]
+def _misfits(expected: Mapping[str, Tensor], state: State, owner: str) -> list[str]:
+    """Reasons why a state dict does not fit: tensors missing, of another shape, or unknown; the first two of each."""
+    missing = [f"'{key}'" for key in expected if key not in state]
     other = [
-        f"'{key}' is {_shape(state[key])} where {owner} has {_shape(wanted[key])}"
-        for key in wanted
-        if key in state and state[key].shape != wanted[key].shape
+        f"'{key}' is {_shape(state[key])} where {owner} has {_shape(expected[key])}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
     ]
-    unexpected = [f"'{key[:80]}'" for key in state if key not in wanted]
+    unexpected = [f"'{key[:80]}'" for key in state if key not in expected]
     problems = []
     if other:
         problems.append(_first(other))

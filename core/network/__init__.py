@@ -1,1 +1,1 @@
-"""A network from inside: hooks, inspection, throughput, incremental inference."""
+"""Access to the inside of a network: hooks, inspection, throughput, incremental inference."""

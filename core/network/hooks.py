@@ -29,10 +29,10 @@ def ablate(channels: Iterable[int]) -> Edit:
 
 @contextmanager
 def capture(net: nn.Module, *layers: str, edit: Mapping[str, Edit] | None = None) -> Iterator[dict[str, Tensor]]:
-    """The outputs of the named layers during the block, optionally edited on the way.
+    """Capture the outputs of the named layers during the block, optionally edited.
 
     Yields a dict that fills with one tensor per layer at each forward of the entering thread; forwards of other threads
-    pass untouched, so one network may serve several sessions. What is captured is the edited output, still part of the
+    are unaffected, so several sessions may share one network. The captured output is the edited one, still part of the
     gradient graph. Raises UnknownName for a layer the network lacks, Unsupported for one whose output is no tensor.
     """
     edits = dict(edit or {})
@@ -46,7 +46,7 @@ def capture(net: nn.Module, *layers: str, edit: Mapping[str, Edit] | None = None
             if not isinstance(output, Tensor):
                 raise Unsupported(f"Layer '{name}' does not return a tensor.", "Choose another layer.")
             seen[name] = edits[name](output) if name in edits else output
-            # The network goes on with a copy: a later in-place operation must not overwrite what was captured.
+            # The network continues with a copy: a later in-place operation must not overwrite the captured tensor.
             return seen[name].clone()
 
         return hook

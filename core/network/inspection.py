@@ -15,7 +15,7 @@ from core.network.operations import OperationCounter
 
 Layout = Literal["grid", "tokens", "channels-last", "vector"]
 
-# These only pool or pass on their input: the layer before them is the one to explain.
+# These only pool or forward their input: the layer before them is the one to explain.
 _PASSIVE = (
     nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Dropout2d, nn.Identity,
     nn.Flatten,
@@ -38,10 +38,10 @@ class Layer:
     kind: str
     shape: tuple[int, ...]  # without the batch
     layout: Layout
-    through: bool = True  # only plain sequences around it: its output is not one branch of several
+    through: bool = True  # all its parents are plain sequences: its output is not one branch of several
     calls: int = 1  # in one forward
     operations: tuple[str, ...] = ()  # its own; none for a container
-    reads: str = ""  # the layer whose output is its input; "" where another operation lies between them
+    reads: str = ""  # the layer whose output is its input; "" if another operation lies between them
 
     @property
     def units(self) -> int:
@@ -103,7 +103,7 @@ class Survey:
     def stages(self) -> tuple[str, ...]:
         """The stages up to `default`: the last layer of each resolution, or the input of each transformer block.
 
-        All information that a prediction uses passes through each of them.
+        Everything that a prediction depends on passes through each of them.
         """
         usable = self.usable
         chosen = self.layer(self.default)
@@ -268,7 +268,7 @@ def _end(net: nn.Module, images: Tensor, chosen: _Call, calls: list[_Call]) -> t
         pooled = (maps.relu() if rectifies else maps).mean((2, 3))
         product = pooled @ linear.module.weight.T
         again = product if linear.module.bias is None else product + linear.module.bias
-        # Compared with what the maps contribute: small activations would vanish beside a bias.
+        # Relative to the contribution of the maps: next to a large bias, small activations would be invisible.
         if again.shape == logits.shape and 0 < float(product.abs().max()) * 1e-3 >= float((again - logits).abs().max()):
             return linear.name, rectifies, rectified
     return "", False, rectified

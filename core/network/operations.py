@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 Rule = Callable[..., Any]
 
-# Every function by which networks call an operation, under the one name that rules and surveys use.
+# Every function through which networks call an operation, under the one name that rules and surveys use.
 OPERATIONS: Mapping[Callable[..., Any], str] = {
     function: name
     for name, functions in {
@@ -60,7 +60,7 @@ class Rules(TorchFunctionMode):
     """Replaces operations on this thread while the block runs, whether called by a module or directly.
 
     `table` maps names of OPERATIONS to rules; a rule receives the original function and the arguments of the call.
-    `fired` counts the replaced calls per name, so that a rule that was never applied is noticed.
+    `fired` counts the replaced calls per name, so that a rule that was never applied can be detected.
     """
 
     def __init__(self, table: Mapping[str, Rule]) -> None:
@@ -80,7 +80,7 @@ class Rules(TorchFunctionMode):
         return rule(func, *args, **(kwargs or {}))
 
 
-# Reading `.data`, `.T` and the like calls the mode too; nothing is computed there.
+# Reading `.data`, `.T` and similar attributes also calls the mode; nothing is computed there.
 _ATTRIBUTES = frozenset({"__get__", "detach", "clone", "requires_grad_", "contiguous", "to"})
 
 # An operation with a plain number in place of a second tensor.
@@ -96,7 +96,7 @@ class OperationCounter(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.calls: dict[str, int] = {}
-        self.overwrites: dict[str, int] = {}  # those of them that wrote over their input
+        self.overwrites: dict[str, int] = {}  # those of them that overwrote their input
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

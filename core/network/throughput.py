@@ -17,7 +17,7 @@ from core.models.model import Model
 from core.serialization import digest
 
 SIZES = {"cpu": (4, 8, 16, 32), "cuda": (1, 32, 64, 128, 256)}
-CLEARLY = 0.95  # of a smaller batch's time: a larger batch must be faster than that to be worth its memory
+CLEARLY = 0.95  # times a smaller batch's time: a larger batch must be faster than that to be worth its memory
 SECONDS = 1.5  # limit for measuring; the smallest batch is always measured
 ROUNDS = 3
 ENOUGH = 0.2  # seconds for one size, after which no further round is needed
@@ -28,10 +28,10 @@ _lock = threading.Lock()
 
 
 def batch_of(model: Model, folder: Path) -> int:
-    """The batch that suits a model and its device: as stored in `folder`, else measured shortly and stored there.
+    """The fastest batch size of a model on its device: as stored in `folder`, else measured briefly and stored there.
 
-    The batch decides how sums are rounded, so the first measurement holds for all later calls. A file that cannot be
-    read is measured again; where none can be written, the batch lasts as long as the process.
+    The batch size affects how sums are rounded, so the first measurement is used by all later calls. If the file
+    cannot be read, the measurement is repeated; if it cannot be written, the batch size holds for this process only.
     """
     path = _file(model, folder)
     with _lock:
@@ -39,7 +39,7 @@ def batch_of(model: Model, folder: Path) -> int:
 
 
 def seconds_of(model: Model, folder: Path) -> float:
-    """Seconds of one image's forward in that batch, measured once by each process: how busy a machine is changes."""
+    """Seconds per image of a forward in that batch, measured once per process, as the load of a machine changes."""
     path = _file(model, folder)
     with _lock:
         batch = _known(model, path)
@@ -53,7 +53,7 @@ def _known(model: Model, path: Path) -> int:
         batch = _read(path)
         if not batch:
             fastest, _seconds[path] = _measured(model)
-            batch = _kept(path, {**_conditions(model), "batch": fastest})
+            batch = _stored(path, {**_conditions(model), "batch": fastest})
         _batches[path] = batch
     return _batches[path]
 
@@ -63,7 +63,7 @@ def _file(model: Model, folder: Path) -> Path:
 
 
 def _conditions(model: Model) -> dict[str, Any]:
-    """Everything that decides the speed of a batch, other than the load of the machine."""
+    """Everything that affects the speed of a batch, except the load of the machine."""
     cuda = model.device.type == "cuda"
     return {
         "model": model.sha,
@@ -76,7 +76,7 @@ def _conditions(model: Model) -> dict[str, Any]:
 
 
 def _read(path: Path) -> int:
-    """The batch in a file; 0 where there is none."""
+    """The batch size in a file; 0 if there is none."""
     try:
         batch = json.loads(path.read_text("utf-8"))["batch"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -84,8 +84,8 @@ def _read(path: Path) -> int:
     return batch if isinstance(batch, int) and 0 < batch <= 4096 else 0
 
 
-def _kept(path: Path, facts: Mapping[str, Any]) -> int:
-    """The batch, written atomically, unless another process was first: then that one's."""
+def _stored(path: Path, facts: Mapping[str, Any]) -> int:
+    """Write the batch size atomically and return it; if another process was first, return that one's."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, keep=_read) as file:
@@ -94,7 +94,7 @@ def _kept(path: Path, facts: Mapping[str, Any]) -> int:
 
 
 def _measured(model: Model) -> tuple[int, float]:
-    """The batch with the shortest time per image, and that time; a larger one only if it is clearly faster."""
+    """The batch size with the shortest time per image, and that time; a larger one only if it is clearly faster."""
     end = time.perf_counter() + SECONDS
     batch, *larger = SIZES.get(model.device.type, SIZES["cpu"])
     shortest = _per_image(model, batch)
@@ -112,7 +112,7 @@ def _measured(model: Model) -> tuple[int, float]:
 
 @torch.no_grad()
 def _per_image(model: Model, batch: int) -> float:
-    """The shortest time of one image's forward in some rounds, after one to warm up."""
+    """The shortest time per image of several forwards, after one to warm up."""
     side = model.preprocess.crop
     images = torch.zeros(batch, 3, side, side, device=model.device).contiguous(memory_format=model.order)
     _timed(model, images)

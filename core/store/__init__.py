@@ -1,5 +1,5 @@
-"""Stored results: crash-safe folders of tables and arrays, whole or absent, resumed, locked, checked by hash.
+"""Stored results: crash-safe folders of tables and arrays, complete or absent, resumable, locked, checked by hash.
 
-A `Schema` says what a kind of store holds; studies are one kind. `writer.writing` gives a draft, `reader.Store` opens
-what was finished.
+A `Schema` describes the content of a kind of store; studies are one kind. `writer.writing` gives a draft,
+`reader.Store` opens a finished store.
 """

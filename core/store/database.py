@@ -1,4 +1,4 @@
-"""The user's database: one SQLite file for what people add to stored results."""
+"""The user's database: one SQLite file for what users add to stored results."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from core.errors import Unavailable
 NAME = "vitrine.sqlite"
 WAIT = 30  # seconds for another process to finish writing
 
-# Each step brings a database from the version of its index to the next; what a release had is never changed.
+# Each step upgrades a database from the version of its index to the next; released steps never change.
 _STEPS = (
     """
     CREATE TABLE tags (study TEXT NOT NULL, patch INTEGER NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (study, patch, tag))
@@ -22,7 +22,7 @@ _STEPS = (
 
 @contextmanager
 def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
-    """A connection to the database in a folder; None where there is none, for reading makes no file.
+    """A connection to the database in a folder; None if there is none, as reading creates no file.
 
     Raises Unavailable, as `writing` does.
     """
@@ -35,9 +35,9 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to the database in a folder within one transaction: all of the block is written, or nothing.
+    """A connection to the database in a folder; the block is one transaction.
 
-    Raises Unavailable where the file is damaged, of a newer version of Vitrine, or cannot be written.
+    Raises Unavailable if the file is damaged, of a newer version of Vitrine, or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A connection of its own for each use, so that threads and processes need know nothing of each other."""
+    """A new connection for each use, so that threads and processes need no coordination."""
     file = folder / NAME
     try:
         with closing(sqlite3.connect(file, timeout=WAIT, isolation_level=None)) as connection:
@@ -69,7 +69,7 @@ def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _upgrade(connection: sqlite3.Connection, file: Path) -> None:
-    """Bring the tables to this version; done once for each file."""
+    """Upgrade the tables to this version; done once for each file."""
     version = _version(connection)
     if version > len(_STEPS):
         raise Unavailable(f"{file} was written by a newer version of Vitrine.", "Update Vitrine.")
@@ -77,7 +77,7 @@ def _upgrade(connection: sqlite3.Connection, file: Path) -> None:
         return
     connection.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for each other
     connection.execute("BEGIN IMMEDIATE")
-    for step in _STEPS[_version(connection) :]:  # another process may just have done it
+    for step in _STEPS[_version(connection) :]:  # another process may have upgraded meanwhile
         for statement in step.split(";"):
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version={len(_STEPS)}")

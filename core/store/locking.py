@@ -1,4 +1,4 @@
-"""One writer at a time for a store, and errors of the disk as sentences."""
+"""Locks that allow one writer per store, and translation of OS errors."""
 
 import errno
 import os
@@ -15,9 +15,9 @@ _LOCK = "lock"
 
 @contextmanager
 def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
-    """Hold the draft in `folder` of the store at `path`; the schema's error where somebody else does.
+    """Lock the draft in `folder` of the store at `path`; the schema's error if another process has the lock.
 
-    The lock is the system's, so it ends with the process that holds it, however that ends.
+    The lock is the operating system's, so it ends with the process in any case.
     """
     from filelock import FileLock, Timeout
 
@@ -26,7 +26,7 @@ def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0.1, poll_interval=0.01)
-        except FileNotFoundError:  # the last writer just cleared the folder away
+        except FileNotFoundError:  # the last writer has just deleted the folder
             continue
         except Timeout:
             message = f"The {schema.noun} {path.name} is being built by {_holder(folder)}."
@@ -39,19 +39,19 @@ def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
 
 
 def clear(folder: Path) -> None:
-    """Delete a folder that is held, its lock last: a writer that comes meanwhile begins in an empty one."""
+    """Delete a locked folder, its lock last, so that a new writer starts in an empty one."""
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         elif entry.name != _LOCK:
             entry.unlink()
-    with suppress(OSError):  # somebody has begun already, or the system deletes no open file
+    with suppress(OSError):  # another writer has started, or the system cannot delete open files
         (folder / _LOCK).unlink()
         folder.rmdir()
 
 
 def _holder(folder: Path) -> str:
-    """Who holds the lock, as that process noted beside it."""
+    """The holder of the lock, as that process noted next to it."""
     with suppress(OSError, ValueError):
         if holder := (folder / "holder").read_text("utf-8").strip():
             return holder
@@ -60,7 +60,7 @@ def _holder(folder: Path) -> str:
 
 @contextmanager
 def translated(schema: Schema[Any], path: Path) -> Iterator[None]:
-    """Errors of the disk about the store at `path` as the schema's."""
+    """Translate OS errors about the store at `path` into the schema's."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Manifests of stores: typed dataclasses out of JSON that anybody may have edited, and back."""
+"""Manifests of stores: typed dataclasses from JSON, which may have been edited, and back."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
-_LAST = ("tables", "arrays", "files")  # behind a schema's own part
+_LAST = ("tables", "arrays", "files")  # after a schema's own fields
 
 
 class Misfit(ValueError):
@@ -15,13 +15,13 @@ class Misfit(ValueError):
 
 
 def stored_as(key: str, **default: Any) -> Any:
-    """A field that the JSON form calls otherwise."""
+    """A dataclass field with another key in the JSON form."""
     return field(metadata={"key": key}, **default)
 
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What a manifest says about a table."""
+    """The facts of a table in a manifest."""
 
     rows: int
     columns: tuple[str, ...]
@@ -29,7 +29,7 @@ class TableFacts:
 
 @dataclass(frozen=True)
 class ArrayFacts:
-    """What a manifest says about an array."""
+    """The facts of an array in a manifest."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -37,7 +37,7 @@ class ArrayFacts:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a manifest says about a file."""
+    """The facts of a file in a manifest."""
 
     bytes: int
     sha256: str
@@ -45,17 +45,17 @@ class FileFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What every store says about itself; a schema adds its own fields in a subclass."""
+    """The manifest fields common to all stores; a schema adds its own in a subclass."""
 
     version: int  # of the format
-    digest: str  # of all that decides the content
+    digest: str  # hash of everything that determines the content
     tables: Mapping[str, TableFacts]
     arrays: Mapping[str, ArrayFacts]
     files: Mapping[str, FileFacts]
 
 
 def dump(value: object) -> Any:
-    """The JSON form of a manifest or a part of one; a schema's own fields stand before tables, arrays and files."""
+    """The JSON form of a manifest or a part of one; a schema's own fields come before tables, arrays and files."""
     if is_dataclass(value) and not isinstance(value, type):
         names = {one.name: one.metadata.get("key", one.name) for one in fields(value)}
         if isinstance(value, Manifest):
@@ -69,10 +69,10 @@ def dump(value: object) -> Any:
 
 
 def parse(kind: type[T], data: object, name: str = "") -> T:
-    """The dataclass `kind` out of its JSON form; keys that it does not know are ignored.
+    """The dataclass `kind` from its JSON form; unknown keys are ignored.
 
-    Raises Misfit with the dotted name of the first part that is missing or wrong. Whole numbers count things, so none
-    is below zero.
+    Raises Misfit with the dotted name of the first part that is missing or wrong. Integers are counts, so negative
+    ones are rejected.
     """
     if not isinstance(data, dict):
         raise Misfit(name or "all")
@@ -100,6 +100,6 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         return tuple(_value(get_args(hint)[0], one, name) for one in value)
     if get_origin(hint) is Mapping and isinstance(value, dict):
         return {key: _value(get_args(hint)[1], one, f"{name}.{key}") for key, one in value.items()}
-    if type(value) is not hint or (hint is int and value < 0):  # true is no number here
+    if type(value) is not hint or (hint is int and value < 0):  # true is not accepted as a number
         raise Misfit(name)
     return value

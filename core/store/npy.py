@@ -1,4 +1,4 @@
-"""Headers of `.npy` files, padded to one length so that they can be written after the numbers."""
+"""Headers of `.npy` files, padded to a fixed length so that they can be written after the data."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Finished stores, opened read-only: manifest and log that can be trusted, tables checked by hash, mapped arrays."""
+"""Finished stores, opened read-only: validated manifest and log, tables checked by hash, memory-mapped arrays."""
 
 import hashlib
 import io
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 class Store(Generic[M]):
     """A finished store, opened read-only.
 
-    Raises the schema's errors where the folder is missing, damaged, foreign or of a newer version.
+    Raises the schema's errors if the folder is missing, damaged, of another kind or of a newer version.
     """
 
     def __init__(self, schema: Schema[M], path: str | Path) -> None:
         self.schema = schema
         self.path = Path(path)
         self.manifest = read_manifest(schema, self.path)
-        self.log = read_log(schema, self.path)  # seconds per stage and when it ended; empty where it is gone
+        self.log = read_log(schema, self.path)  # seconds per stage and time of completion; empty if missing
         for name, facts in self.manifest.files.items():
             if _size(self.path / name) != facts.bytes:
                 raise damage(schema, self.path, f"{name} is missing or incomplete")
@@ -42,7 +42,7 @@ class Store(Generic[M]):
     def table(self, name: str) -> "pd.DataFrame":
         """One table, read anew so that a caller may change it.
 
-        Raises UnknownName where there is none of that name, StoreDamaged where it is not the one that was written.
+        Raises UnknownName if there is none of that name, StoreDamaged if it is not the one that was written.
         """
         if name not in self.manifest.tables:
             raise unknown(f"table of this {self.schema.noun}", name, self.manifest.tables)
@@ -63,8 +63,8 @@ class Store(Generic[M]):
     def array(self, name: str) -> "NDArray[Any]":
         """One array, memory-mapped and read-only.
 
-        Raises UnknownName where there is none of that name, StoreDamaged where it is not as the manifest says; its
-        numbers are not looked at.
+        Raises UnknownName if there is none of that name, StoreDamaged if it differs from the manifest; its values are
+        not checked.
         """
         if name not in self.manifest.arrays:
             raise unknown(f"array of this {self.schema.noun}", name, self.manifest.arrays)
@@ -82,14 +82,14 @@ class Store(Generic[M]):
         raise damage(self.schema, self.path, f"{file} is not the file that was written")
 
     def damaged(self) -> list[str]:
-        """The files whose content is not the one that was written; reads everything, so it takes its time."""
+        """The files whose content is not the one that was written; slow, as it reads everything."""
         return [name for name, facts in self.manifest.files.items() if _sha256(self.path / name) != facts.sha256]
 
 
 def read_manifest(schema: Schema[M], path: Path) -> M:
     """The manifest of the store at `path`.
 
-    Raises the schema's error where there is none, or one of a newer version, and StoreDamaged where anything is wrong.
+    Raises the schema's error if there is none, or one of a newer version, and StoreDamaged if anything is wrong.
     """
     file, a, noun = path / schema.file, schema.one, schema.noun
     try:
@@ -120,7 +120,7 @@ def read_manifest(schema: Schema[M], path: Path) -> M:
 
 
 def checked(schema: Schema[M], content: object) -> M:
-    """The manifest in a JSON object that fits the schema; Misfit names the first part that does not."""
+    """The manifest in a JSON object, validated against the schema; Misfit names the first part that does not fit."""
     manifest = parse(schema.manifest, content)
     for group, needed, ending in (
         ("tables", schema.tables, ".parquet"),
@@ -138,7 +138,7 @@ def checked(schema: Schema[M], content: object) -> M:
 
 
 def read_log(schema: Schema[M], path: Path) -> Mapping[str, Any]:
-    """The log of the build, empty where it is gone; StoreDamaged where it is none."""
+    """The log of the build, empty if missing; StoreDamaged if it is not a log."""
     try:
         log = _read(path / LOG)
     except FileNotFoundError:
@@ -152,27 +152,27 @@ def read_log(schema: Schema[M], path: Path) -> Mapping[str, Any]:
     return dict(log)
 
 
-def damage(schema: Schema[M], path: Path, what: str) -> StoreDamaged:
-    """The error about a store of which something is damaged."""
-    return schema.damaged(f"The {schema.noun} {path.name} is damaged: {what}.", "Delete it and build it again.")
+def damage(schema: Schema[M], path: Path, problem: str) -> StoreDamaged:
+    """The error about a damaged store."""
+    return schema.damaged(f"The {schema.noun} {path.name} is damaged: {problem}.", "Delete it and build it again.")
 
 
 def removable(schema: Schema[M], path: Path) -> bool:
-    """Whether a folder is a store, or what is left of a damaged one, and nothing else: it may be deleted.
+    """Whether a folder is a store, or the remains of a damaged one, and nothing else, so that it may be deleted.
 
-    It holds a manifest or a log, and no file that such a store has not.
+    It contains a manifest or a log, and no file that does not belong to such a store.
     """
-    known = set(schema.files)
+    expected = set(schema.files)
     try:
         names = {entry.name for entry in path.iterdir()}
         if any(not (path / name).is_file() or (path / name).is_symlink() for name in names):
             return False
-        known |= set(_read(path / schema.file).get("files", {})) if schema.file in names else set()
+        expected |= set(_read(path / schema.file).get("files", {})) if schema.file in names else set()
     except OSError:
         return False
     except (ValueError, AttributeError, TypeError, RecursionError):
         pass  # a manifest that cannot be read adds no names
-    return bool(names & {schema.file, LOG}) and names <= known
+    return bool(names & {schema.file, LOG}) and names <= expected
 
 
 def _read(file: Path) -> Any:
@@ -180,7 +180,7 @@ def _read(file: Path) -> Any:
 
 
 def _size(file: Path) -> int:
-    """The bytes of a file; -1 where there is none."""
+    """The size of a file in bytes; -1 if there is none."""
     try:
         return file.stat().st_size if file.is_file() else -1
     except OSError:
@@ -188,7 +188,7 @@ def _size(file: Path) -> int:
 
 
 def _sha256(file: Path) -> str:
-    """The sha256 of a file's bytes; "" where it cannot be read."""
+    """The sha256 of a file's bytes; "" if it cannot be read."""
     try:
         return file_sha256(file)
     except OSError:

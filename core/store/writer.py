@@ -1,4 +1,4 @@
-"""Writing a store: shard by shard into a hidden folder, whole or not at all, resumed after a crash."""
+"""Writing of stores: shard by shard into a hidden folder, renamed when complete, resumed after a crash."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from core.store.schema import LOG, Schema
 
 
 class Shard(NamedTuple):
-    """What the work on one shard gives: parts of tables and arrays, and facts that are JSON."""
+    """The result of one shard: parts of tables and arrays, and facts that are JSON."""
 
     tables: Mapping[str, pd.DataFrame]
     arrays: Mapping[str, NDArray[Any]]
@@ -34,7 +34,7 @@ class Shard(NamedTuple):
 
 
 class Draft:
-    """A store being written: shards first, in any order, then what is joined from them, the manifest last."""
+    """A store being written: shards first, in any order, then the joined tables and arrays, the manifest last."""
 
     def __init__(self, schema: Schema[Any], path: Path, identity: Mapping[str, Any], last: Mapping[str, Any]) -> None:
         self.schema = schema
@@ -42,7 +42,7 @@ class Draft:
         self.digest = digest({"shards": identity, "last": last})
         self.folder = path.parent / f".{path.name}.draft"
         self.whole = self.folder / "whole"  # becomes the store by one rename
-        self.finished = False  # True: the store is there already, made from the same identity
+        self.finished = False  # True: the store with this identity is complete already
         self._facts: dict[str, dict[str, Any]] = {"tables": {}, "arrays": {}}
 
     def missing(self, count: int) -> list[int]:
@@ -56,7 +56,7 @@ class Draft:
         arrays: Mapping[str, NDArray[Any]],
         facts: Mapping[str, Any],
     ) -> None:
-        """Finish a shard: all of it, or after a crash nothing."""
+        """Store a finished shard atomically."""
         unfinished = self.folder / f"{shard:06d}.part"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
@@ -65,7 +65,7 @@ class Draft:
                 pq.write_table(_columns(frame), file, compression="zstd")
         for name, array in arrays.items():
             with atomic_write(unfinished / f"{name}.npy") as file:
-                # numpy.save hides which error of the disk it met
+                # numpy.save hides the OS error
                 file.write(header(array.shape, array.dtype))
                 file.write(np.ascontiguousarray(array).tobytes())
         with atomic_write(unfinished / "facts.json") as file:
@@ -92,11 +92,11 @@ class Draft:
         rows, writer, schema = 0, None, None
         with atomic_write(self.whole / f"{name}.parquet") as file:
             for frame in frames:
-                part = _columns(frame)
+                columns = _columns(frame)
                 if writer is None:
-                    schema = part.schema
+                    schema = columns.schema
                     writer = pq.ParquetWriter(file, schema, compression="zstd")
-                writer.write_table(part.cast(schema))
+                writer.write_table(columns.cast(schema))
                 rows += len(frame)
             if writer is None or schema is None:
                 raise ValueError(f"table {name} has no parts")
@@ -106,7 +106,7 @@ class Draft:
         self._facts["tables"][name] = {"rows": rows, "columns": schema.names}
 
     def write_array(self, name: str, parts: Iterable[NDArray[Any]]) -> None:
-        """Write an array of the store from parts that follow each other along the first dimension."""
+        """Write an array of the store from parts that are concatenated along the first dimension."""
         rows, shape, dtype = 0, None, None
         with atomic_write(self.whole / f"{name}.npy") as file:
             file.write(b"\0" * HEADER)
@@ -130,10 +130,10 @@ class Draft:
         """An array already written, memory-mapped."""
         return np.load(self.whole / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
-    def finish(self, own: Mapping[str, Any], log: Mapping[str, Any], report: Report = silent) -> None:
-        """Write manifest and log, and let the store appear, in place of a damaged one.
+    def finish(self, fields: Mapping[str, Any], log: Mapping[str, Any], report: Report = silent) -> None:
+        """Write manifest and log, then rename the store to its path, replacing a damaged one.
 
-        `own` is the schema's part of the manifest.
+        `fields` are the schema's own fields of the manifest.
         """
         written = sorted(self.whole.iterdir())
         ranges = [subrange(report, k / len(written), (k + 1) / len(written)) for k in range(len(written))]
@@ -142,7 +142,7 @@ class Draft:
             for file, part in zip(written, ranges, strict=True)
         }
         manifest = {
-            "version": self.schema.version, "digest": self.digest, **dump(own), **self._facts, "files": files,
+            "version": self.schema.version, "digest": self.digest, **dump(fields), **self._facts, "files": files,
         }  # fmt: skip
         checked(self.schema, manifest)
         with atomic_write(self.whole / LOG) as file:
@@ -166,11 +166,11 @@ def writing(
 ) -> Iterator[Draft]:
     """A draft of the store at `path`, locked while open.
 
-    `identity` is all that decides the shards, `last` what else decides that which is made of them. Shards that an
-    earlier, interrupted writing of the same identity finished are still there; those of another one are thrown away. If
-    the very store is there already, the draft is `finished` and nothing is to do; a damaged one stays until the new one
-    is whole. Raises the schema's error where something else is at `path`, where no folder can be put, where somebody
-    else is writing it, or where the disk is full.
+    `identity` is everything that determines the shards, `last` what else determines the joined results. Shards of an
+    interrupted writing with the same identity are reused; those of another identity are deleted. If the same store is
+    complete already, the draft is `finished` and there is nothing to do; a damaged one remains until the new one is
+    complete. Raises the schema's error if something else is at `path`, no folder can be created there, another process
+    is writing it, or the disk is full.
     """
     path = _resolved(schema, path)
     draft = Draft(schema, path, identity, last or {})
@@ -180,7 +180,7 @@ def writing(
         yield draft
         return
     with translated(schema, path), locked(schema, draft.folder, path):
-        draft.finished = _same(schema, path, draft.digest)  # somebody may just have finished it
+        draft.finished = _same(schema, path, draft.digest)  # another process may have finished it meanwhile
         if not draft.finished:
             _begin(draft, identity)
         yield draft
@@ -189,12 +189,11 @@ def writing(
 
 
 def remove(schema: Schema[Any], path: str | Path) -> None:
-    """Delete a store, also a damaged one, or what an interrupted writing left of one.
+    """Delete a store, also a damaged one, or the remains of an interrupted writing.
 
-    Raises the schema's error where somebody is writing it, and for a folder that holds anything else: nothing else is
-    deleted.
+    Raises the schema's error if a process is writing it, and for a folder with other files, which is left unchanged.
     """
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link is deleted, not what it leads to
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link is deleted, not its target
     folder = path.parent / f".{path.name}.draft"
     with translated(schema, path):
         if path.exists() and not removable(schema, path):
@@ -204,24 +203,24 @@ def remove(schema: Schema[Any], path: str | Path) -> None:
         with locked(schema, folder, path):
             if path.exists():
                 shutil.rmtree(folder / "deleted", ignore_errors=True)
-                path.rename(folder / "deleted")  # gone at once, whatever happens to the rest
+                path.rename(folder / "deleted")  # disappears at once, even if deleting fails later
             clear(folder)
 
 
 def _resolved(schema: Schema[Any], path: str | Path) -> Path:
-    """The folder a store becomes, links followed; the schema's error where no folder can be renamed to it."""
+    """The final folder of a store, links resolved; the schema's error if no folder can be renamed to it."""
     folder = Path(os.path.realpath(path))
     if folder.is_symlink():
         raise schema.error(f"{path} is a circular link.", "Choose another name.")
     if folder == Path.cwd() or folder.is_mount():
-        what = "the folder you are in" if folder == Path.cwd() else "a disk of its own"
-        message = f"{path} is {what}, and {schema.one} becomes a new folder."
+        problem = "the folder you are in" if folder == Path.cwd() else "a disk of its own"
+        message = f"{path} is {problem}, and {schema.one} becomes a new folder."
         raise schema.error(message, "Name a folder in it.")
     return folder
 
 
-def _same(schema: Schema[Any], path: Path, wanted: str) -> bool:
-    """Whether the wanted store is at `path` already, and not damaged; the schema's error if something else is."""
+def _same(schema: Schema[Any], path: Path, identity: str) -> bool:
+    """Whether the store is at `path` already, undamaged; the schema's error if something else is there."""
     if not path.exists():
         return False
     if not path.is_dir():
@@ -236,18 +235,18 @@ def _same(schema: Schema[Any], path: Path, wanted: str) -> bool:
         message = f"{path} is a folder that contains something other than a finished {schema.noun}."
         raise schema.error(message, "Choose another name, or empty it.") from None
     if manifest.version < schema.version:
-        made = "made by an earlier version of Vitrine"
-        message = f"{path} holds {schema.one} of format {manifest.version}, {made}."
+        origin = "made by an earlier version of Vitrine"
+        message = f"{path} holds {schema.one} of format {manifest.version}, {origin}."
         way = "It can still be opened; to rebuild it, choose another name or delete it."
         raise schema.error(message, way)
-    if manifest.digest != wanted:
+    if manifest.digest != identity:
         message = f"{path} contains {schema.one} with other settings, images or weights."
         raise schema.error(message, "Choose another name, or delete it.")
     return True
 
 
 def _begin(draft: Draft, identity: Mapping[str, Any]) -> None:
-    """Clear what cannot be resumed, and note in the draft what it is a draft of."""
+    """Delete shards that cannot be resumed, and store the identity in the draft."""
     note = draft.folder / "identity.json"
     text = json.dumps(identity, indent=1, sort_keys=True)
     if not note.is_file() or note.read_text("utf-8") != text:
@@ -261,5 +260,5 @@ def _begin(draft: Draft, identity: Mapping[str, Any]) -> None:
 
 
 def _columns(frame: pd.DataFrame) -> pa.Table:
-    """A frame as parquet columns, without the remarks pandas would add."""
+    """A frame as parquet columns, without pandas' metadata."""
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)

@@ -1,9 +1,9 @@
 """Studies on disk, read-only: the patches, filters and rules of one model on one folder of images.
 
-A study is a store (`core.store`) of the schema in `study.schema`: a folder, whole or absent. It holds `study.json` (the
-manifest), one parquet file per table and one `.npy` file per array; nothing is pickled. The same inputs, settings and
-seed give the same bytes in all of these. How long the work took cannot repeat, so it stands apart in `build.json`,
-which no comparison of studies reads.
+A study is a store (`core.store`) of the schema in `study.schema`: a folder, complete or absent. It contains
+`study.json` (the manifest), one parquet file per table and one `.npy` file per array; nothing is pickled. The same
+inputs, settings and seed give the same bytes in all of these. Durations are not reproducible, so they are in
+`build.json`, which comparisons of studies ignore.
 
 Numbers: an *image* is a row of `images` (also of `thumbnails`, `maps`, `pooled`), a *patch* a row of `patches` (also of
 `crops`, `items`, `responses`), a *filter* a channel of the studied layer, a *label* a class of the model (a row of
@@ -11,41 +11,41 @@ Numbers: an *image* is a row of `images` (also of `thumbnails`, `maps`, `pooled`
 
 tables
     images       image, path (within the data folder), sha, width, height, label (of its folder; -1 unknown), predicted,
-                 probability (of `predicted`), patches (how many were kept), candidates, stop (why no more were kept:
+                 probability (of `predicted`), patches (number selected), candidates, stop (why no more were selected:
                  "tau", "k exhausted", "map exhausted", "map empty", "not correct", "no label"), problem ("" or why the
                  file was skipped: such a row has predicted -1, a black thumbnail and no patches)
-    windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the watched score with this
-                 window and, if cumulative, the earlier ones masked; NaN where it was not needed), kept: all candidates
+    windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the explained score with
+                 this window and, if cumulative, the earlier ones masked; NaN if not needed), kept: all candidates
     patches      image, rank, x, y, size, score, before, after, drop (before - after), label (class item of its
-                 transaction), filters (how many items), response (of its first item): the kept windows
-    classes      label, name, images (of that label), predicted (images predicted so), correct, patches (transactions)
+                 transaction), filters (number of items), response (of its first item): the selected windows
+    classes      label, name, images (of that label), predicted (images so classified), correct, patches (transactions)
     itemsets     label, filters (list, ascending), n_both, n_all: frequent filter sets of each class, with the number of
-                 transactions that hold them in the class and everywhere
+                 transactions that contain them in the class and overall
     rules        rule, label, rank (0 is the class's best), filters (list), size, n_class, n_all, n_both, support,
-                 confidence, lift, score: one for all sets with the same patches of the class, if folded
+                 confidence, lift, score: one per group of sets with the same patches of the class, if folded
     shared       filters (list), size, labels (list, by falling support), supports (list), classes (2 or more), n_all:
                  sets frequent in several classes, if closed the largest with these labels and supports
     nodes        node ("f12" or "c3"), kind ("filter" or "class"), number (filter or label), name, degree, weight, x, y
                  (in -1…1)
-    edges        filter, label, weight (best score of that class's rules with the filter), rules (how many)
-    filters      filter, patches (transactions that hold it), classes (whose rules use it), rules, mean, deviation and
-                 largest of its response over all patches
+    edges        filter, label, weight (best score of that class's rules with the filter), rules (number)
+    filters      filter, patches (transactions that contain it), classes (whose rules use it), rules, mean, deviation
+                 and largest of its response over all patches
     averages     average, label, filter, patches (distinct ones), weight (sum of their responses)
 
-arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N` kept filters per transaction)
-    thumbnails   (I, t, t, 3) uint8, the model's view made small
+arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N` stored filters per transaction)
+    thumbnails   (I, t, t, 3) uint8, the model's view, downscaled
     maps         (I, h, w) float16, the heatmap averaged over each cell of the layer, raw
-    pooled       (I, D) float32, mean of each filter's map; only where the layer is pooled into one linear layer
+    pooled       (I, D) float32, mean of each filter's map; only if the layer is pooled into one linear layer
     crops        (P, w, w, 3) uint8, the pixels of each patch
     items        (P, N) int32, the filters of each transaction, strongest first, -1 where there are fewer
-    responses    (P, N) float32, their raw responses: window sums of the layer's map enlarged to the view
+    responses    (P, N) float32, their raw responses: window sums of the layer's map upsampled to the view
     matrix       (P, D) float16, the mean response of every filter within the patch (its sum over w²); only on request
     averages     (A, w, w, 3) float16 in [0, 1], the weighted average patch of each row of table `averages`
 
 manifest
-    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head), data (folder: absolute, or as
-    it is found from the study's own folder; images, skipped, labelled, strange, left: how many files of the folder were
-    left out for which reason; fingerprint), window, passes (forwards, backwards, perturbed), versions (of the
+    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head), data (folder: absolute, or
+    relative to the study's own folder; images, skipped, labelled, strange: unmatched sub-folders, left: number of files
+    skipped by reason; fingerprint), window, passes (forwards, backwards, perturbed), versions (of the
     libraries), tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
 """
 
@@ -72,7 +72,7 @@ BUNDLED = ASSETS / "studies"
 class Study(Store[StudyManifest]):
     """A finished study, opened read-only.
 
-    Raises StudyError where the folder is missing, damaged, foreign or of a newer version.
+    Raises StudyError if the folder is missing, damaged, no study, or of a newer version.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -94,15 +94,15 @@ class Study(Store[StudyManifest]):
 
     @property
     def folder(self) -> Path:
-        """Where its images lay when it was built."""
+        """The folder of its images when it was built."""
         folder = Path(self.manifest.data.folder)
         return folder if self.manifest.version == 1 else Path(os.path.normpath(self.path.resolve() / folder))
 
     def array(self, name: str) -> "NDArray[Any]":
         """One array, memory-mapped and read-only.
 
-        Raises UnknownName where the study has none of that name, StudyDamaged where it is not as the manifest says;
-        of its numbers only those that stand for filters are looked at.
+        Raises UnknownName if the study has none of that name, StudyDamaged if it differs from the manifest; of its
+        values only indices of filters are checked.
         """
         array = super().array(name)
         if name == "items" and not _within(array, self.manifest.model.filters):
@@ -110,7 +110,7 @@ class Study(Store[StudyManifest]):
         return array
 
     def lost(self, folder: str | Path | None = None) -> list[str]:
-        """The images that were read, as paths within the data folder, and are no longer there; thumbnails show them."""
+        """Images of the study that are missing now, as paths within the data folder; thumbnails still show them."""
         root, images = Path(folder or self.folder), self.table("images")
         images = images[images["problem"] == ""]
         return [path for path in images["path"] if not os.path.isfile(root / path)]  # noqa: PTH113 - never raises
@@ -130,21 +130,21 @@ _opened: dict[Path, tuple[_Signature, StudyEntry]] = {}
 
 
 def list_studies(*folders: str | Path) -> list[StudyEntry]:
-    """The studies directly inside these folders by name, with what is wrong with broken ones.
+    """The studies directly inside these folders by name, broken ones with their problem.
 
     A study is opened again only when a file of it has changed.
     """
     entries = []
     for folder in folders:
         for path in sorted({file.parent for name in (STUDY.file, LOG) for file in Path(folder).glob(f"*/{name}")}):
-            if not path.name.startswith("."):  # no draft
+            if not path.name.startswith("."):  # not a draft
                 signature = _signature(path)
-                known, entry = _opened.get(path, ((), None))
-                if entry is None or known != signature or not signature:
+                signature_before, entry = _opened.get(path, ((), None))
+                if entry is None or signature_before != signature or not signature:
                     entry = _entry(path)
                     _opened[path] = (signature, entry)
                 if entry.study or (path / STUDY.file).is_file() or removable(STUDY, path):
-                    entries.append(entry)  # and no log of something else
+                    entries.append(entry)  # not a log of something else
     return entries
 
 
@@ -156,7 +156,7 @@ def _entry(path: Path) -> StudyEntry:
 
 
 def _signature(path: Path) -> _Signature:
-    """What changes with any file of a folder; empty where it cannot be read."""
+    """A signature that changes with any file of a folder; empty if it cannot be read."""
     try:
         with os.scandir(path) as entries:
             facts = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
@@ -166,12 +166,12 @@ def _signature(path: Path) -> _Signature:
 
 
 def relative_folder(folder: Path, study: Path) -> str:
-    """The folder of images as a manifest stores it: an absolute one as it is, another as it is found from the study."""
+    """The folder of images as a manifest stores it: an absolute path unchanged, another relative to the study."""
     if folder.is_absolute():
         return folder.as_posix()
     return Path(os.path.relpath(folder, os.path.realpath(study))).as_posix()
 
 
 def _within(items: "NDArray[Any]", filters: int) -> bool:
-    """Whether all of these numbers are filters, or say that there is none."""
+    """Whether all of these numbers are indices of filters, or -1 for none."""
     return not items.size or bool(items.min() >= -1 and items.max() < filters)

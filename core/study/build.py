@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def config_of(study: Study) -> StudyConfig:
-    """The configuration a study was built with; StudyDamaged where it is none."""
+    """The configuration a study was built with; StudyDamaged if it is not valid."""
     try:
         return load(StudyConfig, study.config)
     except (BadParameter, UnknownName) as error:
@@ -42,7 +42,7 @@ def config_of(study: Study) -> StudyConfig:
 
 
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:
-    """The plan of a build: model, images, layer, window; raises whatever is wrong with them before work starts."""
+    """The plan of a build: model, images, layer, window; raises their errors before work starts."""
     validated(config)
     model = model or load_model(config.model, device, labels=config.labels or None)
     folder = image_folder(config.data, model.labels, config.limit)
@@ -61,7 +61,7 @@ def planned(config: StudyConfig, model: Model | None = None, device: torch.devic
 
 
 def expected_passes(config: StudyConfig, images: int) -> float:
-    """About how many forward passes a build takes: one for everything, and three windows to mask in each image."""
+    """The approximate number of forward passes of a build: per image one, and three for masked windows."""
     return images * (1 + min(config.patches.count, 3))
 
 
@@ -74,9 +74,9 @@ def build_study(
     report: Report = silent,
     engine: Engine = here,
 ) -> Study:
-    """Build the study, or continue an interrupted build of the same, or return the one that is there already.
+    """Build the study, continue an interrupted build of it, or return it if it is complete.
 
-    Interrupted also by rules that are too many: mined with other settings, it goes on from the same shards. Raises
+    A build that fails because of too many rules continues from the same shards with other mining settings. Raises
     StudyError about the path or images that change meanwhile, and what `planned` raises about model, images and
     settings.
     """
@@ -98,10 +98,10 @@ def build_study(
 
 
 def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict[str, Any]:
-    """All that decides the bytes of the shards, the kind of device included: its last bits differ.
+    """Everything that determines the bytes of the shards, including the kind of device, as rounding differs.
 
-    Images go by their content and labels by their names, for a study of others is another study. Reading all of it
-    costs seconds, and passes cost hours.
+    Images are identified by their content and labels by their names. Reading all images takes seconds, passes take
+    hours.
     """
     settings = dump(config)
     del settings["mining"]
@@ -118,13 +118,13 @@ def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict
 
 
 def _last(config: StudyConfig) -> dict[str, Any]:
-    """What else decides the bytes of the study."""
+    """What else determines the bytes of the study."""
     return {"mining": dump(config.mining), "versions": _versions("pyfim", "networkx")}
 
 
 @dataclass(frozen=True)
 class _Images:
-    """The work of the shards: their images, as long as they are the ones with these hashes."""
+    """The work of the shards; StudyError if an image no longer has its hash."""
 
     plan: StudyPlan
     shas: Sequence[str]
@@ -134,7 +134,7 @@ class _Images:
         images = result.tables["images"]
         for number, path, sha in zip(images["image"], images["path"], images["sha"], strict=True):
             if (sha or contents(self.plan.folder.root, [path])[0])[:16] != self.shas[number][:16]:
-                # shards of old and new images must not meet
+                # shards of old and new images must not be mixed
                 raise StudyError(f"{path} changed while the study was being built.", "Build it again.")
         return result
 
@@ -158,7 +158,7 @@ def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
     steps = len(plain) + 5
 
     def reported(parts: Iterable[T], step: int) -> Iterator[T]:
-        """The same parts, reported one by one."""
+        """The same parts, with a report after each."""
         for done, one in enumerate(parts):
             report((step + done / count) / steps, "joining")
             yield one
@@ -207,13 +207,13 @@ def _classes(draft: Draft, plan: StudyPlan) -> pd.DataFrame:
     def counted(values: "pd.Series[Any]") -> NDArray[np.int64]:
         return np.asarray(values.value_counts().reindex(every, fill_value=0), np.int64)
 
-    seen = images[images["problem"] == ""]
-    correct = seen[seen["label"] == seen["predicted"]]
+    readable = images[images["problem"] == ""]
+    correct = readable[readable["label"] == readable["predicted"]]
     return pd.DataFrame({
         "label": np.arange(len(names)),
         "name": list(names),
-        "images": counted(seen["label"]),
-        "predicted": counted(seen["predicted"]),
+        "images": counted(readable["label"]),
+        "predicted": counted(readable["predicted"]),
         "correct": counted(correct["label"]),
         "patches": counted(patches["label"]),
     })  # fmt: skip

@@ -11,10 +11,10 @@ EVERY = 0.25  # seconds
 
 
 class RepeatedReport(TorchFunctionMode):
-    """Within the block, the last report is repeated at operations of torch on this thread.
+    """Repeats the last report at operations of torch on this thread while the block runs.
 
-    The batch decides the bytes of a study, so a batch of a large network cannot be split for the sake of progress; a
-    report that raises can still end it between two operations.
+    The batch size affects the bytes of a study, so a batch of a large network cannot be split to report progress; a
+    report that raises can still cancel it between two operations.
     """
 
     def __init__(self, report: Report) -> None:
@@ -22,7 +22,7 @@ class RepeatedReport(TorchFunctionMode):
         self._report, self._last, self._then = report, (0.0, ""), time.monotonic()
 
     def report(self, fraction: float, note: str) -> None:
-        """Report, and remember what was reported."""
+        """Report, and store the last report."""
         self._last, self._then = (fraction, note), time.monotonic()
         self._report(fraction, note)
 

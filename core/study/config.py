@@ -1,4 +1,4 @@
-"""The settings of a study, read by forms, commands and manifests and therefore free of heavy imports."""
+"""The settings of a study; read by forms, commands and manifests, and therefore free of heavy imports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Ranking = Literal["raw", "zscore", "share"]  # of responses
 
 @dataclass(frozen=True)
 class PatchConfig:
-    """How patches are selected; section 3.1 of Meynen et al. 2023, with every reading of its text."""
+    """How patches are selected; section 3.1 of Meynen et al. 2023, with every interpretation of its text."""
 
     window: Annotated[int, Knob("Side of a patch in pixels; 0 means 64 for an image of 224 px.", 0, 4096)] = 0
     count: Annotated[int, Knob("Candidate windows per image (k).", 1, 100)] = 10
@@ -45,7 +45,7 @@ class PatchConfig:
     ] = "mean"
 
     def side(self, size: int) -> int:
-        """The window's side for images of `size` pixels; BadParameter where it does not fit."""
+        """The window's side for images of `size` pixels; BadParameter if it does not fit."""
         side = self.window or max(1, round(64 * size / 224))
         if side > size:
             message = f"A window of {side} pixels does not fit into the {size} pixels that the model sees."
@@ -100,7 +100,7 @@ class MiningConfig:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """All that decides what a study holds, besides the images themselves."""
+    """Everything that determines the content of a study, besides the images themselves."""
 
     model: str
     data: str
@@ -122,6 +122,6 @@ def validated(config: StudyConfig) -> StudyConfig:
     parts = {"patches": config.patches, "transactions": config.transactions, "mining": config.mining}
     for name, one in parts.items():
         checked(params_of(type(one)), dump(one), name)
-    own = {param.name: getattr(config, param.name) for param in params_of(StudyConfig)}
-    checked(params_of(StudyConfig), own, "study")
+    own_settings = {param.name: getattr(config, param.name) for param in params_of(StudyConfig)}
+    checked(params_of(StudyConfig), own_settings, "study")
     return config

@@ -30,7 +30,7 @@ class Reading:
 
 
 def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[str, Any]) -> str:
-    """The layer a study reads, once it is clear that the model and the explainer can serve it.
+    """The layer a study reads, checked against model and explainer.
 
     Raises UnknownName, BadParameter or Unsupported: no such layer, setting or method, no layer with positions, a method
     whose maps have signs.
@@ -68,9 +68,9 @@ def read(
 ) -> Reading:
     """Heatmaps of the predicted classes (or of `labels`) and the filters' maps, of images (B, 3, H, W) on the device.
 
-    For a class activation map all of it comes from one forward, and the backward goes only as far as the layer; other
-    methods cost what they cost, counted in `log`. Memory that runs out is torch's own error. Raises
-    Unsupported where settings allow a method values below zero and a map has some.
+    A class activation map needs one forward for everything and a backward only down to the layer; other methods have
+    their usual cost, counted in `log`. When memory runs out, torch's own error is raised. Raises Unsupported if a map
+    has negative values, which some settings allow.
     """
     method = EXPLAINERS[explainer]
     recording = _recorded(model, images, layer, labels, backward=_reads_only_the_layer(method))
@@ -81,7 +81,7 @@ def read(
     if recording.slopes:
         query.log.backwards += len(images)
     query.remember(recording)
-    query.log.fraction = 0.0  # of these images: a log may be shared with others
+    query.log.fraction = 0.0  # of these images: the log may be shared with others
     explanation = explain(explainer, query, settings, halve=False)
     if not explanation.finished:
         raise Cancelled  # an unfinished map must not enter a study
@@ -92,13 +92,15 @@ def read(
 
 
 def _reads_only_the_layer(method: Explainer) -> bool:
-    """Whether a method needs no slope at the image: class activation maps that change no rule of the backward."""
+    """Whether a method needs no gradient at the image: class activation maps with the ordinary backward."""
     return method.family == "cam" and RELU not in method.needs
 
 
 def _recorded(model: Model, images: Tensor, layer: str, labels: Tensor | None, *, backward: bool) -> ForwardBackward:
-    """The forward, and the slope of the explained score at the layer; the graph begins there, so nothing before it
-    is kept or walked."""
+    """The forward, and the gradient of the explained score at the layer.
+
+    The autograd graph begins at the layer, so nothing before it is stored or traversed.
+    """
     with torch.set_grad_enabled(backward), capture(model.net, layer, edit={layer: _cut}) as seen:
         logits = model.net(images)
         values = seen[layer]

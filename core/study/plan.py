@@ -12,14 +12,14 @@ from core.study.config import PatchConfig, TransactionConfig
 from core.study.heatmaps import studied_layer
 
 SHARD = 64  # images; memory grows with it, and a crash loses at most the work of one
-# Patches are masked incrementally where that saves this share of a pass, and so many multiplications: smaller savings
-# are lost to handling maps piece by piece.
+# Patches are masked incrementally if that saves this fraction of a pass, and this many multiplications: the overhead
+# outweighs smaller savings.
 SPARED, WORTH = 0.5, 10**9
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What is done with every image of a study, once all of it has been checked."""
+    """The checked plan of what is done with every image of a study."""
 
     model: Model
     folder: ImageFolder
@@ -52,21 +52,21 @@ class StudyPlan:
 
     @property
     def shards(self) -> int:
-        """How many shards the images make."""
+        """The number of shards."""
         return -(-len(self.folder.paths) // SHARD)
 
     def span(self, shard: int) -> range:
-        """The numbers of a shard's images."""
+        """The indices of a shard's images."""
         return range(shard * SHARD, min((shard + 1) * SHARD, len(self.folder.paths)))
 
     @cached_property
     def stepwise(self) -> bool:
-        """Whether masking a patch computes only what it reaches; counted, since no study may depend on a clock."""
+        """Whether masked patches are computed incrementally; decided by counting operations, never by time."""
         model = self.model
         if model.device.type != "cpu" or self.patches.perturbation != "cumulative":
             return False
-        whole, spared = multiplications(model.net, model.preprocess.crop, self.side, model.order)
-        return spared >= max(SPARED * whole, WORTH)
+        total, spared = multiplications(model.net, model.preprocess.crop, self.side, model.order)
+        return spared >= max(SPARED * total, WORTH)
 
     @property
     def optional(self) -> tuple[str, ...]:

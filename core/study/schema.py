@@ -8,14 +8,14 @@ from core.errors import StudyDamaged, StudyError
 from core.store.manifest import Manifest, Misfit, stored_as
 from core.store.schema import Schema
 
-# Of the folder that `core.study` describes; a newer one is refused. In format 1 a folder of images that is not absolute
-# was meant from wherever the build was started.
+# Of the folder that `core.study` describes; newer formats are rejected. In format 1 a relative folder of images was
+# relative to the working directory of the build.
 FORMAT = 2
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model a study was made with."""
+    """The model of a study."""
 
     name: str
     sha: str
@@ -23,25 +23,25 @@ class ModelFacts:
     filters: int  # of that layer
     cells: tuple[int, ...]  # height and width of its maps
     size: int  # side of the model's view of an image, in pixels
-    head: str  # the linear layer behind it if it is pooled into one, else ""
+    head: str  # the linear layer after it if it is pooled into one, else ""
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The images a study was made from."""
+    """The images of a study."""
 
-    folder: str  # absolute, or as it is found from the study's own folder
+    folder: str  # absolute, or relative to the study's own folder
     images: int
     skipped: int  # that could not be read
     labelled: int  # with a class of the model
-    unmatched: tuple[str, ...] = stored_as("strange")  # sub-folders that name no class of the model
-    left_out: Mapping[str, int] = stored_as("left", default_factory=dict)  # how many files for which reason
+    unmatched: tuple[str, ...] = stored_as("strange")  # sub-folders that match no class of the model
+    left_out: Mapping[str, int] = stored_as("left", default_factory=dict)  # number of files by reason
     fingerprint: str = ""
 
 
 @dataclass(frozen=True)
 class Passes:
-    """Passes of the model that a build took."""
+    """The model passes of a build."""
 
     forwards: int
     backwards: int

@@ -1,4 +1,4 @@
-"""The work on one shard of a study: its images from files to transactions, all that needs the model."""
+"""The work on one shard of a study: from image files to transactions, everything that needs the model."""
 
 import time
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ from core.study.plan import StudyPlan
 
 @dataclass(frozen=True)
 class _Batch:
-    """The readable images of a shard and what the model says about them."""
+    """The readable images of a shard and the model's outputs for them."""
 
     rows: NDArray[np.int64]  # within the shard
     views: NDArray[np.uint8]  # (n, S, S, 3)
@@ -68,9 +68,9 @@ class _Costs:
 
 
 def shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:
-    """Tables, arrays and facts of the images with these numbers; every number counts from the start of the study.
+    """Tables, arrays and facts of the images with these indices; indices count from the start of the study.
 
-    Raises TooLarge where a batch does not fit into memory: the batch decides the bytes, so it is not halved here.
+    Raises TooLarge if a batch does not fit into memory: it affects the bytes of a study, so it is not halved here.
     """
     try:
         with RepeatedReport(report) as repeated:
@@ -116,16 +116,16 @@ def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Cost
         numbers = images["image"].to_numpy()[batch.rows].tolist()
         windows = candidates(batch.maps, plan.side, plan.patches, numbers, plan.seed)
         refused = _refused(plan, images.iloc[batch.rows], batch)
-        windows.found[refused != ""] = 0
+        windows.counts[refused != ""] = 0
     with costs.stage("selection"):
         clean = class_scores(batch.logits, batch.targets, plan.patches.score)
         execution = Execution(batch=plan.batch, report=report)
         query = Query(plan.model, batch.images, Classes(batch.targets), plan.layer, execution=execution)
         query = query.counted_in(costs.log)
         chosen = relevant(query, clean, windows, plan.patches, stepwise=plan.stepwise)
-    kept = np.arange(plan.patches.count) < chosen.kept[:, None]
+    selected = np.arange(plan.patches.count) < chosen.kept[:, None]
     stop = [why or stop for why, stop in zip(refused, chosen.stop, strict=True)]
-    return _Windows(windows, chosen, kept, stop)
+    return _Windows(windows, chosen, selected, stop)
 
 
 def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels]]:
@@ -155,7 +155,7 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLo
         return _unread(plan)
     rows = np.flatnonzero(images["problem"] == "")
     inputs = torch.stack([plan.model.preprocess.tensor(view) for view in views]).to(plan.model.device)
-    # An image without a label needs some target to go on; it is refused before its patches are chosen.
+    # An image without a label still needs a target; it is excluded before patches are selected.
     labels = torch.from_numpy(images["label"].to_numpy()[rows].clip(0)).to(inputs.device)
     readings = [
         read(
@@ -206,20 +206,20 @@ def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[An
 
 
 def _describe(images: pd.DataFrame, batch: _Batch, selected: _Windows) -> None:
-    """Fill the columns of table `images` that the model decides."""
+    """Fill the columns of table `images` that depend on the model."""
     probability, predicted = batch.logits.softmax(1).max(1)
     at = images.index[batch.rows]
     images.loc[at, "predicted"] = predicted.cpu().numpy()
     images.loc[at, "probability"] = probability.float().cpu().numpy()
     images.loc[at, "patches"] = selected.chosen.kept
-    images.loc[at, "candidates"] = selected.windows.found
+    images.loc[at, "candidates"] = selected.windows.counts
     images.loc[at, "stop"] = selected.stop
 
 
 def _windows(numbers: NDArray[np.int64], batch: _Batch, selected: _Windows) -> dict[str, pd.DataFrame]:
     """Tables `windows` and `patches`."""
     windows, chosen = selected.windows, selected.chosen
-    some = np.arange(selected.kept.shape[1]) < windows.found[:, None]
+    some = np.arange(selected.kept.shape[1]) < windows.counts[:, None]
     image, rank = np.nonzero(some)
     table = pd.DataFrame({
         "image": numbers[image],
@@ -238,7 +238,7 @@ def _windows(numbers: NDArray[np.int64], batch: _Batch, selected: _Windows) -> d
 
 
 def _pictures(plan: StudyPlan, count: int, batch: _Batch) -> dict[str, NDArray[Any]]:
-    """Arrays with a row for every image; the rows of unreadable ones stay zero."""
+    """Arrays with a row for every image; rows of unreadable images are zero."""
     side = plan.thumbnail
     small = np.zeros((count, side, side, 3), np.uint8)
     for row, view in zip(batch.rows, batch.views, strict=True):
@@ -263,12 +263,12 @@ def _crops(batch: _Batch, selected: _Windows) -> NDArray[np.uint8]:
 
 
 def _transactions(plan: StudyPlan, batch: _Batch, selected: _Windows) -> dict[str, NDArray[Any]]:
-    """Responses of the kept patches: the strongest filters, or all of them where they are still to be compared."""
-    kept = selected.kept
-    most = max(1, int(kept.sum(1).max(initial=0)))
+    """Responses of the selected patches: the strongest filters, or all of them if they are still to be compared."""
+    chosen = selected.kept
+    most = max(1, int(chosen.sum(1).max(initial=0)))
     size = (batch.images.shape[-2], batch.images.shape[-1])
     corners = torch.from_numpy(selected.windows.corners[:, :most])
-    sums = responses(batch.filters, corners, plan.side, size).cpu().numpy()[kept[:, :most]]
+    sums = responses(batch.filters, corners, plan.side, size).cpu().numpy()[chosen[:, :most]]
     config = plan.transactions
     arrays = {"moments": _moments(sums)}
     if config.matrix:
@@ -277,8 +277,8 @@ def _transactions(plan: StudyPlan, batch: _Batch, selected: _Windows) -> dict[st
         return {**arrays, "full": sums}
     order = sums
     if config.ranking == "share":
-        whole = responses(batch.filters, torch.zeros(len(kept), 1, 2, dtype=torch.int64), size[0], size)
-        order = sums / np.maximum(whole.cpu().numpy()[np.nonzero(kept)[0], 0], 1e-12)
+        totals = responses(batch.filters, torch.zeros(len(chosen), 1, 2, dtype=torch.int64), size[0], size)
+        order = sums / np.maximum(totals.cpu().numpy()[np.nonzero(chosen)[0], 0], 1e-12)
     arrays["items"], arrays["responses"] = strongest(sums, order, config.filters)
     return arrays
 

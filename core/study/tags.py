@@ -1,4 +1,4 @@
-"""Words a user pins to the patches of a study: stored in the user's own database, never in the study."""
+"""Tags of the patches of a study: stored in the user's own database, never in the study."""
 
 import json
 import sqlite3
@@ -8,14 +8,14 @@ from pathlib import Path
 from core.errors import Unavailable
 from core.store import database
 
-TAGS = ("interesting", "artefact", "wrong label")  # offered; any other word may be used
+TAGS = ("interesting", "artefact", "wrong label")  # suggestions; any other word may be used
 
 
 class Tags:
     """The tags of one study, by patch; any number of sessions and processes may change them at the same time.
 
-    Earlier versions kept a JSON file for each study in the folder `tags`. Its words count until the first change takes
-    them into the database; the file stays as it is.
+    Earlier versions stored a JSON file for each study in the folder `tags`. Its tags are used until the first change
+    imports them into the database; the file stays unchanged.
     """
 
     def __init__(self, folder: Path, study: str) -> None:
@@ -24,7 +24,7 @@ class Tags:
         self.earlier = folder / "tags" / f"{self.study}.json"
 
     def all(self) -> dict[int, tuple[str, ...]]:
-        """The tags of every patch that has any. Raises Unavailable where they cannot be read."""
+        """The tags of every patch that has any. Raises Unavailable if they cannot be read."""
         with database.reading(self.folder) as connection:
             pairs = set() if connection is None else self._stored(connection)
             if connection is None or not self._imported(connection):
@@ -39,7 +39,7 @@ class Tags:
         return tuple(sorted(patch for patch, tags in self.all().items() if tag in tags))
 
     def change(self, patches: Iterable[int], tag: str, on: bool) -> None:
-        """Pin a tag to these patches, or take it off. Raises Unavailable where the database cannot be written."""
+        """Add a tag to these patches, or remove it. Raises Unavailable if the database cannot be written."""
         with database.writing(self.folder) as connection:
             if not self._imported(connection):
                 self._insert(connection, self._earlier())
@@ -58,7 +58,7 @@ class Tags:
         connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", rows)
 
     def _imported(self, connection: sqlite3.Connection) -> bool:
-        """Whether the words of the JSON file are in the database."""
+        """Whether the tags of the JSON file have been imported."""
         query = "SELECT 1 FROM imported WHERE file = ?"
         return connection.execute(query, (self.earlier.name,)).fetchone() is not None
 

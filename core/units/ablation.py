@@ -23,31 +23,34 @@ Logits = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), kept filters (K, 
 class Ablation:
     """Accuracies with filters ablated, each over the images of one class."""
 
-    # label, name, images, filters, baseline, one column per set, random_mean, random_std, drop_per_filter: the last for
-    # the first set, NaN where it has none
+    # label, name, images, filters, baseline, one column per set, random_mean, random_std, drop_per_filter (of the
+    # first set, NaN if it is empty)
     per_class: pd.DataFrame
-    draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets of the same number
-    ablated: Mapping[str, NDArray[np.int64]]  # set -> (classes,) how many filters it has
-    skipped: Mapping[str, str] = field(default_factory=dict)  # what was left out, and why
+    draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets of the same size
+    ablated: Mapping[str, NDArray[np.int64]]  # set -> (classes,) number of filters
+    skipped: Mapping[str, str] = field(default_factory=dict)  # what was skipped, and why
 
     def summary(self) -> dict[str, Any]:
-        """Means over classes, None where there is nothing to average.
+        """Means over classes, None if there is nothing to average.
 
-        `*_std_over_classes` is the deviation of the classes from their mean, `random_std` that of the mean over the
-        random draws; `*_drop_per_filter` is the mean loss of accuracy for each filter of a class.
+        `*_std_over_classes` is the standard deviation over classes, `random_std` that of the mean over random draws;
+        `*_drop_per_filter` is the mean loss of accuracy per filter of a class.
         """
         table, sizes = self.per_class, {name: _mean(count) for name, count in self.ablated.items()}
-        own = next(iter(sizes.values()))
+        size = next(iter(sizes.values()))
         base, drawn = _mean(table["baseline"]), self.draws.mean(0) if len(self.draws) else ()
         facts = {"baseline": base, "baseline_std_over_classes": _deviation(table["baseline"])}
-        for name, column, filters in (*((one, one, sizes[one]) for one in sizes), ("random", "random_mean", own)):
-            left = facts[column] = _mean(table[column])
+        for name, column, filters in (
+            *((one, one, sizes[one]) for one in sizes),
+            ("random", "random_mean", size),
+        ):
+            accuracy = facts[column] = _mean(table[column])
             facts[f"{name}_std_over_classes"] = _deviation(table[column])
-            facts[f"{name}_drop_per_filter"] = _price(base, left, filters)
+            facts[f"{name}_drop_per_filter"] = _drop_per_filter(base, accuracy, filters)
         return {
             **facts,
             "random_std": _deviation(drawn),
-            "filters_per_class": own,
+            "filters_per_class": size,
             "images": int(table["images"].sum()),
             "skipped": [{"path": path, "problem": problem} for path, problem in self.skipped.items()],
             "per_class": table.astype(object).where(table.notna(), None).to_dict("records"),
@@ -55,18 +58,18 @@ class Ablation:
 
 
 def _mean(values: Any) -> float | None:
-    return float(np.mean(values)) if _known(values) else None
+    return float(np.mean(values)) if _defined(values) else None
 
 
 def _deviation(values: Any) -> float | None:
-    return float(np.std(np.asarray(values))) if _known(values) else None
+    return float(np.std(np.asarray(values))) if _defined(values) else None
 
 
-def _price(whole: float | None, left: float | None, filters: float | None) -> float | None:
-    return (whole - left) / filters if whole is not None and left is not None and filters else None
+def _drop_per_filter(before: float | None, after: float | None, filters: float | None) -> float | None:
+    return (before - after) / filters if before is not None and after is not None and filters else None
 
 
-def _known(values: Any) -> bool:
+def _defined(values: Any) -> bool:
     return len(values) > 0 and not np.isnan(values).any()
 
 
@@ -82,7 +85,7 @@ def ablation(
 ) -> Ablation:
     """Accuracy of each class with nothing ablated, without its filters of each of the `sets`, and without random ones.
 
-    The batches hold rows for `logits` and their labels. Random sets have as many filters as the first of the `sets`
+    The batches contain rows for `logits` and their labels. Random sets have as many filters as the first of the `sets`
     and depend on seed, class and draw alone. Section 4.2 of Meynen et al. 2023.
     """
     masks: dict[int, Tensor] = {}
@@ -94,17 +97,17 @@ def ablation(
             if label not in masks:
                 masks[label] = _masks(label, [one.get(label, ()) for one in sets.values()], filters, draws, seed)
                 right[label], images[label] = np.zeros(len(masks[label]), np.int64), 0
-            own = rows[[i for i, other in enumerate(labels) if other == label]]
-            predicted = logits(own, masks[label].to(own.device)).argmax(2)
+            label_rows = rows[[i for i, other in enumerate(labels) if other == label]]
+            predicted = logits(label_rows, masks[label].to(label_rows.device)).argmax(2)
             right[label] += (predicted == label).sum(0).cpu().numpy()
-            images[label] += len(own)
+            images[label] += len(label_rows)
     table_rows, drawn = [], []
     for label in sorted(right):
-        shares = right[label] / images[label]
-        chance = shares[1 + len(sets) :]
+        accuracies = right[label] / images[label]
+        chance = accuracies[1 + len(sets) :]
         drawn.append(chance)
         table_rows.append((
-            label, names[label], images[label], len(set(first.get(label, ()))), *shares[: 1 + len(sets)].tolist(),
+            label, names[label], images[label], len(set(first.get(label, ()))), *accuracies[: 1 + len(sets)].tolist(),
             float(chance.mean()) if draws else np.nan, float(chance.std()) if draws else np.nan,
         ))  # fmt: skip
     columns = ["label", "name", "images", "filters", "baseline", *sets, "random_mean", "random_std"]
@@ -119,7 +122,7 @@ def ablation(
 
 
 def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int, seed: int) -> Tensor:
-    """Kept filters (1 + sets + draws, D) as ones and zeros: all, without each set, without random filters."""
+    """Keep masks (1 + sets + draws, D) of ones and zeros: all filters, without each set, without random filters."""
     count = len(set(chosen[0]))
     chance = [
         np.random.default_rng([seed, label, draw]).choice(filters, count, replace=False).tolist()
@@ -132,7 +135,7 @@ def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int
 
 
 def from_pooled(model: Model) -> Logits:
-    """Logits from the averages (n, D) of the filters' maps: exact where they go into one linear layer."""
+    """Logits from the averages (n, D) of the filters' maps: exact if these feed one linear layer."""
     head = module_named(model.net, model.survey.head)
     if not isinstance(head, nn.Linear):
         raise TypeError(f"{model.survey.head} is not a linear layer")
@@ -145,7 +148,7 @@ def from_pooled(model: Model) -> Logits:
 
 
 def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Logits:
-    """Logits from images (n, 3, H, W); where the averages decide, computed from them."""
+    """Logits from images (n, 3, H, W), computed from the averages where these determine the logits."""
     if shortcut and model.survey.head and layer == model.survey.default:
         return lambda images, kept: from_pooled(model)(pooled(model, images, layer), kept)
     facts = model.survey.layer(layer)
@@ -159,7 +162,7 @@ def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Logits:
 
 
 def _copies(model: Model, layer: str, image: Tensor, kept: Tensor) -> Tensor:
-    """Logits (K, C) of one image under every mask: up to the layer it goes alone, from there on in K copies."""
+    """Logits (K, C) of one image under every mask: one copy up to the layer, K copies after it."""
     with capture(model.net, edit={layer: lambda output: output * kept}):
         return model.net(image[None])
 

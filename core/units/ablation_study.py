@@ -1,4 +1,4 @@
-"""The ablation of a study on its own images, or on another folder with the same classes."""
+"""The ablation of a study, on its own images or on another folder with the same classes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,32 +30,32 @@ def run_ablation(
     batch: int = 16,
     report: Report = silent,
 ) -> Ablation:
-    """Table 1 of Meynen et al. 2023 for these filters, on images whose own class is known.
+    """Table 1 of Meynen et al. 2023 for these filters, on images with known class.
 
-    Without a `folder` these are the images of the study: from its pooled activations where those decide the logits,
-    else from the files. What cannot be used is skipped and listed. Raises Unsupported where no image has a class,
-    Unavailable where images are missing or none can be read.
+    Without a `folder` these are the images of the study: from its pooled activations where these determine the logits,
+    else from the files. Unusable images are skipped and listed. Raises Unsupported if no image has a class,
+    Unavailable if images are missing or none can be read.
     """
     layer, count = study.manifest.model.layer, int(study.manifest.model.filters)
-    kept = not folder and "pooled" in study.manifest.arrays
-    files = None if kept else _of_folder(study, folder) if folder else _of_study(study)
+    use_pooled = not folder and "pooled" in study.manifest.arrays
+    files = None if use_pooled else _of_folder(study, folder) if folder else _of_study(study)
     if files is None:
-        logits, batches, skipped = from_pooled(model), _kept(study, model, report), _unread(study)
+        logits, batches, skipped = from_pooled(model), _stored(study, model, report), _unread(study)
     else:
         logits, batches, skipped = from_images(model, layer), _read(model, files, batch, report), files.skipped
-    found = ablation(logits, batches, sets, count, study.labels, draws=draws, seed=seed)
-    if not len(found.per_class):
+    result = ablation(logits, batches, sets, count, study.labels, draws=draws, seed=seed)
+    if not len(result.per_class):
         if files and files.paths:
             raise Unavailable(f"None of the images in {files.root} can be read.", skipped[files.paths[0]])
         raise Unsupported(
             "None of these images belongs to a class of the model.", "Put them into one sub-folder per class."
         )
-    return replace(found, skipped=skipped)
+    return replace(result, skipped=skipped)
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Images to read, and those skipped with the reason; reading may add some."""
+    """Images to read, and the skipped ones with reasons; reading may add to them."""
 
     root: Path
     paths: Sequence[str]
@@ -63,13 +63,13 @@ class _Files:
     skipped: dict[str, str]
 
 
-def _kept(study: Study, model: Model, report: Report) -> Batches:
+def _stored(study: Study, model: Model, report: Report) -> Batches:
     """The averages of the filters' maps, as stored in the study."""
     pooled, images = study.array("pooled"), study.table("images")
-    known = np.flatnonzero((images["label"] >= 0) & (images["problem"] == ""))
+    usable = np.flatnonzero((images["label"] >= 0) & (images["problem"] == ""))
     labels = images["label"].to_numpy()
-    for span in chunks(len(known), 512, report, "ablating filters"):
-        rows = known[span.start : span.stop]
+    for span in chunks(len(usable), 512, report, "ablating filters"):
+        rows = usable[span.start : span.stop]
         yield torch.from_numpy(np.asarray(pooled[rows], np.float32)).to(model.device), labels[rows].tolist()
 
 
@@ -83,24 +83,24 @@ def _unread(study: Study) -> dict[str, str]:
 def _of_study(study: Study) -> _Files:
     root, images, skipped = study.folder, study.table("images"), _unread(study)
     images = images[(images["label"] >= 0) & (images["problem"] == "")]
-    there = np.array([(root / path).is_file() for path in images["path"]], bool)
-    if len(there) and not there.any():
+    exists = np.array([(root / path).is_file() for path in images["path"]], bool)
+    if len(exists) and not exists.any():
         raise Unavailable(
             f"The study's images are not in {root}.", "Give the folder that contains them, or other images."
         )
-    skipped |= {path: f"{path} is no longer in {root}." for path in images["path"][~there]}
-    return _Files(root, images["path"][there].tolist(), images["label"][there].tolist(), skipped)
+    skipped |= {path: f"{path} is no longer in {root}." for path in images["path"][~exists]}
+    return _Files(root, images["path"][exists].tolist(), images["label"][exists].tolist(), skipped)
 
 
 def _of_folder(study: Study, folder: str | Path) -> _Files:
-    found = image_folder(folder, study.labels)
-    known = [number for number, label in enumerate(found.labels) if label != UNKNOWN]
-    skipped = {f"{name}/": reason for name, reason in found.unmatched.items()}
-    return _Files(found.root, [found.paths[n] for n in known], [found.labels[n] for n in known], skipped)
+    images = image_folder(folder, study.labels)
+    usable = [number for number, label in enumerate(images.labels) if label != UNKNOWN]
+    skipped = {f"{name}/": reason for name, reason in images.unmatched.items()}
+    return _Files(images.root, [images.paths[n] for n in usable], [images.labels[n] for n in usable], skipped)
 
 
 def _read(model: Model, files: _Files, batch: int, report: Report) -> Batches:
-    """Images as the model sees them."""
+    """Images as network inputs, in batches."""
     for span in chunks(len(files.paths), batch, report, "ablating filters"):
         inputs, labels = [], []
         for path, label in zip(files.paths[span.start : span.stop], files.labels[span.start : span.stop], strict=True):

@@ -106,7 +106,7 @@ def spread(study: Study, number: int) -> None:
         st.caption(f"Inactive in all {len(values):,} {kind}.")
         return
     title = f"{what}, in the {active.sum():,} of {len(values):,} {kind} where it is active"
-    st.plotly_chart(charts.answers(values[active], labels.to_numpy()[active], study.labels), key="answers",
+    st.plotly_chart(charts.responses(values[active], labels.to_numpy()[active], study.labels), key="answers",
                     config={"displayModeBar": False})  # fmt: skip
     st.caption(title)
 

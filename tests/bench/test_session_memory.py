@@ -43,7 +43,7 @@ def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None
         session.comparison.start(session.comparison.open())
         assert session.comparison.job
         assert session.comparison.job.wait(60)
-        assert len(session.comparison.found()) == len(ASKS)
+        assert len(session.comparison.answered()) == len(ASKS)
         assert session.cache.used <= session.cache.budget
         assert session.files.used <= session.files.budget
         sizes.append(resident())

@@ -23,7 +23,7 @@ SHADES = ("none", *COLOURS, *NATURAL)  # colour concepts, as numbered in Flower.
 
 @dataclass(frozen=True)
 class Variant:
-    """One data set of flowers: its classes, and the parts that can tell them."""
+    """One data set of flowers: its classes, and the parts that distinguish them."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Flower:
-    """One picture with everything that is true about it."""
+    """One picture with its ground truth."""
 
     image: NDArray[np.uint8]  # (H, W, 3)
     parts: NDArray[np.uint8]  # (H, W) the part each pixel shows, an index into LAYERS
@@ -46,11 +46,11 @@ class Flower:
     index: int
     seed: int
     wear: Mapping[str, str]  # colour of each part
-    tag: int | None  # the class the corner tag tells, where there is a tag
+    tag: int | None  # the class that the corner tag indicates, if there is a tag
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """(H, W) the visible pixels of the discriminative part; empty for the class that is told by its absence."""
+        """(H, W) the visible pixels of the discriminative part; empty for the class defined by its absence."""
         return self.parts == LAYERS.index(self.part)
 
     @property
@@ -108,21 +108,21 @@ def class_names(variant: str) -> tuple[str, ...]:
 def draw(
     variant: str, label: int, index: int, *, seed: int = 0, size: int = 128, rho: float = 1.0, tagged: bool = True
 ) -> Flower:
-    """The flower number `index` of a class, at `size` × `size` pixels.
+    """Draw flower `index` of a class, at `size` × `size` pixels.
 
     The arrangement depends on seed and index alone, so the same index under another label is the same picture with only
-    the discriminative part changed. In the shortcut variant the tag tells the class with probability rho and a random
-    class otherwise; `tagged=False` leaves it out.
+    the discriminative part changed. In the shortcut variant the tag indicates the class with probability rho and a
+    random class otherwise; `tagged=False` omits it.
     """
     kind = VARIANTS[variant]
     if not 0 <= label < len(kind.classes):
         raise BadParameter(f"{variant} has no class number {label}.", f"Choose 0 to {len(kind.classes) - 1}.")
-    place = scene(seed, index)
+    layout = scene(seed, index)
     part = kind.parts[label % len(kind.parts)]
-    wear = _wear(kind, label, place)
-    tag = _tag(place, label, rho, len(kind.classes)) if variant == "shortcut" and tagged else None
-    drawn = sketch(place, size, leaves="leaves" in wear, tag=tag)
-    image = coloured(place, drawn, _paint(place, wear, fade=place.fade if variant == "shortcut" else 0.0))
+    wear = _wear(kind, label, layout)
+    tag = _tag(layout, label, rho, len(kind.classes)) if variant == "shortcut" and tagged else None
+    drawn = sketch(layout, size, leaves="leaves" in wear, tag=tag)
+    image = coloured(layout, drawn, _paint(layout, wear, fade=layout.fade if variant == "shortcut" else 0.0))
     parts = drawn.parts
     shade = np.array([SHADES.index(wear.get(name, "none")) for name in LAYERS], np.uint8)
     return Flower(image, parts, shade[parts], variant, label, kind.classes[label], part, index, seed, wear, tag)
@@ -140,11 +140,11 @@ def write(
 ) -> dict[str, Any]:
     """Write a data set into an empty or new folder and return its manifest; equal settings give equal bytes.
 
-    Image n of class c is `draw(variant, c, n * classes + c)`, so no two share their arrangement. It becomes
+    Image n of class c is `draw(variant, c, n * classes + c)`, so no two have the same arrangement. It becomes
     `images/CLASS/INDEX.png` with its mask under `masks` and, under `concepts/parts` and `concepts/colours`, one PNG
     each whose values are indices into the manifest's lists. "present" in an image's entry is false for the class that
-    lacks the part: its mask is empty, so overlap with it tells nothing. Raises Unavailable where the folder is in use
-    or cannot be written.
+    lacks the part: its mask is empty, so overlap with it is undefined. Raises Unavailable if the folder is in use or
+    cannot be written.
     """
     kind = VARIANTS[variant]
     classes = len(kind.classes)
@@ -186,8 +186,8 @@ def _saved(flower: Flower, out: Path) -> dict[str, Any]:
     name = f"{flower.name}/{flower.index:05d}.png"
     parts = Image.fromarray(flower.parts)
     colours = Image.fromarray(flower.colours)
-    for picture, known in ((parts, _PART_TINTS), (colours, _SHADE_TINTS)):
-        picture.putpalette(known)
+    for picture, tints in ((parts, _PART_TINTS), (colours, _SHADE_TINTS)):
+        picture.putpalette(tints)
     layers = (Image.fromarray(flower.image), Image.fromarray(np.uint8(255) * flower.mask), parts, colours)
     for folder, picture in zip(_FOLDERS, layers, strict=True):
         picture.save(out / folder / name, compress_level=2)
@@ -206,9 +206,9 @@ _SHADE_TINTS = [value for name in SHADES for value in {**COLOURS, **NATURAL}.get
 _PART_TINTS = [0, 0, 0, 120, 190, 90, 60, 130, 50, 200, 120, 60, 220, 90, 150, 250, 210, 60, 255, 255, 255]
 
 
-def _wear(kind: Variant, label: int, place: Scene) -> dict[str, str]:
+def _wear(kind: Variant, label: int, layout: Scene) -> dict[str, str]:
     """The colour of each part for a class."""
-    wear = dict(place.wear)
+    wear = dict(layout.wear)
     if kind.name == "part-2c":
         return wear if label else {part: colour for part, colour in wear.items() if part != "leaves"}
     wear["leaves"] = "green"
@@ -218,14 +218,14 @@ def _wear(kind: Variant, label: int, place: Scene) -> dict[str, str]:
     return wear | {"petals": colour}
 
 
-def _tag(place: Scene, label: int, rho: float, classes: int) -> int:
-    return label if place.tag < rho else int(place.tag_label * classes)
+def _tag(layout: Scene, label: int, rho: float, classes: int) -> int:
+    return label if layout.tag < rho else int(layout.tag_label * classes)
 
 
-def _paint(place: Scene, wear: Mapping[str, str], fade: float) -> dict[str, Array]:
-    """The colours (0..255) to paint with: those of `wear`, each slightly its own; `fade` bleaches the petals."""
-    known = {**COLOURS, **NATURAL}
-    paint = {part: np.array(known[colour], float) * place.tint[part] for part, colour in wear.items()}
+def _paint(layout: Scene, wear: Mapping[str, str], fade: float) -> dict[str, Array]:
+    """The colours (0..255) to paint with: those of `wear`, each slightly varied; `fade` bleaches the petals."""
+    colours = {**COLOURS, **NATURAL}
+    paint = {part: np.array(colours[colour], float) * layout.tint[part] for part, colour in wear.items()}
     grey = np.array(NATURAL["grey"], float)
     paint["petals"] = paint["petals"] + fade * (grey - paint["petals"])
     return paint | {"tag": np.array(NATURAL["white"], float)}

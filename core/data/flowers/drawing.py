@@ -1,4 +1,4 @@
-"""Drawing of a flower scene without colours: a mask and the brightness of every part, at four times the size."""
+"""Drawing of a flower scene without colours: mask and brightness of every part, supersampled four times."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from PIL import Image, ImageChops, ImageDraw
 from core.data.flowers.scene import Array, Scene
 
 LAYERS = ("background", "stem", "leaves", "pot", "petals", "centre", "tag")  # painted in this order, up to the blossom
-FLAT = ("leaves", "tag")  # throw no shadow: a part that may be absent is told by its own pixels only
+FLAT = ("leaves", "tag")  # cast no shadow: a part that may be absent is visible in its own pixels only
 OVER = 4  # samples per pixel and direction
-FULL = 160  # the tone that shows a colour as it is: darker below, nearer to white above
+FULL = 160  # the tone that leaves a colour unchanged: darker below, nearer to white above
 _TONE = np.arange(256) / FULL
 _PLAIN = np.round(255 * np.clip(np.minimum(_TONE, 1) - np.maximum(_TONE - 1, 0), 0, 1)).astype(int).tolist()
 _GLOSS = np.round(255 * np.maximum(_TONE - 1, 0)).astype(int).tolist()
@@ -30,12 +30,12 @@ _PATTERNS: tuple[Callable[[int, int], bool], ...] = (  # is the cell in column i
 
 @dataclass(frozen=True)
 class Sketch:
-    """Which part every pixel shows and how bright, before any colour: the same for every colouring of a scene."""
+    """The part and brightness of every pixel before colouring: the same for all colours of a scene."""
 
-    cover: NDArray[np.uint8]  # (len(LAYERS), H, W) share of each part in a pixel, 255 is all
+    cover: NDArray[np.uint8]  # (len(LAYERS), H, W) fraction of a pixel that each part covers, 255 is all
     tones: NDArray[np.uint8]  # (len(LAYERS), H, W) weight of the part's colour, 255 is all
     gloss: NDArray[np.uint8]  # (H, W) white added
-    solid: Image.Image  # mode L, what throws a shadow
+    solid: Image.Image  # mode L, the parts that cast a shadow
 
     @property
     def parts(self) -> NDArray[np.uint8]:
@@ -75,7 +75,7 @@ class _Canvas:
         )
 
     def sketch(self) -> Sketch:
-        """What was painted, at its final size."""
+        """The sketch, at its final size."""
         plain = self.tones.point(_PLAIN)
         cover = np.zeros((len(LAYERS), self._size, self._size), np.uint8)
         weight = np.zeros_like(cover)
@@ -115,14 +115,14 @@ def _paint_stem(canvas: _Canvas, scene: Scene, middle: Array) -> None:
     across = _normals(middle) * scene.stem * np.linspace(1.1, 0.85, len(middle))[:, None]
     lit = 1 if np.cos(scene.light) > 0 else -1
     canvas.shape("stem", np.concatenate([middle - across, (middle + across)[::-1]]), 0.8)
-    for share, tone in ((0.72, 0.9), (0.5, 1.0), (0.28, 1.08)):
-        shift = across * lit * np.sign(across[:, :1] + 1e-9) * (1 - share) * 0.75
-        canvas.shade(np.concatenate([middle + shift - share * across, (middle + shift + share * across)[::-1]]), tone)
+    for width, tone in ((0.72, 0.9), (0.5, 1.0), (0.28, 1.08)):
+        shift = across * lit * np.sign(across[:, :1] + 1e-9) * (1 - width) * 0.75
+        canvas.shade(np.concatenate([middle + shift - width * across, (middle + shift + width * across)[::-1]]), tone)
 
 
 def _paint_leaf(canvas: _Canvas, stem: Array, leaf: Array, side: int, light: float) -> None:
-    place, length, angle, width, curl = leaf
-    root = stem[round(place * (len(stem) - 1))]
+    height, length, angle, width, curl = leaf
+    root = stem[round(height * (len(stem) - 1))]
     t = np.linspace(0, 1, 22)
     bow = angle - curl * t * 1.6  # leaves rise, then bend down or up
     steps = np.stack([side * np.cos(bow), -np.sin(bow)], 1) * length / len(t)
@@ -208,17 +208,17 @@ def _paint_petal(canvas: _Canvas, scene: Scene, reach: float, angle: float, tone
     dent = form.notch * np.cos(np.pi / 2 * np.minimum(np.abs(across) / (form.width * 0.7), 1))
     along = along - dent * (along > 0.8)
     turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    place = scene.tilt @ turned * reach
+    centre = scene.tilt @ turned * reach
 
     def outline(length: float, width: float) -> Array:
-        return scene.head + np.stack([along * length, across * width], 1) @ place.T
+        return scene.head + np.stack([along * length, across * width], 1) @ centre.T
 
     canvas.shape("petals", outline(1.0, 1.0), 0.66 + tone)
     for length, width, level in ((0.975, 0.93, 0.94), (0.955, 0.82, 1.01), (0.92, 0.66, 1.07), (0.86, 0.46, 1.12)):
         canvas.shade(outline(length, width), level + tone)
     for lean in (-0.22, 0.0, 0.22):
         rib = np.stack([u[2:17], lean * form.width * 2 * u[2:17] ** 1.3], 1)
-        canvas.line(scene.head + rib @ place.T, 0.93 + tone, 0.004)
+        canvas.line(scene.head + rib @ centre.T, 0.93 + tone, 0.004)
 
 
 def _paint_centre(canvas: _Canvas, scene: Scene) -> None:
@@ -229,22 +229,22 @@ def _paint_centre(canvas: _Canvas, scene: Scene) -> None:
     seed = np.stack([np.cos(turn[::4]), np.sin(turn[::4])], 1) * scene.radius * scene.disc * 0.1
     for n in range(1, 42):  # florets on the golden spiral, as in a sunflower
         radius, angle = 0.84 * np.sqrt(n / 42), n * 2.39996
-        place = np.array([np.cos(angle), np.sin(angle)]) @ scene.tilt.T * radius * scene.radius * scene.disc
-        canvas.shade(scene.head + place + seed, 1.14 - 0.1 * radius if n % 2 else 0.62)
+        floret = np.array([np.cos(angle), np.sin(angle)]) @ scene.tilt.T * radius * scene.radius * scene.disc
+        canvas.shade(scene.head + floret + seed, 1.14 - 0.1 * radius if n % 2 else 0.62)
 
 
-def _paint_tag(canvas: _Canvas, place: Array, tag: int) -> None:
+def _paint_tag(canvas: _Canvas, centre: Array, tag: int) -> None:
     """A small white label; its pattern is the number of a class."""
     half, ink = 0.078, 0.12
     corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    canvas.shape("tag", place + corner * half, 0.8)
-    canvas.shape("tag", place + corner * (half - 0.006), 1.0)
+    canvas.shape("tag", centre + corner * half, 0.8)
+    canvas.shape("tag", centre + corner * (half - 0.006), 1.0)
     inner = half - 0.016
     steps = np.linspace(-inner, inner, 8)
     pitch = steps[1] - steps[0]
     cells = [(i, j) for i in range(7) for j in range(7) if _PATTERNS[tag](i, j)]
     for i, j in cells:
-        canvas.shade(place + [steps[i], steps[j]] + (corner + 1) / 2 * pitch, ink)
+        canvas.shade(centre + [steps[i], steps[j]] + (corner + 1) / 2 * pitch, ink)
 
 
 def _normals(line: Array) -> Array:

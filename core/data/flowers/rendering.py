@@ -13,9 +13,9 @@ Plane = NDArray[np.float32]  # (H, W), or what broadcasts to it
 
 
 def coloured(scene: Scene, drawn: Sketch, colours: Mapping[str, Array]) -> NDArray[np.uint8]:
-    """The finished picture, (H, W, 3): the sketch in its colours (0..255) before its background, lit and grainy.
+    """The finished picture, (H, W, 3): the coloured sketch (0..255) on its background, with light and grain.
 
-    Only pixels with a share of a part depend on that part's colour.
+    Only pixels that a part covers at least partly depend on that part's colour.
     """
     size = drawn.gloss.shape[0]
     image = _background(scene, drawn.solid) * (drawn.cover[0][..., None] / np.float32(255)) + drawn.gloss[..., None]
@@ -36,12 +36,12 @@ def _grid(size: int) -> tuple[Plane, Plane]:
 
 
 def _ray(scene: Scene, x: Plane, y: Plane) -> Plane:
-    """How far each place lies towards the light."""
+    """The position of each pixel along the direction of the light."""
     return x * np.float32(np.cos(scene.light)) + y * np.float32(np.sin(scene.light))
 
 
 def _relief(scene: Scene, part: str, x: Plane, y: Plane) -> Plane:
-    """Soft shading that makes a flat part round: petals sink towards the centre, the pot turns from the light."""
+    """Soft shading that makes a flat part look round: petals darken towards the centre, the pot away from the light."""
     if part == "pot":
         u = (x - np.float32(scene.foot[0])) / np.float32(scene.pot[0])
         return np.float32(1.03) - np.float32(0.26) * (u - np.float32(0.45 * np.sign(np.cos(scene.light)))) ** 2
@@ -78,7 +78,7 @@ def _background(scene: Scene, solid: Image.Image) -> NDArray[np.float32]:
 
 
 def _shadows(scene: Scene, solid: Image.Image) -> Plane:
-    """Factor on the background: the outline moved away from the light, and the dark under the pot."""
+    """Factor on the background: the outline shifted away from the light, and the shadow under the pot."""
     size = solid.width
     away = np.array([np.cos(scene.light), 0.55 * np.sin(scene.light)]) * 0.07 * size
     moved = solid.transform(solid.size, Image.Transform.AFFINE, (1, 0, away[0], 0, 1, away[1]))

@@ -14,7 +14,7 @@ COLOURS = {
     "turquoise": (18, 178, 170),
     "violet": (134, 62, 190),
     "yellow": (250, 212, 36),
-}  # what a class can be told by; alphabetical, so that folders sort like labels
+}  # colours that define classes; alphabetical, so that folders sort like labels
 NATURAL = {"green": (84, 146, 62), "grey": (212, 209, 206), "white": (248, 247, 244)}
 
 
@@ -33,7 +33,7 @@ class Petals:
 
 @dataclass(frozen=True)
 class Room:
-    """What stands behind and under the flower."""
+    """The background: wall, table and lights."""
 
     wall: Array  # (2, 3) colours of its gradient
     table: Array  # (3,)
@@ -57,11 +57,11 @@ class Scene:
     bend: Array  # (2,) the stem's control point
     stem: float  # half width of the stem
     leaves: Array  # (2, 5): place on the stem, length, angle, width, curl
-    wear: dict[str, str]  # colour of each part where the class does not say it
+    wear: dict[str, str]  # colour of each part that the class does not define
     tint: dict[str, Array]  # (3,) factor on the colour of each part
     fade: float  # how far the petals of the shortcut variant are bleached
-    tag: float  # in 0..1: decides with rho whether the tag tells the class
-    tag_label: float  # in 0..1: which class a tag tells that does not tell the right one
+    tag: float  # in 0..1: decides with rho whether the tag indicates the class
+    tag_label: float  # in 0..1: the class that a wrong tag indicates
     tag_place: Array  # (2,) centre of the tag
     room: Room
     light: float  # radians, where light comes from
@@ -71,7 +71,7 @@ class Scene:
 
 
 def scene(seed: int, index: int) -> Scene:
-    """The arrangement number `index` of a seed: equal numbers give equal arrangements, whatever else is drawn."""
+    """Arrangement `index` of a seed: it depends on these two numbers alone."""
     rng = np.random.default_rng([seed, index])
     size = rng.uniform(0.8, 1.08)
     light = rng.choice([-1, 1]) * rng.uniform(0.25, 1.1) - np.pi / 2
@@ -89,7 +89,7 @@ def scene(seed: int, index: int) -> Scene:
         band=int(rng.integers(4)),
         bend=np.array([rng.uniform(-0.12, 0.12), rng.uniform(-0.04, 0.04)]),
         stem=size * rng.uniform(0.023, 0.029),
-        leaves=np.stack([_leaf(rng, size, place) for place in ((0.16, 0.34), (0.32, 0.5))]),
+        leaves=np.stack([_leaf(rng, size, heights) for heights in ((0.16, 0.34), (0.32, 0.5))]),
         wear=_wear(rng),
         tint={part: rng.uniform(0.93, 1.05) * rng.uniform(0.97, 1.03, 3) for part in PARTS},
         fade=rng.uniform(0.45, 0.97),
@@ -111,7 +111,7 @@ def _petals(rng: np.random.Generator) -> Petals:
     count = int(rng.integers(5, 12))
     snug = np.pi / count * rng.uniform(0.72, 1.12)  # 1 where neighbours just touch
     blunt = rng.uniform(0.95, 1.9)
-    rng.uniform()  # skipped, so that a seed keeps the flowers on which the bundled networks were trained
+    rng.uniform()  # unused draw, so that a seed still gives the flowers on which the bundled networks were trained
     return Petals(
         count=count,
         width=float(np.clip(snug, 0.17, 0.56)),
@@ -130,10 +130,10 @@ def _tilt(rng: np.random.Generator) -> Array:
     return axes @ np.diag([1.0, flat]) @ axes.T
 
 
-def _leaf(rng: np.random.Generator, size: float, place: tuple[float, float]) -> Array:
+def _leaf(rng: np.random.Generator, size: float, heights: tuple[float, float]) -> Array:
     return np.array(
         [
-            rng.uniform(*place),
+            rng.uniform(*heights),
             size * rng.uniform(0.19, 0.26),
             rng.uniform(0.35, 0.95),
             rng.uniform(0.2, 0.28),
@@ -143,7 +143,7 @@ def _leaf(rng: np.random.Generator, size: float, place: tuple[float, float]) -> 
 
 
 def _wear(rng: np.random.Generator) -> dict[str, str]:
-    """Colours of the parts, from the palette of the classes: only a colour in its place tells a class."""
+    """Colours of the parts, from the palette of the classes: a colour alone, on any part, does not reveal a class."""
     names = list(COLOURS)
     wear = {part: names[rng.integers(len(names))] for part in ("pot", "petals", "centre")}
     leaf = [*names, "green", "green"][rng.integers(len(names) + 2)]

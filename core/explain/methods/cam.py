@@ -225,7 +225,7 @@ def guided_grad_cam_pp(query: Query, *, reduce: GuidedReduce = "max_abs", normal
 
 
 def _fine(query: Query, reduce: GuidedReduce) -> Tensor:
-    """The map of guided backprop, from the forward that the other factor needs, too."""
+    """The map of guided backprop, from the same forward that the other factor uses."""
     return reduced(rectified_slope(query.with_prefetch(Prefetch(relu_rules=("plain",))), "guided"), reduce)
 
 
@@ -253,7 +253,7 @@ def upsampled_activation(
         return _unit_range(resized(values[torch.arange(len(values)), query.targets.indices], query.size))
     values = responses(query)[0]
     chosen = values.square().mean((2, 3)).topk(min(units, values.shape[1]), dim=1).indices
-    picked = torch.stack([one[kept] for one, kept in zip(values, chosen, strict=True)])
+    picked = torch.stack([one[indices] for one, indices in zip(values, chosen, strict=True)])
     large = _unit_range(resized(picked.flatten(0, 1), query.size))
     return large.unflatten(0, picked.shape[:2]).amax(1)
 
@@ -268,10 +268,10 @@ def _grad_cam_pp(query: Query, normalise: str) -> Tensor:
     values, slopes = responses(query)
     # g² / (2 g² + Σ A g³) without its common factor. Derived for Σ A ≥ 0: a negative one, which only a smooth
     # activation has, would divide by zero at g = −2 / Σ A.
-    shares = (slopes > 0) / (2 + values.sum((2, 3), keepdim=True).relu() * slopes.relu())
+    alphas = (slopes > 0) / (2 + values.sum((2, 3), keepdim=True).relu() * slopes.relu())
     if normalise == "authors":
-        shares = shares / shares.sum((2, 3), keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
-    weights = (shares * slopes.relu()).sum((2, 3), keepdim=True)
+        alphas = alphas / alphas.sum((2, 3), keepdim=True).clamp_min(torch.finfo(alphas.dtype).tiny)
+    weights = (alphas * slopes.relu()).sum((2, 3), keepdim=True)
     return (weights * values).sum(1).relu()
 
 

@@ -26,7 +26,7 @@ Reduce = Annotated[
 
 
 def reduced(slopes: Tensor, how: str) -> Tensor:
-    """Slopes (B, 3, H, W) as maps (B, H, W): of the colour channels the largest size, the sum of sizes, or the sum."""
+    """Slopes (B, 3, H, W) as maps (B, H, W): over channels the largest magnitude, sum of magnitudes, or sum."""
     if how == "sum":
         return slopes.sum(1)
     return slopes.abs().amax(1) if how == "max_abs" else slopes.abs().sum(1)
@@ -108,13 +108,13 @@ def layerwise_ixg(
 
 
 def _stages(survey: Survey, skip: int) -> tuple[str, ...]:
-    """The stations on the way to the default layer without the first ones, at least one."""
+    """The stages up to the default layer without the first `skip`, at least one."""
     stages = survey.stages or (survey.default,)
     return stages[min(skip, len(stages) - 1) :]
 
 
 def _attention(query: Query) -> list[Tensor]:
-    """For each attention of a transformer, how much each token gets (B, T): its mean over heads and asking tokens."""
+    """The attention each token receives (B, T) in each layer of a transformer: the mean over heads and query tokens."""
     parts: list[list[Tensor]] = []
 
     def rule(attend: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,7 @@ Samples = Annotated[int, Knob("Number of noisy copies of the image.", 2, 200)]
 Spread = Annotated[
     float, Knob("Standard deviation of the noise as a fraction of the image's value range.", 0, 0.5, 0.05)
 ]
-# (rows of the batch, numbers of the draws) -> points where the slope is taken, and what it is multiplied with
+# (rows of the batch, indices of the draws) -> points where the gradient is taken, and its factor
 Sample = Callable[[list[int], list[int]], tuple[Tensor, Tensor | float]]
 
 
@@ -107,10 +107,10 @@ def integrated_gradients(
     """
     begin = baseline(query, start).expand_as(query.images)
     away = query.images - begin
-    places, shares = leggauss(steps)  # for the interval from -1 to 1
-    # Spread out evenly at every moment, so that the running map is a coarse version of the final one.
+    nodes, shares = leggauss(steps)  # for the interval from -1 to 1
+    # In an order that is evenly spread at any time, so that the running map is a coarse version of the final one.
     order = sorted(range(steps), key=lambda i: i * 0.6180339887 % 1)
-    at, weights = torch.from_numpy((places[order] + 1) / 2).to(begin), torch.from_numpy(shares[order])
+    at, weights = torch.from_numpy((nodes[order] + 1) / 2).to(begin), torch.from_numpy(shares[order])
 
     def sample(rows: list[int], draws: list[int]) -> tuple[Tensor, Tensor]:
         return begin[rows] + at[draws].view(-1, 1, 1, 1) * away[rows], away[rows]
@@ -119,7 +119,7 @@ def integrated_gradients(
         gained = query.clean_scores() - query.score(begin, query.targets)
     for mean, _ in _means(query, steps, sample, weights):
         missed = (mean.sum((1, 2, 3)) - gained).abs() / gained.abs().clamp_min(1e-9)
-        query.log.remarks["completeness error"] = float(missed.max())  # of the worst image, as a share
+        query.log.remarks["completeness error"] = float(missed.max())  # of the worst image, as a fraction
         yield mean.sum(1)
 
 
@@ -151,11 +151,11 @@ def gradient_shap(
     def sample(rows: list[int], draws: list[int]) -> tuple[Tensor, Tensor]:
         generators = [query.rng(2 * draw + 1) for draw in draws]
         noise = torch.stack([torch.randn(query.images.shape[1:], generator=rng) for rng in generators])
-        part = torch.stack([torch.rand(1, 1, 1, generator=rng) for rng in generators])
+        position = torch.stack([torch.rand(1, 1, 1, generator=rng) for rng in generators])
         drawn = [baseline(query, start, 2 * draw) for draw in draws] if start == "uniform" else [fixed[rows]]
         begin = torch.cat(drawn)
         away = query.images[rows] + reach[rows] * noise.to(begin) - begin
-        return begin + part.to(begin) * away, away
+        return begin + position.to(begin) * away, away
 
     for mean, _ in _means(query, samples, sample):
         yield mean.sum(1)
@@ -184,7 +184,7 @@ def _means(query: Query, draws: int, sample: Sample, weights: Tensor | None = No
     sums = torch.zeros(2, *query.images.shape, dtype=torch.float64, device=query.images.device)
     mass = torch.zeros(batch, 1, 1, 1, dtype=torch.float64, device=query.images.device)
     for span in query.chunks(draws * batch, "gradients"):
-        # Draw by draw, so that all images have their running map at once.
+        # Draw by draw, so that the running maps of all images advance together.
         rows, numbers = [i % batch for i in span], [i // batch for i in span]
         points, factor = sample(rows, numbers)
         slopes = (query.gradient(points, query.targets[rows]) * factor).double()

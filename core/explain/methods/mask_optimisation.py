@@ -14,7 +14,7 @@ from core.errors import BadParameter, Unsupported
 from core.explain.baselines import SIDE, baseline, blurred
 from core.explain.method import explainer
 from core.explain.query import Query, per_image
-from core.explain.segments import ScoreKind
+from core.explain.segments import ScoreBy
 from core.explain.targets import Classes, Score
 from core.params import Knob, Numbers, spelled
 
@@ -22,8 +22,8 @@ Aim = Annotated[
     Literal["preserve", "delete"],
     Knob("Preserve: find the region sufficient for the score. Delete: find the region necessary for it."),
 ]
-MOST_AREAS = 8  # masks of one image, learned together
-EVERY = 10  # steps between two looks at a running map
+MOST_AREAS = 8  # masks of one image, optimised together
+EVERY = 10  # steps between two running maps
 
 
 @explainer(
@@ -43,7 +43,7 @@ def meaningful_perturbation(
     steps: Annotated[int, Knob("Optimisation steps (Adam).", 10, 2000, 10)] = 150,
     sparse: Annotated[float, Knob("Weight of the area penalty (λ).", 0, 10, 0.01)] = 0.01,
     smooth: Annotated[float, Knob("Weight of the roughness penalty (β).", 0, 10, 0.1)] = 0.2,
-    score: ScoreKind = "prob",
+    score: ScoreBy = "prob",
 ) -> Iterator[Tensor]:
     """The smallest soft mask that removes the score when blurred, or preserves it on its own.
 
@@ -75,7 +75,7 @@ def meaningful_perturbation(
 
 
 def _roughness(mask: Tensor) -> Tensor:
-    """The mean third power of the steps between neighbours, down and across: the default weights are for means."""
+    """The mean cubed difference between vertical and horizontal neighbours; a mean, as the default weights expect."""
     return mask.diff(dim=2).abs().pow(3).mean() + mask.diff(dim=3).abs().pow(3).mean()
 
 
@@ -145,7 +145,7 @@ def extremal_perturbation(
 
 
 def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], score: Score, *, mirrored: bool) -> Tensor:
-    """The scores of the image seen through each mask (K, 1, H, W), for or against, as a sum with their slopes."""
+    """The signed sum of the scores of the image under each mask (K, 1, H, W), differentiable in the masks."""
     seen = torch.cat([_perturbed(levels, masks) for masks, _ in sights])
     seen = seen.flip(-1) if mirrored else seen
     slope = query.gradient(seen.detach(), query.targets.repeated(0, len(seen)), score)
@@ -154,7 +154,7 @@ def _reward(query: Query, levels: Tensor, sights: list[tuple[Tensor, int]], scor
 
 
 def _shown(masks: Tensor, query: Query, soften: float) -> Tensor:
-    """The mean of the masks (K, h, w), high where the evidence is; their areas as a remark."""
+    """The mean of the masks (K, h, w), high where the evidence is; records their areas as a remark."""
     query.log.remarks["areas"] = ", ".join(f"{area:.3f}" for area in masks.mean((1, 2)).tolist())
     large = F.interpolate(masks.mean(0)[None, None], query.size, mode="bilinear")[0, 0].cpu()
     return blurred(large, soften * min(query.size)) if soften else large
@@ -167,7 +167,7 @@ def _check_areas(areas: Numbers) -> None:
 
 
 def _steps(query: Query, steps: int) -> Iterator[int]:
-    """The numbers of the steps; progress is reported and cancelling possible at each."""
+    """The indices of the steps; each reports progress and can be cancelled."""
     if query.half_precision:  # many small steps amplify any rounding
         query.log.remarks["precision"] = f"{query.log.remarks['precision']}; the mask itself may differ more"
     for step in range(steps):
@@ -176,16 +176,16 @@ def _steps(query: Query, steps: int) -> Iterator[int]:
 
 
 def _levels(image: Tensor, hide: str, count: int = 8) -> Tensor:
-    """The image (3, H, W) from wholly hidden to untouched, (count, 3, H, W)."""
-    shares = [level / (count - 1) for level in range(count)]
+    """The image (3, H, W) from fully masked to unchanged, (count, 3, H, W)."""
+    strengths = [level / (count - 1) for level in range(count)]
     if hide == "fade":
-        return torch.stack([image * share for share in shares])
+        return torch.stack([image * strength for strength in strengths])
     sigma = 20 * min(image.shape[-2:]) / SIDE
-    return torch.stack([blurred(image, sigma * (1 - share)) for share in shares])
+    return torch.stack([blurred(image, sigma * (1 - strength)) for strength in strengths])
 
 
 def _perturbed(levels: Tensor, masks: Tensor) -> Tensor:
-    """Images (K, 3, H, W) that show at each place the level its mask (K, 1, H, W) asks for, interpolated."""
+    """Images (K, 3, H, W) that show at each pixel the level given by the mask (K, 1, H, W), interpolated."""
     position = masks * (len(levels) - 1)
     below = position.detach().floor().long().clamp(0, len(levels) - 2)
     spread = below.expand(-1, levels.shape[1], -1, -1)
@@ -194,7 +194,7 @@ def _perturbed(levels: Tensor, masks: Tensor) -> Tensor:
 
 
 def _off_area(masks: Tensor, areas: Sequence[float]) -> Tensor:
-    """How far the sorted values of each mask (K, h, w) are from zeros and ones in the wanted proportion, summed."""
+    """The distance of the sorted values of each mask (K, h, w) from zeros and ones in the target proportion, summed."""
     values = masks.flatten(1).sort(1).values
     count = values.shape[1]
     ideal = torch.zeros_like(values)
@@ -205,9 +205,9 @@ def _off_area(masks: Tensor, areas: Sequence[float]) -> Tensor:
 
 @dataclass(frozen=True)
 class _Masks:
-    """Smooth masks from free values on a coarse grid: at each place the soft maximum of the values around it.
+    """Smooth masks from free values on a coarse grid: at each pixel the soft maximum of the values around it.
 
-    On large images masks are made for blocks of pixels, a third of the grid's step, and enlarged.
+    On large images masks are computed for blocks of pixels, a third of the grid's step, and upsampled.
     """
 
     size: tuple[int, int]
@@ -238,7 +238,7 @@ class _Masks:
         """Masks (K, h, w) from free values (K, rows · columns)."""
         down, across, weight = (part.to(self.device) for part in _neighbours(self.size, self.step, self.sigma))
         (height, width), near = weight.shape[:2], weight.shape[2]
-        # As products of matrices: their backward adds up in a fixed order, and fast.
+        # As matrix products: their backward is fast and sums in a fixed order.
         values = down @ free.view(-1, self.rows, self.columns) @ across
         values = values.view(-1, height, near, width, near).transpose(2, 3) * weight
         values = values.flatten(3)
@@ -247,7 +247,7 @@ class _Masks:
 
 @lru_cache(maxsize=4)
 def _neighbours(size: tuple[int, int], step: int, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Which free values are around each place of a mask, and how much each of them counts.
+    """The free values around each pixel of a mask, and their weights.
 
     Two selections, (h · n, rows) and (columns, w · n), that take the n nearest lines of free values for each line of
     the mask, down and across; and weights (h, w, n, n).
@@ -257,10 +257,10 @@ def _neighbours(size: tuple[int, int], step: int, sigma: float) -> tuple[Tensor,
     selections, far = [], []
     for side in size:
         count = ceil(side / step)
-        places = torch.arange(ceil(side / block)) * block + (block - 1) / 2
-        near = (places / step).floor().long()[:, None] + offsets
+        centres = torch.arange(ceil(side / block)) * block + (block - 1) / 2
+        near = (centres / step).floor().long()[:, None] + offsets
         selections.append(F.one_hot(near.clamp(0, count - 1).flatten(), count).float())
-        far.append(places[:, None] - ((near + 0.5) * step - 0.5))
+        far.append(centres[:, None] - ((near + 0.5) * step - 0.5))
     distance = (far[0][:, None, :, None].square() + far[1][None, :, None, :].square()).sqrt()
     weight = (-2 * (distance / sigma - 0.5).clamp_min(0).square()).exp()
     return selections[0], selections[1].T, weight

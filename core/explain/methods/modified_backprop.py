@@ -48,9 +48,9 @@ def deconvnet(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
 
 
 def rectified_slope(query: Query, kind: ReluRule) -> Tensor:
-    """The slope at the images (B, 3, H, W) under a changed rule of ReLU.
+    """The gradient at the images (B, 3, H, W) under a modified backward rule of ReLU.
 
-    Raises Unsupported where no ReLU was met: the result would be the plain gradient under another name.
+    Raises Unsupported if no ReLU was called: the result would be the plain gradient under another name.
     """
     if others := ", ".join(sorted(SMOOTH & set(query.model.survey.operations))):
         query.log.remarks["plain gradient at"] = others

@@ -13,14 +13,14 @@ from core.errors import BadParameter
 from core.explain.baselines import Baseline, baseline, scaled
 from core.explain.method import explainer
 from core.explain.query import Query, per_image
-from core.explain.segments import LOOK, Count, CutBy, HideBy, ScoreKind, blocks, pieces
+from core.explain.segments import LOOK, Count, CutBy, HideBy, ScoreBy, blocks, pieces
 from core.params import Knob
 
 Divisor = Literal["keep", "mean"]
 
 
 def sliding(size: tuple[int, int], window: int, stride: int) -> Tensor:
-    """Boxes (P, 4) as top, left, height, width that cover an image row by row; the last ones are cut at the border."""
+    """Boxes (P, 4) as top, left, height, width that tile an image row by row; the last ones are cut at the border."""
     height, width = size
     tops, lefts = ([stride * i for i in range(ceil(max(side - window, 0) / stride) + 1)] for side in size)
     return torch.tensor(
@@ -57,14 +57,14 @@ def occlusion(
     window: Annotated[int, Knob("Side of the window, in pixels of a 224 px image.", 4, 112, 4)] = 32,
     stride: Annotated[int, Knob("Stride of the window, in pixels of a 224 px image.", 2, 112, 2)] = 16,
     fill: Annotated[Baseline, Knob("What replaces the occluded pixels.")] = "grey",
-    score: ScoreKind = "prob",
+    score: ScoreBy = "prob",
 ) -> Tensor:
     """How much the score drops when a window slides over the image.
 
     The image is evaluated with each position of the window occluded. A pixel's value is the mean drop over the windows
     that contain it: positive where occlusion lowers the score, negative where it raises it.
     """
-    side = min(query.size)  # as blurs and masks: windows of images that are not square are
+    side = min(query.size)  # the shorter side, as for blurs and masks
     boxes = sliding(query.size, scaled(window, side), scaled(stride, side))
     drops = query.clean_scores(score)[:, None] - query.windows(boxes, baseline(query, fill), score)
     total = torch.zeros(len(drops), *query.size, dtype=torch.float64)
@@ -87,7 +87,7 @@ def occlusion(
 )
 @torch.no_grad()
 def feature_ablation(
-    query: Query, *, cut: CutBy = "slic", segments: Count = 60, hide: HideBy = "mean", score: ScoreKind = "prob"
+    query: Query, *, cut: CutBy = "slic", segments: Count = 60, hide: HideBy = "mean", score: ScoreBy = "prob"
 ) -> Iterator[Tensor]:
     """How much the score drops when one segment of the image is masked.
 
@@ -131,7 +131,7 @@ def rise(
     masks: Annotated[int, Knob("Number of random masks.", 50, 8000, 50)] = 1000,
     cells: Annotated[int, Knob("Grid cells per side.", 2, 16)] = 7,
     keep: Annotated[float, Knob("Probability that a cell stays visible.", 0.1, 0.9, 0.1)] = 0.5,
-    score: ScoreKind = "prob",
+    score: ScoreBy = "prob",
     centred: Annotated[bool, Knob("Subtract the part common to all pixels: signed and less noisy.")] = False,
     divisor: Annotated[
         Divisor, Knob("Normalisation of the plain sum: keep, or each pixel's mean over the masks.")
@@ -169,7 +169,7 @@ def rise(
 
 
 class Moments(NamedTuple):
-    """Means over the masks, m of a pixel's visibility (H, W) and s of the scores (B, 1, 1): `ssm` is that of s²·m."""
+    """Means over the masks: m is a pixel's visibility (H, W), s are the scores (B, 1, 1); `ssm` is the mean of s²·m."""
 
     sm: Tensor
     ssm: Tensor
@@ -187,13 +187,13 @@ def _moments(means: Tensor, totals: Tensor) -> Moments:
 
 
 def _average(of: Moments, keep: float, divisor: Divisor) -> tuple[Tensor, Tensor]:
-    """The plain map and the variance that a single mask gives it."""
-    share = of.m.clamp_min(1e-12) if divisor == "mean" else keep
-    return of.sm / share, (of.ssmm - of.sm.square()) / share**2
+    """The plain map and its variance from a single mask."""
+    visibility = of.m.clamp_min(1e-12) if divisor == "mean" else keep
+    return of.sm / visibility, (of.ssmm - of.sm.square()) / visibility**2
 
 
 def _covariance(of: Moments, keep: float, divisor: Divisor) -> tuple[Tensor, Tensor]:
-    """The covariance of score and mask over the mask's variance, and the variance that a single mask gives it."""
+    """The covariance of score and mask over the mask's variance, and its variance from a single mask."""
     spread = (of.mm - of.m.square()).clamp_min(1e-12)
     common = of.sm - of.s * of.m
     product = (  # the mean of (s − s̄)²·(m − m̄)², multiplied out
@@ -205,22 +205,22 @@ def _covariance(of: Moments, keep: float, divisor: Divisor) -> tuple[Tensor, Ten
 
 
 def random_masks(query: Query, span: range, cells: int, keep: float) -> Tensor:
-    """The smooth random masks (n, H, W) with the numbers in `span`: mask i depends on the query's seed and i alone.
+    """The smooth random masks (n, H, W) with the indices in `span`: mask i depends on the query's seed and i alone.
 
-    Grids of `cells` × `cells` zeros and ones, enlarged bilinearly and cropped at a random offset (Petsiuk et al. 2018).
+    Grids of `cells` × `cells` zeros and ones, upsampled bilinearly, cropped at a random offset (Petsiuk et al. 2018).
     """
     draws = blocks(query, span, cells * cells + 2)
     grids = (draws[:, 2:] < keep).float().view(-1, cells, cells).to(query.images.device)
     rows, columns = (
-        _enlarging(cells, side)[(share * ceil(side / cells)).long()].to(grids.device)
-        for share, side in zip(draws[:, :2].T, query.size, strict=True)
+        _enlarging(cells, side)[(fraction * ceil(side / cells)).long()].to(grids.device)
+        for fraction, side in zip(draws[:, :2].T, query.size, strict=True)
     )
     return rows @ grids @ columns.transpose(1, 2)
 
 
 @lru_cache(maxsize=8)
 def _enlarging(cells: int, side: int) -> Tensor:
-    """Bilinear enlarging of `cells` values to `side` as matrices (offset, side, cells), one per offset of the crop."""
+    """Bilinear upsampling of `cells` values to `side` as matrices (offset, side, cells), one per offset of the crop."""
     cell = ceil(side / cells)
     whole = F.interpolate(torch.eye(cells)[None], size=(cells + 1) * cell, mode="linear")[0].T
     return torch.stack([whole[offset : offset + side] for offset in range(cell)])

@@ -134,51 +134,51 @@ def lrp(
         return weights["epsilon" if operation.weight.dim() == 2 else "alpha1beta0"](operation, received)
 
     values = partial(by_values, epsilon=epsilon)
-    maps, kept = [], []
-    for part in _parts(query, "relevance"):
+    maps, fractions = [], []
+    for rows in _batches(query, "relevance"):
         sweep = Sweep(weights.get(rule, composite), values, values, weights["epsilon"])
-        leaf, start, chosen = _forward(query, part, sweep)
+        leaf, start, chosen = _forward(query, rows, sweep)
         score = start.detach() * chosen
-        (found,) = torch.autograd.grad(start, leaf, score)
-        maps.append(found.sum(1))
-        kept.append(found.sum((1, 2, 3)) / score.flatten(1).sum(1))
-    share = torch.cat(kept)
-    known = share[share.isfinite()]
-    worst = float(known[(known - 1).abs().argmax()]) if len(known) else "none to keep: the score is zero"
+        (relevance,) = torch.autograd.grad(start, leaf, score)
+        maps.append(relevance.sum(1))
+        fractions.append(relevance.sum((1, 2, 3)) / score.flatten(1).sum(1))
+    conserved = torch.cat(fractions)
+    finite = conserved[conserved.isfinite()]
+    worst = float(finite[(finite - 1).abs().argmax()]) if len(finite) else "none to keep: the score is zero"
     query.log.remarks["share of the score kept"] = worst
     return torch.cat(maps)
 
 
 def _walked(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
-    """What arrives (B, h, w) at the layer where the walk ends, summed over its channels."""
+    """The relevance (B, h, w) that arrives at the layer where propagation ends, summed over its channels."""
     end = _end(query.model.survey, query.layer, finer)
     maps = []
-    for part in _parts(query, "excitation"):
+    for rows in _batches(query, "excitation"):
         sweep = Sweep(excitatory, by_positive_values, sums, handed_on)
         with capture(query.net, end) as seen:
-            _, start, chosen = _forward(query, part, sweep)
-        seed = chosen if start.dim() == 2 else _shares(start.detach().clamp(min=0) * chosen)
+            _, start, chosen = _forward(query, rows, sweep)
+        seed = chosen if start.dim() == 2 else _normalised(start.detach().clamp(min=0) * chosen)
         if contrast:
             start, seed = _contrasted(sweep, start, seed)
-        (found,) = torch.autograd.grad(start, seen[end], seed, allow_unused=True)
-        if found is None:
+        (relevance,) = torch.autograd.grad(start, seen[end], seed, allow_unused=True)
+        if relevance is None:
             raise Unsupported(f"Layer '{end}' does not lie before what is explained.", "Choose an earlier layer.")
-        maps.append(query.maps_at(found, end).sum(1))
+        maps.append(query.maps_at(relevance, end).sum(1))
     arrived = torch.cat(maps)
     if not contrast:
         query.log.remarks["probability kept"] = float(arrived.sum((1, 2)).min())
     return arrived
 
 
-def _forward(query: Query, part: slice, sweep: Sweep) -> tuple[Tensor, Tensor, Tensor]:
-    """The images as a leaf, the output where relevance starts, and how much each of its values counts in the score.
+def _forward(query: Query, rows: slice, sweep: Sweep) -> tuple[Tensor, Tensor, Tensor]:
+    """The images as a leaf, the output where relevance starts, and the weight of each of its values in the score.
 
-    For a class that is 1 for its logit and 0 for others; for a unit, whose score is the mean of its map, a share.
+    For a class: 1 for its logit, 0 for others. For a unit, whose score is the mean of its map: 1 / positions.
     """
-    targets = query.targets[part]
+    targets = query.targets[rows]
     units = [targets.layer] if targets.layer else []
     with torch.enable_grad(), capture(query.net, *units) as seen, sweep.rules():
-        leaf = query.images[part].detach().requires_grad_()
+        leaf = query.images[rows].detach().requires_grad_()
         start = query.logits(leaf)
     start = seen.get(targets.layer, start)
     with torch.enable_grad():
@@ -189,7 +189,7 @@ def _forward(query: Query, part: slice, sweep: Sweep) -> tuple[Tensor, Tensor, T
 
 
 def _contrasted(sweep: Sweep, start: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
-    """The input of the last operation with weights, and what it gets for the class minus what against it."""
+    """The input of the last operation with weights, and its relevance for the class minus that against it."""
     if sweep.top is None:
         raise Unsupported("This score passes no layer with weights.", "Choose another method.")
     last, output = sweep.top
@@ -199,20 +199,20 @@ def _contrasted(sweep: Sweep, start: Tensor, seed: Tensor) -> tuple[Tensor, Tens
 
 
 def _end(survey: Survey, layer: str, finer: int) -> str:
-    """The layer chosen by hand, or the station that lies `finer` stages before the default layer."""
+    """The layer chosen by the user, or the stage `finer` stages before the default layer."""
     if layer:
         return layer
     stations = [*(stage for stage in survey.stages if stage != survey.default), survey.default]
     return stations[max(len(stations) - 1 - finer, 0)]
 
 
-def _shares(values: Tensor) -> Tensor:
+def _normalised(values: Tensor) -> Tensor:
     """Non-negative values (B, …) divided by their sum; zeros stay zeros."""
     total = values.sum(tuple(range(1, values.dim())), keepdim=True)
     return values / total.clamp_min(torch.finfo(values.dtype).tiny)
 
 
-def _parts(query: Query, note: str) -> Iterator[slice]:
-    """The images in parts that fit a batch."""
+def _batches(query: Query, note: str) -> Iterator[slice]:
+    """Slices of the images that fit a batch."""
     for span in query.chunks(len(query.images), note):
         yield slice(span.start, span.stop)

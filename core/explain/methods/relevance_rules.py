@@ -1,4 +1,4 @@
-"""Propagation rules of relevance: one backward in which every linear operation divides what it receives."""
+"""Propagation rules of relevance: one backward in which every linear operation distributes what it receives."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from core.errors import Unsupported
 from core.network.operations import Rules
 
 Share = Callable[["Operation", Tensor], Tensor]
-Part = tuple[Tensor, Tensor]  # a part of an operation's input, and the weights it is taken with
+Part = tuple[Tensor, Tensor]  # a part of an operation's input, and the weights applied to it
 
 _WEIGHTED = ("conv2d", "linear")
 _AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d", "mean")
 _PASSED = ("relu", "relu6", "local_response_norm")
-# What these do to relevance is what their own backward does: hand it on, divide it, or give it to the winner.
+# Their ordinary backward is already the right rule for relevance: pass on, divide, or route to the maximum.
 _PLAIN = (
     "max_pool2d", "adaptive_max_pool2d", "cat", "flatten", "dropout", "permute", "transpose", "unsqueeze", "pad",
     "__getitem__", "chunk", "split", "shift",
@@ -27,7 +27,7 @@ KNOWN = frozenset((*_WEIGHTED, *_AVERAGES, *_PASSED, *_PLAIN, "batch_norm", "add
 
 
 class Relay(torch.autograd.Function):
-    """A tensor whose value is `value` and which hands back `share(R)` to `source` instead of its gradient."""
+    """A tensor with the value `value` whose backward passes `share(R)` to `source` instead of the gradient."""
 
     @staticmethod
     def forward(ctx: Any, _source: Tensor, value: Tensor, share: Callable[[Tensor], Tensor]) -> Tensor:
@@ -37,13 +37,13 @@ class Relay(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *received: Tensor) -> tuple[Tensor, None, None]:
-        """What the share makes of the received relevance."""
+        """The received relevance, redistributed by `share`."""
         return ctx.share(received[0]), None, None
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A linear operation as it was called: what it read, its weights, and how to apply others in their place."""
+    """A recorded call of a linear operation: its input, its weights, and a function that applies other weights."""
 
     source: Tensor
     weight: Tensor
@@ -52,10 +52,10 @@ class Operation:
 
 
 class Sweep:
-    """The rules of one forward; remembers the last operation with weights, and what it put out.
+    """The rules of one forward; stores the last operation with weights and its output.
 
-    `weights`, `averages` and `sums` say how each kind of operation divides what it receives; `norms` is for a batch
-    norm that does not follow an operation with weights: one that does is folded into it.
+    `weights`, `averages` and `sums` distribute relevance at each kind of operation; `norms` is for a batch norm that
+    does not follow an operation with weights: one that does is folded into it.
     """
 
     def __init__(self, weights: Share, averages: Share, sums: Share, norms: Share) -> None:
@@ -64,7 +64,7 @@ class Sweep:
         self._known_steps: dict[Node, int] = {}
 
     def rules(self) -> Rules:
-        """The table of operations, for one `with`."""
+        """The replaced operations, for one `with` block."""
         return Rules(
             {
                 **dict.fromkeys(_WEIGHTED, self._weighted),
@@ -105,17 +105,17 @@ class Sweep:
     def _added(self, call: Callable[..., Tensor], one: Any, other: Any, alpha: float = 1) -> Tensor:
         if not _both_signals(one, other):
             return call(one, other, alpha=alpha)
-        # Never in place: what one operation put out is what another one remembers.
+        # Never in place: the output of one operation is stored by another.
         value = torch.add(one, other, alpha=alpha)
         both = torch.stack(torch.broadcast_tensors(one, other if alpha == 1 else other * alpha))
-        # A weight of zero marks the shorter way, for rules that tell the two apart.
+        # A weight of zero marks the shorter path, for rules that distinguish the two.
         steps = torch.tensor([self._steps(one.grad_fn), self._steps(other.grad_fn)], device=value.device)
         longer = (steps == steps.max()).to(both) / (steps == steps.max()).sum()
         total = Operation(both, longer.view(2, *[1] * value.dim()), value.new_zeros(()), lambda x, w: (x * w).sum(0))
         return Relay.apply(both, value, partial(self.sums, total))
 
     def _steps(self, node: Node | None) -> int:
-        """The length of the longest way from here back to the image."""
+        """The length of the longest path from here back to the image."""
         if node is None:
             return 0
         if node not in self._known_steps:
@@ -129,17 +129,17 @@ class Sweep:
 
 
 def excitatory(operation: Operation, received: Tensor) -> Tensor:
-    """By what each positive input adds through positive weights; no bias takes part (Zhang et al. 2016)."""
+    """Distribute by the contribution of positive inputs through positive weights, without bias (Zhang et al. 2016)."""
     return divided(received, operation, [(operation.source.clamp(min=0), operation.weight.clamp(min=0))])
 
 
 def by_epsilon(operation: Operation, received: Tensor, epsilon: float) -> Tensor:
-    """By what each input adds, against a total that is kept from zero (Bach et al. 2015)."""
+    """Distribute by the contribution of each input, over a total stabilised by `epsilon` (Bach et al. 2015)."""
     return divided(received, operation, [(operation.source, operation.weight)], operation.bias, epsilon)
 
 
 def by_gamma(operation: Operation, received: Tensor, gamma: float, epsilon: float) -> Tensor:
-    """As by_epsilon, with what agrees with the output's sign counted 1 + gamma times (Montavon et al. 2019)."""
+    """As by_epsilon, with contributions of the output's sign weighted 1 + gamma (Montavon et al. 2019)."""
     up, down = operation.source.clamp(min=0), operation.source.clamp(max=0)
     weight, bias = operation.weight, operation.bias
     more, less = weight + gamma * weight.clamp(min=0), weight + gamma * weight.clamp(max=0)
@@ -150,40 +150,40 @@ def by_gamma(operation: Operation, received: Tensor, gamma: float, epsilon: floa
 
 
 def by_alpha1beta0(operation: Operation, received: Tensor, epsilon: float) -> Tensor:
-    """By positive contributions alone, whatever the signs that make them (Bach et al. 2015)."""
+    """Distribute by positive contributions alone, whatever the signs of their factors (Bach et al. 2015)."""
     source, weight = operation.source, operation.weight
     parts = [(source.clamp(min=0), weight.clamp(min=0)), (source.clamp(max=0), weight.clamp(max=0))]
     return divided(received, operation, parts, operation.bias.clamp(min=0), epsilon)
 
 
 def by_values(operation: Operation, received: Tensor, epsilon: float = 0.0) -> Tensor:
-    """By the values themselves, for sums and averages."""
-    whole = torch.ones_like(operation.weight)
-    return divided(received, operation, [(operation.source, whole)], epsilon=epsilon)
+    """Distribute by the values themselves, for sums and averages."""
+    ones = torch.ones_like(operation.weight)
+    return divided(received, operation, [(operation.source, ones)], epsilon=epsilon)
 
 
 def by_positive_values(operation: Operation, received: Tensor) -> Tensor:
-    """By the values above zero, for sums and averages."""
-    whole = torch.ones_like(operation.weight)
-    return divided(received, operation, [(operation.source.clamp(min=0), whole)])
+    """Distribute by the positive values, for sums and averages."""
+    ones = torch.ones_like(operation.weight)
+    return divided(received, operation, [(operation.source.clamp(min=0), ones)])
 
 
 def to_the_longer_way(operation: Operation, received: Tensor) -> Tensor:
-    """Everything to the summand that took more steps; equal ones get equal parts."""
+    """Give everything to the summand with the longer path; equal ones get equal parts."""
     return operation.weight * received
 
 
 def handed_on(operation: Operation, received: Tensor) -> Tensor:
-    """Everything as it came."""
+    """Pass relevance on unchanged."""
     return received
 
 
 def divided(
     received: Tensor, operation: Operation, parts: Sequence[Part], bias: Tensor | None = None, epsilon: float = 0.0
 ) -> Tensor:
-    """What the operation's input gets of `received`: in proportion to what it adds to the total of all parts.
+    """The relevance of the operation's input: `received` in proportion to its contribution to the total of all parts.
 
-    With `epsilon` the total is kept that far from zero; without, what reaches a total of exactly zero is lost.
+    With `epsilon` the total is kept that far from zero; without, relevance at a total of exactly zero is lost.
     """
     with torch.enable_grad():
         leaves = [source.detach().requires_grad_() for source, _ in parts]
@@ -191,15 +191,15 @@ def divided(
     total = torch.stack([output.detach() for output in outputs]).sum(0)
     total = total if bias is None else total + bias
     if epsilon:
-        share = received / torch.where(total < 0, total - epsilon, total + epsilon)
+        ratio = received / torch.where(total < 0, total - epsilon, total + epsilon)
     else:
-        share = torch.where(total == 0, 0, received / total)
-    slopes = torch.autograd.grad(outputs, leaves, [share] * len(outputs))
+        ratio = torch.where(total == 0, 0, received / total)
+    slopes = torch.autograd.grad(outputs, leaves, [ratio] * len(outputs))
     return torch.stack([leaf.detach() * slope for leaf, slope in zip(leaves, slopes, strict=True)]).sum(0)
 
 
 def _passed(call: Callable[..., Tensor], source: Tensor, *rest: Any, **named: Any) -> Tensor:
-    # On a copy: an operation that works in place would change what the one before it remembers.
+    # On a copy: an in-place operation would change the stored output of the one before it.
     return Relay.apply(source, call(source.clone(), *rest, **named), lambda received: received)
 
 
@@ -214,7 +214,7 @@ def _scaled(call: Callable[..., Tensor], one: Any, other: Any) -> Tensor:
 
 
 def _both_signals(one: Any, other: Any) -> bool:
-    """Whether both come from the image, rather than one from the network's weights or from its code."""
+    """Whether both depend on the image, rather than one on the network's weights or code alone."""
     return all(isinstance(part, Tensor) and part.requires_grad for part in (one, other))
 
 

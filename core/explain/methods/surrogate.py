@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.explain.method import explainer
 from core.explain.query import Query, per_image
-from core.explain.segments import Count, CutBy, HideBy, Pieces, Samples, ScoreKind, blocks, pieces
+from core.explain.segments import Count, CutBy, HideBy, Pieces, Samples, ScoreBy, blocks, pieces
 from core.params import Knob
 
 ROUNDING = 1e-3  # of the largest score: scores closer together than this may differ by half precision alone
@@ -34,7 +34,7 @@ def lime_image(
     hide: HideBy = "mean",
     alpha: Annotated[float, Knob("Ridge penalty (α).", 0, 100, 0.5)] = 1.0,
     width: Annotated[float, Knob("Kernel width (σ): how local the linear model is.", 0.05, 5, 0.05)] = 0.25,
-    score: ScoreKind = "prob",
+    score: ScoreBy = "prob",
     top: Annotated[
         int, Knob("Show only this many segments, with the highest coefficients; 0 shows all, with signs.", 0, 50)
     ] = 0,
@@ -54,11 +54,11 @@ def lime_image(
         line = Ridge(alpha=alpha).fit(visible.numpy(), scores.numpy(), sample_weight=weights)
         query.log.remarks["weighted R²"] = float(line.score(visible.numpy(), scores.numpy(), weights))
         query.log.remarks["local prediction"] = float(line.coef_.sum() + line.intercept_)
-        found = torch.from_numpy(line.coef_)
+        coefficients = torch.from_numpy(line.coef_)
         if not top:
-            return found
-        shown = found.topk(min(top, len(found))).indices
-        return torch.zeros_like(found).index_copy(0, shown, found[shown].relu())
+            return coefficients
+        shown = coefficients.topk(min(top, len(coefficients))).indices
+        return torch.zeros_like(coefficients).index_copy(0, shown, coefficients[shown].relu())
 
     def one(query: Query) -> Iterator[Tensor]:
         cut_up = pieces(query, cut, segments, hide)
@@ -86,7 +86,7 @@ def kernel_shap(
     cut: CutBy = "slic",
     segments: Count = 40,
     hide: HideBy = "mean",
-    score: ScoreKind = "prob",
+    score: ScoreBy = "prob",
 ) -> Iterator[Tensor]:
     """The Shapley value of each segment, estimated by one weighted regression.
 
@@ -106,14 +106,14 @@ def kernel_shap(
 
 
 def _shapley(visible: Tensor, gains: Tensor, total: float) -> Tensor:
-    """Least squares of gains on visible segments, under the condition that the values add up to `total`."""
+    """Least squares of gains on visible segments, constrained to values that sum to `total`."""
     last = visible[:, -1:]
     rest = torch.linalg.lstsq(visible[:, :-1] - last, gains[:, None] - total * last, driver="gelsd").solution[:, 0]
     return torch.cat([rest, total - rest.sum(0, keepdim=True)])
 
 
 def coalitions(cut_up: Pieces) -> Callable[[range], Tensor]:
-    """Draws of visible segments with the weight of the Shapley kernel, each second one the complement of the first."""
+    """Draws of visible segments with the weight of the Shapley kernel, in pairs of complements."""
     count = cut_up.count
     sizes = torch.arange(1, max(count, 2), dtype=torch.float64)
     chances = (1 / (sizes * (count - sizes).clamp_min(0.5))).cumsum(0)
@@ -146,7 +146,7 @@ def superpixel_tree(
     segments: Count = 40,
     hide: HideBy = "mean",
     depth: Annotated[int, Knob("Maximum depth of the tree.", 1, 12)] = 5,
-    score: ScoreKind = "prob",
+    score: ScoreBy = "prob",
 ) -> Iterator[Tensor]:
     """Segments that a decision tree uses to predict whether the score is high: a negative example.
 
@@ -160,8 +160,10 @@ def superpixel_tree(
         cut_up = pieces(query, cut, segments, hide)
         for visible, scores in cut_up.tried(samples, score, coins(cut_up)):
             tree = DecisionTreeClassifier(max_depth=depth, random_state=0)
-            told = scores.max() - scores.min() > ROUNDING * scores.abs().max()  # else the tree would explain rounding
-            tree.fit(visible.numpy(), (told & (scores > scores.mean())).numpy())
+            informative = (
+                scores.max() - scores.min() > ROUNDING * scores.abs().max()
+            )  # else the tree would fit rounding errors
+            tree.fit(visible.numpy(), (informative & (scores > scores.mean())).numpy())
             yield cut_up.spread(torch.from_numpy(tree.feature_importances_))
 
     yield from per_image(query, one, in_half_precision=True)

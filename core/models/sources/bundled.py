@@ -41,7 +41,7 @@ def architecture(classes: int) -> nn.Sequential:
 
 
 def halves(net: nn.Sequential) -> tuple[nn.Sequential, nn.Linear]:
-    """Such a network as what gives the averages of its last filters, (B, 128), and the head that reads them."""
+    """Split such a network into the part that outputs the averages of its last filters, (B, 128), and the head."""
     head = net[-1]
     if not isinstance(head, nn.Linear):
         raise TypeError("not a network of this architecture")
@@ -49,14 +49,14 @@ def halves(net: nn.Sequential) -> tuple[nn.Sequential, nn.Linear]:
 
 
 def cards(folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """The cards of all bundled models, by name; `card["file"]` is the weights file beside the card."""
+    """The cards of all bundled models, by name; `card["file"]` is the weights file next to the card."""
     return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
 def write(net: nn.Module, path: Path, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Write weights and, beside them, their card; returns the card with file name, sha256 and parameter count."""
+    """Write weights and, next to them, their card; returns the card with file name, sha256 and parameter count."""
     data = save({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()})
-    whole = {
+    full_card = {
         **card,
         "file": path.name,
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -70,16 +70,16 @@ def write(net: nn.Module, path: Path, card: Mapping[str, Any]) -> dict[str, Any]
         with atomic_write(path) as file:
             file.write(data)
         with atomic_write(path.with_suffix(".json")) as file:
-            file.write((json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
+            file.write((json.dumps(full_card, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise Unavailable(f"{path} cannot be written ({error.strerror}).", "Choose another folder.") from None
-    return whole
+    return full_card
 
 
 def writable(path: Path) -> None:
     """Make the folder of a weights file and try to write it and its card, leaving both as they are.
 
-    Raises Unavailable where that fails, so that it is asked before any training.
+    Raises Unavailable if that fails, so that the error comes before any training.
     """
     if path.suffix != ".safetensors":
         raise Unavailable(f"{path} cannot be written as weights.", "Let its name end in .safetensors.")

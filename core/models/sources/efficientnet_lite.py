@@ -27,7 +27,7 @@ NOTE = (
 # The values of the network's training; ImageNet's own mean and deviation cost nine points of accuracy.
 PREPROCESS = Preprocess(224, 256, (127 / 255,) * 3, (128 / 255,) * 3, "bicubic")
 
-# Of each stage: blocks, side of the depthwise window, stride of the first block, expansion, filters put out.
+# Of each stage: blocks, side of the depthwise window, stride of the first block, expansion, output filters.
 STAGES = (
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
@@ -36,7 +36,7 @@ STEM, HEAD, CLASSES = 32, 1280, 1000
 
 
 class Block(nn.Module):
-    """An inverted residual block: expand, filter each channel by itself, project; added to what came in if it fits."""
+    """An inverted residual block: expand, depthwise convolution, project; added to the input if the shapes agree."""
 
     def __init__(self, before: int, after: int, side: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class Block(nn.Module):
 def architecture() -> nn.Sequential:
     """The network, (B, 3, 224, 224) to (B, 1000): convolutions with batch norm and ReLU6, averaging, one linear layer.
 
-    TensorFlow pads an image of even side by one row less before it than after it where the stride is 2. A window one
-    larger whose first row and column are zero sees the same with torch's equal padding.
+    At stride 2, TensorFlow pads an image of even side by one row less before than after. A kernel one row and column
+    larger, with zeros in the first, gives the same result with torch's symmetric padding.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(stem=_convolution(3, STEM, 3, 2))
     before = STEM
@@ -75,7 +75,7 @@ def architecture() -> nn.Sequential:
 
 
 def card() -> ModelCard:
-    """What is known before anything is read."""
+    """The model card, without reading the weights."""
     return ModelCard(
         name=NAME,
         title="EfficientNet-Lite0",
@@ -93,13 +93,13 @@ def card() -> ModelCard:
 def load(device: torch.device | str, report: Report) -> Model:
     """The network with its weights and ImageNet's labels.
 
-    Raises Unavailable where the package is missing, BadModel where its file is another than the known one.
+    Raises Unavailable if the package is missing, BadModel if its file does not have the expected hash.
     """
     from core.models.sources.torchvision import imagenet_labels
 
     report(0.0, "reading weights")
     path = weights()
-    with torch.device("meta"):  # without first weights, which the file's replace
+    with torch.device("meta"):  # without initial weights, which the file replaces
         net = architecture()
     fit(net, _arranged(net, read(path)), NAME, path.name)
     report(0.6, "inspecting layers")
@@ -108,7 +108,7 @@ def load(device: torch.device | str, report: Report) -> Model:
 
 
 def weights() -> Path:
-    """The weights file in the installed package, found without running the package's code, and its hash checked."""
+    """The weights file in the installed package, located without running the package's code; its hash is checked."""
     folder = package_folder(PACKAGE.replace("-", "_"))
     path = (folder or Path()) / FILE
     if folder is None or not path.is_file():
@@ -121,23 +121,23 @@ def weights() -> Path:
 
 
 def _arranged(net: nn.Module, state: State) -> State:
-    """The file's tensors under the names that `net` gives them: both list them in the order of the layers.
+    """Rename the file's tensors to the names in `net`: both list them in the order of the layers.
 
-    A window of a convolution with stride 2 gets its zero first row and column here.
+    Adds the zero first row and column to kernels of stride 2.
     """
-    wanted = net.state_dict()
-    found = {}
-    for name, value in zip(wanted, state.values(), strict=True):
-        larger = value.dim() == 4 and wanted[name].shape[-1] == value.shape[-1] + 1
-        found[name] = F.pad(value, (1, 0, 1, 0)) if larger else value
-    return found
+    expected = net.state_dict()
+    arranged = {}
+    for name, value in zip(expected, state.values(), strict=True):
+        larger = value.dim() == 4 and expected[name].shape[-1] == value.shape[-1] + 1
+        arranged[name] = F.pad(value, (1, 0, 1, 0)) if larger else value
+    return arranged
 
 
 def _convolution(
     before: int, after: int, side: int, stride: int = 1, *, groups: int = 1, rectified: bool = True
 ) -> nn.Sequential:
     """A convolution with its batch norm, and ReLU6 unless it projects."""
-    window = side + (stride > 1)  # by one row and column of zeros, see `architecture`
+    window = side + (stride > 1)  # one more row and column of zeros, see `architecture`
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv=nn.Conv2d(before, after, window, stride, side // 2, groups=groups, bias=False),
         norm=nn.BatchNorm2d(after, eps=1e-3),

@@ -35,11 +35,11 @@ def cards() -> Mapping[str, ModelCard]:
 
 
 def fitted(architecture: str, state: State, file: str) -> tuple[nn.Module, Preprocess]:
-    """The architecture with these weights, and the preparation of images for weights made by others.
+    """The architecture with these weights, and the preprocessing for weights trained elsewhere.
 
-    As many classes, and for what image size, as the state dict has weights for. The preparation is that of
-    torchvision's first published weights, the recipe that training scripts start from. Raises BadModel where the
-    weights do not fit; `file` is their name in messages.
+    The number of classes and the image size follow from the state dict. The preprocessing is that of torchvision's
+    first published weights, from which most training scripts start. Raises BadModel if the weights do not fit;
+    `file` is their name in messages.
     """
     net = _without_auxiliaries(fit(_built(architecture, state), state, architecture, file))
     first = _prepared(next(iter(models.get_model_weights(architecture))))
@@ -81,7 +81,7 @@ def _load(name: str, device: torch.device | str, report: Report) -> Model:
 
 
 def _built(architecture: str, state: State) -> nn.Module:
-    """The architecture as large as its weights want it, the weights themselves not yet set."""
+    """The architecture with the sizes that its weights require; the weights are not loaded yet."""
     options = _options(architecture, state)
     with _Unset():
         net = models.get_model(architecture, weights=None, **options)
@@ -91,19 +91,19 @@ def _built(architecture: str, state: State) -> nn.Module:
 
 
 def _without_auxiliaries(net: nn.Module) -> nn.Module:
-    """The network without the auxiliary classifiers that only training reads."""
+    """The network without the auxiliary classifiers that are used in training only."""
     for name in ("aux1", "aux2", "AuxLogits"):
         if hasattr(net, name):
             setattr(net, name, None)
-            net.aux_logits = False  # type: ignore[assignment]  # a plain flag beside the modules
+            net.aux_logits = False  # type: ignore[assignment]  # a plain flag, no module
     return net
 
 
 def _options(architecture: str, state: State) -> dict[str, Any]:
-    """The arguments of a builder that its weights decide."""
+    """The arguments of a builder that depend on its weights."""
     if architecture in {"googlenet", "inception_v3"}:
         auxiliary = any(key.startswith(("aux1.", "AuxLogits.")) for key in state)
-        # Their published weights come from a library that scaled images otherwise; whoever tunes them inherits that.
+        # Their published weights come from a library that scaled images differently; fine-tuned weights inherit that.
         return {"aux_logits": auxiliary, "transform_input": True, "init_weights": False}
     position = state.get("encoder.pos_embedding")
     if architecture.startswith("vit_") and position is not None and position.dim() == 3 and position.shape[1] > 1:
@@ -113,7 +113,7 @@ def _options(architecture: str, state: State) -> dict[str, Any]:
 
 
 def _prepared(weights: Any) -> Preprocess:
-    """The `transforms` of torchvision's weights as our own preparation, which also shows what the network sees."""
+    """The `transforms` of torchvision's weights as a `Preprocess`, which can also show the network's view."""
     preset = weights.transforms()
     return Preprocess(
         preset.crop_size[0], preset.resize_size[0], tuple(preset.mean), tuple(preset.std), preset.interpolation.value
@@ -121,14 +121,14 @@ def _prepared(weights: Any) -> Preprocess:
 
 
 def _title(name: str) -> str:
-    """A weights enum's name as people write it: "ShuffleNet_V2_X0_5" is ShuffleNet V2 X0.5."""
+    """A weights enum's name as a title: "ShuffleNet_V2_X0_5" is ShuffleNet V2 X0.5."""
     return re.sub(r"(?<!\d)(\d)_(\d)", r"\1.\2", name).replace("_", " ")
 
 
 class _Unset(TorchFunctionMode):
-    """Networks built on this thread while the block runs have no first weights, only their shapes.
+    """Networks built on this thread while the block runs get uninitialised weights.
 
-    Drawing them would move the global random state, and take seconds, for numbers that are replaced at once.
+    Initialisation would change the global random state, and take seconds, for values that are replaced at once.
     """
 
     def __init__(self) -> None:
@@ -141,5 +141,5 @@ class _Unset(TorchFunctionMode):
         if func is torch.empty:
             kwargs["device"] = "meta"
         elif func in _DRAWING and not args[0].is_meta:
-            kwargs["generator"] = self.generator  # small tables are made of zeros and then drawn
+            kwargs["generator"] = self.generator  # small tables are created as zeros and then initialised randomly
         return func(*args, **kwargs)

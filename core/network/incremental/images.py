@@ -1,4 +1,4 @@
-"""An image and copies that differ from it only inside a window: the stored activations, and how they are read."""
+"""An image and copies that differ from it only inside a window: cached activations and access to them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_map_only
 
 MOST = 0.7  # of a map: a larger change is computed on the whole map
 
-Starts = list[int]  # of something along one axis, one per sample
+Starts = list[int]  # start positions along one axis, one per sample
 Corners = tuple[Starts, Starts]  # tops and lefts
 
 # What operations do to such maps, filled by operators.py; None as a result means that the whole maps are needed.
@@ -22,7 +22,7 @@ class CleanPass:
     def __init__(self, image: Tensor, order: torch.memory_format = torch.contiguous_format) -> None:
         self.image = image.contiguous(memory_format=order)  # (1, C, H, W)
         self.order = order
-        self._kept: dict[object, tuple[object, Any]] = {}
+        self._cached: dict[object, tuple[object, Any]] = {}
 
     def changed(self, patches: Tensor, tops: Starts, lefts: Starts) -> "PatchedImages":
         """The image N times, each with its patch (N, C, h, w) pasted; a network takes it as images."""
@@ -48,7 +48,7 @@ class CleanPass:
         return self.changed(torch.stack(patches), tops, lefts)
 
     def rows(self, count: int) -> Sequence[int]:
-        """Which image each of so many copies is of."""
+        """The index of the source image of each of `count` copies."""
         return [0] * count
 
     def hold(self, target: Tensor, changed: "PatchedImages", padding: tuple[int, int] = (0, 0)) -> None:
@@ -61,15 +61,15 @@ class CleanPass:
     def once(self, key: tuple[object, ...], inputs: object, make: Callable[[], Any]) -> Any:
         """The unchanged value under `key`, made by the first copy that needs it.
 
-        Keys hold the ids of `inputs`; they are kept with the value, so that no other object can take their ids.
+        Keys contain the ids of `inputs`, which are stored with the value so that no other object can reuse their ids.
         """
-        if key not in self._kept:
-            self._kept[key] = (inputs, make())
-        return self._kept[key][1]
+        if key not in self._cached:
+            self._cached[key] = (inputs, make())
+        return self._cached[key][1]
 
 
 class CumulativePass(CleanPass):
-    """Images (B, C, H, W) that change window after window, each change on top of the earlier ones.
+    """Images (B, C, H, W) that change window by window; the changes accumulate.
 
     Every step computes only what its windows influence, and updates the cached activations for the next one; after
     that, the maps of the step before are invalid.
@@ -79,50 +79,50 @@ class CumulativePass(CleanPass):
         super().__init__(images.clone(), order)
         self.spared = 0  # multiplications that a step of one image saves, counted in the first pass
         self._rows: Sequence[int] = range(len(images))
-        self._held: list[tuple[Tensor, Tensor, Corners]] = []
+        self._pending: list[tuple[Tensor, Tensor, Corners]] = []
         self._wide: set[int] = set()
 
     def first(self, tops: Starts, lefts: Starts, side: int) -> "PatchedImages":
         """The unchanged images: a plain pass that caches what later windows of this size will need."""
         shape = (*self.image.shape[:2], side, side)
-        # A patch without values: what is done to it follows the shapes alone.
+        # A patch without values: only its shapes are used.
         return PatchedImages(self, self.image, torch.empty(shape, dtype=self.image.dtype, device="meta"), (tops, lefts))
 
     def then(self, rows: Sequence[int], patches: Tensor, tops: Starts, lefts: Starts) -> "PatchedImages":
-        """Some of the images, each with another patch (N, C, h, w) pasted for good."""
+        """Some of the images, each with another patch (N, C, h, w) pasted permanently."""
         self._update()
         self._rows = rows
         return self.changed(patches, tops, lefts)
 
     def rows(self, _count: int) -> Sequence[int]:
-        """Which image each copy is of."""
+        """The index of the source image of each copy."""
         return self._rows
 
     def hold(self, target: Tensor, changed: "PatchedImages", padding: tuple[int, int] = (0, 0)) -> None:
-        """Update the map before the next step, when its old values are not read any more."""
+        """Schedule an update of the map before the next step, when its old values are no longer needed."""
         if not changed.blank:
             tops, lefts = ([n + before for n in starts] for starts, before in zip(changed.at, padding, strict=True))
-            self._held.append((target, changed.patch, (tops, lefts)))
+            self._pending.append((target, changed.patch, (tops, lefts)))
 
     def whole(self, clean: Tensor, share: float) -> bool:
-        """Whether a change is computed on the whole map: once it was, the cached map is out of date for good."""
+        """Whether a change is computed on the whole map: from then on the cached map is out of date."""
         if share > MOST:
             self._wide.add(id(clean))
         return id(clean) in self._wide
 
     def _update(self) -> None:
-        for target, patch, at in self._held:
+        for target, patch, at in self._pending:
             height, width = patch.shape[-2:]
             for row, one, y, x in zip(self._rows, patch, *at, strict=True):
                 target[row, :, y : y + height, x : x + width] = one
-        self._held.clear()
+        self._pending.clear()
 
 
 class PatchedImages(Tensor):
-    """Copies (N, C, H, W) of one map, or of a map each, that differ from it only inside a window each.
+    """Copies (N, C, H, W) of one map, or of one map each, every copy changed only inside one window.
 
     Element-wise operations and those on small neighbourhoods are computed inside the windows, grown by their kernels;
-    every other operation gets the whole copies. Only without gradients.
+    every other operation receives the whole copies. Gradients are not supported.
     """
 
     clean_pass: CleanPass
@@ -133,7 +133,7 @@ class PatchedImages(Tensor):
     @staticmethod
     def __new__(cls, clean_pass: CleanPass, clean: Tensor, patch: Tensor, at: Corners) -> "PatchedImages":  # noqa: D102
         shape = (len(patch), *clean.shape[1:])
-        # Operations must see the order in which `whole` lays the values out: some ask for it before they are called.
+        # Operations must see the memory format that `whole` produces: some query it before they are called.
         strides = torch.empty(shape, device="meta", memory_format=clean_pass.order).stride()
         made = Tensor._make_wrapper_subclass(cls, shape, strides, dtype=clean.dtype, device=clean.device)
         made.clean_pass, made.clean, made.patch, made.at = clean_pass, clean, patch, at
@@ -189,7 +189,7 @@ class PatchedImages(Tensor):
 
 
 def origin(count: int) -> Corners:
-    """The corners of so many windows that begin where their map does."""
+    """The corners of `count` windows at the upper left of their map."""
     return [0] * count, [0] * count
 
 
@@ -197,7 +197,7 @@ def origin(count: int) -> Corners:
 def multiplications(
     net: nn.Module, size: int, side: int, order: torch.memory_format = torch.contiguous_format
 ) -> tuple[int, int]:
-    """Those of a pass of one image on the CPU, and how many of them a step with a window in its middle saves."""
+    """Multiplications of a CPU pass of one image, and how many of them a step with a central window saves."""
     from torch.utils.flop_counter import FlopCounterMode
 
     image = torch.zeros(1, 3, size, size)

@@ -15,7 +15,7 @@ aten = torch.ops.aten
 
 
 def _identity(value: Any) -> Any:
-    """What decides the result of an operation on unchanged maps: tensors by identity, the rest by value."""
+    """A cache key for the arguments of an operation on unchanged maps: tensors by identity, the rest by value."""
     if isinstance(value, PatchedImages):
         return "tensor", id(value.clean)
     if isinstance(value, Tensor):
@@ -35,8 +35,8 @@ def _pointwise(func: Any, x: Any, *rest: Any, **options: Any) -> Any:
         return None
     clean = _clean(x.clean_pass, func, (x, *rest))
     values, *statistics = (clean,) if isinstance(clean, Tensor) else clean  # of batch norm
-    found = x.patch if x.blank else func(x.patch, *rest)
-    made = PatchedImages(x.clean_pass, values, found if isinstance(found, Tensor) else found[0], x.at)
+    patch = x.patch if x.blank else func(x.patch, *rest)
+    made = PatchedImages(x.clean_pass, values, patch if isinstance(patch, Tensor) else patch[0], x.at)
     return made if isinstance(clean, Tensor) else (made, *statistics)
 
 
@@ -87,10 +87,10 @@ def _convolution(func: Any, x: Any, weight: Tensor, bias: Any, *rest: Any) -> An
         return None
     clean = _clean(x.clean_pass, func, (x, weight, bias, *rest))
     axes = [_Axis(*each) for each in zip(weight.shape[-2:], stride, padding, dilation, strict=True)]
-    found = _grown(x, clean, axes, 0.0, lambda inside: F.conv2d(inside, weight, bias, stride, 0, dilation, groups))
-    if isinstance(found, PatchedImages) and isinstance(x.clean_pass, CumulativePass) and x.blank:
-        x.clean_pass.spared += weight[0].numel() * (clean[0].numel() - found.patch[0].numel())
-    return found
+    grown = _grown(x, clean, axes, 0.0, lambda inside: F.conv2d(inside, weight, bias, stride, 0, dilation, groups))
+    if isinstance(grown, PatchedImages) and isinstance(x.clean_pass, CumulativePass) and x.blank:
+        x.clean_pass.spared += weight[0].numel() * (clean[0].numel() - grown.patch[0].numel())
+    return grown
 
 
 def _max_pool(func: Any, x: Any, kernel: Any, *rest: Any) -> Any:
@@ -100,8 +100,8 @@ def _max_pool(func: Any, x: Any, kernel: Any, *rest: Any) -> Any:
     clean, stride = _clean(x.clean_pass, func, (x, kernel, *rest)), stride or kernel
     numbers = (_pair(value) for value in (kernel, stride, padding, dilation))
     axes = [_Axis(*each) for each in zip(*numbers, strict=True)]
-    found = _grown(x, clean[0], axes, -torch.inf, lambda inside: F.max_pool2d(inside, kernel, stride, 0, dilation))
-    return None if found is None else (found, clean[1])
+    grown = _grown(x, clean[0], axes, -torch.inf, lambda inside: F.max_pool2d(inside, kernel, stride, 0, dilation))
+    return None if grown is None else (grown, clean[1])
 
 
 def _average_pool(func: Any, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, *rest: Any) -> Any:
@@ -130,17 +130,17 @@ class _Axis:
 
     @property
     def reach(self) -> int:
-        """From the first to the last input position that one output reads."""
+        """The distance from the first to the last input position that one output reads."""
         return (self.kernel - 1) * self.dilation
 
     def touched(self, starts: Starts, length: int, side: int) -> tuple[Starts, int]:
-        """The outputs, of `side`, that read something of a window: where they start, and how many for any start."""
+        """The outputs, of `side`, that depend on a window: where they start, and how many for any start."""
         count = min((length - 1 + self.reach) // self.stride + 1, side)
         firsts = [-((self.reach - self.padding - start) // self.stride) for start in starts]
         return [min(max(first, 0), side - count) for first in firsts], count
 
     def read(self, firsts: Starts, count: int) -> tuple[Starts, int]:
-        """What these outputs read of the padded input: where it starts, and how much."""
+        """The range of the padded input that these outputs read: its starts and its length."""
         return [first * self.stride for first in firsts], (count - 1) * self.stride + self.reach + 1
 
     def behind(self, before: int, side: int) -> int:
@@ -151,8 +151,9 @@ class _Axis:
 def _grown(
     x: PatchedImages, clean: Tensor, axes: list[_Axis], empty: float, apply: Callable[[Tensor], Tensor]
 ) -> Tensor | None:
-    """A sliding kernel where its output may differ from `clean`; where that is most of the map, `clean` itself if
-    nothing has changed yet, and else None.
+    """The output of a sliding kernel where it may differ from `clean`.
+
+    Where that is most of the map: `clean` itself if nothing has changed yet, else None.
     """
     sides, (rows, columns) = clean.shape[-2:], axes
     tops, height = rows.touched(x.at[0], x.patch.shape[-2], sides[0])

@@ -30,7 +30,7 @@ def matrix(shown: Comparison) -> None:
 def _known(shown: Comparison) -> list[dict[str, Any]]:
     """The tables of the finished maps so far, from the last run where none has come since."""
     maps = [
-        (request, answer) for request, answer in shown.found() if isinstance(answer, Explanation) and answer.finished
+        (request, answer) for request, answer in shown.answered() if isinstance(answer, Explanation) and answer.finished
     ]
     key = (*shown.facts(), [request.key for request, _ in maps])
     if st.session_state.get("agreed", (None,))[0] != key:

@@ -59,7 +59,7 @@ def _film() -> None:
         "thumbnails", {"thumbnails": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))}
     )
     shown = state.session().comparison
-    ready = bool(shown and shown.found())
+    ready = bool(shown and shown.answered())
     components.image_strip(
         {
             "items": items,

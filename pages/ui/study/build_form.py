@@ -15,7 +15,7 @@ from core.params import expanded, params_of
 from core.serialization import digest, dump
 from core.store.writer import remove
 from core.study import Study
-from core.study.browse import STOPS, kept
+from core.study.browse import STOPS, patches_per_image
 from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.study.schema import STUDY
@@ -117,7 +117,7 @@ def left_out(study: Study) -> None:
 
 def endings(study: Study) -> None:
     """How many patches the images kept, and why no more."""
-    found = kept(open_study.table(study, "images"))
+    found = patches_per_image(open_study.table(study, "images"))
     table = found.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
     table.insert(0, "Images", found.sum(axis=1))
     with st.expander("Patches per image, and why others were dropped"):

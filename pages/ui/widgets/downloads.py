@@ -29,7 +29,7 @@ def whole(wanted: Mapping[str, Any]) -> None:
     shown, kind = state.session().comparison, wanted.get("kind")
     if shown is None:
         return
-    found, name = shown.found(), _stem(shown.picture.name)
+    found, name = shown.answered(), _stem(shown.picture.name)
     if kind in KINDS:
         style = styled(wanted.get("view") or {})
         _offer(name, kind, export.figure(shown.bench, shown.picture, found, style, kind))
@@ -42,7 +42,7 @@ def whole(wanted: Mapping[str, Any]) -> None:
 def one(wanted: Mapping[str, Any]) -> None:
     """Prepare the export an open tile asked for: the key of its request (`ask`), a `kind`, and a picture's `view`."""
     shown, kind = state.session().comparison, wanted.get("kind")
-    found = shown.found() if shown else []
+    found = shown.answered() if shown else []
     request, answer = next(
         ((request, answer) for request, answer in found if request.key == wanted.get("ask")), (None, None)
     )

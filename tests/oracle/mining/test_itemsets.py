@@ -97,7 +97,7 @@ def test_two_levels_equal_brute_force(kind):
         for label in np.unique(data.labels).tolist():
             own = [row for row, one in zip(rows, data.labels, strict=True) if one == label]
             truth = brute_force(own, least_count(0.2, len(own)), kind == "closed")
-            mined = {found.sets[i]: n for i, n in zip(found.found[label], found.both[label], strict=True)}
+            mined = {found.sets[i]: n for i, n in zip(found.mined[label], found.both[label], strict=True)}
             assert mined == truth
         for one, n_all in zip(found.sets, found.n_all, strict=True):
             assert n_all == sum(set(one) <= row for row in rows)
@@ -172,7 +172,7 @@ def test_closed_sets_lose_no_sharing():
     found = frequent(data, Index(data), MiningConfig(support=1.0))
     assert {found.sets[i]: classes for i, classes in found.shared.items()} == {(1,): [(0, 2), (1, 2)]}
     assert found.n_all[found.sets.index((1,))] == 4
-    own = {label: [found.sets[i] for i in sets] for label, sets in found.found.items()}
+    own = {label: [found.sets[i] for i in sets] for label, sets in found.mined.items()}
     assert own == {0: [(1, 2)], 1: [(1, 3)]}, "what a class shares is no further set of its own"
     always = Transactions(np.array([[7, 1], [7, 2], [7, 3]], np.int32), np.array([0, 1, 2]))
     found = frequent(always, Index(always), MiningConfig(support=1.0, least=1))
@@ -200,9 +200,9 @@ def test_too_many_shared_sets_are_told(monkeypatch):
     data = blocks(3)
     config = MiningConfig(support=0.5)
     whole = frequent(data, Index(data), config)
-    mined, shared = sum(map(len, whole.found.values())), len(whole.shared)
+    mined, shared = sum(map(len, whole.mined.values())), len(whole.shared)
     assert shared > 20
-    monkeypatch.setattr("core.mining.itemsets.ALTOGETHER", 1)
+    monkeypatch.setattr("core.mining.itemsets.TOTAL_FACTOR", 1)
     assert frequent(data, Index(data), replace(config, limit=mined + shared)).shared == whole.shared
     with pytest.raises(TooLarge, match=f"The classes together have more than {mined + shared - 1:,} "):
         frequent(data, Index(data), replace(config, limit=mined + shared - 1))

@@ -75,7 +75,7 @@ def test_candidates_equal_slicing(sampling, overlap):
         else:
             truth = naive(maps[i], 6, config, number, 3)
         got = [(int(y), int(x), s) for (y, x), s in zip(windows.corners[i], windows.scores[i], strict=True)][
-            : windows.found[i]
+            : windows.counts[i]
         ]
         assert got == truth
 
@@ -107,7 +107,7 @@ def test_first_window_covers_the_bright_square_and_the_second_lies_elsewhere():
     assert x + 8 >= 12
     assert second_y <= 28 <= second_y + 2
     assert second_x <= 25 <= second_x + 2
-    assert windows.found[0] == 2  # nothing is left for a third
+    assert windows.counts[0] == 2  # nothing is left for a third
     assert windows.scores[0, :2].tolist() == [36 * 9, 36 * 4]
 
 
@@ -129,7 +129,7 @@ def test_random_windows_depend_on_the_image_alone():
 
 
 def test_blank_map_has_no_window():
-    assert candidates(np.zeros((1, 20, 20), np.float32), 5, PatchConfig(), [0]).found.tolist() == [0]
+    assert candidates(np.zeros((1, 20, 20), np.float32), 5, PatchConfig(), [0]).counts.tolist() == [0]
 
 
 def test_window_larger_than_the_image_is_refused():

@@ -29,7 +29,7 @@ def test_answers_count_everything_once_and_name_the_strongest_classes():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(8), 20)
     values = rng.random(160) + labels
-    figure = charts.answers(values, labels, [f"<{k}>" for k in range(8)])
+    figure = charts.responses(values, labels, [f"<{k}>" for k in range(8)])
     assert sum(sum(trace.y) for trace in figure.data) == 160
     assert [trace.name for trace in figure.data] == ["<7>", "<6>", "<5>", "<4>", "all others"]
     assert all("<7>" not in trace.hovertemplate for trace in figure.data)

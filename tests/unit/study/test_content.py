@@ -158,16 +158,16 @@ def test_moved_images_are_reported_and_thumbnails_stay(study, data, tmp_path):
 
 
 def test_the_patches_that_images_kept_are_counted(study):
-    from core.study.browse import STOPS, kept
+    from core.study.browse import STOPS, patches_per_image
 
     images = study.table("images")
     read = images[images["problem"] == ""]
-    found = kept(images)
+    found = patches_per_image(images)
     assert found.to_numpy().sum() == len(read)
     assert (found.sum(axis=1) == read["patches"].value_counts().sort_index()).all()
     assert found.sum().to_dict() == read["stop"].value_counts().to_dict()
     assert set(found) <= set(STOPS)
-    assert kept(images[images["problem"] != ""]).empty
+    assert patches_per_image(images[images["problem"] != ""]).empty
 
 
 def test_stored_rules_are_what_mining_gives(study, gap, tmp_path):
