@@ -387,7 +387,7 @@ def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plan
     assert app.dataframe[0].value["Filters"].tolist() == ["F120"]
     assert app.dataframe[0].value["Classes"].tolist() == [several]
     words = said(app)
-    assert f"F120: patches of {len(counts)} classes" in words
+    assert f"F120: active in patches of {len(counts)} classes" in words
     assert "No set of filters" not in words
     assert "vitrine_patch_gallery" in parts(app)
 
@@ -418,7 +418,7 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
         in words
     )
     assert (
-        f"removing one rule filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, removing a random one"
+        f"accuracy falls by {100 * facts['mined_drop_per_filter']:.1f} percentage points per rule filter removed"
         in words
     )
     table = app.dataframe[0].value

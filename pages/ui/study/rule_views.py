@@ -236,7 +236,7 @@ def across(study: Study, rule: Rule) -> None:
     counts = patches.by_label(wanted)
     ranked = sorted(counts, key=lambda k: (-counts[k], k))
     parts = [patches.ordered(patches.matching(replace(wanted, label=k)), "response", rule.filters) for k in ranked]
-    st.header(plain(f"{patch_items.units(rule.filters)}: patches of {len(ranked)} classes"), anchor=False)
+    st.header(plain(f"{patch_items.units(rule.filters)}: active in patches of {len(ranked)} classes"), anchor=False)
     groups = [(open_study.label(study, k), len(part)) for k, part in zip(ranked, parts, strict=True)]
     picks = gallery(
         patch_items.patches(study, np.concatenate(parts), noted="response", filters=rule.filters, groups=groups),
