@@ -111,7 +111,7 @@ def _shown(found: Ablation, folder: str) -> None:
         ),
         ("Images", f"{summary['images']:,}", source),
     )
-    grid = st.grid(4, min_column_width=170)
+    grid = st.grid(4, min_column_width=200)
     for name, value, text in numbers:
         grid.metric(name, value, text, delta_color="off", delta_arrow="off")
     whole, own, chance = (summary[f"{name}_std_over_classes"] for name in ("baseline", "mined", "random"))
