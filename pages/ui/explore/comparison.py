@@ -51,6 +51,7 @@ def drawn(shown: Comparison, key: str) -> None:
         before, busy = st.session_state.get("busy"), shown.running
         st.session_state["busy"] = busy
         if before and not busy:
+            state.repeat_notices()
             st.rerun()  # before anything is drawn: a click on a button that this run replaces would be lost
         _status(shown, busy)
         comparison_grid.comparison(shown, key)
