@@ -79,7 +79,7 @@ def listed(study: Study, found: Mined, label: int) -> None:
 
 
 def sides() -> Any:
-    """A place for a table of rules, and one for the chosen rule: beside it, or below it where there is no room."""
+    """Two places of a page, side by side, or one below the other where a table of rules has no room beside patches."""
     with st.container(key="vitrine-rules"):
         return st.columns([1.5, 1], gap="medium")
 
