@@ -20,6 +20,7 @@ from core.environment import seed as checked_seed
 from core.errors import BadParameter, Unsupported, VitrineError
 from core.explain import EXPLAINERS, Explanation
 from core.export import Answers, figure, npy, table, tile, unwritable, write
+from core.files import atomic_write
 from core.images import Picture
 from core.models import Model
 from core.params import expanded
@@ -255,8 +256,8 @@ def compare(
 
     `image` is a path, a file's bytes, an image of Pillow's, or a uint8 array (H, W, 3). `target` is a label, a class
     index, "predicted", or a list of these. Settings of a method go by its name: `rise={"masks": 500}`; `budget`
-    (quick, standard or paper) sets all others. `layer` is where activations are read (default: the last layer with
-    positions), `settle` finishes a method as soon as its map no longer changes.
+    (quick, standard or paper) sets all others. `layer` is where activations are read (default: the last spatial
+    layer), `settle` stops a method as soon as its map converges.
     Raises `VitrineError` before any work for what cannot be done on this model.
 
     >>> import vitrine as vt
@@ -367,6 +368,7 @@ def _show(shown: Map | Comparison) -> None:
 
 def _written(file: Path, content: bytes) -> None:
     try:
-        file.write_bytes(content)
+        with atomic_write(file) as opened:
+            opened.write(content)
     except OSError as error:
         raise unwritable(file, error) from None

@@ -1,4 +1,4 @@
-"""Studies for a notebook: what a model's filters see, as tables and pictures."""
+"""Studies for a notebook: patches, rules and averages of a model's filters, as tables and pictures."""
 
 import os
 from collections.abc import Sequence

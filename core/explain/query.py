@@ -186,7 +186,7 @@ class Query:
 
     def chunks(self, total: int, note: str = "") -> Iterator[range]:
         """Ranges of at most `batch` that cover `range(total)`; progress and cancelling happen here."""
-        return chunks(total, self.batch, self.report, note)
+        return chunks(total, self.batch, self.report, note, counted=total > 1)
 
     def rng(self, index: int = 0) -> torch.Generator:
         """A CPU generator that depends on the seed and `index` alone."""
@@ -220,7 +220,7 @@ class Query:
             clean_pass = CleanPass(image[None], self.model.order)
             order = boxes[row, :, 2:].amax(1).argsort(stable=True)  # those of one chunk become equally large
             share = subrange(report, row / len(scores), (row + 1) / len(scores))
-            for span in chunks(len(order), self.batch, share, "windows occluded"):
+            for span in chunks(len(order), self.batch, share, "windows occluded", counted=True):
                 chosen = order[span.start : span.stop]
                 masks = None if inside is None else inside[chosen]
                 changed = clean_pass.filled(boxes[row, chosen], filler, masks)

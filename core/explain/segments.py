@@ -21,7 +21,7 @@ LOOK = 64  # copies between two looks at a running map; also the block of draws 
 CutBy = Annotated[Cut, Knob("Segmentation method: quickshift, or SLIC with about the requested number of segments.")]
 Count = Annotated[int, Knob("Approximate number of SLIC segments.", 4, 400)]
 HideBy = Annotated[Hide, Knob("What replaces a masked segment: its mean colour, grey, black, or the blurred image.")]
-OperationCounter = Annotated[Literal["prob", "logit"], Knob("The score being explained.")]
+ScoreKind = Annotated[Literal["prob", "logit"], Knob("The score being explained.")]
 Samples = Annotated[int, Knob("Number of masked copies of the image.", 50, 8000, 50)]
 
 

@@ -50,7 +50,7 @@ class DrawnMap(NamedTuple):
 
     values: Map
     signed: bool
-    offset: bool = False  # what all values share means nothing, so that their zero does not, either
+    offset: bool = False  # values are defined up to a constant, so zero has no meaning
 
 
 @dataclass(frozen=True)

@@ -206,8 +206,3 @@ def _shared(found: Frequent, index: Index) -> pd.DataFrame:
 
 def _frame(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(columns))
-
-
-def antecedent(filters: Iterable[int]) -> Itemset:
-    """A filter set as it is kept: ascending, each once."""
-    return tuple(sorted({int(item) for item in filters}))

@@ -68,7 +68,7 @@ class Model:
         layer, _, text = unit.rpartition(":")
         number = whole(text)
         if not layer or number is None:
-            raise BadParameter(f"{unit!r} is no unit.", "Give LAYER:NUMBER, such as layer4:17.")
+            raise BadParameter(f"{unit!r} is not a unit.", "Give LAYER:NUMBER, such as layer4:17.")
         known = self.survey.layer(self.resolve_layer(layer))
         if known and number >= known.units:
             raise UnknownName(f"Layer '{layer}' has no unit {number}.", f"Its units are 0 to {known.units - 1}.")

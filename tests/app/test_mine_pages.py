@@ -172,7 +172,7 @@ def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) 
     visit(app, "Patches", label=study.labels[0], drop="1")
     assert "No patch matches" in said(app)
     app.button(key="without-drop").click().run()
-    assert "vitrine_gallery" in parts(app)
+    assert "vitrine_patch_gallery" in parts(app)
     assert app.selectbox(key="patches.label").value == 0
 
 
@@ -205,7 +205,7 @@ def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, h
     visit(app, "Patches")
     for order in ("score", "drop", "response"):
         app.selectbox(key="patches.sort").set_value(order).run()
-        (shown,) = packets(app, "gallery")
+        (shown,) = packets(app, "patch_gallery")
         assert shown["ids"] == np.argsort(-patches[order].to_numpy(), kind="stable").tolist()
     first, numbers = patches.iloc[shown["ids"][0]], np.unique(patches["image"])
     assert shown["boxes"][0] == pytest.approx(
@@ -680,7 +680,7 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
     assert behind["ids"] == open_study.averaged(study, False, 2)[1][1].tolist()
     app.toggle(key="averages.contrast").set_value(True).run()
-    stretched = packets(app, "gallery")[0]
+    stretched = packets(app, "patch_gallery")[0]
     assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
     assert stretched["token"] != shown["token"], "the pictures are others"
 

@@ -138,7 +138,7 @@ def test_training_runs_where_it_is_told(tmp_path, monkeypatch, capsys):
     assert told["device"] == torch.device("cpu")
     monkeypatch.setenv("VITRINE_DEVICE", "abacus")
     assert main(["train", "--variant", "part-2c", "--out", str(tmp_path / "x.safetensors")]) == 2
-    assert "VITRINE_DEVICE names 'abacus'" in capsys.readouterr().err
+    assert "VITRINE_DEVICE is 'abacus'" in capsys.readouterr().err
 
 
 def test_a_network_is_measured_where_it_is():

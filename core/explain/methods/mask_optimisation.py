@@ -14,7 +14,7 @@ from core.errors import BadParameter, Unsupported
 from core.explain.baselines import SIDE, baseline, blurred
 from core.explain.method import explainer
 from core.explain.query import Query, per_image
-from core.explain.segments import OperationCounter
+from core.explain.segments import ScoreKind
 from core.explain.targets import Classes, Score
 from core.params import Knob, Numbers, spelled
 
@@ -43,7 +43,7 @@ def meaningful_perturbation(
     steps: Annotated[int, Knob("Optimisation steps (Adam).", 10, 2000, 10)] = 150,
     sparse: Annotated[float, Knob("Weight of the area penalty (λ).", 0, 10, 0.01)] = 0.01,
     smooth: Annotated[float, Knob("Weight of the roughness penalty (β).", 0, 10, 0.1)] = 0.2,
-    score: OperationCounter = "prob",
+    score: ScoreKind = "prob",
 ) -> Iterator[Tensor]:
     """The smallest soft mask that removes the score when blurred, or preserves it on its own.
 

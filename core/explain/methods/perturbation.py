@@ -13,7 +13,7 @@ from core.errors import BadParameter
 from core.explain.baselines import Baseline, baseline, scaled
 from core.explain.method import explainer
 from core.explain.query import Query, per_image
-from core.explain.segments import LOOK, Count, CutBy, HideBy, OperationCounter, blocks, pieces
+from core.explain.segments import LOOK, Count, CutBy, HideBy, ScoreKind, blocks, pieces
 from core.params import Knob
 
 Divisor = Literal["keep", "mean"]
@@ -57,7 +57,7 @@ def occlusion(
     window: Annotated[int, Knob("Side of the window, in pixels of a 224 px image.", 4, 112, 4)] = 32,
     stride: Annotated[int, Knob("Stride of the window, in pixels of a 224 px image.", 2, 112, 2)] = 16,
     fill: Annotated[Baseline, Knob("What replaces the occluded pixels.")] = "grey",
-    score: OperationCounter = "prob",
+    score: ScoreKind = "prob",
 ) -> Tensor:
     """How much the score drops when a window slides over the image.
 
@@ -87,7 +87,7 @@ def occlusion(
 )
 @torch.no_grad()
 def feature_ablation(
-    query: Query, *, cut: CutBy = "slic", segments: Count = 60, hide: HideBy = "mean", score: OperationCounter = "prob"
+    query: Query, *, cut: CutBy = "slic", segments: Count = 60, hide: HideBy = "mean", score: ScoreKind = "prob"
 ) -> Iterator[Tensor]:
     """How much the score drops when one segment of the image is masked.
 
@@ -131,7 +131,7 @@ def rise(
     masks: Annotated[int, Knob("Number of random masks.", 50, 8000, 50)] = 1000,
     cells: Annotated[int, Knob("Grid cells per side.", 2, 16)] = 7,
     keep: Annotated[float, Knob("Probability that a cell stays visible.", 0.1, 0.9, 0.1)] = 0.5,
-    score: OperationCounter = "prob",
+    score: ScoreKind = "prob",
     centred: Annotated[bool, Knob("Subtract the part common to all pixels: signed and less noisy.")] = False,
     divisor: Annotated[
         Divisor, Knob("Normalisation of the plain sum: keep, or each pixel's mean over the masks.")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.explain.method import explainer
 from core.explain.query import Query, per_image
-from core.explain.segments import Count, CutBy, HideBy, OperationCounter, Pieces, Samples, blocks, pieces
+from core.explain.segments import Count, CutBy, HideBy, Pieces, Samples, ScoreKind, blocks, pieces
 from core.params import Knob
 
 ROUNDING = 1e-3  # of the largest score: scores closer together than this may differ by half precision alone
@@ -34,7 +34,7 @@ def lime_image(
     hide: HideBy = "mean",
     alpha: Annotated[float, Knob("Ridge penalty (α).", 0, 100, 0.5)] = 1.0,
     width: Annotated[float, Knob("Kernel width (σ): how local the linear model is.", 0.05, 5, 0.05)] = 0.25,
-    score: OperationCounter = "prob",
+    score: ScoreKind = "prob",
     top: Annotated[
         int, Knob("Show only this many segments, with the highest coefficients; 0 shows all, with signs.", 0, 50)
     ] = 0,
@@ -86,7 +86,7 @@ def kernel_shap(
     cut: CutBy = "slic",
     segments: Count = 40,
     hide: HideBy = "mean",
-    score: OperationCounter = "prob",
+    score: ScoreKind = "prob",
 ) -> Iterator[Tensor]:
     """The Shapley value of each segment, estimated by one weighted regression.
 
@@ -146,7 +146,7 @@ def superpixel_tree(
     segments: Count = 40,
     hide: HideBy = "mean",
     depth: Annotated[int, Knob("Maximum depth of the tree.", 1, 12)] = 5,
-    score: OperationCounter = "prob",
+    score: ScoreKind = "prob",
 ) -> Iterator[Tensor]:
     """Segments that a decision tree uses to predict whether the score is high: a negative example.
 

@@ -100,7 +100,7 @@ def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
 def _shown(found: Ablation, folder: str) -> None:
     """Averages in a line, the classes as a chart and as a table, and what was left out."""
     summary = found.summary()
-    source = plain(f"of {Path(folder).name}") if folder else "of the study"
+    source = plain(f"of {Path(folder).name}") if folder else "the study's own images"
     numbers = (
         ("All filters", f"{summary['baseline']:.1%}", "accuracy, mean over classes"),
         ("Rule filters removed", f"{summary['mined']:.1%}", f"{summary['filters_per_class']:.1f} filters per class"),

@@ -180,7 +180,7 @@ def _job() -> Job[Study] | None:
 def _built(job: Job[Study]) -> None:
     if study := job.result:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(plain(f"{study.name} is finished, in {duration(job.seconds)}."))
+            st.success(plain(f"{study.name} finished in {duration(job.seconds)}."))
             if st.button("Open study", type="primary"):
                 navigation.patches_of(study=study.name)
 

@@ -12,7 +12,7 @@ from core.errors import Unavailable
 from core.store import database
 from core.study.tags import Tags
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_tags_survive_and_leave(tmp_path):
@@ -108,7 +108,7 @@ def test_threads_and_processes_do_not_lose_each_others_words(tmp_path):
     code = """
 import sys, threading
 from pathlib import Path
-from core.tags import Tags
+from core.study.tags import Tags
 def work(number):
     for patch in range(8):
         Tags(Path(sys.argv[1]), "d" * 64).change([patch], f"{sys.argv[2]}-{number}", True)
