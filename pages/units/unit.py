@@ -191,7 +191,7 @@ def passport(study: Study) -> None:
     for part in (averages, here, spread):
         with grid.cell():
             part(study, number)
-    left, right = st.columns([1.6, 1], gap="medium")
+    left, right = rule_views.sides()
     with left:
         patches(study, number)
     with right:

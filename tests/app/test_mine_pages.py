@@ -387,7 +387,7 @@ def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plan
     assert app.dataframe[0].value["Filters"].tolist() == ["F120"]
     assert app.dataframe[0].value["Classes"].tolist() == [several]
     words = said(app)
-    assert f"F120: patches of {len(counts)} classes" in words
+    assert f"F120: active in patches of {len(counts)} classes" in words
     assert "No set of filters" not in words
     assert "vitrine_patch_gallery" in parts(app)
 
@@ -418,7 +418,7 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
         in words
     )
     assert (
-        f"removing one rule filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, removing a random one"
+        f"accuracy falls by {100 * facts['mined_drop_per_filter']:.1f} percentage points per rule filter removed"
         in words
     )
     table = app.dataframe[0].value
@@ -518,7 +518,7 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     visit(app, "Patches", image="0", outcome="right", drop="0.3", strongest="1")
     app.query_params.clear()
     visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
-    next(button for button in app.button if button.label == "Show all its patches").click().run()
+    next(button for button in app.button if button.label == "Show all patches of the rule").click().run()
     held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
     (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"

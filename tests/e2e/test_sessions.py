@@ -112,3 +112,12 @@ def test_a_large_photo_is_refused_in_a_sentence(server: Any, tab: Any) -> None:
     upload(tab, "wide.png", stream.getvalue())
     tab.page.get_by_role("alert").first.wait_for()
     assert "wide.png" in tab.page.get_by_role("alert").first.inner_text()
+
+
+def test_what_a_link_lacks_is_still_said_when_the_maps_are_there(server: Any, tab: Any) -> None:
+    tab.open(f"{server.url}/compare?img=gone.png&m=grad_cam,integrated_gradients")
+    tab.page.locator("figure.mapped[data-phase=done]").nth(1).wait_for()
+    tab.settle()
+    assert tab.page.get_by_text("image isn't available here").is_visible()
+    tab.page.get_by_role("link", name="Methods").click()
+    tab.page.get_by_text("image isn't available here").wait_for(state="detached")

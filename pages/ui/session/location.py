@@ -92,7 +92,8 @@ def subject() -> Picture:
     if found is None:
         if name:
             state.add_notice(
-                "warning", "This link's image isn't available here. Upload it to continue; the other settings are kept."
+                "warning",
+                "This link's image isn't available here. Upload it to continue; model, methods and settings are kept.",
             )
         go(image=next(iter(examples())))
         found = state.sample(known[current().image].path)

@@ -105,7 +105,18 @@ def add_notice(level: Level, text: str) -> None:
 def pop_notices() -> list[tuple[Level, str]]:
     """Take the sentences left by `add_notice`."""
     found: list[tuple[Level, str]] = st.session_state.pop("notices", [])
+    st.session_state["shown_notices"] = [*st.session_state.get("shown_notices", []), *found]
     return found
+
+
+def forget_notices() -> None:
+    """Begin a run: what the last one showed was read."""
+    st.session_state["shown_notices"] = []
+
+
+def repeat_notices() -> None:
+    """Leave the sentences of this run for the next, too: one that begins by itself, as when a job has ended."""
+    st.session_state["notices"] = [*st.session_state.get("shown_notices", []), *st.session_state.get("notices", [])]
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

@@ -82,7 +82,7 @@ def compared(studies: dict[str, Study]) -> None:
 @st.dialog("Delete this study?")
 def deleted(name: str, path: Path) -> None:
     """Ask, and delete."""
-    st.write(plain(f"{name} will be deleted permanently. Its source images are not touched."))
+    st.write(plain(f"The study “{name}” will be deleted permanently. Its source images are not touched."))
     with st.container(horizontal=True):
         if st.button("Delete", key="delete-now", type="primary"):
             with messages.refused():
