@@ -24,7 +24,7 @@ from core.images import Picture, decode
 from core.mining.averages import average
 from core.mining.rules import Mined, mine, transactions_of
 from core.models import load
-from core.models.sources.bundled import FOLDER
+from core.models.sources.flower_networks import FOLDER
 from core.progress import Report
 from core.study import Study
 from core.study.build import build_study, config_of

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from core.models.sources.bundled import FILTERS
+from core.models.sources.flower_networks import FILTERS
 from core.study import Study
 from tests import small_study
 from tests.e2e.conftest import ROOT, Server

@@ -67,9 +67,9 @@ def test_an_image_pasted_anywhere_is_taken(server: Any, tab: Any, photo: bytes) 
 
 
 def test_two_visitors_with_different_models_at_once(server: Any, tabs: Callable[..., Any]) -> None:
-    from core.models.sources import bundled
+    from core.models.sources import flower_networks
 
-    names = [card["name"] for card in bundled.cards()][:2]
+    names = [card["name"] for card in flower_networks.cards()][:2]
     assert len(names) == 2
     both = [tabs(), tabs()]
     for one, name in zip(both, names, strict=True):

@@ -22,7 +22,7 @@ from core.errors import BadModel, BadParameter, Cancelled, Unavailable, UnknownN
 from core.models import load
 from core.models.download import fetch
 from core.models.model import as_model, content_sha, frozen
-from core.models.sources.bundled import architecture
+from core.models.sources.flower_networks import architecture
 from core.models.weights import labels, read
 
 
