@@ -160,10 +160,9 @@ def flowers(model: str) -> bool:
     return model.startswith(FLOWERS)
 
 
-def opening(model: str) -> dict[str, str]:
-    """The parameters of an address that opens a bundled model with its first example; none for no model."""
-    first = next((name for name, one in samples().items() if one.model == model), "")
-    return {"model": model, "img": first} if model else {}
+def open_model(model: str) -> None:
+    """Look at a bundled model's first example through it."""
+    go(model=model, image=next(name for name, one in samples().items() if one.model == model))
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
