@@ -88,7 +88,7 @@ with st.container(key="vitrine-doors"):
             arrow: Any = {"icon": ":material/arrow_forward:", "icon_position": "right"}
             if model:  # a link to the page one stands on would not be followed
                 st.button(
-                    f"**{title}**", key="door", type="tertiary", on_click=state.open_model, args=(model,), **arrow
+                    f"**{title}**", key="door", type="tertiary", on_click=location.open_model, args=(model,), **arrow
                 )
             else:
                 st.page_link(page, label=f"**{title}**", **arrow)

@@ -74,6 +74,11 @@ def choose(model: str) -> None:
     go(model=model, image=current().image if example is None or state.suits(example, model) else "")
 
 
+def open_model(model: str) -> None:
+    """Open a bundled model with its first example."""
+    go(model=model, image=next(name for name, one in state.samples().items() if one.model == model))
+
+
 def examples() -> dict[str, Sample]:
     """The examples to choose from: flowers for models of flowers, and for all others photos before the flowers.
 

@@ -160,11 +160,6 @@ def flowers(model: str) -> bool:
     return model.startswith(FLOWERS)
 
 
-def open_model(model: str) -> None:
-    """Look at a bundled model's first example through it."""
-    go(model=model, image=next(name for name, one in samples().items() if one.model == model))
-
-
 @st.cache_resource(show_spinner=False, max_entries=64)
 def sample(path: Path) -> Picture:
     """A bundled example, decoded once for all sessions."""
