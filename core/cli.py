@@ -21,9 +21,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "models": ("list the models that can be loaded by name", "core.commands.catalogue", "models"),
     "methods": ("list the methods of explanation with their settings", "core.commands.catalogue", "methods"),
     "check": ("say what a model is made of and what each method can do with it", "core.commands.check", "check"),
-    "explain": ("explain what a model sees in images", "core.commands.explain", "explain"),
+    "explain": ("explain the predictions of a model for images", "core.commands.explain", "explain"),
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
-    "study": ("find what a model's filters see in a folder of images", "core.commands.study", "study"),
+    "study": ("find patches and rules of a model's filters in a folder of images", "core.commands.study", "study"),
     "train": ("train the small network on flowers", "core.commands.flowers", "train"),
 }
 SHELLS = ("bash", "zsh", "fish")

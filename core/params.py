@@ -41,12 +41,14 @@ class HasLayers(Protocol):
 
 @dataclass(frozen=True)
 class Knob:
-    """The facts of a setting besides its type: help text, range (of each number) and step."""
+    """The facts of a setting besides its type: help text, range (of each number), step, and names."""
 
     help: str
     low: float | None = None
     high: float | None = None
     step: float | None = None
+    title: str = ""  # of the setting; "" is its name in the signature
+    names: tuple[str, ...] = ()  # of its choices, in their order; none are the choices themselves
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ def subrange(report: Report, low: float, high: float) -> Report:
     return lambda fraction, note: report(low + (high - low) * fraction, note)
 
 
-def chunks(total: int, size: int, report: Report = silent, note: str = "") -> Iterator[range]:
+def chunks(total: int, size: int, report: Report = silent, note: str = "", *, counted: bool = False) -> Iterator[range]:
     """Split `range(total)` into ranges of at most `size`, with a report before the first and after each.
+
+    A `counted` note says how much is done, such as "windows occluded (12 of 169)".
 
     The last report is 1.0, even if there is nothing to do; a report that raises ends the loop, so long work can be
     cancelled at every chunk.
@@ -27,7 +29,7 @@ def chunks(total: int, size: int, report: Report = silent, note: str = "") -> It
     for start in range(0, total, size):
         stop = min(start + size, total)
         yield range(start, stop)
-        report(stop / total, note)
+        report(stop / total, f"{note} ({stop:,} of {total:,})" if counted else note)
     if total <= 0:
         report(1.0, note)
 

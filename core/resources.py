@@ -8,6 +8,14 @@ ROOT = _SHIPPED if _SHIPPED.is_dir() else _SHIPPED.parents[1]  # contains app.py
 ASSETS = ROOT / "assets"
 
 
+def package_folder(name: str) -> Path | None:
+    """The folder of an installed package, found without importing it; None where it is not installed."""
+    from importlib.util import find_spec
+
+    spec = find_spec(name)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
 def version() -> str:
     """The version of Vitrine: that of the checkout, else that of the installed package."""
     project = ROOT / "pyproject.toml"

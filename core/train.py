@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.data.flowers import VARIANTS, draw
-from core.models.sources import bundled
+from core.models.sources import flower_networks
 from core.params import Knob
 from core.progress import Report, chunks, silent, subrange
 
@@ -43,10 +43,10 @@ def train(
     classes = len(VARIANTS[variant].classes)
     epoch_files = [out.with_name(f"{out.stem}-epoch{epoch + 1:02d}{out.suffix}") for epoch in range(epochs)]
     for file in (out, *(epoch_files if keep_epochs else ())):
-        bundled.writable(file)
+        flower_networks.writable(file)
     pixels, labels = _drawn(variant, images, OWN_SEED + seed, subrange(report, 0.0, 0.2))
     net = _new(classes, seed).to(device)
-    body, head = bundled.halves(net)
+    body, head = flower_networks.halves(net)
     how = _how(epochs, images, activity, weights, seed) | {"device": str(device)}
     facts = _facts(variant) | {"trained": how}
     optimiser = torch.optim.AdamW([value for value in net.parameters() if value.requires_grad], weight_decay=1e-4)
@@ -66,9 +66,9 @@ def train(
             optimiser.step()
             rate.step()
         if keep_epochs:
-            bundled.write(net, epoch_files[epoch], facts | {"epoch": epoch + 1})
+            flower_networks.write(net, epoch_files[epoch], facts | {"epoch": epoch + 1})
     measured = _measured(net.eval(), variant, fresh, FRESH_SEED + seed, subrange(report, 0.8, 1.0))
-    return bundled.write(net, out, facts | measured)
+    return flower_networks.write(net, out, facts | measured)
 
 
 def evaluate(
@@ -87,7 +87,7 @@ def evaluate(
     the loss of that class's accuracy (in units of 1).
     """
     shown, labels = _drawn(variant, images, seed, subrange(report, 0.0, 0.8), rho=rho, tagged=tagged)
-    body, head = bundled.halves(net)
+    body, head = flower_networks.halves(net)
     with torch.no_grad():
         spans = chunks(images, 100, subrange(report, 0.8, 1.0), "measuring")
         where = head.weight.device
@@ -137,10 +137,10 @@ def _drawn(
     """The first `images` flowers of a seed, with alternating classes: (N, 3, 128, 128) uint8 and (N,) labels."""
     classes = len(VARIANTS[variant].classes)
     labels = torch.arange(images) % classes
-    shown = torch.empty(images, bundled.SIZE, bundled.SIZE, 3, dtype=torch.uint8)
+    shown = torch.empty(images, flower_networks.SIZE, flower_networks.SIZE, 3, dtype=torch.uint8)
     for span in chunks(images, 50, report, "generating flowers"):
         for index in span:
-            flower = draw(variant, index % classes, index, seed=seed, size=bundled.SIZE, rho=rho, tagged=tagged)
+            flower = draw(variant, index % classes, index, seed=seed, size=flower_networks.SIZE, rho=rho, tagged=tagged)
             shown[index] = torch.from_numpy(flower.image)
     return shown.permute(0, 3, 1, 2), labels
 
@@ -149,8 +149,8 @@ def _new(classes: int, seed: int) -> nn.Sequential:
     """A network with initial weights from a seed, its head without bias."""
     with torch.random.fork_rng(devices=[]):  # layers draw their initial weights from the global generator
         torch.default_generator.manual_seed(seed)
-        net = bundled.architecture(classes)
-    bias = bundled.halves(net)[1].bias
+        net = flower_networks.architecture(classes)
+    bias = flower_networks.halves(net)[1].bias
     nn.init.zeros_(bias)
     bias.requires_grad_(False)
     return net.to(memory_format=torch.channels_last)
@@ -158,7 +158,9 @@ def _new(classes: int, seed: int) -> nn.Sequential:
 
 def _prepared(images: Tensor, device: torch.device) -> Tensor:
     """Bytes as network inputs, on the device."""
-    mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (bundled.MEAN, bundled.STD))
+    mean, std = (
+        torch.tensor(values, device=device).view(3, 1, 1) for values in (flower_networks.MEAN, flower_networks.STD)
+    )
     return (images.to(device).float() / 255 - mean) / std
 
 

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from core.resources import ASSETS
+from core.resources import ASSETS, package_folder
 
 SAMPLES = ASSETS / "images"
 
@@ -31,14 +30,8 @@ def samples(folder: Path = SAMPLES) -> list[Sample]:
     """
     available = []
     for row in json.loads((folder / "samples.json").read_text("utf-8")):
-        source = _package(row["package"]) if "package" in row else folder
+        source = package_folder(row["package"]) if "package" in row else folder
         if source and (source / row["file"]).is_file():
             facts = {key: row[key] for key in ("name", "alt", "model", "label")}
             available.append(Sample(**facts, path=source / row["file"], draw=row.get("draw", {})))
     return available
-
-
-def _package(name: str) -> Path | None:
-    """The folder of an installed package, without importing it."""
-    spec = find_spec(name)
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None

@@ -20,6 +20,7 @@ from core.environment import seed as checked_seed
 from core.errors import BadParameter, Unsupported, VitrineError
 from core.explain import EXPLAINERS, Explanation
 from core.export import Answers, figure, npy, table, tile, unwritable, write
+from core.files import atomic_write
 from core.images import Picture
 from core.models import Model
 from core.params import expanded
@@ -367,6 +368,7 @@ def _show(shown: Map | Comparison) -> None:
 
 def _written(file: Path, content: bytes) -> None:
     try:
-        file.write_bytes(content)
+        with atomic_write(file) as opened:
+            opened.write(content)
     except OSError as error:
         raise unwritable(file, error) from None

@@ -186,7 +186,7 @@ class Query:
 
     def chunks(self, total: int, note: str = "") -> Iterator[range]:
         """Split `range(total)` into ranges of at most `batch`; reports progress and can be cancelled at each."""
-        return chunks(total, self.batch, self.report, note)
+        return chunks(total, self.batch, self.report, note, counted=total > 1)
 
     def rng(self, index: int = 0) -> torch.Generator:
         """A CPU generator that depends on the seed and `index` alone."""
@@ -218,11 +218,10 @@ class Query:
         report = self.report
         for row, (image, filler) in enumerate(zip(self.images, fill.expand_as(self.images), strict=True)):
             clean_pass = CleanPass(image[None], self.model.order)
-            order = (
-                boxes[row, :, 2:].amax(1).argsort(stable=True)
-            )  # the boxes of one chunk are enlarged to the same size
+            # The boxes of one chunk are enlarged to the same size.
+            order = boxes[row, :, 2:].amax(1).argsort(stable=True)
             part_report = subrange(report, row / len(scores), (row + 1) / len(scores))
-            for span in chunks(len(order), self.batch, part_report, "windows occluded"):
+            for span in chunks(len(order), self.batch, part_report, "windows occluded", counted=True):
                 chosen = order[span.start : span.stop]
                 masks = None if inside is None else inside[chosen]
                 changed = clean_pass.filled(boxes[row, chosen], filler, masks)

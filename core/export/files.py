@@ -103,7 +103,7 @@ def _earlier(folder: Path) -> set[str]:
 
 def unwritable(path: Path, error: OSError) -> Unavailable:
     """The error for a file or folder that cannot be written."""
-    return Unavailable(f"{path} cannot be written: {error.strerror or error}.", "Choose another place with --out.")
+    return Unavailable(f"{path} cannot be written: {error.strerror or error}.", "Choose another folder.")
 
 
 def _spans(answers: Answers, style: Style) -> dict[tuple[int, str], Span]:

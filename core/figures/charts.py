@@ -31,15 +31,15 @@ def ablation(table: pd.DataFrame) -> go.Figure:
         hovertemplate="%{y}: %{x:.1%} with all filters<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
-        x=table["random_mean"], y=names, mode="markers", name="without random filters, as many",
+        x=table["random_mean"], y=names, mode="markers", name="same number of random filters removed",
         marker={"symbol": "diamond", "size": 10, "color": BLUE},
         error_x={"array": table["random_std"], "color": BLUE, "thickness": 2},
         hovertemplate="%{y}: %{x:.1%} ± %{error_x.array:.1%} without random filters<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
-        x=table["mined"], y=names, mode="markers", name="without the mined filters",
+        x=table["mined"], y=names, mode="markers", name="rule filters removed",
         marker={"symbol": "square", "size": 12, "color": ORANGE}, customdata=table["filters"],
-        hovertemplate="%{y}: %{x:.1%} without its %{customdata} mined filters<extra></extra>",
+        hovertemplate="%{y}: %{x:.1%} without its %{customdata} rule filters<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(title="Accuracy", range=[-0.03, 1.03], tickformat=".0%", zeroline=False)
     return _laid(figure, 90 + 30 * len(table))

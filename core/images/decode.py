@@ -60,8 +60,7 @@ def picture_file(path: str | Path) -> Picture:
     file = Path(path)
     name = os.fsencode(file.name).decode("utf-8", "replace")  # some systems allow names that are not valid text
     try:
-        with file.open("rb") as opened:
-            data = opened.read(10 * MAX_BYTES)  # enough to report by how much it is too large
+        data = _content(file)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadImage(f"{shown(file.name)} cannot be opened: {reason}.", "Check its path.") from None
@@ -86,9 +85,9 @@ def picture_of(image: Image.Image, name: str) -> Picture:
 
 
 def read_picture(root: Path, path: str) -> Picture:
-    """The picture in the file `path` under `root`. Raises BadImage as `decode`, and for a file that cannot be read."""
+    """The picture in the file `path` under `root`, named by `path`. Raises BadImage as `picture_file`."""
     try:
-        return decode((root / path).read_bytes(), path)
+        return decode(_content(root / path), path)
     except OSError as error:
         raise BadImage(f"{path} cannot be read ({error.strerror}).", "Check the file.") from None
 
@@ -100,6 +99,12 @@ def shown(name: str, length: int = 60) -> str:
         return plain
     tail = length // 3
     return f"{plain[: length - tail - 1]}…{plain[-tail:]}"
+
+
+def _content(file: Path) -> bytes:
+    """The bytes of a file, of a large one as many as are needed to say how far it is over the limit."""
+    with file.open("rb") as opened:
+        return opened.read(10 * MAX_BYTES)
 
 
 def _opened(data: bytes, short: str) -> Image.Image:

@@ -206,8 +206,3 @@ def _shared(frequent_sets: Frequent, index: Index) -> pd.DataFrame:
 
 def _frame(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(columns))
-
-
-def antecedent(filters: Iterable[int]) -> Itemset:
-    """A filter set in canonical form: ascending, without duplicates."""
-    return tuple(sorted({int(item) for item in filters}))

@@ -14,7 +14,7 @@ from core.images import Preprocess
 from core.models import weights
 from core.models.model import Model, ModelCard, as_model
 from core.models.name import ModelName, parsed, refuse_unloadable
-from core.models.sources import bundled, efficientnet_lite
+from core.models.sources import efficientnet_lite, flower_networks
 from core.params import expanded
 from core.progress import Report, silent
 from core.registry import Registry, unknown
@@ -70,8 +70,8 @@ def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.devic
     report(0.0, "reading weights")
     state = weights.read(path)
     count = weights.classes(state, "head.weight")
-    net = weights.fit(bundled.architecture(max(1, count)), state, FLOWERS, path.name)
-    preprocess = Preprocess(bundled.SIZE, bundled.SIZE, bundled.MEAN, bundled.STD)
+    net = weights.fit(flower_networks.architecture(max(1, count)), state, FLOWERS, path.name)
+    preprocess = Preprocess(flower_networks.SIZE, flower_networks.SIZE, flower_networks.MEAN, flower_networks.STD)
     report(0.6, "inspecting layers")
     labels = tuple(str(label) for label in card.get("labels", ()))
     labels = labels if len(labels) == count else ()
@@ -88,7 +88,7 @@ def _card_beside(path: Path) -> Mapping[str, Any]:
 
 
 def _bundled_card(facts: Mapping[str, Any]) -> ModelCard:
-    path = bundled.FOLDER / facts["file"]
+    path = flower_networks.FOLDER / facts["file"]
     return ModelCard(
         name=facts["name"],
         title=facts["title"],
@@ -111,5 +111,5 @@ def _torchvision_cards() -> Mapping[str, ModelCard]:
 
 MODELS: Registry[ModelCard] = Registry("model", more=_torchvision_cards)
 MODELS.add(efficientnet_lite.NAME, efficientnet_lite.card())
-for _facts in bundled.cards():
+for _facts in flower_networks.cards():
     MODELS.add(_facts["name"], _bundled_card(_facts))

@@ -68,7 +68,7 @@ class Model:
         layer, _, text = unit.rpartition(":")
         number = whole(text)
         if not layer or number is None:
-            raise BadParameter(f"{unit!r} is no unit.", "Give LAYER:NUMBER, such as layer4:17.")
+            raise BadParameter(f"{unit!r} is not a unit.", "Give LAYER:NUMBER, such as layer4:17.")
         facts = self.survey.layer(self.resolve_layer(layer))
         if facts and number >= facts.units:
             raise UnknownName(f"Layer '{layer}' has no unit {number}.", f"Its units are 0 to {facts.units - 1}.")

@@ -5,11 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Generic
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Generic
 
 from core.errors import StoreDamaged
 from core.files import file_sha256
@@ -17,6 +13,10 @@ from core.registry import unknown
 from core.store.manifest import Misfit, parse
 from core.store.npy import HEADER, header
 from core.store.schema import LOG, M, Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
 
 
 class Store(Generic[M]):
@@ -39,13 +39,14 @@ class Store(Generic[M]):
         """The name of its folder."""
         return self.path.name
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str) -> "pd.DataFrame":
         """One table, read anew so that a caller may change it.
 
         Raises UnknownName if there is none of that name, StoreDamaged if it is not the one that was written.
         """
         if name not in self.manifest.tables:
             raise unknown(f"table of this {self.schema.noun}", name, self.manifest.tables)
+        import pandas as pd
         import pyarrow as pa
 
         file, facts = f"{name}.parquet", self.manifest.tables[name]
@@ -59,7 +60,7 @@ class Store(Generic[M]):
             raise damage(self.schema, self.path, f"{file} cannot be read") from error
         raise damage(self.schema, self.path, f"{file} is not the file that was written")
 
-    def array(self, name: str) -> NDArray[Any]:
+    def array(self, name: str) -> "NDArray[Any]":
         """One array, memory-mapped and read-only.
 
         Raises UnknownName if there is none of that name, StoreDamaged if it differs from the manifest; its values are
@@ -68,6 +69,8 @@ class Store(Generic[M]):
         if name not in self.manifest.arrays:
             raise unknown(f"array of this {self.schema.noun}", name, self.manifest.arrays)
         file, facts = f"{name}.npy", self.manifest.arrays[name]
+        import numpy as np
+
         dtype = np.dtype(facts.dtype)
         try:
             with (self.path / file).open("rb") as opened:

@@ -54,9 +54,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from core.data.labels import class_index
 from core.errors import StudyError
@@ -64,6 +62,9 @@ from core.resources import ASSETS
 from core.store.reader import Store, damage, removable
 from core.store.schema import LOG
 from core.study.schema import STUDY, StudyManifest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BUNDLED = ASSETS / "studies"
 
@@ -97,7 +98,7 @@ class Study(Store[StudyManifest]):
         folder = Path(self.manifest.data.folder)
         return folder if self.manifest.version == 1 else Path(os.path.normpath(self.path.resolve() / folder))
 
-    def array(self, name: str) -> NDArray[Any]:
+    def array(self, name: str) -> "NDArray[Any]":
         """One array, memory-mapped and read-only.
 
         Raises UnknownName if the study has none of that name, StudyDamaged if it differs from the manifest; of its
@@ -171,6 +172,6 @@ def relative_folder(folder: Path, study: Path) -> str:
     return Path(os.path.relpath(folder, os.path.realpath(study))).as_posix()
 
 
-def _within(items: NDArray[Any], filters: int) -> bool:
+def _within(items: "NDArray[Any]", filters: int) -> bool:
     """Whether all of these numbers are indices of filters, or -1 for none."""
     return not items.size or bool(items.min() >= -1 and items.max() < filters)

@@ -41,7 +41,7 @@ class PatchFilter:
 
 STOPS = {
     "tau": "the score hardly changed any more",
-    "k exhausted": "all candidates were covered",
+    "k exhausted": "all candidates were masked",
     "map exhausted": "the heatmap held no further window",
     "map empty": "the heatmap is empty",
     "not correct": "the model gets the image wrong",

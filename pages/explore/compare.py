@@ -12,6 +12,7 @@ from pages.ui.widgets.text import family_title
 
 bench, picture = location.bench(), location.subject()
 usable, labels, layers = bench.usable(), bench.model.labels, bench.model.survey.usable
+QUALITIES = {"quick": "Quick", "standard": "Standard", "paper": "As in paper"}  # of `BUDGETS`
 names = location.current().methods or method_sets.FIRST
 
 
@@ -67,7 +68,7 @@ def settings() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         now = next((b for b in BUDGETS if all(location.settings(n) == EXPLAINERS[n].budget(b) for n in names)), None)
         st.session_state["budget"] = now
-        st.segmented_control("Quality", BUDGETS, key="budget", format_func=str.capitalize, on_change=budget)
+        st.segmented_control("Quality", BUDGETS, key="budget", format_func=lambda one: QUALITIES[one], on_change=budget)
         st.session_state["settle"] = location.current().settle
         st.toggle(
             "Stop early when the map converges", key="settle",

@@ -1,5 +1,7 @@
 """Start: an image and its first explanation, an uploader, and links to the other pages."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.errors import VitrineError
@@ -83,8 +85,13 @@ doors = [(page, title, text, model) for name, title, text, model in others if (p
 with st.container(key="vitrine-doors"):
     for column, (page, title, text, model) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
         with column.container(border=True, height="stretch"):
-            st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:", icon_position="right",
-                         query_params=state.opening(model))  # fmt: skip
+            arrow: Any = {"icon": ":material/arrow_forward:", "icon_position": "right"}
+            if model:  # a link to the page one stands on would not be followed
+                st.button(
+                    f"**{title}**", key="door", type="tertiary", on_click=location.open_model, args=(model,), **arrow
+                )
+            else:
+                st.page_link(page, label=f"**{title}**", **arrow)
             st.write(text)
 
 with st.expander(f"Supported layers and methods of {bench.model.name}"):

@@ -41,7 +41,7 @@ def measures() -> None:
         method_card.card(measure, side, result=measure.scale)
 
 
-st.header("Methods")
+st.header("Methods and measures")
 KINDS = {"methods": methods, "measures": measures}
 kind = st.segmented_control(
     "Show", list(KINDS), default="methods", required=True, format_func=str.capitalize, bind="query-params", key="kind",

@@ -191,7 +191,7 @@ def profile(study: Study) -> None:
     for part in (averages, current_image, spread):
         with grid.cell():
             part(study, number)
-    left, right = st.columns([1.6, 1], gap="medium")
+    left, right = rule_views.sides()
     with left:
         patches(study, number)
     with right:

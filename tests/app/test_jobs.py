@@ -115,3 +115,26 @@ def test_jobs_end_with_their_session() -> None:
     go_on.set()
     assert slow.wait(60)
     assert (slow.state, slow.result, session.jobs) == ("cancelled", None, [])
+
+
+def speaking() -> None:
+    import streamlit as st
+
+    from pages.ui.session import state
+    from pages.ui.widgets import messages
+
+    first = "begun" not in st.session_state
+    state.forget_notices()
+    if first:
+        st.session_state["begun"] = True
+        state.add_notice("warning", "Said once")
+    messages.notices()
+    if first:
+        state.repeat_notices()
+        st.rerun()
+
+
+def test_a_run_that_begins_by_itself_repeats_what_was_said() -> None:
+    app = AppTest.from_function(speaking, default_timeout=60).run()
+    assert [box.value for box in app.warning] == ["Said once"]
+    assert not app.run().warning

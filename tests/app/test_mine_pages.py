@@ -24,7 +24,7 @@ from core.images import Picture, decode
 from core.mining.averages import average
 from core.mining.rules import Mined, mine, transactions_of
 from core.models import load
-from core.models.sources.bundled import FOLDER
+from core.models.sources.flower_networks import FOLDER
 from core.progress import Report
 from core.study import Study
 from core.study.build import build_study, config_of
@@ -172,7 +172,7 @@ def test_no_match_names_each_demand_and_takes_it_back(app: AppTest, home: Path) 
     visit(app, "Patches", label=study.labels[0], drop="1")
     assert "No patch matches" in said(app)
     app.button(key="without-drop").click().run()
-    assert "vitrine_gallery" in parts(app)
+    assert "vitrine_patch_gallery" in parts(app)
     assert app.selectbox(key="patches.label").value == 0
 
 
@@ -205,7 +205,7 @@ def test_patches_in_every_order_in_their_images_with_all_windows(app: AppTest, h
     visit(app, "Patches")
     for order in ("score", "drop", "response"):
         app.selectbox(key="patches.sort").set_value(order).run()
-        (shown,) = packets(app, "gallery")
+        (shown,) = packets(app, "patch_gallery")
         assert shown["ids"] == np.argsort(-patches[order].to_numpy(), kind="stable").tolist()
     first, numbers = patches.iloc[shown["ids"][0]], np.unique(patches["image"])
     assert shown["boxes"][0] == pytest.approx(
@@ -387,7 +387,7 @@ def test_what_classes_share_is_listed_with_its_patches(app: AppTest, plant: Plan
     assert app.dataframe[0].value["Filters"].tolist() == ["F120"]
     assert app.dataframe[0].value["Classes"].tolist() == [several]
     words = said(app)
-    assert f"F120: patches of {len(counts)} classes" in words
+    assert f"F120: active in patches of {len(counts)} classes" in words
     assert "No set of filters" not in words
     assert "vitrine_patch_gallery" in parts(app)
 
@@ -418,7 +418,7 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
         in words
     )
     assert (
-        f"removing one rule filter costs {facts['mined_drop_per_filter']:.1%} of accuracy, removing a random one"
+        f"accuracy falls by {100 * facts['mined_drop_per_filter']:.1f} percentage points per rule filter removed"
         in words
     )
     table = app.dataframe[0].value
@@ -518,7 +518,7 @@ def test_what_a_way_to_another_page_says_wins_over_the_choices_here(app: AppTest
     visit(app, "Patches", image="0", outcome="right", drop="0.3", strongest="1")
     app.query_params.clear()
     visit(app, "Rules", rule=f"{'+'.join(map(str, rule.filters))}>{rule.label}")
-    next(button for button in app.button if button.label == "Show all its patches").click().run()
+    next(button for button in app.button if button.label == "Show all patches of the rule").click().run()
     held = transactions_of(study).first(config_of(study).mining.filters).holding(rule.filters, rule.label)
     (shown,) = packets(app, "patch_gallery")
     assert sorted(shown["ids"]) == held.tolist(), "of one class, though all were chosen, and of all images"
@@ -680,7 +680,7 @@ def test_averages_are_those_of_the_core_with_their_number_and_their_patches(app:
     assert shown["groups"] == [[name, len(part)] for name, part in order.groupby("name", sort=False)]
     assert behind["ids"] == open_study.averaged(study, False, 2)[1][1].tolist()
     app.toggle(key="averages.contrast").set_value(True).run()
-    stretched = packets(app, "gallery")[0]
+    stretched = packets(app, "patch_gallery")[0]
     assert (stretched["ids"], stretched["notes"]) == (shown["ids"], shown["notes"])
     assert stretched["token"] != shown["token"], "the pictures are others"
 

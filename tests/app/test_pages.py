@@ -19,7 +19,7 @@ from core.data.samples import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
 from core.explain.method import Explainer
 from core.models import load
-from core.models.sources.bundled import FOLDER
+from core.models.sources.flower_networks import FOLDER
 from core.workbench import Workbench
 from pages.ui.explore.method_sets import REVIEW, SETS
 from pages.ui.session import state

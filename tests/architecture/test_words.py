@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.explain import EXPLAINERS
+from core.measure import MEASURES
 from pages.ui.shell.glossary import TERMS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,8 @@ FORBIDDEN = {
     r"\banswers? to (this|the) image\b|\bwhere it answers\b|\bIts answers\b": "is active, responses",
     r"\bthe model says\b": "prediction",
     r"\bwhat it sees on average\b": "average patches",
+    r"\bcovered\b|\bfilters, as many\b|\bmined filters?\b": "masked, rule filters",
+    r"\bfilters see\b|\bis finished, in\b": "filters encode, finished in",
     r"\bmined ones\b|\brandom ones\b": "rule filters removed, random filters removed",
     r"\bbefore there was a map\b": "no result yet",
     r"\bthe rest is kept\b": "the other settings are kept",
@@ -77,13 +80,21 @@ def test_texts_of_the_scripts(path):
     assert [found for line in lines for found in complaints(line)] == []
 
 
-def test_cards_of_the_methods():
-    texts = [text for method in EXPLAINERS.values() for text in (method.summary, method.about, method.caution)]
+def test_cards():
+    cards = [*EXPLAINERS.values(), *MEASURES.values()]
+    texts = [text for card in cards for text in (card.summary, card.about, card.caution)]
     assert [found for text in texts for found in complaints(text)] == []
 
 
-@pytest.mark.parametrize("name", ["README.md", "core/explain/README.md"])
-def test_texts_of_the_readme(name):
+TEXTS = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "core/**/*.md", "assets/**/*.md", "assets/notebooks/*.ipynb")
+    for path in ROOT.glob(pattern)
+)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_documents(name):
     assert complaints((ROOT / name).read_text("utf-8")) == []
 
 

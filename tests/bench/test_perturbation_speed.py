@@ -19,7 +19,7 @@ from core.explain.methods.perturbation import sliding
 from core.explain.segments import pieces
 from core.images import Picture, Preprocess
 from core.models.model import as_model
-from core.models.sources.bundled import architecture
+from core.models.sources.flower_networks import architecture
 from core.workbench import Request, Workbench, pass_seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]

@@ -28,10 +28,10 @@ def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("VITRINE_CACHE_MB", "32")
     from core.comparison import Comparison
     from core.models import load
-    from core.models.sources import bundled
+    from core.models.sources import flower_networks
     from pages.ui.session.state import Session
 
-    model = load(bundled.cards()[0]["name"])
+    model = load(flower_networks.cards()[0]["name"])
     session, sizes = Session(), []
     for index in range(IMAGES):
         stream = io.BytesIO()

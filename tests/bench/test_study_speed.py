@@ -22,7 +22,7 @@ from core.mining.patches import Candidates, relevant
 from core.mining.transactions import responses
 from core.models import load
 from core.models.model import as_model
-from core.models.sources.bundled import architecture
+from core.models.sources.flower_networks import architecture
 from core.network.incremental import multiplications
 from core.study.build import build_study, planned
 from core.study.config import PatchConfig, StudyConfig

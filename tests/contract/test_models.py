@@ -12,8 +12,8 @@ from torchvision import models
 
 from core.images import Preprocess, decode
 from core.models import MODELS, Model, load
-from core.models.sources import bundled
-from core.models.sources.bundled import FOLDER
+from core.models.sources import flower_networks
+from core.models.sources.flower_networks import FOLDER
 from core.models.sources.torchvision import _built, _prepared, architectures, cards
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -43,7 +43,7 @@ def test_nothing_is_built_or_fetched_to_list_the_models(monkeypatch: pytest.Monk
     ):
         monkeypatch.setattr(place, never)
     assert list(cards()) == list(architectures())
-    assert list(bundled.cards())
+    assert list(flower_networks.cards())
 
 
 def test_cards_are_listed_in_order() -> None:
@@ -100,7 +100,7 @@ def test_networks_are_built_without_drawing_numbers(name: str) -> None:
     assert not any(module._non_persistent_buffers_set for module in net.modules())
 
 
-@pytest.mark.parametrize("card", [MODELS[facts["name"]] for facts in bundled.cards()], ids=lambda c: c.name)
+@pytest.mark.parametrize("card", [MODELS[facts["name"]] for facts in flower_networks.cards()], ids=lambda c: c.name)
 def test_bundled_models_load(card: object) -> None:
     name = card.name  # type: ignore[attr-defined]
     model = load(name)

@@ -43,8 +43,8 @@ def test_a_newcomer_sees_a_photo_explained_and_the_flowers_at_a_click(newcomers:
     for method in ("Grad-CAM", "Saliency"):
         expect(tab.tile(method)).to_have_attribute("data-phase", "done")
     assert page.get_by_role("alert").count() == 0
-    page.get_by_role("link", name="Flowers").click()
-    page.wait_for_url("**/?*model=flowers-double-12c*")
+    page.get_by_role("button", name="Flowers").click()
+    page.wait_for_function("() => location.search.includes('model=flowers-double-12c')")
     tab.settle()
     expect(images.get_by_role("button").first).to_have_attribute("aria-current", "true")
     expect(classes.get_by_role("button", pressed=True)).to_contain_text("red-petals")

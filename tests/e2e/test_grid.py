@@ -60,7 +60,7 @@ def test_steps_of_the_look_send_nothing(server: Any, tab: Any) -> None:
     page.get_by_role("slider", name="Opacity").fill("0.3")
     dimmed = pixels(compared.drawn(), "Grad-CAM")
     page.get_by_role("slider", name="Threshold").fill("0.5")
-    page.get_by_role("combobox", name="Blend").select_option("even")
+    page.get_by_role("combobox", name="Opacity mode").select_option("even")
     for mode in MODES:
         page.get_by_role("combobox", name="Range", exact=True).select_option(mode)
     page.get_by_role("combobox", name="Colours", exact=True).select_option("viridis")
@@ -236,7 +236,7 @@ def test_a_class_seen_before_costs_no_pass(server: Any, tab: Any) -> None:
 
 def test_stop_keeps_what_there_is(server: Any, tab: Any) -> None:
     tab.page.goto(f"{server.url}/compare?m=grad_cam,rise&set=rise.masks:8000")
-    run = tab.page.get_by_role("button", name=re.compile("^Run"))
+    run = tab.page.get_by_role("button", name=re.compile("^Compute"))
     stop = tab.page.get_by_role("button", name="Stop", exact=True)
     run.click()
     tab.page.locator('figure[data-phase="running"] .title', has_text="RISE").wait_for()
@@ -255,7 +255,7 @@ def test_one_tile_is_stopped_and_the_others_go_on(server: Any, tab: Any) -> None
     long = ("rise.masks", "lime_image.samples", "kernel_shap.samples")
     settings = "&".join(f"set={name}:8000" for name in long)
     tab.page.goto(f"{server.url}/compare?m=rise,lime_image,kernel_shap&{settings}&set=lime_image.cut:slic")
-    tab.page.get_by_role("button", name=re.compile("^Run")).click()
+    tab.page.get_by_role("button", name=re.compile("^Compute")).click()
     first, second, third = (tab.tile(name) for name in ("RISE", "LIME", "KernelSHAP"))
     third.get_by_role("button", name="out of the queue").press("Enter")
     tab.page.locator('figure[data-phase="waiting"] .title', has_text="KernelSHAP").wait_for()

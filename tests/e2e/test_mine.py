@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from core.models.sources.bundled import FILTERS
+from core.models.sources.flower_networks import FILTERS
 from core.study import Study
 from tests import small_study
 from tests.e2e.conftest import ROOT, Server
@@ -252,7 +252,7 @@ def test_turning_filters_off_for_the_current_image(mined: Server, tab: Any) -> N
 def test_rules_are_tried_on_other_images(mined: Server, tab: Any, home: Path) -> None:
     tab.open(f"{mined.url}/rules?study=small&show=ablation")
     page = tab.page
-    folder = page.get_by_role("textbox", name="Use other images")
+    folder = page.get_by_role("textbox", name="Folder of other images")
     folder.fill(str(several(home / "flowers", home / "others", 5)))
     folder.press("Enter")
     page.get_by_role("button", name="Run ablation").click()

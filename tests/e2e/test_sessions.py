@@ -67,9 +67,9 @@ def test_an_image_pasted_anywhere_is_taken(server: Any, tab: Any, photo: bytes) 
 
 
 def test_two_visitors_with_different_models_at_once(server: Any, tabs: Callable[..., Any]) -> None:
-    from core.models.sources import bundled
+    from core.models.sources import flower_networks
 
-    names = [card["name"] for card in bundled.cards()][:2]
+    names = [card["name"] for card in flower_networks.cards()][:2]
     assert len(names) == 2
     both = [tabs(), tabs()]
     for one, name in zip(both, names, strict=True):
@@ -112,3 +112,12 @@ def test_a_large_photo_is_refused_in_a_sentence(server: Any, tab: Any) -> None:
     upload(tab, "wide.png", stream.getvalue())
     tab.page.get_by_role("alert").first.wait_for()
     assert "wide.png" in tab.page.get_by_role("alert").first.inner_text()
+
+
+def test_what_a_link_lacks_is_still_said_when_the_maps_are_there(server: Any, tab: Any) -> None:
+    tab.open(f"{server.url}/compare?img=gone.png&m=grad_cam,integrated_gradients")
+    tab.page.locator("figure.mapped[data-phase=done]").nth(1).wait_for()
+    tab.settle()
+    assert tab.page.get_by_text("image isn't available here").is_visible()
+    tab.page.get_by_role("link", name="Methods").click()
+    tab.page.get_by_text("image isn't available here").wait_for(state="detached")

@@ -25,7 +25,9 @@ def test_the_device_is_the_one_asked_for_or_the_best(monkeypatch):
 @pytest.mark.parametrize("name", ["abacus", "cuda:99", "cpu:x", "meta", " ", "²"])
 def test_a_device_that_is_none_is_a_sentence(monkeypatch, name):
     monkeypatch.setenv("VITRINE_DEVICE", name)
-    with pytest.raises(BadParameter, match=r"VITRINE_DEVICE names .* which this machine lacks\. Use cpu or cuda\."):
+    with pytest.raises(
+        BadParameter, match=r"VITRINE_DEVICE is .*, which is not available on this machine\. Use cpu or cuda\."
+    ):
         device()
 
 
@@ -42,7 +44,7 @@ def test_commands_load_models_there(monkeypatch, capsys):
     assert asked == [torch.device("cpu")]
     monkeypatch.setenv("VITRINE_DEVICE", "abacus")
     assert main(["check", "--model", "gap"]) == 2
-    assert capsys.readouterr().err.startswith("vitrine: VITRINE_DEVICE names 'abacus'")
+    assert capsys.readouterr().err.startswith("vitrine: VITRINE_DEVICE is 'abacus'")
 
 
 def test_the_budget_is_what_was_asked_for(monkeypatch):
@@ -78,7 +80,9 @@ def test_a_user_without_a_folder_is_told_what_to_set(monkeypatch):
 
     monkeypatch.setattr(Path, "expanduser", nobody)
     monkeypatch.delenv("VITRINE_HOME")
-    with pytest.raises(Unavailable, match=r"This user has no folder of their own\. Set VITRINE_HOME to a folder"):
+    with pytest.raises(
+        Unavailable, match=r"The home folder of this user cannot be found\. Set VITRINE_HOME to a writable folder"
+    ):
         home()
     monkeypatch.setenv("VITRINE_HOME", "/somewhere")
     assert home() == Path("/somewhere")

@@ -11,7 +11,7 @@ import torch
 from core import train as training
 from core.cli import main
 from core.errors import Cancelled, Unavailable, UnknownName
-from core.models.sources import bundled
+from core.models.sources import flower_networks
 from core.train import evaluate, train
 
 QUICK = {"epochs": 2, "images": 60, "fresh": 60}
@@ -32,8 +32,8 @@ def test_card_tells_what_was_written(trained):
     assert json.loads(out.with_suffix(".json").read_text()) == json.loads(json.dumps(card))
     assert card["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert card["labels"] == ["bare", "leafy"]
-    assert card["parameters"] == sum(value.numel() for value in bundled.architecture(2).parameters())
-    assert [epoch["epoch"] for epoch in bundled.cards(out.parent) if "epoch" in epoch] == [1, 2]
+    assert card["parameters"] == sum(value.numel() for value in flower_networks.architecture(2).parameters())
+    assert [epoch["epoch"] for epoch in flower_networks.cards(out.parent) if "epoch" in epoch] == [1, 2]
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_training_runs_where_it_is_told(tmp_path, monkeypatch, capsys):
     assert told["device"] == torch.device("cpu")
     monkeypatch.setenv("VITRINE_DEVICE", "abacus")
     assert main(["train", "--variant", "part-2c", "--out", str(tmp_path / "x.safetensors")]) == 2
-    assert "VITRINE_DEVICE names 'abacus'" in capsys.readouterr().err
+    assert "VITRINE_DEVICE is 'abacus'" in capsys.readouterr().err
 
 
 def test_a_network_is_measured_where_it_is():
@@ -148,10 +148,10 @@ def test_a_network_is_measured_where_it_is():
 
 def test_figures_are_those_of_a_count_one_image_at_a_time():
     torch.manual_seed(3)
-    net = bundled.architecture(6).eval()
+    net = flower_networks.architecture(6).eval()
     found = evaluate(net, "single-6c", images=60, seed=9)
     shown, labels = training._drawn("single-6c", 60, 9, lambda fraction, note: None)
-    body, head = bundled.halves(net)
+    body, head = flower_networks.halves(net)
     with torch.no_grad():
         images = (shown / 255 - 0.5) / 0.25
         right = [int(net(image[None]).argmax()) == int(label) for image, label in zip(images, labels, strict=True)]
@@ -171,15 +171,15 @@ def test_figures_are_those_of_a_count_one_image_at_a_time():
 
 
 def test_architecture_is_plain():
-    net = bundled.architecture(5)
+    net = flower_networks.architecture(5)
     assert net(torch.zeros(2, 3, 128, 128)).shape == (2, 5)
-    assert bundled.halves(net)[0][:-2](torch.zeros(1, 3, 128, 128)).shape == (1, 128, 16, 16)
+    assert flower_networks.halves(net)[0][:-2](torch.zeros(1, 3, 128, 128)).shape == (1, 128, 16, 16)
     assert not any(getattr(module, "inplace", False) for module in net.modules())
 
 
-@pytest.mark.parametrize("card", bundled.cards(), ids=lambda card: card["name"])
+@pytest.mark.parametrize("card", flower_networks.cards(), ids=lambda card: card["name"])
 def test_bundled_weights_are_the_ones_of_their_card(card):
-    path = bundled.FOLDER / card["file"]
+    path = flower_networks.FOLDER / card["file"]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == card["sha256"]
     assert path.stat().st_size < 2_000_000
     assert card["accuracy"] >= 0.99
@@ -190,17 +190,17 @@ def test_bundled_weights_are_the_ones_of_their_card(card):
 
 
 def test_all_three_models_are_bundled():
-    names = [card["name"] for card in bundled.cards()]
+    names = [card["name"] for card in flower_networks.cards()]
     assert names == ["flowers-double-12c", "flowers-shortcut-6c", "flowers-single-6c"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("card", bundled.cards(), ids=lambda card: card["name"])
+@pytest.mark.parametrize("card", flower_networks.cards(), ids=lambda card: card["name"])
 def test_claims_of_bundled_models_hold_on_images_nobody_has_seen(card):
     from safetensors.torch import load_file
 
-    net = bundled.architecture(len(card["labels"]))
-    net.load_state_dict(load_file(bundled.FOLDER / card["file"]))
+    net = flower_networks.architecture(len(card["labels"]))
+    net.load_state_dict(load_file(flower_networks.FOLDER / card["file"]))
     net.eval()
     found = evaluate(net, card["variant"], seed=3_000_017)
     assert found["accuracy"] >= 0.99

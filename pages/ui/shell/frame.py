@@ -25,6 +25,7 @@ def settle() -> None:
 def around(current: Any) -> None:
     """Run a page in its frame; a VitrineError becomes a message, and the frame stays."""
     parameters.enter(current.url_path)
+    state.forget_notices()
     with messages.error_boundary(current.title):
         url.adopt()
         workbench, picture = location.bench(), location.subject()

@@ -63,7 +63,7 @@ def ablation(study: Study, mined: Mined) -> None:
         "and with the same number of random filters ablated, 20 times."
     )
     folder = st.text_input(
-        "Use other images", key="ablation-folder", placeholder="leave empty for the study's own images", width=520,
+        "Folder of other images", key="ablation-folder", placeholder="empty: the study's own images", width=520,
         help="A folder on this server with one sub-folder per class, ideally of images that were not used for "
         "mining.",
     ).strip()  # fmt: skip
@@ -100,7 +100,7 @@ def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
 def _shown(result: Ablation, folder: str) -> None:
     """Averages in a line, the classes as a chart and as a table, and what was skipped."""
     summary = result.summary()
-    source = plain(f"of {Path(folder).name}") if folder else "leave empty for the study's own images"
+    source = plain(f"of {Path(folder).name}") if folder else "the study's own images"
     numbers = (
         ("All filters", f"{summary['baseline']:.1%}", "accuracy, mean over classes"),
         ("Rule filters removed", f"{summary['mined']:.1%}", f"{summary['filters_per_class']:.1f} filters per class"),
@@ -111,18 +111,19 @@ def _shown(result: Ablation, folder: str) -> None:
         ),
         ("Images", f"{summary['images']:,}", source),
     )
-    grid = st.grid(4, min_column_width=170)
+    grid = st.grid(4, min_column_width=200)
     for name, value, text in numbers:
         grid.metric(name, value, text, delta_color="off", delta_arrow="off")
     whole, own, chance = (summary[f"{name}_std_over_classes"] for name in ("baseline", "mined", "random"))
     words = (
-        f"Standard deviation over classes: {whole:.1%} with all filters, {own:.1%} without rule filters, {chance:.1%} "
+        f"Standard deviation over classes: {whole:.1%} with all filters, {own:.1%} without rule filters, "
+        f"{chance:.1%} without random filters."
     )
-    words += "without random filters."
     mined, random = summary["mined_drop_per_filter"], summary["random_drop_per_filter"]
     if mined is not None:
         words += (
-            f" On average, removing one rule filter costs {mined:.1%} of accuracy, removing a random one {random:.1%}."
+            f" On average, accuracy falls by {100 * mined:.1f} percentage points per rule filter removed, and by "
+            f"{100 * random:.1f} per random filter."
         )
     st.caption(words)
     if result.skipped:
@@ -142,6 +143,6 @@ def _shown(result: Ablation, folder: str) -> None:
             },
         )  # fmt: skip
     st.caption(
-        "The further the orange square lies left of the blue diamond, the more do the rules of that class name the "
-        "filters that matter."
+        "The further left the orange square is from the blue diamond, the more the class depends on the filters of its "
+        "rules."
     )

@@ -82,7 +82,7 @@ def compared(studies: dict[str, Study]) -> None:
 @st.dialog("Delete this study?")
 def deleted(name: str, path: Path) -> None:
     """Delete a study, after confirmation."""
-    st.write(plain(f"{name} will be deleted permanently. Its source images are not touched."))
+    st.write(plain(f"The study “{name}” will be deleted permanently. Its source images are not touched."))
     with st.container(horizontal=True):
         if st.button("Delete", key="delete-now", type="primary"):
             with messages.refused():
@@ -180,7 +180,7 @@ def _job() -> Job[Study] | None:
 def _built(job: Job[Study]) -> None:
     if study := job.result:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(plain(f"{study.name} is finished, in {duration(job.seconds)}."))
+            st.success(plain(f"{study.name} finished in {duration(job.seconds)}."))
             if st.button("Open study", type="primary"):
                 navigation.patches_of(study=study.name)
 

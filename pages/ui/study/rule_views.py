@@ -69,7 +69,8 @@ def listed(study: Study, mined: Mined, label: int) -> None:
     left, right = sides()
     with left:
         chosen = picked(study, rules, mined.config.filters, "rules")
-        st.caption(f"{len(rules):,} rules. Select a row to see its patches. Score = support × confidence.")
+        count = "1 rule" if len(rules) == 1 else f"{len(rules):,} rules"
+        st.caption(f"{count}. Select a row to see its patches. Score = support × confidence.")
         if chosen:
             ablation.switch(study, chosen.filters, "rule")
     with right:
@@ -78,7 +79,7 @@ def listed(study: Study, mined: Mined, label: int) -> None:
 
 
 def sides() -> Any:
-    """Containers for a table of rules and for the selected rule: side by side, or stacked on narrow screens."""
+    """Two columns of a page, stacked where a table of rules has no room next to patches."""
     with st.container(key="vitrine-rules"):
         return st.columns([1.5, 1], gap="medium")
 
@@ -150,7 +151,7 @@ def detail(study: Study, rule: Rule) -> None:
         for number in rule.filters:
             if st.button(patch_items.unit(number), key=f"unit-{number}", help="Open filter"):
                 navigation.go("units/unit", unit=number)
-        if st.button("Show all its patches", icon=":material/grid_on:"):
+        if st.button("Show all patches of the rule", icon=":material/grid_on:"):
             held = ",".join(map(str, rule.filters))
             navigation.patches_of(label=open_study.label(study, rule.label), filters=held, strongest=rule.strongest)
 
@@ -206,7 +207,7 @@ def shared(study: Study, mined: Mined, label: int) -> None:
             "No set of filters is frequent in two classes at this support. Lower the support to see what classes share."
         )
         return
-    left, right = st.columns([1, 1.2], gap="medium")
+    left, right = sides()
     frame = pd.DataFrame(
         {
             "Filters": [patch_items.units(filters, 4) for filters in sets["filters"]],
@@ -221,9 +222,8 @@ def shared(study: Study, mined: Mined, label: int) -> None:
         rule = chosen_of(
             frame, [Rule(tuple(filters), -1, mined.config.filters) for filters in sets["filters"]], "shared", 560
         )
-        st.caption(
-            f"{len(sets):,} filter sets are frequent in two or more classes. Numbers are their support in each class."
-        )
+        count = "1 filter set is" if len(sets) == 1 else f"{len(sets):,} filter sets are"
+        st.caption(f"{count} frequent in two or more classes. Numbers are the support in each class.")
     with right:
         if rule:
             across(study, rule)
@@ -236,7 +236,7 @@ def across(study: Study, rule: Rule) -> None:
     counts = patches.by_label(conditions)
     ranked = sorted(counts, key=lambda k: (-counts[k], k))
     parts = [patches.ordered(patches.matching(replace(conditions, label=k)), "response", rule.filters) for k in ranked]
-    st.header(plain(f"{patch_items.units(rule.filters)}: patches of {len(ranked)} classes"), anchor=False)
+    st.header(plain(f"{patch_items.units(rule.filters)}: active in patches of {len(ranked)} classes"), anchor=False)
     groups = [(open_study.label(study, k), len(part)) for k, part in zip(ranked, parts, strict=True)]
     picks = gallery(
         patch_items.patches(study, np.concatenate(parts), noted="response", filters=rule.filters, groups=groups),

@@ -27,7 +27,7 @@ def settings(params: Sequence[Param], owner: str, model: Model | None = None) ->
 
 def title(param: Param) -> str:
     """A setting's name in a form."""
-    return param.name.replace("_", " ").capitalize()
+    return param.knob.title or param.name.replace("_", " ").capitalize()
 
 
 def layer_title(layer: Layer) -> str:
@@ -41,7 +41,8 @@ def _widget(param: Param, key: str, owner: str, model: Model | None) -> None:
     if param.kind == "bool":
         st.toggle(label, **common)
     elif param.kind == "choice":
-        st.selectbox(label, param.choices, format_func=lambda choice: choice.replace("_", " "), **common)
+        names = dict(zip(param.choices, param.knob.names, strict=False))
+        st.selectbox(label, param.choices, format_func=lambda one: names.get(one, one.replace("_", " ")), **common)
     elif param.kind in ("int", "float"):
         _number(param, label, common)
     elif param.kind == "layer" and model:

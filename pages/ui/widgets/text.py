@@ -21,7 +21,7 @@ def family_title(name: str) -> str:
 def size(count: float) -> str:
     """A number of bytes with its unit."""
     megabytes = count / 2**20
-    return "Under 1 MB" if megabytes < 1 else f"{megabytes:,.0f} MB"
+    return "< 1 MB" if megabytes < 1 else f"{megabytes:,.0f} MB"
 
 
 def duration(seconds: float) -> str:

@@ -219,7 +219,7 @@ def test_a_relu_that_this_score_never_meets_is_refused():
 
     q = query(nets.seeded(Aside), side=2)
     q.images.mul_(1000)
-    with pytest.raises(Unsupported, match="met no ReLU"):
+    with pytest.raises(Unsupported, match="uses no ReLU"):
         explain("guided_backprop", q)
 
 

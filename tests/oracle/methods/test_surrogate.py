@@ -262,5 +262,5 @@ def test_a_tree_asks_first_about_the_segment_that_decides(additive):
 def test_the_card_of_the_tree_says_that_it_fails():
     card = EXPLAINERS["superpixel_tree"]
     assert "negative example" in card.caution
-    assert "a method that fails" in card.summary
+    assert "a negative example" in card.summary
     assert "review" in card.about

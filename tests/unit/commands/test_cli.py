@@ -21,8 +21,17 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_help_starts_at_once_and_loads_no_torch():
     code = "import sys; from core.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(sorted(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "explain what a model sees" in said
+    assert "explain the predictions of a model" in said
     for heavy in ("torch", "numpy", "streamlit", "plotly", "pandas", "matplotlib"):
+        assert f"'{heavy}'" not in said
+
+
+def test_the_help_of_study_loads_no_tables():
+    code = "import sys; from core.cli import main\ntry: main(['study', '--help'])\nexcept SystemExit: "
+    code += "print(sorted(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "build a study" in said
+    for heavy in ("torch", "numpy", "pandas", "pyarrow"):
         assert f"'{heavy}'" not in said
 
 

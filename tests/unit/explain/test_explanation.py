@@ -29,21 +29,21 @@ class Rooted(nn.Module):
 def test_scores_that_are_no_numbers_are_a_sentence(name):
     q = nets.query(Overflowing(), count=1)
     q.images.fill_(1000)
-    with pytest.raises(Unsupported, match="not numbers"):
+    with pytest.raises(Unsupported, match="not finite"):
         explain(name, q)
 
 
 def test_a_score_of_a_unit_that_is_no_number_is_a_sentence():
     q = nets.query(nets.model("gap"), count=1, unit_layer="features.5")
     q.net.features[5].register_forward_hook(lambda module, inputs, output: output / 0)
-    with pytest.raises(Unsupported, match="not numbers"):
+    with pytest.raises(Unsupported, match="not finite"):
         explain("random", q)
 
 
 def test_a_map_that_is_no_numbers_is_a_sentence():
     q = nets.query(Rooted(), count=1)
     q.images.zero_()
-    with pytest.raises(Unsupported, match="Saliency gave values that are not numbers on this image"):
+    with pytest.raises(Unsupported, match="Saliency gave values that are not finite on this image"):
         explain("saliency", q)
     assert explain("random", q.fresh()).maps.any()
 

@@ -22,7 +22,7 @@ from core.errors import BadModel, BadParameter, Cancelled, Unavailable, UnknownN
 from core.models import load
 from core.models.download import fetch
 from core.models.model import as_model, content_sha, frozen
-from core.models.sources.bundled import architecture
+from core.models.sources.flower_networks import architecture
 from core.models.weights import labels, read
 
 
@@ -247,7 +247,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
     assert "cannot be opened" in refused("resnet18:a\0b.pth").message
     assert "cannot be opened" in refused(f"resnet18:{'x' * 5000}.pth").message
     assert refused("none.pth").hint == "Write one before it, such as resnet18@none.pth."
-    assert "brings its own labels" in refused("resnet18", labels="x.txt").message
+    assert "already has labels" in refused("resnet18", labels="x.txt").message
     with pytest.raises(UnknownName, match=r"no architecture called 'resnet19'\. Did you mean 'resnet18'"):
         load("resnet19:x.pth")
     with pytest.raises(UnknownName, match=r"no model called 'VGG-16'\. Did you mean 'vgg16'"):
@@ -357,8 +357,8 @@ def test_a_download_is_whole_or_absent(served: tuple[str, dict[str, bytes]], tmp
     files.update({"/net-00000000.pth": data, f"/cut/{name}": data})
     folder = tmp_path / "new" / "folder"
     for address_of, sentence in [
-        ("net-00000000.pth", "arrived damaged"),
-        (f"cut/{name}", "could not be downloaded \\(the connection broke off"),
+        ("net-00000000.pth", "is damaged"),
+        (f"cut/{name}", "could not be downloaded \\(the connection was interrupted"),
         ("none.pth", "could not be downloaded \\(Not Found"),
     ]:
         with pytest.raises(Unavailable, match=sentence):

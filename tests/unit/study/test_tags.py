@@ -12,7 +12,7 @@ from core.errors import Unavailable
 from core.store import database
 from core.study.tags import Tags
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_tags_survive_and_leave(tmp_path):

@@ -95,14 +95,14 @@ def test_a_folder_that_cannot_be_used_is_a_sentence(net, tmp_path):
     with pytest.raises(Unavailable, match=r"None of the images in .*bad can be read\. 0/a\.png"):
         run_ablation(study, {"mined": {}}, net, folder=tmp_path / "bad")
     (tmp_path / "bad" / "0").rename(tmp_path / "bad" / "zebra")
-    with pytest.raises(Unsupported, match="None of these images has a class"):
+    with pytest.raises(Unsupported, match="None of these images belongs to a class"):
         run_ablation(study, {"mined": {}}, net, folder=tmp_path / "bad")
 
 
 def test_images_that_are_gone_are_a_sentence(net, tmp_path):
     study = Shelf(net, tmp_path, pooled=False)
     study.manifest.data.folder = "gone"
-    with pytest.raises(Unavailable, match="no longer in gone"):
+    with pytest.raises(Unavailable, match="are not in gone"):
         run_ablation(study, {"mined": {}}, net)
 
 

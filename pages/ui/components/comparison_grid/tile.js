@@ -66,7 +66,10 @@ export class Tile {
   low = make("span");
   zero = make("span");
   high = make("span");
-  facts = make("span", { className: "facts" });
+  facts = make("span", {
+    className: "facts",
+    title: "A backward pass counts as two model passes. Passes that several maps share count for the first of them.",
+  });
   node = make(
     "figure",
     { className: "tile" },
@@ -121,7 +124,8 @@ export class Tile {
     this.halt.title = header.phase === "queued" ? `Remove ${what} from the queue` : `Stop ${what}`;
     this.halt.ariaLabel = this.halt.title;
     this.stage.ariaLabel = header.alt ?? `${what}: ${message.map((one) => one.textContent).join(", ")}`;
-    const passes = header.passes === undefined ? "" : `${header.passes.toLocaleString("en")} passes`;
+    const count = header.passes;
+    const passes = count === undefined ? "" : `${count.toLocaleString("en")} ${count === 1 ? "pass" : "passes"}`;
     const unfinished = header.phase === "done" && header.finished === false ? "unfinished" : "";
     this.facts.textContent = [header.layer, header.time, passes, unfinished].filter(Boolean).join(" · ");
   }

@@ -1,4 +1,4 @@
-"""The small network bundled with Vitrine: its architecture, weights files and their model cards."""
+"""The bundled flower networks: their architecture, weights files and model cards."""
 
 import hashlib
 import json

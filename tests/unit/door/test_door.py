@@ -311,7 +311,7 @@ def test_what_cannot_be_compared_is_told(model, words, sentence):
 def test_what_cannot_be_saved_is_told(maps, tmp_path):
     with pytest.raises(VitrineError, match=r"map.jpg ends neither in .png nor in .npy."):
         maps["rise"].save("map.jpg")
-    with pytest.raises(VitrineError, match=r"cannot be written: No such file or directory. Choose another place"):
+    with pytest.raises(VitrineError, match=r"cannot be written: No such file or directory. Choose another folder"):
         maps["rise"].save(tmp_path / "nowhere" / "map.png")
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(VitrineError, match="taken cannot be written"):

@@ -12,7 +12,7 @@ from pages.ui.components import script
 from pages.ui.components.bundle import BundleError, bundle
 
 NODE = Path(sys.prefix) / "bin" / "node"
-COMPONENTS = Path(__file__).resolve().parents[2] / "pages" / "ui" / "components"
+COMPONENTS = Path(__file__).resolve().parents[3] / "pages" / "ui" / "components"
 NAMES = sorted(style.parent.name for style in COMPONENTS.glob("*/*.js") if style.stem == style.parent.name)
 
 PROGRAM = {

