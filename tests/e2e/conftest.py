@@ -208,7 +208,7 @@ def tabs(browser: Any) -> Iterator[Callable[..., Tab]]:
     for one in opened:
         if not one.page.is_closed():
             one.faults += one.page.locator('[data-testid="stException"]').all_inner_texts()
-            one.faults += one.page.get_by_text("met a defect").all_inner_texts()
+            one.faults += one.page.get_by_text("failed because of a defect").all_inner_texts()
     for context in contexts:
         context.close()
     assert [fault for one in opened for fault in one.faults] == []

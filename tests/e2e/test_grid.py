@@ -257,7 +257,7 @@ def test_one_tile_is_stopped_and_the_others_go_on(server: Any, tab: Any) -> None
     tab.page.goto(f"{server.url}/compare?m=rise,lime_image,kernel_shap&{settings}&set=lime_image.cut:slic")
     tab.page.get_by_role("button", name=re.compile("^Compute")).click()
     first, second, third = (tab.tile(name) for name in ("RISE", "LIME", "KernelSHAP"))
-    third.get_by_role("button", name="out of the queue").press("Enter")
+    third.get_by_role("button", name="from the queue").press("Enter")
     tab.page.locator('figure[data-phase="waiting"] .title', has_text="KernelSHAP").wait_for()
     first.get_by_text("convergence").wait_for()
     first.get_by_role("button", name="Stop").click()

@@ -135,7 +135,7 @@ def test_hovering_shows_the_whole_image_and_texts_stay_texts(large: str, tab: An
     page.get_by_role("option").nth(5).hover()
     page.locator(".panel").get_by_text("patch 5", exact=True).wait_for()
     assert page.locator(".panel").get_by_text("<b>5</b>.png").count() == 1
-    whole = page.get_by_role("img", name="Whole image of patch 5")
+    whole = page.get_by_role("img", name="Full image of patch 5")
     painted = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, 512, 512).data).size"
     assert tab.until(lambda: whole.evaluate(painted) > 50)
 
@@ -143,14 +143,14 @@ def test_hovering_shows_the_whole_image_and_texts_stay_texts(large: str, tab: An
 def test_a_large_graph_is_thinned_out_without_the_server(large: str, tab: Any) -> None:
     tab.open(f"{large}?graph=1")
     page = tab.page
-    page.get_by_text("2000 links shown").wait_for()
+    page.get_by_text("2000 edges shown").wait_for()
     before = quiet(tab)
     least = page.get_by_role("slider", name="Minimum weight")
     for value in ("0.2", "0.5", "0.9"):
         least.fill(value)
     page.get_by_role("checkbox", name="Only shared filters").check()
     assert quiet(tab.drawn()) == before
-    shown = page.get_by_text("links shown").inner_text()
+    shown = page.get_by_text("edges shown").inner_text()
     assert int(shown.split(",")[2].split()[0]) < 200
 
 
@@ -188,7 +188,7 @@ def test_a_page_keeps_its_own_class(mined: Server, tab: Any) -> None:
     tab.open(f"{mined.url}/patches?study=small&strongest=2&label=red-petals")
     page = tab.page
     page.get_by_role("link", name="Rules", exact=True).click()
-    page.get_by_text("rules. Choose a row").wait_for()
+    page.get_by_text("rules. Select a row").wait_for()
     assert tab.until(lambda: "study=small" in page.url)
     assert "label=" not in page.url
     page.get_by_role("link", name="Patches", exact=True).click()
@@ -201,10 +201,10 @@ def test_from_a_rules_patch_to_all_patches_of_its_image(mined: Server, tab: Any,
     tab.open(f"{mined.url}/rules?study=small")
     page = tab.page
     page.get_by_role("button", name="Filter to this image").click()
-    page.get_by_role("button", name="All images, not only").wait_for()
+    page.get_by_role("button", name="Show all images, not only").wait_for()
     assert tab.until(lambda: "image=" in page.url)
     assert tab.until(lambda: 1 <= page.get_by_role("option").count() <= 3)
-    page.get_by_role("button", name="All images, not only").click()
+    page.get_by_role("button", name="Show all images, not only").click()
     page.get_by_text(f"{count} patches").wait_for()
 
 
@@ -216,7 +216,7 @@ def test_a_slider_gives_a_new_table(mined: Server, tab: Any) -> None:
         page.keyboard.press("ArrowLeft")
         page.wait_for_function("support => location.href.includes(`support=${support}`)", arg=support)
         tab.settle()
-    page.get_by_text("rules. Choose a row").wait_for()
+    page.get_by_text("rules. Select a row").wait_for()
 
 
 OUT = "(frame, kind) => frame.__cy.elements(kind).map((one) => one.id())"
@@ -225,7 +225,7 @@ OUT = "(frame, kind) => frame.__cy.elements(kind).map((one) => one.id())"
 def test_a_line_and_a_row_make_the_same_rule_stand_out(mined: Server, tab: Any) -> None:
     tab.open(f"{mined.url}/rules?study=small&show=graph")
     page, frame = tab.page, tab.page.locator(".graph")
-    page.get_by_text("links shown").wait_for()
+    page.get_by_text("edges shown").wait_for()
     link = frame.evaluate("frame => frame.__cy.edges().last().emit('tap').id()")
     assert tab.until(lambda: f"node={link}" in page.url and link in frame.evaluate(OUT, "edge.rule"))
     assert frame.evaluate(OUT, ".chosen") == [link]
@@ -276,7 +276,7 @@ def test_a_study_is_deleted_only_after_asking(mined: Server, tab: Any, home: Pat
     assert spare.exists()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("a-spare is deleted").wait_for()
+    page.get_by_text("a-spare was deleted").wait_for()
     assert not spare.exists()
 
 
@@ -304,7 +304,7 @@ def test_a_study_is_built_stopped_and_finished(mined: Server, tab: Any, home: Pa
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped.").wait_for()
     page.get_by_role("button", name="Build", exact=True).click()
-    page.get_by_text("by-hand is finished").wait_for(timeout=LONG)
+    page.get_by_text("by-hand finished").wait_for(timeout=LONG)
     assert Study(home / "studies" / "by-hand").manifest.data.images == 300
     page.get_by_role("button", name="Open study").click()
     page.get_by_role("option").first.wait_for()
