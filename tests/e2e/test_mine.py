@@ -276,7 +276,7 @@ def test_a_study_is_deleted_only_after_asking(mined: Server, tab: Any, home: Pat
     assert spare.exists()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("a-spare is deleted").wait_for()
+    page.get_by_text("a-spare was deleted").wait_for()
     assert not spare.exists()
 
 
