@@ -62,7 +62,7 @@ def settings() -> None:
     left.number_input("Seed", 0, MOST_SEED, key="seed", on_change=lambda: location.go(seed=st.session_state["seed"]))
     st.session_state["layer"] = location.current().layer or bench.model.survey.default or None
     right.selectbox(
-        "Layer", [layer.name for layer in layers], key="layer", format_func=sized, required=bool(layers),
+        "Layer", [layer.name for layer in layers], key="layer", format_func=sized,
         on_change=lambda: location.go(layer=st.session_state["layer"]),
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):

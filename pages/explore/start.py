@@ -83,8 +83,9 @@ with right:
 others = [door for door in DOORS if not door[3] or state.flowers(door[3]) != state.flowers(bench.model.name)]
 doors = [(page, title, text, model) for name, title, text, model in others if (page := navigation.page_of(name))]
 with st.container(key="vitrine-doors"):
-    for column, (page, title, text, model) in zip(st.columns(len(doors), gap="medium"), doors, strict=True):
-        with column.container(border=True, height="stretch"):
+    grid = st.grid(len(doors), min_column_width=240, gap="medium")
+    for page, title, text, model in doors:
+        with grid.container(border=True, height="stretch"):
             arrow: Any = {"icon": ":material/arrow_forward:", "icon_position": "right"}
             if model:  # a link to the page one stands on would not be followed
                 st.button(

@@ -191,7 +191,7 @@ def profile(study: Study) -> None:
     for part in (averages, current_image, spread):
         with grid.cell():
             part(study, number)
-    left, right = rule_views.sides()
+    left, right = rule_views.sides(1.6)
     with left:
         patches(study, number)
     with right:

@@ -78,10 +78,10 @@ def listed(study: Study, mined: Mined, label: int) -> None:
             detail(study, chosen)
 
 
-def sides() -> Any:
+def sides(share: float = 1.5) -> Any:
     """Two columns of a page, stacked where a table of rules has no room next to patches."""
     with st.container(key="vitrine-rules"):
-        return st.columns([1.5, 1], gap="medium")
+        return st.columns([share, 1], gap="medium")
 
 
 def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = 560) -> Rule | None:
