@@ -86,7 +86,7 @@ def with_model() -> None:
 
 
 def with_unit() -> None:
-    """A page with a form that asks for a unit of a small network."""
+    """A page with a form for a unit of a small network."""
     from typing import Annotated
 
     import streamlit as st

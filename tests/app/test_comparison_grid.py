@@ -1,4 +1,4 @@
-"""A tile of the grid: what it is told of its map in every state, and how often that is worked out."""
+"""A tile of the grid: its message in every state of its map, and how often that is encoded."""
 
 import time
 from collections.abc import Callable

@@ -275,7 +275,7 @@ def test_rules_at_the_settings_of_the_study_are_read_not_mined(
 
 @pytest.fixture
 def plant(home: Path) -> Iterator[Plant]:
-    """The small study with other filters in its patches, told by their class and their place in it (in [0, 1))."""
+    """The small study with other filters in its patches, given by class and position in the class (in [0, 1))."""
     made = []
 
     def planted(filters: Callable[[int, float], list[int]]) -> Study:

@@ -369,7 +369,7 @@ def test_ready_sets_choose_what_works_and_say_what_does_not(app: AppTest, monkey
 
 
 def shown(app: AppTest, name: str) -> dict[str, Any]:
-    """What a part in the browser is told."""
+    """The data sent to a component in the browser."""
     return json.loads(next(part.proto.json for part in app.get("bidi_component") if part.proto.component_name == name))
 
 

@@ -69,7 +69,7 @@ def ready(name):
 
 
 def fresh(query):
-    """The same question by somebody who has kept nothing."""
+    """The same query with an empty cache."""
     return query.fresh()
 
 

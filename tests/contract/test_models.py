@@ -69,7 +69,7 @@ def test_cards_are_complete(card: object) -> None:
 
 
 def presets() -> Iterator[tuple[str, Preprocess]]:
-    """One architecture for each preparation that torchvision's default weights ask for."""
+    """One architecture for each preprocessing of torchvision's default weights."""
     seen = set()
     for name in architectures():
         preset = _prepared(models.get_model_weights(name).DEFAULT)

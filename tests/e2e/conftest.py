@@ -119,7 +119,7 @@ class Tab:
         return self.settle()
 
     def settle(self) -> "Tab":
-        """Wait until the server has answered all it was asked, everything is drawn and no tile is being computed."""
+        """Wait until the server has handled all requests, everything is drawn and no tile is being computed."""
         end = time.monotonic() + PATIENCE / 1000
         while not (self.answered and self.page.evaluate(SETTLED) and self.answered):
             if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""What the environment and forms may say: where models run, how much is kept, which seed."""
+"""Values from the environment and forms: device, cache budget, seed."""
 
 from pathlib import Path
 

@@ -46,12 +46,12 @@ Finer = Annotated[
 SUMS: dict[str, Share] = {"clamp": by_positive_values, "proportional": by_values, "ignore": to_the_longer_way}
 
 
-def _needs_known(model: Model, title: str) -> str:
+def _needs_linear_rules(model: Model, title: str) -> str:
     unknown = ", ".join(sorted(set(model.survey.operations) - KNOWN))
     return f"{title} has no rule for {unknown}, which {model.name} uses." if unknown else ""
 
 
-RULES = Need("relevance_rules", _needs_known)
+RULES = Need("relevance_rules", _needs_linear_rules)
 
 
 @explainer(
@@ -73,7 +73,7 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
     """
     if isinstance(query.targets, Difference):
         raise Unsupported("Excitation backprop starts from a probability, which no difference is.", "Choose LRP.")
-    return _walked(query, SUMS[skip], finer, contrast=False)
+    return _propagated(query, SUMS[skip], finer, contrast=False)
 
 
 @explainer(
@@ -93,7 +93,7 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
     that layer both follow the same rules, so their difference is propagated once, and its positive part is shown.
     """
     query.class_indices("Contrastive excitation backprop")
-    return _walked(query, SUMS[skip], finer, contrast=True).relu()
+    return _propagated(query, SUMS[skip], finer, contrast=True).relu()
 
 
 @explainer(
@@ -149,7 +149,7 @@ def lrp(
     return torch.cat(maps)
 
 
-def _walked(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
+def _propagated(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
     """The relevance (B, h, w) that arrives at the layer where propagation ends, summed over its channels."""
     end = _end(query.model.survey, query.layer, finer)
     maps = []
@@ -202,8 +202,8 @@ def _end(survey: Survey, layer: str, finer: int) -> str:
     """The layer chosen by the user, or the stage `finer` stages before the default layer."""
     if layer:
         return layer
-    stations = [*(stage for stage in survey.stages if stage != survey.default), survey.default]
-    return stations[max(len(stations) - 1 - finer, 0)]
+    stages = [*(stage for stage in survey.stages if stage != survey.default), survey.default]
+    return stages[max(len(stages) - 1 - finer, 0)]
 
 
 def _normalised(values: Tensor) -> Tensor:

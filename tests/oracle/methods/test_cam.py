@@ -119,7 +119,7 @@ def doubled(net, **rest):
 
 
 def test_grad_cam_pp_equals_the_printed_formula():
-    """Equation 19 with its powers, place by place, on a network whose slopes differ between places."""
+    """Equation 19 with its powers, by position, on a network whose gradients differ between positions."""
     q, values, slopes = doubled("cnn")
     for normalise in ("paper", "authors"):
         total = torch.zeros(values.shape[1:], dtype=torch.float64)
@@ -135,7 +135,7 @@ def test_grad_cam_pp_equals_the_printed_formula():
 
 @pytest.mark.parametrize(("net", "layer"), [("norelu", "features.1"), ("norelu", ""), ("vit", "")])
 def test_xgrad_cam_and_grad_cam_pp_of_a_smooth_activation_divide_by_plain_sums(net, layer):
-    """Place by place. In Grad-CAM++ a filter of negative sum counts as one of sum zero: its α has a pole."""
+    """By position. In Grad-CAM++ a filter of negative sum counts as one of sum zero: its α has a pole."""
     q, values, slopes = doubled(net, layer=layer)
     assert float(values.min()) < 0
     cross, plus = torch.zeros_like(values[0]), torch.zeros_like(values[0])

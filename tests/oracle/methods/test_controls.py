@@ -1,4 +1,4 @@
-"""Controls: what they show is known beforehand, and no model is asked for it."""
+"""Controls: their maps are known in advance and need no model."""
 
 import pytest
 import torch

@@ -24,7 +24,7 @@ class Corner(nn.Module):
 
 
 def halves(maps):
-    """Means of the upper and the lower half; the extremal mask is also asked about the mirrored image."""
+    """Means of the upper and the lower half; the extremal mask is also evaluated on the mirrored image."""
     return float(maps[0, : SIDE // 2].mean()), float(maps[0, SIDE // 2 :].mean())
 
 
@@ -181,7 +181,7 @@ def test_open_masks_are_nearly_one_and_closed_ones_zero():
 
 @pytest.mark.parametrize("side", [32, 224])
 def test_a_mask_is_the_soft_maximum_of_the_values_around(side):
-    """Place by place: Σ v softmax(20 v) over the weighed values v = p exp(−2 max(distance / σ − ½, 0)²) around it."""
+    """By position: Σ v softmax(20 v) over the weighed values v = p exp(−2 max(distance / σ − ½, 0)²) around it."""
     masks = _Masks((side, side), 21.0, torch.device("cpu"))
     free = torch.rand(1, masks.rows * masks.columns, generator=torch.Generator().manual_seed(3))
     found = masks(free)[0]

@@ -177,7 +177,7 @@ def test_shapley_values_tend_to_the_average_over_all_orders():
 
 
 def test_kernel_shap_equals_captum_on_the_same_coalitions():
-    """Captum asks for the two ends with a weight of a million, here they are a condition."""
+    """Captum imposes the two ends with a weight of a million, here they are a constraint."""
     q = patchwork("residual", seed=3)
     q.net.double()
     q = replace(q, images=q.images.double())

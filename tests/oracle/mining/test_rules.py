@@ -100,7 +100,7 @@ def test_folding_leaves_one_rule_for_the_same_patches():
 
 
 def sharing(mined):
-    """The shared sets with what is told of them."""
+    """The shared sets with their facts."""
     table = mined.shared
     return {
         tuple(filters): (dict(zip(labels, supports, strict=True)), n_all)

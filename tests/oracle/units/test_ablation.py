@@ -1,4 +1,4 @@
-"""Silencing filters against its closed forms."""
+"""Ablation of filters against closed forms."""
 
 import json
 

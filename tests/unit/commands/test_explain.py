@@ -179,7 +179,7 @@ def test_images_of_one_name_get_a_folder_each(explain, tmp_path, photo):
 
 
 def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path, photo_file, monkeypatch):
-    """What was asked on a page, in other words than the defaults, comes out of the command line to the last byte."""
+    """A comparison of a page with other settings than the defaults is reproduced by the command line, bit for bit."""
     bench, picture = Workbench(nets.model("gap")), decode(photo_file.read_bytes(), photo_file.name)
     asked = {"rise": {"masks": 50}, "smoothgrad": {"samples": 4}, "grad_cam": {}, "random": {}}
     requests = [Request(name, target, settings) for target in (3, 1) for name, settings in asked.items()]

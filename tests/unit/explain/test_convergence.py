@@ -1,4 +1,4 @@
-"""When a running map counts as settled, and what `explain` does with that."""
+"""When a running map counts as converged, and how `explain` uses that."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Half precision: asked for by the methods that put many scores together, allowed by whoever asks them."""
+"""Half precision: requested by methods that combine many scores, allowed by the caller."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -168,7 +168,7 @@ def test_a_rough_mask_does_what_the_exact_one_does():
 @with_data
 @pytest.mark.slow
 def test_a_rough_extremal_mask_has_the_area_of_the_exact_one():
-    """Neither its places nor the probability under it: 80 steps that amplify rounding end at masks that differ."""
+    """Neither its positions nor the probability under it: 80 steps that amplify rounding end at masks that differ."""
     query = asked_of("squeezenet1_0")
     found = [explain("extremal_perturbation", query.run_with(precision=how), {"steps": 80}) for how in ("full", "half")]
     areas = [float(one.remarks["areas"]) for one in found]

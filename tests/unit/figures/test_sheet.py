@@ -185,7 +185,7 @@ def smooth():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("signed", [False, True])
 def test_values_are_read_back_out_of_the_file(smooth, kind, signed):
-    """A tile holds the colours of the table alone, and whoever looks them up finds the map to half a step."""
+    """A tile contains only colours of the table, and looking them up gives the map to half a step."""
     style = Style(blend="even")
     span = Span(-2, 2, signed=True) if signed else Span(-1, 1.5)
     view = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)

@@ -44,7 +44,7 @@ def test_overlap_of_sets(maps):
 
 
 def test_ties_where_the_share_ends_divide_the_places():
-    """Four pixels are above zero and 96 tied at it, for the 16 places left: the tied ones count a sixth each."""
+    """Four pixels are above zero and 96 tied at it, for 16 remaining positions: tied ones count a sixth each."""
     maps = np.zeros((3, 10, 10))
     maps[0].flat[:4] = maps[1].flat[:4] = 1
     maps[2].flat[96:] = 1

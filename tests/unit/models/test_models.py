@@ -314,7 +314,7 @@ def test_frozen_and_as_model_leave_nothing_to_restore() -> None:
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Answers with the bytes its server holds, cut short where it is told to."""
+    """Responds with the bytes of its server, truncated on request."""
 
     def do_GET(self) -> None:
         data = self.server.files.get(self.path)  # type: ignore[attr-defined]

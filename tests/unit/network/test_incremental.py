@@ -150,7 +150,7 @@ def test_windows_of_a_query_equal_full_passes(net, unit):
 
 
 class Drifting(nn.Module):
-    """Makes its kernel anew at every call, so that what is kept can never be taken for it."""
+    """Makes its kernel anew at every call, so that the cached one can never be used for it."""
 
     def forward(self, x):
         self.calls = getattr(self, "calls", 0) + 1

@@ -1,4 +1,4 @@
-"""The batch that is measured once, kept, and decides the bytes of every later run."""
+"""The batch size that is measured once, stored, and affects the bytes of every later run."""
 
 import json
 import os
@@ -176,7 +176,7 @@ def test_a_study_never_asks_for_it(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_two_processes_give_the_same_bytes(tmp_path, photo_file):
-    """Whatever they would measure: the second one finds what the first one kept."""
+    """Whatever they would measure: the second one reads what the first one stored."""
     environment = {**os.environ, "VITRINE_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
     words = ["--model", "flowers-single-6c", "--method", "rise,smoothgrad", "--set", "rise.masks=50"]
     for out in ("one", "two"):

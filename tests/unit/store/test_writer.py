@@ -379,7 +379,7 @@ def refusal(path):
 
 
 def parts(value, place=()):
-    """Every place in a manifest; of many alike only the first."""
+    """Every path in a manifest; of similar ones only the first."""
     alike = place[:1] and place[0] in {"tables", "arrays", "files"}
     for key in list(value)[: 1 if alike and len(place) == 1 else None] if isinstance(value, dict) else ():
         yield (*place, key)
