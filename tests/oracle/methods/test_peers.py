@@ -23,7 +23,7 @@ from core.explain import explain
 from core.explain.baselines import scaled
 from core.explain.methods.cam import grad_cam, grad_cam_pp, hires_cam, layer_cam, responses, xgrad_cam
 from core.explain.methods.modified_backprop import rectified_slope
-from core.explain.methods.relevance import SUMS, _walked
+from core.explain.methods.relevance import SUMS, _propagated
 from core.explain.methods.surrogate import coins
 from core.explain.segments import pieces
 from core.images import decode
@@ -216,7 +216,7 @@ def test_excitation_equals_zennit(name):
     query = doubled(asked(name))
     layer = query.model.survey.stages[-2]
     theirs = from_zennit(ExcitationBackprop(stabilizer=1e-12, zero_params="bias"), query, layer)
-    ours = _walked(query, SUMS["clamp"], 1, contrast=False)
+    ours = _propagated(query, SUMS["clamp"], 1, contrast=False)
     assert difference("excitation, zennit", name, ours, theirs) <= 1e-5
 
 

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.errors import Unsupported
 from core.explain import EXPLAINERS, explain
-from core.explain.methods.relevance import SUMS, _contrasted, _forward, _walked
+from core.explain.methods.relevance import SUMS, _contrasted, _forward, _propagated
 from core.explain.methods.relevance_rules import (
     Operation,
     Sweep,
@@ -46,7 +46,7 @@ def test_excitation_is_a_probability_at_every_stage(net, skip):
     q = query(net)
     for finer in range(3):
         found = explain("excitation_bp", q, {"skip": skip, "finer": finer})
-        raw = _walked(q, SUMS[skip], finer, contrast=False)
+        raw = _propagated(q, SUMS[skip], finer, contrast=False)
         assert torch.allclose(raw.sum((1, 2)), torch.ones(2), atol=1e-5)
         assert skip == "proportional" or float(raw.min()) >= 0
         assert found.remarks["probability kept"] == pytest.approx(1, abs=1e-5)
@@ -60,7 +60,7 @@ def test_excitation_by_hand():
     x = net[1](net[0](q.images)).flatten(1)
     up = net[3].weight[2].clamp(min=0) * x
     expected = (up / up.sum(1, keepdim=True)).view(2, 4, 2, 2).sum(1)
-    assert torch.allclose(_walked(q, SUMS["clamp"], 0, contrast=False), expected, atol=1e-6)
+    assert torch.allclose(_propagated(q, SUMS["clamp"], 0, contrast=False), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["excitation_bp", "contrastive_ebp"])
@@ -103,7 +103,7 @@ def test_a_residual_sum_is_divided_as_asked(skip):
     below = excited(net.one.weight, direct, excited(net.two.weight, inner, through))
     expected = (arrived - through + below).sum(1)
     assert float((arrived - through).abs().sum()) > 0.05 or skip == "ignore"
-    assert relative(_walked(q, SUMS[skip], 0, contrast=False), expected) <= 1e-9
+    assert relative(_propagated(q, SUMS[skip], 0, contrast=False), expected) <= 1e-9
 
 
 def arrivals(q, layers, skip, contrast=False):
@@ -184,12 +184,12 @@ def test_what_no_input_excites_is_lost_and_told():
 @pytest.mark.parametrize("net", ["gap", "cnn", "residual"])
 def test_contrast_adds_up_to_nothing_and_turns_with_the_weights(net):
     q = query(net)
-    raw = _walked(q, SUMS["clamp"], 1, contrast=True)
+    raw = _propagated(q, SUMS["clamp"], 1, contrast=True)
     assert torch.allclose(raw.sum((1, 2)), torch.zeros(2), atol=1e-5)
     assert float(raw.abs().max()) > 1e-3
     last = q.net.fc if hasattr(q.net, "fc") else q.net.classifier[2]
     last.weight.neg_()
-    assert torch.allclose(_walked(q, SUMS["clamp"], 1, contrast=True), -raw, atol=1e-6)
+    assert torch.allclose(_propagated(q, SUMS["clamp"], 1, contrast=True), -raw, atol=1e-6)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -329,7 +329,7 @@ def test_two_signals_multiplied_are_refused():
     q = query(nets.seeded(Gated), count=1)
     assert EXPLAINERS["lrp"].unmet(q.model) == "LRP has no rule for mul, which Gated uses."
     with pytest.raises(Unsupported, match="two signals that are multiplied"):
-        _walked(q, SUMS["clamp"], 0, contrast=False)
+        _propagated(q, SUMS["clamp"], 0, contrast=False)
 
 
 def test_units_are_explained_too():
