@@ -117,7 +117,7 @@ def predict(model: Model, image: ImageLike, *, top: int = 5) -> pd.DataFrame:
 
 
 def examples() -> dict[str, Path]:
-    """The images that come with Vitrine, by name: synthetic flowers for the bundled models.
+    """The bundled images by name: photos for ImageNet models, synthetic flowers for the flower networks.
 
     >>> import vitrine as vt
     >>> vt.examples()["single-violet"].name

@@ -1,1 +1,1 @@
-"""From explanations to rules: patches, transactions, itemsets, rules, averages and the ablation that checks them."""
+"""From explanations to rules: patches, transactions, itemsets, rules and averages."""

@@ -12,7 +12,7 @@ DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  
 
 
 def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, list[Any]]:
-    """The pages of `app.py`'s list, by section, for `st.navigation`."""
+    """The pages listed in `pages/ui/main.py`, by section, for `st.navigation`."""
     first = next(iter(sections.values()))[0][0]
     registered = {
         name: st.Page(

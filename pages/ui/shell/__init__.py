@@ -1,1 +1,1 @@
-"""The frame of every page: header, navigation, style."""
+"""The frame of every page: header, glossary, style."""
