@@ -68,6 +68,18 @@ def test_the_flowers_are_one_click_away_and_the_photos_one_click_back(app: AppTe
     assert looked_at(app) == (LITE, "coffee.png")
 
 
+def test_the_real_network_opens_with_a_flower_where_the_photos_are_missing(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flowers = {one.path.name: one for one in samples() if one.model != LITE}
+    monkeypatch.setattr(state, "samples", lambda: flowers)
+    app.query_params["model"] = "flowers-double-12c"
+    app.run()
+    app.button(key="door").click().run()
+    assert looked_at(app) == (LITE, FLOWERS[0])
+    assert not app.error
+
+
 def test_an_example_goes_along_where_it_means_something_to_the_other_model(app: AppTest) -> None:
     app.query_params.update({"model": "flowers-double-12c", "img": "single-violet.png"})
     app.run()

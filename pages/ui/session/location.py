@@ -75,8 +75,8 @@ def choose(model: str) -> None:
 
 
 def open_model(model: str) -> None:
-    """Open a bundled model with its first example."""
-    go(model=model, image=next(name for name, one in state.samples().items() if one.model == model))
+    """Open a bundled model with its first example, or any other if the installation lacks its photos."""
+    go(model=model, image=next((name for name, one in state.samples().items() if one.model == model), ""))
 
 
 def examples() -> dict[str, Sample]:
