@@ -7,7 +7,7 @@ from core.store.reader import removable
 from core.study import BUNDLED, Study, StudyEntry
 from core.study.schema import STUDY
 from pages.ui.session import navigation
-from pages.ui.study import build_form, open_study
+from pages.ui.study import build_form, open_study, study_facts
 from pages.ui.widgets.text import plain, size
 
 _FACTS = {
@@ -35,7 +35,7 @@ def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
             st.warning(plain(f"{name}: {entry.problem}"))
             deletable = removable(STUDY, entry.path) and not entry.path.is_relative_to(BUNDLED)
             if deletable and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
-                build_form.deleted(name, entry.path)
+                study_facts.deleted(name, entry.path)
     names = list(sound)
     return {names[row]: sound[names[row]] for row in event["selection"]["rows"] if row < len(names)}
 
@@ -50,10 +50,10 @@ def opened(name: str, study: Study) -> None:
         deletable = not study.path.is_relative_to(BUNDLED)
         if st.button("Delete", key="delete", icon=":material/delete:", disabled=not deletable,
                      help="" if deletable else "Bundled studies cannot be deleted."):  # fmt: skip
-            build_form.deleted(name, study.path)
-    build_form.lost(study)
-    build_form.left_out(study)
-    build_form.endings(study)
+            study_facts.deleted(name, study.path)
+    study_facts.lost(study)
+    study_facts.left_out(study)
+    study_facts.endings(study)
 
 
 entries = open_study.listed()
@@ -63,7 +63,7 @@ if entries:
     if len(chosen) == 1:
         opened(*chosen.popitem())
     elif chosen:
-        build_form.compared(chosen)
+        study_facts.compared(chosen)
     else:
         st.caption("Select one study to open or delete it, several to compare their settings.")
 open_study.unstudied(entry.study for entry in entries.values() if entry.study)

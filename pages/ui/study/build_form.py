@@ -1,4 +1,4 @@
-"""Forms that build, compare and delete studies."""
+"""The form that builds a study, and the progress of its build."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,9 @@ from core.models import Model
 from core.models.name import parsed
 from core.params import expanded, params_of
 from core.serialization import digest, dump
-from core.store.writer import remove
 from core.study import Study
-from core.study.browse import STOPS, patches_per_image
 from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
-from core.study.schema import STUDY
 from core.workbench import pass_seconds
 from pages.ui.session import location, navigation, state
 from pages.ui.session.jobs import watch
@@ -65,64 +62,6 @@ def watched() -> None:
     if job := _job():
         with messages.refused():
             watch(job, _built, "Stopped. Build again with the same settings to resume.")
-
-
-def compared(studies: dict[str, Study]) -> None:
-    """The settings of several studies side by side, those that differ first."""
-    flat = {name: _flat(dump(dict(study.config))) for name, study in studies.items()}
-    keys = sorted({key for settings in flat.values() for key in settings})
-    rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
-    different = [row for row in rows if len({row[name] for name in flat}) > 1]
-    st.header("1 setting differs" if len(different) == 1 else f"{len(different)} settings differ", anchor=False)
-    st.dataframe(different, hide_index=True, alt="Settings that differ")
-    with st.expander(f"{len(rows) - len(different)} identical settings"):
-        st.dataframe([row for row in rows if row not in different], hide_index=True, alt="Identical settings")
-
-
-@st.dialog("Delete this study?")
-def deleted(name: str, path: Path) -> None:
-    """Delete a study, after confirmation."""
-    st.write(plain(f"The study “{name}” will be deleted permanently. Its source images are not touched."))
-    with st.container(horizontal=True):
-        if st.button("Delete", key="delete-now", type="primary"):
-            with messages.refused():
-                remove(STUDY, path)
-                state.add_notice("info", f"{name} was deleted.")
-                st.rerun()
-        if st.button("Cancel"):
-            st.rerun()
-
-
-def lost(study: Study) -> None:
-    """Show which images of the study are missing now."""
-    folder, data = study.folder, study.manifest.data
-    gone, total = study.lost(), data.images - data.skipped
-    if len(gone) == total:
-        st.caption(plain(f"Its images are not in {folder}; the study's thumbnails are shown."))
-    elif gone:
-        some = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
-        st.caption(plain(f"{len(gone)} of its {total} images are not in {folder}: {some}"))
-
-
-def left_out(study: Study) -> None:
-    """Show which files of the folder were skipped, and why."""
-    images = open_study.table(study, "images")
-    problems = images.loc[images["problem"] != "", ["path", "problem"]]
-    if len(problems):
-        with st.expander(f"Images that could not be read: {len(problems):,}"):
-            st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
-    for reason, count in study.manifest.data.left_out.items():
-        st.caption(plain(f"Skipped in the folder: {reason} ({count:,})."))
-
-
-def endings(study: Study) -> None:
-    """A chart of patches per image, and the reasons for no more."""
-    counts = patches_per_image(open_study.table(study, "images"))
-    table = counts.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
-    table.insert(0, "Images", counts.sum(axis=1))
-    with st.expander("Patches per image, and why others were dropped"):
-        st.dataframe(table.reset_index(names="Patches"), hide_index=True,
-                     alt="Images by their number of patches and by the reason why no more were kept")  # fmt: skip
 
 
 def _settings(config: StudyConfig) -> StudyConfig:
@@ -192,14 +131,3 @@ def _suggested(folder: str, model: str | None) -> str:
 def _file(name: str) -> str:
     """A name usable as a folder name."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or "study"
-
-
-def _flat(config: Any, above: str = "") -> dict[str, str]:
-    """Nested settings under dotted names."""
-    flat: dict[str, str] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{above}{key}.")
-        else:
-            flat[f"{above}{key}"] = str(value)
-    return flat

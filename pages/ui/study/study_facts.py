@@ -1,0 +1,85 @@
+"""Facts of a finished study: its settings beside others, its missing and skipped images, and its deletion."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.serialization import dump
+from core.store.writer import remove
+from core.study import Study
+from core.study.browse import STOPS, patches_per_image
+from core.study.schema import STUDY
+from pages.ui.session import state
+from pages.ui.study import open_study
+from pages.ui.widgets import messages
+from pages.ui.widgets.text import plain
+
+
+def compared(studies: dict[str, Study]) -> None:
+    """The settings of several studies side by side, those that differ first."""
+    flat = {name: _flat(dump(dict(study.config))) for name, study in studies.items()}
+    keys = sorted({key for settings in flat.values() for key in settings})
+    rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
+    different = [row for row in rows if len({row[name] for name in flat}) > 1]
+    st.header("1 setting differs" if len(different) == 1 else f"{len(different)} settings differ", anchor=False)
+    st.dataframe(different, hide_index=True, alt="Settings that differ")
+    with st.expander(f"{len(rows) - len(different)} identical settings"):
+        st.dataframe([row for row in rows if row not in different], hide_index=True, alt="Identical settings")
+
+
+@st.dialog("Delete this study?")
+def deleted(name: str, path: Path) -> None:
+    """Delete a study, after confirmation."""
+    st.write(plain(f"The study “{name}” will be deleted permanently. Its source images are not touched."))
+    with st.container(horizontal=True):
+        if st.button("Delete", key="delete-now", type="primary"):
+            with messages.refused():
+                remove(STUDY, path)
+                state.add_notice("info", f"{name} was deleted.")
+                st.rerun()
+        if st.button("Cancel"):
+            st.rerun()
+
+
+def lost(study: Study) -> None:
+    """Show which images of the study are missing now."""
+    folder, data = study.folder, study.manifest.data
+    gone, total = study.lost(), data.images - data.skipped
+    if len(gone) == total:
+        st.caption(plain(f"Its images are not in {folder}; the study's thumbnails are shown."))
+    elif gone:
+        some = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
+        st.caption(plain(f"{len(gone)} of its {total} images are not in {folder}: {some}"))
+
+
+def left_out(study: Study) -> None:
+    """Show which files of the folder were skipped, and why."""
+    images = open_study.table(study, "images")
+    problems = images.loc[images["problem"] != "", ["path", "problem"]]
+    if len(problems):
+        with st.expander(f"Images that could not be read: {len(problems):,}"):
+            st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
+    for reason, count in study.manifest.data.left_out.items():
+        st.caption(plain(f"Skipped in the folder: {reason} ({count:,})."))
+
+
+def endings(study: Study) -> None:
+    """A chart of patches per image, and the reasons for no more."""
+    counts = patches_per_image(open_study.table(study, "images"))
+    table = counts.rename(columns={why: words.capitalize() for why, words in STOPS.items()})
+    table.insert(0, "Images", counts.sum(axis=1))
+    with st.expander("Patches per image, and why others were dropped"):
+        st.dataframe(table.reset_index(names="Patches"), hide_index=True,
+                     alt="Images by their number of patches and by the reason why no more were kept")  # fmt: skip
+
+
+def _flat(config: Any, above: str = "") -> dict[str, str]:
+    """Nested settings under dotted names."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{above}{key}.")
+        else:
+            flat[f"{above}{key}"] = str(value)
+    return flat
