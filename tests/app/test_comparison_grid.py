@@ -1,6 +1,5 @@
 """A tile of the grid: its message in every state of its map, and how often that is encoded."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -14,19 +13,13 @@ from core.images import decode
 from core.workbench import Request, Workbench
 from pages.ui.widgets import comparison_grid
 from tests import nets
+from tests.waiting import until
 
 
 @pytest.fixture
 def compare(photo: bytes) -> Callable[..., Comparison]:
     bench = Workbench(nets.model("gap"), TensorCache(1 << 26))
     return lambda *requests: Comparison(bench, decode(photo, "photo.png"), requests)
-
-
-def until(check: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not check() and time.monotonic() < end:
-        time.sleep(0.001)
-    assert check()
 
 
 def test_a_tile_says_where_its_map_was_read_what_it_took_and_how_settled_it_is(

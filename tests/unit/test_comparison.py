@@ -1,7 +1,6 @@
 """A comparison at work: one request is stopped or taken out of the queue, and the others go on."""
 
 import gc
-import time
 import weakref
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from core.errors import VitrineError
 from core.images import decode
 from core.workbench import Request, Workbench
 from tests import nets
+from tests.waiting import until
 
 LONG = Request("rise", 0, {"masks": 2000})
 SILENT = Request("occlusion", 0, {"stride": 2})  # has no running maps
@@ -23,13 +23,6 @@ LAST = Request("rise", 1, {"masks": 2500})
 def compare(photo: bytes) -> Callable[..., Comparison]:
     bench = Workbench(nets.model("gap"), TensorCache(1 << 26))
     return lambda *requests: Comparison(bench, decode(photo, "photo.png"), requests)
-
-
-def until(check: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not check() and time.monotonic() < end:
-        time.sleep(0.001)
-    assert check()
 
 
 def test_a_running_map_stays_unfinished_and_the_next_one_is_made(compare: Callable[..., Comparison]) -> None:
