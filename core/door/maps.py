@@ -104,8 +104,8 @@ class Map:
 
     @cached_property
     def _png(self) -> bytes:
-        model, picture, ask = self._made_of
-        return tile(Workbench(model), picture, [(ask, self.explanation)], ask)
+        model, picture, request = self._made_of
+        return tile(Workbench(model), picture, [(request, self.explanation)], request)
 
 
 class Comparison(Mapping[str, Map]):
