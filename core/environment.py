@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 Precision = Literal["full", "half"]
 MOST_SEED = 999_999_999
 
+# The most megabytes that a file of each kind may have; VITRINE_<KIND>_MB changes one.
+LIMITS = {
+    "image": 50,
+    "weights": 8_000,
+    "text": 20,  # labels, cards, notes: JSON and plain text beside images and weights
+    "manifest": 200,  # descriptions of stored results
+}
+
 
 def home() -> Path:
     """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
@@ -59,12 +67,7 @@ def precision() -> Precision:
 
 def budget() -> int:
     """The byte budget of one session's cache: VITRINE_CACHE_MB, or 512 MB (2,048 on a GPU)."""
-    default = "2048" if device().type == "cuda" else "512"
-    text = os.environ.get("VITRINE_CACHE_MB") or default
-    megabytes = whole(text)
-    if megabytes is None or megabytes >= 10**9:
-        raise BadParameter(f"VITRINE_CACHE_MB is {short(text)}.", "Give a whole number of megabytes.")
-    return megabytes << 20
+    return _megabytes("VITRINE_CACHE_MB", 2048 if device().type == "cuda" else 512) << 20
 
 
 def app_model() -> str:
@@ -85,3 +88,16 @@ def silence_warnings() -> None:
     """
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+
+
+def limit(kind: str) -> int:
+    """The most bytes that a file of a kind of LIMITS may have: VITRINE_<KIND>_MB, or the table's."""
+    return _megabytes(f"VITRINE_{kind.upper()}_MB", LIMITS[kind]) * 1_000_000
+
+
+def _megabytes(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    megabytes = whole(text)
+    if megabytes is None or megabytes >= 10**9:
+        raise BadParameter(f"{variable} is {short(text)}.", "Give a whole number of megabytes.")
+    return megabytes

@@ -1,7 +1,9 @@
-"""Atomic file writes and the sha256 of files."""
+"""Files of others: read within limits, written atomically, hashed."""
 
+import errno
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +13,34 @@ from typing import IO
 from core.progress import Report, silent
 
 _BLOCK = 1 << 24  # bytes read at a time
+
+
+@contextmanager
+def regular_file(path: str | Path, most: int) -> Iterator[IO[bytes]]:
+    """A regular file of at most `most` bytes, open for reading.
+
+    Never waits: a pipe or device is refused without being read, as is a file that is larger. Raises OSError, with the
+    reason in its `strerror`, and ValueError for a path with a zero byte.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for someone who writes to it.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if facts.st_size > most:
+            size = f"{facts.st_size / 1e6:,.1f} MB is over the limit of {most / 1e6:,.0f} MB"
+            raise OSError(errno.EFBIG, size, str(path))
+        yield file
+
+
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """The content of a file of others. Raises as `regular_file`, also for a file that grows over `most` meanwhile."""
+    with regular_file(path, most) as file:
+        content = file.read(most + 1)
+    if len(content) > most:  # files under /proc have a size of 0 and any content
+        raise OSError(errno.EFBIG, f"it is over the limit of {most / 1e6:,.0f} MB", str(path))
+    return content
 
 
 @contextmanager

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from core.cli import main
-from core.environment import budget, device, home, seed
+from core.environment import LIMITS, budget, device, home, limit, seed
 from core.errors import BadParameter, Unavailable
 from core.models.model import Model
+from core.resources import ROOT
 from tests import nets
 
 
@@ -97,3 +98,21 @@ def test_a_seed_is_read(value, found):
 def test_a_seed_that_is_none_is_a_sentence(value):
     with pytest.raises(BadParameter, match=r"The seed cannot be .* Give a whole number from 0 to 999,999,999\."):
         seed(value)
+
+
+def test_limits_are_the_tables_or_those_of_the_environment(monkeypatch):
+    for kind, megabytes in LIMITS.items():
+        monkeypatch.delenv(f"VITRINE_{kind.upper()}_MB", raising=False)
+        assert limit(kind) == megabytes * 1_000_000
+    monkeypatch.setenv("VITRINE_IMAGE_MB", "7")
+    assert limit("image") == 7_000_000
+    monkeypatch.setenv("VITRINE_IMAGE_MB", "much")
+    with pytest.raises(BadParameter, match="VITRINE_IMAGE_MB is 'much'"):
+        limit("image")
+
+
+def test_the_readme_lists_every_limit():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for kind, megabytes in LIMITS.items():
+        row = next(line for line in readme.splitlines() if f"`VITRINE_{kind.upper()}_MB`" in line)
+        assert row.rstrip(" |").endswith(f"| {megabytes}")

@@ -1,13 +1,15 @@
 """A file is written whole or not at all, and hashed while it says how far it is."""
 
+import errno
 import hashlib
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
 from core.errors import Cancelled
-from core.files import atomic_write, file_sha256
+from core.files import atomic_write, file_sha256, read_bytes, regular_file
 
 
 def write(path, content, **how):
@@ -101,3 +103,41 @@ def test_hash_and_progress(tmp_path):
     assert {note for _, note in seen} == {"reading"}
     (tmp_path / "f").write_bytes(b"")
     assert file_sha256(tmp_path / "f") == hashlib.sha256(b"").hexdigest()
+
+
+def test_a_regular_file_is_read_up_to_its_limit(tmp_path):
+    (tmp_path / "f").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "f", 5) == b"12345"
+    with pytest.raises(OSError, match="MB is over the limit of 0 MB") as error:
+        read_bytes(tmp_path / "f", 4)
+    assert error.value.errno == errno.EFBIG
+
+
+def test_a_sparse_file_is_refused_by_its_size(tmp_path):
+    with (tmp_path / "f").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OSError, match=r"1,099,511\.6 MB is over the limit of 1 MB"):
+        read_bytes(tmp_path / "f", 1_000_000)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "link", "/dev/zero"):
+        with pytest.raises(OSError, match="it is not a regular file"):
+            read_bytes(path, 100)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux has /proc")
+def test_a_file_that_has_more_than_its_size_is_refused():
+    assert Path("/proc/self/status").stat().st_size == 0
+    with pytest.raises(OSError, match="over the limit"):
+        read_bytes("/proc/self/status", 10)
+
+
+def test_a_file_to_read_is_closed_at_the_end(tmp_path):
+    (tmp_path / "f").write_bytes(b"12345")
+    with regular_file(tmp_path / "f", 5) as file:
+        assert file.read(2) == b"12"
+    assert file.closed
