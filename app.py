@@ -1,6 +1,8 @@
 """Vitrine's server: `vitrine app`, or `streamlit run app.py`. The pages start in pages/ui/main.py."""
 
 import asyncio
+import importlib
+import threading
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,7 +47,8 @@ class Guard:
 
 @asynccontextmanager
 async def opening(_server: st.App) -> AsyncIterator[None]:
-    """Show the app in the user's browser a moment after the server has started, unless it is to run headless."""
+    """Import PyTorch before the first visit, and show the app in the user's browser, unless it is to run headless."""
+    threading.Thread(target=importlib.import_module, args=("core.workbench",), daemon=True).start()
     if not st.get_option("server.headless"):
         address = f"http://{st.get_option('server.address') or 'localhost'}:{st.get_option('server.port')}"
         asyncio.get_running_loop().call_later(1, webbrowser.open, address)
