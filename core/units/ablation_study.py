@@ -109,7 +109,7 @@ def _read(model: Model, files: _Files, batch: int, report: Report) -> Batches:
             except BadImage as error:
                 files.skipped[path] = error.message
                 continue
-            inputs.append(model.preprocess.tensor(model.preprocess.view(picture.pixels)))
+            inputs.append(model.preprocess.tensor(model.preprocess.view(picture.source)))
             labels.append(label)
         if inputs:
             yield torch.stack(inputs).to(model.device), labels
