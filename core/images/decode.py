@@ -101,8 +101,8 @@ def read_picture(root: Path, path: str, window: Window | None = None) -> Picture
     return decode(content(root / path, path, "read"), path, window)
 
 
-def loaded_image(data: bytes, name: str) -> Loaded:
-    """The image in a file, within limits, and not converted further than Pillow does.
+def loaded_image(data: bytes, name: str, *, plain: bool = False) -> Loaded:
+    """The image in a file, within limits: upright, in RGB or RGBA or deep values; as it is stored if `plain`.
 
     Raises BadImage for what is no image of FORMATS or exceeds the limits, any error for damaged bytes.
     """
@@ -116,7 +116,7 @@ def loaded_image(data: bytes, name: str) -> Loaded:
             raise BadImage(f"{short} is {what}, which this app cannot read.", "Convert it to PNG, JPEG or TIFF.")
         raise BadImage(f"{short} is not an image this app can read.", READABLE)
     try:
-        return load(data, kind) if ordinary(data, kind) else load_apart(data, kind)
+        return (load if ordinary(data, kind) else load_apart)(data, kind, plain=plain)
     except TooManyPixels as error:
         raise _too_large(short, error, kind) from None
     except TooCostly:

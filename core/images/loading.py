@@ -61,9 +61,15 @@ class Loaded:
     others: Sequence[Image.Image] = ()  # green and blue, where `image` holds the red of colours as floats
 
 
-def load(data: bytes, kind: str) -> Loaded:
-    """The image in a file of a Pillow format. Raises TooManyPixels, Unreadable, and any error for damaged bytes."""
+def load(data: bytes, kind: str, *, plain: bool = False) -> Loaded:
+    """The image in a file of a Pillow format, in any mode and as it is stored if `plain`.
+
+    Raises TooManyPixels, Unreadable, and any error for damaged bytes.
+    """
     image = _opened(data, kind)
+    if plain:
+        image.load()
+        return Loaded(image, ())
     low, reduced = _low_bytes(image, data, kind)
     notes = []
     if getattr(image, "is_animated", False):
@@ -189,6 +195,8 @@ def received(pipe: IO[bytes]) -> Loaded:
         kinds = {"TooManyPixels": TooManyPixels, "Unreadable": Unreadable, "MemoryError": MemoryError}
         raise kinds.get(error, ValueError)(facts["text"])
     image, *low = (Image.frombytes(facts["mode"], tuple(facts["size"]), part) for part in parts)
+    if facts["palette"]:
+        image.putpalette(facts["palette"])
     return Loaded(image, facts["notes"], low[0] if low else None, facts["bits"], facts["signed"])
 
 
@@ -202,18 +210,19 @@ def main(memory: int) -> None:
     with suppress(EOFError):
         while True:
             facts, (data,) = receive(sys.stdin.buffer)
-            answer, parts = _answer(data, facts["kind"])
+            answer, parts = _answer(data, facts["kind"], facts["plain"])
             send(sys.stdout.buffer, answer, *parts)
 
 
-def _answer(data: bytes, kind: str) -> tuple[dict[str, Any], list[bytes]]:
+def _answer(data: bytes, kind: str, plain: bool) -> tuple[dict[str, Any], list[bytes]]:
     try:
-        loaded = load(data, kind)
+        loaded = load(data, kind, plain=plain)
         parts = [image.tobytes() for image in (loaded.image, loaded.low) if image]
     except Exception as error:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
         return {"error": type(error).__name__, "text": str(error)[:200]}, []
     facts = {name: getattr(loaded, name) for name in ("notes", "bits", "signed")}
-    return {**facts, "mode": loaded.image.mode, "size": loaded.image.size}, parts
+    image = loaded.image
+    return {**facts, "mode": image.mode, "size": image.size, "palette": image.getpalette()}, parts
 
 
 if __name__ == "__main__":

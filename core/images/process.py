@@ -30,12 +30,12 @@ class _Worker:
         self.process = subprocess.Popen(words, env=environment, **pipes)  # type: ignore[call-overload]
         self.expired = False
 
-    def load(self, data: bytes, kind: str) -> Loaded:
+    def load(self, data: bytes, kind: str, plain: bool) -> Loaded:
         """The result of `loading.load`. Raises TooCostly and what `load` raises; EOFError if the process has ended."""
         timer = threading.Timer(SECONDS, self._expire)
         timer.start()
         try:
-            loading.send(cast(IO[bytes], self.process.stdin), {"kind": kind}, data)
+            loading.send(cast(IO[bytes], self.process.stdin), {"kind": kind, "plain": plain}, data)
             return loading.received(cast(IO[bytes], self.process.stdout))
         except (OSError, EOFError):
             if self.expired or self.process.wait() == -9:  # the system ends processes for their memory, too
@@ -71,14 +71,14 @@ class _Workers:
         self.slots = threading.BoundedSemaphore(_AT_ONCE)
         self.idle: list[_Worker] = []
 
-    def load(self, data: bytes, kind: str) -> Loaded:
+    def load(self, data: bytes, kind: str, plain: bool) -> Loaded:
         with self.slots:
             try:
                 worker = self.idle.pop()
             except IndexError:
                 worker = _Worker()
             try:
-                return worker.load(data, kind)
+                return worker.load(data, kind, plain)
             finally:
                 if worker.running:
                     self.idle.append(worker)
@@ -94,9 +94,9 @@ _workers = _Workers()
 atexit.register(_workers.close)
 
 
-def load_apart(data: bytes, kind: str) -> Loaded:
+def load_apart(data: bytes, kind: str, *, plain: bool = False) -> Loaded:
     """The result of `loading.load`, computed in another process. Raises TooCostly, and what `load` raises."""
-    return _workers.load(data, kind)
+    return _workers.load(data, kind, plain)
 
 
 def _forked() -> None:

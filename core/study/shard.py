@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from core.data.image_folder import UNKNOWN
+from core.data.layout import UNKNOWN
 from core.errors import BadImage, TooLarge
 from core.explain.execution import Execution, RunLog
 from core.explain.query import Query

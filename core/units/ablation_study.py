@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.image_folder import UNKNOWN, image_folder
+from core.data.image_folder import image_folder
+from core.data.layout import UNKNOWN
 from core.errors import BadImage, Unavailable, Unsupported
 from core.images import read_picture
 from core.models.model import Model

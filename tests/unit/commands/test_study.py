@@ -64,14 +64,14 @@ def test_info_tells_what_it_is_made_of(built, capsys):
 
 def test_images_are_found_from_any_folder_and_what_is_left_out_is_told(built, capsys, tmp_path, monkeypatch):
     shutil.copytree(built / "data" / "images" / "red", tmp_path / "here" / "fl" / "red")
-    (tmp_path / "here" / "fl" / "red" / "phone.heic").write_bytes(b"x")
+    (tmp_path / "here" / "fl" / "red" / "phone.heic").write_bytes(b"\0\0\0\x14ftypheic\0\0\0\0mif1")
     monkeypatch.chdir(tmp_path / "here")
     words = ["build", "--model", NAME, "--data", "fl", "--out", "s", "--patch-count", 1, "--mining-least", 1]
-    assert "left out: .heic files, which cannot be read (1)" in told(capsys, *words)
+    assert "left out: HEIC images, which are not read (phone.heic): 1" in told(capsys, *words)
     monkeypatch.chdir("/")
     text = told(capsys, "info", tmp_path / "here" / "s")
     assert f"3 images from {tmp_path}/here/fl, " in text
-    assert "left out: .heic files, which cannot be read (1)" in text
+    assert "left out: HEIC images, which are not read (phone.heic): 1" in text
     assert "no longer there" not in text
     gone = min((tmp_path / "here" / "fl" / "red").glob("0*.png"))
     gone.unlink()
