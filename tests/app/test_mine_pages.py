@@ -443,7 +443,7 @@ def test_the_ablation_on_images_held_out(app: AppTest, home: Path, tmp_path: Pat
     assert {metric.label: metric.value for metric in app.metric} == own, "these are the very images"
     shutil.copytree(home / "flowers", tmp_path / "held-out")
     first = next((tmp_path / "held-out").iterdir())
-    (first / "0.png").write_bytes(b"x")
+    (first / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "held-out" / "zebra").mkdir()
     shutil.copy(first / "1.png", tmp_path / "held-out" / "zebra")
     silenced(app, tmp_path / "held-out")

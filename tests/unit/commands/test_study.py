@@ -20,7 +20,7 @@ def built(tmp_path_factory):
     """A study of twelve flowers and one file that is no image."""
     root = tmp_path_factory.mktemp("cli")
     flowers.write("single-6c", root / "data", per_class=2, seed=5)
-    (root / "data" / "images" / "red" / "broken.png").write_bytes(b"x")
+    (root / "data" / "images" / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nx")
     words = ["study", "build", "--model", NAME, "--data", str(root / "data"), "--out", str(root / "s")]
     assert main([*words, "--mining-least", "1", "--patch-count", "3", "--patch-sampling", "dense"]) == 0
     return root

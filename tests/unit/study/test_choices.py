@@ -141,7 +141,7 @@ def test_one_image_of_one_class_and_no_labels_at_all(tmp_path, gap):
 
 def test_a_folder_in_which_nothing_can_be_read(tmp_path, gap):
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").write_bytes(b"x")
+    (tmp_path / "bad" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     study = build_study(config(tmp_path / "bad"), tmp_path / "s", model=gap)
     assert study.manifest.data.skipped == 1
     assert not len(study.table("patches"))
