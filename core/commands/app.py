@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from core.commands import path_argument
+from core.environment import limit
 from core.errors import BadParameter, Unavailable
 from core.params import expanded
 from core.resources import ROOT
@@ -61,6 +62,8 @@ def _app(args: Namespace) -> int:
     if args.shared:
         environment["VITRINE_SHARED"] = "1"
     words = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
+    # Above the limit of an image: the sentence for larger files comes from the core.
+    words += ["--server.maxUploadSize", str(limit("image") // 1_000_000 + 10)]
     words += ["--server.port", str(args.port), "--server.address", args.address]
     # Streamlit reads its settings from the folder where it starts.
     os.chdir(SCRIPT.parent)

@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
+from core.environment import limit
 from core.errors import VitrineError
-from core.images import FORMATS, MAX_BYTES
+from core.images import FORMATS
 from core.workbench import Request
 from pages.ui import components
 from pages.ui.explore import comparison
@@ -75,7 +76,7 @@ with right:
         accept_multiple_files=True,
         key=uploader(),
         on_change=store_uploads,
-        max_upload_size=MAX_BYTES // 10**6,
+        max_upload_size=limit("image") // 10**6,
     )
     st.caption("Images are held in this server's memory and deleted when the tab closes. Nothing is sent elsewhere.")
     components.paste()
