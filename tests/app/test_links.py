@@ -162,3 +162,24 @@ def test_an_unknown_study_is_named_with_the_one_shown(opened: Callable[..., AppT
         assert f"There is no study called 'no-such-study'. Known: {shown}" in said(app)
         assert f"Shown instead: {shown}." in said(app)
         app.run()
+
+
+def test_an_address_that_comes_back_late_changes_nothing(opened: Callable[..., AppTest]) -> None:
+    app = opened(m="saliency", cls="1")
+    late = {name: app.query_params[name] for name in ("model", "img", "cls", "m")}
+    other = next(name for name in app.selectbox(key="model").options if name.startswith("flowers-single"))
+    app.selectbox(key="model").set_value(other).run()
+    app.query_params.update(late)
+    app.run()
+    assert app.session_state["location"].model == other
+    assert app.session_state["location"].targets == ()
+
+
+def test_another_address_sets_everything_of_the_location(opened: Callable[..., AppTest]) -> None:
+    app = opened(m="saliency", cls="1", seed="7", set="saliency.reduce:sum_abs")
+    app.query_params.clear()
+    app.query_params.update({"m": "grad_cam", "img": "double-red-petals.png"})
+    app.run()
+    place = app.session_state["location"]
+    assert (place.methods, place.targets, place.seed) == (("grad_cam",), (), 0)
+    assert not app.session_state["settings"].get("saliency")

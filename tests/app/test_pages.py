@@ -311,6 +311,8 @@ def test_an_address_is_taken_over_and_written_back(app: AppTest) -> None:
     place = app.session_state["location"]
     assert (place.targets, place.methods, place.seed) == ((1, 0), ("saliency", "grad_cam"), 7)
     assert app.session_state["settings"]["saliency"] == {"reduce": "sum_abs"}
+    assert "model" not in app.query_params, "at the first run the browser does it"
+    app.run()
     assert app.query_params["set"] == "saliency.reduce:sum_abs"
     assert app.query_params["model"] == place.model
 

@@ -10,6 +10,7 @@ from reprlib import repr as short
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.environment import seed
 from core.errors import BadParameter, VitrineError
@@ -21,18 +22,21 @@ from core.registry import unknown
 from pages.ui.session import location, parameters, state
 
 MOST = 4  # classes side by side
+LATE = 20  # addresses written before the last one that may still come back
 OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
 
 
 def adopt() -> None:
-    """Apply the parameters of the address if they differ from those written last; it sets everything in `OWN`.
+    """Apply the parameters of the address, which set everything in `OWN`, after Back, Forward and on the first visit.
 
-    Names that do not exist add problems, which say what is shown instead.
+    Names that do not exist add problems, which say what is shown instead. An address that this session wrote may come
+    back late, with a click on what the browser had not drawn anew, and is not applied.
     """
     in_address = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
-    if not in_address or in_address == st.session_state.get("address"):
+    context = get_script_run_ctx()
+    returned = context is not None and context.is_history_navigation
+    if not in_address or (in_address in st.session_state.get("addresses", []) and not returned):
         return
-    st.session_state["address"] = in_address
     used = parsed(location.current().model or location.first_model()).display
     name = in_address.get("model", [""])[0]
     known = not name or _take(lambda: _model(name), f"{used}, without the link's classes and layer")
@@ -62,14 +66,23 @@ def query() -> str:
 
 
 def write() -> None:
-    """Write the session's location to the address, leaving other parameters unchanged."""
+    """Write the session's location to the address, leaving other parameters unchanged.
+
+    At the first run the image strip does it (`address.js`): each message of Streamlit would add an entry to the
+    browser's history until that script is there.
+    """
     expected = _own_parameters()
-    st.session_state["address"] = expected
+    if "addresses" not in st.session_state:
+        in_address = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
+        st.session_state["addresses"] = [in_address, expected]
+        return
+    earlier = [address for address in st.session_state["addresses"] if address != expected]
+    st.session_state["addresses"] = [*earlier[-LATE:], expected]
     for name in OWN:
         if name not in expected and name in st.query_params:
             del st.query_params[name]
-        elif name in expected and st.query_params.get_all(name) != expected[name]:
-            st.query_params[name] = expected[name]
+    if changed := {name: texts for name, texts in expected.items() if st.query_params.get_all(name) != texts}:
+        st.query_params.update(changed)
 
 
 def _own_parameters() -> dict[str, list[str]]:

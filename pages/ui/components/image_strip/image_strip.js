@@ -1,6 +1,7 @@
 // The strip of images above every page, with Copy link, Export, Present and the list of keyboard shortcuts.
 
 import { button, copyText, make, mounted, page, typing } from "../shared.js";
+import { keepOneEntryPerPage, stateAddress } from "./address.js";
 import { LinkPanel } from "./link_panel.js";
 import { ShortcutList } from "./shortcut_list.js";
 
@@ -33,7 +34,7 @@ const EXPORTS = {
 const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
 
 class ImageStrip {
-  /** @type {Data} */
+  /** @type {Data} undefined before the first update */
   data;
   /** @type {Component<Data>["setTriggerValue"]} */
   send;
@@ -76,6 +77,7 @@ class ImageStrip {
     );
     this.box = make("div", { className: "image-strip" }, this.strip, this.actions);
     root.append(this.box, this.shortcuts.node);
+    keepOneEntryPerPage();
     this.listen();
     if (["1", "true", "on"].includes(new URLSearchParams(location.search).get("present") ?? "")) {
       this.setPresenting(true);
@@ -101,6 +103,7 @@ class ImageStrip {
 
   /** @param {Component<Data>} component */
   update({ data, setTriggerValue }) {
+    if (!this.data) history.replaceState(history.state, "", stateAddress(data.query, data.frame));
     this.data = data;
     this.send = setTriggerValue;
     const order = data.items.map((item) => item.id).join("\n");
@@ -194,10 +197,7 @@ class ImageStrip {
 
   /** The address of the page in its current state. */
   address() {
-    const url = new URL(location.href);
-    const others = [...url.searchParams].filter(([name]) => !this.data.frame.includes(name));
-    url.search = this.data.query;
-    for (const [name, value] of others) url.searchParams.append(name, value);
+    const url = stateAddress(this.data.query, this.data.frame);
     const view = page.viewText?.();
     if (view) url.searchParams.set("view", view);
     if (this.presenting) url.searchParams.set("present", "1");
