@@ -23,20 +23,21 @@ from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
-from pages.ui.session import location, navigation, parameters
+from pages.ui.session import location, navigation, parameters, visitors
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
 
 def folder() -> Path:
-    """The folder of this user's own studies."""
-    return home() / "studies"
+    """The folder of this user's own studies, or of this visitor's."""
+    return visitors.own_home() / "studies"
 
 
 def listed() -> dict[str, StudyEntry]:
-    """All studies by the name used in pages and addresses, bundled ones first."""
+    """All studies by the name used in pages and addresses: bundled, of the server's user, of a visitor."""
     entries: dict[str, StudyEntry] = {}
-    for entry in [*list_studies(BUNDLED), *list_studies(folder())]:
+    folders = dict.fromkeys((BUNDLED, home() / "studies", folder()))
+    for entry in [entry for folder in folders for entry in list_studies(folder)]:
         entries[entry.path.name if entry.path.name not in entries else f"{entry.path.name} (yours)"] = entry
     return entries
 
@@ -214,7 +215,7 @@ def _averaged(
 
 def tags(study: Study) -> Tags:
     """This user's tags of the study's patches."""
-    return Tags(home(), study.manifest.digest)
+    return Tags(visitors.own_home(), study.manifest.digest)
 
 
 def label(study: Study, number: int) -> str:
