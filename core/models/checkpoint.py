@@ -458,8 +458,8 @@ def _tensor(value: Any, file: _File) -> Stored | None:
 
 def _rebuilt(args: tuple[Any, ...], file: _File, function: str) -> Stored:
     """A tensor from the arguments of torch's function, with a flaw if its storage does not hold it."""
-    shape, stride = (_whole(_plain(one)) for one in args[2:4]) if len(args) >= 4 else (None, None)
-    storage, start = args[0], args[1] if len(args) > 1 else None
+    storage, start, *sides = args[:4] if len(args) >= 4 else (None, None, None, None)
+    shape, stride = (_whole(_plain(side)) for side in sides)
     if isinstance(storage, StandIn) and storage.name == "torch.storage._load_from_bytes":
         storage, file = _nested(storage, file)
     if shape is None or stride is None or len(shape) != len(stride) or not isinstance(storage, _Storage):

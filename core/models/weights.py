@@ -75,9 +75,11 @@ def _value(checkpoint: Checkpoint, name: str | None, own: Tensor) -> Tensor:
         return _index(checkpoint, name, own)
     stored = checkpoint.tensors[name or ""]
     value = stored.read().to(own.dtype).contiguous()
-    if not bool(torch.isfinite(value).all()):
+    negative = (name or "").endswith("running_var") and bool((value < 0).any())
+    if negative or not bool(torch.isfinite(value).all()):
+        problem = "holds negative variances" if negative else "holds values that are not finite numbers"
         called = f"'{short(name or '', 80)}' in {checkpoint.file}"
-        raise BadModel(f"{called} holds values that are not finite numbers.", "Use another checkpoint.")
+        raise BadModel(f"{called} {problem}.", "Use another checkpoint.")
     return value
 
 
