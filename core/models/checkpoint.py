@@ -486,6 +486,9 @@ def _rebuilt(args: tuple[Any, ...], file: _File, function: str) -> Stored:
 def _nested(storage: StandIn, file: _File) -> tuple[Any, _File]:
     """The storage in bytes that torch wrote into a plain pickle, and these bytes as a file."""
     content = storage.args[0] if isinstance(storage.args, tuple) and storage.args else None
+    if isinstance(content, StandIn) and content.name == "_codecs.encode" and isinstance(content.args, tuple):
+        text = content.args[0] if content.args else None  # how bytes are pickled for Python 2
+        content = text.encode("latin-1", "replace") if isinstance(text, str) else None
     if not isinstance(content, bytes):
         return None, file
     file = _File(BytesIO(content), file.called)

@@ -36,6 +36,7 @@ def fit(
     adaptation = stem(net, match)
     _refuse_misfits(net, match, owner, but=f"{top_of(net)}.")
     head(net, match, adaptation, owner)
+    match.keys = {key: match.keys[key] for key in net.state_dict() if key in match.keys}
     _refuse_misfits(net, match, owner)
     _refuse_layers_behind(net, match, owner)
     adaptation.notes[:0] = _notes(match)

@@ -55,6 +55,7 @@ def test_hostile_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert ("nothing in it was run" in said) or not name.startswith("code")
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 def test_damaged_files(tmp_path: Path) -> None:
     path: Callable[[str], Path] = tmp_path.joinpath
     said = []
