@@ -7,7 +7,6 @@ import streamlit as st
 from core.figures import encoding
 from core.images import Picture
 from core.models.name import parsed
-from core.resources import ASSETS, ROOT
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.session import location, parameters, state, url
@@ -16,23 +15,19 @@ from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
 
 
-def settle() -> None:
-    """Page settings, which Streamlit requires first."""
-    st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
-    st.html(ROOT / "pages" / "ui" / "shell" / "frame.css")
-
-
-def around(current: Any) -> None:
-    """Run a page in its frame; a VitrineError becomes a message, and the frame stays."""
+def around(current: Any, cover: Any) -> None:
+    """Run a page in its frame, in place of `cover`; a VitrineError becomes a message, and the frame stays."""
     parameters.enter(current.url_path)
     state.forget_notices()
     with messages.error_boundary(current.title):
         url.adopt()
         workbench, picture = location.bench(), location.subject()
+        cover.empty()
         _header(workbench, picture)
         messages.notices()
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         current.run()
+    cover.empty()
     messages.notices()
     glossary()
     _memory()
