@@ -216,6 +216,7 @@ def _filters(study: "Study", text: str) -> list[int]:
 
 
 def _ablate(args: Namespace) -> int:
+    from core.data.model_options import options_of
     from core.environment import device
     from core.models import load
     from core.study.build import config_of
@@ -226,7 +227,7 @@ def _ablate(args: Namespace) -> int:
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
-    model = load(config.model, device(), labels=config.labels or None)
+    model = load(config.model, device(), options=options_of(config))
     if model.sha != study.manifest.model.sha:
         raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}

@@ -1,4 +1,4 @@
-"""Weights and labels from files: read without running code in them, and checked against the architecture."""
+"""Weights from files: read without running code in them, and checked against the architecture."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -63,21 +63,6 @@ def fit(net: nn.Module, state: State, owner: str, file: str) -> nn.Module:
 def classes(state: State, weight: str) -> int:
     """The number of rows of the head's weight in a state dict; 0 if it is missing."""
     return int(state[weight].shape[0]) if weight in state and state[weight].dim() else 0
-
-
-def labels(path: Path, classes: int) -> tuple[str, ...]:
-    """One label per line; BadModel if the file cannot be read or does not have `classes` lines."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise BadModel(f"{path.name} is not a text file.", "Write one label per line, as UTF-8.") from None
-    except (OSError, ValueError):
-        raise BadModel(f"The labels file {str(path)[:200]!r} cannot be opened.", "Check its path.") from None
-    names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) != classes:
-        hint = "Write one label per line, in the order of the classes."
-        raise BadModel(f"{path.name} holds {len(names)} labels, the model has {classes} classes.", hint)
-    return names
 
 
 def _safetensors(path: Path) -> object:

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.data.model_options import options_of
 from core.environment import device
 from core.explain import EXPLAINERS
 from core.jobs import Job
@@ -43,7 +44,7 @@ def form() -> None:
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
         data = str(expanded(folder)) if folder else ""
-        config = _settings(StudyConfig(model or "", data, state.labels(model or "")))
+        config = _settings(StudyConfig(model or "", data, **state.model_options(model or "").changed()))
         if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
             with messages.refused():
                 st.session_state["checked"] = (digest(dump(config)), _facts(config))
@@ -108,8 +109,9 @@ def _start(config: StudyConfig, path: Path) -> None:
 
 
 def _network(config: StudyConfig) -> Model | None:
-    """The shared network, unless the study has other class names."""
-    return state.network(config.model) if config.labels == state.labels(config.model) else None
+    """The shared network, unless the study has options of its own for the model."""
+    options = options_of(config)
+    return state.network(config.model) if options == state.model_options(config.model) else None
 
 
 def _job() -> Job[Study] | None:
