@@ -45,16 +45,16 @@ class Preprocess:
         if min(std, default=1) <= 0:
             raise BadParameter(f"std cannot be {spelled(options.std)}.", "Give numbers above zero.")
         notes: tuple[str, ...] = ()
-        if max(map(abs, mean), default=0) > 1:
-            mean, std = (_channels("", [value / 255 for value in values]) for values in (mean, std))
+        in_255 = max(map(abs, mean), default=0) > 1
+        if in_255:
             notes = (f"mean {spelled(options.mean)} was read as values from 0 to 255, and std with it.",)
-            if std and min(std) < 1 / 255:
-                raise BadParameter(f"std {spelled(options.std)} is for pixels from 0 to 1, and {notes[0]}", "")
-        if max(map(abs, mean), default=0) > 1 or max(std, default=0) > 1:
+        white = 255 if in_255 else 1
+        if max((*map(abs, mean), *std), default=0) > white or (in_255 and min(std, default=1) < 1):
             message = (
                 f"mean {spelled(options.mean) or 'unchanged'} with std {spelled(options.std) or 'unchanged'} fits "
             )
             raise BadParameter(f"{message}neither pixels from 0 to 1 nor from 0 to 255.", "Give both on one scale.")
+        mean, std = (_channels("", [value / white for value in values]) for values in (mean, std))
         interpolation = self.interpolation if options.interpolation == "auto" else options.interpolation
         return Preprocess(crop, resize, mean or self.mean, std or self.std, interpolation), notes
 

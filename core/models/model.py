@@ -214,27 +214,22 @@ def _tried(net: nn.Module, name: str, size: int) -> tuple[torch.memory_format, i
     Channels last on a CPU, where it makes convolutions up to twice as fast, if the network can. Raises BadModel if it
     fails on images of this size, or gives something else than outputs (N, C) or (N,).
     """
-    images = _noise(net, size)
-    order = torch.channels_last if images.device.type == "cpu" else torch.contiguous_format
-    try:
-        outputs = net(images.contiguous(memory_format=order))
-    except RuntimeError:  # a network that relies on the memory order, as `view` does
-        order = torch.contiguous_format
-        outputs = _forward(net, name, images)
+    images, failure = _noise(net, size), ""
+    formats = [torch.channels_last] if images.device.type == "cpu" else []
+    for order in (*formats, torch.contiguous_format):  # a network may rely on the memory order, as `view` does
+        try:
+            outputs = net(images.contiguous(memory_format=order))
+            break
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            failure = " ".join(str(error).split())[:120] or type(error).__name__
+    else:
+        message = f"{name} fails on images of {size} × {size} pixels: {failure}."
+        raise BadModel(message, "Give the size of the images it was trained on.")
     if not isinstance(outputs, Tensor) or outputs.dim() not in (1, 2) or len(outputs) != len(images):
         given = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         message = f"{name} gives {given} for two images of {size} × {size} pixels, not a number for each class."
         raise BadModel(message, "Use a network that maps images (N, 3, H, W) to outputs (N, classes).")
     return order, int(outputs.shape[1]) if outputs.dim() == 2 else 1
-
-
-def _forward(net: nn.Module, name: str, images: Tensor) -> Any:
-    try:
-        return net(images)
-    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-        side, reason = images.shape[-1], " ".join(str(error).split())[:120] or type(error).__name__
-        message = f"{name} fails on images of {side} × {side} pixels: {reason}."
-        raise BadModel(message, "Give the size of the images it was trained on.") from None
 
 
 def _noise(net: nn.Module, size: int) -> Tensor:
