@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Annotated, Any
 
-from core.commands import chosen, options, path_argument, say, say_json
+from core.commands import chosen, complain, options, path_argument, say, say_json
 from core.errors import BadParameter, StudyError, VitrineError
 from core.params import Knob, params_of, whole
 from core.progress import printed
@@ -124,6 +124,7 @@ def _summarise(study: "Study") -> None:
         say(f"left out: {reason} ({count})")
     if data.unmatched:
         say(f"no class of the model: {', '.join(data.unmatched)}")
+    say(*data.misfits)
     say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules, {rows['shared']} shared sets")
     counts = patches_per_image(images)
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in counts.sum(axis=1).items()))
@@ -137,7 +138,7 @@ def _info(args: Namespace) -> int:
     from core.store.manifest import dump
     from core.study.browse import patches_per_image
 
-    study = _opened(args.study)
+    study = _opened(args)
     classes = study.table("classes")
     if args.label:
         classes = classes[classes["label"] == study.target(args.label)]
@@ -164,7 +165,7 @@ def _info(args: Namespace) -> int:
 
 
 def _rules(args: Namespace) -> int:
-    study = _opened(args.study)
+    study = _opened(args)
     rules = _mined(args, study).rules
     if args.label:
         rules = rules[rules["label"] == study.target(args.label)]
@@ -174,7 +175,7 @@ def _rules(args: Namespace) -> int:
 
 
 def _shared(args: Namespace) -> int:
-    study = _opened(args.study)
+    study = _opened(args)
     shared = _mined(args, study).shared
     if args.label:
         label = study.target(args.label)
@@ -188,7 +189,7 @@ def _patches(args: Namespace) -> int:
 
     from core.mining.rules import transactions_of
 
-    study = _opened(args.study)
+    study = _opened(args)
     label = study.target(args.label) if args.label else None
     matching = transactions_of(study).holding(_filters(study, args.filters), label)
     patches, images = study.table("patches"), study.table("images")
@@ -222,7 +223,7 @@ def _ablate(args: Namespace) -> int:
     from core.study.build import config_of
     from core.units.ablation_study import run_ablation
 
-    study = _opened(args.study)
+    study = _opened(args)
     config = config_of(study)
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
@@ -269,10 +270,15 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     say(f"deviation over classes: {', '.join(spread[:sets])}; on average {', '.join(prices[: sets - 1])}")
 
 
-def _opened(name: str) -> "Study":
+def _opened(args: Namespace) -> "Study":
+    """The study of a command, after a sentence about a class that its text could mean as well."""
+    from core.data.labels import class_note
     from core.workbench import find_study
 
-    return find_study(name)
+    study = find_study(args.study)
+    if note := class_note(args.label, study.labels):
+        complain(note)
+    return study
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":

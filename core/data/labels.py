@@ -80,7 +80,7 @@ def folder_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[dict[st
         try:
             classes[name] = class_index(name, labels, "The model")
         except UnknownName:
-            reasons[name] = f"The model has no class {name}."
+            reasons[name] = no_class(name)
         except BadParameter as error:
             reasons[name] = error.message
     made_up = all(label == f"class {index}" for index, label in enumerate(labels))
@@ -89,6 +89,11 @@ def folder_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[dict[st
     if reason := _misnumbered(list(numbered.values()), names, labels):
         reasons |= dict.fromkeys(numbered, reason)
     return {name: index for name, index in classes.items() if name not in reasons}, reasons
+
+
+def no_class(name: str) -> str:
+    """The reason why a folder matches no class if the model has none of its name."""
+    return f"The model has no class {name}."
 
 
 def labels_file(file: str | PathLike[str], outputs: int) -> tuple[str, ...]:

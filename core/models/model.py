@@ -191,7 +191,10 @@ def as_model(
         labels = sides(labels)
         net = two_sided(net, _noise(net, preprocess.crop))
         if options.output == "auto":
-            notes = (*notes, f"{name} has one output, read through a sigmoid: {labels[1]} above {options.threshold:g}.")
+            notes = (
+                *notes,
+                f"The network has one output, read through a sigmoid: {labels[1]} above {options.threshold:g}.",
+            )
     surveyed = survey(net, (preprocess.crop, preprocess.crop))
     return Model(
         name, net, labels, preprocess, sha, surveyed, dict(facts or {}), order, overwrote,

@@ -70,7 +70,7 @@ def test_one_logit_is_read_through_a_sigmoid(kind: str) -> None:
     assert model.labels == ("negative", "positive")
     assert bench.target(photo()) == int(z > 0)
     assert model.output == "sigmoid"
-    assert model.notes == (f"{kind} has one output, read through a sigmoid: positive above 0.5.",)
+    assert model.notes == ("The network has one output, read through a sigmoid: positive above 0.5.",)
     assert one(kind, output="sigmoid").notes == ()
     folded = {"scaled after", "squeezed"}
     assert (kind in folded) == any(name.startswith("network") for name, _ in model.net.named_modules())
