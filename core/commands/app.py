@@ -9,8 +9,9 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from core.commands import chosen_model, options
+from core.commands import chosen_model, options, path_argument
 from core.data.model_options import ModelOptions
+from core.environment import limit
 from core.errors import BadParameter, Unavailable
 from core.params import expanded
 from core.resources import ROOT
@@ -24,6 +25,19 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH@FILE for your own weights")
     options(parser, ModelOptions)
+    parser.add_argument(
+        "--data",
+        type=path_argument,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of images to offer for studies, repeatable; visitors from other machines can read no others",
+    )
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="treat all visitors as strangers, for a server behind a proxy; implied by --address beyond this machine",
+    )
     parser.set_defaults(run=_app)
 
 
@@ -49,7 +63,13 @@ def _app(args: Namespace) -> int:
     if args.model:
         environment["VITRINE_MODEL"] = _model(args.model, given)
         environment["VITRINE_MODEL_OPTIONS"] = json.dumps(given.changed())
+    if args.data:
+        environment["VITRINE_DATA"] = os.pathsep.join(str(_offered(folder)) for folder in args.data)
+    if args.shared:
+        environment["VITRINE_SHARED"] = "1"
     words = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
+    # Above the limit of an image: the sentence for larger files comes from the core.
+    words += ["--server.maxUploadSize", str(limit("image") // 1_000_000 + 10)]
     words += ["--server.port", str(args.port), "--server.address", args.address]
     # Streamlit reads its settings from the folder where it starts.
     os.chdir(SCRIPT.parent)
@@ -71,6 +91,13 @@ def _free(address: str, port: int) -> None:
             raise Unavailable(f"Port {port} is reserved.", "Choose one from 1024 with --port.") from None
         hint = "Give an address of this machine, such as 127.0.0.1."
         raise Unavailable(f"The app cannot listen on {address!r}.", hint) from None
+
+
+def _offered(folder: Path) -> Path:
+    """A folder of images for visitors, as an absolute path. Raises BadParameter if it is none."""
+    if not folder.is_dir() or os.pathsep in str(folder.resolve()):
+        raise BadParameter(f"--data {str(folder)!r} is not a folder that can be offered.", "Check its path.")
+    return folder.resolve()
 
 
 def _model(name: str, given: ModelOptions) -> str:

@@ -63,7 +63,6 @@ def _say(bench: "Workbench") -> None:
 
     model = bench.model
     say(f"{model.name}: {len(model.labels)} classes, runs on {model.device}")
-    say(*model.notes)
     for heading, text in described(model).items():
         say(f"{heading}: {text}")
     say("Layers with spatial positions (* default):")

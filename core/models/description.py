@@ -11,6 +11,7 @@ def described(model: Model) -> dict[str, str]:
     """Preprocessing, output and components of a network, as one sentence per heading."""
     survey = model.survey
     return {
+        **({"Assumed": " ".join(model.notes)} if model.notes else {}),
         "Input": prepared(model),
         "Output": output(model),
         "Operations": ", ".join(survey.operations),

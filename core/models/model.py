@@ -181,6 +181,7 @@ def as_model(
     """
     options = options or ModelOptions()
     preprocess, notes = (preprocess or Preprocess()).changed(options)
+    notes = (*(f"{note}." for note in (facts or {}).get("notes", ())), *notes)
     overwrote = overwriting(net)
     net = frozen(net).to(device)
     sha = sha or content_sha(net.state_dict())

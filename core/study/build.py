@@ -286,7 +286,6 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
             unmatched=tuple(plan.folder.unmatched),
             left_out=plan.folder.skipped,
             fingerprint=digest(images["sha"].tolist()),
-            misfits=plan.folder.misfits,
         ),
         "window": plan.side,
         "passes": Passes(*(sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed"))),

@@ -40,7 +40,6 @@ class DataFacts:
     unmatched: tuple[str, ...] = stored_as("strange")  # sub-folders that match no class of the model
     left_out: Mapping[str, int] = stored_as("left", default_factory=dict)  # number of files by reason
     fingerprint: str = ""
-    misfits: tuple[str, ...] = ()  # reasons of unmatched sub-folders other than that the model has no such class
 
 
 @dataclass(frozen=True)
