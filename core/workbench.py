@@ -83,25 +83,36 @@ class Workbench:
         """The part of the picture that the model sees, (H, W, 3)."""
         return self.model.preprocess.view(picture.pixels)
 
+    def logits(self, picture: Picture) -> Tensor:
+        """The model's outputs, (C,)."""
+        return self._query(picture, 0, batch=1).clean_logits()[0].cpu()
+
     def probabilities(self, picture: Picture) -> Tensor:
-        """The model's softmax over its classes, (C,)."""
-        return self._query(picture, 0, batch=1).clean_logits()[0].softmax(0).cpu()
+        """The probability of each class, (C,); of a regression the values."""
+        return self.model.probabilities(self.logits(picture))
 
     def top(self, picture: Picture, count: int = 5) -> list[tuple[int, str, float]]:
-        """The most probable classes as (index, label, probability), highest first."""
-        values, indices = self.probabilities(picture).topk(min(count, len(self.model.labels)))
-        pairs = zip(indices.tolist(), values.tolist(), strict=True)
-        return [(i, self.model.labels[i], p) for i, p in pairs]
+        """The classes predicted first as (index, label, probability): the most probable ones, highest first.
+
+        With one logit the class that the threshold decides on is first; a regression gives its values in their order.
+        """
+        chances = self.probabilities(picture)
+        indices = self.model.ranked(self.logits(picture))[:count].tolist()
+        return [(index, self.model.labels[index], float(chances[index])) for index in indices]
 
     def activations(self, picture: Picture, layer: str) -> Tensor:
         """The activations of a layer's filters for the picture, (D, h, w). Raises UnknownName for an unknown layer."""
-        return self.cache.get((self.model.sha, picture.sha, "activations", layer), lambda: self._output(picture, layer))
+        return self.cache.get((self.model.key, picture.sha, "activations", layer), lambda: self._output(picture, layer))
 
-    def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
-        """The model's softmax over its classes with these filters of a layer ablated, (C,)."""
+    def logits_without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
+        """The model's outputs with these filters of a layer ablated, (C,)."""
         keep = torch.ones(1, self.activations(picture, layer).shape[0], device=self.model.device)
         keep[:, sorted(set(filters))] = 0
-        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), keep)[0, 0].softmax(0).cpu()
+        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), keep)[0, 0].cpu()
+
+    def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
+        """The probability of each class with these filters of a layer ablated, (C,)."""
+        return self.model.probabilities(self.logits_without(picture, layer, filters))
 
     def target(self, picture: Picture, wanted: str | int = "predicted") -> int:
         """A class index from "predicted", an index or a label."""
@@ -209,14 +220,14 @@ class Workbench:
         method = EXPLAINERS[request.name]
         settings = digest(checked(method.params, request.settings, request.name))
         own_key = (request.name, request.target, settings, request.settle)
-        return (self.model.sha, picture.sha, *own_key, seed, layer or self.model.survey.default)
+        return (self.model.key, picture.sha, *own_key, seed, layer or self.model.survey.default)
 
     def _tensor(self, picture: Picture) -> Tensor:
         def make() -> Tensor:
             preprocess = self.model.preprocess
             return preprocess.tensor(preprocess.view(picture.source))[None].to(self.model.device)
 
-        return self.cache.get((self.model.sha, picture.sha, "tensor"), make)
+        return self.cache.get((self.model.key, picture.sha, "tensor"), make)
 
     def _classes(self, target: int) -> Classes:
         return Classes(torch.tensor([target], device=self.model.device))

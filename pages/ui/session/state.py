@@ -13,9 +13,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
 from core.comparison import Comparison
+from core.data.model_options import ModelOptions
 from core.data.samples import Sample
 from core.data.samples import samples as bundled_samples
-from core.environment import app_labels, app_model, budget, device
+from core.environment import app_model, app_options, budget, device
 from core.errors import TooLarge
 from core.images import Picture, decode
 from core.jobs import Job
@@ -24,6 +25,7 @@ from core.models.model import Model
 from core.models.name import parsed
 from core.progress import Report
 from core.registry import unknown
+from core.serialization import digest
 from pages.ui.session import visitors
 from pages.ui.session.jobs import once
 from pages.ui.session.shared_images import shared_images
@@ -172,22 +174,27 @@ def forget_problems() -> None:
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _shared_networks(name: str, _model: Model | None) -> Model:
-    """The networks shared by all sessions; LookupError for a missing one if none is given."""
+def _shared_networks(key: tuple[str, str], _model: Model | None) -> Model:
+    """The networks shared by all sessions, by name and options; LookupError for a missing one if none is given."""
     if _model is None:
-        raise LookupError(name)
+        raise LookupError(key)
     return _model
 
 
-def network(name: str) -> Model:
+def network(name: str, options: ModelOptions | None = None) -> Model:
     """A shared network, loaded now with a progress bar if missing.
 
-    Raises what `load` raises, and UnknownName for one that visitors from other machines cannot open.
+    Its options are by default those of `vitrine app` for its model. Raises what `load` raises, and UnknownName for one
+    that visitors from other machines cannot open.
     """
     if visitors.shared() and name not in models():
         raise unknown("model", parsed(name).display, models())
+    options = model_options(name) if options is None else options
     return once(
-        _shared_networks, name, f"Opening {name}", lambda report: load(name, device(), report, labels(name) or None)
+        _shared_networks,
+        (name, digest(options)),
+        f"Opening {name}",
+        lambda report: load(name, device(), report, options),
     )
 
 
@@ -196,9 +203,9 @@ def models() -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (app_model(), *MODELS))))
 
 
-def labels(name: str) -> str:
-    """The labels file of `vitrine app --labels` for its model; "" for every other model."""
-    return app_labels() if name == app_model() else ""
+def model_options(name: str) -> ModelOptions:
+    """The options of `vitrine app` for its model; the defaults for every other model."""
+    return ModelOptions.checked(**app_options()) if name == app_model() else ModelOptions()
 
 
 @cache

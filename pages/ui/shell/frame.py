@@ -8,6 +8,8 @@ import streamlit as st
 from core.errors import VitrineError
 from core.figures import encoding
 from core.images import Picture
+from core.models import description
+from core.models.model import Model
 from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
@@ -16,7 +18,7 @@ from pages.ui.session import location, parameters, state, url, visitors
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
-from pages.ui.widgets.text import size
+from pages.ui.widgets.text import chance, plain, size
 
 
 def around(current: Any, parts: frozenset[str], cover: Any) -> None:
@@ -104,14 +106,27 @@ def _models(workbench: Workbench) -> None:
         label_visibility="collapsed",
         required=True,
     )
+    if unusual := _unusual(workbench.model):
+        st.caption(plain(unusual))
+
+
+def _unusual(model: Model) -> str:
+    """What differs from a softmax of images prepared as the model's source says, as a sentence."""
+    parts = []
+    if model.output != "softmax":
+        parts.append(description.output(model))
+    if model.options.prepares:
+        parts.append(f"prepared: {description.prepared(model)}")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _chips(workbench: Workbench, picture: Picture) -> None:
-    top = [{"index": i, "label": label, "chance": p} for i, label, p in workbench.top(picture)]
+    model, chances = workbench.model, workbench.probabilities(picture)
     chosen = list(location.targets(workbench, picture))
-    extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
-             for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
-    components.class_chips({"classes": top + extra, "chosen": chosen}, _picked_class)
+    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen])
+    classes = [{"index": i, "label": model.labels[i], "chance": chance(model, chances[i])} for i in indices]
+    components.class_chips({"classes": classes, "chosen": chosen}, _picked_class)
 
 
 def _memory() -> None:

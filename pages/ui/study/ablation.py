@@ -5,12 +5,14 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.data.model_options import options_of
 from core.figures import charts
 from core.mining.rules import Mined
 from core.models.name import parsed
 from core.progress import Report
 from core.serialization import digest
 from core.study import Study
+from core.study.build import config_of
 from core.units.ablation import Ablation
 from core.units.ablation_study import run_ablation
 from core.workbench import Workbench
@@ -28,7 +30,7 @@ _RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
 def bench(study: Study) -> Workbench:
     """The workbench of the study's model, independent of the header. Raises what loading it raises."""
     name = study.manifest.model.name
-    workbench = Workbench(state.network(name), state.session().cache)
+    workbench = Workbench(state.network(name, options_of(config_of(study))), state.session().cache)
     if workbench.model.sha != study.manifest.model.sha:
         st.warning(plain(f"The weights of {name} have changed since this study was built."))
     return workbench
@@ -56,9 +58,10 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     with messages.refused():
         model, picture = bench(study), location.subject()
         layer = study.manifest.model.layer
-        before, after = model.probabilities(picture), model.without(picture, layer, filters)
+        before, logits = model.probabilities(picture), model.logits_without(picture, layer, filters)
+        after, ranked = model.model.probabilities(logits), model.model.ranked(logits).tolist()
         top = [index for index, _, _ in model.top(picture)]
-        top += [int(index) for index in after.topk(min(5, len(after))).indices if int(index) not in top]
+        top += [index for index in ranked[:5] if index not in top]
         names = [study.labels[index] for index in top]
         left, right = st.columns([1, 3], vertical_alignment="center")
         left.image(model.view(picture), caption=plain(picture.name), alt=picture.name, width="stretch")
@@ -66,7 +69,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
             charts.switched(*(dict(zip(names, values[top].tolist(), strict=True)) for values in (before, after))),
             key=f"switched-{key}", config={"displayModeBar": False},
         )  # fmt: skip
-        first, then = names[0], study.labels[int(after.argmax())]
+        first, then = names[0], study.labels[ranked[0]]
         change = f"Prediction unchanged: {first}" if then == first else f"Prediction changes to {then}; {first}"
         st.caption(plain(f"{change} ({float(before[top[0]]):.1%} → {float(after[top[0]]):.1%})"))
 
