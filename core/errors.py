@@ -1,9 +1,20 @@
 """Errors that a user can act on: one class per kind, with a sentence and a hint."""
 
+import re
+
+_LONG = re.compile(r"\S{150,}")  # longer than a path that anyone reads
+
 
 def printable(text: str) -> str:
     """The same text with a replacement for every control character or invalid character."""
     return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def brief(text: str, most: int) -> str:
+    """The same text on one line, with its middle left out if it has more than `most` characters."""
+    line = printable(text)
+    tail = most // 3
+    return line if len(line) <= most else f"{line[: most - tail - 1]}…{line[-tail:]}"
 
 
 class VitrineError(Exception):
@@ -18,6 +29,7 @@ class VitrineError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message = _LONG.sub(lambda word: brief(word[0], 100), message)
         super().__init__(message, hint)
         self.message = message
         self.hint = hint

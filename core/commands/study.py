@@ -314,8 +314,11 @@ def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _written(table: "pd.DataFrame", path: Path) -> None:
+    from core.export.spreadsheet import as_csv
+
     try:
-        _plain(table).to_csv(path, index=False)
-    except OSError as error:
-        raise VitrineError(f"{path} cannot be written ({error.strerror}).", "Choose another file.") from None
+        path.write_text(as_csv(_plain(table)), "utf-8", newline="")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it cannot be a path"
+        raise VitrineError(f"{path} cannot be written ({reason}).", "Choose another file.") from None
     say(f"{path}: {len(table)} rows")

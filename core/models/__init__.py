@@ -1,6 +1,5 @@
 """The registry of models: bundled ones, torchvision's, and own weights for an architecture."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,9 @@ from typing import Any
 
 import torch
 
+from core.environment import limit
 from core.errors import BadModel
+from core.files import read_json
 from core.images import Preprocess
 from core.models import weights
 from core.models.model import Model, ModelCard, as_model
@@ -81,7 +82,7 @@ def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.devic
 def _card_beside(path: Path) -> Mapping[str, Any]:
     """The card that training wrote next to a weights file; empty if there is none."""
     try:
-        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        card = read_json(path.with_suffix(".json"), limit("text"))
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) and isinstance(card.get("labels", []), list) else {}

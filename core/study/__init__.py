@@ -54,17 +54,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.data.labels import class_index
-from core.errors import StudyError
+from core.errors import VitrineError
 from core.resources import ASSETS
-from core.store.reader import Store, damage, removable
+from core.store.reader import Store, removable
 from core.store.schema import LOG
 from core.study.schema import STUDY, StudyManifest
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 BUNDLED = ASSETS / "studies"
 
@@ -72,7 +69,8 @@ BUNDLED = ASSETS / "studies"
 class Study(Store[StudyManifest]):
     """A finished study, opened read-only.
 
-    Raises StudyError if the folder is missing, damaged, no study, or of a newer version.
+    Raises StudyError if the folder is missing, damaged, no study, or of a newer version, and if anything in it
+    contradicts the schema.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -98,17 +96,6 @@ class Study(Store[StudyManifest]):
         folder = Path(self.manifest.data.folder)
         return folder if self.manifest.version == 1 else Path(os.path.normpath(self.path.resolve() / folder))
 
-    def array(self, name: str) -> "NDArray[Any]":
-        """One array, memory-mapped and read-only.
-
-        Raises UnknownName if the study has none of that name, StudyDamaged if it differs from the manifest; of its
-        values only indices of filters are checked.
-        """
-        array = super().array(name)
-        if name == "items" and not _within(array, self.manifest.model.filters):
-            raise damage(STUDY, self.path, f"{name}.npy is not the file that was written")
-        return array
-
     def lost(self, folder: str | Path | None = None) -> list[str]:
         """Images of the study that are missing now, as paths within the data folder; thumbnails still show them."""
         root, images = Path(folder or self.folder), self.table("images")
@@ -132,26 +119,35 @@ _opened: dict[Path, tuple[_Signature, StudyEntry]] = {}
 def list_studies(*folders: str | Path) -> list[StudyEntry]:
     """The studies directly inside these folders by name, broken ones with their problem.
 
-    A study is opened again only when a file of it has changed.
+    A study is opened again only when a file of it has changed. What is no study is left out, and nothing in a folder
+    keeps the others from being listed.
     """
     entries = []
     for folder in folders:
-        for path in sorted({file.parent for name in (STUDY.file, LOG) for file in Path(folder).glob(f"*/{name}")}):
-            if not path.name.startswith("."):  # not a draft
-                signature = _signature(path)
-                signature_before, entry = _opened.get(path, ((), None))
-                if entry is None or signature_before != signature or not signature:
-                    entry = _entry(path)
-                    _opened[path] = (signature, entry)
-                if entry.study or (path / STUDY.file).is_file() or removable(STUDY, path):
-                    entries.append(entry)  # not a log of something else
+        for path in _candidates(Path(folder)):
+            signature = _signature(path)
+            signature_before, entry = _opened.get(path, ((), None))
+            if entry is None or signature_before != signature or not signature:
+                entry = _entry(path)
+                _opened[path] = (signature, entry)
+            if entry.study or os.path.lexists(path / STUDY.file) or removable(STUDY, path):
+                entries.append(entry)  # not a log of something else
     return entries
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """The folders in a folder that hold a manifest or a log, whatever kind of file that is; drafts are hidden."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+    return [path for path in paths if any(os.path.lexists(path / name) for name in (STUDY.file, LOG))]
 
 
 def _entry(path: Path) -> StudyEntry:
     try:
         return StudyEntry(path, Study(path))
-    except StudyError as error:
+    except VitrineError as error:
         return StudyEntry(path, None, str(error))
 
 
@@ -170,8 +166,3 @@ def relative_folder(folder: Path, study: Path) -> str:
     if folder.is_absolute():
         return folder.as_posix()
     return Path(os.path.relpath(folder, os.path.realpath(study))).as_posix()
-
-
-def _within(items: "NDArray[Any]", filters: int) -> bool:
-    """Whether all of these numbers are indices of filters, or -1 for none."""
-    return not items.size or bool(items.min() >= -1 and items.max() < filters)

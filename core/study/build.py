@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from core.data.image_folder import contents, image_folder
 from core.engine import Engine, here, map_shards
-from core.errors import BadParameter, StudyError, UnknownName
+from core.errors import StudyError
 from core.mining.averages import all_averages
 from core.mining.rules import Mined, mine
 from core.mining.transactions import Transactions, strongest
 from core.models import Model
 from core.models import load as load_model
 from core.progress import Report, silent, subrange
-from core.serialization import digest, dump, load
-from core.store.reader import damage
+from core.serialization import digest, dump
 from core.store.writer import Draft, Shard, writing
 from core.study import Study, relative_folder
 from core.study.config import StudyConfig, validated
@@ -34,11 +33,8 @@ T = TypeVar("T")
 
 
 def config_of(study: Study) -> StudyConfig:
-    """The configuration a study was built with; StudyDamaged if it is not valid."""
-    try:
-        return load(StudyConfig, study.config)
-    except (BadParameter, UnknownName) as error:
-        raise damage(STUDY, study.path, f"its settings do not belong to this version ({error.message})") from error
+    """The configuration a study was built with."""
+    return study.manifest.settings
 
 
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.environment import home
+from core.errors import Unavailable, VitrineError, printable
 from core.explain import EXPLAINERS
 from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine, stored
@@ -22,7 +23,7 @@ from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
-from pages.ui.session import location, navigation, parameters
+from pages.ui.session import location, navigation, parameters, state
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
@@ -36,7 +37,10 @@ def listed() -> dict[str, StudyEntry]:
     """All studies by the name used in pages and addresses, bundled ones first."""
     entries: dict[str, StudyEntry] = {}
     for entry in [*list_studies(BUNDLED), *list_studies(folder())]:
-        entries[entry.path.name if entry.path.name not in entries else f"{entry.path.name} (yours)"] = entry
+        name = printable(entry.path.name)  # names of files need not be texts
+        while name in entries:
+            name = f"{name} (yours)"
+        entries[name] = entry
     return entries
 
 
@@ -165,9 +169,21 @@ def _averaged(
     return np.stack(pictures), rows, weights
 
 
-def tags(study: Study) -> Tags:
-    """This user's tags of the study's patches."""
-    return Tags(home(), study.manifest.digest)
+def tags(study: Study) -> dict[int, tuple[str, ...]]:
+    """This user's tags by patch; none, with a warning on the page, if they cannot be read."""
+    try:
+        return Tags(home(), study.manifest.digest).all()
+    except Unavailable as error:
+        st.warning(plain(f"Tags are not available. {error}"))
+        return {}
+
+
+def change_tags(study: Study, patches: Iterable[int], tag: str, on: bool) -> None:
+    """Add a tag to these patches, or remove it; the page says why it cannot be done."""
+    try:
+        Tags(home(), study.manifest.digest).change(patches, tag, on)
+    except VitrineError as error:
+        state.add_notice("error", str(error))
 
 
 def label(study: Study, number: int) -> str:
