@@ -173,7 +173,8 @@ def writing(
     complete. Raises the schema's error if something else is at `path`, no folder can be created there, another process
     is writing it, or the disk is full.
     """
-    path = _resolved(schema, path)
+    with translated(schema, Path(path)):
+        path = _resolved(schema, path)
     draft = Draft(schema, path, identity, last or {})
     with translated(schema, path):
         draft.finished = _same(schema, path, draft.digest)
@@ -210,6 +211,8 @@ def remove(schema: Schema[Any], path: str | Path) -> None:
 
 def _resolved(schema: Schema[Any], path: str | Path) -> Path:
     """The final folder of a store, links resolved; the schema's error if no folder can be renamed to it."""
+    if "\0" in str(path):
+        raise schema.error(f"{path} cannot be a path.", "Choose another name.")
     folder = Path(os.path.realpath(path))
     if folder.is_symlink():
         raise schema.error(f"{path} is a circular link.", "Choose another name.")

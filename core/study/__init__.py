@@ -49,6 +49,7 @@ manifest
     libraries), tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,13 +58,17 @@ from pathlib import Path
 from typing import Any
 
 from core.data.labels import class_index
+from core.environment import limit
 from core.errors import VitrineError
+from core.files import read_bytes
 from core.resources import ASSETS
 from core.store.reader import Store, removable
 from core.store.schema import LOG
+from core.study.paths import candidates
 from core.study.schema import STUDY, StudyManifest
 
 BUNDLED = ASSETS / "studies"
+_COMPARED = 3  # images by which a folder is recognised
 
 
 class Study(Store[StudyManifest]):
@@ -90,11 +95,24 @@ class Study(Store[StudyManifest]):
         """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""
         return class_index(wanted, self.labels, self.name)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        """The folder of its images when it was built."""
+        """The folder of its images: the first with one of them among where it may be now, else where it was."""
         folder = Path(self.manifest.data.folder)
-        return folder if self.manifest.version == 1 else Path(os.path.normpath(self.path.resolve() / folder))
+        stored = folder if self.manifest.version == 1 else Path(os.path.normpath(self.path.resolve() / folder))
+        typed = str(self.config["data"])
+        for candidate in dict.fromkeys((stored, *candidates("data", typed, self.path, self.log))):
+            # `image_folder` reads the images of a data set from its folder `images`.
+            for root in (candidate, candidate / "images"):
+                if _is_folder(root) and self._has_images(root):
+                    return root
+        return stored
+
+    def _has_images(self, root: Path) -> bool:
+        """Whether any of its first images lies there, with the content that was studied."""
+        images = self.table("images")
+        images = images[images["problem"] == ""].head(_COMPARED)
+        return any(_starts(root / path, sha) for path, sha in zip(images["path"], images["sha"], strict=True))
 
     def lost(self, folder: str | Path | None = None) -> list[str]:
         """Images of the study that are missing now, as paths within the data folder; thumbnails still show them."""
@@ -110,6 +128,21 @@ class StudyEntry:
     path: Path
     study: Study | None
     problem: str = ""  # why it cannot be opened
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _starts(path: Path, sha: str) -> bool:
+    """Whether a file's hash starts like this."""
+    try:
+        return hashlib.sha256(read_bytes(path, limit("image"))).hexdigest().startswith(sha)
+    except (OSError, ValueError):
+        return False
 
 
 _Signature = tuple[tuple[str, int, int, int], ...]  # of a folder: name, inode, size and time of each file

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from core.errors import BadParameter
+from core.errors import BadParameter, printable
 from core.params import FilePath, Knob, LayerName, checked, params_of
 from core.serialization import dump
 
@@ -119,6 +119,10 @@ class StudyConfig:
 
 def validated(config: StudyConfig) -> StudyConfig:
     """The same configuration with every setting in range; raises BadParameter for the first that is not."""
+    for name in ("model", "data", "labels", "layer"):
+        if (text := getattr(config, name)) != text.encode("utf-8", "replace").decode():
+            message = f"study.{name} cannot be {printable(text)!r}, as its name is not UTF-8."
+            raise BadParameter(message, "Rename the file or folder.")
     parts = {"patches": config.patches, "transactions": config.transactions, "mining": config.mining}
     for name, one in parts.items():
         checked(params_of(type(one)), dump(one), name)

@@ -25,11 +25,7 @@ Key = tuple[str, str, str]  # of a study, of sets of filters, and the folder of 
 
 def bench(study: Study) -> Workbench:
     """The workbench of the study's model, independent of the header. Raises what loading it raises."""
-    name = study.manifest.model.name
-    workbench = Workbench(state.network(name), state.session().cache)
-    if workbench.model.sha != study.manifest.model.sha:
-        st.warning(plain(f"The weights of {name} have changed since this study was built."))
-    return workbench
+    return Workbench(open_study.model(study), state.session().cache)
 
 
 def switch(study: Study, filters: Sequence[int], key: str) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.environment import home
+from core.environment import app_model, device, home
 from core.errors import Unavailable, VitrineError, printable
 from core.explain import EXPLAINERS
 from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine, stored
 from core.mining.transactions import Transactions
+from core.models import Model
 from core.models.name import parsed
 from core.models.sources import efficientnet_lite
 from core.progress import Report
@@ -23,6 +24,7 @@ from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
+from core.workbench import study_model
 from pages.ui.session import location, navigation, parameters, state
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
@@ -121,6 +123,24 @@ def _effective(study: Study, config: MiningConfig) -> MiningConfig:
     return replace(config, filters=min(config.filters, study.manifest.arrays["items"].shape[1]))
 
 
+def model(study: Study) -> Model:
+    """The study's model, shared by all sessions. Raises what `study_model` raises.
+
+    One of the list is shared with other pages, as is the app's own if it is the same; other weights are found by the
+    study.
+    """
+    facts = study.manifest.model
+    if not parsed(facts.name).separator:
+        network = state.network(facts.name)
+        if network.sha != facts.sha:
+            st.warning(plain(f"The weights of {facts.name} have changed since this study was built."))
+        return network
+    if app_model() and (own := state.network(app_model())).sha == facts.sha and own.labels == study.labels:
+        return own
+    title = f"Opening {parsed(facts.name).display}"
+    return once(_model, key(study), title, lambda report: study_model(study, device(), report))
+
+
 def key(study: Study) -> str:
     """The cache key of a study's content."""
     return f"{study.manifest.digest} {study.path}"
@@ -143,6 +163,13 @@ def _catalogue(key: str, _study: Study) -> Catalogue:  # noqa: ARG001
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _table(key: tuple[str, str], _study: Study) -> pd.DataFrame:
     return _study.table(key[1])
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _model(key: str, _found: Model | None) -> Model:
+    if _found is None:
+        raise LookupError(key)
+    return _found
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
