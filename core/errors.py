@@ -2,7 +2,8 @@
 
 import re
 
-_LONG = re.compile(r"\S{150,}")  # longer than a path that anyone reads
+MOST = 299  # characters of a message with its hint
+_WORD = 150  # characters of a word; more are left out of its middle, as in a name made to fill a screen
 
 
 def printable(text: str) -> str:
@@ -12,9 +13,7 @@ def printable(text: str) -> str:
 
 def brief(text: str, most: int) -> str:
     """The same text on one line, with its middle left out if it has more than `most` characters."""
-    line = printable(text)
-    tail = most // 3
-    return line if len(line) <= most else f"{line[: most - tail - 1]}…{line[-tail:]}"
+    return _without_middle(printable(text), most)
 
 
 class VitrineError(Exception):
@@ -29,13 +28,27 @@ class VitrineError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
-        message = _LONG.sub(lambda word: brief(word[0], 100), message)
+        hint = _shortened(hint, max(MOST // 2, MOST - 1 - len(message)))
+        message = _shortened(message, MOST - 1 - len(hint))
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+def _shortened(text: str, most: int) -> str:
+    """A text without the middle of words that are too long, and of at most `most` characters."""
+    text = re.sub(rf"\S{{{_WORD + 1},}}", lambda match: _without_middle(match[0], _WORD), text)
+    return _without_middle(text, most)
+
+
+def _without_middle(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail - 1]}…{text[-tail:]}"
 
 
 class UnknownName(VitrineError):

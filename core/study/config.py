@@ -32,6 +32,13 @@ class PatchConfig:
     target: Annotated[
         Literal["predicted", "label"], Knob("The class that heatmap, score and transaction refer to.")
     ] = "predicted"
+    watched: Annotated[
+        Literal["label", "explained"],
+        Knob(
+            "Whose score is watched while patches are masked: that of the image's own class, as the paper says (its "
+            "Y; an image of unknown class falls back to the explained one), or of the class the heatmap explains."
+        ),
+    ] = "label"
     correct_only: Annotated[bool, Knob("Use only images that the model classifies correctly.")] = False
     difference: Annotated[
         Literal["absolute", "drop"], Knob("Compare the size of the change with tau, or the signed drop.")
@@ -75,6 +82,9 @@ class MiningConfig:
     support: Annotated[
         float, Knob("Minimum support: fraction of the class's patches in which the filters are active.", 0.01, 1, 0.01)
     ] = 0.5
+    strict: Annotated[
+        bool, Knob("Support must be higher than the minimum, as the paper says; otherwise at least the minimum.")
+    ] = True
     confidence: Annotated[
         float,
         Knob("Minimum confidence: fraction of the patches with these filters that belong to the class.", 0, 1, 0.01),
@@ -91,11 +101,23 @@ class MiningConfig:
     limit: Annotated[
         int,
         Knob(
-            "Maximum itemsets per class; mining stops with an error beyond it, or beyond 25 times as many in total.",
+            "Maximum itemsets per class; the paper has no limit. With 25 times as many in total, mining stops with "
+            "an error.",
             100,
             1_000_000,
         ),
     ] = 20_000
+    skip_large: Annotated[
+        bool,
+        Knob("Skip a class with more itemsets than the limit, and say so; otherwise mining stops with an error."),
+    ] = True
+    per_rule: Annotated[
+        bool,
+        Knob(
+            "In an average patch, count a patch once for each rule that it appears in, as the paper collects them from "
+            "each rule; otherwise once."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True)
@@ -129,3 +151,17 @@ def validated(config: StudyConfig) -> StudyConfig:
     own_settings = {param.name: getattr(config, param.name) for param in params_of(StudyConfig)}
     checked(params_of(StudyConfig), own_settings, "study")
     return config
+
+
+# Settings that earlier versions did not have and did not store, with the values of what these versions did.
+EARLIER: Mapping[str, Mapping[str, Any]] = {
+    "patches": {"watched": "explained"},
+    "mining": {"strict": False, "skip_large": False, "per_rule": False},
+}
+
+
+def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The stored settings of a study, including those that earlier versions did not store."""
+    parts = {name: config.get(name, {}) for name in EARLIER}
+    filled = {name: {**EARLIER[name], **part} for name, part in parts.items() if isinstance(part, Mapping)}
+    return {**config, **filled}

@@ -10,7 +10,7 @@ from core.errors import StudyDamaged, StudyError
 from core.serialization import load
 from core.store.manifest import Manifest, Misfit, stored_as
 from core.store.schema import Column, Schema, Values
-from core.study.config import StudyConfig, validated
+from core.study.config import StudyConfig, completed, validated
 from core.study.consistency import consistent
 
 # Of the folder that `core.study` describes; newer formats are rejected. In format 1 a relative folder of images was
@@ -89,7 +89,7 @@ class StudyManifest(Manifest):
     @cached_property
     def settings(self) -> StudyConfig:
         """The settings it was built with. Raises BadParameter or UnknownName if they are not valid."""
-        return validated(load(StudyConfig, self.config))
+        return validated(load(StudyConfig, completed(self.config)))
 
     def rows(self, table: str) -> int:
         """The number of rows of a table; Misfit if there is none of that name."""

@@ -92,10 +92,11 @@ def _facts(config: StudyConfig) -> str:
     filters = f"{layer.units:,} filters" if layer else "its filters"
     labelled = sum(label >= 0 for label in plan.folder.labels)
     classes = "" if labelled == images else f" ({labelled:,} of them in a folder named after a class of the model)"
-    skipped = "".join(f" Skipped: {reason} ({count:,})." for reason, count in plan.folder.skipped.items())
+    skipped = "".join(f" Left out: {reason}: {count:,}." for reason, count in plan.folder.skipped.items())
+    notes = "".join(f" {note}" for note in plan.folder.notes)
     return (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
-        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{skipped}"
+        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{notes}{skipped}"
     )
 
 
