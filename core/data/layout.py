@@ -1,4 +1,4 @@
-"""Where the images of a folder lie: class folders at any of the usual places, a zip archive, a table of labels."""
+"""Layouts of image folders: class folders at any of the usual places, a zip archive, a table of labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
