@@ -40,6 +40,7 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
         "model": model.name,
         "classes": len(model.labels),
         "device": str(model.device),
+        "weights": list(model.facts.get("notes", ())),
         "input": vars(model.preprocess),
         "default_layer": survey.default,
         "head": survey.head,

@@ -79,7 +79,7 @@ def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.devic
     report(0.6, "inspecting layers")
     labels = tuple(str(label) for label in card.get("labels", ()))
     labels = labels if len(labels) == count else ()
-    facts = {**card, "notes": adaptation.notes} if adaptation.notes else card
+    facts = {**card, "notes": adaptation.notes}
     return as_model(name, net, labels=labels, preprocess=preprocess, facts=facts, device=device)
 
 

@@ -301,7 +301,7 @@ def test_own_flowers(tmp_path: Path) -> None:
     assert model.labels[5] == "class 5"
     (tmp_path / "f.json").write_text('{"labels": ["a", "b", "c", "d", "e", "f"]}')
     assert load(f"flowers:{tmp_path / 'f.safetensors'}").labels == tuple("abcdef")
-    for text in ("{", "[]", '{"labels": 3}', '{"labels": ["a"]}'):
+    for text in ("{", "[]", '{"labels": 3}', '{"labels": ["a"], "notes": 3}', "[" * 200_000):
         (tmp_path / "f.json").write_text(text)
         assert load(f"flowers:{tmp_path / 'f.safetensors'}").labels[5] == "class 5"
 
