@@ -90,7 +90,7 @@ def _flowers(  # noqa: PLR0917 - the last three are those of `ModelCard.load`
     report(0.6, "inspecting layers")
     labels = tuple(str(label) for label in card.get("labels", ()))
     labels = labels if len(labels) == count else ()
-    facts = {**card, "notes": adaptation.notes} if adaptation.notes else card
+    facts = {**card, "notes": adaptation.notes}
     return as_model(name, net, labels=labels, preprocess=preprocess, facts=facts, device=device, options=options)
 
 

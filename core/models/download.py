@@ -33,7 +33,7 @@ def fetch(url: str, folder: Path, report: Report = silent) -> Path:
     except (OSError, HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
         reason = getattr(cause, "strerror", None) or cause
-        hint = f"Connect this machine to the internet, or fetch {url} elsewhere and save it as {path}."
+        hint = f"Connect this machine to the internet, or save {url} in {path.parent}."
         raise Unavailable(f"{path.name} could not be downloaded ({reason}).", hint) from None
     return path
 

@@ -46,6 +46,11 @@ class Match:
         """The tensor for a parameter; None if there is none."""
         return self.checkpoint.tensors[self.keys[key]] if key in self.keys else None
 
+    def direct(self) -> int:
+        """The number of names that are those of the network but for the root."""
+        before = f"{self.root}." if self.root else ""
+        return sum(name == f"{before}{key}" for key, name in self.keys.items())
+
     def below(self, node: Node) -> list[str]:
         """The tensors below a node that belong to no parameter, single numbers and counters excepted."""
         used = set(self.keys.values())
@@ -82,8 +87,10 @@ def matched(net: nn.Module, checkpoint: Checkpoint, names: Node) -> Match:
         stored = {key: match.stored(key) for key in shapes}
         match.fitting = sum(one is not None and one.shape == shapes[key] for key, one in stored.items())
         found.append(match)
-    best = max(found, key=lambda match: (match.fitting, match.averaged))
-    best.others = [match.root for match in found if match.fitting == best.fitting and match is not best]
+    best = max(found, key=lambda match: (match.fitting, match.averaged, match.direct()))
+    taken = set(best.keys.values())
+    alike = [match for match in found if match.fitting == best.fitting and taken.isdisjoint(match.keys.values())]
+    best.others = [match.root for match in alike]
     return best
 
 

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from core.errors import BadModel
+from core.errors import MOST, BadModel
 from core.models.adaptation import Adaptation, head, in_colour, stem, top_of
 from core.models.checkpoint import AS_WEIGHTS, Checkpoint, short
 from core.models.matching import COUNTER, Match, matched, node_at, same, tree
-
-_MESSAGE = 290  # characters
 
 
 def fit(
@@ -111,7 +109,7 @@ def _refuse_misfits(net: nn.Module, match: Match, owner: str, but: str = " ") ->
     if not (missing or other or unknown):
         return
     names = [f"'{short(name, 60)}'" for name in unknown or match.below(match.node)]
-    file = match.checkpoint.file
+    file, hint = match.checkpoint.file, f"Give weights of {owner}, or the architecture that these belong to."
     for most in (2, 1, 0):
         problems = (
             _first(other, most) if other and most else "",
@@ -119,9 +117,9 @@ def _refuse_misfits(net: nn.Module, match: Match, owner: str, but: str = " ") ->
             f"{owner} has no {_first(names, most)}" if names and most else "",
         )
         message = f"{file} does not fit {owner}: {'; '.join(one for one in problems if one)}."
-        if len(message) <= _MESSAGE:
+        if len(f"{message} {hint}") <= MOST:
             break
-    raise BadModel(message, f"Give weights of {owner}, or the architecture that these belong to.")
+    raise BadModel(message, hint)
 
 
 def _refuse_layers_behind(net: nn.Module, match: Match, owner: str) -> None:

@@ -179,6 +179,15 @@ def test_what_lies_beside_is_left_out_and_said(tmp_path: Path) -> None:
     ]
 
 
+def test_a_layer_of_the_same_name_beside_is_not_taken(tmp_path: Path) -> None:
+    state = {f"model.{key}": value for key, value in state_of().items()}
+    for beside in ({"fc.weight": torch.zeros(3, 1024), "fc.bias": torch.zeros(3)}, {"conv5.0.weight": torch.zeros(5)}):
+        net, notes = loaded({**beside, **state}, tmp_path)
+        same_scores(net, net_of())
+        assert notes[0] == "Tensors under 'model' were taken"
+        assert notes[1].startswith("Left out:")
+
+
 def test_counters_of_other_tools_inside_do_not_matter(tmp_path: Path) -> None:
     state = {**state_of(), "conv1.total_ops": torch.zeros(1), "stage2.0.total_params": torch.tensor(3.0)}
     same_scores(loaded(state, tmp_path)[0], net_of())

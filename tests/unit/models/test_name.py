@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from core.errors import BadModel, Unavailable
 from core.models import load
-from core.models.name import parsed
+from core.models.name import SUFFIXES, parsed
 
 ARCHITECTURES = st.text(st.characters(exclude_characters=":@/\\", codec="utf-8"), min_size=2).filter(
-    lambda text: text not in ("timm", "hf") and not text.endswith((".py", ".pth", ".pt", ".safetensors"))
+    lambda text: text not in ("timm", "hf") and not text.lower().endswith((".py", *SUFFIXES))
 )
 
 
@@ -26,6 +26,14 @@ def test_both_spellings_give_back_what_they_were_made_of(architecture, file, sep
     assert (name.source, name.architecture, name.file) == ("weights", architecture, file)
     assert str(name) == f"{architecture}{separator}{file}"
     assert parts(str(name.with_file("/tmp/a@b:c.pth"))) == ("weights", architecture, "/tmp/a@b:c.pth")
+
+
+@pytest.mark.parametrize("file", ["w.pth", "w.PTH", "w.ckpt", "model_best.pth.tar", "a b.bin", "w.Safetensors"])
+def test_a_file_alone_asks_for_an_architecture(file):
+    assert parsed(file).source == "none"
+    with pytest.raises(BadModel) as error:
+        load(file)
+    assert error.value.hint == f"Write one before it, such as resnet18@{file}."
 
 
 @given(st.text())
