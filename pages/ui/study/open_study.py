@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.environment import app_model, device, home
-from core.errors import Unavailable, VitrineError, printable
+from core.errors import StudyError, Unavailable, VitrineError, printable
 from core.explain import EXPLAINERS
 from core.mining import graph
 from core.mining.averages import contributing, weighted
@@ -86,7 +86,15 @@ def _sound() -> dict[str, Study]:
 def _choice(entries: dict[str, Study]) -> parameters.Parameter[str]:
     """The parameter for the study, by default one of the current model."""
     fitting = [name for name, entry in entries.items() if entry.manifest.model.name == location.current().model]
-    return parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
+    chosen = parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
+
+    def read(text: str) -> str:
+        entry = listed().get(text)
+        if entry and entry.problem:
+            raise StudyError(entry.problem)
+        return chosen.read(text)
+
+    return replace(chosen, read=read)
 
 
 def unstudied(studies: Iterable[Study]) -> None:
