@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from core.commands import chosen, options, path_argument, say, say_json
+from core.commands import chosen, complain, options, path_argument, say, say_json
 from core.errors import BadParameter, StudyError, VitrineError
 from core.params import Knob, params_of, whole
 from core.progress import printed
@@ -31,10 +31,24 @@ GROUPS: dict[str, tuple[Callable[..., object], str]] = {
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """Which filter sets count as shared by classes."""
+
+    sharing: Annotated[
+        Literal["rules", "itemsets"],
+        Knob("Sets in rules of several classes, as in the paper, or all sets that are frequent in several classes."),
+    ] = "rules"
+
+
+@dataclass(frozen=True)
 class Chance:
     """The random sets that mined ones are compared with."""
 
-    draws: Annotated[int, Knob("Number of random filter sets of the same size; 0 for none.", 0, 1000)] = 20
+    draws: Annotated[int, Knob("Number of random filter sets; 0 for none.", 0, 1000)] = 20
+    random_filters: Annotated[
+        int,
+        Knob("Filters in each random set: 10 as in table 1 of the paper; 0 for as many as the rules have.", 0, 100_000),
+    ] = 10
     seed: Annotated[int, Knob("Seed of the random sets.", 0, 2**31 - 1)] = 0
 
 
@@ -54,7 +68,9 @@ def study(parser: ArgumentParser) -> None:
         "--verify", action="store_true", help="also verify the checksum of every file"
     )
     _mining(_reader(below, "rules", "association rules between filters and classes", _rules))
-    _mining(_reader(below, "shared", "filter sets shared by several classes", _shared))
+    shared = _reader(below, "shared", "filter sets shared by several classes", _shared)
+    options(shared, Sharing)
+    _mining(shared)
     patches = _reader(below, "patches", "the patches, strongest drop first", _patches)
     patches.add_argument(
         "--filters", default="", metavar="F,F", help="only patches in which all these filters are active"
@@ -113,6 +129,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _summarise(study: "Study") -> None:
     """Print a study in a few lines."""
+    from core.mining.rules import shared_by_rules
     from core.study.browse import STOPS, patches_per_image
 
     manifest, images = study.manifest, study.table("images")
@@ -126,7 +143,11 @@ def _summarise(study: "Study") -> None:
         say(f"left out: {reason}: {count:,}")
     if data.unmatched:
         say(f"no class of the model: {', '.join(data.unmatched)}")
-    say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules, {rows['shared']} shared sets")
+    say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules")
+    say(
+        f"{len(shared_by_rules(study.table('rules')))} filter sets in rules of several classes, "
+        f"{rows['shared']} frequent in several"
+    )
     counts = patches_per_image(images)
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in counts.sum(axis=1).items()))
     say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in counts.sum().items()))
@@ -177,7 +198,9 @@ def _rules(args: Namespace) -> int:
 
 def _shared(args: Namespace) -> int:
     study = _opened(args.study)
-    shared = _mined(args, study).shared
+    sharing = Sharing(**chosen(args, Sharing, "shared")).sharing
+    mined = _mined(args, study)
+    shared = mined.shared_by_rules if sharing == "rules" else mined.shared
     if args.label:
         label = study.target(args.label)
         shared = shared[shared["labels"].map(lambda labels: label in labels).astype(bool)]
@@ -233,8 +256,9 @@ def _ablate(args: Namespace) -> int:
         raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     result = run_ablation(
-        study, sets, model, folder=args.data, draws=chance.draws, seed=chance.seed, report=printed(sys.stderr)
-    )
+        study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,
+        seed=chance.seed, report=printed(sys.stderr),
+    )  # fmt: skip
     table = result.per_class
     if label is not None:
         table = table[table["label"] == label]
@@ -258,7 +282,7 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     means = [
         f"{percent('baseline')} unchanged",
         f"{percent('mined')} without {summary['filters_per_class']:.1f} rule filters",
-        f"{percent('random_mean')} ± {percent('random_std')} without the same number of random filters",
+        f"{percent('random_mean')} ± {percent('random_std')} without {summary['random_filters']:.1f} random filters",
     ]
     spread = [f"{percent(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
     prices = [
@@ -288,12 +312,23 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
     given = {name: getattr(args, name) for name in asdict(built_with) if getattr(args, name) != AS_BUILT}
     settings = checked(params_of(MiningConfig), {**asdict(built_with), **given}, "mining")
     if not given:
-        return stored(study, built_with)
+        mined = stored(study, built_with)
+        _say_skipped(mined, study)
+        return mined
     most = study.manifest.arrays["items"].shape[1]
     if "filters" in given and settings["filters"] > most:
         message = f"mining.filters cannot be {settings['filters']}. The study keeps {most} filters of each patch."
         raise BadParameter(message, f"Use 1 to {most}.")
-    return mine(study, MiningConfig(**settings), seed=study.manifest.seed)
+    mined = mine(study, MiningConfig(**settings), seed=study.manifest.seed)
+    _say_skipped(mined, study)
+    return mined
+
+
+def _say_skipped(mined: "Mined", study: "Study") -> None:
+    """Name the classes that were skipped because of too many itemsets."""
+    if mined.skipped:
+        names = ", ".join(study.labels[label] for label in mined.skipped)
+        complain(f"Skipped, as they have more than {mined.config.limit:,} frequent filter sets: {names}.")
 
 
 def _output(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:

@@ -14,7 +14,7 @@ tables
                  probability (of `predicted`), patches (number selected), candidates, stop (why no more were selected:
                  "tau", "k exhausted", "map exhausted", "map empty", "not correct", "no label"), problem ("" or why the
                  file was skipped: such a row has predicted -1, a black thumbnail and no patches)
-    windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the explained score with
+    windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the watched score with
                  this window and, if cumulative, the earlier ones masked; NaN if not needed), kept: all candidates
     patches      image, rank, x, y, size, score, before, after, drop (before - after), label (class item of its
                  transaction), filters (number of items), response (of its first item): the selected windows
@@ -30,7 +30,8 @@ tables
     edges        filter, label, weight (best score of that class's rules with the filter), rules (number)
     filters      filter, patches (transactions that contain it), classes (whose rules use it), rules, mean, deviation
                  and largest of its response over all patches
-    averages     average, label, filter, patches (distinct ones), weight (sum of their responses)
+    averages     average, label, filter, patches (distinct ones), weight (sum of their responses, each
+                 as often as the patch counts: `MiningConfig.per_rule`)
 
 arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N` stored filters per transaction)
     thumbnails   (I, t, t, 3) uint8, the model's view, downscaled
@@ -68,6 +69,12 @@ if TYPE_CHECKING:
 
 BUNDLED = ASSETS / "studies"
 
+# Settings that earlier versions did not have and did not store, with the values of what these versions did.
+EARLIER: Mapping[str, Mapping[str, Any]] = {
+    "patches": {"watched": "explained"},
+    "mining": {"strict": False, "skip_large": False, "per_rule": False},
+}
+
 
 class Study(Store[StudyManifest]):
     """A finished study, opened read-only.
@@ -80,8 +87,11 @@ class Study(Store[StudyManifest]):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The settings it was built with, as JSON."""
-        return self.manifest.config
+        """The settings it was built with, as JSON, including those that earlier versions did not store."""
+        given = self.manifest.config
+        parts = {name: given.get(name, {}) for name in EARLIER}
+        filled = {name: {**EARLIER[name], **part} for name, part in parts.items() if isinstance(part, Mapping)}
+        return {**given, **filled}
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

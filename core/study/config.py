@@ -32,6 +32,13 @@ class PatchConfig:
     target: Annotated[
         Literal["predicted", "label"], Knob("The class that heatmap, score and transaction refer to.")
     ] = "predicted"
+    watched: Annotated[
+        Literal["label", "explained"],
+        Knob(
+            "Whose score is watched while patches are masked: that of the image's own class, as the paper says (its "
+            "Y; an image of unknown class falls back to the explained one), or of the class the heatmap explains."
+        ),
+    ] = "label"
     correct_only: Annotated[bool, Knob("Use only images that the model classifies correctly.")] = False
     difference: Annotated[
         Literal["absolute", "drop"], Knob("Compare the size of the change with tau, or the signed drop.")
@@ -75,6 +82,9 @@ class MiningConfig:
     support: Annotated[
         float, Knob("Minimum support: fraction of the class's patches in which the filters are active.", 0.01, 1, 0.01)
     ] = 0.5
+    strict: Annotated[
+        bool, Knob("Support must be higher than the minimum, as the paper says; otherwise at least the minimum.")
+    ] = True
     confidence: Annotated[
         float,
         Knob("Minimum confidence: fraction of the patches with these filters that belong to the class.", 0, 1, 0.01),
@@ -91,11 +101,23 @@ class MiningConfig:
     limit: Annotated[
         int,
         Knob(
-            "Maximum itemsets per class; mining stops with an error beyond it, or beyond 25 times as many in total.",
+            "Maximum itemsets per class; the paper has no limit. With 25 times as many in total, mining stops with "
+            "an error.",
             100,
             1_000_000,
         ),
     ] = 20_000
+    skip_large: Annotated[
+        bool,
+        Knob("Skip a class with more itemsets than the limit, and say so; otherwise mining stops with an error."),
+    ] = True
+    per_rule: Annotated[
+        bool,
+        Knob(
+            "In an average patch, count a patch once for each rule that it appears in, as the paper collects them from "
+            "each rule; otherwise once."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True)

@@ -118,14 +118,23 @@ def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Cost
         refused = _refused(plan, images.iloc[batch.rows], batch)
         windows.counts[refused != ""] = 0
     with costs.stage("selection"):
-        clean = class_scores(batch.logits, batch.targets, plan.patches.score)
+        watched = _watched(plan, images, batch)
+        clean = class_scores(batch.logits, watched, plan.patches.score)
         execution = Execution(batch=plan.batch, report=report)
-        query = Query(plan.model, batch.images, Classes(batch.targets), plan.layer, execution=execution)
+        query = Query(plan.model, batch.images, Classes(watched), plan.layer, execution=execution)
         query = query.counted_in(costs.log)
         chosen = relevant(query, clean, windows, plan.patches, stepwise=plan.stepwise)
     selected = np.arange(plan.patches.count) < chosen.kept[:, None]
     stop = [why or stop for why, stop in zip(refused, chosen.stop, strict=True)]
     return _Windows(windows, chosen, selected, stop)
+
+
+def _watched(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> Tensor:
+    """The class of each image whose score is watched while patches are masked."""
+    if plan.patches.watched == "explained":
+        return batch.targets
+    labels = torch.from_numpy(images["label"].to_numpy()[batch.rows]).to(batch.targets)
+    return torch.where(labels == UNKNOWN, batch.targets, labels)
 
 
 def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels | Values]]:

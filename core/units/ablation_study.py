@@ -27,6 +27,7 @@ def run_ablation(
     *,
     folder: str | Path = "",
     draws: int = 20,
+    random_filters: int = 0,
     seed: int = 0,
     batch: int = 16,
     report: Report = silent,
@@ -44,7 +45,7 @@ def run_ablation(
         logits, batches, skipped = from_pooled(model), _stored(study, model, report), _unread(study)
     else:
         logits, batches, skipped = from_images(model, layer), _read(model, files, batch, report), files.skipped
-    result = ablation(logits, batches, sets, count, study.labels, draws=draws, seed=seed)
+    result = ablation(logits, batches, sets, count, study.labels, draws=draws, random_filters=random_filters, seed=seed)
     if not len(result.per_class):
         if files and files.paths:
             raise Unavailable(f"None of the images in {files.root} can be read.", skipped[files.paths[0]])
@@ -52,6 +53,12 @@ def run_ablation(
             "None of these images belongs to a class of the model.", "Put them into one sub-folder per class."
         )
     return replace(result, skipped=skipped)
+
+
+def expected_passes(study: Study, model: Model, images: int, sets: int) -> float:
+    """The number of forward passes at most: one per image, and where averages do not do, parts of one per set."""
+    pools = model.survey.head and study.manifest.model.layer == model.survey.default
+    return float(images if pools else images * (1 + sets))
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
         format_func=lambda name: f"{_OUTCOMES[name]} ({by_outcome[name]:,})",
         help="Whether the patch's image is classified correctly." if patches.labelled else "The images have no labels.",
     )  # fmt: skip
-    drop.draw(st.slider, help="By how much masking the patch lowered the probability.")
+    drop.draw(st.slider, help=f"By how much masking the patch lowered the probability{patch_items.watched(study)}.")
     if tags:
         tag.draw(st.selectbox, format_func=lambda word: word or "Any tag")
     return conditions
