@@ -19,6 +19,7 @@ from core.images.process import TooCostly, load_apart
 from core.images.structure import ordinary
 from core.images.uncompressed import uncompressed
 
+_BLOCK = 1 << 22  # pixels converted at a time
 _SMALLER = "Make it smaller and try again."
 _CONVERT = "Save it as PNG, JPEG or TIFF and try again."
 
@@ -149,18 +150,29 @@ def _picture(loaded: Loaded, name: str, sha: str, window: Window | None) -> Pict
     """The picture with transparency on white, and its values in [0, 1] where they have more than 8 bits."""
     if window or is_deep(loaded):
         return _deep_picture(loaded, name, sha, window)
-    image, notes = loaded.image, list(loaded.notes)
-    if image.mode == "RGBA":
-        if np.asarray(image.getchannel("A")).min() < 255:
-            notes.append("Its transparent parts are shown on white.")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return Picture(name, np.asarray(image.convert("RGB")), sha, " ".join(notes))
+    notes = list(loaded.notes)
+    if loaded.image.mode == "RGBA" and np.asarray(loaded.image.getchannel("A")).min() < 255:
+        notes.append("Its transparent parts are shown on white.")
+    return Picture(name, _on_white(loaded.image), sha, " ".join(notes))
+
+
+def _on_white(image: Image.Image) -> Pixels:
+    """The pixels of an image in RGB or RGBA, converted some rows at a time to save memory."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, _BLOCK // image.width)
+    for top in range(0, image.height, rows):
+        part = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if part.mode == "RGBA":
+            part = Image.alpha_composite(Image.new("RGBA", part.size, "white"), part).convert("RGB")
+        pixels[top : top + rows] = np.asarray(part)
+    return pixels
 
 
 def _deep_picture(loaded: Loaded, name: str, sha: str, window: Window | None) -> Picture:
     notes = list(loaded.notes)
     in_file, opacity = file_values(loaded)
     values, note = windowed(in_file, loaded.bits, window, shown(name))
+    del in_file  # several hundred megabytes
     notes.append(note)
     if opacity is not None and opacity.min() < 1:
         notes.append("Its transparent parts are shown on white.")

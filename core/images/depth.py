@@ -41,7 +41,9 @@ def file_values(loaded: Loaded) -> tuple[NDArray[np.generic], Values | None]:
     if loaded.image.mode == "I" and not loaded.signed:
         values = values.view(np.uint32)
     if loaded.low is not None:
-        values = values.astype(np.uint16) << 8 | np.asarray(loaded.low)
+        values = values.astype(np.uint16)
+        values <<= 8
+        values |= np.asarray(loaded.low)
     if values.ndim == 2 or values.shape[2] == 3:
         return values, None
     opacity = values[..., 3] / np.float32(255 if values.dtype == np.uint8 else 65535)
@@ -57,8 +59,8 @@ def windowed(
     between 0 and 1 that range, and all others the range from their minimum to their maximum. What is no finite number
     becomes black. Raises BadImage if nothing is.
     """
-    finite = np.isfinite(values)
-    missing = values.size - int(np.count_nonzero(finite))
+    finite = np.isfinite(values) if values.dtype.kind == "f" else np.True_
+    missing = int(np.count_nonzero(~finite))
     if missing == values.size:
         raise BadImage(f"{short} contains no number: all its values are NaN or infinite.", "Check how it was written.")
     low, high = window or _range(values[finite] if missing else values, bits)
@@ -81,8 +83,12 @@ def eight_bits(values: Pixels | Values) -> Pixels:
     """Deep values as RGB pixels of 8 bits; pixels unchanged."""
     if values.dtype == np.uint8:
         return values.astype(np.uint8, copy=False)
-    pixels = np.rint(values * np.float32(255)).astype(np.uint8)
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+    flat, pixels = values.reshape(-1), np.empty(values.size, np.uint8)
+    for start in range(0, values.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        pixels[part] = np.rint(flat[part] * np.float32(255))
+    shaped: NDArray[np.uint8] = pixels.reshape(values.shape)
+    return shaped if shaped.ndim == 3 else np.repeat(shaped[..., None], 3, 2)
 
 
 def _range(values: NDArray[np.generic], bits: int) -> Window:

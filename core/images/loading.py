@@ -95,7 +95,8 @@ def prepared(image: Image.Image, notes: Sequence[str], bits: int = 0, signed: bo
         bits = 16 if image.mode.startswith("I;16") else 32 if image.mode == "I" else 0 if image.mode == "F" else 8
     image = _upright(image, image.getexif())
     if not image.mode.startswith(("I", "F")):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        image = image if image.mode == mode else image.convert(mode)
     return Loaded(image, notes, None, bits, signed)
 
 
