@@ -125,7 +125,12 @@ def finite(value: object) -> float | None:
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with ~ replaced by the user's folder; unchanged if ~ names an unknown user."""
+    """The path with ~ replaced by the user's folder; unchanged if ~ names an unknown user.
+
+    Raises BadParameter for one with a zero byte, on which functions of the system fail in many ways.
+    """
+    if "\0" in str(path):
+        raise BadParameter(f"{short(str(path))} contains a zero byte, which no path can.", "Check how it was written.")
     try:
         return Path(path).expanduser()
     except RuntimeError:

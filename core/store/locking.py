@@ -24,8 +24,8 @@ def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
 
     lock = FileLock(folder / _LOCK)
     while not lock.is_locked:
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0.1, poll_interval=0.01)
         except FileNotFoundError:  # the last writer has just deleted the folder
             continue
@@ -71,6 +71,14 @@ def translated(schema: Schema[Any], path: Path) -> Iterator[None]:
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             message = f"{path.parent} cannot be written ({error.strerror})."
             raise schema.error(message, "Choose another folder.") from None
-        if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EBUSY, errno.ELOOP}:
+        if error.errno in {
+            errno.ENOTDIR,
+            errno.EEXIST,
+            errno.ENAMETOOLONG,
+            errno.ENOTEMPTY,
+            errno.EBUSY,
+            errno.ELOOP,
+            errno.ENOENT,
+        }:
             raise schema.error(f"{path} cannot be {schema.one} ({error.strerror}).", "Choose another name.") from None
         raise

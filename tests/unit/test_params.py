@@ -8,7 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BadParameter, UnknownName, VitrineError
-from core.params import FilePath, Knob, LayerName, Numbers, UnitName, checked, finite, params_of, spelled, whole
+from core.params import (
+    FilePath,
+    Knob,
+    LayerName,
+    Numbers,
+    UnitName,
+    checked,
+    expanded,
+    finite,
+    params_of,
+    spelled,
+    whole,
+)
 from tests import nets
 
 
@@ -270,3 +282,8 @@ def test_any_list_or_name_is_valid_or_refused(name: str, value: object) -> None:
         return
     assert all(0 <= number <= 1 for number in found["areas"])
     assert checked(NAMED, {name: spelled(found[name])}, "x") == found, "what is spelled out is read again"
+
+
+def test_a_path_with_a_zero_byte_is_a_sentence():
+    with pytest.raises(BadParameter, match="contains a zero byte, which no path can"):
+        expanded("a\0b")
