@@ -150,9 +150,13 @@ def test_a_classifier_with_pooling_to_one_position(tmp_path: Path) -> None:
 def test_the_note_says_what_was_assumed(tmp_path: Path) -> None:
     net = net_of("shufflenet_v2_x0_5")
     net.fc = HEADS["hidden"](1024)
-    assert loaded(net, "shufflenet_v2_x0_5", tmp_path)[2][-1] == (
+    assert loaded(net, "shufflenet_v2_x0_5", tmp_path)[2] == [
         "Classifier 'fc': linear 1024 → 8, 8 → 4, ReLU between its layers (assumed: activations are not in the file)"
-    )
+    ]
+    net.fc = HEADS["dropout"](1024)
+    assert loaded(net, "shufflenet_v2_x0_5", tmp_path)[2] == [
+        "2 names were matched, such as 'fc.1.weight' as 'fc.weight'"
+    ]
 
 
 def test_no_classifier_and_two(tmp_path: Path) -> None:
@@ -209,6 +213,16 @@ def test_small_first_layers(tmp_path: Path) -> None:
     assert notes == ["First layer of 3 × 3: stride 1, no max pooling and images of 32 × 32 pixels were assumed"]
     net.conv1 = nn.Conv2d(1, 64, 3, 1, 1, bias=False)
     assert len(loaded(net, "resnet18", tmp_path)[2]) == 2, "grey and small"
+
+
+def test_no_random_number_is_drawn(tmp_path: Path) -> None:
+    net = net_of("shufflenet_v2_x0_5")
+    net.fc = HEADS["normalised"](1024)
+    torch.save(net.state_dict(), tmp_path / "w")
+    before = torch.random.get_rng_state()
+    with opened(tmp_path / "w") as checkpoint:
+        fitted("shufflenet_v2_x0_5", checkpoint)
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_what_was_done_is_told(tmp_path: Path) -> None:
