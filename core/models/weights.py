@@ -1,14 +1,11 @@
-"""Weights and labels from files: fitted to a network, with everything said that was assumed or left out."""
+"""Weights from files: fitted to a network, with everything said that was assumed or left out."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from core.environment import limit
 from core.errors import MOST, BadModel
-from core.files import read_bytes
 from core.models.adaptation import Adaptation, head, in_colour, stem, top_of
 from core.models.checkpoint import AS_WEIGHTS, Checkpoint, short
 from core.models.matching import COUNTER, Match, matched, node_at, same, tree
@@ -51,22 +48,6 @@ def fit(
 def classes(net: nn.Module) -> int:
     """The number of classes of a network: the outputs of its last layer with weights."""
     return [one for one in net.modules() if isinstance(one, nn.Linear | nn.Conv2d)][-1].weight.shape[0]
-
-
-def labels(path: Path, classes: int) -> tuple[str, ...]:
-    """One label per line; BadModel if the file cannot be read or does not have `classes` lines."""
-    called = short(path.name, 60)
-    try:
-        lines = read_bytes(path, limit("text")).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise BadModel(f"{called} is not a text file.", "Write one label per line, as UTF-8.") from None
-    except (OSError, ValueError):
-        raise BadModel(f"The labels file {short(str(path))!r} cannot be opened.", "Check its path.") from None
-    names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) != classes:
-        hint = "Write one label per line, in the order of the classes."
-        raise BadModel(f"{called} holds {len(names)} labels, the model has {classes} classes.", hint)
-    return names
 
 
 def _value(checkpoint: Checkpoint, name: str | None, own: Tensor) -> Tensor:
