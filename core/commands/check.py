@@ -39,7 +39,6 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
         "model": model.name,
         "classes": len(model.labels),
         "device": str(model.device),
-        "weights": list(model.facts.get("notes", ())),
         "input": vars(model.preprocess),
         "output": model.output,
         "threshold": model.threshold,

@@ -30,11 +30,12 @@ def fit(
     _refuse_flaws(net, match)
     adaptation = stem(net, match)
     _refuse_misfits(net, match, owner, but=f"{top_of(net)}.")
+    renamings = _renamings(match)  # a changed classifier has names of its own
     head(net, match, adaptation, owner)
     match.keys = {key: match.keys[key] for key in net.state_dict() if key in match.keys}
     _refuse_misfits(net, match, owner)
     _refuse_layers_behind(net, match, owner)
-    adaptation.notes[:0] = _notes(match)
+    adaptation.notes[:0] = _notes(match, renamings)
     state = net.state_dict()
     for key, own in state.items():
         state[key] = _value(checkpoint, match.keys.get(key), own)
@@ -134,7 +135,18 @@ def _refuse_layers_behind(net: nn.Module, match: Match, owner: str) -> None:
                 raise BadModel(message, "Use weights of the network itself.")
 
 
-def _notes(match: Match) -> list[str]:
+def _renamings(match: Match) -> list[str]:
+    """The names that differ by more than the root, as a sentence; none if there is no such name."""
+    before = f"{match.root}." if match.root else ""
+    changed = [(key, name) for key, name in match.keys.items() if name != f"{before}{key}"]
+    if not changed:
+        return []
+    key, name = changed[0]
+    count = f"{len(changed)} names were" if len(changed) > 1 else "1 name was"
+    return [f"{count} matched, such as '{short(name, 60)}' as '{key}'"]
+
+
+def _notes(match: Match, renamings: list[str]) -> list[str]:
     """What was taken, from where, and what was left out, as sentences without a full stop."""
     notes, checkpoint = [], match.checkpoint
     if checkpoint.whole:
@@ -143,11 +155,7 @@ def _notes(match: Match) -> list[str]:
         kind = " (averaged weights)" if match.averaged else ""
         others = f"; {_quoted(match.others)} would fit as well" if match.others else ""
         notes.append(f"Tensors under '{short(match.root, 60)}'{kind} were taken{others}")
-    before = f"{match.root}." if match.root else ""
-    changed = [(key, name) for key, name in match.keys.items() if name != f"{before}{key}"]
-    if changed:
-        key, name = changed[0]
-        notes.append(f"{len(changed)} names were matched, such as '{short(name, 60)}' as '{key}'")
+    notes += renamings
     used, fitting = {*match.keys.values()}, tuple(f"{one}." for one in match.others if one)
     strays = [name for name in checkpoint.tensors if name not in used and not name.endswith((COUNTER, "n_averaged"))]
     strays = [name for name in strays if not name.startswith(fitting)]

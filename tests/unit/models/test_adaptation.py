@@ -150,9 +150,13 @@ def test_a_classifier_with_pooling_to_one_position(tmp_path: Path) -> None:
 def test_the_note_says_what_was_assumed(tmp_path: Path) -> None:
     net = net_of("shufflenet_v2_x0_5")
     net.fc = HEADS["hidden"](1024)
-    assert loaded(net, "shufflenet_v2_x0_5", tmp_path)[2][-1] == (
+    assert loaded(net, "shufflenet_v2_x0_5", tmp_path)[2] == [
         "Classifier 'fc': linear 1024 → 8, 8 → 4, ReLU between its layers (assumed: activations are not in the file)"
-    )
+    ]
+    net.fc = HEADS["dropout"](1024)
+    assert loaded(net, "shufflenet_v2_x0_5", tmp_path)[2] == [
+        "2 names were matched, such as 'fc.1.weight' as 'fc.weight'"
+    ]
 
 
 def test_no_classifier_and_two(tmp_path: Path) -> None:
@@ -211,10 +215,20 @@ def test_small_first_layers(tmp_path: Path) -> None:
     assert len(loaded(net, "resnet18", tmp_path)[2]) == 2, "grey and small"
 
 
+def test_no_random_number_is_drawn(tmp_path: Path) -> None:
+    net = net_of("shufflenet_v2_x0_5")
+    net.fc = HEADS["normalised"](1024)
+    torch.save(net.state_dict(), tmp_path / "w")
+    before = torch.random.get_rng_state()
+    with opened(tmp_path / "w") as checkpoint:
+        fitted("shufflenet_v2_x0_5", checkpoint)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_what_was_done_is_told(tmp_path: Path) -> None:
     net = net_of("shufflenet_v2_x0_5")
     torch.save({"ema": net.state_dict()}, tmp_path / "w")
     model = load(f"shufflenet_v2_x0_5@{tmp_path / 'w'}")
-    assert described(model)["Weights"] == "Tensors under 'ema' (averaged weights) were taken"
+    assert described(model)["Assumed"] == "Tensors under 'ema' (averaged weights) were taken."
     torch.save(net.state_dict(), tmp_path / "w")
-    assert "Weights" not in described(load(f"shufflenet_v2_x0_5@{tmp_path / 'w'}"))
+    assert "Assumed" not in described(load(f"shufflenet_v2_x0_5@{tmp_path / 'w'}"))

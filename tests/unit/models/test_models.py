@@ -303,6 +303,8 @@ def test_own_flowers(tmp_path: Path) -> None:
     save_file(architecture(6).state_dict(), tmp_path / "f.safetensors")
     model = load(f"flowers:{tmp_path / 'f.safetensors'}")
     assert model.labels[5] == "class 5"
+    torch.save({"net": {f"module.{k}": v for k, v in architecture(6).state_dict().items()}}, tmp_path / "checkpoint")
+    assert load(f"flowers@{tmp_path / 'checkpoint'}").facts["notes"] == ["Tensors under 'net.module' were taken"]
     (tmp_path / "f.json").write_text('{"labels": ["a", "b", "c", "d", "e", "f"]}')
     assert load(f"flowers:{tmp_path / 'f.safetensors'}").labels == tuple("abcdef")
     for text in ("{", "[]", '{"labels": 3}', '{"labels": ["a"], "notes": 3}', "[" * 200_000):
