@@ -12,6 +12,8 @@ from torch import Tensor
 
 from core.cache import TensorCache
 from core.card import BUDGETS, Budget
+from core.data.labels import labels_file
+from core.data.model_options import ModelOptions, options_of
 from core.environment import budget, home, precision
 from core.errors import BadModel, StudyError, VitrineError, brief
 from core.explain import EXPLAINERS, Explanation, Query, explain
@@ -21,7 +23,7 @@ from core.explain.relu_rules import ReluRule
 from core.explain.run import Watch, never_stop
 from core.explain.targets import Classes
 from core.images import Picture, Pixels
-from core.models import load, weights
+from core.models import load
 from core.models.model import Model
 from core.models.name import ModelName, parsed
 from core.network.hooks import capture
@@ -31,6 +33,7 @@ from core.params import checked, expanded
 from core.progress import Report, silent, subrange
 from core.serialization import digest
 from core.study import BUNDLED, Study
+from core.study.build import config_of
 from core.study.paths import candidates
 from core.units.ablation import from_images
 
@@ -45,6 +48,11 @@ def find_study(name: str | Path) -> Study:
         raise StudyError(f"{short_name} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
 
 
+def study_options(study: Study) -> ModelOptions:
+    """How the outputs of a study's model are read and images prepared; its labels are stored in the study itself."""
+    return replace(options_of(config_of(study)), labels="")
+
+
 def study_model(
     study: Study,
     device: torch.device | str = "cpu",
@@ -53,17 +61,18 @@ def study_model(
     model: str = "",
     labels: str | Path = "",
 ) -> Model:
-    """The model a study was built with, under its name and with its labels.
+    """The model a study was built with, under its name and with its labels, outputs and preparation.
 
     Own weights are looked for where `core.study.paths` says, and accepted by their hash. `model` names it instead,
     `labels` a file with other names of its classes. Raises StudyError if it is not found or another one.
     """
     facts, name = study.manifest.model, parsed(model or study.manifest.model.name)
+    options = study_options(study)
     found, failed = False, None
     for text in _names(study, name, given=bool(model)):
         found = True
         try:
-            loaded = load(text, device, report)
+            loaded = load(text, device, report, options)
         except BadModel as error:  # other weights may lie at the next path
             failed = error
             continue
@@ -81,7 +90,7 @@ def study_model(
     if len(loaded.labels) != len(study.labels):
         message = f"The study {study.name} has {len(study.labels)} classes, its model has {len(loaded.labels)}."
         raise StudyError(message, "Build the study again.")
-    names = weights.labels(Path(labels), len(loaded.labels)) if labels else study.labels
+    names = labels_file(labels, len(loaded.labels)) if labels else study.labels
     return replace(loaded, name=facts.name, labels=names)
 
 
@@ -138,25 +147,36 @@ class Workbench:
         """The part of the picture that the model sees, (H, W, 3)."""
         return self.model.preprocess.view(picture.pixels)
 
+    def logits(self, picture: Picture) -> Tensor:
+        """The model's outputs, (C,)."""
+        return self._query(picture, 0, batch=1).clean_logits()[0].cpu()
+
     def probabilities(self, picture: Picture) -> Tensor:
-        """The model's softmax over its classes, (C,)."""
-        return self._query(picture, 0, batch=1).clean_logits()[0].softmax(0).cpu()
+        """The probability of each class, (C,); of a regression the values."""
+        return self.model.probabilities(self.logits(picture))
 
     def top(self, picture: Picture, count: int = 5) -> list[tuple[int, str, float]]:
-        """The most probable classes as (index, label, probability), highest first."""
-        values, indices = self.probabilities(picture).topk(min(count, len(self.model.labels)))
-        pairs = zip(indices.tolist(), values.tolist(), strict=True)
-        return [(i, self.model.labels[i], p) for i, p in pairs]
+        """The classes predicted first as (index, label, probability): the most probable ones, highest first.
+
+        With one logit the class that the threshold decides on is first; a regression gives its values in their order.
+        """
+        chances = self.probabilities(picture)
+        indices = self.model.ranked(self.logits(picture))[:count].tolist()
+        return [(index, self.model.labels[index], float(chances[index])) for index in indices]
 
     def activations(self, picture: Picture, layer: str) -> Tensor:
         """The activations of a layer's filters for the picture, (D, h, w). Raises UnknownName for an unknown layer."""
-        return self.cache.get((self.model.sha, picture.sha, "activations", layer), lambda: self._output(picture, layer))
+        return self.cache.get((self.model.key, picture.sha, "activations", layer), lambda: self._output(picture, layer))
 
-    def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
-        """The model's softmax over its classes with these filters of a layer ablated, (C,)."""
+    def logits_without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
+        """The model's outputs with these filters of a layer ablated, (C,)."""
         keep = torch.ones(1, self.activations(picture, layer).shape[0], device=self.model.device)
         keep[:, sorted(set(filters))] = 0
-        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), keep)[0, 0].softmax(0).cpu()
+        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), keep)[0, 0].cpu()
+
+    def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
+        """The probability of each class with these filters of a layer ablated, (C,)."""
+        return self.model.probabilities(self.logits_without(picture, layer, filters))
 
     def target(self, picture: Picture, wanted: str | int = "predicted") -> int:
         """A class index from "predicted", an index or a label."""
@@ -264,14 +284,14 @@ class Workbench:
         method = EXPLAINERS[request.name]
         settings = digest(checked(method.params, request.settings, request.name))
         own_key = (request.name, request.target, settings, request.settle)
-        return (self.model.sha, picture.sha, *own_key, seed, layer or self.model.survey.default)
+        return (self.model.key, picture.sha, *own_key, seed, layer or self.model.survey.default)
 
     def _tensor(self, picture: Picture) -> Tensor:
         def make() -> Tensor:
             preprocess = self.model.preprocess
             return preprocess.tensor(preprocess.view(picture.source))[None].to(self.model.device)
 
-        return self.cache.get((self.model.sha, picture.sha, "tensor"), make)
+        return self.cache.get((self.model.key, picture.sha, "tensor"), make)
 
     def _classes(self, target: int) -> Classes:
         return Classes(torch.tensor([target], device=self.model.device))

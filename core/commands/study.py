@@ -117,7 +117,7 @@ def _build(args: Namespace) -> int:
     settings = {name: value for name, value in checked(method.params, given, method.name).items() if name in given}
     config = StudyConfig(args.model, args.data, settings=settings, **study_settings, **parts)
     plan = planned(config, device=device())
-    say(*plan.folder.notes)
+    say(*plan.model.notes, *plan.folder.notes)
     study = build_study(config, args.out, model=plan.model, device=device(), report=printed(sys.stderr))
     _summarise(study)
     return 0
@@ -163,7 +163,7 @@ def _info(args: Namespace) -> int:
     from core.store.manifest import dump
     from core.study.browse import patches_per_image
 
-    study = _opened(args.study)
+    study = _opened(args)
     classes = study.table("classes")
     if args.label:
         classes = classes[classes["label"] == study.target(args.label)]
@@ -190,7 +190,7 @@ def _info(args: Namespace) -> int:
 
 
 def _rules(args: Namespace) -> int:
-    study = _opened(args.study)
+    study = _opened(args)
     rules = _mined(args, study).rules
     if args.label:
         rules = rules[rules["label"] == study.target(args.label)]
@@ -200,7 +200,7 @@ def _rules(args: Namespace) -> int:
 
 
 def _shared(args: Namespace) -> int:
-    study = _opened(args.study)
+    study = _opened(args)
     sharing = Sharing(**chosen(args, Sharing, "shared")).sharing
     mined = _mined(args, study)
     shared = mined.shared_by_rules if sharing == "rules" else mined.shared
@@ -216,7 +216,7 @@ def _patches(args: Namespace) -> int:
 
     from core.mining.rules import transactions_of
 
-    study = _opened(args.study)
+    study = _opened(args)
     label = study.target(args.label) if args.label else None
     matching = transactions_of(study).holding(_filters(study, args.filters), label)
     patches, images = study.table("patches"), study.table("images")
@@ -248,7 +248,7 @@ def _ablate(args: Namespace) -> int:
     from core.units.ablation_study import run_ablation
     from core.workbench import study_model
 
-    study = _opened(args.study)
+    study = _opened(args)
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
@@ -293,10 +293,15 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     say(f"deviation over classes: {', '.join(spread[:sets])}; on average {', '.join(prices[: sets - 1])}")
 
 
-def _opened(name: str) -> "Study":
+def _opened(args: Namespace) -> "Study":
+    """The study of a command, after a sentence about a class that its text could mean as well."""
+    from core.data.labels import class_note
     from core.workbench import find_study
 
-    return find_study(name)
+    study = find_study(args.study)
+    if note := class_note(args.label, study.labels):
+        complain(note)
+    return study
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":

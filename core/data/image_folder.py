@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.labels import class_index
+from core.data.labels import folder_classes, no_class
 from core.data.layout import UNKNOWN, layout
 from core.data.listing import SUFFIXES, LeftOut
 from core.environment import limit
-from core.errors import BadImage, BadParameter, Unavailable, UnknownName, VitrineError
+from core.errors import BadImage, Unavailable, VitrineError
 from core.files import file_sha256, read_bytes
 from core.images import loaded_image, shown
 from core.params import expanded
@@ -42,16 +42,12 @@ class ImageFolder:
 
     def matched(self, labels: Sequence[str]) -> "ImageFolder":
         """A copy whose sub-folders are matched with the classes of a model with these labels."""
-        classes, unmatched = dict[int, int](), dict[str, str]()
-        for number, name in enumerate(self.folders):
-            try:
-                classes[number] = class_index(name, labels, "The model")
-            except UnknownName:
-                unmatched[name] = f"The model has no class {name}."
-            except BadParameter as error:
-                unmatched[name] = error.message
-        indices = tuple(classes.get(number, UNKNOWN) for number in self.labels)
-        return replace(self, labels=indices, unmatched=unmatched)
+        classes, unmatched = folder_classes(self.folders, labels)
+        by_number = [classes.get(name, UNKNOWN) for name in self.folders]
+        indices = tuple(by_number[number] if number != UNKNOWN else UNKNOWN for number in self.labels)
+        # Reasons that say more than that the model has no class of this name.
+        notes = dict.fromkeys(why for name, why in unmatched.items() if why != no_class(name))
+        return replace(self, labels=indices, unmatched=unmatched, notes=(*self.notes, *notes))
 
     def limited(self, limit: int) -> "ImageFolder":
         """A copy with at most `limit` images, as evenly from all sub-folders as possible; 0 for all."""
@@ -76,8 +72,12 @@ class ImageFolder:
         for kind in ("parts", "colours"):
             path = _beside(self.base / "concepts" / kind / self.paths[index])
             if path is not None:
-                values, names = np.asarray(_opened(path)), self.manifest()[kind]
-                masks |= {names[int(value)]: values == value for value in np.unique(values)}
+                values, names = np.asarray(_opened(path)), self.manifest().get(kind)
+                numbers = np.unique(values)
+                if values.ndim != 2 or not isinstance(names, list) or numbers[-1] >= len(names):
+                    message = f"{shown(str(path))} holds other concepts than manifest.json names."
+                    raise BadImage(message, "Write the data set again.")
+                masks |= {str(names[int(value)]): values == value for value in numbers}
         return {name: where for name, where in masks.items() if name != "none"}
 
     def boxes(self, index: int) -> tuple[Box, ...]:
@@ -90,7 +90,7 @@ class ImageFolder:
         if stored is not None:
             if isinstance(stored, list) and all(_is_box(box) for box in stored):
                 return tuple((box[0], box[1], box[2], box[3]) for box in stored)
-            message = f"{path} holds no boxes for {self.paths[index]}."
+            message = f"{shown(str(path))} holds no boxes for {shown(self.paths[index])}."
             raise Unavailable(message, "Write a list of [top, left, height, width] in pixels.")
         mask = self.mask(index)
         if mask is None or not mask.any():

@@ -44,10 +44,10 @@ arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N
     averages     (A, w, w, 3) float16 in [0, 1], the weighted average patch of each row of table `averages`
 
 manifest
-    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head), data (folder: absolute, or
-    relative to the study's own folder; images, skipped, labelled, strange: unmatched sub-folders, left: number of files
-    skipped by reason; fingerprint), window, passes (forwards, backwards, perturbed), versions (of the
-    libraries), tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
+    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head, output, threshold,
+    preparation), data (folder: absolute, or relative to the study's own folder; images, skipped, labelled, strange:
+    unmatched sub-folders, left: number of files skipped by reason; fingerprint), window, passes (forwards, backwards,
+    perturbed), versions (of the libraries), tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
 """
 
 import hashlib

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.data.image_folder import ImageFolder, contents, image_folder
+from core.data.model_options import options_of
 from core.engine import Engine, here, map_shards
 from core.errors import StudyError, Unavailable, printable
 from core.mining.averages import all_averages
@@ -42,7 +43,7 @@ def config_of(study: Study) -> StudyConfig:
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:
     """The plan of a build: model, images, layer, window; raises their errors before work starts."""
     validated(config)
-    model = model or load_model(config.model, device, labels=config.labels or None)
+    model = model or load_model(config.model, device, options=options_of(config))
     folder = _named(image_folder(config.data, model.labels, config.limit))
     return StudyPlan.of(
         model,
@@ -125,6 +126,7 @@ def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict
         "config": settings,
         "model": plan.model.sha,
         "labels": digest(plan.model.labels),
+        "reading": digest([plan.model.key, plan.model.threshold]),
         "device": plan.model.device.type,
         "images": digest([plan.folder.paths, shas]),
         "shard": SHARD,
@@ -288,6 +290,9 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
             cells=tuple(layer.cells) if layer else (),
             size=model.preprocess.crop,
             head=model.survey.head if plan.layer == model.survey.default else "",
+            output=model.output,
+            threshold=model.threshold,
+            preparation=str(model.preprocess),
         ),
         "data": DataFacts(
             folder=relative_folder(plan.folder.root, draft.path),

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from core.data.model_options import ModelOptions
 from core.errors import BadParameter, printable
-from core.params import FilePath, Knob, LayerName, checked, params_of
+from core.params import Knob, LayerName, checked, params_of
 from core.serialization import dump
 
 ItemsetKind = Literal["closed", "all"]  # of itemsets
@@ -121,12 +122,11 @@ class MiningConfig:
 
 
 @dataclass(frozen=True)
-class StudyConfig:
+class StudyConfig(ModelOptions):
     """Everything that determines the content of a study, besides the images themselves."""
 
     model: str
     data: str
-    labels: Annotated[FilePath, Knob("File with the class names for your own weights, one per line.")] = ""
     layer: Annotated[LayerName, Knob("The layer whose filters are studied (default: last spatial layer).")] = ""
     explainer: Annotated[str, Knob("The method of the heatmaps; its maps must not be signed.")] = "grad_cam"
     settings: Mapping[str, Any] = field(default_factory=dict)

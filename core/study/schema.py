@@ -33,6 +33,9 @@ class ModelFacts:
     cells: tuple[int, ...]  # height and width of its maps
     size: int  # side of the model's view of an image, in pixels
     head: str  # the linear layer after it if it is pooled into one, else ""
+    output: str = "softmax"  # the meaning of the outputs, `data.model_options.Output`
+    threshold: float = 0.5  # the probability above which a label is predicted, if output is sigmoid or multilabel
+    preparation: str = ""  # of images, as a sentence
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,17 @@ def run_ablation(
         logits, batches, skipped = from_pooled(model), _stored(study, model, report), _unread(study)
     else:
         logits, batches, skipped = from_images(model, layer), _read(model, files, batch, report), files.skipped
-    result = ablation(logits, batches, sets, count, model.labels, draws=draws, random_filters=random_filters, seed=seed)
+    result = ablation(
+        logits,
+        batches,
+        sets,
+        count,
+        model.labels,
+        draws=draws,
+        random_filters=random_filters,
+        seed=seed,
+        predict=model.predicted,
+    )
     if not len(result.per_class):
         if files and files.paths:
             raise Unavailable(f"None of the images in {files.root} can be read.", skipped[files.paths[0]])

@@ -55,9 +55,10 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     with messages.refused():
         model, picture = bench(study), location.subject()
         layer = study.manifest.model.layer
-        before, after = model.probabilities(picture), model.without(picture, layer, filters)
+        before, logits = model.probabilities(picture), model.logits_without(picture, layer, filters)
+        after, ranked = model.model.probabilities(logits), model.model.ranked(logits).tolist()
         top = [index for index, _, _ in model.top(picture)]
-        top += [int(index) for index in after.topk(min(5, len(after))).indices if int(index) not in top]
+        top += [index for index in ranked[:5] if index not in top]
         names = [study.labels[index] for index in top]
         left, right = st.columns([1, 3], vertical_alignment="center")
         left.image(model.view(picture), caption=plain(picture.name), alt=picture.name, width="stretch")
@@ -65,7 +66,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
             charts.switched(*(dict(zip(names, values[top].tolist(), strict=True)) for values in (before, after))),
             key=f"switched-{key}", config={"displayModeBar": False},
         )  # fmt: skip
-        first, then = names[0], study.labels[int(after.argmax())]
+        first, then = names[0], study.labels[ranked[0]]
         change = f"Prediction unchanged: {first}" if then == first else f"Prediction changes to {then}; {first}"
         st.caption(plain(f"{change} ({float(before[top[0]]):.1%} → {float(after[top[0]]):.1%})"))
 

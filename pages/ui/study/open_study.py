@@ -25,21 +25,22 @@ from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
-from core.workbench import study_model
-from pages.ui.session import location, navigation, parameters, state
+from core.workbench import study_model, study_options
+from pages.ui.session import location, navigation, parameters, state, visitors
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
 
 def folder() -> Path:
-    """The folder of this user's own studies."""
-    return home() / "studies"
+    """The folder of this user's own studies, or of this visitor's."""
+    return visitors.own_home() / "studies"
 
 
 def listed() -> dict[str, StudyEntry]:
-    """All studies by the name used in pages and addresses, bundled ones first."""
+    """All studies by the name used in pages and addresses: bundled, of the server's user, of a visitor."""
     entries: dict[str, StudyEntry] = {}
-    for entry in [*list_studies(BUNDLED), *list_studies(folder())]:
+    folders = dict.fromkeys((BUNDLED, home() / "studies", folder()))
+    for entry in [entry for folder in folders for entry in list_studies(folder)]:
         name = printable(entry.path.name)  # names of files need not be texts
         while name in entries:
             name = f"{name} (yours)"
@@ -174,12 +175,14 @@ def model(study: Study) -> Model:
     """
     facts = study.manifest.model
     if not parsed(facts.name).separator:
-        network = state.network(facts.name)
+        network = state.network(facts.name, study_options(study))
         if network.sha != facts.sha:
             st.warning(plain(f"The weights of {facts.name} have changed since this study was built."))
         return network
-    if app_model() and (own := state.network(app_model())).sha == facts.sha and own.labels == study.labels:
-        return own
+    if app_model() and replace(state.model_options(app_model()), labels="") == study_options(study):
+        own = state.network(app_model())
+        if own.sha == facts.sha and own.labels == study.labels:
+            return own
     title = f"Opening {parsed(facts.name).display}"
     return once(_model, key(study), title, lambda report: study_model(study, device(), report))
 
@@ -254,7 +257,7 @@ def _averaged(
 def tags(study: Study) -> dict[int, tuple[str, ...]]:
     """This user's tags by patch; none, with a warning on the page, if they cannot be read."""
     try:
-        return Tags(home(), study.manifest.digest).all()
+        return Tags(visitors.own_home(), study.manifest.digest).all()
     except Unavailable as error:
         st.warning(plain(f"Tags are not available. {error}"))
         return {}
@@ -263,7 +266,7 @@ def tags(study: Study) -> dict[int, tuple[str, ...]]:
 def change_tags(study: Study, patches: Iterable[int], tag: str, on: bool) -> None:
     """Add a tag to these patches, or remove it; the page says why it cannot be done."""
     try:
-        Tags(home(), study.manifest.digest).change(patches, tag, on)
+        Tags(visitors.own_home(), study.manifest.digest).change(patches, tag, on)
     except VitrineError as error:
         state.add_notice("error", str(error))
 
