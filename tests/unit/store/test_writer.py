@@ -20,7 +20,7 @@ import pytest
 
 from core.errors import StudyError, UnknownName
 from core.files import file_sha256
-from core.store.manifest import ArrayFacts, TableFacts
+from core.store.manifest import ArrayFacts, Misfit, TableFacts
 from core.store.schema import LOG, Values
 from core.store.writer import remove, writing
 from core.study import Study, list_studies
@@ -35,7 +35,8 @@ class SmallManifest(StudyManifest):
     """A manifest that says nothing about its tables and arrays."""
 
     def __post_init__(self):
-        pass
+        if not isinstance(self.config.get("data"), str):
+            raise Misfit("config.data")
 
 
 # Studies with little in them: their tables may have any columns, their arrays are all of two kinds.
@@ -60,6 +61,7 @@ MANIFESTED = {
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     monkeypatch.setattr("core.study.STUDY", SMALL)
+    monkeypatch.setattr(Study, "_has_images", lambda study, root: False)  # there are none to recognise a folder by
 
 
 def shard(number):
