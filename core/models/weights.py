@@ -66,12 +66,14 @@ def _value(checkpoint: Checkpoint, name: str | None, own: Tensor) -> Tensor:
 
 def _index(checkpoint: Checkpoint, name: str | None, own: Tensor) -> Tensor:
     """A buffer of whole numbers, which follow from the architecture: the file must agree, counters excepted."""
-    if own.is_meta:
-        return torch.zeros_like(own, device="cpu")
+    own = torch.zeros_like(own, device="cpu") if own.is_meta else own
     stored = checkpoint.tensors[name] if name is not None else None
-    if stored is None or not own.dim() or stored.flaw:
+    if stored is None or stored.flaw:
         return own
-    if stored.shape != tuple(own.shape) or not torch.equal(stored.read().double(), own.double()):
+    value = stored.read().double()
+    if not own.dim():  # eval mode does not read a counter, but it is part of the content of the weights
+        return value.reshape(()).to(own.dtype) if value.numel() == 1 and bool(value.isfinite().all()) else own
+    if stored.shape != tuple(own.shape) or not torch.equal(value, own.double()):
         called = f"'{short(name or '', 80)}' in {checkpoint.file}"
         raise BadModel(f"{called} is not that of the architecture.", "Check the architecture.")
     return own
