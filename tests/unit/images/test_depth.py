@@ -119,6 +119,11 @@ def test_what_is_no_number_is_black_and_counted() -> None:
         deep(values * np.nan)
 
 
+def test_a_tiff_of_many_channels_is_told() -> None:
+    with pytest.raises(BadImage, match=r"x\.tif is a TIFF of 5 channels, which this app cannot read\."):
+        deep(np.dstack([RAMP] * 5).astype("<f4"))
+
+
 def test_one_value_everywhere_is_black() -> None:
     assert not deep(np.full((4, 4), 7.0, np.float32)).pixels.any()
 
