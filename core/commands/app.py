@@ -1,13 +1,16 @@
 """The command `vitrine app`."""
 
 import errno
+import json
 import os
 import socket
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 
-from core.commands import path_argument
+from core.commands import chosen_model, options, path_argument
+from core.data.model_options import ModelOptions
 from core.environment import limit
 from core.errors import BadParameter, Unavailable
 from core.params import expanded
@@ -21,9 +24,7 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: %(default)s)")
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH@FILE for your own weights")
-    parser.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
-    )
+    options(parser, ModelOptions)
     parser.add_argument(
         "--data",
         type=path_argument,
@@ -49,14 +50,19 @@ def _app(args: Namespace) -> int:
         raise BadParameter(
             "--address is empty.", "Omit it to accept connections from this machine only; 0.0.0.0 accepts others."
         )
-    if args.labels and not args.model:
+    given = chosen_model(args)
+    if given.labels and not args.model:
         raise BadParameter("--labels is for your own weights.", "Give --model ARCH@FILE with it.")
+    if given.changed() and not args.model:
+        message = f"{' and '.join(f'--{name}' for name in given.changed())} cannot be used without --model."
+        raise BadParameter(message, "Name the model that it is for.")
     _free(args.address, args.port)
-    environment, labels = dict(os.environ), args.labels and args.labels.resolve()
+    environment = dict(os.environ)
+    if given.labels:
+        given = replace(given, labels=str(Path(given.labels).resolve()))
     if args.model:
-        environment["VITRINE_MODEL"] = _model(args.model, labels)
-    if labels:
-        environment["VITRINE_LABELS"] = str(labels)
+        environment["VITRINE_MODEL"] = _model(args.model, given)
+        environment["VITRINE_MODEL_OPTIONS"] = json.dumps(given.changed())
     if args.data:
         environment["VITRINE_DATA"] = os.pathsep.join(str(_offered(folder)) for folder in args.data)
     if args.shared:
@@ -94,12 +100,12 @@ def _offered(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _model(name: str, labels: Path | None) -> str:
+def _model(name: str, given: ModelOptions) -> str:
     """The model's name with paths valid in the app's folder; raises if the model cannot be loaded."""
     from core.models import MODELS, load
     from core.models.name import parsed
 
     parts = parsed(name)
-    if parts.source == "list" and not labels:
+    if parts.source == "list" and not given.changed():
         return MODELS[name].name
-    return load(str(parts.with_file(expanded(parts.file).resolve()) if parts.file else parts), labels=labels).name
+    return load(str(parts.with_file(expanded(parts.file).resolve()) if parts.file else parts), options=given).name

@@ -77,6 +77,9 @@ def study(parser: ArgumentParser) -> None:
     )
     ablate = _reader(below, "ablate", "accuracy with the filters of each class's rules ablated", _ablate)
     ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
+    moved = "the model, if it is no longer where the study was built from: name, or ARCH@FILE"
+    ablate.add_argument("--model", default="", metavar="MODEL", help=moved)
+    ablate.add_argument("--labels", default="", metavar="FILE", help="other names of the classes, one per line")
     options(ablate, Chance)
     _mining(ablate)
 
@@ -114,7 +117,7 @@ def _build(args: Namespace) -> int:
     settings = {name: value for name, value in checked(method.params, given, method.name).items() if name in given}
     config = StudyConfig(args.model, args.data, settings=settings, **study_settings, **parts)
     plan = planned(config, device=device())
-    say(*plan.folder.notes)
+    say(*plan.model.notes, *plan.folder.notes)
     study = build_study(config, args.out, model=plan.model, device=device(), report=printed(sys.stderr))
     _summarise(study)
     return 0
@@ -160,7 +163,7 @@ def _info(args: Namespace) -> int:
     from core.store.manifest import dump
     from core.study.browse import patches_per_image
 
-    study = _opened(args.study)
+    study = _opened(args)
     classes = study.table("classes")
     if args.label:
         classes = classes[classes["label"] == study.target(args.label)]
@@ -187,7 +190,7 @@ def _info(args: Namespace) -> int:
 
 
 def _rules(args: Namespace) -> int:
-    study = _opened(args.study)
+    study = _opened(args)
     rules = _mined(args, study).rules
     if args.label:
         rules = rules[rules["label"] == study.target(args.label)]
@@ -197,7 +200,7 @@ def _rules(args: Namespace) -> int:
 
 
 def _shared(args: Namespace) -> int:
-    study = _opened(args.study)
+    study = _opened(args)
     sharing = Sharing(**chosen(args, Sharing, "shared")).sharing
     mined = _mined(args, study)
     shared = mined.shared_by_rules if sharing == "rules" else mined.shared
@@ -213,7 +216,7 @@ def _patches(args: Namespace) -> int:
 
     from core.mining.rules import transactions_of
 
-    study = _opened(args.study)
+    study = _opened(args)
     label = study.target(args.label) if args.label else None
     matching = transactions_of(study).holding(_filters(study, args.filters), label)
     patches, images = study.table("patches"), study.table("images")
@@ -242,18 +245,14 @@ def _filters(study: "Study", text: str) -> list[int]:
 
 def _ablate(args: Namespace) -> int:
     from core.environment import device
-    from core.models import load
-    from core.study.build import config_of
     from core.units.ablation_study import run_ablation
+    from core.workbench import study_model
 
-    study = _opened(args.study)
-    config = config_of(study)
+    study = _opened(args)
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
-    model = load(config.model, device(), labels=config.labels or None)
-    if model.sha != study.manifest.model.sha:
-        raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
+    model = study_model(study, device(), model=args.model, labels=args.labels)
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     result = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,
@@ -294,10 +293,15 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     say(f"deviation over classes: {', '.join(spread[:sets])}; on average {', '.join(prices[: sets - 1])}")
 
 
-def _opened(name: str) -> "Study":
+def _opened(args: Namespace) -> "Study":
+    """The study of a command, after a sentence about a class that its text could mean as well."""
+    from core.data.labels import class_note
     from core.workbench import find_study
 
-    return find_study(name)
+    study = find_study(args.study)
+    if note := class_note(args.label, study.labels):
+        complain(note)
+    return study
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":
@@ -351,8 +355,11 @@ def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _written(table: "pd.DataFrame", path: Path) -> None:
+    from core.export.spreadsheet import as_csv
+
     try:
-        _plain(table).to_csv(path, index=False)
-    except OSError as error:
-        raise VitrineError(f"{path} cannot be written ({error.strerror}).", "Choose another file.") from None
+        path.write_text(as_csv(_plain(table)), "utf-8", newline="")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it cannot be a path"
+        raise VitrineError(f"{path} cannot be written ({reason}).", "Choose another file.") from None
     say(f"{path}: {len(table)} rows")

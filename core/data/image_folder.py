@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.labels import class_index
+from core.data.labels import folder_classes, no_class
 from core.data.layout import UNKNOWN, layout
 from core.data.listing import SUFFIXES, LeftOut
 from core.environment import limit
-from core.errors import BadImage, BadParameter, Unavailable, UnknownName, VitrineError
+from core.errors import BadImage, Unavailable, VitrineError
 from core.files import file_sha256, read_bytes
 from core.images import loaded_image, shown
 from core.params import expanded
@@ -42,16 +42,12 @@ class ImageFolder:
 
     def matched(self, labels: Sequence[str]) -> "ImageFolder":
         """A copy whose sub-folders are matched with the classes of a model with these labels."""
-        classes, unmatched = dict[int, int](), dict[str, str]()
-        for number, name in enumerate(self.folders):
-            try:
-                classes[number] = class_index(name, labels, "The model")
-            except UnknownName:
-                unmatched[name] = f"The model has no class {name}."
-            except BadParameter as error:
-                unmatched[name] = error.message
-        indices = tuple(classes.get(number, UNKNOWN) for number in self.labels)
-        return replace(self, labels=indices, unmatched=unmatched)
+        classes, unmatched = folder_classes(self.folders, labels)
+        by_number = [classes.get(name, UNKNOWN) for name in self.folders]
+        indices = tuple(by_number[number] if number != UNKNOWN else UNKNOWN for number in self.labels)
+        # Reasons that say more than that the model has no class of this name.
+        notes = dict.fromkeys(why for name, why in unmatched.items() if why != no_class(name))
+        return replace(self, labels=indices, unmatched=unmatched, notes=(*self.notes, *notes))
 
     def limited(self, limit: int) -> "ImageFolder":
         """A copy with at most `limit` images, as evenly from all sub-folders as possible; 0 for all."""

@@ -50,8 +50,9 @@ def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = 
     for target in dict.fromkeys(request.target for request, _ in answers):
         row = [(request, answer) for request, answer in answers if request.target == target]
         panels = [_panel(request, answer, ranges.get((target, request.name))) for request, answer in row]
-        chance = f"{float(bench.probabilities(picture)[target]):.1%}"
-        rows.append([Panel(bench.model.labels[target], (f"class {target}, probability {chance}",)), *panels])
+        chance = bench.model.spelled(float(bench.probabilities(picture)[target]))
+        line = f"class {target}, {bench.model.quantity} {chance}"
+        rows.append([Panel(bench.model.labels[target], (line,)), *panels])
     return sheet(bench.view(picture), _title(bench, picture), rows, style, kind=kind)
 
 

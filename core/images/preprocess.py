@@ -1,5 +1,6 @@
 """Preprocessing: from pixels to network inputs and back, and maps resized to an image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from core.data.model_options import ModelOptions
+from core.errors import BadParameter
 from core.images.depth import Pixels, Values
+from core.params import finite, spelled
 
 MAX_RATIO = 16  # of the sides: longer strips are cropped to their middle, or a 1 × 50,000 image would fill the memory
 
@@ -23,7 +27,46 @@ class Preprocess:
     resize: int = 256
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    interpolation: str = "bilinear"  # bilinear, bicubic or nearest, as Pillow names them
+    interpolation: str = "bilinear"  # as Pillow names them
+
+    def changed(self, options: ModelOptions) -> tuple["Preprocess", tuple[str, ...]]:
+        """The preprocessing changed as options say, and what was assumed about them, as sentences.
+
+        Raises BadParameter for sizes that do not go together and for numbers that are no mean or standard deviation.
+        """
+        if options.size and options.crop and options.size != options.crop:
+            message = f"size is {options.size} and crop {options.crop}, and both name the side of the input."
+            raise BadParameter(message, "Give one of them.")
+        crop = options.size or options.crop or self.crop
+        own_resize = round(self.resize * crop / self.crop) if options.size else self.resize
+        resize = options.resize or own_resize
+        if resize < crop:
+            message = f"Images with a shorter side of {resize} pixels do not fill an input of {crop} × {crop}."
+            raise BadParameter(message, f"Give a resize of {crop} or more.")
+        mean, std = _channels("mean", options.mean), _channels("std", options.std)
+        if min(std, default=1) <= 0:
+            raise BadParameter(f"std cannot be {spelled(options.std)}.", "Give numbers above zero.")
+        notes: tuple[str, ...] = ()
+        in_255 = max(map(abs, mean), default=0) > 1
+        if in_255:
+            notes = (f"mean {spelled(options.mean)} was read as values from 0 to 255, and std with it.",)
+        white = 255 if in_255 else 1
+        if max((*map(abs, mean), *std), default=0) > white or (in_255 and min(std, default=1) < 1):
+            message = (
+                f"mean {spelled(options.mean) or 'unchanged'} with std {spelled(options.std) or 'unchanged'} fits "
+            )
+            raise BadParameter(f"{message}neither pixels from 0 to 1 nor from 0 to 255.", "Give both on one scale.")
+        mean, std = (_channels("", [value / white for value in values]) for values in (mean, std))
+        interpolation = self.interpolation if options.interpolation == "auto" else options.interpolation
+        return Preprocess(crop, resize, mean or self.mean, std or self.std, interpolation), notes
+
+    def __str__(self) -> str:
+        """A sentence without its first word, "prepared"."""
+        mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return (
+            f"shorter side to {self.resize}, crop {self.crop}, mean {mean}, std {std} (of pixels from 0 to 1), "
+            f"{self.interpolation}"
+        )
 
     @overload
     def view(self, pixels: Pixels) -> Pixels: ...
@@ -64,6 +107,14 @@ class Preprocess:
     @staticmethod
     def _column(values: tuple[float, float, float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+
+
+def _channels(name: str, values: Sequence[float]) -> tuple[float, float, float] | tuple[()]:
+    """One or three numbers as those of red, green and blue; none stay none."""
+    if len(values) not in (0, 1, 3) or any(finite(value) is None for value in values):
+        raise BadParameter(f"{name} cannot be {spelled(values)}.", "Give one number, or three for red, green and blue.")
+    numbers = tuple(float(value) for value in values) * (3 if len(values) == 1 else 1)
+    return (numbers[0], numbers[1], numbers[2]) if numbers else ()
 
 
 def resized(maps: Tensor, size: tuple[int, int], *, mass_preserving: bool = False) -> Tensor:

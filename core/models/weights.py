@@ -1,14 +1,11 @@
-"""Weights and labels from files: fitted to a network, with everything said that was assumed or left out."""
+"""Weights from files: fitted to a network, with everything said that was assumed or left out."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from core.environment import limit
 from core.errors import BadModel
-from core.files import read_bytes
 from core.models.adaptation import Adaptation, head, in_colour, stem, top_of
 from core.models.checkpoint import AS_WEIGHTS, Checkpoint, short
 from core.models.matching import COUNTER, Match, matched, node_at, same, tree
@@ -36,6 +33,7 @@ def fit(
     adaptation = stem(net, match)
     _refuse_misfits(net, match, owner, but=f"{top_of(net)}.")
     head(net, match, adaptation, owner)
+    match.keys = {key: match.keys[key] for key in net.state_dict() if key in match.keys}
     _refuse_misfits(net, match, owner)
     _refuse_layers_behind(net, match, owner)
     adaptation.notes[:0] = _notes(match)
@@ -53,31 +51,17 @@ def classes(net: nn.Module) -> int:
     return [one for one in net.modules() if isinstance(one, nn.Linear | nn.Conv2d)][-1].weight.shape[0]
 
 
-def labels(path: Path, classes: int) -> tuple[str, ...]:
-    """One label per line; BadModel if the file cannot be read or does not have `classes` lines."""
-    called = short(path.name, 60)
-    try:
-        lines = read_bytes(path, limit("text")).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise BadModel(f"{called} is not a text file.", "Write one label per line, as UTF-8.") from None
-    except (OSError, ValueError):
-        raise BadModel(f"The labels file {short(str(path))!r} cannot be opened.", "Check its path.") from None
-    names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) != classes:
-        hint = "Write one label per line, in the order of the classes."
-        raise BadModel(f"{called} holds {len(names)} labels, the model has {classes} classes.", hint)
-    return names
-
-
 def _value(checkpoint: Checkpoint, name: str | None, own: Tensor) -> Tensor:
     """The value of a parameter or buffer, of a tensor in the file, and of the type of `own`."""
     if not own.is_floating_point():
         return _index(checkpoint, name, own)
     stored = checkpoint.tensors[name or ""]
     value = stored.read().to(own.dtype).contiguous()
-    if not bool(torch.isfinite(value).all()):
+    negative = (name or "").endswith("running_var") and bool((value < 0).any())
+    if negative or not bool(torch.isfinite(value).all()):
+        problem = "holds negative variances" if negative else "holds values that are not finite numbers"
         called = f"'{short(name or '', 80)}' in {checkpoint.file}"
-        raise BadModel(f"{called} holds values that are not finite numbers.", "Use another checkpoint.")
+        raise BadModel(f"{called} {problem}.", "Use another checkpoint.")
     return value
 
 

@@ -99,7 +99,7 @@ def _shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:
         report(0.95, "transactions")
         arrays = {**_pictures(plan, len(span), batch), **_transactions(plan, batch, selected)}
         arrays["crops"] = _crops(batch, selected)
-    _describe(images, batch, selected)
+    _describe(plan, images, batch, selected)
     tables = {"images": images, **_windows(span.start + batch.rows, batch, selected)}
     facts = {
         "forwards": log.forwards,
@@ -119,7 +119,7 @@ def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Cost
         windows.counts[refused != ""] = 0
     with costs.stage("selection"):
         watched = _watched(plan, images, batch)
-        clean = class_scores(batch.logits, watched, plan.patches.score)
+        clean = class_scores(batch.logits, watched, plan.patches.score, plan.model.output)
         execution = Execution(batch=plan.batch, report=report)
         query = Query(plan.model, batch.images, Classes(watched), plan.layer, execution=execution)
         query = query.counted_in(costs.log)
@@ -206,7 +206,7 @@ def _unread(plan: StudyPlan) -> _Batch:
 def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[Any]:
     """Why an image yields no patches although it could be read."""
     labels = images["label"].to_numpy()
-    predicted = batch.logits.argmax(1).cpu().numpy()
+    predicted = plan.model.predicted(batch.logits).cpu().numpy()
     reason = np.full(len(labels), "", object)
     if plan.patches.correct_only:
         reason[labels != predicted] = "not correct"
@@ -215,9 +215,10 @@ def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[An
     return reason
 
 
-def _describe(images: pd.DataFrame, batch: _Batch, selected: _Windows) -> None:
+def _describe(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, selected: _Windows) -> None:
     """Fill the columns of table `images` that depend on the model."""
-    probability, predicted = batch.logits.softmax(1).max(1)
+    predicted = plan.model.predicted(batch.logits)
+    probability = plan.model.probabilities(batch.logits).gather(1, predicted[:, None])[:, 0]
     at = images.index[batch.rows]
     images.loc[at, "predicted"] = predicted.cpu().numpy()
     images.loc[at, "probability"] = probability.float().cpu().numpy()

@@ -17,6 +17,7 @@ from core.network.inspection import Layout, grid
 
 Sets = Mapping[int, Sequence[int]]  # label -> filters
 Logits = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), keep masks (K, D)) -> logits (n, K, C)
+Predict = Callable[[Tensor], Tensor]  # logits (…, C) -> class indices (…)
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def ablation(
     draws: int = 20,
     random_filters: int = 0,
     seed: int = 0,
+    predict: Predict = lambda logits: logits.argmax(-1),
 ) -> Ablation:
     """Accuracy of each class with nothing ablated, without its filters of each of the `sets`, and without random ones.
 
@@ -106,7 +108,7 @@ def ablation(
                 masks[label] = _masks([*chosen, *drawn_sets], filters)
                 right[label], images[label] = np.zeros(len(masks[label]), np.int64), 0
             label_rows = rows[[i for i, other in enumerate(labels) if other == label]]
-            predicted = logits(label_rows, masks[label].to(label_rows.device)).argmax(2)
+            predicted = predict(logits(label_rows, masks[label].to(label_rows.device)))
             right[label] += (predicted == label).sum(0).cpu().numpy()
             images[label] += len(label_rows)
     table_rows, drawn = [], []

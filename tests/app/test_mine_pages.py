@@ -887,7 +887,7 @@ def test_a_study_built_here_of_own_weights_has_the_class_names_that_were_given(
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     monkeypatch.setenv("VITRINE_MODEL", name)
     if given == "app":
-        monkeypatch.setenv("VITRINE_LABELS", str(labels))
+        monkeypatch.setenv("VITRINE_MODEL_OPTIONS", json.dumps({"labels": str(labels)}))
     visit(app, "Studies")
     assert app.selectbox(key="new-model").value == name
     app.text_input(key="new-folder").set_value(str(tmp_path / "images"))

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.data.model_options import ModelOptions
 from core.errors import BadModel, Unavailable
 from core.files import file_sha256
 from core.images import Preprocess
@@ -90,7 +91,7 @@ def card() -> ModelCard:
     )
 
 
-def load(device: torch.device | str, report: Report) -> Model:
+def load(device: torch.device | str, report: Report, options: ModelOptions) -> Model:
     """The network with its weights and ImageNet's labels.
 
     Raises Unavailable if the package is missing, BadModel if its file does not have the expected hash.
@@ -106,7 +107,8 @@ def load(device: torch.device | str, report: Report) -> Model:
     net.load_state_dict(_arranged(net, state), assign=True)
     report(0.6, "inspecting layers")
     facts = {"source": "bundled", "note": NOTE, "licence": "Apache-2.0", "sha256": SHA256}
-    return as_model(NAME, net, labels=imagenet_labels(), preprocess=PREPROCESS, facts=facts, device=device)
+    labels = imagenet_labels()
+    return as_model(NAME, net, labels=labels, preprocess=PREPROCESS, facts=facts, device=device, options=options)
 
 
 def weights() -> Path:

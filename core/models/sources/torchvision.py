@@ -13,6 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torchvision import models
 
+from core.data.model_options import ModelOptions
 from core.images import Preprocess
 from core.models.adaptation import SMALL, Adaptation
 from core.models.checkpoint import Checkpoint, opened
@@ -74,11 +75,11 @@ def _card(name: str) -> ModelCard:
         megabytes=float(weights.meta.get("_file_size", 4 * weights.meta["num_params"] / 2**20)),
         accuracy=weights.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1"),
         note=_NOTE.format(weights.name),
-        load=lambda device, report: _load(name, device, report),
+        load=lambda device, report, options: _load(name, device, report, options),
     )
 
 
-def _load(name: str, device: torch.device | str, report: Report) -> Model:
+def _load(name: str, device: torch.device | str, report: Report, options: ModelOptions) -> Model:
     weights = models.get_model_weights(name).DEFAULT
     path = fetch(weights.url, Path(torch.hub.get_dir()) / "checkpoints", subrange(report, 0.0, 0.8))
     report(0.8, "reading weights")
@@ -87,7 +88,8 @@ def _load(name: str, device: torch.device | str, report: Report) -> Model:
     report(0.9, "inspecting layers")
     labels = tuple(weights.meta["categories"])
     facts = {"source": "torchvision", "weights": weights.name}
-    return as_model(name, net, labels=labels, preprocess=_prepared(weights), facts=facts, device=device)
+    preprocess = _prepared(weights)
+    return as_model(name, net, labels=labels, preprocess=preprocess, facts=facts, device=device, options=options)
 
 
 def _built(architecture: str, options: Mapping[str, Any]) -> nn.Module:

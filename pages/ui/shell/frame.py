@@ -1,21 +1,24 @@
 """The frame of every page: navigation, the header with images, model and predictions, and the cache below."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from core.errors import VitrineError
 from core.figures import encoding
 from core.images import Picture
+from core.models import description
+from core.models.model import Model
 from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.explore import uploads
-from pages.ui.session import location, parameters, state, url
+from pages.ui.session import location, parameters, state, url, visitors
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
-from pages.ui.widgets.text import size
+from pages.ui.widgets.text import chance, plain, size
 
 
 def around(current: Any, parts: frozenset[str], cover: Any) -> None:
@@ -40,6 +43,7 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     messages.notices()
     glossary()
     _memory()
+    _paths()
     url.write()
 
 
@@ -81,7 +85,8 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "exporting": exports,
             "command": shown.command() if shown else "",
             "query": url.query(),
-            "frame": list(url.OWN),
+            "private": urlencode(visitors.private()),
+            "frame": [*url.OWN, visitors.KEY],
         },
         _picked_image,
         lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
@@ -97,18 +102,31 @@ def _models(workbench: Workbench) -> None:
         tuple(dict.fromkeys((*state.models(), workbench.model.name))),  # a study may be of another one
         key="model",
         format_func=lambda name: parsed(name).display,
-        on_change=lambda: location.choose(st.session_state["model"]),
+        on_change=_picked_model,
         label_visibility="collapsed",
         required=True,
     )
+    if unusual := _unusual(workbench.model):
+        st.caption(plain(unusual))
+
+
+def _unusual(model: Model) -> str:
+    """What differs from a softmax of images prepared as the model's source says, as a sentence."""
+    parts = []
+    if model.output != "softmax":
+        parts.append(description.output(model))
+    if model.options.prepares:
+        parts.append(f"prepared: {description.prepared(model)}")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _chips(workbench: Workbench, picture: Picture) -> None:
-    top = [{"index": i, "label": label, "chance": p} for i, label, p in workbench.top(picture)]
+    model, chances = workbench.model, workbench.probabilities(picture)
     chosen = list(location.targets(workbench, picture))
-    extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
-             for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
-    components.class_chips({"classes": top + extra, "chosen": chosen}, _picked_class)
+    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen])
+    classes = [{"index": i, "label": model.labels[i], "chance": chance(model, chances[i])} for i in indices]
+    components.class_chips({"classes": classes, "chosen": chosen}, _picked_class)
 
 
 def _memory() -> None:
@@ -124,6 +142,13 @@ def _memory() -> None:
             help="Deletes this tab's cached results. Uploaded images are kept.",
             width="stretch",
         )
+
+
+def _paths() -> None:
+    """A switch for the user of this machine: full paths in sentences."""
+    if not visitors.shared():
+        with st.sidebar.container(key="vitrine-paths"):
+            st.toggle("Show full paths", key=visitors.SHOW_PATHS, help="In messages; otherwise only the last part.")
 
 
 def _freed() -> None:
@@ -142,6 +167,11 @@ def _upload_thumb(sha: str) -> bytes:
         return encoding.thumbnail(picture.pixels) if picture else b""
 
     return state.session().cache.get(("thumbnail", sha), make)
+
+
+def _picked_model() -> None:
+    if (name := st.session_state["model"]) in state.models():  # a browser can send any text
+        location.choose(name)
 
 
 def _picked_image() -> None:

@@ -1,10 +1,12 @@
 """Ablation of a rule's filters: its effect on the accuracy of a class, and on the current image."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
+from core.errors import VitrineError
 from core.figures import charts
 from core.mining.rules import Mined
 from core.models.name import parsed
@@ -27,20 +29,17 @@ _RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
 
 def bench(study: Study) -> Workbench:
     """The workbench of the study's model, independent of the header. Raises what loading it raises."""
-    name = study.manifest.model.name
-    workbench = Workbench(state.network(name), state.session().cache)
-    if workbench.model.sha != study.manifest.model.sha:
-        st.warning(plain(f"The weights of {name} have changed since this study was built."))
-    return workbench
+    return Workbench(open_study.model(study), state.session().cache)
 
 
 def fits_current_image(study: Study, key: str) -> bool:
     """Whether the current image is explored with the study's model; if not, a sentence and a button to switch to it."""
     here, name = location.current().model, study.manifest.model.name
-    if here == name:
-        return True
+    with suppress(VitrineError):  # weights of one's own may be named by another path
+        if here == name or state.network(here).sha == study.manifest.model.sha:
+            return True
     st.caption(plain(f"The current image is open in {parsed(here).display}; this study is of {parsed(name).display}."))
-    if st.button("Switch to this study's model", key=f"switch-{key}"):
+    if name in state.models() and st.button("Switch to this study's model", key=f"switch-{key}"):
         location.choose(name)
         st.rerun()  # the whole page, as the header changes
     return False
@@ -56,9 +55,10 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     with messages.refused():
         model, picture = bench(study), location.subject()
         layer = study.manifest.model.layer
-        before, after = model.probabilities(picture), model.without(picture, layer, filters)
+        before, logits = model.probabilities(picture), model.logits_without(picture, layer, filters)
+        after, ranked = model.model.probabilities(logits), model.model.ranked(logits).tolist()
         top = [index for index, _, _ in model.top(picture)]
-        top += [int(index) for index in after.topk(min(5, len(after))).indices if int(index) not in top]
+        top += [index for index in ranked[:5] if index not in top]
         names = [study.labels[index] for index in top]
         left, right = st.columns([1, 3], vertical_alignment="center")
         left.image(model.view(picture), caption=plain(picture.name), alt=picture.name, width="stretch")
@@ -66,7 +66,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
             charts.switched(*(dict(zip(names, values[top].tolist(), strict=True)) for values in (before, after))),
             key=f"switched-{key}", config={"displayModeBar": False},
         )  # fmt: skip
-        first, then = names[0], study.labels[int(after.argmax())]
+        first, then = names[0], study.labels[ranked[0]]
         change = f"Prediction unchanged: {first}" if then == first else f"Prediction changes to {then}; {first}"
         st.caption(plain(f"{change} ({float(before[top[0]]):.1%} → {float(after[top[0]]):.1%})"))
 

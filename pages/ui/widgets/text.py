@@ -1,7 +1,9 @@
 """Text formatting: durations, sizes, costs, and escaping for Markdown."""
 
 import re
+from typing import SupportsFloat
 
+from core.models.model import Model
 from pages.ui.session import visitors
 
 
@@ -35,3 +37,8 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def chance(model: Model, value: SupportsFloat) -> float | str:
+    """A probability, or the value of a regression as text, as components show them."""
+    return model.spelled(float(value)) if model.output == "regression" else float(value)

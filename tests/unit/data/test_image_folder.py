@@ -176,7 +176,8 @@ def test_a_folder_means_a_class_by_label_wordnet_id_or_index(tmp_path):
     thousand = [f"class {number}" for number in range(1000)]
     ids = ("n01440764", "n01443537", "n15075141")
     assert folder_classes(tmp_path / "f", ids, thousand) == [0, 1, 999]
-    assert folder_classes(tmp_path / "g", ("n00000001", "999", "1000"), thousand) == [UNKNOWN, 999, UNKNOWN]
+    assert folder_classes(tmp_path / "g", ("n00000001", "999"), thousand) == [UNKNOWN, 999]
+    assert folder_classes(tmp_path / "g", ("999", "1000"), thousand) == [UNKNOWN, UNKNOWN], "they count from 1"
     assert folder_classes(tmp_path / "f", ids[:1], thousand[:-1]) == [UNKNOWN], "another number is not ImageNet's"
 
 
@@ -230,3 +231,16 @@ def test_samples_are_the_flowers_they_say_they_are(sample):
     assert np.abs(difference).max() <= 1  # exp and cos may differ in their last bit from machine to machine
     assert flower.name == sample.label
     assert sample.alt.endswith(".")
+
+
+def test_folders_counted_from_one_are_not_shifted(tmp_path):
+    for name in ("1", "2", "3"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "a.png")
+    found = image_folder(tmp_path, ("rose", "tulip", "lily"))
+    assert set(found.labels) == {UNKNOWN}
+    assert found.notes == (
+        "Folders are numbered 1 to 3 and seem to count from 1, the model's classes 0 to 2: name them by label.",
+    )
+    assert image_folder(tmp_path, ("rose", "tulip", "lily", "iris")).labels == (1, 2, 3)
+    assert image_folder(tmp_path, ("1", "3", "2")).labels == (0, 2, 1)

@@ -145,7 +145,8 @@ def test_the_table_has_a_line_per_map(bench, picture, answers):
 
 def test_the_command_asks_the_same_again():
     requests = [Request("rise", target, {"masks": 500}) for target in (2, 0)] + [Request("saliency", t) for t in (2, 0)]
-    text = export.command_line("resnet18:/a b/w.pth", "my $photo.png", requests, seed=3, layer="layer4")
+    model = replace(nets.model("gap"), name="resnet18:/a b/w.pth")
+    text = export.command_line(model, "my $photo.png", requests, seed=3, layer="layer4")
     words = shlex.split(text)
     args = parser("explain").parse_args(words[1:])
     assert words[0] == "vitrine"
@@ -155,7 +156,7 @@ def test_the_command_asks_the_same_again():
     assert args.target == ["2", "0"]
     assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
-    dashed = shlex.split(export.command_line("resnet18", "-x.png", requests))
+    dashed = shlex.split(export.command_line(model, "-x.png", requests))
     assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
 
 

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from torchvision import models
 
+from core.data.labels import labels_file
+from core.data.model_options import ModelOptions
 from core.errors import BadModel, BadParameter, Cancelled, Unavailable, UnknownName
 from core.models import load
 from core.models.checkpoint import opened
 from core.models.download import fetch
 from core.models.model import as_model, content_sha, frozen
 from core.models.sources.flower_networks import architecture
-from core.models.weights import labels
 
 
 def net_of(name: str, classes: int = 4, **options: Any) -> torch.nn.Module:
@@ -86,11 +87,11 @@ def test_labels_file(tiny: torch.nn.Module, tmp_path: Path) -> None:
     name = f"shufflenet_v2_x0_5:{tmp_path / 'w.safetensors'}"
     file = tmp_path / "labels.txt"
     file.write_bytes("\ufeffrose\r\n <b>tulip</b>\nяблоня\n lily\n\n".encode())
-    model = load(name, labels=file)
+    model = load(name, options=ModelOptions(labels=str(file)))
     assert model.labels == ("rose", "<b>tulip</b>", "яблоня", "lily")
     assert [model.target(wanted) for wanted in ("Lily", "2", 0)] == [3, 2, 0]
     file.write_text("cat\nCat\nyellow dog\nyellow dog")
-    twice = load(name, labels=file)
+    twice = load(name, options=ModelOptions(labels=str(file)))
     assert [twice.target(wanted) for wanted in ("cat", "Cat", "3")] == [0, 1, 3], "the exact spelling comes first"
     for wanted, indices in {"CAT": "0 and 1", "yellow dog": "2 and 3", "Yellow Dog": "2 and 3"}.items():
         with pytest.raises(BadParameter, match=f"^The label '{wanted}' is shared by the classes {indices}") as error:
@@ -103,10 +104,13 @@ def test_labels_file(tiny: torch.nn.Module, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
         model.target("²")
     file.write_text("rose\ntulip")
-    assert refused(name, labels=file).message == "labels.txt holds 2 labels, the model has 4 classes."
+    assert (
+        refused(name, options=ModelOptions(labels=str(file))).message
+        == "labels.txt holds 2 labels, the model has 4 classes."
+    )
     file.write_bytes(b"\xff\xfe\x00")
-    assert refused(name, labels=file).message == "labels.txt is not a text file."
-    assert "cannot be opened" in refused(name, labels=tmp_path / "none.txt").message
+    assert refused(name, options=ModelOptions(labels=str(file))).message == "labels.txt is not a text file."
+    assert "cannot be opened" in refused(name, options=ModelOptions(labels=str(tmp_path / "none.txt"))).message
 
 
 def test_thousand_classes_are_imagenet_s(tmp_path: Path) -> None:
@@ -255,7 +259,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
     assert "cannot be opened" in refused("resnet18:a\0b.pth").message
     assert "cannot be opened" in refused(f"resnet18:{'x' * 5000}.pth").message
     assert refused("none.pth").hint == "Write one before it, such as resnet18@none.pth."
-    assert "already has labels" in refused("resnet18", labels="x.txt").message
+    assert "already has labels" in refused("resnet18", options=ModelOptions(labels="x.txt")).message
     with pytest.raises(UnknownName, match=r"no architecture called 'resnet19'\. Did you mean 'resnet18'"):
         load("resnet19:x.pth")
     with pytest.raises(UnknownName, match=r"no model called 'VGG-16'\. Did you mean 'vgg16'"):
@@ -420,4 +424,4 @@ def test_a_registry_model_reads_torch_s_own_cache(monkeypatch: pytest.MonkeyPatc
 
 def test_labels_function_counts(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("a\nb\n")
-    assert labels(tmp_path / "l.txt", 2) == ("a", "b")
+    assert labels_file(tmp_path / "l.txt", 2) == ("a", "b")
