@@ -42,7 +42,7 @@ def layout(root: Path, left_out: LeftOut, report: Report = silent) -> Layout:
     for _ in range(_LEVELS):
         above.append(found.base)
         found.root = found.base / "images" if (found.base / "images").is_dir() else found.base
-        loose, folders = listed(found.root, LeftOut())
+        loose, folders = listed(found.root, LeftOut(report))
         archives = [] if loose or folders else _archives(found.root)
         if len(archives) == 1:
             _unpack(found, archives[0], left_out, report)

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from core.images.depth import Pixels, Values, Window, eight_bits, file_values, i
 from core.images.formats import HEAD, READABLE, other, readable
 from core.images.loading import Loaded, TooManyPixels, Unreadable, check_size, load, prepared
 from core.images.process import TooCostly, load_apart
-from core.images.structure import ordinary
+from core.images.structure import directory, ordinary
 from core.images.uncompressed import uncompressed
 
 _BLOCK = 1 << 22  # pixels converted at a time
 _SMALLER = "Make it smaller and try again."
+_CHANNELS = "Save the one or three channels to explain as PNG or TIFF."
 _CONVERT = "Save it as PNG, JPEG or TIFF and try again."
 
 
@@ -117,7 +119,18 @@ def loaded_image(data: bytes, name: str, *, plain: bool = False) -> Loaded:
     except Unreadable:
         if kind == "TIFF" and (loaded := uncompressed(data)):
             return loaded
+        bands = _bands(data) if kind == "TIFF" else 0
+        if bands > 4:
+            raise BadImage(f"{short} is a TIFF of {bands} channels, which this app cannot read.", _CHANNELS) from None
         raise BadImage(f"{short} is not a {kind} image this app can read.", _CONVERT) from None
+
+
+def _bands(data: bytes) -> int:
+    """The number of channels that a TIFF file names, 0 if it is damaged."""
+    try:
+        return next(iter((directory(data) or {}).get(277, (0,))), 0)
+    except struct.error:
+        return 0
 
 
 def content(file: Path, name: str, what: str) -> bytes:

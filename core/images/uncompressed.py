@@ -1,5 +1,6 @@
 """Uncompressed TIFF files with kinds of values that Pillow does not know, such as floats of 64 bits."""
 
+import struct
 from math import prod
 
 import numpy as np
@@ -13,7 +14,10 @@ _KINDS = {1: "u", 2: "i", 3: "f"}  # by SampleFormat
 
 def uncompressed(data: bytes) -> Loaded | None:
     """The grey values or colours of such a file as floats; None for one that is not of this kind, or incomplete."""
-    tags = directory(data) or {}
+    try:
+        tags = directory(data) or {}
+    except struct.error:
+        return None
     size = tuple(tags.get(tag, (0,))[0] for tag in (257, 256))
     bits, bands = tags.get(258, (1,)), tags.get(277, (1,))[0]
     simple = tags.get(259, (1,))[0] == 1 and tags.get(284, (1,))[0] == 1 and tags.get(262, (0,))[0] in {1, 2}

@@ -18,7 +18,7 @@ from core.workbench import Request, Workbench
 from pages.ui import components
 from pages.ui.session import state
 from pages.ui.widgets import downloads
-from pages.ui.widgets.text import chance, cost_text, duration
+from pages.ui.widgets.text import chance, cost_text, duration, plain
 
 Message = tuple[Mapping[str, Any], bytes]
 
@@ -67,6 +67,8 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
         lambda: downloads.one(st.session_state[key].get("export") or {}),
     )
     downloads.hand_over(key)
+    if picture.note:
+        st.caption(plain(picture.note))
 
 
 def _stopped(wanted: object) -> None:

@@ -356,3 +356,14 @@ def test_other_endings(explain, raised, code, said, capsys, monkeypatch):
     assert explain("--method", "saliency") == code
     assert said in sentence(capsys)
     assert explain("--method", "saliency", "--layer", "x") == code
+
+
+def test_a_window_of_deep_images(explain, tmp_path, capsys):
+    deep = tmp_path / "deep.png"
+    Image.fromarray((np.arange(40 * 50).reshape(40, 50) * 2).astype(np.uint16)).save(deep)
+    assert explain("--method", "saliency", images=[deep]) == 0
+    assert "Values 0 to 4,095 of 16 bits shown as black to white." in capsys.readouterr().out
+    assert explain("--method", "saliency", "--window=-100,1000", images=[deep]) == 0
+    assert "Values −100 to 1,000 of 16 bits shown as black to white." in capsys.readouterr().out
+    assert explain("--method", "saliency", "--window", "5", images=[deep]) == 2
+    assert "LOW,HIGH" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.data.image_folder import image_folder
 from core.errors import BadImage, BadParameter
+from core.explain.execution import RunLog
 from core.images import Picture, Preprocess, decode, picture_of, window_of
+from core.progress import silent
+from core.study import shard
+from core.study.config import PatchConfig, TransactionConfig
+from core.study.plan import StudyPlan
+from core.workbench import Workbench
+from tests import nets
 
 Y, X = np.mgrid[:24, :36]
 RAMP = (Y * 36 + X) / (24 * 36 - 1)  # 0 to 1, every value once
@@ -110,6 +119,11 @@ def test_what_is_no_number_is_black_and_counted() -> None:
         deep(values * np.nan)
 
 
+def test_a_tiff_of_many_channels_is_told() -> None:
+    with pytest.raises(BadImage, match=r"x\.tif is a TIFF of 5 channels, which this app cannot read\."):
+        deep(np.dstack([RAMP] * 5).astype("<f4"))
+
+
 def test_one_value_everywhere_is_black() -> None:
     assert not deep(np.full((4, 4), 7.0, np.float32)).pixels.any()
 
@@ -190,3 +204,19 @@ def test_images_of_eight_bits_have_no_other_values() -> None:
     assert picture.values is None
     assert picture.source is picture.pixels
     assert picture.note == ""
+
+
+def test_the_workbench_and_studies_see_the_depth(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    content = tiff((np.kron(RAMP, np.ones((3, 3))) * 4095).astype("<u2"))
+    (tmp_path / "a" / "x.tif").write_bytes(content)
+    model = nets.model("gap")
+    seen = Workbench(model)._tensor(decode(content, "x"))
+    assert len(seen.unique()) > 256
+    settings = {"explainer": "grad_cam", "settings": {}, "patches": PatchConfig(), "transactions": TransactionConfig()}
+    plan = StudyPlan.of(model, image_folder(tmp_path, model.labels), layer="", **settings)
+    images, views = shard._opened(plan, range(1), silent)
+    batch = shard._read(plan, images, views, RunLog(), silent)
+    assert torch.equal(batch.images.cpu(), seen.cpu())
+    assert batch.views.dtype == np.uint8
+    assert (batch.views[0] == np.rint(views[0] * 255)).all()

@@ -89,6 +89,29 @@ def test_first_of_several_frames(kind: str) -> None:
     assert picture.note == "Of several frames, the first is shown."
 
 
+@pytest.mark.parametrize("kind", ["PPM", "JPEG2000", "AVIF", "MPO"])
+def test_further_formats(kind: str) -> None:
+    picture = decode(saved(Image.fromarray(COLOURS), kind, **({"quality": 95} if kind in ("AVIF", "MPO") else {})), "x")
+    assert picture.pixels.shape == COLOURS.shape
+    assert np.abs(picture.pixels.astype(int) - COLOURS).mean() < 6
+
+
+@pytest.mark.parametrize(("size", "scale"), [((6000, 4001), 2), ((10_000, 9_800), 4)])
+def test_large_jpegs_are_decoded_at_reduced_scale(size: tuple[int, int], scale: int) -> None:
+    picture = decode(saved(Image.new("L", size, 99), "JPEG"), "camera.jpg")
+    assert picture.pixels.shape == (-(-size[1] // scale), -(-size[0] // scale), 3)
+    assert picture.note == f"Decoded at 1/{scale} of its {size[0]:,} × {size[1]:,} px."
+    assert np.abs(picture.pixels.astype(int) - 99).max() <= 2
+
+
+def test_the_limit_of_bytes_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(Image.fromarray(COLOURS)) + bytes(2_000_000)
+    decode(data, "x.png")
+    monkeypatch.setenv("VITRINE_IMAGE_MB", "1")
+    with pytest.raises(BadImage, match=r"x\.png: 2\.1 MB is over the 1 MB limit\."):
+        decode(data, "x.png")
+
+
 def test_cmyk() -> None:
     picture = decode(saved(Image.fromarray(COLOURS).convert("CMYK"), "JPEG", quality=95), "x.jpg")
     assert np.abs(picture.pixels.astype(int) - COLOURS).mean() < 6
