@@ -23,6 +23,8 @@ LIMITS = {
     "weights": 8_000,
     "text": 20,  # labels, cards, notes: JSON and plain text beside images and weights
     "manifest": 200,  # descriptions of stored results
+    "table": 1_000,  # of a stored result, on disk and unpacked
+    "tags": 1_000,  # the database of tags
 }
 
 

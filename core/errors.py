@@ -11,6 +11,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
+def brief(text: str, most: int) -> str:
+    """The same text on one line, with its middle left out if it has more than `most` characters."""
+    return _without_middle(printable(text), most)
+
+
 class VitrineError(Exception):
     """A problem a user can solve: one sentence with the offending thing, and a hint that says what to do.
 

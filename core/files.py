@@ -9,9 +9,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from core.progress import Report, silent
+from core.serialization import parse_json
 
 _BLOCK = 1 << 24  # bytes read at a time
 
@@ -42,6 +43,11 @@ def read_bytes(path: str | Path, most: int) -> bytes:
     if len(content) > most:  # files under /proc have a size of 0 and any content
         raise OSError(errno.EFBIG, f"it is over the limit of {most / 1e6:,.0f} MB", str(path))
     return content
+
+
+def read_json(path: str | Path, most: int) -> Any:
+    """The value in a JSON file of others. Raises OSError as `regular_file`, ValueError as `parse_json`."""
+    return parse_json(read_bytes(path, most))
 
 
 @contextmanager

@@ -77,6 +77,9 @@ def study(parser: ArgumentParser) -> None:
     )
     ablate = _reader(below, "ablate", "accuracy with the filters of each class's rules ablated", _ablate)
     ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
+    moved = "the model, if it is no longer where the study was built from: name, or ARCH@FILE"
+    ablate.add_argument("--model", default="", metavar="MODEL", help=moved)
+    ablate.add_argument("--labels", default="", metavar="FILE", help="other names of the classes, one per line")
     options(ablate, Chance)
     _mining(ablate)
 
@@ -241,20 +244,15 @@ def _filters(study: "Study", text: str) -> list[int]:
 
 
 def _ablate(args: Namespace) -> int:
-    from core.data.model_options import options_of
     from core.environment import device
-    from core.models import load
-    from core.study.build import config_of
     from core.units.ablation_study import run_ablation
+    from core.workbench import study_model
 
     study = _opened(args)
-    config = config_of(study)
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
-    model = load(config.model, device(), options=options_of(config))
-    if model.sha != study.manifest.model.sha:
-        raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
+    model = study_model(study, device(), model=args.model, labels=args.labels)
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     result = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,
@@ -357,8 +355,11 @@ def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _written(table: "pd.DataFrame", path: Path) -> None:
+    from core.export.spreadsheet import as_csv
+
     try:
-        _plain(table).to_csv(path, index=False)
-    except OSError as error:
-        raise VitrineError(f"{path} cannot be written ({error.strerror}).", "Choose another file.") from None
+        path.write_text(as_csv(_plain(table)), "utf-8", newline="")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it cannot be a path"
+        raise VitrineError(f"{path} cannot be written ({reason}).", "Choose another file.") from None
     say(f"{path}: {len(table)} rows")

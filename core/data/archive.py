@@ -19,7 +19,7 @@ from core.progress import Report, chunks, silent, subrange
 MEMBERS = 200_000
 UNPACKED = 20_000_000_000  # bytes, of all members
 RATIO = 200  # of the unpacked to the packed size, above _FREE
-_FREE = 200_000_000  # bytes that may be unpacked whatever the ratio
+_FREE = 100_000_000  # bytes that may be unpacked whatever the ratio
 _DIRECTORY = 60_000_000  # bytes of the list of members
 _BLOCK = 1 << 20
 _PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}

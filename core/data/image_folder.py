@@ -72,8 +72,12 @@ class ImageFolder:
         for kind in ("parts", "colours"):
             path = _beside(self.base / "concepts" / kind / self.paths[index])
             if path is not None:
-                values, names = np.asarray(_opened(path)), self.manifest()[kind]
-                masks |= {names[int(value)]: values == value for value in np.unique(values)}
+                values, names = np.asarray(_opened(path)), self.manifest().get(kind)
+                numbers = np.unique(values)
+                if values.ndim != 2 or not isinstance(names, list) or numbers[-1] >= len(names):
+                    message = f"{shown(str(path))} holds other concepts than manifest.json names."
+                    raise BadImage(message, "Write the data set again.")
+                masks |= {str(names[int(value)]): values == value for value in numbers}
         return {name: where for name, where in masks.items() if name != "none"}
 
     def boxes(self, index: int) -> tuple[Box, ...]:
@@ -86,7 +90,7 @@ class ImageFolder:
         if stored is not None:
             if isinstance(stored, list) and all(_is_box(box) for box in stored):
                 return tuple((box[0], box[1], box[2], box[3]) for box in stored)
-            message = f"{path} holds no boxes for {self.paths[index]}."
+            message = f"{shown(str(path))} holds no boxes for {shown(self.paths[index])}."
             raise Unavailable(message, "Write a list of [top, left, height, width] in pixels.")
         mask = self.mask(index)
         if mask is None or not mask.any():

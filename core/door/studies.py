@@ -143,4 +143,4 @@ def open_study(path: str | os.PathLike[str]) -> Study:
 
 
 def _tuples(lists: pd.Series) -> list[tuple[int | float, ...]]:
-    return [tuple(one.tolist()) for one in lists]
+    return [tuple(np.asarray(one).tolist()) for one in lists]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.explain import Explanation
+from core.export.spreadsheet import cell
 from core.images import Picture
 from core.measure.agreement import overlap, spearman
 from core.workbench import Answer, Request, Workbench
@@ -100,7 +101,7 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
     stream = io.StringIO()
     lines = csv.DictWriter(stream, rows[0] if rows else ())
     lines.writeheader()
-    lines.writerows(rows)
+    lines.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return stream.getvalue()
 
 

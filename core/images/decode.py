@@ -14,17 +14,8 @@ from core.errors import BadImage, printable
 from core.files import read_bytes
 from core.images.depth import Pixels, Values, Window, eight_bits, file_values, is_deep, windowed
 from core.images.formats import HEAD, READABLE, other, readable
-from core.images.loading import (
-    MAX_JPEG_PIXELS,
-    MAX_PIXELS,
-    Loaded,
-    TooManyPixels,
-    Unreadable,
-    check_size,
-    load,
-    prepared,
-)
-from core.images.process import MEMORY, SECONDS, TooCostly, load_apart
+from core.images.loading import Loaded, TooManyPixels, Unreadable, check_size, load, prepared
+from core.images.process import TooCostly, load_apart
 from core.images.structure import ordinary
 from core.images.uncompressed import uncompressed
 
@@ -83,12 +74,12 @@ def picture_of(image: Image.Image, name: str, window: Window | None = None) -> P
     if not image.width * image.height:
         raise BadImage(f"{short} has no pixels.", "Give an image of at least 1 × 1 pixels.")
     try:
-        check_size(image)
+        check_size(*image.size)
         picture = _picture(prepared(image.copy(), []), name, "", window)
     except BadImage:
         raise
     except TooManyPixels as error:
-        raise _too_large(short, error) from None
+        raise BadImage(f"{short} has {error}.", _SMALLER) from None
     except Exception:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
         raise BadImage(f"{short} is incomplete or damaged.", "Open it again.") from None
     source = np.ascontiguousarray(picture.source)
@@ -118,9 +109,9 @@ def loaded_image(data: bytes, name: str, *, plain: bool = False) -> Loaded:
     try:
         return (load if ordinary(data, kind) else load_apart)(data, kind, plain=plain)
     except TooManyPixels as error:
-        raise _too_large(short, error, kind) from None
-    except TooCostly:
-        message = f"{short} needs more than {SECONDS} seconds or {MEMORY / 1e9:.1f} GB of memory to be decoded."
+        raise BadImage(f"{short} has {error}.", _SMALLER) from None
+    except TooCostly as error:
+        message = f"{short} needs {error} to be decoded."
         raise BadImage(message, _CONVERT) from None
     except Unreadable:
         if kind == "TIFF" and (loaded := uncompressed(data)):
@@ -152,11 +143,6 @@ def _too_long(short: str, size: int) -> BadImage:
         f"{short}: {math.ceil(size / 1e5) / 10} MB is over the {most:.0f} MB limit.",
         f"{_SMALLER[:-1]}, or set VITRINE_IMAGE_MB.",
     )
-
-
-def _too_large(short: str, error: TooManyPixels, kind: str = "") -> BadImage:
-    most = MAX_JPEG_PIXELS if kind == "JPEG" else MAX_PIXELS
-    return BadImage(f"{short} has {error} megapixels; the limit is {most / 1e6:.0f}.", _SMALLER)
 
 
 def _picture(loaded: Loaded, name: str, sha: str, window: Window | None) -> Picture:

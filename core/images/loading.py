@@ -16,6 +16,7 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin
 
 MAX_PIXELS = 50_000_000
 MAX_JPEG_PIXELS = 250_000_000  # decoded at reduced scale
+MAX_SIDE = 500_000  # pixels; Pillow spends time and memory on each row
 FULL_SCALE = 24_000_000  # pixels; larger JPEGs are decoded at 1/2, 1/4 or 1/8
 _DEEP_COLOUR = FULL_SCALE  # pixels of larger images with 16 bits per colour are read in 8 bits
 
@@ -42,7 +43,7 @@ _LOW_BYTES = {
 
 
 class TooManyPixels(Exception):
-    """An image over the limit of pixels; its argument describes the size."""
+    """An image over a limit of pixels; its text describes the size and the limit."""
 
 
 class Unreadable(Exception):
@@ -108,18 +109,24 @@ def _opened(data: bytes, kind: str) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=(kind,))
     except Image.DecompressionBombError as error:
         count = re.search(r"\d+", str(error))
-        raise TooManyPixels(f"{-(-int(count[0]) // 10**6) if count else 179:,}") from None
+        raise TooManyPixels(_megapixels(int(count[0]) if count else 179_000_000, most)) from None
     except Exception as error:
         raise Unreadable from error
-    check_size(image, most)
+    check_size(*image.size, most)
     return image
 
 
-def check_size(image: Image.Image, most: int = MAX_PIXELS) -> None:
-    """Raise TooManyPixels for an image of more than `most` pixels."""
-    pixels = image.width * image.height
+def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
+    """Raise TooManyPixels for an image of more than `most` pixels, or MAX_SIDE on a side."""
+    pixels = width * height
     if pixels > most:
-        raise TooManyPixels(f"{image.width:,} × {image.height:,} px, {-(-pixels // 10**6):,}")
+        raise TooManyPixels(f"{width:,} × {height:,} px, {_megapixels(pixels, most)}")
+    if max(width, height) > MAX_SIDE:
+        raise TooManyPixels(f"{width:,} × {height:,} px; the limit of a side is {MAX_SIDE:,}")
+
+
+def _megapixels(pixels: int, most: int) -> str:
+    return f"{-(-pixels // 10**6):,} megapixels; the limit is {most / 1e6:.0f}"
 
 
 def _reduced(image: Image.Image) -> list[str]:

@@ -19,6 +19,9 @@ _AT_ONCE = 2  # processes, whatever the number of sessions
 class TooCostly(Exception):
     """An image that needs more than SECONDS or MEMORY."""
 
+    def __str__(self) -> str:
+        return f"more than {SECONDS} seconds or {MEMORY / 1e9:.1f} GB of memory"
+
 
 class _Worker:
     """A process that loads one image after another."""

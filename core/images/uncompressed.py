@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 from PIL import Image
 
-from core.images.loading import MAX_PIXELS, Loaded, TooManyPixels
+from core.images.loading import Loaded, check_size
 from core.images.structure import directory
 
 _KINDS = {1: "u", 2: "i", 3: "f"}  # by SampleFormat
@@ -22,8 +22,7 @@ def uncompressed(data: bytes) -> Loaded | None:
     )
     if not simple or len(set(bits)) > 1 or bits[0] % 8 or bands not in {1, 3} or not prod(size):
         return None
-    if prod(size) > MAX_PIXELS:
-        raise TooManyPixels(f"{size[1]:,} × {size[0]:,} px, {-(-prod(size) // 10**6):,}")
+    check_size(size[1], size[0])
     parts = zip(tags.get(273, ()), tags.get(279, ()), strict=False)
     content = b"".join(data[start : start + length] for start, length in parts)
     if kind.kind == "V" or len(content) < prod(size) * bands * kind.itemsize:

@@ -1,6 +1,5 @@
 """The registry of models: bundled ones, torchvision's, and own weights for an architecture."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,7 @@ import torch
 from core.data.model_options import ModelOptions
 from core.environment import limit
 from core.errors import BadModel
-from core.files import read_bytes
+from core.files import read_json
 from core.images import Preprocess
 from core.models import weights
 from core.models.checkpoint import opened
@@ -98,8 +97,8 @@ def _flowers(  # noqa: PLR0917 - the last three are those of `ModelCard.load`
 def _card_beside(path: Path) -> Mapping[str, Any]:
     """The card that training wrote next to a weights file; empty if there is none."""
     try:
-        card = json.loads(read_bytes(path.with_suffix(".json"), limit("text")))
-    except (OSError, ValueError, RecursionError):
+        card = read_json(path.with_suffix(".json"), limit("text"))
+    except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) and isinstance(card.get("labels", []), list) else {}
 

@@ -149,11 +149,11 @@ def _build(net: nn.Module, place: str, parts: list[_Part], match: Match) -> set[
         del match.keys[key]
     for number, part in enumerate(parts):
         kept = known.get(part.path)
-        keep = kept is not None and all(
-            name in part.names and tuple(value.shape) == tensors[part.names[name]].shape
-            for name, value in kept.state_dict().items()
-            if name != COUNTER
+        shapes = {name: tuple(value.shape) for name, value in kept.state_dict().items()} if kept is not None else {}
+        keep = bool(shapes) and all(
+            shapes.get(name) == tensors[leaf].shape for name, leaf in part.names.items() if name != COUNTER
         )
+        keep = keep and {name for name in shapes if name != COUNTER} <= part.names.keys()
         if part.kind == "linear":
             if isinstance(old, nn.Conv2d) or any(isinstance(one, nn.Conv2d) for one in old.modules()):
                 modules.append(nn.AdaptiveAvgPool2d(1))

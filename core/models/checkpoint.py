@@ -458,8 +458,8 @@ def _tensor(value: Any, file: _File) -> Stored | None:
 
 def _rebuilt(args: tuple[Any, ...], file: _File, function: str) -> Stored:
     """A tensor from the arguments of torch's function, with a flaw if its storage does not hold it."""
-    shape, stride = (_whole(_plain(one)) for one in args[2:4]) if len(args) >= 4 else (None, None)
-    storage, start = args[0], args[1] if len(args) > 1 else None
+    storage, start, *sides = args[:4] if len(args) >= 4 else (None, None, None, None)
+    shape, stride = (_whole(_plain(side)) for side in sides)
     if isinstance(storage, StandIn) and storage.name == "torch.storage._load_from_bytes":
         storage, file = _nested(storage, file)
     if shape is None or stride is None or len(shape) != len(stride) or not isinstance(storage, _Storage):
@@ -486,6 +486,9 @@ def _rebuilt(args: tuple[Any, ...], file: _File, function: str) -> Stored:
 def _nested(storage: StandIn, file: _File) -> tuple[Any, _File]:
     """The storage in bytes that torch wrote into a plain pickle, and these bytes as a file."""
     content = storage.args[0] if isinstance(storage.args, tuple) and storage.args else None
+    if isinstance(content, StandIn) and content.name == "_codecs.encode" and isinstance(content.args, tuple):
+        text = content.args[0] if content.args else None  # how bytes are pickled for Python 2
+        content = text.encode("latin-1", "replace") if isinstance(text, str) else None
     if not isinstance(content, bytes):
         return None, file
     file = _File(BytesIO(content), file.called)

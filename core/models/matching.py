@@ -131,7 +131,11 @@ def _align(module: nn.Module, node: Node, path: str, match: Match) -> None:
     match.nodes[path.removesuffix(".")] = node
     children = dict(module.named_children())
     temporary = module._non_persistent_buffers_set  # not in state dicts; has no public name
-    own = [*module._parameters, *(name for name in module._buffers if name not in temporary)]
+    own = [
+        name
+        for name, value in (*module._parameters.items(), *module._buffers.items())
+        if value is not None and name not in temporary
+    ]
     known = {*children, *own}
     for name in own:
         if isinstance(leaf := _inside(node, name, known), str):

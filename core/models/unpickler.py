@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pickletools import genops
 from typing import Any, Protocol
 
-MOST_OPERATIONS = 2_000_000  # a network with its optimiser takes some 100,000
+MOST_OPERATIONS = 600_000  # a large network with its optimiser takes some 100,000; these take seconds
 
 # What does harm when it is called. It would not be called here either; a file that brings it is refused all the same.
 _CODE = {

@@ -33,6 +33,7 @@ def fit(
     adaptation = stem(net, match)
     _refuse_misfits(net, match, owner, but=f"{top_of(net)}.")
     head(net, match, adaptation, owner)
+    match.keys = {key: match.keys[key] for key in net.state_dict() if key in match.keys}
     _refuse_misfits(net, match, owner)
     _refuse_layers_behind(net, match, owner)
     adaptation.notes[:0] = _notes(match)
@@ -56,9 +57,11 @@ def _value(checkpoint: Checkpoint, name: str | None, own: Tensor) -> Tensor:
         return _index(checkpoint, name, own)
     stored = checkpoint.tensors[name or ""]
     value = stored.read().to(own.dtype).contiguous()
-    if not bool(torch.isfinite(value).all()):
+    negative = (name or "").endswith("running_var") and bool((value < 0).any())
+    if negative or not bool(torch.isfinite(value).all()):
+        problem = "holds negative variances" if negative else "holds values that are not finite numbers"
         called = f"'{short(name or '', 80)}' in {checkpoint.file}"
-        raise BadModel(f"{called} holds values that are not finite numbers.", "Use another checkpoint.")
+        raise BadModel(f"{called} {problem}.", "Use another checkpoint.")
     return value
 
 

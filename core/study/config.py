@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from core.data.model_options import ModelOptions
-from core.errors import BadParameter
+from core.errors import BadParameter, printable
 from core.params import Knob, LayerName, checked, params_of
 from core.serialization import dump
 
@@ -141,9 +141,27 @@ class StudyConfig(ModelOptions):
 
 def validated(config: StudyConfig) -> StudyConfig:
     """The same configuration with every setting in range; raises BadParameter for the first that is not."""
+    for name in ("model", "data", "labels", "layer"):
+        if (text := getattr(config, name)) != text.encode("utf-8", "replace").decode():
+            message = f"study.{name} cannot be {printable(text)!r}, as its name is not UTF-8."
+            raise BadParameter(message, "Rename the file or folder.")
     parts = {"patches": config.patches, "transactions": config.transactions, "mining": config.mining}
     for name, one in parts.items():
         checked(params_of(type(one)), dump(one), name)
     own_settings = {param.name: getattr(config, param.name) for param in params_of(StudyConfig)}
     checked(params_of(StudyConfig), own_settings, "study")
     return config
+
+
+# Settings that earlier versions did not have and did not store, with the values of what these versions did.
+EARLIER: Mapping[str, Mapping[str, Any]] = {
+    "patches": {"watched": "explained"},
+    "mining": {"strict": False, "skip_large": False, "per_rule": False},
+}
+
+
+def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The stored settings of a study, including those that earlier versions did not store."""
+    parts = {name: config.get(name, {}) for name in EARLIER}
+    filled = {name: {**EARLIER[name], **part} for name, part in parts.items() if isinstance(part, Mapping)}
+    return {**config, **filled}

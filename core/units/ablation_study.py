@@ -40,7 +40,7 @@ def run_ablation(
     """
     layer, count = study.manifest.model.layer, int(study.manifest.model.filters)
     use_pooled = not folder and "pooled" in study.manifest.arrays
-    files = None if use_pooled else _of_folder(study, folder) if folder else _of_study(study)
+    files = None if use_pooled else _of_folder(model, folder) if folder else _of_study(study)
     if files is None:
         logits, batches, skipped = from_pooled(model), _stored(study, model, report), _unread(study)
     else:
@@ -50,7 +50,7 @@ def run_ablation(
         batches,
         sets,
         count,
-        study.labels,
+        model.labels,
         draws=draws,
         random_filters=random_filters,
         seed=seed,
@@ -110,8 +110,8 @@ def _of_study(study: Study) -> _Files:
     return _Files(root, images["path"][exists].tolist(), images["label"][exists].tolist(), skipped)
 
 
-def _of_folder(study: Study, folder: str | Path) -> _Files:
-    images = image_folder(folder, study.labels)
+def _of_folder(model: Model, folder: str | Path) -> _Files:
+    images = image_folder(folder, model.labels)
     usable = [number for number, label in enumerate(images.labels) if label != UNKNOWN]
     skipped = {f"{name}/": reason for name, reason in images.unmatched.items()}
     return _Files(images.root, [images.paths[n] for n in usable], [images.labels[n] for n in usable], skipped)

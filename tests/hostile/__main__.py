@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 import core.door  # noqa: F401 - once, before the worker is forked
-from tests.hostile import arguments
+from tests.hostile import arguments, folders, pictures
 from tests.hostile.forked import main
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
-main(list(arguments.cases(folder)))
+main([*arguments.cases(folder), *folders.cases(folder), *pictures.cases(folder, 300)])

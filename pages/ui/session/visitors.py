@@ -19,6 +19,11 @@ from core.errors import BadParameter, Unavailable
 from core.params import expanded
 
 KEY = "key"  # the parameter of the address
+# Limits of a server that other machines can open.
+UPLOADS = 2_000  # megabytes of uploaded images in all
+BUILDS = 2  # running builds in all; one for each visitor
+STUDIES = 10  # of each visitor
+IMAGES = 5_000  # of a study
 SHOW_PATHS = "show-paths"  # the key of the switch
 
 
@@ -43,6 +48,11 @@ def key() -> str:
     return str(st.session_state["visitor"])
 
 
+def private() -> dict[str, str]:
+    """The parameters of this visitor's own address that a copied link does not have."""
+    return {KEY: key()} if shared() else {}
+
+
 def own_home() -> Path:
     """The folder of this visitor's studies and tags; it may not exist yet."""
     return _home_of(key())
@@ -56,6 +66,12 @@ def _home_of(key: str) -> Path:
 def owns(path: Path) -> bool:
     """Whether a study belongs to this visitor."""
     return not shared() or path.resolve().is_relative_to(own_home().resolve())
+
+
+def check_own(path: Path) -> None:
+    """Raise Unavailable for a study that this visitor did not make."""
+    if not owns(path):
+        raise Unavailable(f"The study {path.name} is not yours.", "Only whoever built a study can delete or stop it.")
 
 
 def folders() -> tuple[Path, ...]:

@@ -1,6 +1,7 @@
 """The frame of every page: navigation, the header with images, model and predictions, and the cache below."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -13,7 +14,7 @@ from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.explore import uploads
-from pages.ui.session import location, parameters, state, url
+from pages.ui.session import location, parameters, state, url, visitors
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
@@ -42,6 +43,7 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     messages.notices()
     glossary()
     _memory()
+    _paths()
     url.write()
 
 
@@ -83,7 +85,8 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "exporting": exports,
             "command": shown.command() if shown else "",
             "query": url.query(),
-            "frame": list(url.OWN),
+            "private": urlencode(visitors.private()),
+            "frame": [*url.OWN, visitors.KEY],
         },
         _picked_image,
         lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
@@ -99,7 +102,7 @@ def _models(workbench: Workbench) -> None:
         tuple(dict.fromkeys((*state.models(), workbench.model.name))),  # a study may be of another one
         key="model",
         format_func=lambda name: parsed(name).display,
-        on_change=lambda: location.choose(st.session_state["model"]),
+        on_change=_picked_model,
         label_visibility="collapsed",
         required=True,
     )
@@ -141,6 +144,13 @@ def _memory() -> None:
         )
 
 
+def _paths() -> None:
+    """A switch for the user of this machine: full paths in sentences."""
+    if not visitors.shared():
+        with st.sidebar.container(key="vitrine-paths"):
+            st.toggle("Show full paths", key=visitors.SHOW_PATHS, help="In messages; otherwise only the last part.")
+
+
 def _freed() -> None:
     state.session().free()
 
@@ -157,6 +167,11 @@ def _upload_thumb(sha: str) -> bytes:
         return encoding.thumbnail(picture.pixels) if picture else b""
 
     return state.session().cache.get(("thumbnail", sha), make)
+
+
+def _picked_model() -> None:
+    if (name := st.session_state["model"]) in state.models():  # a browser can send any text
+        location.choose(name)
 
 
 def _picked_image() -> None:

@@ -1,18 +1,18 @@
 """Ablation of a rule's filters: its effect on the accuracy of a class, and on the current image."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
-from core.data.model_options import options_of
+from core.errors import VitrineError
 from core.figures import charts
 from core.mining.rules import Mined
 from core.models.name import parsed
 from core.progress import Report
 from core.serialization import digest
 from core.study import Study
-from core.study.build import config_of
 from core.units.ablation import Ablation
 from core.units.ablation_study import run_ablation
 from core.workbench import Workbench
@@ -29,20 +29,17 @@ _RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
 
 def bench(study: Study) -> Workbench:
     """The workbench of the study's model, independent of the header. Raises what loading it raises."""
-    name = study.manifest.model.name
-    workbench = Workbench(state.network(name, options_of(config_of(study))), state.session().cache)
-    if workbench.model.sha != study.manifest.model.sha:
-        st.warning(plain(f"The weights of {name} have changed since this study was built."))
-    return workbench
+    return Workbench(open_study.model(study), state.session().cache)
 
 
 def fits_current_image(study: Study, key: str) -> bool:
     """Whether the current image is explored with the study's model; if not, a sentence and a button to switch to it."""
     here, name = location.current().model, study.manifest.model.name
-    if here == name:
-        return True
+    with suppress(VitrineError):  # weights of one's own may be named by another path
+        if here == name or state.network(here).sha == study.manifest.model.sha:
+            return True
     st.caption(plain(f"The current image is open in {parsed(here).display}; this study is of {parsed(name).display}."))
-    if st.button("Switch to this study's model", key=f"switch-{key}"):
+    if name in state.models() and st.button("Switch to this study's model", key=f"switch-{key}"):
         location.choose(name)
         st.rerun()  # the whole page, as the header changes
     return False

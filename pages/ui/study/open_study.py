@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.environment import home
+from core.environment import app_model, device, home
+from core.errors import Unavailable, VitrineError, printable
 from core.explain import EXPLAINERS
 from core.mining import graph
 from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine, stored
 from core.mining.transactions import Transactions
+from core.models import Model
 from core.models.name import parsed
 from core.models.sources import efficientnet_lite
 from core.progress import Report
@@ -23,21 +25,26 @@ from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
-from pages.ui.session import location, navigation, parameters
+from core.workbench import study_model, study_options
+from pages.ui.session import location, navigation, parameters, state, visitors
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
 
 def folder() -> Path:
-    """The folder of this user's own studies."""
-    return home() / "studies"
+    """The folder of this user's own studies, or of this visitor's."""
+    return visitors.own_home() / "studies"
 
 
 def listed() -> dict[str, StudyEntry]:
-    """All studies by the name used in pages and addresses, bundled ones first."""
+    """All studies by the name used in pages and addresses: bundled, of the server's user, of a visitor."""
     entries: dict[str, StudyEntry] = {}
-    for entry in [*list_studies(BUNDLED), *list_studies(folder())]:
-        entries[entry.path.name if entry.path.name not in entries else f"{entry.path.name} (yours)"] = entry
+    folders = dict.fromkeys((BUNDLED, home() / "studies", folder()))
+    for entry in [entry for folder in folders for entry in list_studies(folder)]:
+        name = printable(entry.path.name)  # names of files need not be texts
+        while name in entries:
+            name = f"{name} (yours)"
+        entries[name] = entry
     return entries
 
 
@@ -152,6 +159,26 @@ def _effective(study: Study, config: MiningConfig) -> MiningConfig:
     return replace(config, filters=min(config.filters, study.manifest.arrays["items"].shape[1]))
 
 
+def model(study: Study) -> Model:
+    """The study's model, shared by all sessions. Raises what `study_model` raises.
+
+    One of the list is shared with other pages, as is the app's own if it is the same; other weights are found by the
+    study.
+    """
+    facts = study.manifest.model
+    if not parsed(facts.name).separator:
+        network = state.network(facts.name, study_options(study))
+        if network.sha != facts.sha:
+            st.warning(plain(f"The weights of {facts.name} have changed since this study was built."))
+        return network
+    if app_model() and replace(state.model_options(app_model()), labels="") == study_options(study):
+        own = state.network(app_model())
+        if own.sha == facts.sha and own.labels == study.labels:
+            return own
+    title = f"Opening {parsed(facts.name).display}"
+    return once(_model, key(study), title, lambda report: study_model(study, device(), report))
+
+
 def key(study: Study) -> str:
     """The cache key of a study's content."""
     return f"{study.manifest.digest} {study.path}"
@@ -180,6 +207,13 @@ def _catalogue(key: str, _study: Study) -> Catalogue:  # noqa: ARG001
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _table(key: tuple[str, str], _study: Study) -> pd.DataFrame:
     return _study.table(key[1])
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _model(key: str, _found: Model | None) -> Model:
+    if _found is None:
+        raise LookupError(key)
+    return _found
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -212,9 +246,21 @@ def _averaged(
     return np.stack(pictures), rows, responses
 
 
-def tags(study: Study) -> Tags:
-    """This user's tags of the study's patches."""
-    return Tags(home(), study.manifest.digest)
+def tags(study: Study) -> dict[int, tuple[str, ...]]:
+    """This user's tags by patch; none, with a warning on the page, if they cannot be read."""
+    try:
+        return Tags(visitors.own_home(), study.manifest.digest).all()
+    except Unavailable as error:
+        st.warning(plain(f"Tags are not available. {error}"))
+        return {}
+
+
+def change_tags(study: Study, patches: Iterable[int], tag: str, on: bool) -> None:
+    """Add a tag to these patches, or remove it; the page says why it cannot be done."""
+    try:
+        Tags(visitors.own_home(), study.manifest.digest).change(patches, tag, on)
+    except VitrineError as error:
+        state.add_notice("error", str(error))
 
 
 def label(study: Study, number: int) -> str:

@@ -144,8 +144,9 @@ def test_remarks_tell_of_each_image(name):
     found = explain(name, both, settings).remarks
     assert found.keys() == alone[0].keys()
     for key, value in found.items():
-        first, second = (one[key] if isinstance(one[key], str) else f"{one[key]:.4g}" for one in alone)
-        assert value == f"{first}; {second}"
+        first, second = (one[key] for one in alone)
+        words = [one if isinstance(one, str) else f"{one:.4g}" for one in (first, second)]
+        assert value == (first if first == second else "; ".join(words))
 
 
 def test_shapley_values_of_an_additive_network_are_its_terms(additive):

@@ -13,10 +13,10 @@ from PIL import Image
 from core.errors import BadParameter
 from core.explain import Query
 from core.images import decode
-from core.study import EARLIER, Study
+from core.study import Study
 from core.study import plan as plans
 from core.study.build import build_study, config_of, planned
-from core.study.config import MiningConfig, PatchConfig, TransactionConfig
+from core.study.config import EARLIER, MiningConfig, PatchConfig, TransactionConfig
 from tests.nets import SIDE, model
 from tests.tiny_build import PATCHES, bitmaps, config, content, draw
 

@@ -19,7 +19,8 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {boolean} exporting  whether the page has anything to export
  * @property {string} command  the command line that reproduces the maps, or ""
  * @property {string} query  the part of the address that Python writes
- * @property {string[]} frame  the names of its parameters
+ * @property {string} private  what is added to it but never copied
+ * @property {string[]} frame  the names of their parameters
  */
 
 const EXPORTS = {
@@ -103,7 +104,8 @@ class ImageStrip {
 
   /** @param {Component<Data>} component */
   update({ data, setTriggerValue }) {
-    if (!this.data) history.replaceState(history.state, "", stateAddress(data.query, data.frame));
+    const whole = [data.query, data.private].filter(Boolean).join("&");
+    if (!this.data) history.replaceState(history.state, "", stateAddress(whole, data.frame));
     this.data = data;
     this.send = setTriggerValue;
     const order = data.items.map((item) => item.id).join("\n");
