@@ -90,7 +90,7 @@ def study_model(
     if len(loaded.labels) != len(study.labels):
         message = f"The study {study.name} has {len(study.labels)} classes, its model has {len(loaded.labels)}."
         raise StudyError(message, "Build the study again.")
-    names = labels_file(labels, len(loaded.labels)) if labels else study.labels
+    names = labels_file(labels, len(loaded.labels))[0] if labels else study.labels
     return replace(loaded, name=facts.name, labels=names)
 
 

@@ -96,27 +96,29 @@ def no_class(name: str) -> str:
     return f"The model has no class {name}."
 
 
-def labels_file(file: str | PathLike[str], outputs: int) -> tuple[str, ...]:
-    """The labels in a file, in the order of the classes: plain text, CSV or JSON, with numbers or without.
+def labels_file(file: str | PathLike[str], outputs: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels in a file in the order of the classes, and what was assumed about it, as sentences.
 
-    A network with one output has the labels of its two sides, or that of the second one. Raises BadModel if the file
-    cannot be read or does not have as many labels as the model has classes.
+    It is plain text, CSV or JSON, with numbers or without. A network with one output has the labels of its two sides,
+    or that of the second one. Raises BadModel if the file cannot be read or does not have as many labels as the model
+    has classes.
     """
     path = expanded(Path(file))
-    text = _text(path)
+    text, notes = _text(path)
     if path.suffix.lower() == ".json":
         names = _from_json(path.name, text)
     elif path.suffix.lower() in (".csv", ".tsv"):
         names = _from_rows(path.name, text, "\t" if path.suffix.lower() == ".tsv" else ",", outputs)
     else:
-        names = _from_lines([line.strip() for line in re.split(r"\r\n|\r|\n", text) if line.strip()])
-    if outputs == 1 and len(names) in (1, 2):
-        return names
-    if len(names) != outputs:
+        lines = tuple(line.strip() for line in re.split(r"\r\n|\r|\n", text) if line.strip())
+        names = _from_lines(lines)
+        if names != lines:
+            notes = (*notes, f"The lines of {path.name} are numbered, and the labels were taken in this order.")
+    if len(names) != outputs and (outputs > 1 or len(names) not in (1, 2)):
         classes = f"{outputs} classes" if outputs > 1 else "one output: give one label or two"
         message = f"{path.name} holds {len(names)} label{'s' * (len(names) != 1)}, the model has {classes}."
         raise BadModel(message, "Write one label per line, in the order of the classes.")
-    return names
+    return names, notes
 
 
 def sides(labels: Sequence[str]) -> tuple[str, str]:
@@ -156,8 +158,8 @@ def _misnumbered(numbers: Sequence[int], names: Sequence[str], labels: Sequence[
     return ""
 
 
-def _text(path: Path) -> str:
-    """The text of a file in UTF-8, in UTF-16 or UTF-32 with its mark, or in Windows-1252."""
+def _text(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The text of a file in UTF-8, in UTF-16 or UTF-32 with its mark, or in Windows-1252, which is said."""
     try:
         content = read_bytes(path, limit("text"))
     except (OSError, ValueError) as error:
@@ -171,7 +173,8 @@ def _text(path: Path) -> str:
         except UnicodeError:
             continue
         if not re.search(r"[\x00-\x08\x0e-\x1a]", text):
-            return text
+            guessed = encoding == "cp1252"
+            return text, (f"{path.name} is not UTF-8 and was read as Windows-1252.",) if guessed else ()
     raise BadModel(f"{path.name} is not a text file.", _FORMATS)
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from core.data.labels import labels_file
 from core.data.model_options import LARGEST, Interpolation, ModelOptions
 from core.data.samples import samples
 from core.environment import device
@@ -103,17 +102,15 @@ def wrap(
         raise BadModel(f"{given} is not a network.", "Give an instance of torch.nn.Module.")
     name = name or type(network).__name__
     preprocess = _preprocess(size, size if resize is None else resize, mean, std, interpolation)
-    options = ModelOptions.checked(output=output, threshold=threshold)
+    file = os.fspath(labels) if isinstance(labels, str | os.PathLike) else ""
+    options = ModelOptions.checked(labels=file, output=output, threshold=threshold)
     try:
         copy = deepcopy(network)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadModel(f"{name} cannot be copied ({reason}).", "Build it anew and load its state dict.") from error
     classes = _classes(copy.eval().to(device()), name, preprocess.crop)
-    if isinstance(labels, str | os.PathLike):
-        named = labels_file(labels, classes)
-    else:
-        named = tuple(str(label) for label in labels or ())
+    named = () if isinstance(labels, str | os.PathLike) else tuple(str(label) for label in labels or ())
     if named and len(named) != classes and not (classes == 1 and len(named) == 2):
         raise BadModel(f"{len(named)} labels are given, and {name} has {classes} classes.", "Give a label per class.")
     return as_model(name, copy, labels=named, preprocess=preprocess, device=device(), options=options)

@@ -187,7 +187,10 @@ def as_model(
     sha = sha or content_sha(net.state_dict())
     order, outputs = _tried(net, name, preprocess.crop)
     output = output_of(options, name, outputs)
-    labels = labels_file(options.labels, outputs) if options.labels else labels or _numbered(output, outputs)
+    if options.labels:
+        labels, assumed = labels_file(options.labels, outputs)
+        notes = (*notes, *assumed)
+    labels = labels or _numbered(output, outputs)
     if output == "sigmoid":
         labels = sides(labels)
         net = two_sided(net, _noise(net, preprocess.crop))

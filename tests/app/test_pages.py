@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
+from core.data.model_options import ModelOptions
 from core.data.samples import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
 from core.explain.method import Explainer
@@ -439,3 +440,39 @@ def test_layers_are_picked_with_their_sizes(app: AppTest) -> None:
     assert list(picker.options) == sizes
     picker.set_value(survey.usable[0].name).run()
     assert app.query_params["layer"] == survey.usable[0].name
+
+
+def test_a_header_says_how_outputs_are_read_and_images_prepared(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    state = load_file(FOLDER / "flowers-single-6c.safetensors")
+    state |= {name: state[name][:1].contiguous() for name in ("head.weight", "head.bias") if name in state}
+    save_file(state, tmp_path / "one.safetensors")
+    monkeypatch.setenv("VITRINE_MODEL", f"flowers:{tmp_path / 'one.safetensors'}")
+    monkeypatch.setenv("VITRINE_MODEL_OPTIONS", json.dumps({"size": 96, "mean": [0.5]}))
+    app.run()
+    text = html.unescape("\n".join(box.value for box in app.caption))
+    assert "One logit, read through a sigmoid: positive above 0.5, else negative" in text
+    assert "crop 96, mean 0.5 0.5 0.5" in text
+    assert "changed from the model's own" in text
+    chips = shown(app, "vitrine_class_chips")["classes"]
+    assert {entry["label"] for entry in chips} == {"negative", "positive"}
+    assert sum(entry["chance"] for entry in chips) == pytest.approx(1)
+
+
+def test_a_regression_shows_numbers(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_MODEL", "flowers-single-6c")
+    monkeypatch.setenv("VITRINE_MODEL_OPTIONS", json.dumps({"output": "regression"}))
+    app.run()
+    chips = shown(app, "vitrine_class_chips")["classes"]
+    assert [entry["index"] for entry in chips] == [0, 1, 2, 3, 4]
+    assert all(isinstance(entry["chance"], str) and "%" not in entry["chance"] for entry in chips)
+
+
+def test_the_same_weights_prepared_otherwise_are_another_network(app: AppTest, tmp_path: Path) -> None:
+    from pages.ui.session import state
+
+    app.run()
+    first, second = (state.network("flowers-single-6c", ModelOptions(size=size)) for size in (0, 64))
+    assert (first.preprocess.crop, second.preprocess.crop) == (128, 64)
+    assert state.network("flowers-single-6c", ModelOptions(size=64)) is second

@@ -10,12 +10,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from core import export
 from core.cli import main, parser
+from core.data.model_options import ModelOptions
 from core.explain import EXPLAINERS
 from core.figures.sheet import KINDS
 from core.images import decode
+from core.models import load
+from core.models.sources.flower_networks import architecture
 from core.workbench import Request, Workbench
 from tests import nets
 from tests.said import sentence
@@ -367,3 +371,61 @@ def test_a_window_of_deep_images(explain, tmp_path, capsys):
     assert "Values −100 to 1,000 of 16 bits shown as black to white." in capsys.readouterr().out
     assert explain("--method", "saliency", "--window", "5", images=[deep]) == 2
     assert "LOW,HIGH" in capsys.readouterr().err
+
+
+def test_options_of_a_model_reach_its_result_and_the_command_that_reproduces_it(
+    monkeypatch, tmp_path, photo_file, capsys
+):
+    monkeypatch.undo()  # a model of its own
+    state = {name: value.contiguous() for name, value in nets.seeded(lambda: architecture(1)).state_dict().items()}
+    save_file(state, tmp_path / "one.safetensors")
+    (tmp_path / "names.txt").write_text("rose")
+    name = f"flowers@{tmp_path / 'one.safetensors'}"
+    options = ["--labels", str(tmp_path / "names.txt"), "--threshold", "0.01", "--size", "64", "--mean", "0.4"]
+    words = ["explain", str(photo_file), "--model", name, "--method", "saliency,occlusion"]
+    assert main([*words, *options, "--out", str(tmp_path / "a")]) == 0
+    out = capsys.readouterr().out
+    assert "The network has one output, read through a sigmoid: rose above 0.01." in out
+    result = json.loads((tmp_path / "a" / photo_file.stem / "result.json").read_text())
+    assert f"rose {result['top5'][0]['probability']:.1%}, 2 maps" in out
+    assert sum(entry["probability"] for entry in result["top5"]) == pytest.approx(1)
+    assert {entry["label"] for entry in result["top5"]} == {"rose", "not rose"}
+    assert (result["output"], result["threshold"], result["preparation"]["crop"]) == ("sigmoid", 0.01, 64)
+    given = ModelOptions(**{**result["model_options"], "mean": tuple(result["model_options"]["mean"])})
+    model = load(name, options=given)
+    requests = [Request(name, result["predicted"][0]["index"]) for name in ("saliency", "occlusion")]
+    line = export.command_line(model, str(photo_file), requests, out=str(tmp_path / "b"))
+    assert main(shlex.split(line)[1:]) == 0
+    first, second = (np.load(tmp_path / side / photo_file.stem / "maps.npz") for side in "ab")
+    assert sorted(first.files) == sorted(second.files)
+    assert all((first[key] == second[key]).all() for key in first.files)
+
+
+def test_a_text_that_is_a_label_and_another_number_is_said(explain, capsys, monkeypatch):
+    model = replace(nets.model("gap"), labels=("0", "1", "10", "2", "3"))
+    monkeypatch.setattr("core.models.load", lambda name, **rest: model)
+    assert explain("--method", "saliency", "--target", "3", "--target", "0") == 0
+    assert "'3' is the label of class 4; class number 3 is 2; the label was taken." in capsys.readouterr().out
+    assert explain("--method", "saliency", "--target", "3", "--json") == 0
+    said = capsys.readouterr()
+    assert "the label was taken" in said.err
+    assert json.loads(said.out)[0]["maps"][0]["target"] == {"index": 4, "label": "3"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--size", "x"], "--size cannot be 'x'. Give a whole number."),
+        (["--mean", "0.5,0.5"], "mean cannot be 0.5,0.5. Give one number, or three for red, green and blue."),
+        (["--std", "0"], "std cannot be 0.0. Give numbers above zero."),
+        (["--output", "sigmod"], "--output cannot be 'sigmod'."),
+        (["--threshold", "2"], "--threshold cannot be '2'."),
+        (["--output", "sigmoid"], "has 6 outputs, and sigmoid reads one. Use multilabel"),
+        (["--size", "3"], "flowers-single-6c fails on images of 3 × 3 pixels"),
+    ],
+)
+def test_options_of_a_model_that_cannot_be_are_one_sentence(monkeypatch, tmp_path, photo_file, capsys, words, expected):
+    monkeypatch.undo()
+    command = ["explain", str(photo_file), "--model", "flowers-single-6c", "--method", "saliency"]
+    assert main([*command, *words, "--out", str(tmp_path / "out")]) == 2
+    assert expected in sentence(capsys)

@@ -331,3 +331,12 @@ def test_bad_input_ends_in_one_sentence(built, capsys, words, sentence):
     ]
     assert sentence in told(capsys, *words, code=2)
     assert not (built / "new").exists()
+
+
+def test_a_class_that_is_a_label_and_another_number_is_said(built, capsys, monkeypatch):
+    digits = ("2", "0", "1", "5", "4", "3")
+    monkeypatch.setattr(Study, "labels", digits)
+    assert main(["study", "info", str(built / "s"), "--class", "2"]) == 0
+    assert "'2' is the label of class 0; class number 2 is 1; the label was taken." in capsys.readouterr().err
+    assert main(["study", "info", str(built / "s"), "--class", "4"]) == 0
+    assert capsys.readouterr().err == ""

@@ -169,7 +169,7 @@ ORDERED = ("cat", "dog", "eel")
 )
 def test_files_of_labels(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    assert labels_file(tmp_path / name, 3) == ORDERED
+    assert labels_file(tmp_path / name, 3)[0] == ORDERED
 
 
 @pytest.mark.parametrize(
@@ -185,17 +185,27 @@ def test_files_of_labels(tmp_path, name, content):
 )
 def test_texts_that_only_look_numbered_are_labels(tmp_path, text, labels):
     (tmp_path / "l.txt").write_text(text, "utf-8")
-    assert labels_file(tmp_path / "l.txt", 2) == labels
+    assert labels_file(tmp_path / "l.txt", 2) == (labels, ())
 
 
 def test_labels_in_the_order_of_torchvisions_folders(tmp_path):
     (tmp_path / "l.txt").write_text("\n".join(DIGITS))
-    assert labels_file(tmp_path / "l.txt", 12) == DIGITS
+    assert labels_file(tmp_path / "l.txt", 12) == (DIGITS, ())
 
 
 def test_umlauts_of_windows_are_read(tmp_path):
     (tmp_path / "l.txt").write_bytes("Kätzchen\nHund\n".encode("latin-1"))
-    assert labels_file(tmp_path / "l.txt", 2) == ("Kätzchen", "Hund")
+    names, notes = labels_file(tmp_path / "l.txt", 2)
+    assert names == ("Kätzchen", "Hund")
+    assert notes == ("l.txt is not UTF-8 and was read as Windows-1252.",)
+
+
+def test_numbered_lines_are_said(tmp_path):
+    (tmp_path / "l.txt").write_text("1 dog\n0 cat")
+    assert labels_file(tmp_path / "l.txt", 2) == (
+        ("cat", "dog"),
+        ("The lines of l.txt are numbered, and the labels were taken in this order.",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -248,4 +258,4 @@ def test_every_file_of_labels_is_read_or_refused(tmp_path_factory, lines):
     file = tmp_path_factory.mktemp("labels") / "l.txt"
     file.write_text("\n".join(lines), "utf-8", errors="replace")
     with suppress(BadModel):
-        assert len(labels_file(file, len(lines))) == len(lines)
+        assert len(labels_file(file, len(lines))[0]) == len(lines)

@@ -14,10 +14,13 @@ from scipy.stats import spearmanr
 from core import export
 from core.cache import TensorCache
 from core.cli import parser
+from core.commands import chosen_model
 from core.commands.explain import _settings
+from core.data.model_options import ModelOptions
 from core.errors import TooLarge, Unavailable
 from core.figures.style import Style
-from core.images import decode
+from core.images import Preprocess, decode
+from core.models import as_model
 from core.workbench import Request, Workbench
 from tests import nets
 
@@ -158,6 +161,35 @@ def test_the_command_asks_the_same_again():
     assert (args.seed, args.layer) == (3, "layer4")
     dashed = shlex.split(export.command_line(model, "-x.png", requests))
     assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
+
+
+def test_the_command_names_the_options_of_the_model_and_classes_by_texts_that_mean_them():
+    options = ModelOptions(output="multilabel", threshold=0.3, size=24, mean=(0.5,), std=(0.5, 0.25, 0.5))
+    model = as_model("gap", nets.seeded(nets.GapNet), labels=("0", "1", "10", "2", "3"), options=options)
+    requests = [Request("saliency", target) for target in (2, 3, 0)]
+    args = parser("explain").parse_args(shlex.split(export.command_line(model, "a.png", requests))[1:])
+    assert chosen_model(args) == options
+    assert [model.target(text) for text in args.target] == [2, 3, 0]
+
+
+@pytest.mark.parametrize("output", ["softmax", "multilabel", "regression"])
+def test_a_record_says_how_outputs_are_read_and_images_prepared(picture, output):
+    options = ModelOptions(output=output, mean=(127.5,), std=(127.5,))
+    model = as_model("gap", nets.seeded(nets.GapNet), preprocess=Preprocess(nets.SIDE, 40), options=options)
+    bench = Workbench(model)
+    answers = [(request, bench.explain(picture, request)) for request in [Request("saliency", 1)]]
+    record = json.loads(json.dumps(export.record(bench, picture, answers)))
+    assert (record["output"], record["model_options"]["mean"]) == (output, [127.5])
+    assert record["preparation"] == {
+        "crop": nets.SIDE, "resize": 40, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear",
+    }  # fmt: skip
+    assert record["notes"] == ["mean 127.5 was read as values from 0 to 255, and std with it."]
+    word = "value" if output == "regression" else "probability"
+    assert [entry[word] for entry in record["top5"]] == [chance for _, _, chance in bench.top(picture)]
+    assert [entry["index"] for entry in record["predicted"]] == model.asserted(bench.logits(picture))
+    line = next(csv.DictReader(io.StringIO(export.table(bench, picture, answers))))
+    assert float(line[word]) == pytest.approx(float(bench.probabilities(picture)[1]))
+    assert export.figure(bench, picture, answers)
 
 
 def test_a_folder_that_cannot_be_written_is_unavailable(bench, picture, answers, tmp_path):

@@ -427,4 +427,4 @@ def test_a_registry_model_reads_torch_s_own_cache(monkeypatch: pytest.MonkeyPatc
 
 def test_labels_function_counts(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("a\nb\n")
-    assert labels_file(tmp_path / "l.txt", 2) == ("a", "b")
+    assert labels_file(tmp_path / "l.txt", 2)[0] == ("a", "b")
