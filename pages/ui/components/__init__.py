@@ -45,14 +45,24 @@ def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -
 
 
 def image_strip(
-    data: Mapping[str, Any], picked: Callable[[], None], exported: Callable[[], None], shared: Callable[[], None]
+    data: Mapping[str, Any],
+    picked: Callable[[], None],
+    exported: Callable[[], None],
+    shared: Callable[[], None],
+    presented: Callable[[], None],
 ) -> Any:
     """The strip of images with Copy link, Export and Present.
 
-    Events `pick` (an image), `export` (a kind, a view) and `share` (an upload, and whether to share it).
+    Events `pick` (an image), `export` (a kind, a view), `share` (an upload, and whether to share it), `present` (on or
+    off).
     """
     return _image_strip(
-        data=dict(data), key="image_strip", on_pick_change=picked, on_export_change=exported, on_share_change=shared
+        data=dict(data),
+        key="image_strip",
+        on_pick_change=picked,
+        on_export_change=exported,
+        on_share_change=shared,
+        on_present_change=presented,
     )
 
 

@@ -26,6 +26,7 @@ class Location:
     layer: str = ""
     seed: int = 0
     settle: bool = False  # methods finish as soon as their map has converged
+    present: bool = False  # the maps alone are shown, in the whole window
 
 
 def current() -> Location:

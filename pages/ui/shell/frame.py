@@ -85,12 +85,14 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "exports": downloads.WHOLE if ready else [],
             "exporting": exports,
             "command": shown.command() if shown else "",
+            "present": location.current().present,
             "query": url.query(),
             "frame": list(url.OWN),
         },
         _picked_image,
         lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
         _shared_image,
+        lambda: location.go(present=bool(st.session_state["image_strip"].get("present"))),
     )
     downloads.hand_over("header")
 

@@ -1,7 +1,7 @@
 // The strip of images above every page, with Copy link, Export, Present and the list of keyboard shortcuts.
 
 import { button, copyText, make, mounted, page, typing } from "../shared.js";
-import { keepOneEntryPerPage, stateAddress } from "./address.js";
+import { keepAddress, stateAddress } from "./address.js";
 import { LinkPanel } from "./link_panel.js";
 import { ShortcutList } from "./shortcut_list.js";
 
@@ -18,6 +18,7 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {("png" | "pdf" | "svg" | "npz" | "csv")[]} exports
  * @property {boolean} exporting  whether the page has anything to export
  * @property {string} command  the command line that reproduces the maps, or ""
+ * @property {boolean} present
  * @property {string} query  the part of the address that Python writes
  * @property {string[]} frame  the names of its parameters
  */
@@ -33,13 +34,18 @@ const EXPORTS = {
 /** @type {Record<string, number | undefined>} */
 const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
 
+/** @param {Event} event */
+const detail = (event) => /** @type {CustomEvent} */ (event).detail;
+
 class ImageStrip {
-  /** @type {Data} undefined before the first update */
+  /** @type {Data} */
   data;
   /** @type {Component<Data>["setTriggerValue"]} */
   send;
   /** @type {string | undefined} */
   order;
+  /** @type {boolean} whether Python last said that the page is presented */
+  told = false;
   /** @type {string | undefined} */
   shown;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -60,7 +66,7 @@ class ImageStrip {
       ariaHasPopup: "true",
     });
     this.present = button("Present", () => this.setPresenting(!this.presenting), {
-      title: "Larger type, no sidebar (P)",
+      title: "The maps alone, in the whole window (P)",
     });
     this.menu = make("div", { className: "menu", hidden: true });
     this.status = make("span", { className: "status", role: "status" });
@@ -77,11 +83,7 @@ class ImageStrip {
     );
     this.box = make("div", { className: "image-strip" }, this.strip, this.actions);
     root.append(this.box, this.shortcuts.node);
-    keepOneEntryPerPage();
     this.listen();
-    if (["1", "true", "on"].includes(new URLSearchParams(location.search).get("present") ?? "")) {
-      this.setPresenting(true);
-    }
   }
 
   listen() {
@@ -90,6 +92,8 @@ class ImageStrip {
     document.addEventListener("keydown", (event) => this.press(event), { signal });
     document.addEventListener("click", (event) => this.clicked(event), { signal });
     page.events.addEventListener("packet", (event) => this.arrived(event), { signal });
+    page.events.addEventListener("present", (event) => this.setPresenting(detail(event)), { signal });
+    page.events.addEventListener("step", (event) => this.stepImage(detail(event)), { signal });
     page.events.addEventListener("shortcuts", () => this.shortcuts.open(), { signal });
   }
 
@@ -103,9 +107,9 @@ class ImageStrip {
 
   /** @param {Component<Data>} component */
   update({ data, setTriggerValue }) {
-    if (!this.data) history.replaceState(history.state, "", stateAddress(data.query, data.frame));
     this.data = data;
     this.send = setTriggerValue;
+    keepAddress(data.query, data.frame);
     const order = data.items.map((item) => item.id).join("\n");
     if (order !== this.order) this.build(order);
     for (const image of this.buttons) {
@@ -118,6 +122,8 @@ class ImageStrip {
     this.shown = data.current;
     this.strip.hidden = !data.items.length;
     this.export.hidden = !data.exporting;
+    if (data.present !== this.told) this.setPresenting(data.present);
+    this.told = data.present;
     this.panel.update(data.items.find((item) => item.id === this.panel.id));
     this.fillMenu();
     this.paint();
@@ -178,7 +184,8 @@ class ImageStrip {
 
   /** @param {KeyboardEvent} event */
   press(event) {
-    if (event.key === "Escape") {
+    const inDialog = event.composedPath().some((node) => node instanceof HTMLDialogElement);
+    if (event.key === "Escape" && !inDialog) {
       if (!this.panel.node.hidden) this.panel.close();
       else if (this.menu.hidden) this.setPresenting(false);
       else this.openMenu(false, true);
@@ -201,6 +208,7 @@ class ImageStrip {
     const view = page.viewText?.();
     if (view) url.searchParams.set("view", view);
     if (this.presenting) url.searchParams.set("present", "1");
+    else url.searchParams.delete("present");
     return url.href;
   }
 
@@ -268,14 +276,29 @@ class ImageStrip {
   }
 
   get presenting() {
-    return document.documentElement.classList.contains("vitrine-present");
+    return Boolean(page.presenting);
   }
 
   /** @param {boolean} on */
   setPresenting(on) {
+    if (on !== this.data.present) this.send("present", on);
+    if (on === this.presenting) return;
+    page.presenting = on;
     document.documentElement.classList.toggle("vitrine-present", on);
     this.present.ariaPressed = String(on);
     this.present.textContent = on ? "Exit presentation" : "Present";
+    page.events.dispatchEvent(new Event("presenting"));
+  }
+
+  /**
+   * Selects the image before or after the current one, from the last on again with the first.
+   * @param {{ image?: number }} step
+   */
+  stepImage({ image = 0 }) {
+    const { items, current } = this.data;
+    if (!image || !items.length) return;
+    const at = items.findIndex((item) => item.id === current);
+    this.send("pick", items[(at + image + items.length) % items.length].id);
   }
 }
 
