@@ -24,8 +24,8 @@ def current(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> 
     session, here = state.session(), location.current()
     if session.comparison:
         if session.comparison.facts() == facts(bench, picture, requests, here.seed, here.layer):
-            if here.present and not session.comparison.running:
-                session.comparison.start(session.comparison.open())
+            if here.present and not session.comparison.running and (rest := session.comparison.open()):
+                session.comparison.start(rest)
             return session.comparison
         session.comparison.cancel()
     fresh = session.comparison = Comparison(bench, picture, requests, here.seed, here.layer)

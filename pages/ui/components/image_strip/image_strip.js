@@ -10,6 +10,7 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {string} id
  * @property {string} name
  * @property {boolean} own  an upload
+ * @property {boolean} other  an example for other models, shown on request
  * @property {boolean} shared  whoever has the link sees it
  *
  * @typedef {object} Data
@@ -44,6 +45,8 @@ class ImageStrip {
   send;
   /** @type {string | undefined} */
   order;
+  others = false;
+  further = button("", () => this.toggleOthers(), { className: "further" });
   /** @type {boolean} whether Python last said that the page is presented */
   told = false;
   /** @type {string | undefined} */
@@ -110,16 +113,8 @@ class ImageStrip {
     this.data = data;
     this.send = setTriggerValue;
     keepAddress(data.query, data.frame);
-    const order = data.items.map((item) => item.id).join("\n");
-    if (order !== this.order) this.build(order);
-    for (const image of this.buttons) {
-      const current = image.dataset.id === data.current;
-      image.ariaCurrent = current ? "true" : "false";
-      image.tabIndex = current ? 0 : -1;
-      if (current && this.shown !== data.current) image.scrollIntoView({ block: "nearest", inline: "nearest" });
-    }
-    if (this.buttons.length && !this.buttons.some((image) => image.tabIndex === 0)) this.buttons[0].tabIndex = 0;
-    this.shown = data.current;
+    this.refill();
+    this.mark();
     this.strip.hidden = !data.items.length;
     this.export.hidden = !data.exporting;
     if (data.present !== this.told) this.setPresenting(data.present);
@@ -129,17 +124,64 @@ class ImageStrip {
     this.paint();
   }
 
+  /** The images in the strip: those for other models only on request. */
+  get visible() {
+    return this.data.items.filter((item) => !item.other || this.others);
+  }
+
+  /** Builds the strip, if its images have changed. */
+  refill() {
+    const order = this.visible.map((item) => item.id).join("\n");
+    if (order !== this.order) this.build(order);
+  }
+
+  toggleOthers() {
+    this.others = !this.others;
+    this.refill();
+    this.mark();
+    this.paint();
+    this.further.focus();
+  }
+
+  /** Marks the current image. */
+  mark() {
+    const { data } = this;
+    for (const image of this.buttons) {
+      const current = image.dataset.id === data.current;
+      image.ariaCurrent = current ? "true" : "false";
+      image.tabIndex = current ? 0 : -1;
+      if (current && this.shown !== data.current) image.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+    if (this.buttons.length && !this.buttons.some((image) => image.tabIndex === 0)) this.buttons[0].tabIndex = 0;
+    this.shown = data.current;
+  }
+
   /** @param {string} order */
   build(order) {
     this.order = order;
-    this.buttons = this.data.items.map(({ id, name, own }) => {
+    const { visible } = this;
+    this.buttons = visible.map(({ id, name, own }) => {
       const image = make("button", { type: "button", title: name, ariaLabel: name }, make("img", { alt: "" }));
       image.dataset.id = id;
       image.classList.toggle("own", own);
       image.onclick = () => this.send("pick", id);
       return image;
     });
-    this.strip.replaceChildren(...this.buttons);
+    const nodes = this.buttons.map((image, index) => {
+      const { id, name, own } = visible[index];
+      if (!own) return image;
+      const title = `Delete ${name} (Delete)`;
+      const remove = button("×", () => this.send("remove", id), {
+        className: "remove",
+        title,
+        ariaLabel: `Delete ${name}`,
+      });
+      remove.tabIndex = -1; // the key Delete does the same
+      return make("span", { className: "upload" }, image, remove);
+    });
+    this.strip.replaceChildren(...nodes, ...(this.data.items.some((item) => item.other) ? [this.further] : []));
+    this.further.textContent = this.others ? "Fewer" : "Other examples";
+    this.further.ariaExpanded = String(this.others);
   }
 
   /** @param {Event} event */
@@ -173,6 +215,10 @@ class ImageStrip {
    * @param {KeyboardEvent} event
    */
   step(event) {
+    const item = this.data.items.find(({ id }) =>
+      this.buttons.some((one) => one.matches(":focus") && one.dataset.id === id),
+    );
+    if (event.key === "Delete" && item?.own) this.send("remove", item.id);
     const move = MOVES[event.key];
     if (!move) return;
     event.preventDefault();
@@ -295,7 +341,8 @@ class ImageStrip {
    * @param {{ image?: number }} step
    */
   stepImage({ image = 0 }) {
-    const { items, current } = this.data;
+    const { current } = this.data;
+    const items = this.visible;
     if (!image || !items.length) return;
     const at = items.findIndex((item) => item.id === current);
     this.send("pick", items[(at + image + items.length) % items.length].id);
