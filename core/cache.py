@@ -55,6 +55,11 @@ class TensorCache:
             while self.used > self.budget:
                 self._drop(next(iter(self._entries)))
 
+    def discard(self, key: Hashable) -> None:
+        """Remove the value under `key`, if any."""
+        with self._lock:
+            self._drop(key)
+
     def clear(self) -> None:
         """Remove everything."""
         with self._lock:

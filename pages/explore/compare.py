@@ -5,14 +5,15 @@ import streamlit as st
 from core.environment import MOST_SEED
 from core.explain import BUDGETS, EXPLAINERS
 from core.workbench import Request
-from pages.ui.explore import comparison, method_sets
+from pages.ui.explore import class_choice, comparison, method_sets
 from pages.ui.session import location
 from pages.ui.widgets import forms
 from pages.ui.widgets.text import family_title
 
 bench, picture = location.bench(), location.subject()
-usable, labels, layers = bench.usable(), bench.model.labels, bench.model.survey.usable
+usable, layers = bench.usable(), bench.model.survey.usable
 QUALITIES = {"quick": "Quick", "standard": "Standard", "paper": "As in paper"}  # of `BUDGETS`
+PRESENTED = 6  # maps in a presentation
 names = location.current().methods or method_sets.FIRST
 
 
@@ -87,17 +88,9 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
         methods()
     with st.popover("Settings", icon=":material/tune:"):
         settings()
-    st.session_state["classes"] = list(location.targets(bench, picture))
-    st.multiselect(
-        "Classes to explain", range(len(labels)), key="classes", max_selections=4, label_visibility="collapsed",
-        format_func=lambda index: labels[index], placeholder="Classes to explain",
-        on_change=lambda: location.go(targets=tuple(st.session_state["classes"])),
-    )  # fmt: skip
+    class_choice.choice(bench, picture)
 
-settle = location.current().settle
-requests = [
-    Request(name, target, dict(location.settings(name)), settle)
-    for target in location.targets(bench, picture)
-    for name in names
-]
+here, targets = location.current(), location.targets(bench, picture)
+shown = names[: max(1, PRESENTED // len(targets))] if here.present else names
+requests = [Request(name, target, dict(location.settings(name)), here.settle) for target in targets for name in shown]
 comparison.drawn(comparison.current(bench, picture, requests), "grid")

@@ -4,6 +4,7 @@ import hashlib
 import html
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -183,3 +184,17 @@ def test_another_address_sets_everything_of_the_location(opened: Callable[..., A
     place = app.session_state["location"]
     assert (place.methods, place.targets, place.seed) == (("grad_cam",), (), 0)
     assert not app.session_state["settings"].get("saliency")
+
+
+def test_a_deleted_upload_is_gone_and_shared_no_more(opened: Callable[..., AppTest], photo: bytes) -> None:
+    app = opened(m="saliency")
+    session = state.session()
+    sha = session.add(photo, "mine.png").sha
+    session.share(sha)
+    app.session_state["location"] = replace(app.session_state["location"], image=sha)
+    app.run()
+    assert part(app, "image_strip")["current"] == sha
+    session.remove(sha)
+    assert (session.uploads(), session.upload(sha), shared_images().get(sha)) == ({}, None, None)
+    app.run()
+    assert app.error

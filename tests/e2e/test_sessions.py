@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.pages_list import QUICK
 
@@ -121,3 +122,35 @@ def test_what_a_link_lacks_is_still_said_when_the_maps_are_there(server: Any, ta
     assert tab.page.get_by_text("no class called 'gone'").is_visible()
     tab.page.get_by_role("link", name="Methods").click()
     tab.page.get_by_text("no class called 'gone'").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("width", [1440, 1024])
+def test_an_upload_is_deleted_with_the_pointer_or_a_key(
+    server: Any, tabs: Callable[..., Any], photo: bytes, width: int
+) -> None:
+    tab = tabs()
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    tab.open(server.url)
+    strip = tab.page.get_by_role("group", name="Images")
+    for way in ("pointer", "key"):
+        upload(tab, "mine.png", photo)
+        own = strip.locator("button.own")
+        expect(own).to_have_attribute("aria-current", "true", timeout=60_000)
+        tab.settle()
+        if way == "pointer":
+            own.hover()
+            strip.get_by_role("button", name="Delete mine.png").click()
+        else:
+            own.press("Delete")
+        expect(own).to_have_count(0, timeout=60_000)
+        expect(strip.get_by_role("button").first).to_have_attribute("aria-current", "true")
+        tab.settle()
+
+
+def test_examples_for_other_models_are_shown_on_request(server: Any, tab: Any) -> None:
+    page = tab.open(server.url).page
+    images = page.get_by_role("group", name="Images")
+    few = images.locator("img").count()
+    images.get_by_role("button", name="Other examples").click()
+    expect(images.get_by_role("button", name="Fewer")).to_be_visible()
+    assert images.locator("img").count() > few

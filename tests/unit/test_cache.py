@@ -109,3 +109,13 @@ def test_threads_never_break_the_budget() -> None:
         thread.join()
     assert cache.used <= cache.budget
     assert cache.used == sum(size for _, size in cache._entries.values())
+
+
+def test_a_discarded_value_is_gone_and_counts_no_more() -> None:
+    cache = TensorCache(10_000)
+    cache.put("one", torch.zeros(10))
+    used = cache.used
+    cache.put("two", torch.zeros(20))
+    cache.discard("two")
+    cache.discard("missing")
+    assert (cache.peek("two"), cache.used, len(cache)) == (None, used, 1)

@@ -44,16 +44,14 @@ def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -
             _packet(data=packed({"id": name, **header}, payload), key=f"blob-{name}", height="content")
 
 
-def image_strip(
-    data: Mapping[str, Any], picked: Callable[[], None], exported: Callable[[], None], shared: Callable[[], None]
-) -> Any:
+def image_strip(data: Mapping[str, Any], events: Mapping[str, Callable[[], None]]) -> Any:
     """The strip of images with Copy link, Export and Present.
 
-    Events `pick` (an image), `export` (a kind, a view) and `share` (an upload, and whether to share it).
+    Events `pick` (an image), `export` (a kind, a view), `share` (an upload, and whether to share it), `remove` (an
+    upload), `present` (on or off).
     """
-    return _image_strip(
-        data=dict(data), key="image_strip", on_pick_change=picked, on_export_change=exported, on_share_change=shared
-    )
+    called = {f"on_{name}_change": call for name, call in events.items()}
+    return _image_strip(data=dict(data), key="image_strip", **called)
 
 
 def class_chips(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:

@@ -22,11 +22,16 @@ type Shortcuts = [title: string, rows: [keys: string, does: string][]];
 interface PageState {
   // biome-ignore lint/suspicious/noExplicitAny: every receiver declares the header it expects
   packets: Map<string, Packet<any>>;
-  /** "packet" (detail: the name) when one has arrived, "shortcuts" when their list is requested. */
+  /**
+   * "packet" (detail: the name) when one has arrived, "shortcuts" when their list is requested; "present" (detail: on or
+   * off) to begin or end the presentation, "presenting" when it has, and in it "step" (detail: to another image or class).
+   */
   events: EventTarget;
   shortcuts: Set<Shortcuts>;
-  /** Whether each page has one entry in the browser's history. */
-  oneEntryPerPage?: boolean;
+  /** Whether the image strip has taken care of the address of this visit. */
+  keepsAddress?: boolean;
+  /** Whether the page is presented: its maps alone, in the whole window. */
+  presenting?: boolean;
   /** The view settings of the maps, and the text of the link that they were read from. */
   view?: import("./comparison_grid/view.js").View;
   viewOfLink?: string;

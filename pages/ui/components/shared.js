@@ -106,6 +106,16 @@ export const percent = (chance) =>
   typeof chance === "string" ? chance : chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`;
 
 /**
+ * A duration as a text.
+ * @param {number} seconds
+ */
+export function duration(seconds) {
+  if (seconds < 0.0995) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/**
  * The bytes in a base64 text.
  * @param {string} text
  */

@@ -18,15 +18,18 @@ AT_ONCE = 10.0  # seconds of work that start without a click
 def current(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> Comparison:
     """The session's comparison of these requests; a comparison of other requests is cancelled and replaced.
 
-    Cheap requests start at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds.
+    Cheap requests start at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds; in a
+    presentation all do.
     """
     session, here = state.session(), location.current()
     if session.comparison:
         if session.comparison.facts() == facts(bench, picture, requests, here.seed, here.layer):
+            if here.present and not session.comparison.running and (rest := session.comparison.open()):
+                session.comparison.start(rest)
             return session.comparison
         session.comparison.cancel()
     fresh = session.comparison = Comparison(bench, picture, requests, here.seed, here.layer)
-    fresh.start(affordable(bench, fresh.open(), AT_ONCE))
+    fresh.start(fresh.open() if here.present else affordable(bench, fresh.open(), AT_ONCE))
     return fresh
 
 

@@ -26,6 +26,7 @@ class Location:
     layer: str = ""
     seed: int = 0
     settle: bool = False  # methods finish as soon as their map has converged
+    present: bool = False  # the maps alone are shown, in the whole window
 
 
 def current() -> Location:
@@ -81,14 +82,10 @@ def open_model(model: str) -> None:
 
 
 def examples() -> dict[str, Sample]:
-    """The examples for the current model: flowers for models of flowers, photos before flowers for all others.
-
-    The current one is always included.
-    """
+    """The examples, those for the current model first: flowers for models of flowers, photos for all others."""
     here, samples = current(), state.samples()
-    fitting = [name for name, one in samples.items() if state.suits(one, here.model)]
-    rest = [name for name in samples if name not in fitting and (not state.flowers(here.model) or name == here.image)]
-    return {name: samples[name] for name in (*fitting, *rest)}
+    ordered = sorted(samples, key=lambda name: not state.suits(samples[name], here.model))
+    return {name: samples[name] for name in ordered}
 
 
 def picture() -> Picture | None:

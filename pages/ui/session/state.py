@@ -72,6 +72,14 @@ class Session:
             return self.add(*shared) if shared else None
         return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
 
+    def remove(self, sha: str) -> None:
+        """Delete an upload and no longer share it; maps computed from it stay until the cache is cleared."""
+        if self.names.pop(sha, None) is not None:
+            self.files.discard(sha)
+            for kind in ("picture", "thumbnail"):
+                self.cache.discard((kind, sha))
+            self.withdraw(sha)
+
     def share(self, sha: str) -> None:
         """Share an upload with whoever has its link. Raises TooLarge if the server holds too many."""
         data = self.files.peek(sha)

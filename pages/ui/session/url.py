@@ -23,7 +23,7 @@ from pages.ui.session import location, parameters, state, visitors
 
 MOST = 4  # classes side by side
 LATE = 20  # addresses written before the last one that may still come back
-OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
+OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view", "present")
 
 
 def adopt() -> None:
@@ -48,9 +48,10 @@ def adopt() -> None:
     }
     for text in in_address.get("set", []):
         _take(partial(_setting, text))
-    location.go(seed=0, settle=False)
+    location.go(seed=0, settle=False, present=False)
     _take(lambda: _seed(in_address.get("seed", ["0"])[0]))
-    _take(lambda: _settle(in_address.get("settle", ["false"])[0]))
+    for switch in ("settle", "present"):
+        _take(partial(_switch, switch, in_address.get(switch, ["false"])[0]))
     location.go(targets=(), layer="")
     if known:  # classes and layers of another model mean nothing to this one
         _targets(in_address.get("cls", []))
@@ -101,6 +102,7 @@ def _own_parameters() -> dict[str, list[str]]:
         "layer": [here.layer],
         "seed": [str(here.seed)] if here.seed else [],
         "settle": ["true"] if here.settle else [],
+        "present": ["1"] if here.present else [],
     }
     return {name: values for name, values in found.items() if values and values[0]}
 
@@ -150,10 +152,10 @@ def _seed(text: str) -> None:
     location.go(seed=seed(text))
 
 
-def _settle(text: str) -> None:
+def _switch(name: str, text: str) -> None:
     if text not in parameters.SWITCHED:
-        raise BadParameter(f"settle cannot be {short(text)}.", "Use true or false.")
-    location.go(settle=parameters.SWITCHED[text])
+        raise BadParameter(f"{name} cannot be {short(text)}.", "Use true or false.")
+    location.go(**{name: parameters.SWITCHED[text]})
 
 
 def _view(text: str) -> None:

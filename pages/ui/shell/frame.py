@@ -68,8 +68,16 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
     session = state.session()
     uploaded, shared = session.uploads() if examples else {}, session.shared()
     bundled = location.examples() if examples else {}
-    items = [{"id": name, "name": one.alt, "own": False, "shared": False} for name, one in bundled.items()]
-    items += [{"id": sha, "name": name, "own": True, "shared": sha in shared} for sha, name in uploaded.items()]
+    here = location.current()
+    items = [
+        {
+            "id": name, "name": one.alt, "own": False, "shared": False,
+            "other": not state.suits(one, here.model) and name != here.image,
+        }
+        for name, one in bundled.items()
+    ]  # fmt: skip
+    items += [{"id": sha, "name": name, "own": True, "shared": sha in shared, "other": False}
+              for sha, name in uploaded.items()]  # fmt: skip
     pictures = [thumb(name) for name in bundled] + [_upload_thumb(sha) for sha in uploaded]
     sizes = [len(data) for data in pictures]
     components.blobs(
@@ -80,17 +88,22 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
     components.image_strip(
         {
             "items": items,
-            "current": location.current().image,
+            "current": here.image,
             "exports": downloads.WHOLE if ready else [],
             "exporting": exports,
             "command": shown.command() if shown else "",
+            "present": here.present,
             "query": url.query(),
             "private": urlencode(visitors.private()),
             "frame": [*url.OWN, visitors.KEY],
         },
-        _picked_image,
-        lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
-        _shared_image,
+        {
+            "pick": _picked_image,
+            "export": lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
+            "share": _shared_image,
+            "remove": _removed_image,
+            "present": lambda: location.go(present=bool(st.session_state["image_strip"].get("present"))),
+        },
     )
     downloads.hand_over("header")
 
@@ -178,6 +191,13 @@ def _picked_image() -> None:
     picked = st.session_state["image_strip"].get("pick")
     if picked in state.samples() or picked in state.session().uploads():
         location.go(image=picked)
+
+
+def _removed_image() -> None:
+    sha = str(st.session_state["image_strip"].get("remove"))
+    state.session().remove(sha)
+    if location.current().image == sha:
+        location.go(image="")
 
 
 def _shared_image() -> None:

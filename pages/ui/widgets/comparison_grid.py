@@ -127,6 +127,7 @@ def _finished(header: dict[str, Any], answer: Explanation) -> Message:
         "finished": answer.finished,
         "layer": answer.layer,
         "time": duration(answer.seconds),
+        "seconds": answer.seconds,
         "passes": answer.forwards + 2 * answer.backwards,
         "forwards": answer.forwards,
         "backwards": answer.backwards,

@@ -7,9 +7,10 @@ from typing import Any
 import streamlit as st
 
 from core import export
+from core.comparison import Comparison
 from core.explain import Explanation
 from core.figures.sheet import KINDS
-from core.figures.style import styled
+from core.figures.style import Style, styled
 from pages.ui import components
 from pages.ui.session import state
 
@@ -31,7 +32,7 @@ def whole(wanted: Mapping[str, Any]) -> None:
         return
     answers, name = shown.answered(), _stem(shown.picture.name)
     if kind in KINDS:
-        style = styled(wanted.get("view") or {})
+        style = _style(wanted, shown)
         _offer(name, kind, export.figure(shown.bench, shown.picture, answers, style, kind))
     elif kind == "npz":
         _offer(name, kind, export.npz(answers))
@@ -50,10 +51,18 @@ def one(wanted: Mapping[str, Any]) -> None:
         return
     name = f"{_stem(shown.picture.name)}-{export.key(request)}"
     if kind == "png":
-        style = styled(wanted.get("view") or {})
+        style = _style(wanted, shown)
         _offer(name, kind, export.tile(shown.bench, shown.picture, answers, request, style))
     elif kind == "npy":
         _offer(name, kind, export.npy(answer))
+
+
+def _style(wanted: Mapping[str, Any], shown: Comparison) -> Style:
+    """The style on the page, where maps of several classes share a range per method unless another one is chosen."""
+    view = dict(wanted.get("view") or {})
+    if view.get("range", "auto") == "auto":
+        view["range"] = "method" if len({request.target for request in shown.requests}) > 1 else "own"
+    return styled(view)
 
 
 def hand_over(place: str) -> None:

@@ -22,6 +22,11 @@ def family_title(name: str) -> str:
     return "Class activation maps" if name == "cam" else name.capitalize()
 
 
+def percent(chance: float) -> str:
+    """A probability as a percentage."""
+    return "< 0.1 %" if chance < 0.001 else f"{chance:.1%}".replace("%", " %")
+
+
 def size(count: float) -> str:
     """A number of bytes with its unit."""
     megabytes = count / 2**20

@@ -1,6 +1,6 @@
 // The classes with the highest probability. A click explains one; "+" or Ctrl-click adds it to the others.
 
-import { make, percent } from "../shared.js";
+import { make, mounted, page, percent } from "../shared.js";
 
 /**
  * @typedef {object} Entry
@@ -41,16 +41,48 @@ function chip({ index, label, chance }, chosen, send) {
   return box;
 }
 
-/** @param {Component<{ classes: Entry[], chosen: number[] }>} component */
-export default function ({ data, parentElement, setTriggerValue }) {
-  let root = parentElement.querySelector(".chips");
-  if (!root) {
-    root = make("div", { className: "chips", role: "group", ariaLabel: "Most probable classes" });
-    parentElement.append(root);
+/** @typedef {{ classes: Entry[], chosen: number[] }} Data */
+
+class ClassChips {
+  /** @type {Component<Data>} */
+  component;
+  node = make("div", { className: "chips", role: "group", ariaLabel: "Most probable classes" });
+  listeners = new AbortController();
+
+  /** @param {ShadowRoot} root */
+  constructor(root) {
+    root.append(this.node);
+    page.events.addEventListener("step", (event) => this.step(event), { signal: this.listeners.signal });
   }
-  const focused = parentElement.activeElement;
-  const index = focused?.closest("[data-index]")?.getAttribute("data-index");
-  root.replaceChildren(...data.classes.map((entry) => chip(entry, data.chosen, setTriggerValue)));
-  const again = index && root.querySelector(`[data-index="${index}"] .${focused?.className}`);
-  if (again instanceof HTMLElement) again.focus();
+
+  close() {
+    this.listeners.abort();
+    this.node.remove();
+  }
+
+  /** @param {Component<Data>} component */
+  update(component) {
+    this.component = component;
+    const { data, parentElement, setTriggerValue } = component;
+    const focused = parentElement.activeElement;
+    const index = focused?.closest("[data-index]")?.getAttribute("data-index");
+    this.node.replaceChildren(...data.classes.map((entry) => chip(entry, data.chosen, setTriggerValue)));
+    const again = index && this.node.querySelector(`[data-index="${index}"] .${focused?.className}`);
+    if (again instanceof HTMLElement) again.focus();
+  }
+
+  /**
+   * Explains the class before or after the current one alone.
+   * @param {Event} event
+   */
+  step(event) {
+    const by = /** @type {CustomEvent} */ (event).detail.class ?? 0;
+    const { classes, chosen } = this.component.data;
+    if (!by) return;
+    const at = classes.findIndex(({ index }) => index === chosen[0]);
+    const { index } = classes[(at + by + classes.length) % classes.length];
+    this.component.setTriggerValue("pick", { index, joins: false, chosen });
+  }
 }
+
+export default mounted((root) => new ClassChips(root));

@@ -70,6 +70,26 @@ export function spanOf(tile, map, tiles, view) {
   }
 }
 
+const WEAK = 0.1; // of the range of another class
+
+/** @param {HeatMap} map */
+const extent = (map) => map.high - (map.signed ? 0 : map.floor);
+
+/**
+ * Says that a map is very weak beside those of the same method for other classes; "" for any other map.
+ * @param {Shown} tile
+ * @param {Shown[]} tiles
+ */
+export function weakness(tile, tiles) {
+  if (!tile.map || tile.of) return "";
+  const others = tiles.filter((other) => other !== tile && other.column === tile.column && other.map && !other.of);
+  const most = Math.max(0, ...others.map((other) => (other.map ? extent(other.map) : 0)));
+  const share = most ? extent(tile.map) / most : 1;
+  if (share >= WEAK) return "";
+  const percentage = share < 0.01 ? "< 1 %" : `${Math.round(share * 100)} %`;
+  return `Very weak: ${percentage} of the ${others.length > 1 ? "strongest" : "other"} class's range`;
+}
+
 /**
  * 256 colours with their opacities, as one 32-bit number each.
  * @param {Uint8Array} table

@@ -5,9 +5,11 @@ import { decoded, make, mounted, number, page, percent, typing } from "../shared
 import { Camera } from "./camera.js";
 import { Drawer } from "./drawer.js";
 import { difference, readMap } from "./heat_map.js";
+import { Presentation } from "./presentation.js";
+import { TableHeads } from "./table_heads.js";
 import { Tile } from "./tile.js";
 import { Toolbar } from "./toolbar.js";
-import { readView, viewText } from "./view.js";
+import { decided, readView, viewText } from "./view.js";
 
 /**
  * @typedef {object} Data
@@ -61,8 +63,20 @@ export class ComparisonGrid {
   toolbar = new Toolbar(this);
   drawer = new Drawer(this);
   board = make("div", { className: "board" });
+  scroller = make("div", { className: "scroller" }, this.board);
+  heads = new TableHeads(this.scroller);
+  presentation = new Presentation(this);
   status = make("span", { className: "says", role: "status" });
-  box = make("div", { className: "grid" }, this.toolbar.node, this.board, this.status, this.drawer.node);
+  box = make(
+    "div",
+    { className: "grid" },
+    this.toolbar.node,
+    this.heads.more,
+    this.scroller,
+    this.status,
+    this.presentation.node,
+    this.drawer.node,
+  );
 
   /** @param {ShadowRoot} root */
   constructor(root) {
@@ -70,7 +84,9 @@ export class ComparisonGrid {
     const { signal } = this.listeners;
     page.events.addEventListener("packet", (event) => this.arrived(event), { signal });
     document.addEventListener("keydown", (event) => this.hold(event), { signal });
+    document.addEventListener("pointerdown", (event) => this.toolbar.clicked(event), { signal });
     document.addEventListener("keyup", (event) => this.hold(event), { signal });
+    this.presentation.listen(signal);
     page.shortcuts.add(this.shortcuts);
     page.viewText = viewText;
   }
@@ -78,6 +94,7 @@ export class ComparisonGrid {
   close() {
     this.listeners.abort();
     page.shortcuts.delete(this.shortcuts);
+    this.heads.close();
     if (this.url) URL.revokeObjectURL(this.url);
     this.box.remove();
   }
@@ -97,6 +114,12 @@ export class ComparisonGrid {
     this.show();
   }
 
+  resetView() {
+    const { sequential, diverging } = this.data;
+    Object.assign(this.view, readView(""), { sequential: sequential[0], diverging: diverging[0] });
+    this.show();
+  }
+
   show() {
     const { cells, rows, photo, compact } = this.data;
     const plan = JSON.stringify([cells, rows, photo, this.differs]);
@@ -107,8 +130,17 @@ export class ComparisonGrid {
   }
 
   /** Whether the first two rows are subtracted. */
+  get several() {
+    return this.data.rows.length > 1;
+  }
+
+  /** The view with which maps are painted. */
+  get look() {
+    return decided(this.view, this.several);
+  }
+
   get differs() {
-    return this.view.difference && this.data.rows.length > 1;
+    return this.view.difference && this.several;
   }
 
   /** @param {string} plan */
@@ -117,9 +149,10 @@ export class ComparisonGrid {
     const { cells, rows, columns, photo } = this.data;
     this.tiles = [];
     this.leads = [];
+    const { several } = this;
+    const heads = this.heads.build(several ? columns : []);
     /** @type {Tile[]} */
     const tiles = [];
-    const several = rows.length > 1;
     cells.forEach((ids, row) => {
       if (row === 0 || several) tiles.push(this.addLead(rows[row].label, percent(rows[row].chance), this.data.picture));
       ids.forEach((id, column) => {
@@ -132,9 +165,9 @@ export class ComparisonGrid {
         tiles.push(this.add(null, rows.length, column));
       });
     }
-    this.board.replaceChildren(...tiles.map((tile) => tile.node));
+    this.board.replaceChildren(...heads, ...tiles.map((tile) => tile.node));
     this.board.classList.toggle("table", several);
-    this.board.style.setProperty("--columns", String(columns.length + 1));
+    this.board.style.setProperty("--columns", String(several ? columns.length : columns.length + 1));
     for (const tile of this.tiles) this.read(tile);
     this.picture(photo);
   }
@@ -205,7 +238,9 @@ export class ComparisonGrid {
       this.subtract();
       this.box.style.setProperty("--tile", `${this.view.size}px`);
       this.camera.apply();
-      for (const tile of this.tiles) tile.paint(this.tiles, this.view, this.tables);
+      for (const tile of this.tiles) tile.paint(this.tiles, this.look, this.tables);
+      this.heads.update(this.tiles, this.look.range);
+      this.presentation.show();
       this.drawer.refresh();
       this.camera.drawCrosshair();
     });

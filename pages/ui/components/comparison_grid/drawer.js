@@ -56,7 +56,7 @@ export class Drawer {
     const map = source.shown;
     tile.node.classList.toggle("mapped", Boolean(map));
     if (!map) return;
-    const { tiles, view, tables } = this.grid;
+    const { tiles, look: view, tables } = this.grid;
     tile.span = spanOf(source, map, tiles, view);
     paintMap(tile.canvas, map, tile.span, view, tables);
     tile.paintScale(map, view, tables);

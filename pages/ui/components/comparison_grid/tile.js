@@ -1,7 +1,7 @@
 // One tile of the grid: a map over the image, its title and facts, or its state while there is no map.
 
 import { button, clamp, make, number } from "../shared.js";
-import { paintMap, paintScale, spanOf } from "./colours.js";
+import { paintMap, paintScale, spanOf, weakness } from "./colours.js";
 
 /**
  * @typedef {import("./colours.js").Span} Span
@@ -26,6 +26,7 @@ import { paintMap, paintScale, spanOf } from "./colours.js";
  * @property {string} [alt]
  * @property {string} [layer]
  * @property {string} [time]
+ * @property {number} [seconds]
  * @property {number} [passes]
  * @property {number} [forwards]
  * @property {number} [backwards]
@@ -34,6 +35,8 @@ import { paintMap, paintScale, spanOf } from "./colours.js";
  * @property {Record<string, string | number>} [remarks]
  * @property {string} [command]
  */
+
+const DESCRIPTION = "Press Enter to open, arrow keys to read values, plus and minus to zoom.";
 
 export class Tile {
   /** @type {TileFacts} */
@@ -52,7 +55,7 @@ export class Tile {
     {
       type: "button",
       className: "stage",
-      ariaDescription: "Press Enter to open, arrow keys to read values, plus and minus to zoom.",
+      ariaDescription: DESCRIPTION,
     },
     make("span", { className: "sheet" }, this.image, this.canvas),
     make("span", { className: "cross" }),
@@ -70,6 +73,7 @@ export class Tile {
     className: "facts",
     title: "A backward pass counts as two model passes. Passes that several maps share count for the first of them.",
   });
+  weak = make("span", { className: "weak" });
   node = make(
     "figure",
     { className: "tile" },
@@ -77,6 +81,7 @@ export class Tile {
     make("div", { className: "frame" }, this.stage, this.value, this.cover, this.halt),
     this.ramp,
     make("span", { className: "ends" }, this.low, this.zero, this.high),
+    this.weak,
     this.facts,
   );
 
@@ -127,6 +132,7 @@ export class Tile {
     const count = header.passes;
     const passes = count === undefined ? "" : `${count.toLocaleString("en")} ${count === 1 ? "pass" : "passes"}`;
     const unfinished = header.phase === "done" && header.finished === false ? "unfinished" : "";
+    this.node.classList.toggle("unfinished", Boolean(unfinished));
     this.facts.textContent = [header.layer, header.time, passes, unfinished].filter(Boolean).join(" · ");
   }
 
@@ -169,6 +175,8 @@ export class Tile {
   paint(tiles, view, tables) {
     const map = this.shown;
     this.node.classList.toggle("mapped", Boolean(map));
+    this.weak.textContent = map ? weakness(this, tiles) : "";
+    this.stage.ariaDescription = [this.weak.textContent, DESCRIPTION].filter(Boolean).join(". ");
     if (!map) {
       this.canvas.width = 0;
       return;

@@ -21,11 +21,26 @@ export class Toolbar {
   /** @type {string | undefined} */
   plan;
   zoomed = make("span", { className: "read" });
+  more = make("details", { className: "more" });
   node = make("div", { className: "bar", role: "toolbar", ariaLabel: "Display options" });
 
   /** @param {ComparisonGrid} grid */
   constructor(grid) {
     this.grid = grid;
+    this.more.onkeydown = (event) => {
+      if (event.key !== "Escape" || !this.more.open) return;
+      event.stopPropagation();
+      this.more.open = false;
+      this.more.querySelector("summary")?.focus();
+    };
+  }
+
+  /**
+   * Closes the panel of further options after a click elsewhere.
+   * @param {Event} event
+   */
+  clicked(event) {
+    if (!event.composedPath().includes(this.more)) this.more.open = false;
   }
 
   /** Builds the controls, if they have changed. */
@@ -35,15 +50,11 @@ export class Toolbar {
     const plan = JSON.stringify([several, view.range === "fixed"]);
     if (plan === this.plan) return;
     this.plan = plan;
-    const controls = [
-      this.slider("Opacity", "opacity", [0, 1, 0.01], inPercent),
-      this.slider("Threshold", "threshold", [0, 1, 0.01], inPercent),
+    const { more } = this;
+    const panel = make(
+      "div",
+      { className: "panel" },
       this.choice("Opacity mode", "blend", { value: "By value", even: "Uniform" }),
-      this.choice("Range", "range", RANGES),
-    ];
-    if (view.range === "fixed") controls.push(this.entry("From", "low"), this.entry("to", "high"));
-    controls.push(
-      this.check("Clip 0.1 %", "clip", "Exclude the largest 0.1 % of values from the colour range"),
       this.choice("Colours", "sequential", Object.fromEntries(data.sequential.map((name) => [name, name]))),
       this.choice(
         "Diverging colours",
@@ -51,9 +62,26 @@ export class Toolbar {
         Object.fromEntries(data.diverging.map((name) => [name, name.replace("_r", "")])),
       ),
       this.slider("Size", "size", [120, 420, 10], (value) => `${value} px`),
+      this.check("Clip 0.1 %", "clip", "Exclude the largest 0.1 % of values from the colour range"),
+      button("Reset display", () => this.reset(), { className: "keep" }),
     );
+    more.replaceChildren(make("summary", { textContent: "More" }), panel);
+    const controls = [
+      this.slider("Opacity", "opacity", [0, 1, 0.01], inPercent),
+      this.slider("Threshold", "threshold", [0, 1, 0.01], inPercent),
+      this.choice("Range", "range", RANGES),
+    ];
+    if (view.range === "fixed") controls.push(this.entry("From", "low"), this.entry("to", "high"));
     if (several) controls.push(this.check("Difference", "difference", "The first row minus the second"));
-    this.node.replaceChildren(...controls, this.zoom());
+    this.node.replaceChildren(...controls, more, this.zoom());
+  }
+
+  /** Sets all display options to their defaults. */
+  reset() {
+    this.plan = undefined;
+    this.grid.resetView();
+    this.more.open = true;
+    this.more.querySelector("summary")?.focus();
   }
 
   zoom() {

@@ -8,7 +8,7 @@ const DEFAULTS = {
   opacity: 0.9,
   threshold: 0,
   blend: "value",
-  range: "own",
+  range: "auto",
   clip: true,
   low: 0,
   high: 1,
@@ -23,6 +23,7 @@ const DEFAULTS = {
 
 /** @type {Record<string, string>} */
 export const RANGES = {
+  auto: "Automatic",
   own: "Own",
   minmax: "Own, min to max",
   row: "Shared per row",
@@ -54,8 +55,17 @@ export function readView(text) {
   view.threshold = clamp(view.threshold, 0, 1);
   view.zoom = clamp(view.zoom, 1, 16);
   view.size = clamp(view.size, 120, 420);
-  if (!Object.hasOwn(RANGES, view.range)) view.range = "own";
+  if (!Object.hasOwn(RANGES, view.range)) view.range = "auto";
   return view;
+}
+
+/**
+ * The view with its range decided: maps of one class have their own, those of several classes share one per method.
+ * @param {View} view
+ * @param {boolean} several  classes
+ */
+export function decided(view, several) {
+  return view.range === "auto" ? { ...view, range: several ? "method" : "own" } : view;
 }
 
 /** The text for links: every setting that differs from its default. */

@@ -16,12 +16,15 @@ export function stateAddress(query, names) {
 }
 
 /**
- * Makes Back return to the previous page: Streamlit adds an entry to the history for every parameter it writes, which
- * here replaces the entry of the page, so that the entry has the page's last state.
+ * Takes care of the address from the first visit on. Streamlit adds an entry to the history for every parameter it
+ * writes: here it replaces the entry of the page, so that Back returns to the previous page, in its last state.
+ * @param {string} query  the session's parameters at the first visit, which Python does not write itself
+ * @param {string[]} names
  */
-export function keepOneEntryPerPage() {
-  if (page.oneEntryPerPage) return;
-  page.oneEntryPerPage = true;
+export function keepAddress(query, names) {
+  if (page.keepsAddress) return;
+  page.keepsAddress = true;
+  history.replaceState(history.state, "", stateAddress(query, names));
   const push = history.pushState.bind(history);
   history.pushState = (state, unused, url) => {
     const same = new URL(url ?? "", location.href).pathname === location.pathname;

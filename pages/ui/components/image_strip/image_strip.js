@@ -1,7 +1,7 @@
 // The strip of images above every page, with Copy link, Export, Present and the list of keyboard shortcuts.
 
 import { button, copyText, make, mounted, page, typing } from "../shared.js";
-import { keepOneEntryPerPage, stateAddress } from "./address.js";
+import { keepAddress, stateAddress } from "./address.js";
 import { LinkPanel } from "./link_panel.js";
 import { ShortcutList } from "./shortcut_list.js";
 
@@ -10,6 +10,7 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {string} id
  * @property {string} name
  * @property {boolean} own  an upload
+ * @property {boolean} other  an example for other models, shown on request
  * @property {boolean} shared  whoever has the link sees it
  *
  * @typedef {object} Data
@@ -18,6 +19,7 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {("png" | "pdf" | "svg" | "npz" | "csv")[]} exports
  * @property {boolean} exporting  whether the page has anything to export
  * @property {string} command  the command line that reproduces the maps, or ""
+ * @property {boolean} present
  * @property {string} query  the part of the address that Python writes
  * @property {string} private  what is added to it but never copied
  * @property {string[]} frame  the names of their parameters
@@ -34,13 +36,20 @@ const EXPORTS = {
 /** @type {Record<string, number | undefined>} */
 const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
 
+/** @param {Event} event */
+const detail = (event) => /** @type {CustomEvent} */ (event).detail;
+
 class ImageStrip {
-  /** @type {Data} undefined before the first update */
+  /** @type {Data} */
   data;
   /** @type {Component<Data>["setTriggerValue"]} */
   send;
   /** @type {string | undefined} */
   order;
+  others = false;
+  further = button("", () => this.toggleOthers(), { className: "further" });
+  /** @type {boolean} whether Python last said that the page is presented */
+  told = false;
   /** @type {string | undefined} */
   shown;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -61,7 +70,7 @@ class ImageStrip {
       ariaHasPopup: "true",
     });
     this.present = button("Present", () => this.setPresenting(!this.presenting), {
-      title: "Larger type, no sidebar (P)",
+      title: "The maps alone, in the whole window (P)",
     });
     this.menu = make("div", { className: "menu", hidden: true });
     this.status = make("span", { className: "status", role: "status" });
@@ -78,11 +87,7 @@ class ImageStrip {
     );
     this.box = make("div", { className: "image-strip" }, this.strip, this.actions);
     root.append(this.box, this.shortcuts.node);
-    keepOneEntryPerPage();
     this.listen();
-    if (["1", "true", "on"].includes(new URLSearchParams(location.search).get("present") ?? "")) {
-      this.setPresenting(true);
-    }
   }
 
   listen() {
@@ -91,6 +96,8 @@ class ImageStrip {
     document.addEventListener("keydown", (event) => this.press(event), { signal });
     document.addEventListener("click", (event) => this.clicked(event), { signal });
     page.events.addEventListener("packet", (event) => this.arrived(event), { signal });
+    page.events.addEventListener("present", (event) => this.setPresenting(detail(event)), { signal });
+    page.events.addEventListener("step", (event) => this.stepImage(detail(event)), { signal });
     page.events.addEventListener("shortcuts", () => this.shortcuts.open(), { signal });
   }
 
@@ -104,12 +111,42 @@ class ImageStrip {
 
   /** @param {Component<Data>} component */
   update({ data, setTriggerValue }) {
-    const whole = [data.query, data.private].filter(Boolean).join("&");
-    if (!this.data) history.replaceState(history.state, "", stateAddress(whole, data.frame));
     this.data = data;
     this.send = setTriggerValue;
-    const order = data.items.map((item) => item.id).join("\n");
+    keepAddress([data.query, data.private].filter(Boolean).join("&"), data.frame);
+    this.refill();
+    this.mark();
+    this.strip.hidden = !data.items.length;
+    this.export.hidden = !data.exporting;
+    if (data.present !== this.told) this.setPresenting(data.present);
+    this.told = data.present;
+    this.panel.update(data.items.find((item) => item.id === this.panel.id));
+    this.fillMenu();
+    this.paint();
+  }
+
+  /** The images in the strip: those for other models only on request. */
+  get visible() {
+    return this.data.items.filter((item) => !item.other || this.others);
+  }
+
+  /** Builds the strip, if its images have changed. */
+  refill() {
+    const order = this.visible.map((item) => item.id).join("\n");
     if (order !== this.order) this.build(order);
+  }
+
+  toggleOthers() {
+    this.others = !this.others;
+    this.refill();
+    this.mark();
+    this.paint();
+    this.further.focus();
+  }
+
+  /** Marks the current image. */
+  mark() {
+    const { data } = this;
     for (const image of this.buttons) {
       const current = image.dataset.id === data.current;
       image.ariaCurrent = current ? "true" : "false";
@@ -118,24 +155,34 @@ class ImageStrip {
     }
     if (this.buttons.length && !this.buttons.some((image) => image.tabIndex === 0)) this.buttons[0].tabIndex = 0;
     this.shown = data.current;
-    this.strip.hidden = !data.items.length;
-    this.export.hidden = !data.exporting;
-    this.panel.update(data.items.find((item) => item.id === this.panel.id));
-    this.fillMenu();
-    this.paint();
   }
 
   /** @param {string} order */
   build(order) {
     this.order = order;
-    this.buttons = this.data.items.map(({ id, name, own }) => {
+    const { visible } = this;
+    this.buttons = visible.map(({ id, name, own }) => {
       const image = make("button", { type: "button", title: name, ariaLabel: name }, make("img", { alt: "" }));
       image.dataset.id = id;
       image.classList.toggle("own", own);
       image.onclick = () => this.send("pick", id);
       return image;
     });
-    this.strip.replaceChildren(...this.buttons);
+    const nodes = this.buttons.map((image, index) => {
+      const { id, name, own } = visible[index];
+      if (!own) return image;
+      const title = `Delete ${name} (Delete)`;
+      const remove = button("×", () => this.send("remove", id), {
+        className: "remove",
+        title,
+        ariaLabel: `Delete ${name}`,
+      });
+      remove.tabIndex = -1; // the key Delete does the same
+      return make("span", { className: "upload" }, image, remove);
+    });
+    this.strip.replaceChildren(...nodes, ...(this.data.items.some((item) => item.other) ? [this.further] : []));
+    this.further.textContent = this.others ? "Fewer" : "Other examples";
+    this.further.ariaExpanded = String(this.others);
   }
 
   /** @param {Event} event */
@@ -169,6 +216,10 @@ class ImageStrip {
    * @param {KeyboardEvent} event
    */
   step(event) {
+    const item = this.data.items.find(({ id }) =>
+      this.buttons.some((one) => one.matches(":focus") && one.dataset.id === id),
+    );
+    if (event.key === "Delete" && item?.own) this.send("remove", item.id);
     const move = MOVES[event.key];
     if (!move) return;
     event.preventDefault();
@@ -180,7 +231,8 @@ class ImageStrip {
 
   /** @param {KeyboardEvent} event */
   press(event) {
-    if (event.key === "Escape") {
+    const inDialog = event.composedPath().some((node) => node instanceof HTMLDialogElement);
+    if (event.key === "Escape" && !inDialog) {
       if (!this.panel.node.hidden) this.panel.close();
       else if (this.menu.hidden) this.setPresenting(false);
       else this.openMenu(false, true);
@@ -203,6 +255,7 @@ class ImageStrip {
     const view = page.viewText?.();
     if (view) url.searchParams.set("view", view);
     if (this.presenting) url.searchParams.set("present", "1");
+    else url.searchParams.delete("present");
     return url.href;
   }
 
@@ -270,14 +323,30 @@ class ImageStrip {
   }
 
   get presenting() {
-    return document.documentElement.classList.contains("vitrine-present");
+    return Boolean(page.presenting);
   }
 
   /** @param {boolean} on */
   setPresenting(on) {
+    if (on !== this.data.present) this.send("present", on);
+    if (on === this.presenting) return;
+    page.presenting = on;
     document.documentElement.classList.toggle("vitrine-present", on);
     this.present.ariaPressed = String(on);
     this.present.textContent = on ? "Exit presentation" : "Present";
+    page.events.dispatchEvent(new Event("presenting"));
+  }
+
+  /**
+   * Selects the image before or after the current one, from the last on again with the first.
+   * @param {{ image?: number }} step
+   */
+  stepImage({ image = 0 }) {
+    const { current } = this.data;
+    const items = this.visible;
+    if (!image || !items.length) return;
+    const at = items.findIndex((item) => item.id === current);
+    this.send("pick", items[(at + image + items.length) % items.length].id);
   }
 }
 

@@ -1,0 +1,64 @@
+"""The choice of the classes to explain: those shown, the most probable ones of the image, and a search in all."""
+
+from collections import Counter
+
+import streamlit as st
+
+from core.images import Picture
+from core.workbench import Workbench
+from pages.ui.session import location, url
+from pages.ui.widgets.text import percent
+
+TOP = 10  # the most probable classes offered without a search
+
+
+def choice(bench: Workbench, picture: Picture) -> None:
+    """A button that opens the choice, in three groups, each sorted by the probability for the image."""
+    shown = location.targets(bench, picture)
+    with st.popover("Add a class…", icon=":material/add:"):
+        order, names = _ordered(bench, picture)
+        st.session_state["classes.shown"] = list(shown)
+        st.pills(
+            "Shown", [index for index in order if index in shown], selection_mode="multi", key="classes.shown",
+            format_func=names.__getitem__, on_change=_removed, args=(shown,), help="Click a class to remove it.",
+        )  # fmt: skip
+        if len(shown) >= url.MOST:
+            st.caption(f"At most {url.MOST} classes are shown side by side: remove one to add another.")
+            return
+        others = [index for index in order if index not in shown]
+        st.session_state["classes.top"] = None
+        st.pills(
+            "Most probable for this image", others[:TOP], key="classes.top", format_func=names.__getitem__,
+            on_change=_added, args=("classes.top", shown),
+        )  # fmt: skip
+        if len(others) > TOP:
+            st.session_state["classes.all"] = None
+            st.selectbox(
+                f"All {len(order):,} classes, by probability", others, key="classes.all", index=None, width=420,
+                format_func=names.__getitem__, filter_mode="contains", placeholder="Search",
+                on_change=_added, args=("classes.all", shown),
+            )  # fmt: skip
+
+
+def _ordered(bench: Workbench, picture: Picture) -> tuple[list[int], dict[int, str]]:
+    """The classes by falling probability, and their names with it; equal labels are told apart by their index."""
+    chances = bench.probabilities(picture).tolist()
+    labels = bench.model.labels
+    count = Counter(labels)
+    order = sorted(range(len(labels)), key=lambda index: -chances[index])
+    names = {
+        index: f"{labels[index]}{f' ({index})' if count[labels[index]] > 1 else ''} · {percent(chances[index])}"
+        for index in order
+    }
+    return order, names
+
+
+def _removed(shown: tuple[int, ...]) -> None:
+    if rest := tuple(index for index in shown if index in st.session_state["classes.shown"]):
+        location.go(targets=rest)
+
+
+def _added(key: str, shown: tuple[int, ...]) -> None:
+    index = st.session_state[key]
+    if isinstance(index, int):
+        location.go(targets=(*shown, index)[: url.MOST])

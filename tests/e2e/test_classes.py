@@ -1,0 +1,101 @@
+"""Several classes: how they are chosen, and the table of their maps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.test_access import found
+
+pytestmark = pytest.mark.e2e
+SIX = "m=grad_cam,saliency,guided_backprop,input_x_gradient,deconvnet,random"
+EIGHT = f"{SIX},edge_detector,centre_gaussian"
+
+
+@pytest.fixture(params=[1440, 1024])
+def sized(request: pytest.FixtureRequest, tabs: Callable[..., Any]) -> Any:
+    tab = tabs()
+    tab.page.set_viewport_size({"width": request.param, "height": 900})
+    return tab
+
+
+def test_classes_are_heads_of_rows_and_methods_of_columns(server: Any, sized: Any) -> None:
+    page = sized.open(f"{server.url}/compare?{SIX}&cls=0&cls=9").page
+    page.locator("figure.mapped").nth(11).wait_for()
+    heads = page.locator(".head:not(.corner)")
+    assert [text.split("\n")[0] for text in heads.all_inner_texts()][:2] == ["Grad-CAM", "Saliency"]
+    assert all(" s" in text or " ms" in text for text in heads.all_inner_texts())
+    expect(page.locator("figure.lead .title")).to_have_count(2)
+    expect(page.locator("figure.tile:not(.lead) figcaption").first).to_be_hidden()
+    expect(page.locator(".corner")).to_have_text("Range: shared per method")
+    edge = page.locator(".scroller").evaluate("one => one.getBoundingClientRect().right")
+    for tile in page.locator("figure.tile").all():
+        box = tile.bounding_box()
+        assert box["x"] + box["width"] <= edge + 1
+    for name in page.locator(".method").all():
+        assert name.evaluate("one => one.scrollHeight <= one.clientHeight + 1 && one.clientHeight <= 42")
+    expect(page.locator(".further")).to_be_hidden()
+    strongest = page.locator("figure.tile:not(.lead) .ramp + .ends").all_inner_texts()
+    assert strongest[0].replace("≥", "").split()[-1] == strongest[6].replace("≥", "").split()[-1]
+    page.get_by_role("combobox", name="Range", exact=True).select_option("own")
+    expect(page.locator(".corner")).to_have_text("Range: own")
+    sized.drawn()
+    own = page.locator("figure.tile:not(.lead) .ramp + .ends").all_inner_texts()
+    assert own[0] != own[6]
+    assert "Very weak" in " ".join(page.locator(".weak").all_inner_texts())
+    assert found(sized.settle().page) == ""
+
+
+def test_more_methods_than_fit_are_announced(server: Any, sized: Any) -> None:
+    page = sized.open(f"{server.url}/compare?{EIGHT}&cls=0&cls=1").page
+    page.locator("figure.mapped").nth(15).wait_for()
+    more = page.locator(".further")
+    expect(more).to_have_text("2 more methods →")
+    lead = page.locator("figure.lead").first
+    left = lead.bounding_box()["x"]
+    while more.is_visible():
+        before = page.locator(".scroller").evaluate("one => one.scrollLeft")
+        more.click()
+        page.wait_for_function(
+            "before => [...document.querySelectorAll('*')].some((one) => "
+            "(one.shadowRoot?.querySelector('.scroller')?.scrollLeft ?? 0) > before)",
+            arg=before,
+        )
+    expect(page.locator(".head").last).to_be_in_viewport()
+    assert lead.bounding_box()["x"] == pytest.approx(left, abs=1)
+
+
+def test_the_toolbar_is_one_line_and_moves_nothing(server: Any, sized: Any) -> None:
+    page = sized.open(f"{server.url}/compare?m=grad_cam,saliency&cls=0&cls=1").page
+    page.locator("figure.mapped").nth(3).wait_for()
+    bar, board = page.get_by_role("toolbar", name="Display options"), page.locator(".board")
+    top, height = board.bounding_box()["y"], bar.bounding_box()["height"]
+    assert height < 80
+    assert bar.evaluate("one => one.scrollWidth <= one.clientWidth + 1")
+    page.locator("details.more summary").click()
+    page.get_by_role("combobox", name="Colours", exact=True).select_option("viridis")
+    page.get_by_role("slider", name="Opacity").fill("0.2")
+    assert (board.bounding_box()["y"], bar.bounding_box()["height"]) == (top, height)
+    assert found(sized.settle().page) == ""
+    page.get_by_role("button", name="Reset display").click()
+    expect(page.get_by_role("combobox", name="Colours", exact=True)).to_have_value("inferno")
+    expect(page.get_by_role("slider", name="Opacity")).to_have_value("0.9")
+    page.get_by_role("combobox", name="Range", exact=True).select_option("fixed")
+    assert bar.bounding_box()["height"] == height
+    assert bar.evaluate("one => one.scrollWidth <= one.clientWidth + 1")
+    page.keyboard.press("Escape")
+
+
+def test_a_class_is_searched_and_added(server: Any, sized: Any) -> None:
+    page = sized.open(f"{server.url}/compare?model=efficientnet_lite0&img=chelsea.png&m=random").page
+    page.get_by_role("button", name="Add a class…").click()
+    search = page.get_by_role("combobox", name="All 1,000 classes, by probability")
+    search.fill("espresso")
+    assert page.get_by_text("Select all").count() == 0
+    page.get_by_role("option").filter(has_text="espresso").first.click()
+    chips = page.get_by_role("group", name="Most probable classes")
+    expect(chips.get_by_role("button", name="Remove espresso")).to_be_visible(timeout=60_000)
+    expect(page.locator("figure.lead")).to_have_count(2, timeout=60_000)
+    sized.settle()
+    assert "espresso" in page.locator("figure.lead .title").nth(1).inner_text()
