@@ -5,7 +5,7 @@ SCRIPTS := pages/ui/components
 TOOL := $(CURDIR)/$(BIN)/node $(CURDIR)/.venv/js/node_modules/.bin
 ARGS ?=
 
-.PHONY: app test check scripts bench docs clean
+.PHONY: app test check scripts bench mutants docs clean
 .DEFAULT_GOAL := app
 
 app: .venv/ready            ## start the app; ARGS="--port 9000" hands arguments on
@@ -27,6 +27,9 @@ scripts: .venv/js/ready     ## format, lint and types of what runs in the browse
 
 bench: .venv/peers          ## claims of speed, measured side by side
 	$(BIN)/python -m pytest tests/bench -m bench -s $(ARGS)
+
+mutants: .venv/ready        ## whether tests notice small changes of the code: 100 of them, about an hour; not in CI
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py $(ARGS)
 
 docs: .venv/ready           ## pages of `import vitrine` in build/docs, from its docstrings
 	$(BIN)/pdoc --no-show-source --no-search --output-directory build/docs vitrine
