@@ -28,8 +28,9 @@ scripts: .venv/js/ready     ## format, lint and types of what runs in the browse
 bench: .venv/peers          ## claims of speed, measured side by side
 	$(BIN)/python -m pytest tests/bench -m bench -s $(ARGS)
 
-mutants: .venv/ready        ## whether tests notice small changes of the code: 100 of them, about an hour; not in CI
-	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py $(ARGS)
+mutants: .venv/ready        ## small defects put into the core: do the tests notice? ARGS="--count 20 --seed 1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,mutants]"
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 docs: .venv/ready           ## pages of `import vitrine` in build/docs, from its docstrings
 	$(BIN)/pdoc --no-show-source --no-search --output-directory build/docs vitrine
