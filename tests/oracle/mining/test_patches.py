@@ -337,3 +337,18 @@ def test_patches_holding_filters():
     assert data.holding([1, 2]).tolist() == [0, 1, 2]
     assert data.holding([1, 2], 0).tolist() == [0, 1]
     assert data.first(2).holding([1, 2]).tolist() == [0]
+
+
+@pytest.mark.parametrize("sampling", ["dense", "redraw"])
+def test_no_window_is_made_of_rounding_errors(sampling):
+    """Differences of large sums are not exactly zero where a map is, and where its windows were taken."""
+    maps = np.zeros((1, 40, 40))
+    maps[0, 4:13, 20:31] = np.random.default_rng(0).random((9, 11))
+    config = PatchConfig(count=12, sampling=sampling, draws=1500, max_overlap=1)
+    found = candidates(maps, 8, config, [0])
+    left = maps[0].copy()
+    for (y, x), score in zip(found.corners[0, : found.counts[0]], found.scores[0], strict=False):
+        assert left[y : y + 8, x : x + 8].any(), "nothing is left there"
+        assert score > 0
+        left[y : y + 8, x : x + 8] = 0
+    assert 1 <= found.counts[0] < 12

@@ -200,3 +200,34 @@ def test_copies_of_one_image_equal_one_pass_for_every_mask(name):
     with torch.no_grad():
         assert torch.allclose(found[:, 0], made.net(rows), atol=1e-5)
     assert np.allclose(found[0, 2], found[1, 2], atol=1e-5)  # nothing left: the same answer for every image
+
+
+def test_random_sets_of_different_classes_are_drawn_apart():
+    masks = {}
+
+    def noting(rows, keep):
+        masks[int(rows[0])] = keep
+        return torch.zeros(len(rows), len(keep), 3)
+
+    sets = {"mined": {label: (0, 1, 2) for label in range(3)}}
+    ablation(noting, [(torch.arange(3), [0, 1, 2])], sets, 64, "abc", draws=8)
+    drawn = {label: kept[2:] for label, kept in masks.items()}
+    assert all((kept == 0).sum(1).tolist() == [3] * 8 for kept in drawn.values())
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        alike = (drawn[one] == drawn[other]).all(1)
+        assert not alike.any(), "of 41,664 sets the same one"
+
+
+def test_a_class_without_filters_has_no_loss_per_filter_whatever_it_loses():
+    def losing(rows, keep):
+        """The right class with nothing ablated, another one in every other case."""
+        logits = torch.zeros(len(rows), len(keep), 2)
+        logits[:, 0, 1] = 1
+        return logits
+
+    found = ablation(losing, [(torch.zeros(4), [1] * 4)], {"mined": {}}, 6, "ab", draws=2)
+    assert found.per_class["baseline"].tolist() == [1]
+    assert found.per_class["mined"].tolist() == [0]
+    assert found.per_class["drop_per_filter"].isna().all()
+    assert not np.isinf(found.per_class["drop_per_filter"]).any()
+    assert found.summary()["per_class"][0]["drop_per_filter"] is None

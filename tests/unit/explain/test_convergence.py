@@ -120,3 +120,13 @@ def test_budgets_are_settings_and_grow(name):
     assert costs == sorted(costs)
     with pytest.raises(BadParameter, match="budget"):
         method.budget("lavish")
+
+
+def test_a_quarter_of_the_work_counts_backward_passes_too():
+    """The map of a linear network never changes, so it ends as soon as a quarter of the cost is spent."""
+    query = nets.query("linear", count=1, batch=1)
+    found = explain("smoothgrad", query, {"samples": 120}, settle=True)
+    planned = EXPLAINERS["smoothgrad"].cost(found.settings, nets.SIDE)
+    assert found.finished
+    assert found.backwards > 0
+    assert 0.25 <= (found.forwards + 2 * found.backwards) / planned <= 0.35

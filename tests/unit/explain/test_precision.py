@@ -194,3 +194,44 @@ def test_on_a_gpu(name):
     assert "precision" in half.remarks
     if "mask itself" not in half.remarks["precision"]:
         assert spearmanr(exact.maps.flatten(), half.maps.flatten()).statistic >= 0.95
+
+
+class OneClassOverflows(torch.nn.Module):
+    """In half precision one of its scores, or their slope, is out of range, and the others are not."""
+
+    def forward(self, x):
+        whole = x.mean((2, 3))
+        rough = torch.is_autocast_enabled("cpu")
+        return torch.where(torch.tensor([rough, False, False]), torch.inf, whole)
+
+
+def test_one_score_that_overflows_is_enough_to_compute_all_again():
+    exact = nets.query(OneClassOverflows(), count=2)
+    half = exact.run_with(precision="half", half_precision=True)
+    assert torch.equal(half.logits(half.images), exact.logits(exact.images))
+
+
+class SteepInHalf(torch.autograd.Function):
+    """A mean whose slope at the first pixel overflows in half precision."""
+
+    @staticmethod
+    def forward(ctx, x, rough):
+        ctx.shape, ctx.rough = x.shape, rough
+        return x.mean((2, 3))
+
+    @staticmethod
+    def backward(ctx, received):
+        slope = (received / (ctx.shape[2] * ctx.shape[3]))[:, :, None, None].expand(ctx.shape).clone()
+        if ctx.rough:
+            slope[:, :, 0, 0] = torch.inf
+        return slope, None
+
+
+def test_one_slope_that_overflows_is_enough_to_compute_all_again():
+    class Steep(torch.nn.Module):
+        def forward(self, x):
+            return SteepInHalf.apply(x, torch.is_autocast_enabled("cpu"))
+
+    exact = nets.query(Steep(), count=2)
+    half = exact.run_with(precision="half", half_precision=True)
+    assert torch.equal(half.gradient(half.images, half.targets), exact.gradient(exact.images, exact.targets))

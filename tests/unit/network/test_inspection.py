@@ -168,3 +168,22 @@ def test_a_head_of_zeros_proves_nothing() -> None:
 )
 def test_layouts(shape: tuple[int, ...], expected: str) -> None:
     assert layout(torch.zeros(shape)) == expected
+
+
+def test_tokens_and_channels_last_are_usable() -> None:
+    found = survey(seeded(NETS["vit"]).eval(), (SIDE, SIDE))
+    tokens = [layer.name for layer in found.layers if layer.layout == "tokens"]
+    assert {"encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_2.ln_1"} <= set(tokens)
+    assert [layer.name for layer in found.usable if layer.layout == "tokens"] == tokens
+    assert "heads" not in [layer.name for layer in found.usable]
+
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.mix, self.fc = nn.Conv2d(3, 6, 8, 8), nn.Linear(6, 6), nn.Linear(6, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.mix(self.conv(x).permute(0, 2, 3, 1)).mean((1, 2)))
+
+    last = survey(seeded(Last).eval(), (SIDE, SIDE))
+    assert [(layer.name, layer.layout) for layer in last.usable] == [("conv", "grid"), ("mix", "channels-last")]
