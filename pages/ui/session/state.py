@@ -134,6 +134,14 @@ def network(name: str) -> Model:
     )
 
 
+def opened(name: str) -> Model | None:
+    """A shared network that is loaded already, else None."""
+    try:
+        return _shared_networks(name, None)
+    except LookupError:
+        return None
+
+
 def models() -> tuple[str, ...]:
     """The selectable models; the one of `vitrine app --model` comes first."""
     return tuple(dict.fromkeys(filter(None, (app_model(), *MODELS))))

@@ -10,7 +10,7 @@ from core.models.name import parsed
 from core.resources import ASSETS, ROOT
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.session import location, parameters, state, url
+from pages.ui.session import builds, location, parameters, state, url
 from pages.ui.shell.glossary import glossary
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
@@ -30,6 +30,7 @@ def around(current: Any) -> None:
         url.adopt()
         workbench, picture = location.bench(), location.subject()
         _header(workbench, picture)
+        builds.bar()
         messages.notices()
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         current.run()
