@@ -80,6 +80,16 @@ def app_labels() -> str:
     return os.environ.get("VITRINE_LABELS", "")
 
 
+def app_folders() -> tuple[str, ...]:
+    """The folders of images that the app offers to visitors: VITRINE_DATA, separated as in PATH."""
+    return tuple(filter(None, os.environ.get("VITRINE_DATA", "").split(os.pathsep)))
+
+
+def app_shared() -> bool:
+    """Whether the app treats everybody as a stranger even on this machine, as behind a proxy: VITRINE_SHARED."""
+    return os.environ.get("VITRINE_SHARED", "") not in ("", "0")
+
+
 def silence_warnings() -> None:
     """Silence warnings of other packages in this process, unless Python was started with -W or PYTHONWARNINGS.
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -87,10 +88,10 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def file_sha256(path: Path, report: Report = silent, note: str = "") -> str:
-    """The sha256 of a file's bytes; reports progress."""
+def file_sha256(path: Path, report: Report = silent, note: str = "", most: int = sys.maxsize) -> str:
+    """The sha256 of a regular file's bytes; reports progress. Raises as `regular_file`."""
     digest, done = hashlib.sha256(), 0
-    with path.open("rb") as file:
+    with regular_file(path, most) as file:
         total = max(1, os.fstat(file.fileno()).st_size)
         while block := file.read(_BLOCK):
             digest.update(block)

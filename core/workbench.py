@@ -213,7 +213,8 @@ class Workbench:
 
     def _tensor(self, picture: Picture) -> Tensor:
         def make() -> Tensor:
-            return self.model.preprocess.tensor(self.view(picture))[None].to(self.model.device)
+            preprocess = self.model.preprocess
+            return preprocess.tensor(preprocess.view(picture.source))[None].to(self.model.device)
 
         return self.cache.get((self.model.sha, picture.sha, "tensor"), make)
 

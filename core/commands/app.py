@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from core.commands import path_argument
+from core.environment import limit
 from core.errors import BadParameter, Unavailable
 from core.params import expanded
 from core.resources import ROOT
@@ -22,6 +23,19 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH@FILE for your own weights")
     parser.add_argument(
         "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
+    )
+    parser.add_argument(
+        "--data",
+        type=path_argument,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of images to offer for studies, repeatable; visitors from other machines can read no others",
+    )
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="treat all visitors as strangers, for a server behind a proxy; implied by --address beyond this machine",
     )
     parser.set_defaults(run=_app)
 
@@ -43,7 +57,13 @@ def _app(args: Namespace) -> int:
         environment["VITRINE_MODEL"] = _model(args.model, labels)
     if labels:
         environment["VITRINE_LABELS"] = str(labels)
+    if args.data:
+        environment["VITRINE_DATA"] = os.pathsep.join(str(_offered(folder)) for folder in args.data)
+    if args.shared:
+        environment["VITRINE_SHARED"] = "1"
     words = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
+    # Above the limit of an image: the sentence for larger files comes from the core.
+    words += ["--server.maxUploadSize", str(limit("image") // 1_000_000 + 10)]
     words += ["--server.port", str(args.port), "--server.address", args.address]
     # Streamlit reads its settings from the folder where it starts.
     os.chdir(SCRIPT.parent)
@@ -65,6 +85,13 @@ def _free(address: str, port: int) -> None:
             raise Unavailable(f"Port {port} is reserved.", "Choose one from 1024 with --port.") from None
         hint = "Give an address of this machine, such as 127.0.0.1."
         raise Unavailable(f"The app cannot listen on {address!r}.", hint) from None
+
+
+def _offered(folder: Path) -> Path:
+    """A folder of images for visitors, as an absolute path. Raises BadParameter if it is none."""
+    if not folder.is_dir() or os.pathsep in str(folder.resolve()):
+        raise BadParameter(f"--data {str(folder)!r} is not a folder that can be offered.", "Check its path.")
+    return folder.resolve()
 
 
 def _model(name: str, labels: Path | None) -> str:

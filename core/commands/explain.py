@@ -53,6 +53,9 @@ def explain(parser: ArgumentParser) -> None:
         default="standard",
         help="quality of all methods: quick, standard (default) or paper; --set overrides it",
     )
+    parser.add_argument(
+        "--window", metavar="LOW,HIGH", help="values of deep images shown as black and white; write --window=-100,300"
+    )
     parser.add_argument("--settle", action="store_true", help="stop a method early when its map converges")
     parser.add_argument("--layer", default="", help="layer whose activations are read (default: last spatial layer)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
@@ -69,11 +72,12 @@ def explain(parser: ArgumentParser) -> None:
 def _explain(args: Namespace) -> int:
     from core.environment import device, seed
     from core.export import write
-    from core.images import picture_file
+    from core.images import picture_file, window_of
     from core.models import load
     from core.workbench import Workbench
 
     seed(args.seed)
+    window = window_of(args.window) if args.window is not None else None
     _settings(args.set, args.budget, _requested(args))
     _writable(args.out)
     report = printed(sys.stderr)
@@ -83,7 +87,7 @@ def _explain(args: Namespace) -> int:
     for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
         part_report = subrange(report, number / len(args.images), (number + 1) / len(args.images))
         try:
-            picture = picture_file(path)
+            picture = picture_file(path, window)
             answers = _answers(bench, picture, work, part_report)
             result = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:

@@ -102,7 +102,7 @@ def _build(args: Namespace) -> int:
     from core.environment import device
     from core.explain import EXPLAINERS
     from core.params import checked
-    from core.study.build import build_study
+    from core.study.build import build_study, planned
 
     study_settings = chosen(args, StudyConfig, "study")
     parts: dict[str, Any] = {
@@ -113,7 +113,9 @@ def _build(args: Namespace) -> int:
     given = dict(_pair(text) for text in args.set)
     settings = {name: value for name, value in checked(method.params, given, method.name).items() if name in given}
     config = StudyConfig(args.model, args.data, settings=settings, **study_settings, **parts)
-    study = build_study(config, args.out, device=device(), report=printed(sys.stderr))
+    plan = planned(config, device=device())
+    say(*plan.folder.notes)
+    study = build_study(config, args.out, model=plan.model, device=device(), report=printed(sys.stderr))
     _summarise(study)
     return 0
 
@@ -138,7 +140,7 @@ def _summarise(study: "Study") -> None:
     for path, problem in images.loc[images["problem"] != "", ["path", "problem"]].itertuples(index=False):
         say(f"skipped {path}: {problem}")
     for reason, count in data.left_out.items():
-        say(f"left out: {reason} ({count})")
+        say(f"left out: {reason}: {count:,}")
     if data.unmatched:
         say(f"no class of the model: {', '.join(data.unmatched)}")
     say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules")

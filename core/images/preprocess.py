@@ -1,14 +1,16 @@
 """Preprocessing: from pixels to network inputs and back, and maps resized to an image."""
 
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from core.images.decode import Pixels
+from core.images.depth import Pixels, Values
 
 MAX_RATIO = 16  # of the sides: longer strips are cropped to their middle, or a 1 × 50,000 image would fill the memory
 
@@ -23,8 +25,20 @@ class Preprocess:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     interpolation: str = "bilinear"  # bilinear, bicubic or nearest, as Pillow names them
 
-    def view(self, pixels: Pixels) -> Pixels:
-        """The part of a picture that the network sees, (crop, crop, 3)."""
+    @overload
+    def view(self, pixels: Pixels) -> Pixels: ...
+    @overload
+    def view(self, pixels: Values) -> Values: ...
+    def view(self, pixels: Pixels | Values) -> Pixels | Values:
+        """The part of a picture that the network sees, (crop, crop, 3): of `Picture.pixels` or its deep `values`."""
+        if pixels.dtype == np.uint8:
+            return self._view(pixels)
+        channels = pixels[..., None] if pixels.ndim == 2 else pixels
+        # Pillow resizes floats one channel at a time; bicubic interpolation overshoots, which 8 bits cannot.
+        views = [self._view(channels[..., channel]).clip(0, 1) for channel in range(channels.shape[2])]
+        return np.stack(views if len(views) == 3 else views * 3, 2)
+
+    def _view(self, pixels: NDArray[Any]) -> NDArray[Any]:
         image = Image.fromarray(_middle(pixels))
         short = min(image.size)
         if short != self.resize:
@@ -34,9 +48,9 @@ class Preprocess:
         left, top = round((image.width - self.crop) / 2), round((image.height - self.crop) / 2)
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
-    def tensor(self, view: Pixels) -> Tensor:
+    def tensor(self, view: Pixels | Values) -> Tensor:
         """A view as network input, (3, H, W) float32."""
-        scaled = torch.from_numpy(np.array(view)).permute(2, 0, 1).float() / 255
+        scaled = torch.from_numpy(np.array(view)).permute(2, 0, 1).float() / (255 if view.dtype == np.uint8 else 1)
         return (scaled - self._column(self.mean)) / self._column(self.std)
 
     def pixels(self, images: Tensor) -> Tensor:
@@ -62,7 +76,7 @@ def resized(maps: Tensor, size: tuple[int, int], *, mass_preserving: bool = Fals
     return large
 
 
-def _middle(pixels: Pixels) -> Pixels:
+def _middle(pixels: NDArray[Any]) -> NDArray[Any]:
     """The picture, or the middle of one that is longer than MAX_RATIO times its short side."""
     most = MAX_RATIO * min(pixels.shape[:2])
     top, left = (max(0, (side - most) // 2) for side in pixels.shape[:2])

@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
+from core.environment import limit
 from core.errors import BadModel
+from core.files import read_bytes
 from core.images import Preprocess
 from core.models import weights
+from core.models.checkpoint import opened
 from core.models.model import Model, ModelCard, as_model
 from core.models.name import ModelName, parsed, refuse_unloadable
 from core.models.sources import efficientnet_lite, flower_networks
@@ -29,9 +32,9 @@ def load(
 ) -> Model:
     """A model of the registry, or `ARCH@FILE`: own weights for a torchvision architecture or for `flowers`.
 
-    Own weights are a .safetensors file or a state dict in a .pth file; `labels` names a file with one label per class
-    for them. `core.models.name` documents the syntax of names. Raises UnknownName, BadModel for weights that do not
-    fit, Unavailable for a download without connection and for a source that is not supported yet.
+    Own weights are a .safetensors file or a checkpoint of torch, whatever its name; `labels` names a file with one
+    label per class for them. `core.models.name` documents the syntax of names. Raises UnknownName, BadModel for weights
+    that do not fit, Unavailable for a download without connection and for a source that is not supported yet.
     """
     parts = parsed(name)
     refuse_unloadable(parts)
@@ -52,14 +55,15 @@ def _own_weights(name: ModelName, device: torch.device | str, report: Report) ->
     if architecture not in architectures:
         raise unknown("architecture", architecture, architectures)
     if not name.file.strip():
-        raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a .safetensors or .pth file.")
+        raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a file of weights.")
     path = expanded(name.file)
     if architecture == FLOWERS:
         return _flowers(name.text, path, _card_beside(path), device, report)
     report(0.0, "reading weights")
-    net, preprocess = torchvision.fitted(architecture, weights.read(path), path.name)
+    with opened(path) as checkpoint:
+        net, preprocess, notes = torchvision.fitted(architecture, checkpoint)
     report(0.6, "inspecting layers")
-    facts = {"source": "file"}
+    facts = {"source": "file", "notes": notes}
     model = as_model(name.text, net, preprocess=preprocess, facts=facts, device=device)
     imagenet = torchvision.imagenet_labels()
     return replace(model, labels=imagenet) if len(model.labels) == len(imagenet) else model
@@ -68,21 +72,22 @@ def _own_weights(name: ModelName, device: torch.device | str, report: Report) ->
 def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.device | str, report: Report) -> Model:
     """The small network of the bundled models, with weights and facts from a file and its card."""
     report(0.0, "reading weights")
-    state = weights.read(path)
-    count = weights.classes(state, "head.weight")
-    net = weights.fit(flower_networks.architecture(max(1, count)), state, FLOWERS, path.name)
+    with opened(path) as checkpoint:
+        net, adaptation = weights.fit(flower_networks.architecture(1), checkpoint, FLOWERS)
+    count = weights.classes(net)
     preprocess = Preprocess(flower_networks.SIZE, flower_networks.SIZE, flower_networks.MEAN, flower_networks.STD)
     report(0.6, "inspecting layers")
     labels = tuple(str(label) for label in card.get("labels", ()))
     labels = labels if len(labels) == count else ()
-    return as_model(name, net, labels=labels, preprocess=preprocess, facts=card, device=device)
+    facts = {**card, "notes": adaptation.notes} if adaptation.notes else card
+    return as_model(name, net, labels=labels, preprocess=preprocess, facts=facts, device=device)
 
 
 def _card_beside(path: Path) -> Mapping[str, Any]:
     """The card that training wrote next to a weights file; empty if there is none."""
     try:
-        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    except (OSError, ValueError):
+        card = json.loads(read_bytes(path.with_suffix(".json"), limit("text")))
+    except (OSError, ValueError, RecursionError):
         return {}
     return card if isinstance(card, dict) and isinstance(card.get("labels", []), list) else {}
 

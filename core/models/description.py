@@ -10,8 +10,9 @@ from core.network.inspection import RELUS, SMOOTH, Layer, Survey
 
 def described(model: Model) -> dict[str, str]:
     """Preprocessing and components of a network, as one sentence per heading."""
-    survey = model.survey
+    survey, notes = model.survey, model.facts.get("notes")
     return {
+        **({"Weights": ". ".join(notes)} if notes else {}),
         "Input": _input(model.preprocess),
         "Operations": ", ".join(survey.operations),
         "Activations": _activations(survey.operations),

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from core.data.image_folder import UNKNOWN
+from core.data.layout import UNKNOWN
 from core.errors import BadImage, TooLarge
 from core.explain.execution import Execution, RunLog
 from core.explain.query import Query
 from core.explain.run import is_memory
 from core.explain.targets import Classes, class_scores
-from core.images import Pixels, read_picture
+from core.images import Pixels, Values, eight_bits, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
 from core.progress import Report, chunks, subrange
@@ -137,9 +137,10 @@ def _watched(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> Tensor:
     return torch.where(labels == UNKNOWN, batch.targets, labels)
 
 
-def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels]]:
+def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels | Values]]:
     """Table `images`, and the views of those that can be read."""
-    views, records = [], []
+    views: list[Pixels | Values] = []
+    records = []
     for one in chunks(len(span), 1, report, f"reading images {span.start + 1} to {span.stop}"):
         number = span[one.start]
         path, label = plan.folder.paths[number], plan.folder.labels[number]
@@ -147,7 +148,7 @@ def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame,
         try:
             picture = read_picture(plan.folder.root, path)
             sha, size = picture.sha[:16], picture.pixels.shape[:2]
-            views.append(plan.model.preprocess.view(picture.pixels))
+            views.append(plan.model.preprocess.view(picture.source))
         except BadImage as error:
             problem = error.message
         records.append((number, path, sha, size[1], size[0], label, problem))
@@ -158,7 +159,7 @@ def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame,
     return images[[*names[:-1], "predicted", "probability", "patches", "candidates", "stop", "problem"]], views
 
 
-def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLog, report: Report) -> _Batch:
+def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels | Values], log: RunLog, report: Report) -> _Batch:
     """Prediction, heatmap and filter maps of all images, in batches."""
     if not views:
         return _unread(plan)
@@ -177,7 +178,7 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLo
     ]  # fmt: skip
     return _Batch(
         rows,
-        np.stack(views),
+        np.stack([eight_bits(view) for view in views]),
         inputs,
         torch.cat([one.logits for one in readings]),
         torch.cat([one.targets for one in readings]),

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.image_folder import UNKNOWN, image_folder
+from core.data.image_folder import image_folder
+from core.data.layout import UNKNOWN
 from core.errors import BadImage, Unavailable, Unsupported
 from core.images import read_picture
 from core.models.model import Model
@@ -116,7 +117,7 @@ def _read(model: Model, files: _Files, batch: int, report: Report) -> Batches:
             except BadImage as error:
                 files.skipped[path] = error.message
                 continue
-            inputs.append(model.preprocess.tensor(model.preprocess.view(picture.pixels)))
+            inputs.append(model.preprocess.tensor(model.preprocess.view(picture.source)))
             labels.append(label)
         if inputs:
             yield torch.stack(inputs).to(model.device), labels

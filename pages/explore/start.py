@@ -4,11 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.errors import VitrineError
-from core.images import FORMATS, MAX_BYTES
 from core.workbench import Request
-from pages.ui import components
-from pages.ui.explore import comparison
+from pages.ui.explore import comparison, uploads
 from pages.ui.session import location, navigation, state
 from pages.ui.widgets import comparison_grid, model_facts
 
@@ -39,25 +36,6 @@ DOORS = (
 )
 
 
-def store_uploads() -> None:
-    """Store the uploaded files; unreadable ones add a notice."""
-    for file in st.session_state.get(uploader()) or []:
-        try:
-            picture = state.session().add(state.received(file), file.name)
-        except VitrineError as error:
-            state.add_notice("error", str(error))
-            continue
-        location.go(image=picture.sha)
-        if picture.note:
-            state.add_notice("info", f"{picture.name}: {picture.note}")
-    st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
-
-
-def uploader() -> str:
-    """The key of the uploader; it changes after each upload, so that the uploader is empty again."""
-    return f"upload-{st.session_state.get('uploads', 0)}"
-
-
 bench, picture = location.bench(), location.subject()
 target = location.targets(bench, picture)[0]
 usable = bench.usable()
@@ -69,16 +47,7 @@ with left:
     comparison_grid.comparison(shown, "first", compact=True)
 with right:
     st.header("Your own image", anchor=False)
-    kinds = ", ".join(FORMATS[:-1])
-    st.file_uploader(
-        f"Drag, paste or browse: {kinds} or {FORMATS[-1]}",
-        accept_multiple_files=True,
-        key=uploader(),
-        on_change=store_uploads,
-        max_upload_size=MAX_BYTES // 10**6,
-    )
-    st.caption("Images are held in this server's memory and deleted when the tab closes. Nothing is sent elsewhere.")
-    components.paste()
+    uploads.uploader()
 
 others = [door for door in DOORS if not door[3] or state.flowers(door[3]) != state.flowers(bench.model.name)]
 doors = [(page, title, text, model) for name, title, text, model in others if (page := navigation.page_of(name))]

@@ -2,27 +2,33 @@
 
 import streamlit as st
 
-from pages.ui.session import navigation
-from pages.ui.shell import frame
+from pages.ui.shell import startup
 
-# A new page is one file in pages/<section>/ and one line here: file, title, icon. Its address is the file's name.
+# A new page is one file in pages/<section>/ and one line here: file, title, icon, and what the header shows of what the
+# page depends on: the current "image", its "model" and "classes", or the "study". Its address is the file's name.
 SECTIONS = {
     "Explore": [
-        ("explore/start", "Start", "image"),
-        ("explore/compare", "Compare", "grid_view"),
+        ("explore/start", "Start", "image", "image model classes"),
+        ("explore/compare", "Compare", "grid_view", "image model classes"),
     ],
     "Filters and rules": [
-        ("mine/patches", "Patches", "grid_on"),
-        ("mine/rules", "Rules", "rule"),
-        ("mine/averages", "Averages", "blur_on"),
-        ("units/unit", "Filter", "filter_tilt_shift"),
-        ("mine/studies", "Studies", "science"),
+        ("mine/patches", "Patches", "grid_on", "study"),
+        ("mine/rules", "Rules", "rule", "study image"),
+        ("mine/averages", "Averages", "blur_on", "study"),
+        ("units/unit", "Filter", "filter_tilt_shift", "study image"),
+        ("mine/studies", "Studies", "science", ""),
     ],
     "Learn": [
-        ("learn/methods", "Methods", "menu_book"),
+        ("learn/methods", "Methods", "menu_book", "model"),
     ],
 }
 
-frame.settle()  # before navigation: a page icon set there would be fetched from the Internet
+startup.settle()  # before navigation: a page icon set there would be fetched from the Internet
+cover = startup.cover()
+
+# Imported here, as they import PyTorch.
+from pages.ui.session import navigation  # noqa: E402
+from pages.ui.shell import frame  # noqa: E402
+
 page = st.navigation(navigation.pages(SECTIONS))
-frame.around(page)
+frame.around(page, navigation.header(page), cover)

@@ -73,6 +73,8 @@ def titled(study: Study) -> int:
 def current_image(study: Study, number: int) -> None:
     """The filter's activation map for the current image."""
     st.header("On the current image", anchor=False)
+    if not ablation.fits_current_image(study, "unit"):
+        return
     with messages.refused():
         bench, picture = ablation.bench(study), location.subject()
         activation = bench.activations(picture, study.manifest.model.layer)[number]

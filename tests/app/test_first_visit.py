@@ -140,5 +140,6 @@ def test_pages_of_studies_say_why_there_is_none_of_this_model(app: AppTest, titl
     app.switch_page(FILES[title]).run()
     assert said(app).count(SENTENCE) == 1
     assert f"vitrine study build --model {LITE} --data PHOTOS --out STUDY" in said(app)
-    app.selectbox(key="model").set_value("flowers-double-12c").run()
+    app.query_params["model"] = "flowers-double-12c"
+    app.run()
     assert SENTENCE not in said(app)

@@ -454,7 +454,7 @@ def test_the_ablation_on_images_held_out(app: AppTest, home: Path, tmp_path: Pat
     assert {metric.label: metric.value for metric in app.metric} == own, "these are the very images"
     shutil.copytree(home / "flowers", tmp_path / "held-out")
     first = next((tmp_path / "held-out").iterdir())
-    (first / "0.png").write_bytes(b"x")
+    (first / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "held-out" / "zebra").mkdir()
     shutil.copy(first / "1.png", tmp_path / "held-out" / "zebra")
     silenced(app, tmp_path / "held-out")
@@ -849,7 +849,7 @@ def test_images_that_were_not_read_are_listed_and_not_counted(
     shutil.copytree(home / "flowers", tmp_path / "flowers")
     first = next(iter(sorted((tmp_path / "flowers").iterdir())))
     (first / "0.png").write_bytes(b"no picture")
-    (first / "0.heic").write_bytes(b"x")
+    (first / "0.heic").write_bytes(b"\0\0\0\x14ftypheic\0\0\0\0mif1")
     config = StudyConfig(
         "flowers-double-12c", str(tmp_path / "flowers"), patches=PatchConfig(count=2, draws=50), limit=12
     )
@@ -859,7 +859,7 @@ def test_images_that_were_not_read_are_listed_and_not_counted(
     assert "of 11 images where it is active" in said(app)
     chosen(app)
     assert any(box.label == "Images that could not be read: 1" for box in app.expander)
-    assert "Skipped in the folder: .heic files, which cannot be read (1)." in said(app)
+    assert "Left out: HEIC images, which are not read (0.heic): 1." in said(app)
 
 
 def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_build_is_chosen_watched_stopped_continued_and_deleted(
     page.get_by_role("button", name="Home", exact=True).click()
     page.get_by_role("button", name="pictures").click()
     page.get_by_role("button", name="my flowers").click()
-    page.get_by_text(str(home / "pictures" / "my flowers")).wait_for()
+    page.get_by_text("Home / pictures / my flowers").wait_for()
     page.get_by_role("button", name="Use this folder").click()
     folder = page.get_by_role("textbox", name="Folder of images")
     assert tab.until(lambda: folder.input_value() == str(home / "pictures" / "my flowers"))

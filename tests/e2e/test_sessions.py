@@ -115,9 +115,9 @@ def test_a_large_photo_is_refused_in_a_sentence(server: Any, tab: Any) -> None:
 
 
 def test_what_a_link_lacks_is_still_said_when_the_maps_are_there(server: Any, tab: Any) -> None:
-    tab.open(f"{server.url}/compare?img=gone.png&m=grad_cam,integrated_gradients")
+    tab.open(f"{server.url}/compare?cls=gone&m=grad_cam,saliency")
     tab.page.locator("figure.mapped[data-phase=done]").nth(1).wait_for()
     tab.settle()
-    assert tab.page.get_by_text("image isn't available here").is_visible()
+    assert tab.page.get_by_text("no class called 'gone'").is_visible()
     tab.page.get_by_role("link", name="Methods").click()
-    tab.page.get_by_text("image isn't available here").wait_for(state="detached")
+    tab.page.get_by_text("no class called 'gone'").wait_for(state="detached")

@@ -44,9 +44,16 @@ def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -
             _packet(data=packed({"id": name, **header}, payload), key=f"blob-{name}", height="content")
 
 
-def image_strip(data: Mapping[str, Any], picked: Callable[[], None], exported: Callable[[], None]) -> Any:
-    """The strip of images with Copy link, Export and Present; events `pick` (an image), `export` (a kind, a view)."""
-    return _image_strip(data=dict(data), key="image_strip", on_pick_change=picked, on_export_change=exported)
+def image_strip(
+    data: Mapping[str, Any], picked: Callable[[], None], exported: Callable[[], None], shared: Callable[[], None]
+) -> Any:
+    """The strip of images with Copy link, Export and Present.
+
+    Events `pick` (an image), `export` (a kind, a view) and `share` (an upload, and whether to share it).
+    """
+    return _image_strip(
+        data=dict(data), key="image_strip", on_pick_change=picked, on_export_change=exported, on_share_change=shared
+    )
 
 
 def class_chips(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:

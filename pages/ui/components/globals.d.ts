@@ -25,6 +25,8 @@ interface PageState {
   /** "packet" (detail: the name) when one has arrived, "shortcuts" when their list is requested. */
   events: EventTarget;
   shortcuts: Set<Shortcuts>;
+  /** Whether each page has one entry in the browser's history. */
+  oneEntryPerPage?: boolean;
   /** The view settings of the maps, and the text of the link that they were read from. */
   view?: import("./comparison_grid/view.js").View;
   viewOfLink?: string;

@@ -9,7 +9,7 @@ import streamlit as st
 from core.jobs import Job
 from core.progress import Report
 from core.study import Study
-from pages.ui.session import state
+from pages.ui.session import state, visitors
 from pages.ui.session.jobs import described
 
 PAGE = "studies"  # where builds are shown with a button to stop them
@@ -32,8 +32,8 @@ def start(path: Path, work: Callable[[Report], Study]) -> None:
 
 
 def builds() -> list[Build]:
-    """All builds since the server started, except those that were dismissed."""
-    return list(_builds().values())
+    """This visitor's builds since the server started, except those that were dismissed."""
+    return [build for build in list(_builds().values()) if visitors.owns(build.path)]
 
 
 def running() -> list[Build]:

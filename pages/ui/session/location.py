@@ -1,5 +1,6 @@
 """The location of a session: its model, image, classes, methods and their settings."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,8 +8,8 @@ import streamlit as st
 
 from core.data.samples import Sample
 from core.environment import app_model
-from core.errors import VitrineError
-from core.images import Picture
+from core.errors import BadImage, VitrineError
+from core.images import Picture, shown
 from core.models import MODELS
 from core.workbench import Workbench
 from pages.ui.session import state
@@ -51,7 +52,7 @@ def settings(owner: str) -> dict[str, Any]:
 
 def bench() -> Workbench:
     """The workbench of the current model; if that cannot be loaded, of another one, with a notice."""
-    name = current().model or _first()
+    name = current().model or first_model()
     try:
         model = state.network(name)
     except VitrineError as error:
@@ -62,7 +63,7 @@ def bench() -> Workbench:
     return Workbench(model, state.session().cache)
 
 
-def _first() -> str:
+def first_model() -> str:
     """The default model: the one of `vitrine app --model`, or that of the current example."""
     example = state.samples().get(current().image)
     return app_model() or (example.model if example else state.models()[0])
@@ -90,23 +91,35 @@ def examples() -> dict[str, Sample]:
     return {name: samples[name] for name in (*fitting, *rest)}
 
 
-def subject() -> Picture:
-    """The current picture; if it is no longer available, the first example, with a notice."""
-    by_name, name = state.samples(), current().image
-    picture = state.sample(by_name[name].path) if name in by_name else state.session().upload(name) if name else None
-    if picture is None:
-        if name:
-            state.add_notice(
-                "warning",
-                "This link's image isn't available here. Upload it to continue; model, methods and settings are kept.",
-            )
+def picture() -> Picture | None:
+    """The current picture, the first example by default; None if it is not available in this session."""
+    if not current().image:
         go(image=next(iter(examples())))
-        picture = state.sample(by_name[current().image].path)
-    return picture
+    name = current().image
+    example = state.samples().get(name)
+    return state.sample(example.path) if example else state.session().upload(name)
+
+
+def subject() -> Picture:
+    """The current picture. Raises BadImage if it is not available in this session."""
+    found = picture()
+    if found is None:
+        raise BadImage(
+            f"The image of this link, {named(current().image)}, isn't available here.", "Upload it on Start."
+        )
+    return found
+
+
+def named(image: str) -> str:
+    """An image that is not available, as a text: the beginning of its hash, or its name."""
+    return f"an upload ({image[:8]}…)" if re.fullmatch("[0-9a-f]{64}", image) else shown(image)
 
 
 def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:
     """The current classes: the selected ones, or the predicted one."""
-    count = len(workbench.model.labels)
-    chosen = tuple(index for index in current().targets if index < count)
-    return chosen or (workbench.target(picture),)
+    return selected(workbench) or (workbench.target(picture),)
+
+
+def selected(workbench: Workbench) -> tuple[int, ...]:
+    """The selected classes."""
+    return tuple(index for index in current().targets if index < len(workbench.model.labels))

@@ -11,7 +11,10 @@ from pages.ui.session import parameters
 DEMANDS = ("label", "filters", "strongest", "outcome", "drop", "image", "tag")  # parameters of the Patches page
 
 
-def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, list[Any]]:
+Entry = tuple[str, str, str, str]  # file, title, icon, and the parts of the header, separated by spaces
+
+
+def pages(sections: Mapping[str, Sequence[Entry]]) -> dict[str, list[Any]]:
     """The pages listed in `pages/ui/main.py`, by section, for `st.navigation`."""
     first = next(iter(sections.values()))[0][0]
     registered = {
@@ -23,10 +26,21 @@ def pages(sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> dict[str, l
             default=name == first,
         )
         for entries in sections.values()
-        for name, title, icon in entries
+        for name, title, icon, _ in entries
     }
     st.session_state["pages"] = registered
-    return {section: [registered[name] for name, _, _ in entries] for section, entries in sections.items()}
+    st.session_state["headers"] = {
+        registered[name].url_path: frozenset(parts.split())
+        for entries in sections.values()
+        for name, *_, parts in entries
+    }
+    return {section: [registered[name] for name, *_ in entries] for section, entries in sections.items()}
+
+
+def header(page: Any) -> frozenset[str]:
+    """The parts of a page's header."""
+    parts: frozenset[str] = st.session_state["headers"][page.url_path]
+    return parts
 
 
 def page_of(name: str) -> Any | None:

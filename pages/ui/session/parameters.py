@@ -31,6 +31,8 @@ SWITCHED = {
 
 def enter(page: str) -> None:
     """Set the current page, by its address: parameters refer to that page from now on."""
+    if st.session_state.get("page") != page:
+        state.forget_problems()
     st.session_state["page"] = page
 
 
@@ -73,8 +75,13 @@ class Parameter(Generic[T]):
             try:
                 return self.read(text)
             except VitrineError as error:
-                state.add_notice("warning", f"This link: {error} The other settings are kept.")
-        return _remembered().get(widget_key(self.key), self.default)
+                used = self.written(self.valid(self._last()))
+                state.add_problem(f"This link: {error} Shown instead: {used or 'the default'}.")
+        return self._last()
+
+    def _last(self) -> T:
+        last: T = _remembered().get(widget_key(self.key), self.default)
+        return last
 
 
 def choice(
@@ -157,7 +164,7 @@ def index(label: str, key: str, count: int) -> int | None:
     if number is not None and number < count:
         return number
     if key in st.query_params:
-        state.add_notice("warning", f"This link: {unknown(label, value, ())} The other settings are kept.")
+        state.add_problem(f"This link: {unknown(label, value, ())} The other settings are kept.")
         keep(key, "")
     return None
 

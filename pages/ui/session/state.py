@@ -21,6 +21,7 @@ from core.models import FLOWERS, MODELS, load
 from core.models.model import Model
 from core.progress import Report
 from pages.ui.session.jobs import once
+from pages.ui.session.shared_images import shared_images
 
 T = TypeVar("T")
 Level = str  # "error", "warning" or "info"
@@ -34,6 +35,7 @@ class Session:
         self.files = TensorCache(upload_budget)  # uploaded files, by hash
         self.cache = TensorCache(budget() - upload_budget)  # decoded pictures, activations and finished maps
         self.names: dict[str, str] = {}  # names of uploads, by hash, in order of upload
+        self.owner = object()  # of the images that this session shares; sharing outlives the session
         self.comparison: Comparison | None = None
         self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
 
@@ -51,11 +53,26 @@ class Session:
         return dict(self.names)
 
     def upload(self, sha: str) -> Picture | None:
-        """The picture of an upload, None if it was evicted."""
+        """The picture of an upload of this session, or of one that another shares; None for any other."""
         data = self.files.peek(sha)
         if not isinstance(data, bytes):
-            return None
+            shared = shared_images().get(sha)
+            return self.add(*shared) if shared else None
         return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
+
+    def share(self, sha: str) -> None:
+        """Share an upload with whoever has its link. Raises TooLarge if the server holds too many."""
+        data = self.files.peek(sha)
+        if isinstance(data, bytes):
+            shared_images().add(sha, data, self.names[sha], self.owner)
+
+    def withdraw(self, sha: str) -> None:
+        """No longer share an upload."""
+        shared_images().withdraw(sha, self.owner)
+
+    def shared(self) -> set[str]:
+        """The hashes of the uploads that this session shares."""
+        return shared_images().shared_by(self.owner)
 
     def start(self, work: Callable[[Report], T], title: str) -> Job[T]:
         """Start `work(report)` in a thread; it is cancelled when the session ends."""
@@ -117,6 +134,23 @@ def forget_notices() -> None:
 def repeat_notices() -> None:
     """Show the notices of this run again in the next, which starts automatically, as when a job has ended."""
     st.session_state["notices"] = [*st.session_state.get("shown_notices", []), *st.session_state.get("notices", [])]
+
+
+def add_problem(text: str) -> None:
+    """Add a sentence about what a link names in vain; it stays until it is dismissed or another page is opened."""
+    problems = st.session_state.setdefault("problems", [])
+    if text not in problems:
+        problems.append(text)
+
+
+def problems() -> list[str]:
+    """The sentences of `add_problem`."""
+    return list(st.session_state.get("problems", []))
+
+
+def forget_problems() -> None:
+    """Drop the sentences of `add_problem`."""
+    st.session_state["problems"] = []
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

@@ -4,46 +4,58 @@ The parameters that belong to one page are read and written by `parameters`.
 """
 
 import re
+from collections.abc import Callable
+from functools import partial
 from reprlib import repr as short
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.environment import seed
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS
 from core.images import shown
+from core.models.name import parsed
 from core.params import checked, spelled, whole
 from core.registry import unknown
 from pages.ui.session import location, parameters, state
 
 MOST = 4  # classes side by side
+LATE = 20  # addresses written before the last one that may still come back
 OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view")
 
 
 def adopt() -> None:
-    """Apply the parameters of the address if they differ from those written last; invalid ones add notices."""
+    """Apply the parameters of the address, which set everything in `OWN`, after Back, Forward and on the first visit.
+
+    Names that do not exist add problems, which say what is shown instead. An address that this session wrote may come
+    back late, with a click on what the browser had not drawn anew, and is not applied.
+    """
     in_address = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
-    if not in_address or in_address == st.session_state.get("address"):
+    context = get_script_run_ctx()
+    returned = context is not None and context.is_history_navigation
+    if not in_address or (in_address in st.session_state.get("addresses", []) and not returned):
         return
-    if "model" in in_address:
-        _take(lambda: _model(in_address["model"][0]))
+    used = parsed(location.current().model or location.first_model()).display
+    name = in_address.get("model", [""])[0]
+    known = not name or _take(lambda: _model(name), f"{used}, without the link's classes and layer")
     if "img" in in_address:
         location.go(image=in_address["img"][0])
-    for name in in_address.get("m", [""])[0].split(","):
-        if name:
-            _take(lambda name=name: _method(name))
-    methods = tuple(name for name in in_address.get("m", [""])[0].split(",") if name in EXPLAINERS)
-    if methods:
-        location.go(methods=tuple(dict.fromkeys(methods)))
+    _methods(in_address.get("m", [""])[0])
+    st.session_state["settings"] = {
+        owner: changed for owner, changed in st.session_state.get("settings", {}).items() if owner not in EXPLAINERS
+    }
     for text in in_address.get("set", []):
-        _take(lambda text=text: _setting(text))
+        _take(partial(_setting, text))
+    location.go(seed=0, settle=False)
     _take(lambda: _seed(in_address.get("seed", ["0"])[0]))
     _take(lambda: _settle(in_address.get("settle", ["false"])[0]))
-    if "cls" in in_address:
-        _targets(in_address["cls"])
-    if "layer" in in_address:
-        _take(lambda: _layer(in_address["layer"][0]))
+    location.go(targets=(), layer="")
+    if known:  # classes and layers of another model mean nothing to this one
+        _targets(in_address.get("cls", []))
+        if "layer" in in_address:
+            _take(lambda: _layer(in_address["layer"][0]), "the default layer")
     st.session_state["view"] = ""
     _take(lambda: _view(in_address.get("view", [""])[0]))
 
@@ -54,14 +66,23 @@ def query() -> str:
 
 
 def write() -> None:
-    """Write the session's location to the address, leaving other parameters unchanged."""
+    """Write the session's location to the address, leaving other parameters unchanged.
+
+    At the first run the image strip does it (`address.js`): each message of Streamlit would add an entry to the
+    browser's history until that script is there.
+    """
     expected = _own_parameters()
-    st.session_state["address"] = expected
+    if "addresses" not in st.session_state:
+        in_address = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
+        st.session_state["addresses"] = [in_address, expected]
+        return
+    earlier = [address for address in st.session_state["addresses"] if address != expected]
+    st.session_state["addresses"] = [*earlier[-LATE:], expected]
     for name in OWN:
         if name not in expected and name in st.query_params:
             del st.query_params[name]
-        elif name in expected and st.query_params.get_all(name) != expected[name]:
-            st.query_params[name] = expected[name]
+    if changed := {name: texts for name, texts in expected.items() if st.query_params.get_all(name) != texts}:
+        st.query_params.update(changed)
 
 
 def _own_parameters() -> dict[str, list[str]]:
@@ -82,21 +103,34 @@ def _own_parameters() -> dict[str, list[str]]:
     return {name: values for name, values in found.items() if values and values[0]}
 
 
-def _take(step: object) -> None:
+def _take(step: Callable[[], object], instead: str = "") -> bool:
+    """Apply a part of the address and return whether it is valid; a problem says what is wrong with it."""
     try:
-        step()  # type: ignore[operator]
+        step()
     except VitrineError as error:
-        state.add_notice("warning", f"This link: {error} The other settings are kept.")
+        _add_problem(error, instead)
+        return False
+    return True
+
+
+def _add_problem(error: VitrineError, instead: str) -> None:
+    kept = f"Shown instead: {instead}." if instead else "The other settings are kept."
+    state.add_problem(f"This link: {error} {kept}")
 
 
 def _model(name: str) -> None:
-    if name not in state.models():
+    if name not in (*state.models(), location.current().model):
         raise unknown("model", name, state.models())
     location.go(model=name)
 
 
-def _method(name: str) -> None:
-    EXPLAINERS[name]
+def _methods(text: str) -> None:
+    names = list(dict.fromkeys(filter(None, text.split(","))))
+    methods = tuple(name for name in names if name in EXPLAINERS)
+    location.go(methods=methods)
+    for name in names:
+        if name not in methods:
+            _add_problem(unknown("method", name, EXPLAINERS), "" if methods else "the default methods")
 
 
 def _setting(text: str) -> None:
@@ -136,11 +170,16 @@ def _layer(name: str) -> None:
 def _targets(texts: list[str]) -> None:
     model = location.bench().model
     chosen: dict[int, None] = {}
+    errors: list[VitrineError] = []
     for text in texts:
         index = whole(text)  # first, as links contain indices
-        target = text if index is None or index >= len(model.labels) else index
-        _take(lambda target=target: chosen.setdefault(model.target(target)))
+        try:
+            chosen[model.target(text if index is None or index >= len(model.labels) else index)] = None
+        except VitrineError as error:
+            errors.append(error)
+    for problem in errors:
+        _add_problem(problem, "" if chosen else "the predicted class")
     if len(chosen) > MOST:
         surplus = ", ".join(shown(model.labels[index]) for index in list(chosen)[MOST:])
-        state.add_notice("warning", f"This link: {MOST} classes are shown at a time. Not shown: {surplus}.")
+        state.add_problem(f"This link: {MOST} classes are shown at a time. Not shown: {surplus}.")
     location.go(targets=tuple(chosen)[:MOST])

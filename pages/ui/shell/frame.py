@@ -4,75 +4,89 @@ from typing import Any
 
 import streamlit as st
 
+from core.errors import VitrineError
 from core.figures import encoding
 from core.images import Picture
 from core.models.name import parsed
-from core.resources import ASSETS, ROOT
 from core.workbench import Workbench
 from pages.ui import components
+from pages.ui.explore import uploads
 from pages.ui.session import builds, location, parameters, state, url
 from pages.ui.shell.glossary import glossary
+from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
 from pages.ui.widgets.text import size
 
 
-def settle() -> None:
-    """Page settings, which Streamlit requires first."""
-    st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
-    st.html(ROOT / "pages" / "ui" / "shell" / "frame.css")
-
-
-def around(current: Any) -> None:
-    """Run a page in its frame; a VitrineError becomes a message, and the frame stays."""
+def around(current: Any, parts: frozenset[str], cover: Any) -> None:
+    """Run a page below these parts of the header, in place of `cover`; a VitrineError becomes a message."""
     parameters.enter(current.url_path)
     state.forget_notices()
     with messages.error_boundary(current.title):
         url.adopt()
-        workbench, picture = location.bench(), location.subject()
-        _header(workbench, picture)
+        workbench, picture = location.bench(), location.picture()
+        cover.empty()
+        _header(parts, workbench, picture)
         builds.bar()
         messages.notices()
+        problems = st.container(key="vitrine-problems")
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
-        current.run()
+        if "classes" in parts and picture is None:
+            uploads.missing(workbench)
+        else:
+            current.run()
+        with problems:
+            messages.problems()
+    cover.empty()
     messages.notices()
     glossary()
     _memory()
     url.write()
 
 
-def _header(workbench: Workbench, picture: Picture) -> None:
+def _header(parts: frozenset[str], workbench: Workbench, picture: Picture | None) -> None:
     with st.container(key="vitrine-header", gap="small"):
-        _image_strip()
-        left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
-        with left:
-            _models(workbench)
-        with right:
-            _chips(workbench, picture)
+        study = open_study.selected() if "study" in parts else None
+        used = "image" in parts and (study is None or study.manifest.model.name == workbench.model.name)
+        _image_strip(examples=used, exports="classes" in parts)
+        if study:
+            open_study.bar()
+        elif "model" in parts:
+            left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
+            with left:
+                _models(workbench)
+            if "classes" in parts and picture:
+                with right:
+                    _chips(workbench, picture)
 
 
-def _image_strip() -> None:
-    uploads = state.session().uploads()
-    examples = location.examples()
-    items = [{"id": name, "name": one.alt, "own": False} for name, one in examples.items()]
-    items += [{"id": sha, "name": name, "own": True} for sha, name in uploads.items()]
-    pictures = [thumb(name) for name in examples] + [_upload_thumb(sha) for sha in uploads]
+def _image_strip(*, examples: bool, exports: bool) -> None:
+    """The images, if the page depends on the current one, and the actions."""
+    session = state.session()
+    uploaded, shared = session.uploads() if examples else {}, session.shared()
+    bundled = location.examples() if examples else {}
+    items = [{"id": name, "name": one.alt, "own": False, "shared": False} for name, one in bundled.items()]
+    items += [{"id": sha, "name": name, "own": True, "shared": sha in shared} for sha, name in uploaded.items()]
+    pictures = [thumb(name) for name in bundled] + [_upload_thumb(sha) for sha in uploaded]
     sizes = [len(data) for data in pictures]
     components.blobs(
         "thumbnails", {"thumbnails": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))}
     )
-    shown = state.session().comparison
+    shown = session.comparison if exports else None
     ready = bool(shown and shown.answered())
     components.image_strip(
         {
             "items": items,
             "current": location.current().image,
             "exports": downloads.WHOLE if ready else [],
+            "exporting": exports,
             "command": shown.command() if shown else "",
             "query": url.query(),
             "frame": list(url.OWN),
         },
         _picked_image,
         lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
+        _shared_image,
     )
     downloads.hand_over("header")
 
@@ -81,7 +95,7 @@ def _models(workbench: Workbench) -> None:
     st.session_state["model"] = workbench.model.name
     st.selectbox(
         "Model",
-        state.models(),
+        tuple(dict.fromkeys((*state.models(), workbench.model.name))),  # a study may be of another one
         key="model",
         format_func=lambda name: parsed(name).display,
         on_change=lambda: location.choose(st.session_state["model"]),
@@ -103,8 +117,8 @@ def _memory() -> None:
     used, budget = session.cache.used + session.files.used, session.cache.budget + session.files.budget
     with st.sidebar.container(key="vitrine-memory", gap="small"):
         images = len(session.uploads())
-        uploads = f" · {images} uploaded image{'s' * (images != 1)}" if images else ""
-        st.caption(f"Cached results: {size(used)} of {size(budget)}{uploads}")
+        uploaded = f" · {images} uploaded image{'s' * (images != 1)}" if images else ""
+        st.caption(f"Cached results: {size(used)} of {size(budget)}{uploaded}")
         st.button(
             "Clear cached results",
             on_click=_freed,
@@ -135,6 +149,17 @@ def _picked_image() -> None:
     picked = st.session_state["image_strip"].get("pick")
     if picked in state.samples() or picked in state.session().uploads():
         location.go(image=picked)
+
+
+def _shared_image() -> None:
+    wanted = st.session_state["image_strip"].get("share") or {}
+    sha, session = str(wanted.get("id")), state.session()
+    if sha not in session.uploads():
+        return
+    try:
+        session.share(sha) if wanted.get("on") else session.withdraw(sha)
+    except VitrineError as error:
+        state.add_notice("error", str(error))
 
 
 def _picked_class() -> None:

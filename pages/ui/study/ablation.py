@@ -10,6 +10,7 @@ from core.errors import VitrineError
 from core.figures import charts
 from core.mining.rules import Mined
 from core.models import Model
+from core.models.name import parsed
 from core.progress import Report
 from core.serialization import digest
 from core.study import Study
@@ -39,10 +40,24 @@ def bench(study: Study) -> Workbench:
     return workbench
 
 
+def fits_current_image(study: Study, key: str) -> bool:
+    """Whether the current image is explored with the study's model; if not, a sentence and a button to switch to it."""
+    here, name = location.current().model, study.manifest.model.name
+    if here == name:
+        return True
+    st.caption(plain(f"The current image is open in {parsed(here).display}; this study is of {parsed(name).display}."))
+    if st.button("Switch to this study's model", key=f"switch-{key}"):
+        location.choose(name)
+        st.rerun()  # the whole page, as the header changes
+    return False
+
+
 def switch(study: Study, filters: Sequence[int], key: str) -> None:
     """A switch that turns filters off for the current image, with the most probable classes before and after."""
     these = "this filter" if len(filters) == 1 else "these filters"
     if not st.toggle(f"Ablate {these} for the current image", key=f"off-{key}"):
+        return
+    if not fits_current_image(study, key):
         return
     with messages.refused():
         model, picture = bench(study), location.subject()

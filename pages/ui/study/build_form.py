@@ -151,11 +151,12 @@ def _check(config: StudyConfig) -> Checked:
     filters = f"{layer.units:,} filters" if layer else "its filters"
     labelled = sum(label >= 0 for label in plan.folder.labels)
     classes = "" if labelled == images else f" ({labelled:,} of them in a folder named after a class of the model)"
-    skipped = "".join(f" Skipped: {reason} ({count:,})." for reason, count in plan.folder.skipped.items())
+    skipped = "".join(f" Left out: {reason}: {count:,}." for reason, count in plan.folder.skipped.items())
+    notes = "".join(f" {note}" for note in plan.folder.notes)
     facts = (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {plan.side} px. "
         f"Building takes about {duration(passes * pass_seconds(plan.model))} on this server: about {passes:,.0f} model "
-        f"passes.{skipped}"
+        f"passes.{notes}{skipped}"
     )
     folders = _folders(plan)
     return Checked(facts, folders, len(plan.folder.unmatched))

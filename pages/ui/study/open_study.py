@@ -41,24 +41,45 @@ def listed() -> dict[str, StudyEntry]:
     return entries
 
 
+def bar() -> None:
+    """The open study in the header: its choice, its model and data."""
+    if not (entries := _sound()):
+        return
+    left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
+    with left:
+        name = _choice(entries).draw(st.selectbox, label_visibility="collapsed", help="The study shown on this page.")
+    right.caption(plain(summary(entries[name])))
+    unstudied(entries.values())
+
+
+def selected() -> Study | None:
+    """The open study, None if there is none at all."""
+    entries = _sound()
+    return entries[_choice(entries).value()] if entries else None
+
+
 def study() -> Study:
-    """The open study, with a bar to select it; if there is none, a link to build one, and the page ends."""
-    entries = {name: entry.study for name, entry in listed().items() if entry.study}
+    """The open study; if there is none, a link to build one, and the page ends."""
+    entries = _sound()
     if not entries:
         st.info("There is no study yet. A study is built once from a model and a folder of images, then explored here.")
         navigation.link("mine/studies", "Build a study")
         st.stop()
-    fitting = [name for name, entry in entries.items() if entry.manifest.model.name == location.current().model]
-    left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
-    with left:
-        chosen = parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
-        name = chosen.draw(st.selectbox, label_visibility="collapsed", help="The study shown on this page.")
+    name = str(parameters.shown("study"))  # set by the bar
     if st.session_state.setdefault("shelf", name) != name:
         st.session_state["shelf"] = name
         parameters.forget_everywhere(("image", "average"))  # these indices differ between studies
-    right.caption(plain(summary(entries[name])))
-    unstudied(entries.values())
     return entries[name]
+
+
+def _sound() -> dict[str, Study]:
+    return {name: entry.study for name, entry in listed().items() if entry.study}
+
+
+def _choice(entries: dict[str, Study]) -> parameters.Parameter[str]:
+    """The parameter for the study, by default one of the current model."""
+    fitting = [name for name, entry in entries.items() if entry.manifest.model.name == location.current().model]
+    return parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
 
 
 def unstudied(studies: Iterable[Study]) -> None:

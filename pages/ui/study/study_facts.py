@@ -61,7 +61,7 @@ def left_out(study: Study) -> None:
         with st.expander(f"Images that could not be read: {len(problems):,}"):
             st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
     for reason, count in study.manifest.data.left_out.items():
-        st.caption(plain(f"Skipped in the folder: {reason} ({count:,})."))
+        st.caption(plain(f"Left out: {reason}: {count:,}."))
 
 
 def endings(study: Study) -> None:

@@ -35,6 +35,13 @@ def notices() -> None:
         box(plain(text))
 
 
+def problems() -> None:
+    """Show what the link of this page names in vain, until it is dismissed."""
+    if texts := state.problems():
+        st.warning("\n\n".join(map(plain, texts)))
+        st.button("Dismiss", key="dismiss", on_click=state.forget_problems, type="tertiary")
+
+
 @contextmanager
 def refused() -> Iterator[None]:
     """Show a VitrineError of the block as a message in place; fragments are outside the frame's error handling."""

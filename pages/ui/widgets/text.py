@@ -2,10 +2,12 @@
 
 import re
 
+from pages.ui.session import visitors
+
 
 def plain(text: str) -> str:
-    """A text escaped for Markdown: no markup, links, images or directives."""
-    return re.sub(r"([^\w\s,;/'\"%=?])", lambda match: f"&#{ord(match[0])};", text)
+    """A text escaped for Markdown, without markup, links, images or directives; of absolute paths, the last part."""
+    return re.sub(r"([^\w\s,;/'\"%=?])", lambda match: f"&#{ord(match[0])};", visitors.public(text))
 
 
 def cost_text(seconds: float, passes: float) -> str:

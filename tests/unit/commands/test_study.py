@@ -20,7 +20,7 @@ def built(tmp_path_factory):
     """A study of twelve flowers and one file that is no image."""
     root = tmp_path_factory.mktemp("cli")
     flowers.write("single-6c", root / "data", per_class=2, seed=5)
-    (root / "data" / "images" / "red" / "broken.png").write_bytes(b"x")
+    (root / "data" / "images" / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nx")
     words = ["study", "build", "--model", NAME, "--data", str(root / "data"), "--out", str(root / "s")]
     assert main([*words, "--mining-least", "1", "--patch-count", "3", "--patch-sampling", "dense"]) == 0
     return root
@@ -64,14 +64,14 @@ def test_info_tells_what_it_is_made_of(built, capsys):
 
 def test_images_are_found_from_any_folder_and_what_is_left_out_is_told(built, capsys, tmp_path, monkeypatch):
     shutil.copytree(built / "data" / "images" / "red", tmp_path / "here" / "fl" / "red")
-    (tmp_path / "here" / "fl" / "red" / "phone.heic").write_bytes(b"x")
+    (tmp_path / "here" / "fl" / "red" / "phone.heic").write_bytes(b"\0\0\0\x14ftypheic\0\0\0\0mif1")
     monkeypatch.chdir(tmp_path / "here")
     words = ["build", "--model", NAME, "--data", "fl", "--out", "s", "--patch-count", 1, "--mining-least", 1]
-    assert "left out: .heic files, which cannot be read (1)" in told(capsys, *words)
+    assert "left out: HEIC images, which are not read (phone.heic): 1" in told(capsys, *words)
     monkeypatch.chdir("/")
     text = told(capsys, "info", tmp_path / "here" / "s")
     assert f"3 images from {tmp_path}/here/fl, " in text
-    assert "left out: .heic files, which cannot be read (1)" in text
+    assert "left out: HEIC images, which are not read (phone.heic): 1" in text
     assert "no longer there" not in text
     gone = min((tmp_path / "here" / "fl" / "red").glob("0*.png"))
     gone.unlink()

@@ -183,7 +183,7 @@ def test_one_image_of_one_class_and_no_labels_at_all(tmp_path, gap):
 
 def test_a_folder_in_which_nothing_can_be_read(tmp_path, gap):
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").write_bytes(b"x")
+    (tmp_path / "bad" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     study = build_study(config(tmp_path / "bad"), tmp_path / "s", model=gap)
     assert study.manifest.data.skipped == 1
     assert not len(study.table("patches"))
@@ -238,12 +238,14 @@ def test_every_setting_is_recorded_as_it_was_given(data, gap, tmp_path):
 def test_images_too_large_to_read_are_skipped_with_the_reason(tmp_path, gap):
     root = bitmaps(tmp_path / "data", range(4))
     Image.new("1", (8000, 8000)).save(root / "class_0" / "vast.png")
-    (root / "class_1" / "heavy.png").write_bytes(bytes(12_600_000))
+    with (root / "class_1" / "heavy.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(55_460_000)
     study = build_study(config(root), tmp_path / "s", model=gap)
     images = study.table("images").set_index("path")
     assert study.manifest.data.skipped == 2
     assert "64 megapixels; the limit is 50" in images.loc["class_0/vast.png", "problem"]
-    assert "12.6 MB is over the 10 MB limit" in images.loc["class_1/heavy.png", "problem"]
+    assert "55.5 MB is over the limit of 50 MB" in images.loc["class_1/heavy.png", "problem"]
     assert (images.loc[images["problem"] == "", "patches"] > 0).all()
 
 

@@ -28,7 +28,10 @@ def test_unreadable_images_are_skipped_counted_and_listed(study):
     assert study.manifest.data.unmatched == ("loop", "nothing", "zebra")
     assert images.loc[images["path"] == "zebra/one.png", "label"].tolist() == [-1]
     assert images["image"].tolist() == list(range(22))
-    assert study.manifest.data.left_out == {"links to a folder that they lie in": 1}
+    assert study.manifest.data.left_out == {
+        "files that are no images (notes.txt)": 1,
+        "links to a folder that they lie in": 1,
+    }
     thumbnails = study.array("thumbnails")
     assert not thumbnails[bad["image"]].any()
     assert thumbnails[images.loc[images["problem"] == "", "image"]].any((1, 2, 3)).all()

@@ -1,13 +1,22 @@
 // The strip of images above every page, with Copy link, Export, Present and the list of keyboard shortcuts.
 
 import { button, copyText, make, mounted, page, typing } from "../shared.js";
+import { keepOneEntryPerPage, stateAddress } from "./address.js";
+import { LinkPanel } from "./link_panel.js";
 import { ShortcutList } from "./shortcut_list.js";
 
 /**
+ * @typedef {object} Item
+ * @property {string} id
+ * @property {string} name
+ * @property {boolean} own  an upload
+ * @property {boolean} shared  whoever has the link sees it
+ *
  * @typedef {object} Data
- * @property {{ id: string, name: string, own: boolean }[]} items
+ * @property {Item[]} items  none on a page that does not depend on the current image
  * @property {string} current  the id of the image that is explained
  * @property {("png" | "pdf" | "svg" | "npz" | "csv")[]} exports
+ * @property {boolean} exporting  whether the page has anything to export
  * @property {string} command  the command line that reproduces the maps, or ""
  * @property {string} query  the part of the address that Python writes
  * @property {string[]} frame  the names of its parameters
@@ -25,7 +34,7 @@ const EXPORTS = {
 const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
 
 class ImageStrip {
-  /** @type {Data} */
+  /** @type {Data} undefined before the first update */
   data;
   /** @type {Component<Data>["setTriggerValue"]} */
   send;
@@ -45,7 +54,7 @@ class ImageStrip {
   /** @param {ShadowRoot} root */
   constructor(root) {
     this.strip = make("div", { className: "strip", role: "group", ariaLabel: "Images" });
-    this.link = button("Copy link", () => this.copy(this.address(), "Link copied"));
+    this.link = button("Copy link", () => this.copyLink());
     this.export = button("Export", () => this.openMenu(Boolean(this.menu.hidden)), {
       ariaExpanded: "false",
       ariaHasPopup: "true",
@@ -55,9 +64,20 @@ class ImageStrip {
     });
     this.menu = make("div", { className: "menu", hidden: true });
     this.status = make("span", { className: "status", role: "status" });
-    this.actions = make("div", { className: "actions" }, this.status, this.link, this.export, this.present, this.menu);
+    this.panel = new LinkPanel((id, on) => this.send("share", { id, on }));
+    this.actions = make(
+      "div",
+      { className: "actions" },
+      this.status,
+      this.link,
+      this.export,
+      this.present,
+      this.menu,
+      this.panel.node,
+    );
     this.box = make("div", { className: "image-strip" }, this.strip, this.actions);
     root.append(this.box, this.shortcuts.node);
+    keepOneEntryPerPage();
     this.listen();
     if (["1", "true", "on"].includes(new URLSearchParams(location.search).get("present") ?? "")) {
       this.setPresenting(true);
@@ -83,6 +103,7 @@ class ImageStrip {
 
   /** @param {Component<Data>} component */
   update({ data, setTriggerValue }) {
+    if (!this.data) history.replaceState(history.state, "", stateAddress(data.query, data.frame));
     this.data = data;
     this.send = setTriggerValue;
     const order = data.items.map((item) => item.id).join("\n");
@@ -93,8 +114,11 @@ class ImageStrip {
       image.tabIndex = current ? 0 : -1;
       if (current && this.shown !== data.current) image.scrollIntoView({ block: "nearest", inline: "nearest" });
     }
-    if (!this.buttons.some((image) => image.tabIndex === 0)) this.buttons[0].tabIndex = 0;
+    if (this.buttons.length && !this.buttons.some((image) => image.tabIndex === 0)) this.buttons[0].tabIndex = 0;
     this.shown = data.current;
+    this.strip.hidden = !data.items.length;
+    this.export.hidden = !data.exporting;
+    this.panel.update(data.items.find((item) => item.id === this.panel.id));
     this.fillMenu();
     this.paint();
   }
@@ -155,7 +179,8 @@ class ImageStrip {
   /** @param {KeyboardEvent} event */
   press(event) {
     if (event.key === "Escape") {
-      if (this.menu.hidden) this.setPresenting(false);
+      if (!this.panel.node.hidden) this.panel.close();
+      else if (this.menu.hidden) this.setPresenting(false);
       else this.openMenu(false, true);
     }
     if (typing(event)) return;
@@ -165,19 +190,26 @@ class ImageStrip {
 
   /** @param {MouseEvent} event */
   clicked(event) {
-    if (!event.composedPath().includes(this.actions)) this.openMenu(false);
+    if (event.composedPath().includes(this.actions)) return;
+    this.openMenu(false);
+    this.panel.close();
   }
 
   /** The address of the page in its current state. */
   address() {
-    const url = new URL(location.href);
-    const others = [...url.searchParams].filter(([name]) => !this.data.frame.includes(name));
-    url.search = this.data.query;
-    for (const [name, value] of others) url.searchParams.append(name, value);
+    const url = stateAddress(this.data.query, this.data.frame);
     const view = page.viewText?.();
     if (view) url.searchParams.set("view", view);
     if (this.presenting) url.searchParams.set("present", "1");
     return url.href;
+  }
+
+  /** Copies the address; that of an upload does not contain the image, which is said with it. */
+  async copyLink() {
+    const current = this.data.items.find((item) => item.id === this.data.current);
+    const said = await copyText(this.address(), "Link copied");
+    if (current?.own) this.panel.open(current, said);
+    else this.say(said);
   }
 
   /**
@@ -185,7 +217,12 @@ class ImageStrip {
    * @param {string} done
    */
   async copy(text, done) {
-    this.status.textContent = await copyText(text, done);
+    this.say(await copyText(text, done));
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.status.textContent = text;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.status.textContent = "";
@@ -199,6 +236,7 @@ class ImageStrip {
    */
   openMenu(open, focus = false) {
     this.menu.hidden = !open;
+    if (open) this.panel.close();
     this.export.ariaExpanded = String(open);
     if (open) this.menu.querySelector("button")?.focus();
     if (focus) this.export.focus();

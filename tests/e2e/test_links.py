@@ -1,0 +1,102 @@
+"""Links opened by others: an upload's link waits for its image, or finds it shared on the server."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.test_access import found
+from tests.e2e.test_sessions import upload
+
+pytestmark = pytest.mark.e2e
+VIEW = "compare?model=flowers-single-6c&m=grad_cam,saliency&cls=2"
+
+
+def copied(tab: Any) -> str:
+    tab.page.get_by_role("button", name="Copy link").click()
+    tab.page.get_by_text("Link copied").wait_for()
+    return tab.page.evaluate("navigator.clipboard.readText()")
+
+
+def leads(tab: Any) -> list[str]:
+    return [text.split("\n")[0] for text in tab.page.locator("figure.lead").all_inner_texts()]
+
+
+@pytest.mark.parametrize("width", [1440, 1024])
+def test_the_link_of_an_upload(server: Any, tabs: Callable[..., Any], photo: bytes, width: int) -> None:
+    mine = tabs(permissions=["clipboard-read", "clipboard-write"])
+    mine.page.set_viewport_size({"width": width, "height": 800})
+    mine.open(f"{server.url}/?model=flowers-single-6c&m=grad_cam,saliency")
+    upload(mine, "mine.png", photo)
+    mine.page.get_by_role("group", name="Images").locator("button.own").wait_for()
+    mine.settle()
+    mine.page.get_by_role("link", name="Compare", exact=True).click()
+    mine.page.get_by_role("button", name="Settings").wait_for()
+    mine.settle()
+    link = copied(mine)
+    said = mine.page.get_by_role("status").filter(has_text="asked to upload mine.png")
+    expect(said).to_be_visible()
+    assert found(mine.page) == ""
+
+    theirs = tabs().open(link)
+    theirs.page.set_viewport_size({"width": width, "height": 800})
+    alert = theirs.page.get_by_role("alert").filter(has_text="isn't available here")
+    expect(alert).to_be_visible()
+    assert theirs.page.locator("figure.tile").count() == 0
+    theirs.page.reload()
+    expect(theirs.settle().page.get_by_role("alert").filter(has_text="isn't available here")).to_be_visible()
+    assert found(theirs.page) == ""
+    upload(theirs, "again.png", photo)
+    expect(theirs.page.locator("figure.mapped")).to_have_count(2)
+    theirs.settle()
+    assert leads(theirs) == leads(mine)
+    expect(theirs.page.get_by_role("alert")).to_have_count(0)
+
+    mine.page.get_by_role("button", name="Share the image on this server").click()
+    stop = mine.page.get_by_role("button", name="Stop sharing")
+    expect(stop).to_be_visible()
+    other = tabs().open(link)
+    expect(other.page.locator("figure.mapped")).to_have_count(2)
+    assert leads(other) == leads(mine)
+    expect(other.page.get_by_role("alert")).to_have_count(0)
+    stop.click()
+    expect(mine.page.get_by_role("button", name="Share the image on this server")).to_be_visible()
+    last = tabs().open(link)
+    expect(last.page.get_by_role("alert").filter(has_text="isn't available here")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1440, 1024])
+def test_unknown_names_of_a_link_stay_on_the_page(server: Any, tabs: Callable[..., Any], width: int) -> None:
+    tab = tabs()
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    tab.open(f"{server.url}/compare?m=grad_cam,gradcam&cls=no-such-class")
+    tab.settle()
+    for word in ("gradcam", "no-such-class"):
+        expect(tab.page.get_by_role("alert").filter(has_text=word)).to_be_visible()
+    tab.page.get_by_role("button", name="Dismiss").click()
+    expect(tab.page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1440, 1024])
+def test_pages_of_a_study_show_its_model_and_feed_it_no_image_of_another(
+    server: Any, tabs: Callable[..., Any], width: int
+) -> None:
+    tab = tabs()
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    tab.open(f"{server.url}/unit?model=efficientnet_lite0&img=chelsea.png")
+    page = tab.page
+    header = page.locator(".st-key-vitrine-header")
+    expect(header).to_contain_text("layer")
+    study = header.get_by_role("combobox", name="Study").input_value()
+    assert "flowers" in study
+    expect(page.get_by_role("combobox", name="Model")).to_have_count(0)
+    expect(page.get_by_role("group", name="Most probable classes")).to_have_count(0)
+    expect(page.get_by_role("group", name="Images")).to_be_hidden()
+    expect(page.get_by_text("The current image is open in efficientnet_lite0")).to_be_visible()
+    assert found(page) == ""
+    page.get_by_role("button", name="Switch to this study's model").click()
+    expect(page.get_by_role("group", name="Images")).to_be_visible()
+    expect(page.get_by_text("in this image; the highest mean")).to_be_visible()
+    tab.settle()
+    assert "model=flowers" in page.url
