@@ -160,7 +160,7 @@ def test_a_running_build_is_visible_on_every_page_and_in_every_session(app: AppT
     press(again, "Stop")
     assert builds.builds()[0].job.wait(60)
     go_on.set()
-    assert "Stopped. What is done is kept" in said(again.run())
+    assert "Stopped. No image was processed yet." in said(again.run())
     assert not progress(again)
 
 

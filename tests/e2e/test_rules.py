@@ -1,6 +1,7 @@
 """Rules and builds in a browser, on a wide and on a narrow screen."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,9 @@ def test_names_of_a_graph_keep_their_size_and_the_wheel_waits_for_a_click(
     page, frame = tab.page, tab.page.locator(".graph")
     page.get_by_text("edges shown").wait_for()
     canvas = frame.locator(".canvas")
-    canvas.scroll_into_view_if_needed()
-    tab.drawn()
-    before, named = zoom(frame), sizes(frame)
     canvas.hover(position={"x": 5, "y": 5})
+    tab.settle()
+    before, named = zoom(frame), sizes(frame)
     page.mouse.wheel(0, 60)
     page.get_by_text("Click the graph, or hold Ctrl").wait_for()
     assert zoom(frame) == before
@@ -169,6 +169,7 @@ def test_a_build_is_chosen_watched_stopped_continued_and_deleted(
     page.reload()
     page.get_by_text("Building my-flowers-flowers-double-12c").wait_for()
     page.get_by_role("link", name="Studies", exact=True).click()
+    page.get_by_text(re.compile("Building my-flowers.*(heatmaps|masking patches)")).wait_for()  # the images are hashed
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Stop").click()

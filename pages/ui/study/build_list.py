@@ -16,9 +16,11 @@ from pages.ui.widgets.text import duration, plain
 
 def watched() -> None:
     """The running and the last finished builds."""
+    kept = {one.path for one in unfinished(open_study.folder())}
     for build in builds.builds():
+        rest = "What is done is kept: continue below." if build.path in kept else "No image was processed yet."
         with messages.refused():
-            watch(build.job, partial(_built, build), "Stopped. What is done is kept: continue below.")
+            watch(build.job, partial(_built, build), f"Stopped. {rest}")
     if builds.running():
         st.caption("Builds run on the server: you can leave, reload or close this page.")
 

@@ -70,8 +70,11 @@ def listed(study: Study, mined: Mined) -> None:
     rules = mined.rules
     left, right = sides()
     with left:
-        count = "1 rule" if len(rules) == 1 else f"{len(rules):,} rules, the best of each class first"
-        st.caption(f"{count}. Select a row to see its patches. Score = support × confidence.")
+        count = "1 rule" if len(rules) == 1 else f"{len(rules):,} rules"
+        st.caption(
+            f"{count}. Select a row to see its patches. The best rule of each class comes first; score = support × "
+            "confidence."
+        )
         chosen = picked(study, rules, mined.config.filters, "rules")
         if chosen:
             ablation.switch(study, chosen.filters, "rule")
