@@ -1,4 +1,4 @@
-"""The overview of many rules that is shown first: classes of the folder, rules of enough patches, strongest edges."""
+"""The overview of many rules: classes of the folder, rules of enough patches, and the strongest edges."""
 
 import math
 from collections.abc import Collection

@@ -31,6 +31,7 @@ from core.study.paths import recorded
 from core.study.plan import SHARD, StudyPlan
 from core.study.schema import FORMAT, STUDY, DataFacts, ModelFacts, Passes
 from core.study.shard import shard_of
+from core.study.unfinished import note
 
 T = TypeVar("T")
 
@@ -103,6 +104,7 @@ def build_study(
     with writing(STUDY, path, _identity(config, plan, shas), _last(config)) as draft:
         if draft.finished:
             return Study(path)
+        note(draft, config, len(plan.folder.paths), count)
         map_shards(_Images(plan, shas), count, draft, subrange(report, 0.02, 0.9), engine=engine)
         with _timed() as took:
             _join(draft, plan, count, subrange(report, 0.9, 0.93))

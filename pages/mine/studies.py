@@ -9,7 +9,7 @@ from core.store.reader import removable
 from core.study import BUNDLED, Study, StudyEntry
 from core.study.schema import STUDY
 from pages.ui.session import navigation, visitors
-from pages.ui.study import build_form, open_study, study_facts
+from pages.ui.study import build_form, build_list, open_study, study_facts
 from pages.ui.widgets.text import plain, size
 
 _FACTS = {
@@ -68,7 +68,8 @@ def opened(name: str, study: Study) -> None:
 
 
 entries = open_study.listed()
-build_form.watched()
+build_list.watched()
+build_list.waiting()
 if entries:
     chosen = shelves(entries)
     if len(chosen) == 1:

@@ -179,7 +179,7 @@ def rules(study: Study, number: int) -> None:
     if not len(own_rules):
         st.caption("None at this study's support. Other settings can be tried on the Rules page.")
         return
-    if chosen := rule_views.picked(study, own_rules, mined.config.filters, "unit-rules", 330):
+    if chosen := rule_views.picked(study, own_rules, mined.config.filters, "unit-rules", 8):
         ablation.switch(study, chosen.filters, "unit")
 
 

@@ -33,6 +33,7 @@ from core.study.config import MiningConfig, PatchConfig, StudyConfig
 from core.study.tags import Tags
 from core.units.ablation_study import run_ablation
 from core.workbench import Workbench
+from pages.ui.session import builds
 from pages.ui.study import open_study
 from pages.ui.study.rule_views import EACH, SHOWN, Rule
 from tests import small_study
@@ -898,7 +899,8 @@ def test_a_study_built_here_of_own_weights_has_the_class_names_that_were_given(
     next(button for button in app.button if button.label == "Check").click().run()
     assert "2 images, layer" in said(app), "both folders are named like a class of the file"
     next(button for button in app.button if button.label == "Build").click().run()
-    assert app.session_state["building"].wait(60)
+    (build,) = (one for one in builds.builds() if one.path == tmp_path / "studies" / "named")
+    assert build.job.wait(60)
     study = Study(tmp_path / "studies" / "named")
     assert study.labels == tuple(f"sort {index}" for index in range(6))
     assert study.table("images")["label"].tolist() == [0, 1]

@@ -20,7 +20,7 @@ LAYERS = (
     ("network.throughput",),
     ("models", "data", "explain"),
     ("measure", "study.heatmaps", "study.cancellation"),
-    ("study.plan",),
+    ("study.plan", "study.unfinished"),
     ("mining", "units"),
     ("study.shard",),
     ("study.build", "study.browse", "train"),

@@ -58,6 +58,9 @@ def watch(job: Job[T], done: Callable[[Job[T]], None], stopped: str = "Stopped."
             with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
                 progress(job, job.cancel, f"stop-{job.title}")
         else:
+            from pages.ui.session import state
+
+            state.repeat_notices()  # of the run that this one follows at once
             st.rerun()
 
     if job.running:

@@ -206,6 +206,14 @@ def network(name: str, options: ModelOptions | None = None) -> Model:
     )
 
 
+def opened(name: str) -> Model | None:
+    """A shared network that is loaded already, else None."""
+    try:
+        return _shared_networks((name, digest(model_options(name))), None)
+    except LookupError:
+        return None
+
+
 def models() -> tuple[str, ...]:
     """The selectable models; the one of `vitrine app --model` comes first."""
     return tuple(dict.fromkeys(filter(None, (app_model(), *MODELS))))

@@ -9,13 +9,14 @@ import hashlib
 import ipaddress
 import re
 import secrets
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import streamlit as st
 
 from core import environment
-from core.errors import BadParameter, Unavailable
+from core.errors import BadParameter, TooLarge, Unavailable
 from core.params import expanded
 
 KEY = "key"  # the parameter of the address
@@ -74,6 +75,26 @@ def check_own(path: Path) -> None:
         raise Unavailable(f"The study {path.name} is not yours.", "Only whoever built a study can delete or stop it.")
 
 
+def check_builds(running: Sequence[Path]) -> None:
+    """Raise Unavailable if no further build may start while those at these paths run; only on a shared server."""
+    if not shared():
+        return
+    studies = own_home() / "studies"
+    if any(owns(path) for path in running):
+        raise Unavailable("A study of yours is being built.", "Wait for it, or stop it.")
+    if len(running) >= BUILDS:
+        raise Unavailable(f"This server builds {BUILDS} studies at a time.", "Try again later.")
+    if studies.is_dir() and sum(not path.name.startswith(".") for path in studies.iterdir()) >= STUDIES:
+        raise Unavailable(f"This server keeps {STUDIES} studies of each visitor.", "Delete one.")
+
+
+def check_images(count: int) -> None:
+    """Raise TooLarge for a study of more images than a shared server allows."""
+    if shared() and count > IMAGES:
+        message = f"The folder has {count:,} images; a study on this server may have {IMAGES:,}."
+        raise TooLarge(message, "Set a limit under More.")
+
+
 def folders() -> tuple[Path, ...]:
     """The folders below which images may be read: those of `vitrine app --data`; none means all, or none if shared."""
     return tuple(expanded(folder) for folder in environment.app_folders())
@@ -85,20 +106,25 @@ def permitted(folder: str) -> Path:
     Raises Unavailable for any other, with the same sentence whether or not it exists.
     """
     path = expanded(folder)
-    if not shared():
+    if may_read(path):
         return path
-    roots = [root.resolve() for root in folders()]
+    roots = folders()
     if not roots:
         message = "This server offers no folders of images."
         raise Unavailable(message, "Whoever runs it can name some with `vitrine app --data FOLDER`.")
+    names = ", ".join(root.name for root in roots)
+    raise BadParameter("This server does not offer that folder.", f"Choose one inside {names}.")
+
+
+def may_read(folder: Path) -> bool:
+    """Whether this visitor may read a folder of images; links count as what they lead to."""
+    if not shared():
+        return True
     try:
-        resolved = path.resolve()
-    except (OSError, ValueError, RuntimeError):  # a loop of links, a zero byte
-        resolved = None
-    if resolved is None or not any(resolved.is_relative_to(root) for root in roots):
-        names = ", ".join(root.name for root in roots)
-        raise BadParameter("This server does not offer that folder.", f"Choose one inside {names}.")
-    return path
+        resolved = folder.resolve()
+        return any(resolved.is_relative_to(root.resolve()) for root in folders())
+    except (OSError, ValueError, RuntimeError):  # a loop of links
+        return False
 
 
 def public(text: str) -> str:

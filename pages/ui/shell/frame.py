@@ -14,7 +14,7 @@ from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.explore import uploads
-from pages.ui.session import location, parameters, state, url, visitors
+from pages.ui.session import builds, location, parameters, state, url, visitors
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
@@ -30,6 +30,7 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
         workbench, picture = location.bench(), location.picture()
         cover.empty()
         _header(parts, workbench, picture)
+        builds.bar()
         messages.notices()
         problems = st.container(key="vitrine-problems")
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')

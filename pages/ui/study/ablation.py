@@ -6,25 +6,30 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.data.image_folder import scan
 from core.errors import VitrineError
 from core.figures import charts
 from core.mining.rules import Mined
+from core.models import Model
 from core.models.name import parsed
 from core.progress import Report
 from core.serialization import digest
 from core.study import Study
 from core.units.ablation import Ablation
-from core.units.ablation_study import run_ablation
-from core.workbench import Workbench
+from core.units.ablation_study import expected_passes, run_ablation
+from core.workbench import Workbench, pass_seconds
 from pages.ui.session import location, parameters, state
 from pages.ui.session.jobs import watch, working
 from pages.ui.study import open_study
 from pages.ui.widgets import messages
-from pages.ui.widgets.text import plain
+from pages.ui.widgets.text import duration, plain
 
 TITLE = "Ablating filters"
 Key = tuple[str, str, str, int]  # of a study, of sets of filters, the folder of other images, number of random filters
 _RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
+
+
+DRAWS = 20
 
 
 def bench(study: Study) -> Workbench:
@@ -76,7 +81,7 @@ def ablation(study: Study, mined: Mined) -> None:
     sets = {int(label): mined.filters_of(int(label)) for label in sorted(mined.rules["label"].unique())}
     st.markdown(
         "Do these filters matter? Each class is classified again with the filters of its rules ablated (set to zero), "
-        "and with random filters ablated, 20 times."
+        f"and with random filters ablated, {DRAWS} times."
     )
     count = parameters.choice("Random filters", list(_RANDOM), "random").draw(
         st.segmented_control, required=True, format_func=_RANDOM.get,
@@ -94,25 +99,38 @@ def ablation(study: Study, mined: Mined) -> None:
         model = bench(study).model
 
         def work(report: Report) -> Ablation:
-            return run_ablation(study, {"mined": sets}, model, folder=folder, random_filters=count, report=report)
+            return run_ablation(
+                study, {"mined": sets}, model, folder=folder, draws=DRAWS, random_filters=count, report=report
+            )
 
         if folder or "pooled" not in study.manifest.arrays:
-            _watched(key, work)
+            _watched(key, work, _estimate(study, model, folder))
         else:
             results[key] = working(TITLE, work)
     if key in results:
         _shown(results[key], folder)
 
 
-def _watched(key: Key, work: Callable[[Report], Ablation]) -> None:
+def _estimate(study: Study, model: Model, folder: str) -> str:
+    """How long the ablation takes, as far as known before it has begun."""
+    try:
+        images = len(scan(Path(folder))) if folder else int((open_study.table(study, "images")["label"] >= 0).sum())
+    except VitrineError:
+        return ""  # the ablation itself says what is wrong with the folder
+    seconds = expected_passes(study, model, images, 1 + DRAWS) * pass_seconds(model)
+    return f"Takes about {duration(seconds)} for {images:,} images, at most." if images else ""
+
+
+def _watched(key: Key, work: Callable[[Report], Ablation], estimate: str) -> None:
     """An ablation that reads images: started by a button, with progress and stop button; its result is stored."""
     requested, job = st.session_state.get("ablating", (None, None))
     if requested == key:
         with messages.refused():
             watch(job, lambda ended: st.session_state["ablation"].update({key: ended.result}))
     if key not in st.session_state["ablation"] and (requested != key or not job.running):
-        hint = "Runs in the background."
-        st.button("Run ablation", type="primary", help=hint, on_click=_begin, args=(key, work))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Run ablation", type="primary", on_click=_begin, args=(key, work))
+            st.caption(f"{estimate} It runs in the background.".strip())
 
 
 def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
@@ -132,7 +150,7 @@ def _shown(result: Ablation, folder: str) -> None:
         (
             "Random filters removed",
             f"{summary['random_mean']:.1%}",
-            f"{summary['random_filters']:.1f} filters per class, ± {summary['random_std']:.1%} over 20 draws",
+            f"{summary['random_filters']:.1f} filters per class, ± {summary['random_std']:.1%} over {DRAWS} draws",
         ),
         ("Images", f"{summary['images']:,}", source),
     )

@@ -1,6 +1,8 @@
-"""The form that builds a study, and the progress of its build."""
+"""The form that builds a study: its folder, model and settings, a check of all, and how long it will take."""
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,86 +10,147 @@ import streamlit as st
 
 from core.data.model_options import options_of
 from core.environment import device
+from core.errors import VitrineError
 from core.explain import EXPLAINERS
-from core.jobs import Job
 from core.models import Model
 from core.models.name import parsed
 from core.params import expanded, params_of
+from core.registry import unknown
 from core.serialization import digest, dump
-from core.study import Study
 from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
+from core.study.plan import StudyPlan
 from core.workbench import pass_seconds
-from pages.ui.session import location, navigation, state
-from pages.ui.session.jobs import watch
+from pages.ui.session import builds, location, state, visitors
 from pages.ui.study import open_study
+from pages.ui.study.folder_browser import browser
 from pages.ui.widgets import forms, messages
 from pages.ui.widgets.text import duration, plain
 
 _PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": MiningConfig}
+_ABOUT = {
+    "patches": "Which windows of an image are its patches.",
+    "transactions": "Which filters of a patch are the items that rules are mined from.",
+    "mining": "Which rules are mined. These can also be changed later, on the page Rules.",
+}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the check of a build has found."""
+
+    facts: str
+    folders: Sequence[tuple[str, str, int]]  # sub-folder, its class or the reason why it has none, its images
+    unmatched: int
 
 
 def form() -> None:
     """The settings of a new study; after a check, which shows its cost, it can be built."""
     with st.expander("Build a study", key="new-study", icon=":material/add:", expanded=not open_study.listed()):
         models = list(state.models())
-        left, middle, right = st.columns([1.4, 1, 1], gap="medium")
-        folder = left.text_input(
-            "Folder of images", key="new-folder", placeholder="/home/you/photos",
-            help="On this server. With one sub-folder per class the study can separate correct from wrong predictions; "
-            "`vitrine flowers` generates such a folder.",
-        )  # fmt: skip
+        left, middle, right = st.columns([1.6, 1, 1], gap="medium")
+        with left.container(horizontal=True, vertical_alignment="bottom"):
+            folder = st.text_input("Folder of images", key="new-folder", placeholder="/home/you/photos")
+            browser("new-folder")
         model = middle.selectbox(
             "Model", models, index=models.index(location.current().model) if location.current().model in models else 0,
-            key="new-model", accept_new_options=True,
-            help="One from the list, or ARCH@FILE for your own weights.",
+            key="new-model", accept_new_options=not visitors.shared(),
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
+        left.caption(
+            "On this server, with one sub-folder per class, so that correct and wrong predictions are told apart."
+        )
+        middle.caption(
+            "One of the list." if visitors.shared() else "One of the list, or ARCH@FILE for your own weights."
+        )
+        right.caption("Of the study, in the list of studies.")
         data = str(expanded(folder)) if folder else ""
         config = _settings(StudyConfig(model or "", data, **state.model_options(model or "").changed()))
-        if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
+        if st.button("Check", disabled=not folder or not model):
             with messages.refused():
-                st.session_state["checked"] = (digest(dump(config)), _facts(config))
-        checked_config, facts = st.session_state.get("checked", ("", ""))
-        if checked_config == digest(dump(config)):
-            st.info(plain(facts))
-            job = _job()
-            running = job is not None and job.running
+                st.session_state["checked"] = (digest(dump(config)), _check(config))
+                st.rerun()  # the layers of the model can be selected now
+        st.caption("Check reads the folder and opens the model. Nothing is built yet.")
+        checked_config, checked = st.session_state.get("checked", ("", None))
+        if checked and checked_config == digest(dump(config)):
+            _report(checked)
             path = open_study.folder() / _file(name or _suggested(folder, model))
-            st.button("Build", type="primary", disabled=running, on_click=_start, args=(config, path),
-                      help="A study is already being built." if running else "")  # fmt: skip
+            busy = any(build.path == path for build in builds.running())
+            st.button("Build", type="primary", disabled=busy, on_click=start, args=(config, path),
+                      help="This study is already being built." if busy else "")  # fmt: skip
 
 
-def watched() -> None:
-    """The running or last finished build, if any."""
-    if job := _job():
-        with messages.refused():
-            watch(job, _built, "Stopped. Build again with the same settings to resume.")
+def start(config: StudyConfig, path: Path) -> None:
+    """Start or continue a build; it runs on the server, whatever becomes of this page."""
+    try:
+        model = _network(config)
+        visitors.check_own(path)
+        builds.start(path, lambda report: build_study(config, path, model=model, device=device(), report=report))
+    except VitrineError as error:
+        state.add_notice("error", str(error))
 
 
 def _settings(config: StudyConfig) -> StudyConfig:
     """The configuration with the values of the forms."""
     methods = [name for name, method in EXPLAINERS.items() if not method.signed]
+    opened = state.opened(config.model)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         explainer = st.selectbox(
             "Heatmap", methods, index=methods.index("grad_cam"), key="new-explainer", width=220,
             format_func=lambda name: EXPLAINERS[name].title,
         )  # fmt: skip
-        layer = st.text_input("Layer", key="new-layer", placeholder="default: last spatial layer", width=220)
+        layer = _layer(opened)
         for owner, kind in _PARTS.items():
             with st.popover(owner.capitalize()):
-                forms.settings(params_of(kind), f"study.{owner}")
+                st.markdown(_ABOUT[owner])
+                forms.settings(params_of(kind), f"study.{owner}", explained=True)
         with st.popover("More"):
             params = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
-            forms.settings(params, "study")
+            forms.settings(params, "study", explained=True)
     parts: dict[str, Any] = {owner: kind(**location.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
+    st.caption(
+        f"{_window(parts['patches'], opened)} The heatmap says where the evidence for a class is; patches are cut out "
+        "there. The rules are about the filters of the layer."
+    )
     return replace(config, layer=layer.strip(), explainer=explainer, **parts, **location.settings("study"))
 
 
-def _facts(config: StudyConfig) -> str:
-    """The facts of this build in a sentence, after all checks."""
+def _layer(model: Model | None) -> str:
+    """The layer to study: selected from those of a model that is open, else typed."""
+    if model is None:
+        text: str = st.text_input("Layer", key="new-layer-name", placeholder="default; Check lists all", width=260)
+        return text
+    titles = {layer.name: forms.layer_title(layer) for layer in model.survey.usable}
+    typed = st.session_state.get("new-layer-name", "")
+    default = typed if typed in titles else ""
+    if st.session_state.get("new-layer", "") not in {"", *titles}:
+        del st.session_state["new-layer"]
+    chosen: str = st.selectbox(
+        "Layer", ["", *titles], index=["", *titles].index(default), key="new-layer", width=340,
+        format_func=lambda name: titles[name] if name else f"Default: {titles.get(model.survey.default, 'none')}",
+    )  # fmt: skip
+    return chosen
+
+
+def _window(patches: PatchConfig, model: Model | None) -> str:
+    """The window of a patch in pixels and as a share of the image, as far as known."""
+    if model is None:
+        return f"Windows of {patches.window} px." if patches.window else "Windows of 64 px in an image of 224 px (8%)."
+    size = model.preprocess.crop
+    try:
+        side = patches.side(size)
+    except VitrineError as error:
+        return plain(str(error))
+    return (
+        f"Windows of {side} × {side} px: {side**2 / size**2:.0%} of the image that the model sees ({size} × {size} px)."
+    )
+
+
+def _check(config: StudyConfig) -> Checked:
+    """The facts of this build, after all checks."""
     plan = planned(config, _network(config), device())
-    images, side = len(plan.folder.paths), plan.side
+    images = len(plan.folder.paths)
+    visitors.check_images(images)
     passes = expected_passes(config, images)
     layer = plan.model.survey.layer(plan.layer)
     filters = f"{layer.units:,} filters" if layer else "its filters"
@@ -95,36 +158,55 @@ def _facts(config: StudyConfig) -> str:
     classes = "" if labelled == images else f" ({labelled:,} of them in a folder named after a class of the model)"
     skipped = "".join(f" Left out: {reason}: {count:,}." for reason, count in plan.folder.skipped.items())
     notes = "".join(f" {note}" for note in (*plan.model.notes, *plan.folder.notes))
-    return (
-        f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
-        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{notes}{skipped}"
+    facts = (
+        f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {plan.side} px. "
+        f"Building takes about {duration(passes * pass_seconds(plan.model))} on this server: about {passes:,.0f} model "
+        f"passes.{notes}{skipped}"
     )
+    folders = _folders(plan)
+    return Checked(facts, folders, len(plan.folder.unmatched))
 
 
-def _start(config: StudyConfig, path: Path) -> None:
-    """Start the build in a thread of this session; finished shards survive the session."""
-    model = _network(config)
-    st.session_state["building"] = state.session().start(
-        lambda report: build_study(config, path, model=model, device=device(), report=report), f"Building {path.name}"
-    )
+def _folders(plan: StudyPlan) -> list[tuple[str, str, int]]:
+    """The sub-folders with their class and number of images, those without a class first."""
+    folder, names = plan.folder, plan.model.labels
+    counts = Counter(Path(path).parts[0] if len(Path(path).parts) > 1 else "" for path in folder.paths)
+    labels = {Path(path).parts[0]: label for path, label in zip(folder.paths, folder.labels, strict=True)
+              if len(Path(path).parts) > 1}  # fmt: skip
+    rows = []
+    for name, count in counts.items():
+        label = labels.get(name, -1)
+        reason = folder.unmatched.get(name, "no sub-folder" if not name else "no class")
+        rows.append((name or "(not in a sub-folder)", names[label] if label >= 0 else reason, count))
+    return sorted(rows, key=lambda row: (labels.get(row[0], -1) >= 0, row[0]))
+
+
+def _report(checked: Checked) -> None:
+    """Show what the check has found."""
+    st.info(plain(checked.facts))
+    if checked.unmatched:
+        st.warning(
+            f"{checked.unmatched:,} of {len(checked.folders):,} sub-folders match no class of the model: their images "
+            "are studied by prediction only. Rename the folders to classes of the model to compare."
+        )
+    columns = zip(*checked.folders, strict=True) if checked.folders else ((), (), ())
+    with st.expander(f"Folders and classes ({len(checked.folders):,})", expanded=bool(checked.unmatched)):
+        st.dataframe(
+            dict(zip(("Folder", "Class", "Images"), map(list, columns), strict=True)), hide_index=True,
+            height="content" if len(checked.folders) <= 8 else 300, alt="Sub-folders with their class of the model",
+        )  # fmt: skip
 
 
 def _network(config: StudyConfig) -> Model | None:
-    """The shared network, unless the study has options of its own for the model."""
+    """The shared network, unless the study has options of its own for the model.
+
+    Raises for a folder or model that this visitor may not read.
+    """
+    visitors.permitted(config.data)
+    if visitors.shared() and config.model not in state.models():
+        raise unknown("model", parsed(config.model).display, state.models())
     options = options_of(config)
     return state.network(config.model) if options == state.model_options(config.model) else None
-
-
-def _job() -> Job[Study] | None:
-    return st.session_state.get("building")
-
-
-def _built(job: Job[Study]) -> None:
-    if study := job.result:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(plain(f"{study.name} finished in {duration(job.seconds)}."))
-            if st.button("Open study", type="primary"):
-                navigation.patches_of(study=study.name)
 
 
 def _suggested(folder: str, model: str | None) -> str:

@@ -22,7 +22,7 @@ from pages.ui.widgets.text import plain
 
 EACH = 6  # patches shown for each filter of a rule
 SHOWN = 18  # patches shown of a rule
-TABLE = 38 + 35 * 20  # height of a table of 20 rows
+ROWS = 20  # of a table of rules that are visible at once
 
 _SHARE = partial(st.column_config.ProgressColumn, min_value=0.0, max_value=1.0, format="%.2f")
 
@@ -70,8 +70,11 @@ def listed(study: Study, mined: Mined) -> None:
     rules = mined.rules
     left, right = sides()
     with left:
-        count = "1 rule" if len(rules) == 1 else f"{len(rules):,} rules, the best of each class first"
-        st.caption(f"{count}. Select a row to see its patches. Score = support × confidence.")
+        count = "1 rule" if len(rules) == 1 else f"{len(rules):,} rules"
+        st.caption(
+            f"{count}. Select a row to see its patches. The best rule of each class comes first; score = support × "
+            "confidence."
+        )
         chosen = picked(study, rules, mined.config.filters, "rules")
         if chosen:
             ablation.switch(study, chosen.filters, "rule")
@@ -87,7 +90,7 @@ def sides(share: float = 1.5) -> Any:
         return st.columns([share, 1], gap="medium")
 
 
-def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = TABLE) -> Rule | None:
+def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, visible: int = ROWS) -> Rule | None:
     """A table of rules; returns the selected one: the selected row, else the one in the address, else the best."""
     frame = pd.DataFrame(
         {
@@ -101,17 +104,18 @@ def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: 
         }
     )
     names = [Rule(tuple(f), k, strongest) for f, k in open_study.columns(rules, "filters", "label")]
-    return chosen_of(frame, names, key, height)
+    return chosen_of(frame, names, key, visible)
 
 
-def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, height: int) -> Rule | None:
+def chosen_of(frame: pd.DataFrame, rules: Sequence[Rule], key: str, visible: int = ROWS) -> Rule | None:
     """Show the table and return which of `rules` (one per row) is selected."""
     if not rules:
         return None
     stored = parameters.text("rule")
     first = next((i for i, rule in enumerate(rules) if rule.name == stored), 0)
     event = st.dataframe(
-        frame, key=f"{key}-{hash(tuple(rules))}", hide_index=True, height=min(height, 38 + 35 * len(frame)),
+        frame, key=f"{key}-{hash(tuple(rules))}", hide_index=True,
+        height="content" if len(frame) <= visible else 38 + 35 * visible,
         on_select="rerun", selection_mode="single-row-required", selection_default={"selection": {"rows": [first]}},
         column_config={
             "Filters": st.column_config.TextColumn(width=165),
@@ -244,7 +248,7 @@ def shared(study: Study, mined: Mined, shown: Mined, label: int) -> None:
         st.caption(f"{count} shared by two or more classes. Numbers are the support in each class.")
         key = f"shared-{sharing}"
         rules = [Rule(tuple(filters), -1, mined.config.filters) for filters in sets["filters"]]
-        rule = chosen_of(frame, rules, key, TABLE)
+        rule = chosen_of(frame, rules, key)
     with right:
         if rule:
             across(study, rule)

@@ -10,17 +10,21 @@ from core.models import Model
 from core.network.inspection import Layer
 from core.params import Param, checked, spelled
 from pages.ui.session import location, state
+from pages.ui.widgets.text import plain
 
 
-def settings(params: Sequence[Param], owner: str, model: Model | None = None) -> None:
+def settings(params: Sequence[Param], owner: str, model: Model | None = None, *, explained: bool = False) -> None:
     """A widget for every setting of `owner`; values that differ from the defaults go to `location.settings(owner)`.
 
-    With a model its layers can be selected, and units are looked up in it.
+    With a model its layers can be selected, and units are looked up in it. If `explained`, what a setting does stands
+    below it, else in a tooltip.
     """
     for param in params:
         key = f"set.{owner}.{param.name}"
         st.session_state[key] = location.settings(owner).get(param.name, param.default)
-        _widget(param, key, owner, model)
+        _widget(param, key, owner, model, "" if explained else param.knob.help)
+        if explained:
+            st.caption(plain(param.knob.help))
     if location.settings(owner):
         st.button("Reset to defaults", key=f"reset.{owner}", on_click=location.settings(owner).clear, type="tertiary")
 
@@ -35,8 +39,8 @@ def layer_title(layer: Layer) -> str:
     return f"{layer.name} · {layer.units} × {layer.cells[0]} × {layer.cells[1]}"
 
 
-def _widget(param: Param, key: str, owner: str, model: Model | None) -> None:
-    label, text = title(param), param.knob.help
+def _widget(param: Param, key: str, owner: str, model: Model | None, text: str) -> None:
+    label = title(param)
     common: dict[str, Any] = {"key": key, "help": text, "on_change": _keep, "args": (param, key, owner, model)}
     if param.kind == "bool":
         st.toggle(label, **common)

@@ -360,8 +360,10 @@ class RuleGraph {
   fit() {
     if (!this.cy) return;
     const shown = this.cy.elements().not(".away");
-    // What has the same size at any zoom takes another part of the graph after the first fit.
-    for (let round = 0; round < 2; round++) {
+    // What has the same size at any zoom takes another part of the graph after each fit; the same start gives the same end.
+    this.cy.zoom(1);
+    this.cy.style(this.styles());
+    for (let round = 0; round < 3; round++) {
       this.cy.fit(shown, 30);
       if (this.cy.zoom() > LARGEST) this.cy.zoom(LARGEST).center(shown);
       this.cy.style(this.styles());

@@ -1,0 +1,92 @@
+"""Builds of studies in the background: they belong to the server, so they survive a reload and a closed tab."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from core.jobs import Job
+from core.progress import Report
+from core.study import Study
+from pages.ui.session import state, visitors
+from pages.ui.session.jobs import described
+
+PAGE = "studies"  # where builds are shown with a button to stop them
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build of the study at a path: running, or ended and not yet replaced by another."""
+
+    path: Path
+    job: Job[Study]
+
+
+def start(path: Path, work: Callable[[Report], Study]) -> None:
+    """Start building the study at a path, unless that is running.
+
+    Raises Unavailable if a visitor, or the server, has enough builds or studies.
+    """
+    builds = _builds()
+    running = [build.path for build in list(builds.values()) if build.job.running]
+    if path not in running:
+        visitors.check_builds(running)
+        builds[path] = Build(path, Job(work, f"Building {path.name}"))
+
+
+def builds() -> list[Build]:
+    """This visitor's builds since the server started, except those that were dismissed."""
+    return [build for build in list(_builds().values()) if visitors.owns(build.path)]
+
+
+def running() -> list[Build]:
+    """The builds that are running."""
+    return [build for build in builds() if build.job.running]
+
+
+def dismiss(path: Path) -> None:
+    """Forget the build of a path that has ended."""
+    build = _builds().get(path)
+    if build and not build.job.running:
+        _builds().pop(path, None)
+
+
+def bar() -> None:
+    """A thin bar with the time left of every running build, for all pages; tells once when one of them has ended."""
+    known: set[Path] = st.session_state.setdefault("builds", set())
+    now = running()
+    for build in builds():
+        if build.path in known and not build.job.running:
+            known.discard(build.path)
+            if st.session_state.get("page") != PAGE:
+                _tell(build)
+    known |= {build.path for build in now}
+    if not now or st.session_state.get("page") == PAGE:
+        return
+
+    @st.fragment(run_every=1.0)
+    def live() -> None:
+        if all(build.job.running for build in now):
+            for build in now:
+                st.progress(min(build.job.fraction, 1.0), described(build.job))
+        else:
+            state.repeat_notices()
+            st.rerun()
+
+    with st.container(key="vitrine-builds"):
+        live()
+
+
+def _tell(build: Build) -> None:
+    """Add a notice about a build that has ended."""
+    name, job = build.path.name, build.job
+    if job.state == "done":
+        state.add_notice("info", f"The study {name} is finished. Open it on the page Studies.")
+    elif job.error:
+        state.add_notice("error", f"Building {name}: {job.error}")
+
+
+@st.cache_resource(show_spinner=False)
+def _builds() -> dict[Path, Build]:
+    return {}
