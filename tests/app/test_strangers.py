@@ -3,15 +3,18 @@
 import html
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.errors import UnknownName
+from core.errors import TooLarge, Unavailable, UnknownName, VitrineError
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from core.study import BUNDLED
+from core.study.config import StudyConfig
 from pages.ui.session import state, visitors
+from pages.ui.study import build_form
 from tests.pages_list import FILES, SCRIPT
 
 ANNE, BERT = "a" * 32, "b" * 32
@@ -122,3 +125,49 @@ def test_no_path_of_the_server_is_shown(of_anne: str, tmp_path: Path) -> None:
         app = visit(title, ANNE, study=of_anne)
         assert str(tmp_path) not in said(app), title
         assert visitors.SHOW_PATHS not in [toggle.key for toggle in app.toggle]
+
+
+@pytest.mark.parametrize("folder", ["/etc", "/no/such/folder", "offered/../secret", "offered/link", "~", "\0"])
+def test_images_are_read_below_the_offered_folders_only(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "offered" / "link").symlink_to(tmp_path / "secret")
+    monkeypatch.setattr("core.study.build.image_folder", lambda *_: pytest.fail("a folder was opened"))
+    typed = str(tmp_path / folder) if folder.startswith("offered") else folder
+    app = visit("Studies", ANNE)
+    app.text_input(key="new-folder").set_value(typed).run()
+    if "\0" not in folder:
+        next(one for one in app.button if one.label == "Check").click().run()
+        assert "This server does not offer that folder. Choose one inside offered." in said(app)
+    else:
+        assert "contains a zero byte" in said(app)
+    assert not [one for one in app.button if one.label == "Build"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("new-model", "resnet18@/etc/passwd"), ("study.labels", "/etc/passwd")])
+def test_a_build_takes_neither_weights_nor_labels_of_the_server(
+    key: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.study.build.image_folder", lambda *_: pytest.fail("a folder was opened"))
+    config = StudyConfig("flowers-double-12c", str(tmp_path / "offered"))
+    config = replace(config, **{"model" if key == "new-model" else "labels": value})
+    with pytest.raises(VitrineError, match=r"There is no model called|does not read files of labels") as error:
+        build_form._network(config)
+    assert "/etc" not in str(error.value)
+
+
+def test_builds_and_studies_of_a_visitor_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitors, "key", lambda: ANNE)
+    own, other = visitors.own_home() / "studies", visitors._home_of(BERT) / "studies"
+    visitors.check_builds([other / "a"])
+    with pytest.raises(Unavailable, match="A study of yours is being built"):
+        visitors.check_builds([own / "a"])
+    with pytest.raises(Unavailable, match="This server builds 2 studies at a time"):
+        visitors.check_builds([other / "a", other / "b"])
+    for number in range(visitors.STUDIES):
+        (own / f"{number}").mkdir(parents=True)
+    with pytest.raises(Unavailable, match="keeps 10 studies of each visitor"):
+        visitors.check_builds([])
+    with pytest.raises(TooLarge, match="may have 5,000"):
+        visitors.check_images(5001)

@@ -18,7 +18,7 @@ from core.study import Study
 from core.units.ablation import Ablation
 from core.units.ablation_study import expected_passes, run_ablation
 from core.workbench import Workbench, pass_seconds
-from pages.ui.session import location, parameters, state
+from pages.ui.session import location, parameters, state, visitors
 from pages.ui.session.jobs import watch, working
 from pages.ui.study import open_study
 from pages.ui.widgets import messages
@@ -93,6 +93,8 @@ def ablation(study: Study, mined: Mined) -> None:
         help="A folder on this server with one sub-folder per class, ideally of images that were not used for "
         "mining.",
     ).strip()  # fmt: skip
+    if folder:
+        visitors.permitted(folder)
     key = (open_study.key(study), digest({str(label): list(filters) for label, filters in sets.items()}), folder, count)
     results = st.session_state.setdefault("ablation", {})
     if key not in results:

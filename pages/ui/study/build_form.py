@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.data.model_options import options_of
 from core.environment import device
-from core.errors import VitrineError
+from core.errors import Unavailable, VitrineError
 from core.explain import EXPLAINERS
 from core.models import Model
 from core.models.name import parsed
@@ -105,7 +105,8 @@ def _settings(config: StudyConfig) -> StudyConfig:
                 st.markdown(_ABOUT[owner])
                 forms.settings(params_of(kind), f"study.{owner}", explained=True)
         with st.popover("More"):
-            params = [param for param in params_of(StudyConfig) if param.name not in {"layer", "explainer"}]
+            kept = {"layer", "explainer"} | ({"labels"} if visitors.shared() else set())
+            params = [param for param in params_of(StudyConfig) if param.name not in kept]
             forms.settings(params, "study", explained=True)
     parts: dict[str, Any] = {owner: kind(**location.settings(f"study.{owner}")) for owner, kind in _PARTS.items()}
     st.caption(
@@ -205,6 +206,8 @@ def _network(config: StudyConfig) -> Model | None:
     visitors.permitted(config.data)
     if visitors.shared() and config.model not in state.models():
         raise unknown("model", parsed(config.model).display, state.models())
+    if visitors.shared() and config.labels != state.model_options(config.model).labels:
+        raise Unavailable("This server does not read files of labels.", "Leave the labels out.")
     options = options_of(config)
     return state.network(config.model) if options == state.model_options(config.model) else None
 
