@@ -177,8 +177,8 @@ def test_the_result_is_the_best_mask_seen():
     known = type(q.targets).score
 
     class Listening(type(q.targets)):
-        def score(self, outputs, kind):
-            found = known(self, outputs, kind)
+        def score(self, outputs, kind, meaning="softmax"):
+            found = known(self, outputs, kind, meaning)
             worth.extend(found.detach().tolist())
             return found
 
