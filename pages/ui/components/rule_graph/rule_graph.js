@@ -156,7 +156,7 @@ class RuleGraph {
   wheel(event) {
     const zooms = this.engaged || event.ctrlKey || event.metaKey;
     this.notice.hidden = zooms;
-    if (!zooms) event.stopPropagation();
+    if (!zooms) event.stopImmediatePropagation(); // Cytoscape listens at the same element
   }
 
   /** @param {boolean} engaged */
