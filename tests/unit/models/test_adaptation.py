@@ -215,6 +215,6 @@ def test_what_was_done_is_told(tmp_path: Path) -> None:
     net = net_of("shufflenet_v2_x0_5")
     torch.save({"ema": net.state_dict()}, tmp_path / "w")
     model = load(f"shufflenet_v2_x0_5@{tmp_path / 'w'}")
-    assert described(model)["Weights"] == "Tensors under 'ema' (averaged weights) were taken"
+    assert described(model)["Assumed"] == "Tensors under 'ema' (averaged weights) were taken."
     torch.save(net.state_dict(), tmp_path / "w")
-    assert "Weights" not in described(load(f"shufflenet_v2_x0_5@{tmp_path / 'w'}"))
+    assert "Assumed" not in described(load(f"shufflenet_v2_x0_5@{tmp_path / 'w'}"))
