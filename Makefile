@@ -5,7 +5,7 @@ SCRIPTS := pages/ui/components
 TOOL := $(CURDIR)/$(BIN)/node $(CURDIR)/.venv/js/node_modules/.bin
 ARGS ?=
 
-.PHONY: app test check scripts bench docs clean
+.PHONY: app test check scripts bench mutants docs clean
 .DEFAULT_GOAL := app
 
 app: .venv/ready            ## start the app; ARGS="--port 9000" hands arguments on
@@ -27,6 +27,10 @@ scripts: .venv/js/ready     ## format, lint and types of what runs in the browse
 
 bench: .venv/peers          ## claims of speed, measured side by side
 	$(BIN)/python -m pytest tests/bench -m bench -s $(ARGS)
+
+mutants: .venv/ready        ## small defects put into the core: do the tests notice? ARGS="--count 20 --seed 1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,mutants]"
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 docs: .venv/ready           ## pages of `import vitrine` in build/docs, from its docstrings
 	$(BIN)/pdoc --no-show-source --no-search --output-directory build/docs vitrine

@@ -105,7 +105,7 @@ class Comparison:
     def command(self) -> str:
         """The command line that reproduces the maps so far; "" while there is none."""
         finished = [request for request, answer in self.answered() if isinstance(answer, Explanation)]
-        named = (self.bench.model.name, self.picture.name)
+        named = (self.bench.model, self.picture.name)
         return command_line(*named, finished, seed=self.seed, layer=self.layer) if finished else ""
 
     def spent(self) -> tuple[float, int]:

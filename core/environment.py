@@ -1,11 +1,12 @@
 """The process's environment: the user's folder, the device, limits and warnings; the only reader of VITRINE_*."""
 
+import json
 import os
 import sys
 import warnings
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from core.errors import BadParameter, Unavailable
 from core.params import expanded, whole
@@ -22,6 +23,8 @@ LIMITS = {
     "weights": 8_000,
     "text": 20,  # labels, cards, notes: JSON and plain text beside images and weights
     "manifest": 200,  # descriptions of stored results
+    "table": 1_000,  # of a stored result, on disk and unpacked
+    "tags": 1_000,  # the database of tags
 }
 
 
@@ -75,9 +78,27 @@ def app_model() -> str:
     return os.environ.get("VITRINE_MODEL", "")
 
 
-def app_labels() -> str:
-    """The file of labels for `app_model`: VITRINE_LABELS, "" for none."""
-    return os.environ.get("VITRINE_LABELS", "")
+def app_options() -> dict[str, Any]:
+    """The options of `app_model` that differ from the defaults: VITRINE_MODEL_OPTIONS, a JSON object."""
+    text = os.environ.get("VITRINE_MODEL_OPTIONS") or "{}"
+    try:
+        options = json.loads(text)
+    except (ValueError, RecursionError):
+        options = None
+    if not isinstance(options, dict):
+        message = f"VITRINE_MODEL_OPTIONS is {short(text)}."
+        raise BadParameter(message, 'Give a JSON object of model options, such as {"size": 128}.')
+    return options
+
+
+def app_folders() -> tuple[str, ...]:
+    """The folders of images that the app offers to visitors: VITRINE_DATA, separated as in PATH."""
+    return tuple(filter(None, os.environ.get("VITRINE_DATA", "").split(os.pathsep)))
+
+
+def app_shared() -> bool:
+    """Whether the app treats everybody as a stranger even on this machine, as behind a proxy: VITRINE_SHARED."""
+    return os.environ.get("VITRINE_SHARED", "") not in ("", "0")
 
 
 def silence_warnings() -> None:

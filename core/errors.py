@@ -1,9 +1,19 @@
 """Errors that a user can act on: one class per kind, with a sentence and a hint."""
 
+import re
+
+MOST = 299  # characters of a message with its hint
+_WORD = 150  # characters of a word; more are left out of its middle, as in a name made to fill a screen
+
 
 def printable(text: str) -> str:
     """The same text with a replacement for every control character or invalid character."""
     return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def brief(text: str, most: int) -> str:
+    """The same text on one line, with its middle left out if it has more than `most` characters."""
+    return _without_middle(printable(text), most)
 
 
 class VitrineError(Exception):
@@ -18,12 +28,27 @@ class VitrineError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
+        hint = _shortened(hint, max(MOST // 2, MOST - 1 - len(message)))
+        message = _shortened(message, MOST - 1 - len(hint))
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+def _shortened(text: str, most: int) -> str:
+    """A text without the middle of words that are too long, and of at most `most` characters."""
+    text = re.sub(rf"\S{{{_WORD + 1},}}", lambda match: _without_middle(match[0], _WORD), text)
+    return _without_middle(text, most)
+
+
+def _without_middle(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail - 1]}…{text[-tail:]}"
 
 
 class UnknownName(VitrineError):

@@ -4,13 +4,15 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from core.progress import Report, silent
+from core.serialization import parse_json
 
 _BLOCK = 1 << 24  # bytes read at a time
 
@@ -41,6 +43,11 @@ def read_bytes(path: str | Path, most: int) -> bytes:
     if len(content) > most:  # files under /proc have a size of 0 and any content
         raise OSError(errno.EFBIG, f"it is over the limit of {most / 1e6:,.0f} MB", str(path))
     return content
+
+
+def read_json(path: str | Path, most: int) -> Any:
+    """The value in a JSON file of others. Raises OSError as `regular_file`, ValueError as `parse_json`."""
+    return parse_json(read_bytes(path, most))
 
 
 @contextmanager
@@ -87,10 +94,10 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def file_sha256(path: Path, report: Report = silent, note: str = "") -> str:
-    """The sha256 of a file's bytes; reports progress."""
+def file_sha256(path: Path, report: Report = silent, note: str = "", most: int = sys.maxsize) -> str:
+    """The sha256 of a regular file's bytes; reports progress. Raises as `regular_file`."""
     digest, done = hashlib.sha256(), 0
-    with path.open("rb") as file:
+    with regular_file(path, most) as file:
         total = max(1, os.fstat(file.fileno()).st_size)
         while block := file.read(_BLOCK):
             digest.update(block)

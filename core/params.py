@@ -23,7 +23,7 @@ class _Names:
 
 
 # Types of settings besides int, float, bool, Literal and str; like those, they are annotated with a `Knob`.
-Numbers = tuple[float, ...]  # at least one; written with commas between them
+Numbers = tuple[float, ...]  # at least one, unless the default is none; written with commas between them
 FilePath = Annotated[str, _Names("path")]  # ~ stands for the user's folder
 LayerName = Annotated[str, _Names("layer")]  # "" is the model's default layer
 UnitName = Annotated[str, _Names("unit")]  # LAYER:NUMBER; "" is none
@@ -182,6 +182,8 @@ def _as_number(param: Param, label: str, value: object) -> int | float:
 
 
 def _as_numbers(param: Param, label: str, value: object) -> Numbers:
+    if not param.default and value in ("", (), []):  # a list that may be left out
+        return ()
     words = value if isinstance(value, list | tuple) else str(value).split(",")
     candidates = [None if isinstance(word, bool) else finite(word) for word in words]
     numbers = tuple(number for number in candidates if number is not None)

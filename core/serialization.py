@@ -1,11 +1,14 @@
-"""Frozen dataclasses to JSON and back, and a hash of their content."""
+"""JSON: of others, read safely; frozen dataclasses as JSON and back, and a hash of their content."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from reprlib import repr as short
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from core.errors import BadParameter
 from core.registry import unknown
@@ -13,6 +16,67 @@ from core.registry import unknown
 T = TypeVar("T")
 
 _PLAIN: Mapping[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+_DEEPEST = 50  # levels of nesting: more than any file of ours has, and far from Python's limit
+_LARGEST = 2**63  # numbers beyond it fit no table
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def parse_json(content: bytes) -> Any:
+    """The value in the bytes of a JSON file of others; ValueError with the reason if they hold none.
+
+    Stricter than `json.loads`, so that code that gets the value cannot fail on it: no value that JSON lacks (NaN), no
+    key that occurs twice, no number that overflows, no half of a character, and limited nesting.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+        value = json.loads(
+            text, parse_int=_integer, parse_float=_number, parse_constant=_number, object_pairs_hook=_object
+        )
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno} is not JSON") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [one for part in level for one in _parts(part)]
+    if level:
+        raise ValueError("it is nested too deeply")
+    if _SURROGATE.search(content):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text in it has half of a character") from None
+    return value
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {short(key)} occurs twice")
+    return result
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or abs(int(digits)) >= _LARGEST:
+        raise ValueError(f"the number {short(digits)} is too large")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {short(digits)} is not finite")
+    return number
 
 
 def dump(config: object) -> Any:
@@ -49,6 +113,9 @@ def _read(hint: Any, value: Any, label: str) -> Any:
     if is_dataclass(hint):
         return load(hint, value)  # type: ignore[arg-type]  # hints are types, never instances
     fitting = isinstance(value, (int, float) if hint is float else hint) if hint in _PLAIN else True
+    for kind, accepted, wanted in ((Mapping, Mapping, "an object"), (tuple, (list, tuple), "a list")):
+        if get_origin(hint) is kind and not isinstance(value, accepted):
+            raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {wanted}.")
     if not fitting or (isinstance(value, bool) and hint in {int, float}):
         raise BadParameter(f"{label} cannot be {short(value)}.", f"Give {_PLAIN[hint]}.")
     return tuple(value) if isinstance(value, list) else value
@@ -57,4 +124,5 @@ def _read(hint: Any, value: Any, label: str) -> Any:
 def digest(config: object) -> str:
     """A sha256 that is equal exactly for equal configurations (their JSON with sorted keys)."""
     text = json.dumps(dump(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    content = text.encode("utf-8", "surrogatepass")  # names of files need not be UTF-8
+    return hashlib.sha256(content).hexdigest()

@@ -1,7 +1,8 @@
 """The workbench of pages and commands: one model and one cache, so that every result is computed once."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any, get_args
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from core.cache import TensorCache
 from core.card import BUDGETS, Budget
+from core.data.labels import labels_file
+from core.data.model_options import ModelOptions, options_of
 from core.environment import budget, home, precision
-from core.errors import StudyError, VitrineError
+from core.errors import BadModel, StudyError, VitrineError, brief
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.execution import NOTHING, Execution, Prefetch
 from core.explain.method import passes
@@ -20,7 +23,9 @@ from core.explain.relu_rules import ReluRule
 from core.explain.run import Watch, never_stop
 from core.explain.targets import Classes
 from core.images import Picture, Pixels
+from core.models import load
 from core.models.model import Model
+from core.models.name import ModelName, parsed
 from core.network.hooks import capture
 from core.network.inspection import grid
 from core.network.throughput import batch_of, seconds_of
@@ -28,6 +33,8 @@ from core.params import checked, expanded
 from core.progress import Report, silent, subrange
 from core.serialization import digest
 from core.study import BUNDLED, Study
+from core.study.build import config_of
+from core.study.paths import candidates
 from core.units.ablation import from_images
 
 
@@ -39,6 +46,63 @@ def find_study(name: str | Path) -> Study:
     except OSError as error:  # an invalid name, a folder without read permission
         short_name = short(str(name))
         raise StudyError(f"{short_name} cannot be opened ({error.strerror}).", "Give the folder of a study.") from None
+
+
+def study_options(study: Study) -> ModelOptions:
+    """How the outputs of a study's model are read and images prepared; its labels are stored in the study itself."""
+    return replace(options_of(config_of(study)), labels="")
+
+
+def study_model(
+    study: Study,
+    device: torch.device | str = "cpu",
+    report: Report = silent,
+    *,
+    model: str = "",
+    labels: str | Path = "",
+) -> Model:
+    """The model a study was built with, under its name and with its labels, outputs and preparation.
+
+    Own weights are looked for where `core.study.paths` says, and accepted by their hash. `model` names it instead,
+    `labels` a file with other names of its classes. Raises StudyError if it is not found or another one.
+    """
+    facts, name = study.manifest.model, parsed(model or study.manifest.model.name)
+    options = study_options(study)
+    found, failed = False, None
+    for text in _names(study, name, given=bool(model)):
+        found = True
+        try:
+            loaded = load(text, device, report, options)
+        except BadModel as error:  # other weights may lie at the next path
+            failed = error
+            continue
+        if loaded.sha == facts.sha:
+            break
+    else:
+        if failed:
+            raise failed
+        option = "Give it with --model" if not name.separator else f"Give them with --model {name.architecture}@FILE"
+        if not found:
+            file = brief(Path(name.file).name, 60)
+            raise StudyError(f"The weights {file} of the study {study.name} cannot be found.", f"{option}.")
+        message = f"{brief(name.display, 80)} is not the model the study {study.name} was built with."
+        raise StudyError(message, f"{option}, or build the study again.")
+    if len(loaded.labels) != len(study.labels):
+        message = f"The study {study.name} has {len(study.labels)} classes, its model has {len(loaded.labels)}."
+        raise StudyError(message, "Build the study again.")
+    names = labels_file(labels, len(loaded.labels)) if labels else study.labels
+    return replace(loaded, name=facts.name, labels=names)
+
+
+def _names(study: Study, name: ModelName, *, given: bool) -> Iterator[str]:
+    """The names to load a study's model by: with each existing file of own weights, or as it is."""
+    if not name.separator or given:
+        yield str(name)
+        return
+    for path in candidates("model", name.file, study.path, study.log):
+        with suppress(OSError, ValueError):
+            if path.is_file():
+                yield str(name.with_file(path))
 
 
 @dataclass(frozen=True)
@@ -83,25 +147,36 @@ class Workbench:
         """The part of the picture that the model sees, (H, W, 3)."""
         return self.model.preprocess.view(picture.pixels)
 
+    def logits(self, picture: Picture) -> Tensor:
+        """The model's outputs, (C,)."""
+        return self._query(picture, 0, batch=1).clean_logits()[0].cpu()
+
     def probabilities(self, picture: Picture) -> Tensor:
-        """The model's softmax over its classes, (C,)."""
-        return self._query(picture, 0, batch=1).clean_logits()[0].softmax(0).cpu()
+        """The probability of each class, (C,); of a regression the values."""
+        return self.model.probabilities(self.logits(picture))
 
     def top(self, picture: Picture, count: int = 5) -> list[tuple[int, str, float]]:
-        """The most probable classes as (index, label, probability), highest first."""
-        values, indices = self.probabilities(picture).topk(min(count, len(self.model.labels)))
-        pairs = zip(indices.tolist(), values.tolist(), strict=True)
-        return [(i, self.model.labels[i], p) for i, p in pairs]
+        """The classes predicted first as (index, label, probability): the most probable ones, highest first.
+
+        With one logit the class that the threshold decides on is first; a regression gives its values in their order.
+        """
+        chances = self.probabilities(picture)
+        indices = self.model.ranked(self.logits(picture))[:count].tolist()
+        return [(index, self.model.labels[index], float(chances[index])) for index in indices]
 
     def activations(self, picture: Picture, layer: str) -> Tensor:
         """The activations of a layer's filters for the picture, (D, h, w). Raises UnknownName for an unknown layer."""
-        return self.cache.get((self.model.sha, picture.sha, "activations", layer), lambda: self._output(picture, layer))
+        return self.cache.get((self.model.key, picture.sha, "activations", layer), lambda: self._output(picture, layer))
 
-    def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
-        """The model's softmax over its classes with these filters of a layer ablated, (C,)."""
+    def logits_without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
+        """The model's outputs with these filters of a layer ablated, (C,)."""
         keep = torch.ones(1, self.activations(picture, layer).shape[0], device=self.model.device)
         keep[:, sorted(set(filters))] = 0
-        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), keep)[0, 0].softmax(0).cpu()
+        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), keep)[0, 0].cpu()
+
+    def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
+        """The probability of each class with these filters of a layer ablated, (C,)."""
+        return self.model.probabilities(self.logits_without(picture, layer, filters))
 
     def target(self, picture: Picture, wanted: str | int = "predicted") -> int:
         """A class index from "predicted", an index or a label."""
@@ -209,13 +284,14 @@ class Workbench:
         method = EXPLAINERS[request.name]
         settings = digest(checked(method.params, request.settings, request.name))
         own_key = (request.name, request.target, settings, request.settle)
-        return (self.model.sha, picture.sha, *own_key, seed, layer or self.model.survey.default)
+        return (self.model.key, picture.sha, *own_key, seed, layer or self.model.survey.default)
 
     def _tensor(self, picture: Picture) -> Tensor:
         def make() -> Tensor:
-            return self.model.preprocess.tensor(self.view(picture))[None].to(self.model.device)
+            preprocess = self.model.preprocess
+            return preprocess.tensor(preprocess.view(picture.source))[None].to(self.model.device)
 
-        return self.cache.get((self.model.sha, picture.sha, "tensor"), make)
+        return self.cache.get((self.model.key, picture.sha, "tensor"), make)
 
     def _classes(self, target: int) -> Classes:
         return Classes(torch.tensor([target], device=self.model.device))

@@ -15,7 +15,7 @@ from core.engine import Engine, here, map_shards
 from core.progress import Report, silent
 from core.store.manifest import Manifest
 from core.store.reader import Store
-from core.store.schema import Schema
+from core.store.schema import Column, Schema, Values
 from core.store.writer import Shard, writing
 
 SHARDS = 5
@@ -41,9 +41,10 @@ EXAM = Schema(
     "exam",
     3,
     ExamManifest,
-    tables={"answers": ("question", "answer", "correct")},
-    arrays={"scores": "float32"},
-    optional={"hints": "uint8"},
+    tables={"answers": {"question": Column("whole"), "answer": Column("whole", high=3), "correct": Column("truth")}},
+    arrays={"scores": Values("float32", ("answers", 4), 0, 1)},
+    optional={"hints": Values("uint8")},
+    counts=lambda manifest: {"answers": manifest.tables["answers"].rows},
 )
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from core.data import flowers
 from core.files import file_sha256
+from core.mining.averages import all_averages
 from core.mining.rules import mine
 from core.mining.transactions import Transactions
 from core.store.npy import header
@@ -50,19 +51,25 @@ def edited(study: Study, path: Path, items: NDArray[np.int16] | None = None, **t
     `items` are the filters of its patches, from which its rules are mined again, `tables` whole tables of it.
     """
     shutil.copytree(study.path, path)
+    arrays = {}
     if items is not None:
         transactions = Transactions(items, study.table("patches")["label"].to_numpy(np.int64))
         mined = mine(transactions, config_of(study).mining, study.labels, study.manifest.seed)
+        responses = np.where(items >= 0, np.maximum(study.array("responses"), np.float32(1e-3)), np.float32(0))
+        averages, parts = all_averages(mined, transactions, responses, study.array("crops"))
+        arrays = {"items": items.astype(np.int32), "responses": responses, "averages": np.concatenate(list(parts))}
         tables = {name: getattr(mined, name) for name in ("itemsets", "rules", "shared", "nodes", "edges")} | tables
+        tables = {"averages": averages} | tables
     manifest = json.loads((path / STUDY.file).read_text("utf-8"))
     for name, table in tables.items():
         file = path / f"{name}.parquet"
         table.to_parquet(file, index=False)
         manifest["files"][file.name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
         manifest["tables"][name]["rows"] = len(table)
-    if items is not None:
-        content = header(items.shape, items.dtype) + items.tobytes()
-        (path / "items.npy").write_bytes(content)
-        manifest["files"]["items.npy"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    for name, array in arrays.items():
+        content = header(array.shape, array.dtype) + array.tobytes()
+        (path / f"{name}.npy").write_bytes(content)
+        manifest["files"][f"{name}.npy"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        manifest["arrays"][name] = {"shape": list(array.shape), "dtype": array.dtype.name}
     (path / STUDY.file).write_text(json.dumps(manifest), "utf-8")
     return Study(path)

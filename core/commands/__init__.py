@@ -2,12 +2,13 @@
 
 import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.card import Card
+from core.data.model_options import ModelOptions
 from core.errors import printable
 from core.params import Param, checked, expanded, params_of, spelled
 
@@ -18,24 +19,32 @@ def options(parser: ArgumentParser, source: Card | Callable[..., object], prefix
         option, text = _option(f"{prefix}{param.name}"), param.knob.help.replace("%", "%%")
         if param.kind == "bool":
             parser.add_argument(option, action=BooleanOptionalAction, default=param.default, help=text)
+        elif param.kind == "path":  # argparse would read a default as it reads a path, and refuse an empty one
+            parser.add_argument(option, type=path_argument, default=SUPPRESS, metavar="FILE", help=text)
         else:
             choices = f" {', '.join(param.choices)}" if param.choices else ""
+            default = " (default: %(default)s)" if spelled(param.default) else ""
             parser.add_argument(
                 option,
                 default=spelled(param.default),
-                metavar="FILE" if param.kind == "path" else param.kind.upper(),
-                help=f"{text}{choices} (default: %(default)s)",
+                metavar=param.kind.upper(),
+                help=f"{text}{choices}{default}",
             )
 
 
 def chosen(args: Namespace, source: Card | Callable[..., object], owner: str, prefix: str = "") -> dict[str, Any]:
     """The values of `options` as checked settings; messages name the options."""
     params = _params(source)
-    values = {param.name: getattr(args, f"{prefix}{param.name}") for param in params}
+    values = {param.name: getattr(args, f"{prefix}{param.name}", param.default) for param in params}
     settings = checked(params, values, owner, lambda name: _option(f"{prefix}{name}"))
     if isinstance(source, Card):
         source.validate(settings)
     return settings
+
+
+def chosen_model(args: Namespace) -> ModelOptions:
+    """The options of the model, from the options of a command that declares `ModelOptions`."""
+    return ModelOptions(**chosen(args, ModelOptions, "model"))
 
 
 def path_argument(text: str) -> Path:

@@ -1,13 +1,17 @@
 """The command `vitrine app`."""
 
 import errno
+import json
 import os
 import socket
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 
-from core.commands import path_argument
+from core.commands import chosen_model, options, path_argument
+from core.data.model_options import ModelOptions
+from core.environment import limit
 from core.errors import BadParameter, Unavailable
 from core.params import expanded
 from core.resources import ROOT
@@ -20,8 +24,19 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: %(default)s)")
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH@FILE for your own weights")
+    options(parser, ModelOptions)
     parser.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
+        "--data",
+        type=path_argument,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of images to offer for studies, repeatable; visitors from other machines can read no others",
+    )
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="treat all visitors as strangers, for a server behind a proxy; implied by --address beyond this machine",
     )
     parser.set_defaults(run=_app)
 
@@ -35,15 +50,26 @@ def _app(args: Namespace) -> int:
         raise BadParameter(
             "--address is empty.", "Omit it to accept connections from this machine only; 0.0.0.0 accepts others."
         )
-    if args.labels and not args.model:
+    given = chosen_model(args)
+    if given.labels and not args.model:
         raise BadParameter("--labels is for your own weights.", "Give --model ARCH@FILE with it.")
+    if given.changed() and not args.model:
+        message = f"{' and '.join(f'--{name}' for name in given.changed())} cannot be used without --model."
+        raise BadParameter(message, "Name the model that it is for.")
     _free(args.address, args.port)
-    environment, labels = dict(os.environ), args.labels and args.labels.resolve()
+    environment = dict(os.environ)
+    if given.labels:
+        given = replace(given, labels=str(Path(given.labels).resolve()))
     if args.model:
-        environment["VITRINE_MODEL"] = _model(args.model, labels)
-    if labels:
-        environment["VITRINE_LABELS"] = str(labels)
+        environment["VITRINE_MODEL"] = _model(args.model, given)
+        environment["VITRINE_MODEL_OPTIONS"] = json.dumps(given.changed())
+    if args.data:
+        environment["VITRINE_DATA"] = os.pathsep.join(str(_offered(folder)) for folder in args.data)
+    if args.shared:
+        environment["VITRINE_SHARED"] = "1"
     words = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
+    # Above the limit of an image: the sentence for larger files comes from the core.
+    words += ["--server.maxUploadSize", str(limit("image") // 1_000_000 + 10)]
     words += ["--server.port", str(args.port), "--server.address", args.address]
     # Streamlit reads its settings from the folder where it starts.
     os.chdir(SCRIPT.parent)
@@ -67,12 +93,19 @@ def _free(address: str, port: int) -> None:
         raise Unavailable(f"The app cannot listen on {address!r}.", hint) from None
 
 
-def _model(name: str, labels: Path | None) -> str:
+def _offered(folder: Path) -> Path:
+    """A folder of images for visitors, as an absolute path. Raises BadParameter if it is none."""
+    if not folder.is_dir() or os.pathsep in str(folder.resolve()):
+        raise BadParameter(f"--data {str(folder)!r} is not a folder that can be offered.", "Check its path.")
+    return folder.resolve()
+
+
+def _model(name: str, given: ModelOptions) -> str:
     """The model's name with paths valid in the app's folder; raises if the model cannot be loaded."""
     from core.models import MODELS, load
     from core.models.name import parsed
 
     parts = parsed(name)
-    if parts.source == "list" and not labels:
+    if parts.source == "list" and not given.changed():
         return MODELS[name].name
-    return load(str(parts.with_file(expanded(parts.file).resolve()) if parts.file else parts), labels=labels).name
+    return load(str(parts.with_file(expanded(parts.file).resolve()) if parts.file else parts), options=given).name

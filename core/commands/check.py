@@ -4,7 +4,8 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from core.commands import path_argument, say, say_json
+from core.commands import chosen_model, options, say, say_json
+from core.data.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from core.workbench import Workbench
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
 def check(parser: ArgumentParser) -> None:
     """Declare `vitrine check`."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
-    parser.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
-    )
+    options(parser, ModelOptions)
     parser.add_argument("--json", action="store_true", help="print as JSON with all layers")
     parser.set_defaults(run=_check)
 
@@ -25,7 +24,7 @@ def _check(args: Namespace) -> int:
     from core.models import load
     from core.workbench import Workbench
 
-    bench = Workbench(load(args.model, device=device(), labels=args.labels))
+    bench = Workbench(load(args.model, device=device(), options=chosen_model(args)))
     if args.json:
         say_json(_facts(bench))
     else:
@@ -41,6 +40,11 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
         "classes": len(model.labels),
         "device": str(model.device),
         "input": vars(model.preprocess),
+        "output": model.output,
+        "threshold": model.threshold,
+        "labels": model.labels,
+        "options": model.options.changed(),
+        "notes": model.notes,
         "default_layer": survey.default,
         "head": survey.head,
         "operations": survey.operations,

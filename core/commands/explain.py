@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from core.commands import complain, path_argument, say, say_json
+from core.commands import chosen_model, complain, options, path_argument, say, say_json
+from core.data.model_options import ModelOptions
 from core.errors import BadParameter, UnknownName, Unsupported, VitrineError
 from core.progress import Report, printed, subrange
 from core.registry import unknown
@@ -38,9 +39,7 @@ def explain(parser: ArgumentParser) -> None:
     """Declare `vitrine explain`."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
-    parser.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names for your own weights, one per line"
-    )
+    options(parser, ModelOptions)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--method", metavar="METHOD", help="methods, separated by commas")
     which.add_argument("--all", action="store_true", help="every method the model supports")
@@ -52,6 +51,9 @@ def explain(parser: ArgumentParser) -> None:
         "--budget",
         default="standard",
         help="quality of all methods: quick, standard (default) or paper; --set overrides it",
+    )
+    parser.add_argument(
+        "--window", metavar="LOW,HIGH", help="values of deep images shown as black and white; write --window=-100,300"
     )
     parser.add_argument("--settle", action="store_true", help="stop a method early when its map converges")
     parser.add_argument("--layer", default="", help="layer whose activations are read (default: last spatial layer)")
@@ -67,23 +69,30 @@ def explain(parser: ArgumentParser) -> None:
 
 
 def _explain(args: Namespace) -> int:
+    from core.data.labels import class_note
     from core.environment import device, seed
     from core.export import write
-    from core.images import picture_file
+    from core.images import picture_file, window_of
     from core.models import load
     from core.workbench import Workbench
 
     seed(args.seed)
+    window = window_of(args.window) if args.window is not None else None
     _settings(args.set, args.budget, _requested(args))
     _writable(args.out)
     report = printed(sys.stderr)
-    bench = Workbench(load(args.model, device=device(), report=report, labels=args.labels))
+    bench = Workbench(load(args.model, device=device(), report=report, options=chosen_model(args)))
     work = _work(args, bench)
+    for sentence in (
+        *bench.model.notes,
+        *filter(None, (class_note(text, bench.model.labels) for text in work.targets)),
+    ):
+        (complain if args.json else say)(sentence)
     records, failed = [], False
     for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
         part_report = subrange(report, number / len(args.images), (number + 1) / len(args.images))
         try:
-            picture = picture_file(path)
+            picture = picture_file(path, window)
             answers = _answers(bench, picture, work, part_report)
             result = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:
@@ -93,10 +102,12 @@ def _explain(args: Namespace) -> int:
         for entry in result["failed"]:
             failed = _report_failure(path, f"{entry['method']}: {entry['reason']}")
         if not args.json:
-            best = result["top5"][0]
+            predicted = {one["index"] for one in result["predicted"]}
+            first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
             maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
             note = f". {picture.note}" if picture.note else ""
-            say(f"{folder}: {best['label']} {best['probability']:.1%}, {maps}{note}")
+            shown = [f"{one['label']} {bench.model.spelled(one[bench.model.quantity])}" for one in first]
+            say(f"{folder}: {', '.join([*shown, maps])}{note}")
     if args.json:
         say_json(records)
     return 2 if failed else 0

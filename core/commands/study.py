@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from core.commands import chosen, options, path_argument, say, say_json
+from core.commands import chosen, complain, options, path_argument, say, say_json
 from core.errors import BadParameter, StudyError, VitrineError
 from core.params import Knob, params_of, whole
 from core.progress import printed
@@ -31,10 +31,24 @@ GROUPS: dict[str, tuple[Callable[..., object], str]] = {
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """Which filter sets count as shared by classes."""
+
+    sharing: Annotated[
+        Literal["rules", "itemsets"],
+        Knob("Sets in rules of several classes, as in the paper, or all sets that are frequent in several classes."),
+    ] = "rules"
+
+
+@dataclass(frozen=True)
 class Chance:
     """The random sets that mined ones are compared with."""
 
-    draws: Annotated[int, Knob("Number of random filter sets of the same size; 0 for none.", 0, 1000)] = 20
+    draws: Annotated[int, Knob("Number of random filter sets; 0 for none.", 0, 1000)] = 20
+    random_filters: Annotated[
+        int,
+        Knob("Filters in each random set: 10 as in table 1 of the paper; 0 for as many as the rules have.", 0, 100_000),
+    ] = 10
     seed: Annotated[int, Knob("Seed of the random sets.", 0, 2**31 - 1)] = 0
 
 
@@ -54,13 +68,18 @@ def study(parser: ArgumentParser) -> None:
         "--verify", action="store_true", help="also verify the checksum of every file"
     )
     _mining(_reader(below, "rules", "association rules between filters and classes", _rules))
-    _mining(_reader(below, "shared", "filter sets shared by several classes", _shared))
+    shared = _reader(below, "shared", "filter sets shared by several classes", _shared)
+    options(shared, Sharing)
+    _mining(shared)
     patches = _reader(below, "patches", "the patches, strongest drop first", _patches)
     patches.add_argument(
         "--filters", default="", metavar="F,F", help="only patches in which all these filters are active"
     )
     ablate = _reader(below, "ablate", "accuracy with the filters of each class's rules ablated", _ablate)
     ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
+    moved = "the model, if it is no longer where the study was built from: name, or ARCH@FILE"
+    ablate.add_argument("--model", default="", metavar="MODEL", help=moved)
+    ablate.add_argument("--labels", default="", metavar="FILE", help="other names of the classes, one per line")
     options(ablate, Chance)
     _mining(ablate)
 
@@ -86,7 +105,7 @@ def _build(args: Namespace) -> int:
     from core.environment import device
     from core.explain import EXPLAINERS
     from core.params import checked
-    from core.study.build import build_study
+    from core.study.build import build_study, planned
 
     study_settings = chosen(args, StudyConfig, "study")
     parts: dict[str, Any] = {
@@ -97,7 +116,9 @@ def _build(args: Namespace) -> int:
     given = dict(_pair(text) for text in args.set)
     settings = {name: value for name, value in checked(method.params, given, method.name).items() if name in given}
     config = StudyConfig(args.model, args.data, settings=settings, **study_settings, **parts)
-    study = build_study(config, args.out, device=device(), report=printed(sys.stderr))
+    plan = planned(config, device=device())
+    say(*plan.model.notes, *plan.folder.notes)
+    study = build_study(config, args.out, model=plan.model, device=device(), report=printed(sys.stderr))
     _summarise(study)
     return 0
 
@@ -111,6 +132,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _summarise(study: "Study") -> None:
     """Print a study in a few lines."""
+    from core.mining.rules import shared_by_rules
     from core.study.browse import STOPS, patches_per_image
 
     manifest, images = study.manifest, study.table("images")
@@ -121,10 +143,14 @@ def _summarise(study: "Study") -> None:
     for path, problem in images.loc[images["problem"] != "", ["path", "problem"]].itertuples(index=False):
         say(f"skipped {path}: {problem}")
     for reason, count in data.left_out.items():
-        say(f"left out: {reason} ({count})")
+        say(f"left out: {reason}: {count:,}")
     if data.unmatched:
         say(f"no class of the model: {', '.join(data.unmatched)}")
-    say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules, {rows['shared']} shared sets")
+    say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules")
+    say(
+        f"{len(shared_by_rules(study.table('rules')))} filter sets in rules of several classes, "
+        f"{rows['shared']} frequent in several"
+    )
     counts = patches_per_image(images)
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in counts.sum(axis=1).items()))
     say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in counts.sum().items()))
@@ -137,7 +163,7 @@ def _info(args: Namespace) -> int:
     from core.store.manifest import dump
     from core.study.browse import patches_per_image
 
-    study = _opened(args.study)
+    study = _opened(args)
     classes = study.table("classes")
     if args.label:
         classes = classes[classes["label"] == study.target(args.label)]
@@ -164,7 +190,7 @@ def _info(args: Namespace) -> int:
 
 
 def _rules(args: Namespace) -> int:
-    study = _opened(args.study)
+    study = _opened(args)
     rules = _mined(args, study).rules
     if args.label:
         rules = rules[rules["label"] == study.target(args.label)]
@@ -174,8 +200,10 @@ def _rules(args: Namespace) -> int:
 
 
 def _shared(args: Namespace) -> int:
-    study = _opened(args.study)
-    shared = _mined(args, study).shared
+    study = _opened(args)
+    sharing = Sharing(**chosen(args, Sharing, "shared")).sharing
+    mined = _mined(args, study)
+    shared = mined.shared_by_rules if sharing == "rules" else mined.shared
     if args.label:
         label = study.target(args.label)
         shared = shared[shared["labels"].map(lambda labels: label in labels).astype(bool)]
@@ -188,7 +216,7 @@ def _patches(args: Namespace) -> int:
 
     from core.mining.rules import transactions_of
 
-    study = _opened(args.study)
+    study = _opened(args)
     label = study.target(args.label) if args.label else None
     matching = transactions_of(study).holding(_filters(study, args.filters), label)
     patches, images = study.table("patches"), study.table("images")
@@ -217,22 +245,19 @@ def _filters(study: "Study", text: str) -> list[int]:
 
 def _ablate(args: Namespace) -> int:
     from core.environment import device
-    from core.models import load
-    from core.study.build import config_of
     from core.units.ablation_study import run_ablation
+    from core.workbench import study_model
 
-    study = _opened(args.study)
-    config = config_of(study)
+    study = _opened(args)
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
-    model = load(config.model, device(), labels=config.labels or None)
-    if model.sha != study.manifest.model.sha:
-        raise StudyError(f"{config.model} is not the model the study was built with.", "Build the study again.")
+    model = study_model(study, device(), model=args.model, labels=args.labels)
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     result = run_ablation(
-        study, sets, model, folder=args.data, draws=chance.draws, seed=chance.seed, report=printed(sys.stderr)
-    )
+        study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,
+        seed=chance.seed, report=printed(sys.stderr),
+    )  # fmt: skip
     table = result.per_class
     if label is not None:
         table = table[table["label"] == label]
@@ -256,7 +281,7 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     means = [
         f"{percent('baseline')} unchanged",
         f"{percent('mined')} without {summary['filters_per_class']:.1f} rule filters",
-        f"{percent('random_mean')} ± {percent('random_std')} without the same number of random filters",
+        f"{percent('random_mean')} ± {percent('random_std')} without {summary['random_filters']:.1f} random filters",
     ]
     spread = [f"{percent(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
     prices = [
@@ -268,10 +293,15 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     say(f"deviation over classes: {', '.join(spread[:sets])}; on average {', '.join(prices[: sets - 1])}")
 
 
-def _opened(name: str) -> "Study":
+def _opened(args: Namespace) -> "Study":
+    """The study of a command, after a sentence about a class that its text could mean as well."""
+    from core.data.labels import class_note
     from core.workbench import find_study
 
-    return find_study(name)
+    study = find_study(args.study)
+    if note := class_note(args.label, study.labels):
+        complain(note)
+    return study
 
 
 def _mined(args: Namespace, study: "Study") -> "Mined":
@@ -286,12 +316,23 @@ def _mined(args: Namespace, study: "Study") -> "Mined":
     given = {name: getattr(args, name) for name in asdict(built_with) if getattr(args, name) != AS_BUILT}
     settings = checked(params_of(MiningConfig), {**asdict(built_with), **given}, "mining")
     if not given:
-        return stored(study, built_with)
+        mined = stored(study, built_with)
+        _say_skipped(mined, study)
+        return mined
     most = study.manifest.arrays["items"].shape[1]
     if "filters" in given and settings["filters"] > most:
         message = f"mining.filters cannot be {settings['filters']}. The study keeps {most} filters of each patch."
         raise BadParameter(message, f"Use 1 to {most}.")
-    return mine(study, MiningConfig(**settings), seed=study.manifest.seed)
+    mined = mine(study, MiningConfig(**settings), seed=study.manifest.seed)
+    _say_skipped(mined, study)
+    return mined
+
+
+def _say_skipped(mined: "Mined", study: "Study") -> None:
+    """Name the classes that were skipped because of too many itemsets."""
+    if mined.skipped:
+        names = ", ".join(study.labels[label] for label in mined.skipped)
+        complain(f"Skipped, as they have more than {mined.config.limit:,} frequent filter sets: {names}.")
 
 
 def _output(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
@@ -314,8 +355,11 @@ def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _written(table: "pd.DataFrame", path: Path) -> None:
+    from core.export.spreadsheet import as_csv
+
     try:
-        _plain(table).to_csv(path, index=False)
-    except OSError as error:
-        raise VitrineError(f"{path} cannot be written ({error.strerror}).", "Choose another file.") from None
+        path.write_text(as_csv(_plain(table)), "utf-8", newline="")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it cannot be a path"
+        raise VitrineError(f"{path} cannot be written ({reason}).", "Choose another file.") from None
     say(f"{path}: {len(table)} rows")

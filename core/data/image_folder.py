@@ -1,8 +1,6 @@
 """Folders of images, one sub-folder per class, with masks, concepts and boxes next to them if available."""
 
 import json
-import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,21 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.labels import class_index
-from core.errors import BadImage, BadParameter, Unavailable, UnknownName
-from core.files import file_sha256
-from core.images import shown
+from core.data.labels import folder_classes, no_class
+from core.data.layout import UNKNOWN, layout
+from core.data.listing import SUFFIXES, LeftOut
+from core.environment import limit
+from core.errors import BadImage, Unavailable, VitrineError
+from core.files import file_sha256, read_bytes
+from core.images import loaded_image, shown
 from core.params import expanded
 from core.progress import Report, chunks, silent, subrange
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-# Image formats that are recognised but not read.
-OTHERS = frozenset({
-    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".tga", ".ico", ".dng", ".raw", ".cr2", ".cr3", ".nef",
-    ".arw",
-})  # fmt: skip
-
-UNKNOWN = -1
 
 Mask = NDArray[np.bool_]  # (H, W)
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the file
@@ -34,7 +26,7 @@ Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the fil
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The images of a folder in a fixed order, by sub-folder and then by name, and their annotations."""
+    """The images of a folder in a fixed order, by class folder and then by name, and their annotations."""
 
     base: Path  # contains `images`, `masks`, `concepts` and `boxes.json`, or equals root
     root: Path  # the paths are relative to it
@@ -42,23 +34,20 @@ class ImageFolder:
     folders: tuple[str, ...]  # names of the sub-folders; empty for images outside any
     labels: tuple[int, ...]  # by sub-folder; after `matched` class indices of a model, UNKNOWN where it has none
     unmatched: Mapping[str, str] = field(default_factory=dict)  # sub-folders that match no class, with the reason
-    skipped: Mapping[str, int] = field(default_factory=dict)  # number of images skipped for each reason
+    skipped: Mapping[str, int] = field(default_factory=dict)  # number of files left out for each reason
+    notes: tuple[str, ...] = ()  # what was assumed about the folder, as sentences
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def matched(self, labels: Sequence[str]) -> "ImageFolder":
         """A copy whose sub-folders are matched with the classes of a model with these labels."""
-        classes, unmatched = dict[int, int](), dict[str, str]()
-        for number, name in enumerate(self.folders):
-            try:
-                classes[number] = class_index(name, labels, "The model")
-            except UnknownName:
-                unmatched[name] = f"The model has no class {name}."
-            except BadParameter as error:
-                unmatched[name] = error.message
-        indices = tuple(classes.get(number, UNKNOWN) for number in self.labels)
-        return replace(self, labels=indices, unmatched=unmatched)
+        classes, unmatched = folder_classes(self.folders, labels)
+        by_number = [classes.get(name, UNKNOWN) for name in self.folders]
+        indices = tuple(by_number[number] if number != UNKNOWN else UNKNOWN for number in self.labels)
+        # Reasons that say more than that the model has no class of this name.
+        notes = dict.fromkeys(why for name, why in unmatched.items() if why != no_class(name))
+        return replace(self, labels=indices, unmatched=unmatched, notes=(*self.notes, *notes))
 
     def limited(self, limit: int) -> "ImageFolder":
         """A copy with at most `limit` images, as evenly from all sub-folders as possible; 0 for all."""
@@ -83,8 +72,12 @@ class ImageFolder:
         for kind in ("parts", "colours"):
             path = _beside(self.base / "concepts" / kind / self.paths[index])
             if path is not None:
-                values, names = np.asarray(_opened(path)), self.manifest()[kind]
-                masks |= {names[int(value)]: values == value for value in np.unique(values)}
+                values, names = np.asarray(_opened(path)), self.manifest().get(kind)
+                numbers = np.unique(values)
+                if values.ndim != 2 or not isinstance(names, list) or numbers[-1] >= len(names):
+                    message = f"{shown(str(path))} holds other concepts than manifest.json names."
+                    raise BadImage(message, "Write the data set again.")
+                masks |= {str(names[int(value)]): values == value for value in numbers}
         return {name: where for name, where in masks.items() if name != "none"}
 
     def boxes(self, index: int) -> tuple[Box, ...]:
@@ -97,7 +90,7 @@ class ImageFolder:
         if stored is not None:
             if isinstance(stored, list) and all(_is_box(box) for box in stored):
                 return tuple((box[0], box[1], box[2], box[3]) for box in stored)
-            message = f"{path} holds no boxes for {self.paths[index]}."
+            message = f"{shown(str(path))} holds no boxes for {shown(self.paths[index])}."
             raise Unavailable(message, "Write a list of [top, left, height, width] in pixels.")
         mask = self.mask(index)
         if mask is None or not mask.any():
@@ -119,37 +112,32 @@ def image_folder(root: str | Path, labels: Sequence[str], limit: int = 0) -> Ima
     return scan(Path(root)).limited(limit).matched(labels)
 
 
-def scan(root: Path) -> ImageFolder:
-    """The images under `root`: one sub-folder per class (also inside a folder `images`), or files in `root` itself.
+def scan(root: Path, report: Report = silent) -> ImageFolder:
+    """The images under `root`, a folder or zip archive: one sub-folder per class, a table of labels, or loose files.
 
-    Broken links are included, so that reading them reports an error. Other skipped images are counted. Raises
-    Unavailable if there is no such folder or no image in it.
+    `layout` says where class folders may lie. What is an image is decided by content; what is left out is counted.
+    Broken links are included, so that reading them reports an error. Raises Unavailable if there is no such folder or
+    no image in it, BadParameter if it holds several sets of class folders.
     """
     root = expanded(root)
-    skipped: Counter[str] = Counter()
+    left_out = LeftOut(report)
     try:
-        images = root / "images" if (root / "images").is_dir() else root
-        loose, folders = _listed(images, skipped)
+        found = layout(root, left_out, report)
     except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
         reason = getattr(error, "strerror", None) or error
         raise Unavailable(f"{shown(str(root))} cannot be opened as a folder ({reason}).", "Check the path.") from None
-    pairs = [(path, number) for number, folder in enumerate(folders) for path in _images(folder, skipped)]
-    names = tuple(folder.name for folder in folders)
-    if pairs:
-        skipped["pictures beside the sub-folders"] += len(loose)
-    else:
-        names, pairs = (), [(path, UNKNOWN) for path in loose]
-    reasons = {reason: skipped[reason] for reason in sorted(skipped) if skipped[reason]}
-    if not pairs:
-        listed = "".join(f" Left out: {reason} ({count:,})." for reason, count in reasons.items())
-        message = f"There is no image in {root}.{listed}"
+    reasons = left_out.reasons()
+    if not found.images:
+        listed = "".join(f" Left out: {reason}: {count:,}." for reason, count in [*reasons.items()][:5])
+        message = f"There is no image in {shown(str(root))}.{listed}"
         raise Unavailable(message, "Name a folder with one sub-folder of images per class.")
-    paths = tuple(path.relative_to(images).as_posix() for path, _ in pairs)
-    return ImageFolder(root, images, paths, names, tuple(number for _, number in pairs), {}, reasons)
+    paths = tuple(path.relative_to(found.root).as_posix() for path, _ in found.images)
+    labels = tuple(number for _, number in found.images)
+    return ImageFolder(found.base, found.root, paths, found.names, labels, {}, reasons, tuple(found.notes))
 
 
 def contents(root: Path, paths: Sequence[str], report: Report = silent) -> list[str]:
-    """The sha256 of each of these files under `root`, "" for one that cannot be read.
+    """The sha256 of each of these files under `root`, "" for one that cannot be read, or is over the limit of images.
 
     Reads every byte: a file overwritten by another of the same size is another image, and its date may be the same.
     """
@@ -157,8 +145,8 @@ def contents(root: Path, paths: Sequence[str], report: Report = silent) -> list[
     for span in chunks(len(paths), 1, report, "comparing images"):
         span_report = subrange(report, span.start / len(paths), span.stop / len(paths))
         try:
-            hashes.append(file_sha256(root / paths[span.start], span_report, "comparing images"))
-        except OSError:
+            hashes.append(file_sha256(root / paths[span.start], span_report, "comparing images", limit("image")))
+        except (OSError, ValueError):
             hashes.append("")
     return hashes
 
@@ -176,73 +164,15 @@ def _spread(labels: Sequence[int], limit: int) -> list[int]:
 def _json(path: Path) -> dict[str, Any]:
     """The content of a JSON file that describes the images; empty if there is none."""
     try:
-        content = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"{path} cannot be read ({error}).", "Write the data set again.") from None
+        content = json.loads(read_bytes(path, limit("text"))) if path.exists() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)[:100]
+        raise Unavailable(f"{shown(str(path))} cannot be read ({reason}).", "Write the data set again.") from None
     return content if isinstance(content, dict) else {}
 
 
 def _is_box(box: object) -> bool:
     return isinstance(box, list) and len(box) == 4 and all(type(side) is int and side >= 0 for side in box)
-
-
-def _images(folder: Path, skipped: Counter[str]) -> list[Path]:
-    """The images of a class; other images in its folder are counted in `skipped`."""
-    if _leads_up(folder):
-        skipped["links to a folder that they lie in"] += 1
-        return []
-    try:
-        images, deeper = _listed(folder, skipped)
-    except OSError as error:
-        skipped[f"{folder.name}/, which cannot be opened: {error.strerror}"] += 1
-        return []
-    folders = [one for one in deeper if not _leads_up(one)]
-    skipped["links to a folder that they lie in"] += len(deeper) - len(folders)
-    skipped["pictures in folders within the sub-folders"] += sum(
-        _pictures(names) for one in folders for _, _, names in os.walk(one)
-    )
-    skipped["folders named like pictures"] += _pictures([one.name for one in folders])
-    return images
-
-
-def _leads_up(path: Path) -> bool:
-    """Whether a path is a link to a folder that it lies in."""
-    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
-
-
-def _listed(folder: Path, skipped: Counter[str]) -> tuple[list[Path], list[Path]]:
-    """The images and folders in a folder by name, except hidden ones; other image formats are counted."""
-    files, folders = [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            ending = Path(entry.name).suffix.lower()
-            if entry.name.startswith("."):
-                continue
-            kind = _kind(entry)
-            if kind == "folder":
-                folders.append(folder / entry.name)
-            elif ending in OTHERS:
-                skipped[f"{ending} files, which cannot be read"] += 1
-            elif ending in SUFFIXES and kind == "file":
-                files.append(folder / entry.name)
-            elif ending in SUFFIXES:
-                skipped["pipes and devices named like pictures"] += 1
-    return sorted(files), sorted(folders)
-
-
-def _kind(entry: "os.DirEntry[str]") -> str:
-    """Folder, file or other; a broken link is a file, so that reading it reports the error."""
-    try:
-        if entry.is_dir():
-            return "folder"
-        lost = entry.is_symlink() and not Path(entry.path).exists()
-        return "file" if lost or entry.is_file() else "other"
-    except OSError:
-        return "file"
-
-
-def _pictures(names: Sequence[str]) -> int:
-    return sum(Path(name).suffix.lower() in SUFFIXES and not name.startswith(".") for name in names)
 
 
 def _beside(path: Path) -> Path | None:
@@ -252,9 +182,11 @@ def _beside(path: Path) -> Path | None:
 
 
 def _opened(path: Path) -> Image.Image:
+    """The image in a file of a mask, with its values unchanged."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, Image.DecompressionBombError) as error:
-        raise BadImage(f"{path} cannot be read as an image ({error}).", "Replace the file.") from None
+        return loaded_image(read_bytes(path, limit("image")), path.name, plain=True).image
+    except VitrineError as error:
+        raise BadImage(f"{shown(str(path))} cannot be read as an image: {error.message}", "Replace the file.") from None
+    except Exception as error:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
+        reason = getattr(error, "strerror", None) or "it is incomplete or damaged"
+        raise BadImage(f"{shown(str(path))} cannot be read as an image ({reason}).", "Replace the file.") from None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,33 +15,56 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from core.data.labels import labels_file
+from core.data.model_options import LARGEST, Interpolation, ModelOptions
 from core.data.samples import samples
 from core.environment import device
 from core.errors import BadImage, BadModel, BadParameter, VitrineError
 from core.images import Picture, Preprocess, decode, picture_file, picture_of
-from core.models import MODELS, Model, as_model, weights
+from core.models import MODELS, Model, as_model
 from core.models import load as load_model
 from core.params import expanded
 from core.progress import printed
 from core.workbench import Workbench
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
-LARGEST = 4096  # pixels, the side of an input
 
 
-def load(name: str, *, labels: str | os.PathLike[str] | None = None) -> Model:
+def load(
+    name: str,
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    output: str = "auto",
+    threshold: float = 0.5,
+    size: int = 0,
+    resize: int = 0,
+    crop: int = 0,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    interpolation: str = "auto",
+) -> Model:
     """A model by its name: a bundled one, one of torchvision's, or `ARCH@FILE` for your own weights.
 
-    `labels` names a file with one label per class for your own weights. Weights of torchvision are downloaded at
-    first use. The model runs on a GPU if there is one; the environment variable `VITRINE_DEVICE` overrides this.
-    Raises `VitrineError` for an unknown name, weights that do not fit, or a download without a connection.
+    `labels` names a file with one label per class for your own weights. `output` says how the outputs are read:
+    softmax, sigmoid (one logit), multilabel (a sigmoid per label) or regression; auto is sigmoid for one output and
+    softmax for several. Labels above `threshold` are predicted. Images are prepared as the model's own weights
+    were trained, unless `size` (of the input), `resize` (of the shorter side), `crop`, `mean`, `std` (one number, or
+    one per colour channel) or `interpolation` say otherwise.
+
+    Weights of torchvision are downloaded at first use. The model runs on a GPU if there is one; the environment
+    variable `VITRINE_DEVICE` overrides this. Raises `VitrineError` for an unknown name, weights or options that do not
+    fit, or a download without a connection.
 
     >>> import vitrine as vt
     >>> model = vt.load("flowers-single-6c")
     >>> model.labels
     ('blue', 'orange', 'red', 'turquoise', 'violet', 'yellow')
     """
-    return load_model(str(name), device(), printed(sys.stderr), labels=None if labels is None else Path(labels))
+    options = ModelOptions.checked(
+        labels="" if labels is None else os.fspath(labels), output=output, threshold=threshold, size=size,
+        resize=resize, crop=crop, mean=_numbers(mean), std=_numbers(std), interpolation=interpolation,
+    )  # fmt: skip
+    return load_model(str(name), device(), printed(sys.stderr), options)
 
 
 def wrap(
@@ -53,15 +76,18 @@ def wrap(
     std: Sequence[float] = Preprocess.std,
     resize: int | None = None,
     interpolation: str = "bilinear",
+    output: str = "auto",
+    threshold: float = 0.5,
     name: str = "",
 ) -> Model:
     """A model from any torch module that maps images (N, 3, size, size) to one score per class, (N, classes).
 
     Images are resized to a shorter side of `resize` (default: `size`), cropped to the central `size` pixels, scaled to
     0…1, and normalised by `mean` and `std`, one number per colour channel; `interpolation` is bilinear,
-    bicubic or nearest. `labels` are the names of the classes, or a file with one per line. The model holds a copy in
-    eval mode without gradients of weights; the network itself is unchanged and can be trained further.
-    Raises `VitrineError` for a network that does not run on such an image.
+    bicubic, nearest, lanczos or box. `output` and `threshold` say how scores are read, as in `load`: a single score is
+    a logit, of the classes negative and positive. `labels` are the names of the classes, or a file with one per line.
+    The model holds a copy in eval mode without gradients of weights; the network itself is unchanged and can be trained
+    further. Raises `VitrineError` for a network that does not run on such an image.
 
     >>> import torch, vitrine as vt
     >>> network = torch.nn.Sequential(
@@ -77,6 +103,7 @@ def wrap(
         raise BadModel(f"{given} is not a network.", "Give an instance of torch.nn.Module.")
     name = name or type(network).__name__
     preprocess = _preprocess(size, size if resize is None else resize, mean, std, interpolation)
+    options = ModelOptions.checked(output=output, threshold=threshold)
     try:
         copy = deepcopy(network)
     except Exception as error:
@@ -84,12 +111,12 @@ def wrap(
         raise BadModel(f"{name} cannot be copied ({reason}).", "Build it anew and load its state dict.") from error
     classes = _classes(copy.eval().to(device()), name, preprocess.crop)
     if isinstance(labels, str | os.PathLike):
-        named = weights.labels(expanded(Path(labels)), classes)
+        named = labels_file(labels, classes)
     else:
         named = tuple(str(label) for label in labels or ())
-    if named and len(named) != classes:
+    if named and len(named) != classes and not (classes == 1 and len(named) == 2):
         raise BadModel(f"{len(named)} labels are given, and {name} has {classes} classes.", "Give a label per class.")
-    return as_model(name, copy, labels=named, preprocess=preprocess, device=device())
+    return as_model(name, copy, labels=named, preprocess=preprocess, device=device(), options=options)
 
 
 def models() -> pd.DataFrame:
@@ -107,13 +134,15 @@ def models() -> pd.DataFrame:
 def predict(model: Model, image: ImageLike, *, top: int = 5) -> pd.DataFrame:
     """The `top` most probable classes of an image: their labels and probabilities, indexed by class, highest first.
 
+    A regression has values in the order of its outputs in their place.
+
     >>> import vitrine as vt
     >>> model = vt.load("flowers-single-6c")
     >>> vt.predict(model, vt.examples()["single-violet"]).iloc[0]["label"]
     'violet'
     """
     classes = bench_of(model).top(picture_from(image), max(1, top))
-    return pd.DataFrame(classes, columns=["class", "label", "probability"]).set_index("class")
+    return pd.DataFrame(classes, columns=["class", "label", model.quantity]).set_index("class")
 
 
 def examples() -> dict[str, Path]:
@@ -160,13 +189,17 @@ def _preprocess(size: int, resize: int, mean: Sequence[float], std: Sequence[flo
             raise BadParameter(f"{called} cannot be {side!r}.", f"Give a whole number of pixels from 1 to {LARGEST:,}.")
     if resize < size:
         raise BadParameter(f"resize is {resize}, less than the size {size}.", "Images would not fill the input.")
-    choices = ("bilinear", "bicubic", "nearest")
+    choices = get_args(Interpolation)
     if interpolation not in choices:
         raise BadParameter(f"interpolation cannot be {interpolation!r}.", f"Choose one of {', '.join(choices)}.")
     sound = _three("mean", mean), _three("std", std)
     if min(sound[1]) <= 0:
         raise BadParameter(f"std cannot be {sound[1]}.", "Give three numbers above zero.")
     return Preprocess(int(size), int(resize), *sound, interpolation)
+
+
+def _numbers(values: float | Sequence[float]) -> Sequence[float] | tuple[float]:
+    return (values,) if isinstance(values, int | float) else values
 
 
 def _three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
@@ -193,6 +226,6 @@ def _classes(network: nn.Module, name: str, size: int) -> int:
         raise BadModel(f"{name} fails on images of {size} × {size} pixels: {reason}.", hint) from error
     if not isinstance(scores, Tensor):
         raise BadModel(f"{name} returns a value of type {type(scores).__name__}, not a tensor of scores.", hint)
-    if scores.dim() != 2 or len(scores) != 2:
+    if scores.dim() not in (1, 2) or len(scores) != 2:
         raise BadModel(f"{name} returns shape {tuple(scores.shape)} for two images.", hint)
-    return int(scores.shape[1])
+    return int(scores.shape[1]) if scores.dim() == 2 else 1

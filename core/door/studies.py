@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from core.errors import BadParameter, UnknownName
+from core.mining.rules import shared_by_rules
 from core.params import expanded
 from core.study import Study as StoredStudy
 from core.study.browse import Catalogue, PatchFilter
@@ -40,18 +41,22 @@ class Study(StoredStudy):
         rules["filters"] = _tuples(rules["filters"])
         return rules[["class", "filters", "support", "confidence", "lift", "score", "n_both", "n_class", "n_all"]]
 
-    def shared(self, label: Label | None = None) -> pd.DataFrame:
-        """Sets of filters that are frequent in several classes; all, or those of one class.
+    def shared(self, label: Label | None = None, *, sharing: str = "rules") -> pd.DataFrame:
+        """Sets of filters shared by several classes; all, or those of one class.
+
+        By default those in rules of several classes; with `sharing="itemsets"` all that are frequent in several.
 
         >>> import vitrine as vt
-        >>> shared = vt.open_study("flowers-double-12c").shared()
+        >>> shared = vt.open_study("flowers-double-12c").shared(sharing="itemsets")
         >>> int(shared["classes"].map(len).min())
         2
         """
-        shared = self.table("shared")
+        if sharing not in {"rules", "itemsets"}:
+            raise BadParameter(f"sharing cannot be {sharing!r}.", "Use 'rules' or 'itemsets'.")
+        shared = shared_by_rules(self.table("rules")) if sharing == "rules" else self.table("shared")
         if label is not None:
             index = self.target(label)
-            shared = shared[[index in labels for labels in shared["labels"]]].reset_index(drop=True)
+            shared = shared[shared["labels"].map(lambda labels: index in labels).astype(bool)].reset_index(drop=True)
         names = [tuple(self.labels[one] for one in labels) for labels in shared["labels"]]
         table = {"filters": _tuples(shared["filters"]), "classes": names, "supports": _tuples(shared["supports"])}
         return pd.DataFrame({**table, "n_all": shared["n_all"]})
@@ -138,4 +143,4 @@ def open_study(path: str | os.PathLike[str]) -> Study:
 
 
 def _tuples(lists: pd.Series) -> list[tuple[int | float, ...]]:
-    return [tuple(one.tolist()) for one in lists]
+    return [tuple(np.asarray(one).tolist()) for one in lists]

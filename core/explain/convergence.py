@@ -3,7 +3,6 @@
 import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
 THRESHOLD = 0.98  # rank correlation
@@ -23,6 +22,8 @@ class Convergence:
         Successive maps always agree, since they share nearly all of the work. Returns the lowest value of all images;
         None as long as there is no map of half the work, and for a constant map.
         """
+        from scipy.stats import rankdata  # here, as importing it takes long
+
         side = min(SIDE, *maps.shape[-2:])
         coarse = F.adaptive_avg_pool2d(maps.float()[:, None], side).flatten(1).cpu().numpy()
         ranks = rankdata(coarse, axis=1) - (coarse.shape[1] + 1) / 2

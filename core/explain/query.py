@@ -152,7 +152,7 @@ class Query:
     def score(self, images: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
         """The explained score (N,) of a target for other images, counted as passes."""
         if not targets.layer:
-            return targets.score(self.logits(images), kind)
+            return targets.score(self.logits(images), kind, self.model.output)
         with capture(self.net, targets.layer) as outputs:
             self.logits(images)
         return self.score_of(outputs[targets.layer], targets, kind)
@@ -160,13 +160,13 @@ class Query:
     def score_of(self, outputs: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
         """The explained score (N,), from the logits or from the output of the targets' layer."""
         if not targets.layer:
-            return targets.score(outputs, kind)
+            return targets.score(outputs, kind, self.model.output)
         return targets.score(self.maps_at(outputs.float() if self.half_precision else outputs, targets.layer), kind)
 
     def clean_scores(self, kind: Score = "logit") -> Tensor:
         """The score (B,) of the unmodified images, cached. Raises as `clean_logits`."""
         if not self.targets.layer:
-            return self.targets.score(self.clean_logits(), kind)
+            return self.targets.score(self.clean_logits(), kind, self.model.output)
         return self._numbers(self.cache.get((*self.key, "score"), lambda: self._over_images(self.score)))
 
     def class_indices(self, title: str) -> Tensor:
@@ -273,11 +273,11 @@ class Query:
         return self._key_of(self.targets)
 
     def _key_of(self, targets: Target) -> tuple[Hashable, ...]:
-        return (self.model.sha, self.content or self._hash, targets.key, self.half_precision)
+        return (self.model.key, self.content or self._hash, targets.key, self.half_precision)
 
     @property
     def _logits_key(self) -> tuple[Hashable, ...]:
-        return (self.model.sha, self.content or self._hash, "logits", self.half_precision)
+        return (self.model.key, self.content or self._hash, "logits", self.half_precision)
 
     @cached_property
     def _hash(self) -> str:
@@ -287,7 +287,7 @@ class Query:
     def _difference(self, other: "Query") -> float:
         """The largest difference of any probability between two queries, for the images at several strengths."""
         trials = [self.images * strength for strength in _STRENGTHS]
-        pairs = [(self.logits(images).softmax(1), other.logits(images).softmax(1)) for images in trials]
+        pairs = [[self.model.probabilities(query.logits(images)) for query in (self, other)] for images in trials]
         return max(float((one - two).abs().max()) for one, two in pairs)
 
     def _numbers(self, scores: Tensor) -> Tensor:

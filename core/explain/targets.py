@@ -8,7 +8,9 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from core.data.model_options import Output
 from core.errors import BadParameter, Unsupported
+from core.models.output import log_probabilities, probabilities
 
 Score = Literal["logit", "prob", "logprob", "margin"]
 Rows = slice | Sequence[int] | Tensor
@@ -28,8 +30,8 @@ class Target(ABC):
         """A key that is equal exactly for equal targets: part of every cache key."""
 
     @abstractmethod
-    def score(self, outputs: Tensor, kind: Score) -> Tensor:
-        """The score (N,) from logits (N, C), or from the maps (N, K, h, w) of `layer`."""
+    def score(self, outputs: Tensor, kind: Score, meaning: Output = "softmax") -> Tensor:
+        """The score (N,) from logits (N, C) of this meaning, or from the maps (N, K, h, w) of `layer`."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -79,9 +81,9 @@ class Classes(_Indexed):
         """The class indices."""
         return ("classes", *self.indices.tolist())
 
-    def score(self, outputs: Tensor, kind: Score) -> Tensor:
+    def score(self, outputs: Tensor, kind: Score, meaning: Output = "softmax") -> Tensor:
         """The logit, its lead over the best other class ("margin"), or the (log-)probability."""
-        return class_scores(outputs, self.indices, kind)
+        return class_scores(outputs, self.indices, kind, meaning)
 
     def _with(self, indices: Tensor) -> "Classes":
         return Classes(indices)
@@ -98,7 +100,7 @@ class Units(_Indexed):
         """The layer and the channels."""
         return ("units", self.layer, *self.indices.tolist())
 
-    def score(self, outputs: Tensor, kind: Score) -> Tensor:  # noqa: ARG002 - a unit has one score
+    def score(self, outputs: Tensor, kind: Score, meaning: Output = "softmax") -> Tensor:  # noqa: ARG002 - one score
         """The mean over the positions, for any `kind`."""
         return outputs.flatten(2).mean(2).gather(1, self.indices[:, None])[:, 0]
 
@@ -127,12 +129,12 @@ class Difference(Target):
         """The keys of both."""
         return ("difference", self.first.key, self.second.key)
 
-    def score(self, outputs: Tensor, kind: Score) -> Tensor:
+    def score(self, outputs: Tensor, kind: Score, meaning: Output = "softmax") -> Tensor:
         """The difference of both scores. Raises Unsupported for "margin", which is a difference already."""
         if kind == "margin":
             message = "A difference of two targets has no lead over the best other class."
             raise Unsupported(message, "Choose another score.")
-        return self.first.score(outputs, kind) - self.second.score(outputs, kind)
+        return self.first.score(outputs, kind, meaning) - self.second.score(outputs, kind, meaning)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -149,13 +151,16 @@ class Difference(Target):
         return Difference(self.first.to(device), self.second.to(device))
 
 
-def class_scores(logits: Tensor, classes: Tensor, kind: Score) -> Tensor:
-    """The score (N,) of each row's class: the logit, its lead over the best other one, its (log-)probability."""
-    if kind == "margin":
+def class_scores(logits: Tensor, classes: Tensor, kind: Score, meaning: Output = "softmax") -> Tensor:
+    """The score (N,) of each row's class: the logit, its lead over the best other one, its (log-)probability.
+
+    One output alone has no other, so its lead is itself.
+    """
+    if kind == "margin" and logits.shape[1] > 1:
         others = logits.scatter(1, classes[:, None], -torch.inf).amax(1)
         return logits.gather(1, classes[:, None])[:, 0] - others
     if kind == "prob":
-        logits = logits.softmax(1)
+        logits = probabilities(logits, meaning)
     elif kind == "logprob":
-        logits = logits.log_softmax(1)
+        logits = log_probabilities(logits, meaning)
     return logits.gather(1, classes[:, None])[:, 0]

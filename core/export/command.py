@@ -4,21 +4,25 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.data.labels import class_text
+from core.models.model import Model
 from core.params import spelled
 from core.workbench import Request
 
 
 def command_line(
-    model: str, image: str, requests: Sequence[Request], *, seed: int = 0, layer: str = "", out: str = "out"
+    model: Model, image: str, requests: Sequence[Request], *, seed: int = 0, layer: str = "", out: str = "out"
 ) -> str:
     """The command line that reproduces these maps."""
     settings: Mapping[str, Any] = {
         f"{request.name}.{n}": value for request in requests for n, value in request.settings.items()
     }
-    words = ["vitrine", "explain", f"./{image}" if image.startswith("-") else image, "--model", model]
+    words = ["vitrine", "explain", f"./{image}" if image.startswith("-") else image, "--model", model.name]
+    for name, value in model.options.changed().items():
+        words += [f"--{name}", spelled(value)]
     words += ["--method", ",".join(dict.fromkeys(request.name for request in requests))]
     for target in dict.fromkeys(request.target for request in requests):
-        words += ["--target", str(target)]
+        words += ["--target", class_text(target, model.labels)]
     for name, value in settings.items():
         words += ["--set", f"{name}={spelled(value)}"]
     if any(request.settle for request in requests):

@@ -3,19 +3,21 @@
 import io
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.environment import limit
 from core.errors import Unavailable
 from core.explain import EXPLAINERS, Explanation
 from core.export.record import Answers, agreement, arrays, key, record
 from core.figures.encoding import PHOTO, fine
 from core.figures.sheet import KINDS, Kind, Panel, overlay, png, sheet
 from core.figures.style import DEFAULT, DrawnMap, Span, Style, span, spans
-from core.files import atomic_write
+from core.files import atomic_write, read_bytes
 from core.images import Picture
 from core.workbench import Answer, Request, Workbench
 
@@ -48,8 +50,9 @@ def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = 
     for target in dict.fromkeys(request.target for request, _ in answers):
         row = [(request, answer) for request, answer in answers if request.target == target]
         panels = [_panel(request, answer, ranges.get((target, request.name))) for request, answer in row]
-        chance = f"{float(bench.probabilities(picture)[target]):.1%}"
-        rows.append([Panel(bench.model.labels[target], (f"class {target}, probability {chance}",)), *panels])
+        chance = bench.model.spelled(float(bench.probabilities(picture)[target]))
+        line = f"class {target}, {bench.model.quantity} {chance}"
+        rows.append([Panel(bench.model.labels[target], (line,)), *panels])
     return sheet(bench.view(picture), _title(bench, picture), rows, style, kind=kind)
 
 
@@ -68,7 +71,7 @@ def write(
     """Write one picture's folder: maps.npz, a PNG per map, a figure and result.json, whose content is returned.
 
     Pictures listed in an earlier result there are deleted, so that all files belong together; other files stay.
-    Raises Unavailable if the folder cannot be written.
+    Raises Unavailable if the folder cannot be written, or if it or a file to write in it is a link.
     """
     result = record(bench, picture, answers, seed)
     result["figure"] = f"figure.{kind}"
@@ -77,6 +80,7 @@ def write(
     files["maps.npz"] = npz(answers)
     files[result["figure"]] = figure(bench, picture, answers, kind=kind)
     files["result.json"] = (json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    _refuse_links(folder, files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in _earlier(folder) - files.keys():
@@ -89,13 +93,20 @@ def write(
     return result
 
 
+def _refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """Raise Unavailable if the folder, or a file to write in it, is a link: what it leads to is not ours to change."""
+    for path in (folder, *(folder / name for name in names)):
+        if path.is_symlink():
+            raise Unavailable(f"{path} is a link.", "Remove it, or choose another folder.")
+
+
 def _earlier(folder: Path) -> set[str]:
     """The names of the pictures listed in an earlier result in this folder."""
     try:
-        earlier = json.loads((folder / "result.json").read_text("utf-8"))
+        earlier = json.loads(read_bytes(folder / "result.json", limit("text")))
         overlays = {str(entry.get("overlay")) for entry in earlier["maps"]}
         drawn = str(earlier.get("figure", "figure.png"))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return set()
     maps = {name for name in overlays if name.partition("-")[0] in EXPLAINERS and re.fullmatch(r"\w+-\d+\.png", name)}
     return maps | ({drawn} & {f"figure.{kind}" for kind in KINDS})

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.explain import Explanation
+from core.export.spreadsheet import cell
 from core.images import Picture
 from core.measure.agreement import overlap, spearman
 from core.workbench import Answer, Request, Workbench
@@ -63,10 +64,16 @@ def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) 
         "image_note": picture.note,
         "model": bench.model.name,
         "model_sha256": bench.model.sha,
+        "model_options": bench.model.options.changed(),
+        "output": bench.model.output,
+        "threshold": bench.model.threshold,
+        "preparation": vars(bench.model.preprocess),
+        "notes": list(bench.model.notes),
         "layer": next((entry["layer"] for entry in maps if entry["layer"]), bench.model.survey.default),
         "device": str(bench.model.device),
         "seed": seed,
-        "top5": [{**_class(bench, index), "probability": chance} for index, _, chance in bench.top(picture)],
+        "top5": [{**_class(bench, index), bench.model.quantity: chance} for index, _, chance in bench.top(picture)],
+        "predicted": [_class(bench, index) for index in bench.model.asserted(bench.logits(picture))],
         "maps": maps,
         "failed": failed,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("torch", "torchvision")}},
@@ -83,7 +90,7 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
             "target": entry["target"]["index"],
             "label": entry["target"]["label"],
             "score": entry["score"],
-            "probability": float(bench.probabilities(picture)[entry["target"]["index"]]),
+            bench.model.quantity: float(bench.probabilities(picture)[entry["target"]["index"]]),
             **{name: entry[name] for name in ("min", "max", "signed", "layer", "seed", "seconds", "finished")},
             **entry["passes"],
             "settings": json.dumps(entry["settings"], ensure_ascii=False),
@@ -94,7 +101,7 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
     stream = io.StringIO()
     lines = csv.DictWriter(stream, rows[0] if rows else ())
     lines.writeheader()
-    lines.writerows(rows)
+    lines.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return stream.getvalue()
 
 

@@ -1,31 +1,35 @@
 """Images: decoding of files, preprocessing for a network, resizing of maps."""
 
 from core.images.decode import (
-    FORMATS,
-    MAX_BYTES,
-    MAX_PIXELS,
     Picture,
-    Pixels,
     decode,
+    loaded_image,
     picture_file,
     picture_of,
     read_picture,
     shown,
 )  # fmt: skip
+from core.images.depth import Pixels, Values, Window, eight_bits, window_of
+from core.images.formats import FORMATS
+from core.images.loading import MAX_PIXELS
 from core.images.preprocess import MAX_RATIO, Preprocess, resized
 
 __all__ = [
     "FORMATS",
-    "MAX_BYTES",
     "MAX_PIXELS",
     "MAX_RATIO",
     "Picture",
     "Pixels",
     "Preprocess",
+    "Values",
+    "Window",
     "decode",
+    "eight_bits",
+    "loaded_image",
     "picture_file",
     "picture_of",
     "read_picture",
     "resized",
     "shown",
+    "window_of",
 ]

@@ -1,27 +1,26 @@
 """Decoding of image files: from bytes to an upright RGB image, or an error that says why not."""
 
 import hashlib
-import io
 import math
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from core.environment import limit
 from core.errors import BadImage, printable
+from core.files import read_bytes
+from core.images.depth import Pixels, Values, Window, eight_bits, file_values, is_deep, windowed
+from core.images.formats import HEAD, READABLE, other, readable
+from core.images.loading import Loaded, TooManyPixels, Unreadable, check_size, load, prepared
+from core.images.process import TooCostly, load_apart
+from core.images.structure import ordinary
+from core.images.uncompressed import uncompressed
 
-Pixels = NDArray[np.uint8]  # (H, W, 3)
-
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-MAX_BYTES = 10_000_000
-MAX_PIXELS = 50_000_000
-
-_READABLE = "Use PNG, JPEG, WebP, GIF, BMP or TIFF."
 _SMALLER = "Make it smaller and try again."
+_CONVERT = "Save it as PNG, JPEG or TIFF and try again."
 
 
 @dataclass(frozen=True)
@@ -29,45 +28,44 @@ class Picture:
     """A decoded image, upright, in RGB."""
 
     name: str
-    pixels: Pixels
+    pixels: Pixels  # in 8 bits, as it is shown
     sha: str  # of the file's bytes
     note: str = ""  # how it was converted while decoding, as sentences
+    values: Values | None = None  # the values that networks see, where they have more than 8 bits
+
+    @property
+    def source(self) -> Pixels | Values:
+        """What preprocessing for a network begins with: the deep values, or the pixels where there are none."""
+        return self.pixels if self.values is None else self.values
 
 
-def decode(data: bytes, name: str) -> Picture:
+def decode(data: bytes, name: str, window: Window | None = None) -> Picture:
     """Decode any bytes to a picture: upright, RGB, the first frame, transparency on white.
 
+    Values of more than 8 bits are kept; `window` holds those shown as black and as white, None chooses by their range.
     `name` is stored unchanged and only shortened in messages. Raises BadImage, and nothing else, for bytes that are
-    not an image of FORMATS, are damaged, or exceed MAX_BYTES or MAX_PIXELS.
+    not an image of FORMATS, are damaged, or exceed the limits that `core/images/README.md` lists.
     """
     short = shown(name)
-    if not data:
-        raise BadImage(f"{short} is empty.", _READABLE)
-    if len(data) > MAX_BYTES:
-        raise BadImage(
-            f"{short}: {math.ceil(len(data) / 1e5) / 10} MB is over the {MAX_BYTES / 1e6:.0f} MB limit.", _SMALLER
-        )
-    image = _opened(data, short)
+    if len(data) > limit("image"):
+        raise _too_long(short, len(data))
     try:
-        pixels, notes = _upright(image, data)
+        loaded = loaded_image(data, name)
+        return _picture(loaded, name, hashlib.sha256(data).hexdigest(), window)
+    except BadImage:
+        raise
     except Exception:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
         raise BadImage(f"{short} is incomplete or damaged.", "Save or download it again.") from None
-    return Picture(name, pixels, hashlib.sha256(data).hexdigest(), " ".join(notes))
 
 
-def picture_file(path: str | Path) -> Picture:
+def picture_file(path: str | Path, window: Window | None = None) -> Picture:
     """The picture in a file. Raises BadImage as `decode` does, and for a file that cannot be opened."""
     file = Path(path)
     name = os.fsencode(file.name).decode("utf-8", "replace")  # some systems allow names that are not valid text
-    try:
-        data = _content(file)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadImage(f"{shown(file.name)} cannot be opened: {reason}.", "Check its path.") from None
-    return decode(data, name)
+    return decode(content(file, name, "opened"), name, window)
 
 
-def picture_of(image: Image.Image, name: str) -> Picture:
+def picture_of(image: Image.Image, name: str, window: Window | None = None) -> Picture:
     """The picture in an image that Pillow holds, prepared as `decode` does; its hash is that of its pixels.
 
     Raises BadImage for one without pixels, with more than MAX_PIXELS, or whose file is damaged.
@@ -75,21 +73,59 @@ def picture_of(image: Image.Image, name: str) -> Picture:
     short = shown(name)
     if not image.width * image.height:
         raise BadImage(f"{short} has no pixels.", "Give an image of at least 1 × 1 pixels.")
-    _check_size(image, short)
     try:
-        pixels, notes = _upright(image.copy(), b"")
+        check_size(*image.size)
+        picture = _picture(prepared(image.copy(), []), name, "", window)
+    except BadImage:
+        raise
+    except TooManyPixels as error:
+        raise BadImage(f"{short} has {error}.", _SMALLER) from None
     except Exception:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
         raise BadImage(f"{short} is incomplete or damaged.", "Open it again.") from None
-    content = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes())
-    return Picture(name, pixels, content.hexdigest(), " ".join(notes))
+    source = np.ascontiguousarray(picture.source)
+    sha = hashlib.sha256(f"{picture.pixels.shape}".encode() + source.tobytes()).hexdigest()
+    return Picture(name, picture.pixels, sha, picture.note, picture.values)
 
 
-def read_picture(root: Path, path: str) -> Picture:
+def read_picture(root: Path, path: str, window: Window | None = None) -> Picture:
     """The picture in the file `path` under `root`, named by `path`. Raises BadImage as `picture_file`."""
+    return decode(content(root / path, path, "read"), path, window)
+
+
+def loaded_image(data: bytes, name: str, *, plain: bool = False) -> Loaded:
+    """The image in a file, within limits: upright, in RGB or RGBA or deep values; as it is stored if `plain`.
+
+    Raises BadImage for what is no image of FORMATS or exceeds the limits, any error for damaged bytes.
+    """
+    short = shown(name)
+    if not data:
+        raise BadImage(f"{short} is empty.", READABLE)
+    kind = readable(data[:HEAD], name)
+    if not kind:
+        what = other(data[:HEAD], name)[0]
+        if what:
+            raise BadImage(f"{short} is {what}, which this app cannot read.", "Convert it to PNG, JPEG or TIFF.")
+        raise BadImage(f"{short} is not an image this app can read.", READABLE)
     try:
-        return decode(_content(root / path), path)
-    except OSError as error:
-        raise BadImage(f"{path} cannot be read ({error.strerror}).", "Check the file.") from None
+        return (load if ordinary(data, kind) else load_apart)(data, kind, plain=plain)
+    except TooManyPixels as error:
+        raise BadImage(f"{short} has {error}.", _SMALLER) from None
+    except TooCostly as error:
+        message = f"{short} needs {error} to be decoded."
+        raise BadImage(message, _CONVERT) from None
+    except Unreadable:
+        if kind == "TIFF" and (loaded := uncompressed(data)):
+            return loaded
+        raise BadImage(f"{short} is not a {kind} image this app can read.", _CONVERT) from None
+
+
+def content(file: Path, name: str, what: str) -> bytes:
+    """The bytes of an image file; `what` is not possible, such as "opened", is said in the BadImage it raises."""
+    try:
+        return read_bytes(file, limit("image"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadImage(f"{shown(name)} cannot be {what}: {reason}.", "Check the file.") from None
 
 
 def shown(name: str, length: int = 60) -> str:
@@ -101,66 +137,32 @@ def shown(name: str, length: int = 60) -> str:
     return f"{plain[: length - tail - 1]}…{plain[-tail:]}"
 
 
-def _content(file: Path) -> bytes:
-    """The bytes of a file, of a large one as many as are needed to say how far it is over the limit."""
-    with file.open("rb") as opened:
-        return opened.read(10 * MAX_BYTES)
+def _too_long(short: str, size: int) -> BadImage:
+    most = limit("image") / 1e6
+    return BadImage(
+        f"{short}: {math.ceil(size / 1e5) / 10} MB is over the {most:.0f} MB limit.",
+        f"{_SMALLER[:-1]}, or set VITRINE_IMAGE_MB.",
+    )
 
 
-def _opened(data: bytes, short: str) -> Image.Image:
-    """The image with its header read and nothing decoded yet."""
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        count = re.search(r"\d+", str(error))
-        raise _too_large(short, f"{math.ceil(int(count[0]) / 1e6):,}" if count else "too many") from None
-    except Exception:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
-        raise BadImage(f"{short} is not an image this app can read.", _READABLE) from None
-    _check_size(image, short)
-    return image
-
-
-def _check_size(image: Image.Image, short: str) -> None:
-    pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
-        raise _too_large(short, f"{image.width:,} × {image.height:,} px, {math.ceil(pixels / 1e6):,}")
-
-
-def _too_large(short: str, megapixels: str) -> BadImage:
-    return BadImage(f"{short} has {megapixels} megapixels; the limit is {MAX_PIXELS / 1e6:.0f}.", _SMALLER)
-
-
-def _upright(image: Image.Image, data: bytes) -> tuple[Pixels, list[str]]:
-    """The first frame as RGB pixels, and the conversions that were necessary."""
-    notes = []
-    if getattr(image, "is_animated", False):
-        notes.append("Of several frames, the first is shown.")
-        image.seek(0)
-    if image.getexif().get(0x0112, 1) in range(2, 9):  # read before loading: some formats rotate themselves then
-        notes.append("Turned upright as its camera noted.")
-    deep = image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[24] == 16)
-    image.load()
-    turned = ImageOps.exif_transpose(image)
-    if deep:
-        notes.append("Its values were reduced to 8 bits.")
-    if image.mode == "CMYK":
-        notes.append("Converted from CMYK to RGB.")
-    if turned.mode.startswith(("I", "F")):
-        turned = _eight_bits(turned)
-    if turned.has_transparency_data:
-        layer = turned.convert("RGBA")
-        if np.asarray(layer)[..., 3].min() < 255:
+def _picture(loaded: Loaded, name: str, sha: str, window: Window | None) -> Picture:
+    """The picture with transparency on white, and its values in [0, 1] where they have more than 8 bits."""
+    if window or is_deep(loaded):
+        return _deep_picture(loaded, name, sha, window)
+    image, notes = loaded.image, list(loaded.notes)
+    if image.mode == "RGBA":
+        if np.asarray(image.getchannel("A")).min() < 255:
             notes.append("Its transparent parts are shown on white.")
-        turned = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.asarray(turned.convert("RGB")), notes
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return Picture(name, np.asarray(image.convert("RGB")), sha, " ".join(notes))
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """An image of 16-bit, 32-bit or float grey values in 8 bits: 16 bits by the high byte, else by min-max scaling."""
-    values = np.asarray(image).astype(np.float64)
-    low, high = float(values.min()), float(values.max())
-    if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high < 65536):
-        low, high = 0.0, 65535.0
-    if not np.isfinite(high - low):
-        raise ValueError("values that are not finite")
-    return Image.fromarray(np.rint((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8))
+def _deep_picture(loaded: Loaded, name: str, sha: str, window: Window | None) -> Picture:
+    notes = list(loaded.notes)
+    in_file, opacity = file_values(loaded)
+    values, note = windowed(in_file, loaded.bits, window, shown(name))
+    notes.append(note)
+    if opacity is not None and opacity.min() < 1:
+        notes.append("Its transparent parts are shown on white.")
+        values = values * opacity[..., None] + (1 - opacity[..., None])
+    return Picture(name, eight_bits(values), sha, " ".join(notes), values)

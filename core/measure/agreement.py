@@ -4,7 +4,6 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from core.measure.measure import Evidence, Numbers, Undefined, measure
 from core.params import Knob
@@ -56,6 +55,8 @@ def _mean_correlation(maps: Maps) -> float | Undefined:
 
 def spearman(maps: Maps) -> Matrix:
     """The rank correlation of every pair of maps, from -1 to 1 (Spearman 1904); equal values share their mean rank."""
+    from scipy.stats import rankdata  # here, as importing it takes long
+
     ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
     ranks -= (ranks.shape[1] + 1) / 2
     lengths = np.sqrt(np.square(ranks).sum(1, keepdims=True))

@@ -16,18 +16,22 @@ AVERAGES = ("average", "label", "filter", "patches", "weight")
 
 def contributing(
     mined: Mined, transactions: Transactions, responses: NDArray[np.float32], label: int, filter: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The patches of a class's rules whose transaction contains the filter, with the filter's responses as weights.
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """The patches of a class's rules with the filter, the filter's responses there, and how often each patch counts.
 
-    Section 4.1 of Meynen et al. 2023; each patch once, by falling weight.
+    Section 4.1 of Meynen et al. 2023. A patch counts once for each of these rules that it appears in, or once, as
+    `MiningConfig.per_rule` says. The heaviest, by response times count, come first.
     """
     counted = transactions.first(mined.config.filters)
     held = [counted.holding(one, label) for one in mined.sets_of.get(label, []) if filter in one]
-    patches = np.unique(np.concatenate(held)) if held else np.zeros(0, np.int64)
+    every = np.concatenate(held) if held else np.zeros(0, np.int64)
+    patches, counts = np.unique(every, return_counts=True)
+    if not mined.config.per_rule:
+        counts = np.ones_like(counts)
     at = (counted.items[patches] == filter).argmax(1)
-    weights = responses[patches, at].astype(np.float64)
-    order = np.argsort(-weights, kind="stable")
-    return patches[order], weights[order]
+    strengths = responses[patches, at].astype(np.float64)
+    order = np.argsort(-strengths * counts, kind="stable")
+    return patches[order], strengths[order], counts[order]
 
 
 def weighted(crops: NDArray[np.uint8], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,17 +53,15 @@ def average(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """The average patch (w, w, 3) in [0, 1] of a class and a filter under these rules, its patches and their weights.
 
-    `uniform` weights all patches equally, `top` uses only that many of the strongest. Without patches the average is
-    black.
+    `uniform` ignores the responses, and weights a patch by how often it counts; `top` uses only that many of the
+    heaviest. Without patches the average is black.
     """
-    patches, weights = contributing(mined, transactions_of(study), study.array("responses"), label, filter)
-    if top:
-        patches, weights = patches[:top], weights[:top]
+    patches, strengths, counts = contributing(mined, transactions_of(study), study.array("responses"), label, filter)
+    kept = slice(top or None)
+    patches, weights = patches[kept], (counts if uniform else strengths * counts)[kept].astype(np.float64)
     crops = study.array("crops")
-    if not len(patches):
-        return np.zeros(crops.shape[1:]), patches, weights
-    used = np.ones(len(weights)) if uniform else weights
-    return weighted(crops[patches], used), patches, weights
+    picture = weighted(crops[patches], weights) if len(patches) else np.zeros(crops.shape[1:])
+    return picture, patches, weights
 
 
 def all_averages(
@@ -74,7 +76,8 @@ def all_averages(
     rows: list[tuple[int, int, int, int, float]] = []
     for label, filter in zip(mined.edges["label"], mined.edges["filter"], strict=True):
         report(0.3 * len(rows) / len(mined.edges), "averaging patches")
-        patches, weights = contributing(mined, transactions, responses, int(label), int(filter))
+        patches, strengths, counts = contributing(mined, transactions, responses, int(label), int(filter))
+        weights = strengths * counts
         rows.append((len(rows), int(label), int(filter), len(patches), float(weights.sum())))
         selections.append((patches, weights))
 

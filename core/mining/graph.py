@@ -13,12 +13,22 @@ def graph(rules: pd.DataFrame, names: Sequence[str] = (), seed: int = 0) -> tupl
 
     Positions come from a spring layout with edge weights; the same rules and seed give the same positions.
     """
+    edges = edges_of(rules)
+    return nodes_of(edges, names, seed), edges
+
+
+def edges_of(rules: pd.DataFrame) -> pd.DataFrame:
+    """The edges of a graph of these rules."""
     pairs = pd.DataFrame(
         [(f, label, score) for filters, label, score in _columns(rules) for f in filters],
         columns=["filter", "label", "score"],
     )
     edges = pairs.groupby(["filter", "label"], as_index=False).agg(weight=("score", "max"), rules=("score", "size"))
-    edges = edges.astype({"filter": "int64", "label": "int64", "weight": "float64", "rules": "int64"})[list(EDGES)]
+    return edges.astype({"filter": "int64", "label": "int64", "weight": "float64", "rules": "int64"})[list(EDGES)]
+
+
+def nodes_of(edges: pd.DataFrame, names: Sequence[str] = (), seed: int = 0) -> pd.DataFrame:
+    """The nodes of these edges, with positions of their own."""
     positions = _positions(edges, seed)
     rows = []
     for column, kind in (("label", "class"), ("filter", "filter")):
@@ -27,7 +37,7 @@ def graph(rules: pd.DataFrame, names: Sequence[str] = (), seed: int = 0) -> tupl
             name = names[number] if kind == "class" and number < len(names) else f"{kind} {number}"
             node = f"{kind[0]}{number}"
             rows.append((node, kind, number, name, int(degree), float(weight), *positions[node]))
-    return pd.DataFrame(rows, columns=list(NODES)), edges
+    return pd.DataFrame(rows, columns=list(NODES))
 
 
 def _columns(rules: pd.DataFrame) -> Iterable[tuple[list[int], int, float]]:

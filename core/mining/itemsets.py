@@ -19,9 +19,10 @@ TOTAL_FACTOR = 25  # the limit for all classes and shared sets together, as a mu
 SPAN = 1024  # sets counted between two reports
 
 
-def least_count(support: float, total: int, least: int = 1) -> int:
-    """The smallest count of `total` transactions that makes a set frequent (support ≥ threshold)."""
-    return max(least, math.ceil(support * total - 1e-9))
+def least_count(config: MiningConfig, total: int) -> int:
+    """The smallest count of `total` transactions that makes a set frequent."""
+    threshold = config.support * total
+    return max(config.least, math.floor(threshold + 1e-9) + 1 if config.strict else math.ceil(threshold - 1e-9))
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Frequent:
     mined: Mapping[int, NDArray[np.int64]]  # label -> indices of the sets mined in that class
     both: Mapping[int, NDArray[np.int64]]  # label -> transactions of that class that contain them
     shared: Mapping[int, list[tuple[int, int]]]  # set -> (label, count) of all classes where it is frequent, if several
+    skipped: tuple[int, ...] = ()  # labels of classes with more sets than the limit, for which none were mined
 
 
 def frequent(
@@ -46,19 +48,27 @@ def frequent(
 
     Closed mode keeps the largest of the sets that have the same transactions in a class; the best score of a class is
     always reached by one of them. Sets shared by classes need not be closed in any, so the sets of `common` are
-    counted too, but mined for no class: the class has a closed superset whose rule is at least as good. Raises
-    TooLarge if a class has more than `config.limit` sets, or all classes and shared sets `TOTAL_FACTOR` times as many.
+    counted too, but mined for no class: the class has a closed superset whose rule is at least as good. A class with
+    more than `config.limit` sets is skipped. Raises TooLarge if classes are not to be skipped, if all of them are, or
+    if all classes and shared sets have `TOTAL_FACTOR` times as many.
     """
     mined: dict[int, dict[Itemset, int]] = {}
+    skipped: list[int] = []
     room = config.limit * TOTAL_FACTOR
     for span in chunks(len(index.labels), 1, subrange(report, 0, 0.5), "mining classes"):
         label = int(index.labels[span.start])
         title = names[label] if label < len(names) else str(label)
-        mined[label] = _mined(transactions.items[transactions.labels == label], title, config)
+        of_class = _mined(transactions.items[transactions.labels == label], config)
+        if of_class is None:
+            skipped.append(label)
+            if not config.skip_large or len(skipped) == len(index.labels):
+                raise _too_many_in(title, config)
+        mined[label] = of_class or {}
         room -= len(mined[label])
         if room < 0:
             raise _too_many(config)
-    least = np.array([least_count(config.support, int(size), config.least) for size in index.sizes])
+    skip = np.isin(index.labels, skipped)  # no set is frequent in a class that is skipped
+    least = np.where(skip, index.sizes + 1, [least_count(config, int(size)) for size in index.sizes])
     between: set[Itemset] = set()
     if config.sets == "closed":
         for one in common(index, least, subrange(report, 0.5, 0.7)):
@@ -70,7 +80,7 @@ def frequent(
     number = {one: i for i, one in enumerate(sets)}
     numbers = {label: np.array([number[one] for one in ones], np.int64) for label, ones in mined.items()}
     both = {label: np.array(list(ones.values()), np.int64) for label, ones in mined.items()}
-    return Frequent(sets, n_all, numbers, both, shared)
+    return Frequent(sets, n_all, numbers, both, shared, tuple(skipped))
 
 
 def _counted(
@@ -96,20 +106,33 @@ def _too_many(config: MiningConfig) -> TooLarge:
     return TooLarge(message, "Raise the support, or use fewer filters per transaction.")
 
 
-def _mined(items: NDArray[Any], title: str, config: MiningConfig) -> dict[Itemset, int]:
-    """The frequent sets of one class with their counts there."""
-    least, kind, max_size = least_count(config.support, len(items), config.least), config.sets, config.max_size
+def too_large(transactions: Transactions, config: MiningConfig, labels: Sequence[int]) -> tuple[int, ...]:
+    """The classes among `labels` that have more sets than the limit."""
+    return tuple(label for label in labels if _mined(transactions.items[transactions.labels == label], config) is None)
+
+
+def _too_many_in(title: str, config: MiningConfig) -> TooLarge:
+    count = f"more than {config.limit:,} frequent filter sets"
+    way = "closed sets" if config.sets == "all" else "fewer filters per transaction"
+    message = f"The class {title} has {count} at support {config.support:g}."
+    return TooLarge(message, f"Raise the support, or use {way}.")
+
+
+def _mined(items: NDArray[Any], config: MiningConfig) -> dict[Itemset, int] | None:
+    """The frequent sets of one class with their counts there; None if there are more than the limit."""
+    rows, least = _rows(items, config)
+    if explodes(columns_of(rows), least, config.sets, config.max_size, config.limit):
+        return None
+    return eclat(rows, least, config.sets, config.max_size)
+
+
+def _rows(items: NDArray[Any], config: MiningConfig) -> tuple[list[list[int]], int]:
+    """The transactions of one class with only their frequent filters, and the smallest count of a frequent set."""
+    least = least_count(config, len(items))
     names, counts = np.unique(items[items >= 0], return_counts=True)
     names = names[counts >= least]
     held = np.where(np.isin(items, names), items, -1)
-    rows = [[int(item) for item in row if item >= 0] for row in held]
-    columns = columns_of(rows)
-    if explodes(columns, least, kind, max_size, config.limit):
-        count = f"more than {config.limit:,} frequent filter sets"
-        message = f"The class {title} has {count} at support {config.support:g}."
-        way = "closed sets" if kind == "all" else "fewer filters per transaction"
-        raise TooLarge(message, f"Raise the support, or use {way}.")
-    return eclat(rows, least, kind, max_size)
+    return [[int(item) for item in row if item >= 0] for row in held], least
 
 
 def eclat(

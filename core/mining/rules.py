@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.errors import TooLarge
 from core.mining.bitsets import Index, Itemset
 from core.mining.graph import graph
-from core.mining.itemsets import Frequent, frequent
+from core.mining.itemsets import Frequent, frequent, too_large
 from core.mining.transactions import Transactions
 from core.progress import Report, chunks, silent, subrange
 from core.study import Study
@@ -30,6 +30,7 @@ class Mined:
     shared: pd.DataFrame
     nodes: pd.DataFrame
     edges: pd.DataFrame
+    skipped: tuple[int, ...] = ()  # labels of classes with more itemsets than the limit
 
     @cached_property
     def sets_of(self) -> dict[int, list[Itemset]]:
@@ -39,9 +40,30 @@ class Mined:
             sets.setdefault(int(label), []).append(tuple(filters))
         return sets
 
+    @cached_property
+    def shared_by_rules(self) -> pd.DataFrame:
+        """The filter sets in rules of several classes."""
+        return shared_by_rules(self.rules)
+
     def filters_of(self, label: int) -> tuple[int, ...]:
         """F_c: the union of the filters of a class's rules, ascending."""
         return tuple(sorted({item for one in self.sets_of.get(label, []) for item in one}))
+
+
+def shared_by_rules(rules: pd.DataFrame) -> pd.DataFrame:
+    """The filter sets in rules of several classes, as table `shared`.
+
+    These are what section 3.4 of Meynen et al. 2023 calls shared among classes; table `shared` itself has all sets
+    that are frequent in several classes.
+    """
+    classes: dict[Itemset, list[tuple[float, int]]] = {}
+    n_all: dict[Itemset, int] = {}
+    for filters, label, support, count in zip(*(rules[name] for name in _OF_SHARED), strict=True):
+        one = tuple(int(item) for item in filters)
+        classes.setdefault(one, []).append((float(support), int(label)))
+        n_all[one] = int(count)
+    shared = {one: pairs for one, pairs in classes.items() if len(pairs) > 1}
+    return _shared_table((one, pairs, n_all[one]) for one, pairs in shared.items())
 
 
 def transactions_of(study: Study) -> Transactions:
@@ -74,7 +96,8 @@ def mine(
     frequent_sets = frequent(transactions, index, config, names, subrange(report, 0, 0.8))
     rules = _rules(frequent_sets, index, config, subrange(report, 0.8, 0.9))
     report(0.9, "computing the graph layout")  # the only step that cannot be cancelled
-    mined = Mined(config, _itemsets(frequent_sets), rules, _shared(frequent_sets, index), *graph(rules, names, seed))
+    itemsets, shared = _itemsets(frequent_sets), _shared(frequent_sets, index)
+    mined = Mined(config, itemsets, rules, shared, *graph(rules, names, seed), frequent_sets.skipped)
     report(1.0, "rules mined")
     return mined
 
@@ -84,7 +107,10 @@ def stored(study: Study, config: MiningConfig) -> Mined:
     itemsets, rules, shared, nodes, edges = (
         _plain_lists(study.table(name)) for name in ("itemsets", "rules", "shared", "nodes", "edges")
     )
-    return Mined(config, itemsets, rules, shared, nodes, edges)
+    transactions = transactions_of(study).first(config.filters)
+    without = sorted({*np.unique(transactions.labels).tolist()} - {*itemsets["label"].tolist()})
+    skipped = too_large(transactions, config, without) if config.skip_large else ()
+    return Mined(config, itemsets, rules, shared, nodes, edges, skipped)
 
 
 def _plain_lists(table: pd.DataFrame) -> pd.DataFrame:
@@ -94,9 +120,9 @@ def _plain_lists(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def highest_support(source: Study | Transactions, config: MiningConfig, label: int | None = None) -> float | None:
-    """The highest support below that of `config` at which it gives a rule (for one class, if given); None if none does.
+    """The highest support, in hundredths, below that of `config` at which it gives a rule; None if none does.
 
-    Rounded down to hundredths, it can be mined. Raises TooLarge if all lower supports give too many sets.
+    With a label, a rule of that class. Raises TooLarge if all lower supports give too many sets.
     """
     transactions = (transactions_of(source) if isinstance(source, Study) else source).first(config.filters)
     index = Index(transactions)
@@ -113,9 +139,12 @@ def highest_support(source: Study | Transactions, config: MiningConfig, label: i
             if label is None or class_label == label:
                 support, confidence = _measured(frequent_sets, index, position, config)
                 reached += support[confidence >= config.confidence].tolist()
-        if max(reached) > 0:
-            return max(reached)
-        none = middle
+        if highest := max(reached):
+            return (math.ceil(highest * 100 - 1e-9) - 1 if config.strict else math.floor(highest * 100 + 1e-9)) / 100
+        if label in frequent_sets.skipped if label is not None else frequent_sets.skipped:
+            many = middle
+        else:
+            none = middle
     if many:
         message = f"Below support {none / 100:.2f} there are too many filter sets."
         raise TooLarge(message, "Use fewer filters per transaction.")
@@ -127,6 +156,7 @@ RULES = (
     "rule", "label", "rank", "filters", "size", "n_class", "n_all", "n_both", "support", "confidence", "lift", "score",
 )  # fmt: skip
 SHARED = ("filters", "size", "labels", "supports", "classes", "n_all")
+_OF_SHARED = ("filters", "label", "support", "n_all")  # the columns of `rules` that tell what is shared
 
 
 def _rules(frequent_sets: Frequent, index: Index, config: MiningConfig, report: Report) -> pd.DataFrame:
@@ -190,16 +220,21 @@ def _itemsets(frequent_sets: Frequent) -> pd.DataFrame:
 
 
 def _shared(frequent_sets: Frequent, index: Index) -> pd.DataFrame:
-    """The sets that are frequent in several classes, those of most classes first."""
+    """The sets that are frequent in several classes."""
     size = dict(zip(index.labels.tolist(), index.sizes.tolist(), strict=True))
+    return _shared_table(
+        (frequent_sets.sets[i], [(count / size[label], label) for label, count in classes], int(frequent_sets.n_all[i]))
+        for i, classes in frequent_sets.shared.items()
+    )
+
+
+def _shared_table(sets: Iterable[tuple[Itemset, list[tuple[float, int]], int]]) -> pd.DataFrame:
+    """Table `shared` of sets with their (support, label) pairs: those of most classes first, then by support, size."""
     rows = []
-    for i, classes in frequent_sets.shared.items():
-        ranked = sorted(
-            ((count / size[label], label) for label, count in classes), key=lambda pair: (-pair[0], pair[1])
-        )
+    for filters, pairs, n_all in sets:
+        ranked = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
         labels, supports = [label for _, label in ranked], [support for support, _ in ranked]
-        filters, n_all = list(frequent_sets.sets[i]), int(frequent_sets.n_all[i])
-        rows.append((filters, len(filters), labels, supports, len(labels), n_all))
+        rows.append((list(filters), len(filters), labels, supports, len(labels), n_all))
     rows.sort(key=lambda row: (-row[4], -sum(row[3]), -row[1], row[0]))
     return _frame(rows, SHARED)
 

@@ -1,6 +1,5 @@
 """The registry of models: bundled ones, torchvision's, and own weights for an architecture."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,9 +8,13 @@ from typing import Any
 
 import torch
 
+from core.data.model_options import ModelOptions
+from core.environment import limit
 from core.errors import BadModel
+from core.files import read_json
 from core.images import Preprocess
 from core.models import weights
+from core.models.checkpoint import opened
 from core.models.model import Model, ModelCard, as_model
 from core.models.name import ModelName, parsed, refuse_unloadable
 from core.models.sources import efficientnet_lite, flower_networks
@@ -25,26 +28,29 @@ FLOWERS = "flowers"  # the architecture of the bundled models, as ARCH@FILE name
 
 
 def load(
-    name: str, device: torch.device | str = "cpu", report: Report = silent, labels: Path | str | None = None
+    name: str,
+    device: torch.device | str = "cpu",
+    report: Report = silent,
+    options: ModelOptions | None = None,
 ) -> Model:
     """A model of the registry, or `ARCH@FILE`: own weights for a torchvision architecture or for `flowers`.
 
-    Own weights are a .safetensors file or a state dict in a .pth file; `labels` names a file with one label per class
-    for them. `core.models.name` documents the syntax of names. Raises UnknownName, BadModel for weights that do not
-    fit, Unavailable for a download without connection and for a source that is not supported yet.
+    Own weights are a .safetensors file or a checkpoint of torch, whatever its name; `core.models.name` documents the
+    syntax of names. `options` say how the outputs are read and how images are prepared, and name a file of labels for
+    own weights. Raises UnknownName, BadModel for weights or labels that do not fit, BadParameter for options that do
+    not, Unavailable for a download without connection and for a source that is not supported yet.
     """
-    parts = parsed(name)
+    parts, options = parsed(name), ModelOptions.checked(**(options or ModelOptions()).changed())
     refuse_unloadable(parts)
     if parts.separator:
-        model = _own_weights(parts, device, report)
-        return replace(model, labels=weights.labels(Path(labels), len(model.labels))) if labels else model
+        return _own_weights(parts, device, report, options)
     card = MODELS[name]
-    if labels:
+    if options.labels:
         raise BadModel(f"{name} already has labels.", "Give a labels file only with ARCH@FILE.")
-    return card.load(device, report)
+    return card.load(device, report, options)
 
 
-def _own_weights(name: ModelName, device: torch.device | str, report: Report) -> Model:
+def _own_weights(name: ModelName, device: torch.device | str, report: Report, options: ModelOptions) -> Model:
     """The user's own weights in an architecture known by its name."""
     from core.models.sources import torchvision
 
@@ -52,36 +58,46 @@ def _own_weights(name: ModelName, device: torch.device | str, report: Report) ->
     if architecture not in architectures:
         raise unknown("architecture", architecture, architectures)
     if not name.file.strip():
-        raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a .safetensors or .pth file.")
+        raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a file of weights.")
     path = expanded(name.file)
     if architecture == FLOWERS:
-        return _flowers(name.text, path, _card_beside(path), device, report)
+        return _flowers(name.text, path, _card_beside(path), device, report, options)
     report(0.0, "reading weights")
-    net, preprocess = torchvision.fitted(architecture, weights.read(path), path.name)
+    with opened(path) as checkpoint:
+        net, preprocess, notes = torchvision.fitted(architecture, checkpoint)
     report(0.6, "inspecting layers")
-    facts = {"source": "file"}
-    model = as_model(name.text, net, preprocess=preprocess, facts=facts, device=device)
+    facts = {"source": "file", "notes": notes}
+    model = as_model(name.text, net, preprocess=preprocess, facts=facts, device=device, options=options)
     imagenet = torchvision.imagenet_labels()
-    return replace(model, labels=imagenet) if len(model.labels) == len(imagenet) else model
+    guessed = model.output == "softmax" and not options.labels and len(model.labels) == len(imagenet)
+    return replace(model, labels=imagenet) if guessed else model
 
 
-def _flowers(name: str, path: Path, card: Mapping[str, Any], device: torch.device | str, report: Report) -> Model:
+def _flowers(  # noqa: PLR0917 - the last three are those of `ModelCard.load`
+    name: str,
+    path: Path,
+    card: Mapping[str, Any],
+    device: torch.device | str,
+    report: Report,
+    options: ModelOptions,
+) -> Model:
     """The small network of the bundled models, with weights and facts from a file and its card."""
     report(0.0, "reading weights")
-    state = weights.read(path)
-    count = weights.classes(state, "head.weight")
-    net = weights.fit(flower_networks.architecture(max(1, count)), state, FLOWERS, path.name)
+    with opened(path) as checkpoint:
+        net, adaptation = weights.fit(flower_networks.architecture(1), checkpoint, FLOWERS)
+    count = weights.classes(net)
     preprocess = Preprocess(flower_networks.SIZE, flower_networks.SIZE, flower_networks.MEAN, flower_networks.STD)
     report(0.6, "inspecting layers")
     labels = tuple(str(label) for label in card.get("labels", ()))
     labels = labels if len(labels) == count else ()
-    return as_model(name, net, labels=labels, preprocess=preprocess, facts=card, device=device)
+    facts = {**card, "notes": adaptation.notes} if adaptation.notes else card
+    return as_model(name, net, labels=labels, preprocess=preprocess, facts=facts, device=device, options=options)
 
 
 def _card_beside(path: Path) -> Mapping[str, Any]:
     """The card that training wrote next to a weights file; empty if there is none."""
     try:
-        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        card = read_json(path.with_suffix(".json"), limit("text"))
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) and isinstance(card.get("labels", []), list) else {}

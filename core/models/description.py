@@ -1,18 +1,19 @@
-"""A description of a loaded network in sentences: preprocessing, layers, activations and normalisation."""
+"""A description of a loaded network in sentences: preprocessing, output, layers, activations and normalisation."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from core.images import Preprocess
 from core.models.model import Model
 from core.network.inspection import RELUS, SMOOTH, Layer, Survey
 
 
 def described(model: Model) -> dict[str, str]:
-    """Preprocessing and components of a network, as one sentence per heading."""
+    """Preprocessing, output and components of a network, as one sentence per heading."""
     survey = model.survey
     return {
-        "Input": _input(model.preprocess),
+        **({"Assumed": " ".join(model.notes)} if model.notes else {}),
+        "Input": prepared(model),
+        "Output": output(model),
         "Operations": ", ".join(survey.operations),
         "Activations": _activations(survey.operations),
         "Normalisation": _normalisation(survey),
@@ -22,11 +23,22 @@ def described(model: Model) -> dict[str, str]:
     }
 
 
-def _input(preprocess: Preprocess) -> str:
-    crop = preprocess.crop
-    fitted = "" if preprocess.resize == crop else f", shorter side {preprocess.resize} and cut from the middle"
-    mean, std = (" ".join(f"{value:g}" for value in values) for values in (preprocess.mean, preprocess.std))
-    return f"{crop} × {crop} pixels{fitted}, resized {preprocess.interpolation}; less the mean {mean}, divided by {std}"
+def prepared(model: Model) -> str:
+    """The preparation of an image, and whether it is the model's own."""
+    changed = "; changed from the model's own" if model.options.prepares else ""
+    return f"{model.preprocess.crop} × {model.preprocess.crop} pixels; {model.preprocess}{changed}"
+
+
+def output(model: Model) -> str:
+    """The meaning of the outputs."""
+    count = len(model.labels)
+    if model.output == "softmax":
+        return f"softmax over {count:,} classes, of which one is predicted"
+    if model.output == "sigmoid":
+        return f"one logit, read through a sigmoid: {model.labels[1]} above {model.threshold:g}, else {model.labels[0]}"
+    if model.output == "multilabel":
+        return f"{count:,} labels, each with its own sigmoid; all above {model.threshold:g} are predicted"
+    return f"{count:,} value{'s' * (count > 1)}, of no class (regression)"
 
 
 def _end(head: str) -> str:

@@ -1,20 +1,24 @@
-"""A loaded network with everything that belongs to its weights: labels, preprocessing, hash and survey."""
+"""A loaded network with everything that belongs to it: labels, output, preprocessing, hash and survey."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from core.data.labels import class_index
-from core.errors import BadParameter, UnknownName, Unsupported
+from core.data.labels import class_index, labels_file, sides
+from core.data.model_options import ModelOptions, Output
+from core.errors import BadModel, BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
+from core.models.output import output_of, probabilities, two_sided
 from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
 from core.registry import unknown
+from core.serialization import digest
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,54 @@ class Model:
     facts: Mapping[str, Any] = field(default_factory=dict)  # accuracy, training, licence …
     order: torch.memory_format = torch.contiguous_format  # memory format of the images, fastest for network and device
     overwrote: Mapping[str, int] = field(default_factory=dict)  # in-place modules before freezing, by kind
+    output: Output = "softmax"
+    threshold: float = 0.5  # the probability above which a label is predicted, if output is sigmoid or multilabel
+    options: ModelOptions = field(default_factory=ModelOptions)  # those it was loaded with
+    notes: tuple[str, ...] = ()  # what was assumed when it was loaded, as sentences
+
+    @cached_property
+    def key(self) -> str:
+        """A key for caches, equal for models that compute the same from the same picture."""
+        return digest([self.sha, self.output, vars(self.preprocess)])
+
+    @property
+    def quantity(self) -> Literal["probability", "value"]:
+        """The word for what `probabilities` are."""
+        return "value" if self.output == "regression" else "probability"
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """The probability of each class (..., C) from the network's outputs; of a regression the values."""
+        return probabilities(logits, self.output)
+
+    def ranked(self, logits: Tensor) -> Tensor:
+        """The class indices (..., C) in the order in which they are predicted.
+
+        The most probable class is first; with one logit the class that the threshold decides on. The outputs of a
+        regression have no order but their own.
+        """
+        if self.output == "regression":
+            return torch.arange(logits.shape[-1], device=logits.device).expand(logits.shape)
+        if self.output == "sigmoid":
+            at = torch.tensor(self.threshold, dtype=logits.dtype, device=logits.device).logit()
+            logits = logits - torch.stack([-at, at])
+        return logits.argsort(stable=True, dim=-1, descending=True)
+
+    def predicted(self, logits: Tensor) -> Tensor:
+        """The class index (...) that stands for each image: the first of `ranked`."""
+        return self.ranked(logits)[..., 0]
+
+    def asserted(self, logits: Tensor) -> list[int]:
+        """The classes that are predicted from the outputs (C,) of one image: of several labels all above the threshold.
+
+        A regression predicts no class.
+        """
+        if self.output == "multilabel":
+            return [i for i in self.ranked(logits).tolist() if float(logits[i].sigmoid()) > self.threshold]
+        return [] if self.output == "regression" else [int(self.predicted(logits))]
+
+    def spelled(self, value: float) -> str:
+        """One of `probabilities` as text: percent, or the number of a regression."""
+        return f"{value:.4g}" if self.output == "regression" else f"{value:.1%}"
 
     @property
     def device(self) -> torch.device:
@@ -88,7 +140,7 @@ class ModelCard:
     megabytes: float  # of its weights file
     accuracy: float | None  # percent, top-1 on the data its note names
     note: str  # what it was trained on and how, as sentences
-    load: Callable[[torch.device | str, Report], Model] = field(repr=False, compare=False)
+    load: Callable[[torch.device | str, Report, ModelOptions], Model] = field(repr=False, compare=False)
 
 
 def overwriting(net: nn.Module) -> dict[str, int]:
@@ -119,30 +171,75 @@ def as_model(
     sha: str = "",
     facts: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
+    options: ModelOptions | None = None,
 ) -> Model:
-    """A network frozen, moved to `device` and surveyed; without labels its classes are "class 0", "class 1" …"""
-    preprocess = preprocess or Preprocess()
+    """A network frozen, moved to `device` and surveyed, with its outputs read as `options` say.
+
+    Labels of the options precede `labels`; without any, classes are "class 0", "class 1" …, and those of one logit
+    "negative" and "positive". Raises BadParameter for options that do not fit, BadModel for labels that do not or for
+    a network that cannot take images of this size.
+    """
+    options = options or ModelOptions()
+    preprocess, notes = (preprocess or Preprocess()).changed(options)
+    notes = (*(f"{note}." for note in (facts or {}).get("notes", ())), *notes)
     overwrote = overwriting(net)
     net = frozen(net).to(device)
+    sha = sha or content_sha(net.state_dict())
+    order, outputs = _tried(net, name, preprocess.crop)
+    output = output_of(options, name, outputs)
+    labels = labels_file(options.labels, outputs) if options.labels else labels or _numbered(output, outputs)
+    if output == "sigmoid":
+        labels = sides(labels)
+        net = two_sided(net, _noise(net, preprocess.crop))
+        if options.output == "auto":
+            notes = (
+                *notes,
+                f"The network has one output, read through a sigmoid: {labels[1]} above {options.threshold:g}.",
+            )
     surveyed = survey(net, (preprocess.crop, preprocess.crop))
-    if not labels:
-        classes = _classes(net, preprocess.crop)
-        labels = tuple(f"class {index}" for index in range(classes))
-    sha, order = sha or content_sha(net.state_dict()), _order(net, preprocess.crop)
-    return Model(name, net, labels, preprocess, sha, surveyed, dict(facts or {}), order, overwrote)
+    return Model(
+        name, net, labels, preprocess, sha, surveyed, dict(facts or {}), order, overwrote,
+        output, options.threshold, options, notes,
+    )  # fmt: skip
+
+
+def _numbered(output: Output, outputs: int) -> tuple[str, ...]:
+    """Labels for outputs without any."""
+    if output == "sigmoid":
+        return ("negative", "positive")
+    word = "output" if output == "regression" else "class"
+    return tuple(f"{word} {index}" for index in range(outputs))
 
 
 @torch.no_grad()
-def _order(net: nn.Module, size: int) -> torch.memory_format:
-    """Channels last on a CPU, where it makes convolutions up to twice as fast, if the network can."""
-    image = torch.zeros(2, 3, size, size, device=next((p.device for p in net.parameters()), "cpu"))
-    if image.device.type != "cpu":
-        return torch.contiguous_format
-    try:
-        net(image.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:  # a network that relies on the memory order, as `view` does
-        return torch.contiguous_format
-    return torch.channels_last
+def _tried(net: nn.Module, name: str, size: int) -> tuple[torch.memory_format, int]:
+    """The memory format of images, and the number of outputs for each.
+
+    Channels last on a CPU, where it makes convolutions up to twice as fast, if the network can. Raises BadModel if it
+    fails on images of this size, or gives something else than outputs (N, C) or (N,).
+    """
+    images, failure = _noise(net, size), ""
+    formats = [torch.channels_last] if images.device.type == "cpu" else []
+    for order in (*formats, torch.contiguous_format):  # a network may rely on the memory order, as `view` does
+        try:
+            outputs = net(images.contiguous(memory_format=order))
+            break
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            failure = " ".join(str(error).split())[:120] or type(error).__name__
+    else:
+        message = f"{name} fails on images of {size} × {size} pixels: {failure}."
+        raise BadModel(message, "Give the size of the images it was trained on.")
+    if not isinstance(outputs, Tensor) or outputs.dim() not in (1, 2) or len(outputs) != len(images):
+        given = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        message = f"{name} gives {given} for two images of {size} × {size} pixels, not a number for each class."
+        raise BadModel(message, "Use a network that maps images (N, 3, H, W) to outputs (N, classes).")
+    return order, int(outputs.shape[1]) if outputs.dim() == 2 else 1
+
+
+def _noise(net: nn.Module, size: int) -> Tensor:
+    """Two fixed images on the network's device."""
+    device = next((p.device for p in net.parameters()), torch.device("cpu"))
+    return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
 
 
 def content_sha(state: Mapping[str, Tensor]) -> str:
@@ -155,9 +252,3 @@ def content_sha(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _classes(net: nn.Module, size: int) -> int:
-    device = next((p.device for p in net.parameters()), torch.device("cpu"))
-    with torch.no_grad():
-        return int(net(torch.zeros(1, 3, size, size, device=device)).shape[1])

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.errors import BadModel, Unavailable
-from core.models.weights import SUFFIXES
 
 Source = Literal["list", "weights", "timm", "hf", "python", "none"]
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar", ".pkl", ".pickle", ".th", ".weights")
 
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 _FOLDER = re.compile(r".*[/\\]", re.DOTALL)
@@ -58,7 +59,7 @@ def parsed(text: str) -> ModelName:
     drive = _DRIVE.match(text)
     separator = re.compile("[@:]").search(text, drive.end() if drive else 0)
     if separator is None:
-        if drive or text.endswith(SUFFIXES):
+        if drive or text.lower().endswith(SUFFIXES):
             return ModelName(text, "none", "", text)
         return ModelName(text, "list", text)
     before, after = text[: separator.start()], text[separator.end() :]

@@ -1,151 +1,173 @@
-"""Weights and labels from files: read without running code in them, and checked against the architecture."""
+"""Weights from files: fitted to a network, with everything said that was assumed or left out."""
 
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from core.errors import BadModel
+from core.models.adaptation import Adaptation, head, in_colour, stem, top_of
+from core.models.checkpoint import AS_WEIGHTS, Checkpoint, short
+from core.models.matching import COUNTER, Match, matched, node_at, same, tree
 
-State = dict[str, Tensor]
-
-SUFFIXES = (".safetensors", ".pth", ".pt")
-
-_NESTED = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints store the weights
-_AS_WEIGHTS = "Save `net.state_dict()` as .safetensors, or as .pth with torch.save."
-_OTHER_FILE = "Check that the download or copy is complete."
+_MESSAGE = 290  # characters
 
 
-def read(path: Path) -> State:
-    """The tensors of a `.safetensors` file, or of a state dict in a `.pth` or `.pt` file, on the CPU.
+def fit(
+    net: nn.Module,
+    checkpoint: Checkpoint,
+    owner: str,
+    renamed: Callable[[str], str] = same,
+    resized: Callable[[Match], nn.Module | None] = lambda _: None,
+) -> tuple[nn.Module, Adaptation]:
+    """The network with the weights of a file, in its own precision, and what was changed, assumed or left out.
 
-    No code in the file is run. A state dict may be part of a checkpoint, or have the "module." prefix of parallel
-    training. Raises BadModel with the reason if there is no state dict.
+    The network may be built without values; every parameter gets one of the file. `renamed` gives the present name for
+    an older one, `resized` another network if the tensors ask for one, and `owner` is the network's name in messages.
+    Raises BadModel if a parameter has no tensor that fits, or a tensor inside of the network no parameter.
     """
-    try:
-        size = path.stat().st_size
-        kind = "folder" if path.is_dir() else "file" if path.is_file() else "device"
-    except (OSError, ValueError) as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be opened"
-        raise BadModel(f"The weights file {str(path)[:200]!r} {reason}.", "Check its path.") from None
-    if kind != "file":
-        raise BadModel(f"{path} is a {kind}, not a weights file.", "Name the .safetensors or .pth file itself.")
-    if not size:
-        raise BadModel(f"{path.name} is empty.", _OTHER_FILE)
-    if path.suffix not in SUFFIXES:
-        raise BadModel(f"{path.name} is neither a .safetensors nor a .pth file.", _AS_WEIGHTS)
-    return _plain(_safetensors(path) if path.suffix == ".safetensors" else _pickled(path), path.name)
+    match = matched(net, checkpoint, tree(checkpoint, renamed))
+    if (other := resized(match)) is not None:
+        net, match = other, matched(other, checkpoint, match.names)
+    _refuse_flaws(net, match)
+    adaptation = stem(net, match)
+    _refuse_misfits(net, match, owner, but=f"{top_of(net)}.")
+    head(net, match, adaptation, owner)
+    match.keys = {key: match.keys[key] for key in net.state_dict() if key in match.keys}
+    _refuse_misfits(net, match, owner)
+    _refuse_layers_behind(net, match, owner)
+    adaptation.notes[:0] = _notes(match)
+    state = net.state_dict()
+    for key, own in state.items():
+        state[key] = _value(checkpoint, match.keys.get(key), own)
+    net.load_state_dict(state, assign=True)
+    if adaptation.grey:
+        in_colour(net, adaptation.grey)
+    return net, adaptation
 
 
-def fit(net: nn.Module, state: State, owner: str, file: str) -> nn.Module:
-    """Load these weights into the network in its own precision; BadModel if they do not fit or are not finite.
+def classes(net: nn.Module) -> int:
+    """The number of classes of a network: the outputs of its last layer with weights."""
+    return [one for one in net.modules() if isinstance(one, nn.Linear | nn.Conv2d)][-1].weight.shape[0]
 
-    The network takes over the tensors without a copy; `owner` and `file` are the names used in messages.
+
+def _value(checkpoint: Checkpoint, name: str | None, own: Tensor) -> Tensor:
+    """The value of a parameter or buffer, of a tensor in the file, and of the type of `own`."""
+    if not own.is_floating_point():
+        return _index(checkpoint, name, own)
+    stored = checkpoint.tensors[name or ""]
+    value = stored.read().to(own.dtype).contiguous()
+    negative = (name or "").endswith("running_var") and bool((value < 0).any())
+    if negative or not bool(torch.isfinite(value).all()):
+        problem = "holds negative variances" if negative else "holds values that are not finite numbers"
+        called = f"'{short(name or '', 80)}' in {checkpoint.file}"
+        raise BadModel(f"{called} {problem}.", "Use another checkpoint.")
+    return value
+
+
+def _index(checkpoint: Checkpoint, name: str | None, own: Tensor) -> Tensor:
+    """A buffer of whole numbers, which follow from the architecture: the file must agree, counters excepted."""
+    if own.is_meta:
+        return torch.zeros_like(own, device="cpu")
+    stored = checkpoint.tensors[name] if name is not None else None
+    if stored is None or not own.dim() or stored.flaw:
+        return own
+    if stored.shape != tuple(own.shape) or not torch.equal(stored.read().double(), own.double()):
+        called = f"'{short(name or '', 80)}' in {checkpoint.file}"
+        raise BadModel(f"{called} is not that of the architecture.", "Check the architecture.")
+    return own
+
+
+def _refuse_flaws(net: nn.Module, match: Match) -> None:
+    """Raise BadModel for tensors of the network that cannot be read, or hold no floating-point numbers."""
+    for key, own in net.state_dict().items():
+        stored = match.stored(key)
+        if stored is None or not own.is_floating_point():
+            continue
+        called = f"'{short(match.keys[key], 80)}' in {match.checkpoint.file}"
+        if stored.flaw:
+            raise BadModel(f"{called} {stored.flaw}.", AS_WEIGHTS)
+        if not stored.dtype.is_floating_point:
+            raise BadModel(f"{called} holds whole numbers: these weights are quantised.", "Use weights of float32.")
+
+
+def _refuse_misfits(net: nn.Module, match: Match, owner: str, but: str = " ") -> None:
+    """Raise BadModel if tensors are missing, of another shape or unknown, with the first two of each.
+
+    Unknown ones count inside of the network's modules: it computed with them. Parameters whose names begin with `but`
+    are left for later.
     """
-    expected = net.state_dict()
-    counters = {key: value for key, value in expected.items() if key.endswith("num_batches_tracked")}
-    state = {**counters, **state}  # older files lack these counters, and eval mode does not read them
-    if problems := _misfits(expected, state, owner):
-        raise BadModel(
-            f"{file} does not fit {owner}: {'; '.join(problems)}.", "Name the architecture it was saved from."
+    missing, other = [], []
+    for key, value in net.state_dict().items():
+        if key.startswith(but) or not value.is_floating_point():
+            continue
+        stored = match.stored(key)
+        if stored is None:
+            missing.append(f"'{key}'")
+        elif stored.shape != tuple(value.shape):
+            other.append(f"'{key}' is {_shape(stored.shape)} where {owner} has {_shape(value.shape)}")
+    children = [path for path in match.nodes if path and "." not in path and f"{path}." != but]
+    unknown = [name for path in children for name in match.below(match.nodes[path])]
+    if not (missing or other or unknown):
+        return
+    names = [f"'{short(name, 60)}'" for name in unknown or match.below(match.node)]
+    file = match.checkpoint.file
+    for most in (2, 1, 0):
+        problems = (
+            _first(other, most) if other and most else "",
+            f"it lacks {_first(missing, most)}" if missing and (most or not other) else "",
+            f"{owner} has no {_first(names, most)}" if names and most else "",
         )
-    ready = {key: value.to(expected[key].dtype) for key, value in state.items()}
-    for key, value in ready.items():
-        if not bool(torch.isfinite(value).all()):
-            raise BadModel(f"'{key}' in {file} holds values that are not finite numbers.", "Use another checkpoint.")
-    net.load_state_dict(ready, assign=True)
-    return net
+        message = f"{file} does not fit {owner}: {'; '.join(one for one in problems if one)}."
+        if len(message) <= _MESSAGE:
+            break
+    raise BadModel(message, f"Give weights of {owner}, or the architecture that these belong to.")
 
 
-def classes(state: State, weight: str) -> int:
-    """The number of rows of the head's weight in a state dict; 0 if it is missing."""
-    return int(state[weight].shape[0]) if weight in state and state[weight].dim() else 0
+def _refuse_layers_behind(net: nn.Module, match: Match, owner: str) -> None:
+    """Raise BadModel if a linear layer beside the network takes as many values as the network has classes."""
+    count, file, used = classes(net), match.checkpoint.file, set(match.keys.values())
+    for path in {match.root, match.root.rpartition(".")[0]}:
+        parts = [part for part in node_at(match.names, path).values() if isinstance(part, dict)]
+        parts += [inner for part in parts for inner in part.values() if isinstance(inner, dict)]
+        for name in (part.get("weight") for part in parts):
+            if isinstance(name, str) and name not in used and match.checkpoint.tensors[name].shape[1:] == (count,):
+                message = f"{file} goes on behind the classifier of {owner}: '{short(name, 80)}'."
+                raise BadModel(message, "Use weights of the network itself.")
 
 
-def labels(path: Path, classes: int) -> tuple[str, ...]:
-    """One label per line; BadModel if the file cannot be read or does not have `classes` lines."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise BadModel(f"{path.name} is not a text file.", "Write one label per line, as UTF-8.") from None
-    except (OSError, ValueError):
-        raise BadModel(f"The labels file {str(path)[:200]!r} cannot be opened.", "Check its path.") from None
-    names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) != classes:
-        hint = "Write one label per line, in the order of the classes."
-        raise BadModel(f"{path.name} holds {len(names)} labels, the model has {classes} classes.", hint)
-    return names
+def _notes(match: Match) -> list[str]:
+    """What was taken, from where, and what was left out, as sentences without a full stop."""
+    notes, checkpoint = [], match.checkpoint
+    if checkpoint.whole:
+        notes.append("Taken from a pickled network, whose own code was not used")
+    if match.root or match.averaged:
+        kind = " (averaged weights)" if match.averaged else ""
+        others = f"; {_quoted(match.others)} would fit as well" if match.others else ""
+        notes.append(f"Tensors under '{short(match.root, 60)}'{kind} were taken{others}")
+    before = f"{match.root}." if match.root else ""
+    changed = [(key, name) for key, name in match.keys.items() if name != f"{before}{key}"]
+    if changed:
+        key, name = changed[0]
+        notes.append(f"{len(changed)} names were matched, such as '{short(name, 60)}' as '{key}'")
+    used, fitting = {*match.keys.values()}, tuple(f"{one}." for one in match.others if one)
+    strays = [name for name in checkpoint.tensors if name not in used and not name.endswith((COUNTER, "n_averaged"))]
+    strays = [name for name in strays if not name.startswith(fitting)]
+    if strays:
+        groups = dict.fromkeys(_beside(name, match.root) for name in strays)
+        notes.append(f"Left out: {len(strays)} tensor{'s' * (len(strays) > 1)} of {_quoted([*groups])}")
+    return notes
 
 
-def _safetensors(path: Path) -> object:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        return load(path.read_bytes())  # memory-mapped, the network would change when the file is written to
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise BadModel(f"{path.name} is not a complete safetensors file ({error}).", _OTHER_FILE) from None
+def _beside(name: str, root: str) -> str:
+    """The beginning of a name up to the first part that is not in the root."""
+    parts, ours = name.split("."), root.split(".")
+    same = next((k for k, part in enumerate(parts) if ours[k : k + 1] != [part]), 0)
+    return ".".join(parts[: same + 1])
 
 
-def _pickled(path: Path) -> object:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - on malformed bytes the reader raises errors of any kind
-        text = str(error)
-        if code := re.search(r"(?:GLOBAL|class) (\S+) (?:was not an allowed|whose module \S+ is blocked)", text):
-            problem = f"holds code or objects ({code[1][:80]}), not only weights; nothing in it was run"
-            raise BadModel(f"{path.name} {problem}.", _AS_WEIGHTS) from None
-        if "TorchScript" in text:
-            raise BadModel(f"{path.name} is a TorchScript program; nothing in it was run.", _AS_WEIGHTS) from None
-        problem = "cannot be read as weights: it is damaged or holds something else; nothing in it was run"
-        raise BadModel(f"{path.name} {problem}.", _AS_WEIGHTS) from None
-
-
-def _plain(loaded: object, file: str) -> State:
-    """The state dict in the content of a file: unwrapped, without prefix, plain tensors only."""
-    if isinstance(loaded, Mapping):
-        loaded = next((loaded[key] for key in _NESTED if isinstance(loaded.get(key), Mapping)), loaded)
-    if not isinstance(loaded, Mapping) or not loaded:
-        raise BadModel(f"{file} holds no weights.", _AS_WEIGHTS)
-    state: State = {}
-    for key, value in loaded.items():
-        if not isinstance(key, str) or not _is_plain(value):
-            raise BadModel(f"{str(key)[:80]!r} in {file} is not a plain tensor.", _AS_WEIGHTS)
-        state[key] = value.detach()
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return state
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether this is a dense tensor on the CPU, backed by as many bytes as its shape claims."""
-    if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
-        return False
-    if value.is_quantized or value.is_complex():
-        return False
-    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-
-
-def _misfits(expected: Mapping[str, Tensor], state: State, owner: str) -> list[str]:
-    """Reasons why a state dict does not fit: tensors missing, of another shape, or unknown; the first two of each."""
-    missing = [f"'{key}'" for key in expected if key not in state]
-    other = [
-        f"'{key}' is {_shape(state[key])} where {owner} has {_shape(expected[key])}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
-    unexpected = [f"'{key[:80]}'" for key in state if key not in expected]
-    problems = []
-    if other:
-        problems.append(_first(other))
-    if missing:
-        problems.append(f"it lacks {_first(missing)}")
-    if unexpected:
-        problems.append(f"{owner} has no {_first(unexpected)}")
-    return problems
+def _quoted(names: Sequence[str]) -> str:
+    return _first([f"'{short(name, 60)}'" for name in names], 3)
 
 
 def _first(items: Sequence[str], count: int = 2) -> str:
@@ -153,5 +175,5 @@ def _first(items: Sequence[str], count: int = 2) -> str:
     return ", ".join(items[:count]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _shape(value: Tensor) -> str:
-    return " × ".join(str(side) for side in value.shape) or "a single number"
+def _shape(shape: Iterable[int]) -> str:
+    return " × ".join(str(side) for side in shape) or "a single number"

@@ -1,14 +1,24 @@
 """The user's database: one SQLite file for what users add to stored results."""
 
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
+from core.environment import limit
 from core.errors import Unavailable
 
 NAME = "vitrine.sqlite"
 WAIT = 30  # seconds for another process to finish writing
+
+# What SQLite reports about the place of a database, not about its content.
+_REFUSED = {
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}  # fmt: skip
 
 # Each step upgrades a database from the version of its index to the next; released steps never change.
 _STEPS = (
@@ -26,7 +36,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
 
     Raises Unavailable, as `writing` does.
     """
-    if not (folder / NAME).exists():
+    if not os.path.lexists(folder / NAME):
         yield None
         return
     with _connected(folder) as connection:
@@ -46,6 +56,8 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
     with _connected(folder) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
+            if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise damaged(folder)  # nothing is added to what may have to be repaired
             yield connection
         except BaseException:
             connection.rollback()
@@ -57,20 +69,65 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
 def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
     """A new connection for each use, so that threads and processes need no coordination."""
     file = folder / NAME
+    for ending in ("", "-wal", "-shm", "-journal"):  # SQLite opens all of these
+        _refuse_special(folder / f"{NAME}{ending}")
     try:
         with closing(sqlite3.connect(file, timeout=WAIT, isolation_level=None)) as connection:
             _upgrade(connection, file)
+            if not _layout(connection) >= _own_layout():
+                raise damaged(folder)
             yield connection
-    except sqlite3.OperationalError as error:
-        raise _unwritable(folder, str(error)) from None
-    except sqlite3.DatabaseError:
-        message = f"{file} is damaged and cannot be read."
-        raise Unavailable(message, "Restore it from a backup, or move it away to begin anew.") from None
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # a message may quote bytes of the file
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise Unavailable(f"{file} is in use by another program.", "Try again when it has finished.") from None
+        if code in _REFUSED:
+            raise _unwritable(folder, str(error)) from None
+        raise damaged(folder) from None
+
+
+def damaged(folder: Path) -> Unavailable:
+    """The error about a database that holds something else than tags; it is never replaced unasked."""
+    message = f"{folder / NAME} is damaged and cannot be read."
+    return Unavailable(message, "Restore it from a backup, or move it away to begin anew.")
+
+
+def _refuse_special(file: Path) -> None:
+    """Raise Unavailable for a pipe, a device, a folder and a file beyond the limit, which SQLite would open."""
+    try:
+        facts = file.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Unavailable(f"{file} cannot be opened ({error.strerror}).", "Move it away to begin anew.") from None
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit("tags"):
+        problem = "is too large" if stat.S_ISREG(facts.st_mode) else "is not a regular file"
+        raise Unavailable(f"{file} {problem}, so tags cannot be read.", "Move it away to begin anew.")
+
+
+def _layout(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Names and definitions of everything in a database; triggers make it different from any of ours."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    if any(kind == "trigger" for kind, _, _ in rows):
+        return set()
+    return {(str(name), " ".join(str(sql).split())) for _, name, sql in rows}
+
+
+@cache
+def _own_layout() -> frozenset[tuple[str, str]]:
+    """The layout of a new database of this version."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for step in _STEPS:
+            connection.executescript(step)
+        return frozenset(_layout(connection))
 
 
 def _upgrade(connection: sqlite3.Connection, file: Path) -> None:
     """Upgrade the tables to this version; done once for each file."""
     version = _version(connection)
+    # Asked again, as another process may have upgraded meanwhile: tables and version appear together.
+    if version < 0 or (version == 0 and _layout(connection) and _version(connection) == 0):
+        raise damaged(file.parent)
     if version > len(_STEPS):
         raise Unavailable(f"{file} was written by a newer version of Vitrine.", "Update Vitrine.")
     if version == len(_STEPS):

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from core.files import read_bytes
 from core.store.schema import Schema
 
 _LOCK = "lock"
@@ -53,7 +54,7 @@ def clear(folder: Path) -> None:
 def _holder(folder: Path) -> str:
     """The holder of the lock, as that process noted next to it."""
     with suppress(OSError, ValueError):
-        if holder := (folder / "holder").read_text("utf-8").strip():
+        if holder := read_bytes(folder / "holder", 100).decode().strip():
             return holder
     return "another process"
 

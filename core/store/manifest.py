@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+LONGEST = 10_000  # characters of a text
 _LAST = ("tables", "arrays", "files")  # after a schema's own fields
 
 
@@ -99,7 +100,9 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     if get_origin(hint) is tuple and isinstance(value, list):
         return tuple(_value(get_args(hint)[0], one, name) for one in value)
     if get_origin(hint) is Mapping and isinstance(value, dict):
+        if any(len(key) > LONGEST for key in value):
+            raise Misfit(name)
         return {key: _value(get_args(hint)[1], one, f"{name}.{key}") for key, one in value.items()}
-    if type(value) is not hint or (hint is int and value < 0):  # true is not accepted as a number
-        raise Misfit(name)
+    if type(value) is not hint or (hint is int and value < 0) or (hint is str and len(value) > LONGEST):
+        raise Misfit(name)  # true is not accepted as a number
     return value

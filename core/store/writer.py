@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.environment import limit
 from core.errors import StoreDamaged, StoreError
-from core.files import atomic_write, file_sha256, sync_folder
+from core.files import atomic_write, file_sha256, read_bytes, read_json, sync_folder
 from core.progress import Report, silent, subrange
 from core.serialization import digest
 from core.store.locking import clear, locked, translated
@@ -75,7 +76,7 @@ class Draft:
 
     def facts(self, count: int) -> list[dict[str, Any]]:
         """The facts of all shards in order."""
-        return [json.loads((self._shard(shard) / "facts.json").read_text("utf-8")) for shard in range(count)]
+        return [read_json(self._shard(shard) / "facts.json", limit("manifest")) for shard in range(count)]
 
     def tables(self, name: str, count: int) -> Iterator[pd.DataFrame]:
         """The parts of a table, shard by shard."""
@@ -101,7 +102,7 @@ class Draft:
             if writer is None or schema is None:
                 raise ValueError(f"table {name} has no parts")
             writer.close()
-        if self.schema.tables[name] not in {(), tuple(schema.names)}:
+        if self.schema.tables[name] and list(self.schema.tables[name]) != schema.names:
             raise ValueError(f"table {name} has the columns {schema.names}")
         self._facts["tables"][name] = {"rows": rows, "columns": schema.names}
 
@@ -118,7 +119,7 @@ class Draft:
                 raise ValueError(f"array {name} has no parts")
             file.seek(0)
             file.write(header((rows, *shape), dtype))
-        if dtype.name != self.schema.dtypes[name]:
+        if dtype.name != self.schema.every_array[name].dtype:
             raise ValueError(f"array {name} is of {dtype.name}")
         self._facts["arrays"][name] = {"shape": [rows, *shape], "dtype": dtype.name}
 
@@ -172,7 +173,8 @@ def writing(
     complete. Raises the schema's error if something else is at `path`, no folder can be created there, another process
     is writing it, or the disk is full.
     """
-    path = _resolved(schema, path)
+    with translated(schema, Path(path)):
+        path = _resolved(schema, path)
     draft = Draft(schema, path, identity, last or {})
     with translated(schema, path):
         draft.finished = _same(schema, path, draft.digest)
@@ -209,6 +211,8 @@ def remove(schema: Schema[Any], path: str | Path) -> None:
 
 def _resolved(schema: Schema[Any], path: str | Path) -> Path:
     """The final folder of a store, links resolved; the schema's error if no folder can be renamed to it."""
+    if "\0" in str(path):
+        raise schema.error(f"{path} cannot be a path.", "Choose another name.")
     folder = Path(os.path.realpath(path))
     if folder.is_symlink():
         raise schema.error(f"{path} is a circular link.", "Choose another name.")
@@ -249,7 +253,7 @@ def _begin(draft: Draft, identity: Mapping[str, Any]) -> None:
     """Delete shards that cannot be resumed, and store the identity in the draft."""
     note = draft.folder / "identity.json"
     text = json.dumps(identity, indent=1, sort_keys=True)
-    if not note.is_file() or note.read_text("utf-8") != text:
+    if not note.is_file() or read_bytes(note, limit("manifest")).decode("utf-8", "replace") != text:
         for item in draft.folder.iterdir():
             if item.is_dir():
                 shutil.rmtree(item)

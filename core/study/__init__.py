@@ -14,7 +14,7 @@ tables
                  probability (of `predicted`), patches (number selected), candidates, stop (why no more were selected:
                  "tau", "k exhausted", "map exhausted", "map empty", "not correct", "no label"), problem ("" or why the
                  file was skipped: such a row has predicted -1, a black thumbnail and no patches)
-    windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the explained score with
+    windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the watched score with
                  this window and, if cumulative, the earlier ones masked; NaN if not needed), kept: all candidates
     patches      image, rank, x, y, size, score, before, after, drop (before - after), label (class item of its
                  transaction), filters (number of items), response (of its first item): the selected windows
@@ -30,7 +30,8 @@ tables
     edges        filter, label, weight (best score of that class's rules with the filter), rules (number)
     filters      filter, patches (transactions that contain it), classes (whose rules use it), rules, mean, deviation
                  and largest of its response over all patches
-    averages     average, label, filter, patches (distinct ones), weight (sum of their responses)
+    averages     average, label, filter, patches (distinct ones), weight (sum of their responses, each
+                 as often as the patch counts: `MiningConfig.per_rule`)
 
 arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N` stored filters per transaction)
     thumbnails   (I, t, t, 3) uint8, the model's view, downscaled
@@ -43,36 +44,40 @@ arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N
     averages     (A, w, w, 3) float16 in [0, 1], the weighted average patch of each row of table `averages`
 
 manifest
-    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head), data (folder: absolute, or
-    relative to the study's own folder; images, skipped, labelled, strange: unmatched sub-folders, left: number of files
-    skipped by reason; fingerprint), window, passes (forwards, backwards, perturbed), versions (of the
-    libraries), tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
+    version, digest, config, seed, model (name, sha, layer, filters, cells, size, head, output, threshold,
+    preparation), data (folder: absolute, or relative to the study's own folder; images, skipped, labelled, strange:
+    unmatched sub-folders, left: number of files skipped by reason; fingerprint), window, passes (forwards, backwards,
+    perturbed), versions (of the libraries), tables (rows, columns), arrays (shape, dtype), files (bytes, sha256)
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.data.labels import class_index
-from core.errors import StudyError
+from core.environment import limit
+from core.errors import VitrineError
+from core.files import read_bytes
 from core.resources import ASSETS
-from core.store.reader import Store, damage, removable
+from core.store.reader import Store, removable
 from core.store.schema import LOG
+from core.study.config import completed
+from core.study.paths import candidates
 from core.study.schema import STUDY, StudyManifest
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 BUNDLED = ASSETS / "studies"
+_COMPARED = 3  # images by which a folder is recognised
 
 
 class Study(Store[StudyManifest]):
     """A finished study, opened read-only.
 
-    Raises StudyError if the folder is missing, damaged, no study, or of a newer version.
+    Raises StudyError if the folder is missing, damaged, no study, or of a newer version, and if anything in it
+    contradicts the schema.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -80,8 +85,8 @@ class Study(Store[StudyManifest]):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The settings it was built with, as JSON."""
-        return self.manifest.config
+        """The settings it was built with, as JSON, including those that earlier versions did not store."""
+        return completed(self.manifest.config)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -92,22 +97,24 @@ class Study(Store[StudyManifest]):
         """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""
         return class_index(wanted, self.labels, self.name)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        """The folder of its images when it was built."""
+        """The folder of its images: the first with one of them among where it may be now, else where it was."""
         folder = Path(self.manifest.data.folder)
-        return folder if self.manifest.version == 1 else Path(os.path.normpath(self.path.resolve() / folder))
+        stored = folder if self.manifest.version == 1 else Path(os.path.normpath(self.path.resolve() / folder))
+        typed = str(self.config["data"])
+        for candidate in dict.fromkeys((stored, *candidates("data", typed, self.path, self.log))):
+            # `image_folder` reads the images of a data set from its folder `images`.
+            for root in (candidate, candidate / "images"):
+                if _is_folder(root) and self._has_images(root):
+                    return root
+        return stored
 
-    def array(self, name: str) -> "NDArray[Any]":
-        """One array, memory-mapped and read-only.
-
-        Raises UnknownName if the study has none of that name, StudyDamaged if it differs from the manifest; of its
-        values only indices of filters are checked.
-        """
-        array = super().array(name)
-        if name == "items" and not _within(array, self.manifest.model.filters):
-            raise damage(STUDY, self.path, f"{name}.npy is not the file that was written")
-        return array
+    def _has_images(self, root: Path) -> bool:
+        """Whether any of its first images lies there, with the content that was studied."""
+        images = self.table("images")
+        images = images[images["problem"] == ""].head(_COMPARED)
+        return any(_starts(root / path, sha) for path, sha in zip(images["path"], images["sha"], strict=True))
 
     def lost(self, folder: str | Path | None = None) -> list[str]:
         """Images of the study that are missing now, as paths within the data folder; thumbnails still show them."""
@@ -125,6 +132,21 @@ class StudyEntry:
     problem: str = ""  # why it cannot be opened
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _starts(path: Path, sha: str) -> bool:
+    """Whether a file's hash starts like this."""
+    try:
+        return hashlib.sha256(read_bytes(path, limit("image"))).hexdigest().startswith(sha)
+    except (OSError, ValueError):
+        return False
+
+
 _Signature = tuple[tuple[str, int, int, int], ...]  # of a folder: name, inode, size and time of each file
 _opened: dict[Path, tuple[_Signature, StudyEntry]] = {}
 
@@ -132,26 +154,35 @@ _opened: dict[Path, tuple[_Signature, StudyEntry]] = {}
 def list_studies(*folders: str | Path) -> list[StudyEntry]:
     """The studies directly inside these folders by name, broken ones with their problem.
 
-    A study is opened again only when a file of it has changed.
+    A study is opened again only when a file of it has changed. What is no study is left out, and nothing in a folder
+    keeps the others from being listed.
     """
     entries = []
     for folder in folders:
-        for path in sorted({file.parent for name in (STUDY.file, LOG) for file in Path(folder).glob(f"*/{name}")}):
-            if not path.name.startswith("."):  # not a draft
-                signature = _signature(path)
-                signature_before, entry = _opened.get(path, ((), None))
-                if entry is None or signature_before != signature or not signature:
-                    entry = _entry(path)
-                    _opened[path] = (signature, entry)
-                if entry.study or (path / STUDY.file).is_file() or removable(STUDY, path):
-                    entries.append(entry)  # not a log of something else
+        for path in _candidates(Path(folder)):
+            signature = _signature(path)
+            signature_before, entry = _opened.get(path, ((), None))
+            if entry is None or signature_before != signature or not signature:
+                entry = _entry(path)
+                _opened[path] = (signature, entry)
+            if entry.study or os.path.lexists(path / STUDY.file) or removable(STUDY, path):
+                entries.append(entry)  # not a log of something else
     return entries
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """The folders in a folder that hold a manifest or a log, whatever kind of file that is; drafts are hidden."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+    return [path for path in paths if any(os.path.lexists(path / name) for name in (STUDY.file, LOG))]
 
 
 def _entry(path: Path) -> StudyEntry:
     try:
         return StudyEntry(path, Study(path))
-    except StudyError as error:
+    except VitrineError as error:
         return StudyEntry(path, None, str(error))
 
 
@@ -170,8 +201,3 @@ def relative_folder(folder: Path, study: Path) -> str:
     if folder.is_absolute():
         return folder.as_posix()
     return Path(os.path.relpath(folder, os.path.realpath(study))).as_posix()
-
-
-def _within(items: "NDArray[Any]", filters: int) -> bool:
-    """Whether all of these numbers are indices of filters, or -1 for none."""
-    return not items.size or bool(items.min() >= -1 and items.max() < filters)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,20 +12,22 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from core.data.image_folder import contents, image_folder
+from core.data.image_folder import ImageFolder, contents, image_folder
+from core.data.model_options import options_of
 from core.engine import Engine, here, map_shards
-from core.errors import BadParameter, StudyError, UnknownName
+from core.errors import StudyError, Unavailable, printable
 from core.mining.averages import all_averages
 from core.mining.rules import Mined, mine
 from core.mining.transactions import Transactions, strongest
 from core.models import Model
 from core.models import load as load_model
+from core.models.name import parsed
 from core.progress import Report, silent, subrange
-from core.serialization import digest, dump, load
-from core.store.reader import damage
+from core.serialization import digest, dump
 from core.store.writer import Draft, Shard, writing
 from core.study import Study, relative_folder
 from core.study.config import StudyConfig, validated
+from core.study.paths import recorded
 from core.study.plan import SHARD, StudyPlan
 from core.study.schema import FORMAT, STUDY, DataFacts, ModelFacts, Passes
 from core.study.shard import shard_of
@@ -34,18 +36,15 @@ T = TypeVar("T")
 
 
 def config_of(study: Study) -> StudyConfig:
-    """The configuration a study was built with; StudyDamaged if it is not valid."""
-    try:
-        return load(StudyConfig, study.config)
-    except (BadParameter, UnknownName) as error:
-        raise damage(STUDY, study.path, f"its settings do not belong to this version ({error.message})") from error
+    """The configuration a study was built with."""
+    return study.manifest.settings
 
 
 def planned(config: StudyConfig, model: Model | None = None, device: torch.device | str = "cpu") -> StudyPlan:
     """The plan of a build: model, images, layer, window; raises their errors before work starts."""
     validated(config)
-    model = model or load_model(config.model, device, labels=config.labels or None)
-    folder = image_folder(config.data, model.labels, config.limit)
+    model = model or load_model(config.model, device, options=options_of(config))
+    folder = _named(image_folder(config.data, model.labels, config.limit))
     return StudyPlan.of(
         model,
         folder,
@@ -58,6 +57,24 @@ def planned(config: StudyConfig, model: Model | None = None, device: torch.devic
         thumbnail=config.thumbnail,
         batch=config.batch,
     )
+
+
+def _named(folder: ImageFolder) -> ImageFolder:
+    """The same folder without images whose names are no texts, as tables could not hold them; they are counted."""
+    pairs = [(path, label) for path, label in zip(folder.paths, folder.labels, strict=True) if _is_text(path)]
+    unmatched = {printable(name): reason for name, reason in folder.unmatched.items()}
+    if len(pairs) == len(folder):
+        return replace(folder, unmatched=unmatched)
+    if not pairs:
+        message = f"No image in {folder.root} has a name in UTF-8."
+        raise Unavailable(message, "Rename the images.")
+    skipped = {**folder.skipped, "pictures whose names are not UTF-8": len(folder) - len(pairs)}
+    paths, labels = zip(*pairs, strict=True)
+    return replace(folder, paths=paths, labels=labels, skipped=skipped, unmatched=unmatched)
+
+
+def _is_text(name: str) -> bool:
+    return name == name.encode("utf-8", "replace").decode()
 
 
 def expected_passes(config: StudyConfig, images: int) -> float:
@@ -91,7 +108,7 @@ def build_study(
             _join(draft, plan, count, subrange(report, 0.9, 0.93))
             mined = _mine(draft, plan, config, subrange(report, 0.93, 0.96))
             _averages(draft, mined, subrange(report, 0.96, 0.98))
-        log = _log(draft, count, took["seconds"])
+        log = _log(draft, config, count, took["seconds"])
         draft.finish(_manifest(draft, config, plan, count), log, subrange(report, 0.98, 1.0))
     report(1.0, "study finished")
     return Study(path)
@@ -109,6 +126,7 @@ def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict
         "config": settings,
         "model": plan.model.sha,
         "labels": digest(plan.model.labels),
+        "reading": digest([plan.model.key, plan.model.threshold]),
         "device": plan.model.device.type,
         "images": digest([plan.folder.paths, shas]),
         "shard": SHARD,
@@ -272,6 +290,9 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
             cells=tuple(layer.cells) if layer else (),
             size=model.preprocess.crop,
             head=model.survey.head if plan.layer == model.survey.default else "",
+            output=model.output,
+            threshold=model.threshold,
+            preparation=str(model.preprocess),
         ),
         "data": DataFacts(
             folder=relative_folder(plan.folder.root, draft.path),
@@ -288,13 +309,18 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
     }
 
 
-def _log(draft: Draft, count: int, finishing: float) -> dict[str, Any]:
-    """Seconds of every stage, those of interrupted builds included."""
+def _log(draft: Draft, config: StudyConfig, count: int, finishing: float) -> dict[str, Any]:
+    """Seconds of every stage, those of interrupted builds included, and where weights, labels and images are."""
     seconds: dict[str, float] = {}
     for one in draft.facts(count):
         for stage, took in one["seconds"].items():
             seconds[stage] = seconds.get(stage, 0.0) + took
-    return {"seconds": {**seconds, "joining and mining": finishing}, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+    paths = recorded({"model": parsed(config.model).file, "labels": config.labels, "data": config.data}, draft.path)
+    return {
+        "seconds": {**seconds, "joining and mining": finishing},
+        "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "paths": {name: some for name, some in paths.items() if all(map(_is_text, some))},
+    }
 
 
 @contextmanager

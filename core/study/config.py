@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from core.errors import BadParameter
-from core.params import FilePath, Knob, LayerName, checked, params_of
+from core.data.model_options import ModelOptions
+from core.errors import BadParameter, printable
+from core.params import Knob, LayerName, checked, params_of
 from core.serialization import dump
 
 ItemsetKind = Literal["closed", "all"]  # of itemsets
@@ -32,6 +33,13 @@ class PatchConfig:
     target: Annotated[
         Literal["predicted", "label"], Knob("The class that heatmap, score and transaction refer to.")
     ] = "predicted"
+    watched: Annotated[
+        Literal["label", "explained"],
+        Knob(
+            "Whose score is watched while patches are masked: that of the image's own class, as the paper says (its "
+            "Y; an image of unknown class falls back to the explained one), or of the class the heatmap explains."
+        ),
+    ] = "label"
     correct_only: Annotated[bool, Knob("Use only images that the model classifies correctly.")] = False
     difference: Annotated[
         Literal["absolute", "drop"], Knob("Compare the size of the change with tau, or the signed drop.")
@@ -75,6 +83,9 @@ class MiningConfig:
     support: Annotated[
         float, Knob("Minimum support: fraction of the class's patches in which the filters are active.", 0.01, 1, 0.01)
     ] = 0.5
+    strict: Annotated[
+        bool, Knob("Support must be higher than the minimum, as the paper says; otherwise at least the minimum.")
+    ] = True
     confidence: Annotated[
         float,
         Knob("Minimum confidence: fraction of the patches with these filters that belong to the class.", 0, 1, 0.01),
@@ -91,20 +102,31 @@ class MiningConfig:
     limit: Annotated[
         int,
         Knob(
-            "Maximum itemsets per class; mining stops with an error beyond it, or beyond 25 times as many in total.",
+            "Maximum itemsets per class; the paper has no limit. With 25 times as many in total, mining stops with "
+            "an error.",
             100,
             1_000_000,
         ),
     ] = 20_000
+    skip_large: Annotated[
+        bool,
+        Knob("Skip a class with more itemsets than the limit, and say so; otherwise mining stops with an error."),
+    ] = True
+    per_rule: Annotated[
+        bool,
+        Knob(
+            "In an average patch, count a patch once for each rule that it appears in, as the paper collects them from "
+            "each rule; otherwise once."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True)
-class StudyConfig:
+class StudyConfig(ModelOptions):
     """Everything that determines the content of a study, besides the images themselves."""
 
     model: str
     data: str
-    labels: Annotated[FilePath, Knob("File with the class names for your own weights, one per line.")] = ""
     layer: Annotated[LayerName, Knob("The layer whose filters are studied (default: last spatial layer).")] = ""
     explainer: Annotated[str, Knob("The method of the heatmaps; its maps must not be signed.")] = "grad_cam"
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -119,9 +141,27 @@ class StudyConfig:
 
 def validated(config: StudyConfig) -> StudyConfig:
     """The same configuration with every setting in range; raises BadParameter for the first that is not."""
+    for name in ("model", "data", "labels", "layer"):
+        if (text := getattr(config, name)) != text.encode("utf-8", "replace").decode():
+            message = f"study.{name} cannot be {printable(text)!r}, as its name is not UTF-8."
+            raise BadParameter(message, "Rename the file or folder.")
     parts = {"patches": config.patches, "transactions": config.transactions, "mining": config.mining}
     for name, one in parts.items():
         checked(params_of(type(one)), dump(one), name)
     own_settings = {param.name: getattr(config, param.name) for param in params_of(StudyConfig)}
     checked(params_of(StudyConfig), own_settings, "study")
     return config
+
+
+# Settings that earlier versions did not have and did not store, with the values of what these versions did.
+EARLIER: Mapping[str, Mapping[str, Any]] = {
+    "patches": {"watched": "explained"},
+    "mining": {"strict": False, "skip_large": False, "per_rule": False},
+}
+
+
+def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The stored settings of a study, including those that earlier versions did not store."""
+    parts = {name: config.get(name, {}) for name in EARLIER}
+    filled = {name: {**EARLIER[name], **part} for name, part in parts.items() if isinstance(part, Mapping)}
+    return {**config, **filled}

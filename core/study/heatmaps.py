@@ -74,7 +74,7 @@ def read(
     """
     method = EXPLAINERS[explainer]
     recording = _recorded(model, images, layer, labels, backward=_reads_only_the_layer(method))
-    targets = recording.logits.argmax(1) if labels is None else labels
+    targets = model.predicted(recording.logits) if labels is None else labels
     query = Query(model, images, Classes(targets), layer, seed, execution=execution or Execution())
     query = query.counted_in(log or RunLog())
     query.log.forwards += len(images)
@@ -106,7 +106,7 @@ def _recorded(model: Model, images: Tensor, layer: str, labels: Tensor | None, *
         values = outputs[layer]
         if not backward:
             return ForwardBackward(logits, {layer: values.detach()}, {})
-        targets = logits.argmax(1) if labels is None else labels
+        targets = model.predicted(logits) if labels is None else labels
         (slope,) = torch.autograd.grad(class_scores(logits, targets, "logit").sum(), values, allow_unused=True)
     slopes = torch.zeros_like(values) if slope is None else slope
     return ForwardBackward(logits.detach(), {layer: values.detach()}, {layer: slopes.detach()})

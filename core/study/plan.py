@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from core.data.image_folder import ImageFolder
+from core.errors import Unsupported
 from core.models.model import Model
 from core.network.incremental import multiplications
 from core.study.config import PatchConfig, TransactionConfig
@@ -45,7 +46,13 @@ class StudyPlan:
         patches: PatchConfig,
         **rest: Any,
     ) -> "StudyPlan":
-        """The plan with its layer and window resolved; raises what `studied_layer` and `PatchConfig.side` raise."""
+        """The plan with its layer and window resolved; raises what `studied_layer` and `PatchConfig.side` raise.
+
+        Raises Unsupported for a regression, which has no classes.
+        """
+        if model.output == "regression":
+            message = f"{model.name} is a regression, and a study finds rules between filters and classes."
+            raise Unsupported(message, "Choose a model of classes, or read its outputs as softmax or multilabel.")
         layer = studied_layer(model, layer, explainer, settings)
         side = patches.side(model.preprocess.crop)
         return cls(model, folder, layer, explainer, settings, patches, side=side, **rest)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from core.data.image_folder import UNKNOWN
+from core.data.layout import UNKNOWN
 from core.errors import BadImage, TooLarge
 from core.explain.execution import Execution, RunLog
 from core.explain.query import Query
 from core.explain.run import is_memory
 from core.explain.targets import Classes, class_scores
-from core.images import Pixels, read_picture
+from core.images import Pixels, Values, eight_bits, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
 from core.progress import Report, chunks, subrange
@@ -99,7 +99,7 @@ def _shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:
         report(0.95, "transactions")
         arrays = {**_pictures(plan, len(span), batch), **_transactions(plan, batch, selected)}
         arrays["crops"] = _crops(batch, selected)
-    _describe(images, batch, selected)
+    _describe(plan, images, batch, selected)
     tables = {"images": images, **_windows(span.start + batch.rows, batch, selected)}
     facts = {
         "forwards": log.forwards,
@@ -118,9 +118,10 @@ def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Cost
         refused = _refused(plan, images.iloc[batch.rows], batch)
         windows.counts[refused != ""] = 0
     with costs.stage("selection"):
-        clean = class_scores(batch.logits, batch.targets, plan.patches.score)
+        watched = _watched(plan, images, batch)
+        clean = class_scores(batch.logits, watched, plan.patches.score, plan.model.output)
         execution = Execution(batch=plan.batch, report=report)
-        query = Query(plan.model, batch.images, Classes(batch.targets), plan.layer, execution=execution)
+        query = Query(plan.model, batch.images, Classes(watched), plan.layer, execution=execution)
         query = query.counted_in(costs.log)
         chosen = relevant(query, clean, windows, plan.patches, stepwise=plan.stepwise)
     selected = np.arange(plan.patches.count) < chosen.kept[:, None]
@@ -128,9 +129,18 @@ def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Cost
     return _Windows(windows, chosen, selected, stop)
 
 
-def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels]]:
+def _watched(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> Tensor:
+    """The class of each image whose score is watched while patches are masked."""
+    if plan.patches.watched == "explained":
+        return batch.targets
+    labels = torch.from_numpy(images["label"].to_numpy()[batch.rows]).to(batch.targets)
+    return torch.where(labels == UNKNOWN, batch.targets, labels)
+
+
+def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame, list[Pixels | Values]]:
     """Table `images`, and the views of those that can be read."""
-    views, records = [], []
+    views: list[Pixels | Values] = []
+    records = []
     for one in chunks(len(span), 1, report, f"reading images {span.start + 1} to {span.stop}"):
         number = span[one.start]
         path, label = plan.folder.paths[number], plan.folder.labels[number]
@@ -138,7 +148,7 @@ def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame,
         try:
             picture = read_picture(plan.folder.root, path)
             sha, size = picture.sha[:16], picture.pixels.shape[:2]
-            views.append(plan.model.preprocess.view(picture.pixels))
+            views.append(plan.model.preprocess.view(picture.source))
         except BadImage as error:
             problem = error.message
         records.append((number, path, sha, size[1], size[0], label, problem))
@@ -149,7 +159,7 @@ def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame,
     return images[[*names[:-1], "predicted", "probability", "patches", "candidates", "stop", "problem"]], views
 
 
-def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLog, report: Report) -> _Batch:
+def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels | Values], log: RunLog, report: Report) -> _Batch:
     """Prediction, heatmap and filter maps of all images, in batches."""
     if not views:
         return _unread(plan)
@@ -168,7 +178,7 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels], log: RunLo
     ]  # fmt: skip
     return _Batch(
         rows,
-        np.stack(views),
+        np.stack([eight_bits(view) for view in views]),
         inputs,
         torch.cat([one.logits for one in readings]),
         torch.cat([one.targets for one in readings]),
@@ -196,7 +206,7 @@ def _unread(plan: StudyPlan) -> _Batch:
 def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[Any]:
     """Why an image yields no patches although it could be read."""
     labels = images["label"].to_numpy()
-    predicted = batch.logits.argmax(1).cpu().numpy()
+    predicted = plan.model.predicted(batch.logits).cpu().numpy()
     reason = np.full(len(labels), "", object)
     if plan.patches.correct_only:
         reason[labels != predicted] = "not correct"
@@ -205,9 +215,10 @@ def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[An
     return reason
 
 
-def _describe(images: pd.DataFrame, batch: _Batch, selected: _Windows) -> None:
+def _describe(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, selected: _Windows) -> None:
     """Fill the columns of table `images` that depend on the model."""
-    probability, predicted = batch.logits.softmax(1).max(1)
+    predicted = plan.model.predicted(batch.logits)
+    probability = plan.model.probabilities(batch.logits).gather(1, predicted[:, None])[:, 0]
     at = images.index[batch.rows]
     images.loc[at, "predicted"] = predicted.cpu().numpy()
     images.loc[at, "probability"] = probability.float().cpu().numpy()

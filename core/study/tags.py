@@ -1,14 +1,18 @@
 """Tags of the patches of a study: stored in the user's own database, never in the study."""
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from reprlib import repr as short
 
-from core.errors import Unavailable
+from core.environment import limit
+from core.errors import BadParameter, Unavailable, printable
+from core.files import read_json
+from core.params import whole
 from core.store import database
 
 TAGS = ("interesting", "artefact", "wrong label")  # suggestions; any other word may be used
+LONGEST = 1000  # characters of a tag
 
 
 class Tags:
@@ -40,7 +44,12 @@ class Tags:
 
     def change(self, patches: Iterable[int], tag: str, on: bool) -> None:
         """Add a tag to these patches, or remove it. Raises Unavailable if the database cannot be written."""
+        if not 0 < len(tag) <= LONGEST or tag != printable(tag):
+            raise BadParameter(
+                f"A tag cannot be {short(tag)}.", f"Use 1 to {LONGEST:,} characters that can be printed."
+            )
         with database.writing(self.folder) as connection:
+            self._stored(connection)  # raises if there is something else
             if not self._imported(connection):
                 self._insert(connection, self._earlier())
                 connection.execute("INSERT INTO imported VALUES (?)", (self.earlier.name,))
@@ -51,7 +60,10 @@ class Tags:
                 connection.executemany("DELETE FROM tags WHERE study = ? AND patch = ? AND tag = ?", rows)
 
     def _stored(self, connection: sqlite3.Connection) -> set[tuple[int, str]]:
-        return set(connection.execute("SELECT patch, tag FROM tags WHERE study = ?", (self.study,)))
+        pairs = set(connection.execute("SELECT patch, tag FROM tags WHERE study = ?", (self.study,)))
+        if not all(_is_tag(patch, tag) for patch, tag in pairs):
+            raise database.damaged(self.folder)
+        return pairs
 
     def _insert(self, connection: sqlite3.Connection, pairs: set[tuple[int, str]]) -> None:
         rows = [(self.study, patch, tag) for patch, tag in pairs]
@@ -65,9 +77,17 @@ class Tags:
     def _earlier(self) -> set[tuple[int, str]]:
         """Patches and tags of the JSON file of an earlier version."""
         try:
-            content = json.loads(self.earlier.read_text("utf-8"))
-            return {(int(patch), str(tag)) for patch, tags in content.items() for tag in tags}
+            content = read_json(self.earlier, limit("text"))
+            pairs = {(whole(patch), tag) for patch, tags in content.items() for tag in (*tags,)}
+            if all(isinstance(tags, list) for tags in content.values()) and all(_is_tag(*pair) for pair in pairs):
+                return {(int(patch), tag) for patch, tag in pairs if patch is not None}
         except (FileNotFoundError, NotADirectoryError):
             return set()
         except (OSError, ValueError, AttributeError, TypeError):
-            raise Unavailable(f"The tags in {self.earlier} cannot be read.", "Repair or delete that file.") from None
+            pass
+        raise Unavailable(f"The tags in {self.earlier} cannot be read.", "Repair or delete that file.")
+
+
+def _is_tag(patch: object, tag: object) -> bool:
+    """Whether these are the number of a patch and a word for it."""
+    return type(patch) is int and 0 <= patch < 2**53 and type(tag) is str and 0 < len(tag) <= LONGEST

@@ -17,6 +17,7 @@ from core.network.inspection import Layout, grid
 
 Sets = Mapping[int, Sequence[int]]  # label -> filters
 Logits = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), keep masks (K, D)) -> logits (n, K, C)
+Predict = Callable[[Tensor], Tensor]  # logits (…, C) -> class indices (…)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Ablation:
     # label, name, images, filters, baseline, one column per set, random_mean, random_std, drop_per_filter (of the
     # first set, NaN if it is empty)
     per_class: pd.DataFrame
-    draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets of the same size
+    draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets
+    random_filters: int  # in each of these; 0 for as many as the first set has
     ablated: Mapping[str, NDArray[np.int64]]  # set -> (classes,) number of filters
     skipped: Mapping[str, str] = field(default_factory=dict)  # what was skipped, and why
 
@@ -42,7 +44,7 @@ class Ablation:
         facts = {"baseline": base, "baseline_std_over_classes": _deviation(table["baseline"])}
         for name, column, filters in (
             *((one, one, sizes[one]) for one in sizes),
-            ("random", "random_mean", size),
+            ("random", "random_mean", self.random_filters or size),
         ):
             accuracy = facts[column] = _mean(table[column])
             facts[f"{name}_std_over_classes"] = _deviation(table[column])
@@ -51,6 +53,7 @@ class Ablation:
             **facts,
             "random_std": _deviation(drawn),
             "filters_per_class": size,
+            "random_filters": self.random_filters or size,
             "images": int(table["images"].sum()),
             "skipped": [{"path": path, "problem": problem} for path, problem in self.skipped.items()],
             "per_class": table.astype(object).where(table.notna(), None).to_dict("records"),
@@ -81,24 +84,31 @@ def ablation(
     names: Sequence[str],
     *,
     draws: int = 20,
+    random_filters: int = 0,
     seed: int = 0,
+    predict: Predict = lambda logits: logits.argmax(-1),
 ) -> Ablation:
     """Accuracy of each class with nothing ablated, without its filters of each of the `sets`, and without random ones.
 
-    The batches contain rows for `logits` and their labels. Random sets have as many filters as the first of the `sets`
-    and depend on seed, class and draw alone. Section 4.2 of Meynen et al. 2023.
+    The batches contain rows for `logits` and their labels. Random sets have as many filters as the first of the `sets`,
+    or `random_filters` of them (10 in table 1; at most all), and depend on seed, class and draw alone. Section 4.2 of
+    Meynen et al. 2023.
     """
     masks: dict[int, Tensor] = {}
     right: dict[int, NDArray[np.int64]] = {}
     images: dict[int, int] = {}
+    random_filters = min(random_filters, filters)
     first = next(iter(sets.values()))
     for rows, labels in batches:
         for label in sorted(set(labels)):
             if label not in masks:
-                masks[label] = _masks(label, [one.get(label, ()) for one in sets.values()], filters, draws, seed)
+                chosen = [one.get(label, ()) for one in sets.values()]
+                count = random_filters or len(set(chosen[0]))
+                drawn_sets = [_drawn(filters, count, (seed, label, draw)) for draw in range(draws)]
+                masks[label] = _masks([*chosen, *drawn_sets], filters)
                 right[label], images[label] = np.zeros(len(masks[label]), np.int64), 0
             label_rows = rows[[i for i, other in enumerate(labels) if other == label]]
-            predicted = logits(label_rows, masks[label].to(label_rows.device)).argmax(2)
+            predicted = predict(logits(label_rows, masks[label].to(label_rows.device)))
             right[label] += (predicted == label).sum(0).cpu().numpy()
             images[label] += len(label_rows)
     table_rows, drawn = [], []
@@ -118,18 +128,19 @@ def ablation(
         name: np.array([len(set(one.get(label, ()))) for label in sorted(right)], np.int64)
         for name, one in sets.items()
     }
-    return Ablation(table, np.array(drawn).reshape(len(drawn), draws), counts)
+    return Ablation(table, np.array(drawn).reshape(len(drawn), draws), random_filters, counts)
 
 
-def _masks(label: int, chosen: Sequence[Sequence[int]], filters: int, draws: int, seed: int) -> Tensor:
-    """Keep masks (1 + sets + draws, D) of ones and zeros: all filters, without each set, without random filters."""
-    count = len(set(chosen[0]))
-    chance = [
-        np.random.default_rng([seed, label, draw]).choice(filters, count, replace=False).tolist()
-        for draw in range(draws)
-    ]
-    masks = torch.ones(1 + len(chosen) + draws, filters)
-    for row, filters_of_set in enumerate([*chosen, *chance], start=1):
+def _drawn(filters: int, count: int, seed: tuple[int, int, int]) -> list[int]:
+    """A random set of `count` of the filters."""
+    drawn: list[int] = np.random.default_rng(seed).choice(filters, count, replace=False).tolist()
+    return drawn
+
+
+def _masks(sets: Sequence[Sequence[int]], filters: int) -> Tensor:
+    """Keep masks (1 + sets, D) of ones and zeros: all filters, then without each of the sets."""
+    masks = torch.ones(1 + len(sets), filters)
+    for row, filters_of_set in enumerate(sets, start=1):
         masks[row, sorted({int(item) for item in filters_of_set})] = 0
     return masks
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.image_folder import UNKNOWN, image_folder
+from core.data.image_folder import image_folder
+from core.data.layout import UNKNOWN
 from core.errors import BadImage, Unavailable, Unsupported
 from core.images import read_picture
 from core.models.model import Model
@@ -26,6 +27,7 @@ def run_ablation(
     *,
     folder: str | Path = "",
     draws: int = 20,
+    random_filters: int = 0,
     seed: int = 0,
     batch: int = 16,
     report: Report = silent,
@@ -38,12 +40,22 @@ def run_ablation(
     """
     layer, count = study.manifest.model.layer, int(study.manifest.model.filters)
     use_pooled = not folder and "pooled" in study.manifest.arrays
-    files = None if use_pooled else _of_folder(study, folder) if folder else _of_study(study)
+    files = None if use_pooled else _of_folder(model, folder) if folder else _of_study(study)
     if files is None:
         logits, batches, skipped = from_pooled(model), _stored(study, model, report), _unread(study)
     else:
         logits, batches, skipped = from_images(model, layer), _read(model, files, batch, report), files.skipped
-    result = ablation(logits, batches, sets, count, study.labels, draws=draws, seed=seed)
+    result = ablation(
+        logits,
+        batches,
+        sets,
+        count,
+        model.labels,
+        draws=draws,
+        random_filters=random_filters,
+        seed=seed,
+        predict=model.predicted,
+    )
     if not len(result.per_class):
         if files and files.paths:
             raise Unavailable(f"None of the images in {files.root} can be read.", skipped[files.paths[0]])
@@ -51,6 +63,12 @@ def run_ablation(
             "None of these images belongs to a class of the model.", "Put them into one sub-folder per class."
         )
     return replace(result, skipped=skipped)
+
+
+def expected_passes(study: Study, model: Model, images: int, sets: int) -> float:
+    """The number of forward passes at most: one per image, and where averages do not do, parts of one per set."""
+    pools = model.survey.head and study.manifest.model.layer == model.survey.default
+    return float(images if pools else images * (1 + sets))
 
 
 @dataclass(frozen=True)
@@ -92,8 +110,8 @@ def _of_study(study: Study) -> _Files:
     return _Files(root, images["path"][exists].tolist(), images["label"][exists].tolist(), skipped)
 
 
-def _of_folder(study: Study, folder: str | Path) -> _Files:
-    images = image_folder(folder, study.labels)
+def _of_folder(model: Model, folder: str | Path) -> _Files:
+    images = image_folder(folder, model.labels)
     usable = [number for number, label in enumerate(images.labels) if label != UNKNOWN]
     skipped = {f"{name}/": reason for name, reason in images.unmatched.items()}
     return _Files(images.root, [images.paths[n] for n in usable], [images.labels[n] for n in usable], skipped)
@@ -109,7 +127,7 @@ def _read(model: Model, files: _Files, batch: int, report: Report) -> Batches:
             except BadImage as error:
                 files.skipped[path] = error.message
                 continue
-            inputs.append(model.preprocess.tensor(model.preprocess.view(picture.pixels)))
+            inputs.append(model.preprocess.tensor(model.preprocess.view(picture.source)))
             labels.append(label)
         if inputs:
             yield torch.stack(inputs).to(model.device), labels

@@ -15,12 +15,15 @@ from pages.ui.widgets.text import plain
 
 FEW = 10  # below this number of patches an average depends too much on single ones
 _WEIGHTS = {"response": "By activation", "uniform": "Uniform"}
+_COUNTS = {True: "Once per rule", False: "Once"}
+_NAMED = {True: "rule", False: "once"}  # in the address
+Weighting = tuple[bool, int, bool]  # uniform, number of heaviest patches, once per rule
 
 
-def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bool) -> Items:
+def tiles(study: Study, chosen: list[int], how: Weighting, contrast: bool) -> Items:
     """The chosen averages for the gallery, grouped by class."""
     table = open_study.table(study, "averages").iloc[chosen]
-    pictures, rows, weights = open_study.averaged(study, uniform, top)
+    pictures, rows, responses = open_study.averaged(study, *how)
     area = study.manifest.window**2
     counts = [len(rows[k]) for k in chosen]
     pixels = [stretched(pictures[k]) if contrast else pictures[k] for k in chosen]
@@ -34,7 +37,10 @@ def tiles(study: Study, chosen: list[int], uniform: bool, top: int, contrast: bo
             ("Patches", [f"{count:,}" for count in counts]),
             (
                 "Response",
-                [f"{weights[k].mean() / area:.3g} on average, {weights[k][0] / area:.3g} at most" for k in chosen],
+                [
+                    f"{responses[k].mean() / area:.3g} on average, {responses[k].max() / area:.3g} at most"
+                    for k in chosen
+                ],
             ),
         ],
         groups=[(open_study.label(study, k), count) for k, count in Counter(table["label"].tolist()).items()],
@@ -56,7 +62,7 @@ def page(study: Study) -> None:
             "there are some."
         )
         return
-    choices = st.grid(4, min_column_width=190, vertical_alignment="bottom", gap="medium")
+    choices = st.grid(5, min_column_width=180, vertical_alignment="bottom", gap="medium")
     labels = [-1, *sorted(table["label"].unique().tolist(), key=lambda k: study.labels[k])]
     label = parameters.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k]).draw(
         choices.selectbox, format_func=lambda k: "All classes" if k < 0 else study.labels[k]
@@ -68,6 +74,13 @@ def page(study: Study) -> None:
     weights = parameters.choice("Weights", list(_WEIGHTS), "weights").draw(
         choices.segmented_control, required=True, format_func=_WEIGHTS.get
     )
+    counted = parameters.choice(
+        "Count a patch", list(_COUNTS), "count", default=open_study.config(study).per_rule, named=lambda k: _NAMED[k]
+    ).draw(
+        choices.segmented_control, required=True, format_func=_COUNTS.get,
+        help="A patch may appear in several rules with the filter. Once per rule, as in the paper, it counts once for "
+        "each of them.",
+    )  # fmt: skip
     contrast = parameters.switch("Stretch contrast", "contrast").draw(
         choices.toggle, help="Maps the darkest value to black and the brightest to white, separately for each average."
     )
@@ -80,31 +93,31 @@ def page(study: Study) -> None:
             f"{few} of these {len(shown)} averages are computed from fewer than {FEW} patches and are marked: "
             "interpret them with care."
         )
-    uniform = weights == "uniform"
+    how = weights == "uniform", 0 if top == most else top, counted
     picks = gallery(
-        lambda: tiles(study, chosen, uniform, 0 if top == most else top, contrast),
-        (open_study.key(study), tuple(chosen), uniform, top, contrast),
+        lambda: tiles(study, chosen, how, contrast),
+        (open_study.key(study), tuple(chosen), how, contrast),
         key="averages", label="Average patches", noun=("average", "averages"), height=520,
     )  # fmt: skip
     if picks.action == "unit":
         navigation.go("units/unit", unit=int(table["filter"].iloc[picks.opened]))
     if picks.action == "patches":
         parameters.keep("average", str(picks.opened))
-    behind(study, parameters.index("average", "average", len(table)), uniform, 0 if top == most else top)
+    behind(study, parameters.index("average", "average", len(table)), how)
 
 
-def behind(study: Study, opened: int | None, uniform: bool, top: int) -> None:
+def behind(study: Study, opened: int | None, how: Weighting) -> None:
     """The patches of one average, by falling weight."""
     if opened is None:
         st.caption("Select an average to see its patches.")
         return
     row = open_study.table(study, "averages").iloc[opened]
-    rows = open_study.averaged(study, uniform, top)[1][opened]
+    rows = open_study.averaged(study, *how)[1][opened]
     number, name = int(row["filter"]), open_study.label(study, int(row["label"]))
     st.header(plain(f"{patch_items.unit(number)} in {name}: {len(rows):,} patches, largest weight first"), anchor=False)
     picks = gallery(
         patch_items.patches(study, rows, noted="response", filters=(number,), groups=()),
-        (open_study.key(study), "behind", opened, top),
+        (open_study.key(study), "behind", opened, how),
         key="behind",
         label=f"Patches of {patch_items.unit(number)}",
         height=330,

@@ -1,9 +1,11 @@
 """Patches: the windows that the prediction depends on, with filters, sorting, tags and export."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import streamlit as st
 
+from core.export.spreadsheet import as_csv
 from core.study import Study
 from core.study.browse import ORDERS, OUTCOMES, Catalogue, PatchFilter, Rows
 from core.study.tags import TAGS
@@ -16,11 +18,10 @@ from pages.ui.widgets.text import plain
 _OUTCOMES = {"all": "Any", "right": "Correct", "wrong": "Wrong"}
 
 
-def facets(study: Study, patches: Catalogue) -> PatchFilter:
+def facets(study: Study, patches: Catalogue, tags: Mapping[int, Sequence[str]]) -> PatchFilter:
     """The conditions on the patches; every option shows its number of patches."""
     every = PatchFilter()
     labels = [-1, *sorted(patches.by_label(every), key=lambda k: study.labels[k])]
-    tags = open_study.tags(study).all()
     label = parameters.choice("Class", labels, "label", named=lambda k: "all" if k < 0 else study.labels[k])
     filters = parameters.several("Filters", sorted(patches.by_filter(every)), "filters")
     outcome = parameters.choice("Outcome", OUTCOMES, "outcome")
@@ -53,7 +54,7 @@ def facets(study: Study, patches: Catalogue) -> PatchFilter:
         format_func=lambda name: f"{_OUTCOMES[name]} ({by_outcome[name]:,})",
         help="Whether the patch's image is classified correctly." if patches.labelled else "The images have no labels.",
     )  # fmt: skip
-    drop.draw(st.slider, help="By how much masking the patch lowered the probability.")
+    drop.draw(st.slider, help=f"By how much masking the patch lowered the probability{patch_items.watched(study)}.")
     if tags:
         tag.draw(st.selectbox, format_func=lambda word: word or "Any tag")
     return conditions
@@ -81,22 +82,22 @@ def clear(name: str) -> None:
     parameters.put({"among": "tag"}.get(name, name), fresh.get(name, ""))
 
 
-def selection_actions(study: Study, patches: Catalogue, rows: Rows, picked: list[int]) -> None:
+def selection_actions(
+    study: Study, patches: Catalogue, rows: Rows, picked: list[int], tags: Mapping[int, Sequence[str]]
+) -> None:
     """Actions on the selected patches, or on all that are shown."""
     row = st.container(horizontal=True, vertical_alignment="bottom")
     with row:
         word = st.selectbox("Tag", TAGS, accept_new_options=True, key="word", width=200, disabled=not picked)
         for on, text in ((True, "Tag selected patches"), (False, "Remove tag")):
             st.button(
-                text, on_click=partial(open_study.tags(study).change, picked, word, on), disabled=not picked or not word
+                text, on_click=partial(open_study.change_tags, study, picked, word, on), disabled=not picked or not word
             )
     chosen = rows[[i for i, row in enumerate(rows.tolist()) if row in set(picked)]] if picked else rows
 
     def sheet() -> str:
-        words = open_study.tags(study).all()
-        return patches.sheet(chosen, study.labels, [", ".join(words.get(row, ())) for row in chosen.tolist()]).to_csv(
-            index=False
-        )
+        words = [", ".join(tags.get(row, ())) for row in chosen.tolist()]
+        return as_csv(patches.sheet(chosen, study.labels, words))
 
     row.space("stretch")
     row.download_button(
@@ -112,7 +113,8 @@ def browse(study: Study) -> None:
     patches = open_study.catalogue(study)
     left, right = st.columns([1, 4], gap="medium")
     with left:
-        conditions = facets(study, patches)
+        tags = open_study.tags(study)
+        conditions = facets(study, patches, tags)
         sort = parameters.choice("Sort by", ORDERS, "sort").draw(
             st.selectbox,
             help="Score: sum of the heatmap within the window. Drop: how much masking the patch lowered the "
@@ -136,7 +138,8 @@ def browse(study: Study) -> None:
             )
         if len(rows) > patch_items.SHOWN:
             st.caption(f"The first {patch_items.SHOWN:,} of {len(rows):,} patches. Filter them to see the others.")
-        tags = {row: names for row, names in open_study.tags(study).all().items() if row in set(rows.tolist())}
+        shown = set(rows.tolist())
+        tags = {row: names for row, names in tags.items() if row in shown}
         picks = gallery(
             patch_items.patches(study, rows, noted=sort, filters=conditions.filters, words=tags),
             (
@@ -150,7 +153,7 @@ def browse(study: Study) -> None:
             label=f"Patches of {study.name}",
             many=True,
         )
-        selection_actions(study, patches, rows, picks.selected)
+        selection_actions(study, patches, rows, picks.selected, tags)
     if picks.action == "unit":
         navigation.go("units/unit", unit=int(patches.items[picks.opened, 0]))
     if picks.action == "image":

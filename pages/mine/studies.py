@@ -1,12 +1,14 @@
 """Studies: a list of all, and a form that builds one from a model and a folder in the background."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.models.name import parsed
 from core.store.reader import removable
 from core.study import BUNDLED, Study, StudyEntry
 from core.study.schema import STUDY
-from pages.ui.session import navigation
+from pages.ui.session import navigation, visitors
 from pages.ui.study import build_form, open_study, study_facts
 from pages.ui.widgets.text import plain, size
 
@@ -33,11 +35,21 @@ def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
     for name, entry in entries.items():
         if entry.problem:
             st.warning(plain(f"{name}: {entry.problem}"))
-            deletable = removable(STUDY, entry.path) and not entry.path.is_relative_to(BUNDLED)
-            if deletable and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:"):
+            if (
+                removable(STUDY, entry.path)
+                and not _kept(entry.path)
+                and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:")
+            ):
                 study_facts.deleted(name, entry.path)
     names = list(sound)
     return {names[row]: sound[names[row]] for row in event["selection"]["rows"] if row < len(names)}
+
+
+def _kept(path: Path) -> str:
+    """Why a study cannot be deleted here; "" if it can."""
+    if path.is_relative_to(BUNDLED):
+        return "Bundled studies cannot be deleted."
+    return "" if visitors.owns(path) else "Only whoever built a study can delete it."
 
 
 def opened(name: str, study: Study) -> None:
@@ -47,9 +59,8 @@ def opened(name: str, study: Study) -> None:
         for page, text in (("mine/patches", "Patches"), ("mine/rules", "Rules"), ("mine/averages", "Averages")):
             if st.button(text, key=f"to-{page}"):
                 navigation.go(page, study=name)
-        deletable = not study.path.is_relative_to(BUNDLED)
-        if st.button("Delete", key="delete", icon=":material/delete:", disabled=not deletable,
-                     help="" if deletable else "Bundled studies cannot be deleted."):  # fmt: skip
+        kept = _kept(study.path)
+        if st.button("Delete", key="delete", icon=":material/delete:", disabled=bool(kept), help=kept):
             study_facts.deleted(name, study.path)
     study_facts.lost(study)
     study_facts.left_out(study)

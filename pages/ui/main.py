@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from pages.ui.session import navigation
-from pages.ui.shell import frame
+from pages.ui.shell import startup
 
 # A new page is one file in pages/<section>/ and one line here: file, title, icon, and what the header shows of what the
 # page depends on: the current "image", its "model" and "classes", or the "study". Its address is the file's name.
@@ -24,6 +23,12 @@ SECTIONS = {
     ],
 }
 
-frame.settle()  # before navigation: a page icon set there would be fetched from the Internet
+startup.settle()  # before navigation: a page icon set there would be fetched from the Internet
+cover = startup.cover()
+
+# Imported here, as they import PyTorch.
+from pages.ui.session import navigation  # noqa: E402
+from pages.ui.shell import frame  # noqa: E402
+
 page = st.navigation(navigation.pages(SECTIONS))
-frame.around(page, navigation.header(page))
+frame.around(page, navigation.header(page), cover)

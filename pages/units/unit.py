@@ -12,6 +12,7 @@ from core.figures.sheet import overlay
 from core.figures.style import Span
 from core.images import resized
 from core.mining.averages import weighted
+from core.mining.overview import overview, telling
 from core.params import whole
 from core.study import Study
 from core.study.browse import PatchFilter
@@ -26,7 +27,10 @@ def filter_parameter(study: Study) -> parameters.Parameter[int]:
     """The parameter for the filter; invalid numbers in the address give the nearest valid one."""
     count = study.manifest.model.filters
     facts = open_study.table(study, "filters")
-    busiest = int(facts["patches"].to_numpy().argmax())
+    rules = overview(open_study.table(study, "rules"), open_study.folder_classes(study)).rules
+    first = telling(rules, open_study.table(study, "edges"))
+    if first is None:
+        first = int(facts["patches"].to_numpy().argmax())
 
     def read(text: str) -> int:
         number = whole(text.lstrip("Ff"))
@@ -39,7 +43,7 @@ def filter_parameter(study: Study) -> parameters.Parameter[int]:
             )
         return min(number, count - 1)
 
-    return parameters.Parameter("Filter", "unit", busiest, read, given={"options": list(range(count))},
+    return parameters.Parameter("Filter", "unit", first, read, given={"options": list(range(count))},
                    valid=lambda number: min(max(number, 0), count - 1))  # fmt: skip
 
 

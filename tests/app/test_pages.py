@@ -111,7 +111,7 @@ def test_a_label_is_shown_as_text(app: AppTest, monkeypatch: pytest.MonkeyPatch,
     shutil.copy(FOLDER / "flowers-single-6c.safetensors", tmp_path / "own.safetensors")
     labels.write_text("\n".join(f"{EVIL} {index}" for index in range(6)))
     monkeypatch.setenv("VITRINE_MODEL", f"flowers:{tmp_path / 'own.safetensors'}")
-    monkeypatch.setenv("VITRINE_LABELS", str(labels))
+    monkeypatch.setenv("VITRINE_MODEL_OPTIONS", json.dumps({"labels": str(labels)}))
     app.query_params["cls"] = [f"{EVIL} 3", f"{EVIL} 9"]
     app.query_params["m"] = "saliency"
     app.run()
@@ -164,7 +164,7 @@ def test_own_weights_have_the_labels_that_the_app_was_given(
     shutil.copy(FOLDER / "flowers-single-6c.safetensors", tmp_path / "own.safetensors")
     labels.write_text("\n".join(f"sort {index}" for index in range(6)))
     monkeypatch.setenv("VITRINE_MODEL", name)
-    monkeypatch.setenv("VITRINE_LABELS", str(labels))
+    monkeypatch.setenv("VITRINE_MODEL_OPTIONS", json.dumps({"labels": str(labels)}))
     app.query_params["cls"] = "sort 3"
     app.run()
     assert (app.session_state["location"].model, app.session_state["location"].targets) == (name, (3,))

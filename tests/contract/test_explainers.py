@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from core.errors import BadParameter, Cancelled, UnknownName
 from core.explain import EXPLAINERS, explain
@@ -96,6 +97,26 @@ def test_batch_size_and_company_do_not_matter(name):
     whole = request(name, 3, batch=5)
     alone = replace(whole, images=whole.images[1:2], targets=whole.targets[1:2])
     assert close(answer(name, alone).maps, together[1:2])
+
+
+@pytest.fixture
+def threads():
+    """A function that sets the number of torch's threads; afterwards it is as before."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_number_of_threads_does_not_matter(name, threads):
+    """Sums are rounded in another order, and no method may amplify that."""
+    maps = []
+    for count in (1, 2):
+        threads(count)
+        maps.append(answer(name, request(name, 1, nets.model("gap", side=64), side=64)).maps[0])
+    one, two = maps
+    constant = float(one.max()) == float(one.min())
+    assert torch.equal(one, two) if constant else spearmanr(one.flatten(), two.flatten()).statistic >= 0.9999
 
 
 @pytest.mark.parametrize("name", NAMES)

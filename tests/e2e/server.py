@@ -7,10 +7,12 @@ uploaded files that Streamlit keeps, and the images pushed through models since 
 import asyncio
 import ctypes
 import gc
+import importlib.abc
 import json
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,6 +82,17 @@ def late(milliseconds: int) -> None:
     StarletteSessionClient.write_forward_msg = later
 
 
+class SlowImport(importlib.abc.MetaPathFinder):
+    """Makes the import of the engine take so many seconds longer."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "core.workbench":
+            time.sleep(self.seconds)
+
+
 def main() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the tests, however they end
@@ -90,6 +103,8 @@ def main() -> None:
 
     if milliseconds := int(os.environ.get("VITRINE_TEST_LATE", "0")):
         late(milliseconds)
+    if seconds := float(os.environ.get("VITRINE_TEST_IMPORT", "0")):
+        sys.meta_path.insert(0, SlowImport(seconds))
     port = sys.argv[1]
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), "--server.headless=true", f"--server.port={port}"]
     streamlit()

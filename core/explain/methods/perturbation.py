@@ -6,7 +6,6 @@ from math import ceil
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import BadParameter
@@ -220,7 +219,13 @@ def random_masks(query: Query, span: range, cells: int, keep: float) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _enlarging(cells: int, side: int) -> Tensor:
-    """Bilinear upsampling of `cells` values to `side` as matrices (offset, side, cells), one per offset of the crop."""
-    cell = ceil(side / cells)
-    upsampling = F.interpolate(torch.eye(cells)[None], size=(cells + 1) * cell, mode="linear")[0].T
+    """Linear upsampling of `cells` values to `side` as matrices (offset, side, cells), one per offset of the crop.
+
+    Beyond the outermost centres the grid is mirrored at them, as in the authors' code (skimage, mode "reflect").
+    """
+    cell, last = ceil(side / cells), cells - 1
+    large = (cells + 1) * cell
+    places = ((torch.arange(large) + 0.5) * cells / large - 0.5).abs()  # in cells, from the centre of the first one
+    places = last - (last - places).abs()
+    upsampling = (1 - (places[:, None] - torch.arange(cells)).abs()).clamp_min(0)
     return torch.stack([upsampling[offset : offset + side] for offset in range(cell)])

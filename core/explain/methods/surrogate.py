@@ -1,6 +1,7 @@
 """Surrogate methods: a simpler model is fitted to the network's scores of copies with masked segments."""
 
 from collections.abc import Callable, Iterator
+from math import comb
 from typing import Annotated
 
 import torch
@@ -92,11 +93,19 @@ def kernel_shap(
 
     A Shapley value is a segment's contribution to the score, averaged over all orders in which segments could be
     revealed. The values sum to the difference between the image and the fully masked image. Coalitions are drawn in
-    complementary pairs.
+    complementary pairs; where there are no more of them than copies are asked for, all are evaluated and the values are
+    exact.
     """
 
     def one(query: Query) -> Iterator[Tensor]:
         segmentation = pieces(query, cut, segments, hide)
+        everything = 2**segmentation.count
+        if everything - 2 <= samples:  # the ends cost two more in either case
+            for visible, scores in segmentation.sampled(everything, score, subsets(segmentation)):
+                if len(scores) == everything:
+                    query.log.remarks["coalitions"] = f"all {everything}, the values are exact"
+                    yield segmentation.spread(exact_shapley(visible, scores))
+            return
         ends = torch.tensor([[True], [False]]).expand(2, segmentation.count)
         full, empty = segmentation.score(ends, score).tolist()
         for visible, scores in segmentation.sampled(samples, score, coalitions(segmentation)):
@@ -110,6 +119,21 @@ def _shapley(visible: Tensor, gains: Tensor, total: float) -> Tensor:
     last = visible[:, -1:]
     rest = torch.linalg.lstsq(visible[:, :-1] - last, gains[:, None] - total * last, driver="gelsd").solution[:, 0]
     return torch.cat([rest, total - rest.sum(0, keepdim=True)])
+
+
+def exact_shapley(visible: Tensor, scores: Tensor) -> Tensor:
+    """The Shapley values (S,) from the scores (2^S,) of all coalitions (2^S, S)."""
+    count = visible.shape[1]
+    weights = torch.tensor([1 / (count * comb(count - 1, size)) for size in range(count)], dtype=torch.float64)
+    sizes = visible.sum(1).long()
+    joined, left = weights[(sizes - 1).clamp_min(0)], weights[sizes.clamp_max(count - 1)]
+    return (torch.where(visible.bool(), joined[:, None], -left[:, None]) * scores[:, None]).sum(0)
+
+
+def subsets(segmentation: Segmentation) -> Callable[[range], Tensor]:
+    """All sets of visible segments by their number, whose binary digits they are."""
+    digits = torch.arange(segmentation.count)
+    return lambda span: (torch.tensor(span)[:, None] >> digits & 1).bool()
 
 
 def coalitions(segmentation: Segmentation) -> Callable[[range], Tensor]:

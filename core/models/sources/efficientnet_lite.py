@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.data.model_options import ModelOptions
 from core.errors import BadModel, Unavailable
 from core.files import file_sha256
 from core.images import Preprocess
+from core.models.checkpoint import opened
 from core.models.model import Model, ModelCard, as_model
-from core.models.weights import State, fit, read
 from core.progress import Report
 from core.resources import package_folder
 
@@ -90,7 +91,7 @@ def card() -> ModelCard:
     )
 
 
-def load(device: torch.device | str, report: Report) -> Model:
+def load(device: torch.device | str, report: Report, options: ModelOptions) -> Model:
     """The network with its weights and ImageNet's labels.
 
     Raises Unavailable if the package is missing, BadModel if its file does not have the expected hash.
@@ -101,10 +102,13 @@ def load(device: torch.device | str, report: Report) -> Model:
     path = weights()
     with torch.device("meta"):  # without initial weights, which the file replaces
         net = architecture()
-    fit(net, _arranged(net, read(path)), NAME, path.name)
+    with opened(path) as checkpoint:
+        state = {name: stored.read() for name, stored in checkpoint.tensors.items()}
+    net.load_state_dict(_arranged(net, state), assign=True)
     report(0.6, "inspecting layers")
     facts = {"source": "bundled", "note": NOTE, "licence": "Apache-2.0", "sha256": SHA256}
-    return as_model(NAME, net, labels=imagenet_labels(), preprocess=PREPROCESS, facts=facts, device=device)
+    labels = imagenet_labels()
+    return as_model(NAME, net, labels=labels, preprocess=PREPROCESS, facts=facts, device=device, options=options)
 
 
 def weights() -> Path:
@@ -120,7 +124,7 @@ def weights() -> Path:
     return path
 
 
-def _arranged(net: nn.Module, state: State) -> State:
+def _arranged(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename the file's tensors to the names in `net`: both list them in the order of the layers.
 
     Adds the zero first row and column to kernels of stride 2.

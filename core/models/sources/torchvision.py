@@ -1,10 +1,10 @@
 """Every classification model of the installed torchvision: described, built and loaded."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,18 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torchvision import models
 
+from core.data.model_options import ModelOptions
 from core.images import Preprocess
+from core.models.adaptation import SMALL, Adaptation
+from core.models.checkpoint import Checkpoint, opened
 from core.models.download import fetch
+from core.models.matching import Match
 from core.models.model import Model, ModelCard, as_model
-from core.models.weights import State, classes, fit, read
+from core.models.weights import fit
 from core.progress import Report, subrange
 
 _DRAWING = (torch.Tensor.normal_, torch.Tensor.uniform_)
+_MOST_PATCHES = 128  # along a side
 _NOTE = "Trained on ImageNet-1K with the recipe of torchvision's {}; downloaded when first used."
 
 
@@ -34,17 +39,23 @@ def cards() -> Mapping[str, ModelCard]:
     return {name: _card(name) for name in architectures()}
 
 
-def fitted(architecture: str, state: State, file: str) -> tuple[nn.Module, Preprocess]:
-    """The architecture with these weights, and the preprocessing for weights trained elsewhere.
+def fitted(architecture: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocess, list[str]]:
+    """The architecture with the weights of a file, the preprocessing for weights trained elsewhere, and notes on both.
 
-    The number of classes and the image size follow from the state dict. The preprocessing is that of torchvision's
-    first published weights, from which most training scripts start. Raises BadModel if the weights do not fit;
-    `file` is their name in messages.
+    The number of classes and the image size follow from the shapes. The preprocessing is that of torchvision's first
+    published weights, from which most training scripts start. Raises BadModel if the weights do not fit.
     """
-    net = _without_auxiliaries(fit(_built(architecture, state), state, architecture, file))
+    options: dict[str, Any] = {}
+
+    def resized(match: Match) -> nn.Module | None:
+        options.update(_options(architecture, match))
+        return _built(architecture, options) if options else None
+
+    net, adaptation = fit(_built(architecture, {}), checkpoint, architecture, _renamed, resized)
     first = _prepared(next(iter(models.get_model_weights(architecture))))
-    side = _options(architecture, state).get("image_size", first.crop)
-    return net, first if side == first.crop else replace(first, crop=side, resize=side)
+    side = options.get("image_size", first.crop)
+    preprocess = first if side == first.crop else replace(first, crop=side, resize=side)
+    return net, _adapted(preprocess, adaptation), adaptation.notes
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -64,52 +75,56 @@ def _card(name: str) -> ModelCard:
         megabytes=float(weights.meta.get("_file_size", 4 * weights.meta["num_params"] / 2**20)),
         accuracy=weights.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1"),
         note=_NOTE.format(weights.name),
-        load=lambda device, report: _load(name, device, report),
+        load=lambda device, report, options: _load(name, device, report, options),
     )
 
 
-def _load(name: str, device: torch.device | str, report: Report) -> Model:
+def _load(name: str, device: torch.device | str, report: Report, options: ModelOptions) -> Model:
     weights = models.get_model_weights(name).DEFAULT
     path = fetch(weights.url, Path(torch.hub.get_dir()) / "checkpoints", subrange(report, 0.0, 0.8))
     report(0.8, "reading weights")
-    state = read(path)
-    net, _ = fitted(name, state, path.name)
+    with opened(path) as checkpoint:
+        net, _, _ = fitted(name, checkpoint)
     report(0.9, "inspecting layers")
     labels = tuple(weights.meta["categories"])
     facts = {"source": "torchvision", "weights": weights.name}
-    return as_model(name, net, labels=labels, preprocess=_prepared(weights), facts=facts, device=device)
+    preprocess = _prepared(weights)
+    return as_model(name, net, labels=labels, preprocess=preprocess, facts=facts, device=device, options=options)
 
 
-def _built(architecture: str, state: State) -> nn.Module:
-    """The architecture with the sizes that its weights require; the weights are not loaded yet."""
-    options = _options(architecture, state)
-    with _Unset():
-        net = models.get_model(architecture, weights=None, **options)
-        head = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
-        count = classes(state, f"{head}.weight") or 1000
-        return net if count == 1000 else models.get_model(architecture, weights=None, num_classes=count, **options)
+def _built(architecture: str, options: Mapping[str, Any]) -> nn.Module:
+    """The architecture for a thousand classes; the weights are not loaded yet.
 
-
-def _without_auxiliaries(net: nn.Module) -> nn.Module:
-    """The network without the auxiliary classifiers that are used in training only."""
-    for name in ("aux1", "aux2", "AuxLogits"):
-        if hasattr(net, name):
-            setattr(net, name, None)
-            net.aux_logits = False  # type: ignore[assignment]  # a plain flag, no module
-    return net
-
-
-def _options(architecture: str, state: State) -> dict[str, Any]:
-    """The arguments of a builder that depend on its weights."""
+    It is built without the auxiliary classifiers, which are used in training only.
+    """
     if architecture in {"googlenet", "inception_v3"}:
-        auxiliary = any(key.startswith(("aux1.", "AuxLogits.")) for key in state)
         # Their published weights come from a library that scaled images differently; fine-tuned weights inherit that.
-        return {"aux_logits": auxiliary, "transform_input": True, "init_weights": False}
-    position = state.get("encoder.pos_embedding")
-    if architecture.startswith("vit_") and position is not None and position.dim() == 3 and position.shape[1] > 1:
-        patch = int(architecture.rsplit("_", 1)[1])
-        return {"image_size": math.isqrt(position.shape[1] - 1) * patch}
-    return {}
+        options = {"aux_logits": False, "transform_input": True, "init_weights": False, **options}
+    with _Unset():
+        return models.get_model(architecture, weights=None, **options)
+
+
+def _options(architecture: str, match: Match) -> dict[str, Any]:
+    """The arguments of a builder that depend on its weights."""
+    position = match.stored("encoder.pos_embedding")
+    if not architecture.startswith("vit_") or position is None or len(position.shape) != 3:
+        return {}
+    patch, side = int(architecture.rsplit("_", 1)[1]), isqrt(max(0, position.shape[1] - 1))
+    return {"image_size": side * patch} if 0 < side <= _MOST_PATCHES and side**2 == position.shape[1] - 1 else {}
+
+
+def _renamed(name: str) -> str:
+    """The present name of a parameter that had another one in older versions, as torchvision's published files do."""
+    name = re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", name)
+    return re.sub(r"\bmlp\.linear_([12])\.", lambda found: f"mlp.{3 * int(found[1]) - 3}.", name)
+
+
+def _adapted(preprocess: Preprocess, adaptation: Adaptation) -> Preprocess:
+    """The preprocessing for a network that was changed: one mean for grey images, a small side for tiny ones."""
+    if adaptation.grey:
+        mean, std = (round(sum(values) / 3, 3) for values in (preprocess.mean, preprocess.std))
+        preprocess = replace(preprocess, mean=(mean,) * 3, std=(std,) * 3)
+    return replace(preprocess, crop=SMALL, resize=SMALL) if adaptation.small else preprocess
 
 
 def _prepared(weights: Any) -> Preprocess:

@@ -99,10 +99,11 @@ export function number(value) {
 }
 
 /**
- * A probability as a percentage.
- * @param {number} chance
+ * A probability as a percentage; the value of a regression comes as text.
+ * @param {number | string} chance
  */
-export const percent = (chance) => (chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`);
+export const percent = (chance) =>
+  typeof chance === "string" ? chance : chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`;
 
 /**
  * A duration as a text.

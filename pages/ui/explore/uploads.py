@@ -2,9 +2,10 @@
 
 import streamlit as st
 
+from core.environment import limit
 from core.errors import VitrineError
 from core.explain import EXPLAINERS
-from core.images import FORMATS, MAX_BYTES
+from core.images import FORMATS
 from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
@@ -20,7 +21,7 @@ def uploader() -> None:
         accept_multiple_files=True,
         key=_key(),
         on_change=_store,
-        max_upload_size=MAX_BYTES // 10**6,
+        max_upload_size=limit("image") // 10**6,
     )
     st.caption("Images are held in this server's memory and deleted when the tab closes. Nothing is sent elsewhere.")
     components.paste()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -12,19 +13,28 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
 from core.comparison import Comparison
+from core.data.model_options import ModelOptions
 from core.data.samples import Sample
 from core.data.samples import samples as bundled_samples
-from core.environment import app_labels, app_model, budget, device
+from core.environment import app_model, app_options, budget, device
+from core.errors import TooLarge
 from core.images import Picture, decode
 from core.jobs import Job
 from core.models import FLOWERS, MODELS, load
 from core.models.model import Model
+from core.models.name import parsed
 from core.progress import Report
+from core.registry import unknown
+from core.serialization import digest
+from pages.ui.session import visitors
 from pages.ui.session.jobs import once
 from pages.ui.session.shared_images import shared_images
 
 T = TypeVar("T")
 Level = str  # "error", "warning" or "info"
+
+
+_sessions: "WeakSet[Session]" = WeakSet()  # all that are alive
 
 
 class Session:
@@ -38,10 +48,12 @@ class Session:
         self.owner = object()  # of the images that this session shares; sharing outlives the session
         self.comparison: Comparison | None = None
         self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
+        _sessions.add(self)
 
     def add(self, data: bytes, name: str) -> Picture:
         """Store an uploaded file and return its picture. Raises BadImage."""
         picture = decode(data, name)
+        _check_room(len(data))
         self.files.put(picture.sha, data)
         self.cache.put(("picture", picture.sha), picture)
         self.names[picture.sha] = name
@@ -113,6 +125,14 @@ def session() -> Session:
     return Session()
 
 
+def _check_room(size: int) -> None:
+    """Raise TooLarge if the uploads of all visitors of a shared server would take too much memory."""
+    most = visitors.UPLOADS << 20
+    if visitors.shared() and sum(one.files.used for one in _sessions) + size > most:
+        message = f"This server holds no more than {visitors.UPLOADS:,} MB of uploaded images."
+        raise TooLarge(message, "Try again when others have closed their tabs.")
+
+
 def received(file: UploadedFile) -> bytes:
     """The content of an uploaded file, removed from Streamlit's memory, which would outlive the tab."""
     content = file.getvalue()
@@ -162,17 +182,27 @@ def forget_problems() -> None:
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _shared_networks(name: str, _model: Model | None) -> Model:
-    """The networks shared by all sessions; LookupError for a missing one if none is given."""
+def _shared_networks(key: tuple[str, str], _model: Model | None) -> Model:
+    """The networks shared by all sessions, by name and options; LookupError for a missing one if none is given."""
     if _model is None:
-        raise LookupError(name)
+        raise LookupError(key)
     return _model
 
 
-def network(name: str) -> Model:
-    """A shared network, loaded now with a progress bar if missing. Raises what `load` raises."""
+def network(name: str, options: ModelOptions | None = None) -> Model:
+    """A shared network, loaded now with a progress bar if missing.
+
+    Its options are by default those of `vitrine app` for its model. Raises what `load` raises, and UnknownName for one
+    that visitors from other machines cannot open.
+    """
+    if visitors.shared() and name not in models():
+        raise unknown("model", parsed(name).display, models())
+    options = model_options(name) if options is None else options
     return once(
-        _shared_networks, name, f"Opening {name}", lambda report: load(name, device(), report, labels(name) or None)
+        _shared_networks,
+        (name, digest(options)),
+        f"Opening {name}",
+        lambda report: load(name, device(), report, options),
     )
 
 
@@ -181,9 +211,9 @@ def models() -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (app_model(), *MODELS))))
 
 
-def labels(name: str) -> str:
-    """The labels file of `vitrine app --labels` for its model; "" for every other model."""
-    return app_labels() if name == app_model() else ""
+def model_options(name: str) -> ModelOptions:
+    """The options of `vitrine app` for its model; the defaults for every other model."""
+    return ModelOptions.checked(**app_options()) if name == app_model() else ModelOptions()
 
 
 @cache

@@ -19,7 +19,7 @@ from core.images import shown
 from core.models.name import parsed
 from core.params import checked, spelled, whole
 from core.registry import unknown
-from pages.ui.session import location, parameters, state
+from pages.ui.session import location, parameters, state, visitors
 
 MOST = 4  # classes side by side
 LATE = 20  # addresses written before the last one that may still come back
@@ -73,6 +73,7 @@ def write() -> None:
     browser's history until that script is there.
     """
     expected = _own_parameters()
+    private = visitors.private()
     if "addresses" not in st.session_state:
         in_address = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
         st.session_state["addresses"] = [in_address, expected]
@@ -82,7 +83,8 @@ def write() -> None:
     for name in OWN:
         if name not in expected and name in st.query_params:
             del st.query_params[name]
-    if changed := {name: texts for name, texts in expected.items() if st.query_params.get_all(name) != texts}:
+    wanted = expected | {name: [text] for name, text in private.items()}
+    if changed := {name: texts for name, texts in wanted.items() if st.query_params.get_all(name) != texts}:
         st.query_params.update(changed)
 
 

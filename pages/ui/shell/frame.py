@@ -1,37 +1,34 @@
 """The frame of every page: navigation, the header with images, model and predictions, and the cache below."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from core.errors import VitrineError
 from core.figures import encoding
 from core.images import Picture
+from core.models import description
+from core.models.model import Model
 from core.models.name import parsed
-from core.resources import ASSETS, ROOT
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.explore import uploads
-from pages.ui.session import location, parameters, state, url
+from pages.ui.session import location, parameters, state, url, visitors
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
-from pages.ui.widgets.text import size
+from pages.ui.widgets.text import chance, plain, size
 
 
-def settle() -> None:
-    """Page settings, which Streamlit requires first."""
-    st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
-    st.html(ROOT / "pages" / "ui" / "shell" / "frame.css")
-
-
-def around(current: Any, parts: frozenset[str]) -> None:
-    """Run a page below these parts of the header; a VitrineError becomes a message, and the frame stays."""
+def around(current: Any, parts: frozenset[str], cover: Any) -> None:
+    """Run a page below these parts of the header, in place of `cover`; a VitrineError becomes a message."""
     parameters.enter(current.url_path)
     state.forget_notices()
     with messages.error_boundary(current.title):
         url.adopt()
         workbench, picture = location.bench(), location.picture()
+        cover.empty()
         _header(parts, workbench, picture)
         messages.notices()
         problems = st.container(key="vitrine-problems")
@@ -42,9 +39,11 @@ def around(current: Any, parts: frozenset[str]) -> None:
             current.run()
         with problems:
             messages.problems()
+    cover.empty()
     messages.notices()
     glossary()
     _memory()
+    _paths()
     url.write()
 
 
@@ -95,7 +94,8 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "command": shown.command() if shown else "",
             "present": here.present,
             "query": url.query(),
-            "frame": list(url.OWN),
+            "private": urlencode(visitors.private()),
+            "frame": [*url.OWN, visitors.KEY],
         },
         {
             "pick": _picked_image,
@@ -115,18 +115,31 @@ def _models(workbench: Workbench) -> None:
         tuple(dict.fromkeys((*state.models(), workbench.model.name))),  # a study may be of another one
         key="model",
         format_func=lambda name: parsed(name).display,
-        on_change=lambda: location.choose(st.session_state["model"]),
+        on_change=_picked_model,
         label_visibility="collapsed",
         required=True,
     )
+    if unusual := _unusual(workbench.model):
+        st.caption(plain(unusual))
+
+
+def _unusual(model: Model) -> str:
+    """What differs from a softmax of images prepared as the model's source says, as a sentence."""
+    parts = []
+    if model.output != "softmax":
+        parts.append(description.output(model))
+    if model.options.prepares:
+        parts.append(f"prepared: {description.prepared(model)}")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _chips(workbench: Workbench, picture: Picture) -> None:
-    top = [{"index": i, "label": label, "chance": p} for i, label, p in workbench.top(picture)]
+    model, chances = workbench.model, workbench.probabilities(picture)
     chosen = list(location.targets(workbench, picture))
-    extra = [{"index": i, "label": workbench.model.labels[i], "chance": float(workbench.probabilities(picture)[i])}
-             for i in chosen if i not in {entry["index"] for entry in top}]  # fmt: skip
-    components.class_chips({"classes": top + extra, "chosen": chosen}, _picked_class)
+    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen])
+    classes = [{"index": i, "label": model.labels[i], "chance": chance(model, chances[i])} for i in indices]
+    components.class_chips({"classes": classes, "chosen": chosen}, _picked_class)
 
 
 def _memory() -> None:
@@ -142,6 +155,13 @@ def _memory() -> None:
             help="Deletes this tab's cached results. Uploaded images are kept.",
             width="stretch",
         )
+
+
+def _paths() -> None:
+    """A switch for the user of this machine: full paths in sentences."""
+    if not visitors.shared():
+        with st.sidebar.container(key="vitrine-paths"):
+            st.toggle("Show full paths", key=visitors.SHOW_PATHS, help="In messages; otherwise only the last part.")
 
 
 def _freed() -> None:
@@ -160,6 +180,11 @@ def _upload_thumb(sha: str) -> bytes:
         return encoding.thumbnail(picture.pixels) if picture else b""
 
     return state.session().cache.get(("thumbnail", sha), make)
+
+
+def _picked_model() -> None:
+    if (name := st.session_state["model"]) in state.models():  # a browser can send any text
+        location.choose(name)
 
 
 def _picked_image() -> None:

@@ -27,7 +27,7 @@ TERMS: Mapping[str, str] = {
     "Rule": "An association rule, filters → class: patches with these filters active mostly belong to it.",
     "Score": "The number being explained: a logit or a probability. For a rule, support × confidence.",
     "Segment": "A group of neighbouring pixels of similar colour, also called a superpixel.",
-    "Shared filters": "Filters that are frequent in patches of two or more classes.",
+    "Shared filters": "Filters in rules of two or more classes; more widely, those frequent in their patches.",
     "Study": "Patches, filters, rules and average patches, mined once from a model and a folder of images.",
     "Support": "Of a class's patches, the fraction in which all filters of a rule are active.",
     "Transaction": "The strongest filters of one patch, as the rule mining sees it.",

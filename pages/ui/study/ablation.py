@@ -1,10 +1,12 @@
 """Ablation of a rule's filters: its effect on the accuracy of a class, and on the current image."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
+from core.errors import VitrineError
 from core.figures import charts
 from core.mining.rules import Mined
 from core.models.name import parsed
@@ -14,32 +16,30 @@ from core.study import Study
 from core.units.ablation import Ablation
 from core.units.ablation_study import run_ablation
 from core.workbench import Workbench
-from pages.ui.session import location, state
+from pages.ui.session import location, parameters, state
 from pages.ui.session.jobs import watch, working
 from pages.ui.study import open_study
 from pages.ui.widgets import messages
 from pages.ui.widgets.text import plain
 
 TITLE = "Ablating filters"
-Key = tuple[str, str, str]  # of a study, of sets of filters, and the folder of other images
+Key = tuple[str, str, str, int]  # of a study, of sets of filters, the folder of other images, number of random filters
+_RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
 
 
 def bench(study: Study) -> Workbench:
     """The workbench of the study's model, independent of the header. Raises what loading it raises."""
-    name = study.manifest.model.name
-    workbench = Workbench(state.network(name), state.session().cache)
-    if workbench.model.sha != study.manifest.model.sha:
-        st.warning(plain(f"The weights of {name} have changed since this study was built."))
-    return workbench
+    return Workbench(open_study.model(study), state.session().cache)
 
 
 def fits_current_image(study: Study, key: str) -> bool:
     """Whether the current image is explored with the study's model; if not, a sentence and a button to switch to it."""
     here, name = location.current().model, study.manifest.model.name
-    if here == name:
-        return True
+    with suppress(VitrineError):  # weights of one's own may be named by another path
+        if here == name or state.network(here).sha == study.manifest.model.sha:
+            return True
     st.caption(plain(f"The current image is open in {parsed(here).display}; this study is of {parsed(name).display}."))
-    if st.button("Switch to this study's model", key=f"switch-{key}"):
+    if name in state.models() and st.button("Switch to this study's model", key=f"switch-{key}"):
         location.choose(name)
         st.rerun()  # the whole page, as the header changes
     return False
@@ -55,9 +55,10 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     with messages.refused():
         model, picture = bench(study), location.subject()
         layer = study.manifest.model.layer
-        before, after = model.probabilities(picture), model.without(picture, layer, filters)
+        before, logits = model.probabilities(picture), model.logits_without(picture, layer, filters)
+        after, ranked = model.model.probabilities(logits), model.model.ranked(logits).tolist()
         top = [index for index, _, _ in model.top(picture)]
-        top += [int(index) for index in after.topk(min(5, len(after))).indices if int(index) not in top]
+        top += [index for index in ranked[:5] if index not in top]
         names = [study.labels[index] for index in top]
         left, right = st.columns([1, 3], vertical_alignment="center")
         left.image(model.view(picture), caption=plain(picture.name), alt=picture.name, width="stretch")
@@ -65,7 +66,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
             charts.switched(*(dict(zip(names, values[top].tolist(), strict=True)) for values in (before, after))),
             key=f"switched-{key}", config={"displayModeBar": False},
         )  # fmt: skip
-        first, then = names[0], study.labels[int(after.argmax())]
+        first, then = names[0], study.labels[ranked[0]]
         change = f"Prediction unchanged: {first}" if then == first else f"Prediction changes to {then}; {first}"
         st.caption(plain(f"{change} ({float(before[top[0]]):.1%} → {float(after[top[0]]):.1%})"))
 
@@ -75,21 +76,30 @@ def ablation(study: Study, mined: Mined) -> None:
     sets = {int(label): mined.filters_of(int(label)) for label in sorted(mined.rules["label"].unique())}
     st.markdown(
         "Do these filters matter? Each class is classified again with the filters of its rules ablated (set to zero), "
-        "and with the same number of random filters ablated, 20 times."
+        "and with random filters ablated, 20 times."
     )
+    count = parameters.choice("Random filters", list(_RANDOM), "random").draw(
+        st.segmented_control, required=True, format_func=_RANDOM.get,
+        help="Table 1 of the paper ablates 10 random filters for every class. As many as the rules of each class have "
+        "is the fairer comparison where these numbers differ.",
+    )  # fmt: skip
     folder = st.text_input(
         "Folder of other images", key="ablation-folder", placeholder="empty: the study's own images", width=520,
         help="A folder on this server with one sub-folder per class, ideally of images that were not used for "
         "mining.",
     ).strip()  # fmt: skip
-    key = (open_study.key(study), digest({str(label): list(filters) for label, filters in sets.items()}), folder)
+    key = (open_study.key(study), digest({str(label): list(filters) for label, filters in sets.items()}), folder, count)
     results = st.session_state.setdefault("ablation", {})
     if key not in results:
         model = bench(study).model
+
+        def work(report: Report) -> Ablation:
+            return run_ablation(study, {"mined": sets}, model, folder=folder, random_filters=count, report=report)
+
         if folder or "pooled" not in study.manifest.arrays:
-            _watched(key, lambda report: run_ablation(study, {"mined": sets}, model, folder=folder, report=report))
+            _watched(key, work)
         else:
-            results[key] = working(TITLE, lambda report: run_ablation(study, {"mined": sets}, model, report=report))
+            results[key] = working(TITLE, work)
     if key in results:
         _shown(results[key], folder)
 
@@ -120,9 +130,9 @@ def _shown(result: Ablation, folder: str) -> None:
         ("All filters", f"{summary['baseline']:.1%}", "accuracy, mean over classes"),
         ("Rule filters removed", f"{summary['mined']:.1%}", f"{summary['filters_per_class']:.1f} filters per class"),
         (
-            "Same number of random filters removed",
+            "Random filters removed",
             f"{summary['random_mean']:.1%}",
-            f"± {summary['random_std']:.1%} over 20 draws",
+            f"{summary['random_filters']:.1f} filters per class, ± {summary['random_std']:.1%} over 20 draws",
         ),
         ("Images", f"{summary['images']:,}", source),
     )

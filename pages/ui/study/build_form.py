@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.data.model_options import options_of
 from core.environment import device
 from core.explain import EXPLAINERS
 from core.jobs import Job
@@ -43,7 +44,7 @@ def form() -> None:
         )  # fmt: skip
         name = right.text_input("Name", key="new-name", placeholder=_suggested(folder, model))
         data = str(expanded(folder)) if folder else ""
-        config = _settings(StudyConfig(model or "", data, state.labels(model or "")))
+        config = _settings(StudyConfig(model or "", data, **state.model_options(model or "").changed()))
         if st.button("Check", disabled=not folder or not model, help="Reads the folder and loads the model."):
             with messages.refused():
                 st.session_state["checked"] = (digest(dump(config)), _facts(config))
@@ -92,10 +93,11 @@ def _facts(config: StudyConfig) -> str:
     filters = f"{layer.units:,} filters" if layer else "its filters"
     labelled = sum(label >= 0 for label in plan.folder.labels)
     classes = "" if labelled == images else f" ({labelled:,} of them in a folder named after a class of the model)"
-    skipped = "".join(f" Skipped: {reason} ({count:,})." for reason, count in plan.folder.skipped.items())
+    skipped = "".join(f" Left out: {reason}: {count:,}." for reason, count in plan.folder.skipped.items())
+    notes = "".join(f" {note}" for note in (*plan.model.notes, *plan.folder.notes))
     return (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {side} px. "
-        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{skipped}"
+        f"About {passes:,.0f} model passes, {duration(passes * pass_seconds(plan.model))}.{notes}{skipped}"
     )
 
 
@@ -108,8 +110,9 @@ def _start(config: StudyConfig, path: Path) -> None:
 
 
 def _network(config: StudyConfig) -> Model | None:
-    """The shared network, unless the study has other class names."""
-    return state.network(config.model) if config.labels == state.labels(config.model) else None
+    """The shared network, unless the study has options of its own for the model."""
+    options = options_of(config)
+    return state.network(config.model) if options == state.model_options(config.model) else None
 
 
 def _job() -> Job[Study] | None:

@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.environment import home
+from core.environment import app_model, device, home
+from core.errors import Unavailable, VitrineError, printable
 from core.explain import EXPLAINERS
+from core.mining import graph
 from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine, stored
 from core.mining.transactions import Transactions
+from core.models import Model
 from core.models.name import parsed
 from core.models.sources import efficientnet_lite
 from core.progress import Report
@@ -22,21 +25,26 @@ from core.study.browse import Catalogue, Rows
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
-from pages.ui.session import location, navigation, parameters
+from core.workbench import study_model, study_options
+from pages.ui.session import location, navigation, parameters, state, visitors
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
 
 def folder() -> Path:
-    """The folder of this user's own studies."""
-    return home() / "studies"
+    """The folder of this user's own studies, or of this visitor's."""
+    return visitors.own_home() / "studies"
 
 
 def listed() -> dict[str, StudyEntry]:
-    """All studies by the name used in pages and addresses, bundled ones first."""
+    """All studies by the name used in pages and addresses: bundled, of the server's user, of a visitor."""
     entries: dict[str, StudyEntry] = {}
-    for entry in [*list_studies(BUNDLED), *list_studies(folder())]:
-        entries[entry.path.name if entry.path.name not in entries else f"{entry.path.name} (yours)"] = entry
+    folders = dict.fromkeys((BUNDLED, home() / "studies", folder()))
+    for entry in [entry for folder in folders for entry in list_studies(folder)]:
+        name = printable(entry.path.name)  # names of files need not be texts
+        while name in entries:
+            name = f"{name} (yours)"
+        entries[name] = entry
     return entries
 
 
@@ -114,6 +122,12 @@ def table(study: Study, name: str) -> pd.DataFrame:
     return _table((key(study), name), study)
 
 
+def folder_classes(study: Study) -> frozenset[int]:
+    """The classes of the study's images by their folders; empty if none is known."""
+    classes = table(study, "classes")
+    return frozenset(classes.loc[classes["images"] > 0, "label"].tolist())
+
+
 def config(study: Study) -> MiningConfig:
     """The settings with which the study's own rules were mined."""
     return config_of(study).mining
@@ -125,6 +139,8 @@ def mined(study: Study, config: MiningConfig) -> Mined:
     The study's own settings give its stored rules. Raises TooLarge if there are too many sets.
     """
 
+    config = replace(config, per_rule=config_of(study).mining.per_rule)  # says nothing about rules
+
     def work(report: Report) -> Mined:
         if _effective(study, config) == _effective(study, config_of(study).mining):
             return stored(study, config)
@@ -133,9 +149,34 @@ def mined(study: Study, config: MiningConfig) -> Mined:
     return once(_mined, (key(study), config), "Mining rules", work)
 
 
+def nodes_of(study: Study, edges: pd.DataFrame) -> pd.DataFrame:
+    """The nodes of these edges with their positions, cached."""
+    return _nodes((key(study), tuple(columns(edges, "filter", "label", "weight"))), study, edges)
+
+
 def _effective(study: Study, config: MiningConfig) -> MiningConfig:
     """The same settings, with at most as many filters per patch as the study stores."""
     return replace(config, filters=min(config.filters, study.manifest.arrays["items"].shape[1]))
+
+
+def model(study: Study) -> Model:
+    """The study's model, shared by all sessions. Raises what `study_model` raises.
+
+    One of the list is shared with other pages, as is the app's own if it is the same; other weights are found by the
+    study.
+    """
+    facts = study.manifest.model
+    if not parsed(facts.name).separator:
+        network = state.network(facts.name, study_options(study))
+        if network.sha != facts.sha:
+            st.warning(plain(f"The weights of {facts.name} have changed since this study was built."))
+        return network
+    if app_model() and replace(state.model_options(app_model()), labels="") == study_options(study):
+        own = state.network(app_model())
+        if own.sha == facts.sha and own.labels == study.labels:
+            return own
+    title = f"Opening {parsed(facts.name).display}"
+    return once(_model, key(study), title, lambda report: study_model(study, device(), report))
 
 
 def key(study: Study) -> str:
@@ -143,12 +184,18 @@ def key(study: Study) -> str:
     return f"{study.manifest.digest} {study.path}"
 
 
-def averaged(study: Study, uniform: bool, top: int) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
-    """For each row of table `averages` its picture in [0, 1], its patches and their weights, by falling weight.
+def averaged(
+    study: Study, uniform: bool, top: int, per_rule: bool | None = None
+) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
+    """For each row of table `averages` its picture in [0, 1], its patches and their responses, heaviest first.
 
-    `uniform` weights all patches equally, `top` (0 for all) uses only that many of the heaviest.
+    `uniform` ignores the responses, `top` (0 for all) uses only that many of the heaviest, `per_rule` counts a patch
+    once for each rule; by default as the study does.
     """
-    return _averaged((key(study), uniform, top), study, mined(study, config(study)))
+    rules = mined(study, config(study))
+    per_rule = rules.config.per_rule if per_rule is None else per_rule
+    rules = replace(rules, config=replace(rules.config, per_rule=per_rule))
+    return _averaged((key(study), uniform, top, per_rule), study, rules)
 
 
 # The first argument of each is its cache key; the others are not part of it.
@@ -162,6 +209,18 @@ def _table(key: tuple[str, str], _study: Study) -> pd.DataFrame:
     return _study.table(key[1])
 
 
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _model(key: str, _found: Model | None) -> Model:
+    if _found is None:
+        raise LookupError(key)
+    return _found
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _nodes(key: tuple[str, Any], _study: Study, _edges: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG001
+    return graph.nodes_of(_edges, _study.labels, _study.manifest.seed)
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _mined(key: tuple[str, MiningConfig], _found: Mined | None) -> Mined:
     if _found is None:
@@ -171,24 +230,37 @@ def _mined(key: tuple[str, MiningConfig], _found: Mined | None) -> Mined:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _averaged(
-    key: tuple[str, bool, int], _study: Study, _found: Mined
+    key: tuple[str, bool, int, bool], _study: Study, _found: Mined
 ) -> tuple[np.ndarray, list[Rows], list[np.ndarray]]:
-    _, uniform, top = key
+    _, uniform, top, _ = key
     patches, crops = catalogue(_study), _study.array("crops")
     transactions = Transactions(patches.items, patches.patches["label"].to_numpy(np.int64))
-    pictures, rows, weights = [], [], []
+    pictures, rows, responses = [], [], []
     for label, number in columns(table(_study, "averages"), "label", "filter"):
-        own_rows, weight = contributing(_found, transactions, patches.responses, label, number)
-        own_rows, weight = own_rows[: top or None], weight[: top or None]
-        pictures.append(weighted(crops[own_rows], np.ones(len(own_rows)) if uniform else weight).astype(np.float32))
-        rows.append(own_rows)
-        weights.append(weight)
-    return np.stack(pictures), rows, weights
+        own_rows, strengths, counts = contributing(_found, transactions, patches.responses, label, number)
+        weights = counts.astype(np.float64) if uniform else strengths * counts
+        kept = slice(top or None)
+        pictures.append(weighted(crops[own_rows[kept]], weights[kept]).astype(np.float32))
+        rows.append(own_rows[kept])
+        responses.append(strengths[kept])
+    return np.stack(pictures), rows, responses
 
 
-def tags(study: Study) -> Tags:
-    """This user's tags of the study's patches."""
-    return Tags(home(), study.manifest.digest)
+def tags(study: Study) -> dict[int, tuple[str, ...]]:
+    """This user's tags by patch; none, with a warning on the page, if they cannot be read."""
+    try:
+        return Tags(visitors.own_home(), study.manifest.digest).all()
+    except Unavailable as error:
+        st.warning(plain(f"Tags are not available. {error}"))
+        return {}
+
+
+def change_tags(study: Study, patches: Iterable[int], tag: str, on: bool) -> None:
+    """Add a tag to these patches, or remove it; the page says why it cannot be done."""
+    try:
+        Tags(visitors.own_home(), study.manifest.digest).change(patches, tag, on)
+    except VitrineError as error:
+        state.add_notice("error", str(error))
 
 
 def label(study: Study, number: int) -> str:

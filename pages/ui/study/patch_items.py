@@ -80,7 +80,10 @@ def _items(
             ("True class", [label(study, k) for k in shown["true"]]),
             ("Position", [f"({x}, {y}), rank {rank + 1}" for x, y, rank in columns(shown, "x", "y", "rank")]),
             ("Heatmap", [f"{amount(score)} within the window" for score in shown["score"]]),
-            ("Confidence when masked", [f"{a:.0%} → {b:.0%}" for a, b in columns(shown, "before", "after")]),
+            (
+                f"Confidence{watched(study)} when masked",
+                [f"{a:.0%} → {b:.0%}" for a, b in columns(shown, "before", "after")],
+            ),
             ("Filters", held),
             *([("Tags", [", ".join(words.get(row, ())) or "none" for row in rows.tolist()])] if words else []),
         ],
@@ -94,6 +97,11 @@ def _items(
             ("image", ["Filter to this image"] * len(rows)),
         ],
     )
+
+
+def watched(study: Study) -> str:
+    """Whose score was watched while patches were masked, in words."""
+    return " of the true class" if study.config["patches"].get("watched") == "label" else ""
 
 
 def _windows(study: Study, images: np.ndarray) -> list[list[tuple[float, float, float, float, int, bool]]]:

@@ -21,6 +21,8 @@ from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
 EACH = 6  # patches shown for each filter of a rule
+SHOWN = 18  # patches shown of a rule
+TABLE = 38 + 35 * 20  # height of a table of 20 rows
 
 _SHARE = partial(st.column_config.ProgressColumn, min_value=0.0, max_value=1.0, format="%.2f")
 
@@ -63,16 +65,17 @@ def nothing(study: Study, config: MiningConfig, label: int) -> None:
     st.button(f"Use {shown:.2f}", on_click=parameters.put, args=("support", shown), type="primary")
 
 
-def listed(study: Study, mined: Mined, label: int) -> None:
+def listed(study: Study, mined: Mined) -> None:
     """The rules as a table, and the selected one next to it."""
-    rules = mined.rules if label < 0 else mined.rules[mined.rules["label"] == label]
+    rules = mined.rules
     left, right = sides()
     with left:
-        chosen = picked(study, rules, mined.config.filters, "rules")
-        count = "1 rule" if len(rules) == 1 else f"{len(rules):,} rules"
+        count = "1 rule" if len(rules) == 1 else f"{len(rules):,} rules, the best of each class first"
         st.caption(f"{count}. Select a row to see its patches. Score = support × confidence.")
+        chosen = picked(study, rules, mined.config.filters, "rules")
         if chosen:
             ablation.switch(study, chosen.filters, "rule")
+            each(study, chosen)
     with right:
         if chosen:
             detail(study, chosen)
@@ -84,7 +87,7 @@ def sides(share: float = 1.5) -> Any:
         return st.columns([share, 1], gap="medium")
 
 
-def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = 560) -> Rule | None:
+def picked(study: Study, rules: pd.DataFrame, strongest: int, key: str, height: int = TABLE) -> Rule | None:
     """A table of rules; returns the selected one: the selected row, else the one in the address, else the best."""
     frame = pd.DataFrame(
         {
@@ -142,18 +145,18 @@ def detail(study: Study, rule: Rule) -> None:
         f"{open_study.label(study, rule.label)}."
     ))  # fmt: skip
     picks = gallery(
-        patch_items.patches(study, rows, noted="response", filters=rule.filters, groups=()),
-        (open_study.key(study), "rule", rule), key="rule-patches", label="Patches of the rule", tile=72, height=330,
+        patch_items.patches(study, rows[:SHOWN], noted="response", filters=rule.filters, groups=()),
+        (open_study.key(study), "rule", rule), key="rule-patches", label="Patches of the rule", tile=72, height=None,
     )  # fmt: skip
     patch_items.follow(study, picks)
-    each(study, rule)
     with st.container(horizontal=True):
+        every = f"Show all {len(rows):,} patches of the rule"
+        if st.button(every, key="rule-all", icon=":material/grid_on:"):
+            held = ",".join(map(str, rule.filters))
+            navigation.patches_of(label=open_study.label(study, rule.label), filters=held, strongest=rule.strongest)
         for number in rule.filters:
             if st.button(patch_items.unit(number), key=f"unit-{number}", help="Open filter"):
                 navigation.go("units/unit", unit=number)
-        if st.button("Show all patches of the rule", icon=":material/grid_on:"):
-            held = ",".join(map(str, rule.filters))
-            navigation.patches_of(label=open_study.label(study, rule.label), filters=held, strongest=rule.strongest)
 
 
 def each(study: Study, rule: Rule) -> None:
@@ -182,7 +185,7 @@ def each(study: Study, rule: Rule) -> None:
         key="rule-filters",
         label="Patches with the highest activation of each filter",
         tile=56,
-        height=300,
+        height=None,
         panel=False,
     )
     st.caption(
@@ -197,15 +200,33 @@ def _strongest(patches: Catalogue, number: int, strongest: int) -> Rows:
     return patches.ordered(rows, "response", (number,))[:EACH]
 
 
-def shared(study: Study, mined: Mined, label: int) -> None:
-    """The sets shared by several classes, and their patches by class."""
-    sets = mined.shared
+def shared(study: Study, mined: Mined, shown: Mined, label: int) -> None:
+    """The sets shared by several classes, and their patches by class.
+
+    The paper's are those in rules of several classes; more are frequent in several.
+    """
+    names = {"rules": "In rules of several classes", "itemsets": "Frequent in several classes"}
+    every = {"rules": shown.shared_by_rules, "itemsets": mined.shared}
     if label >= 0:
-        sets = sets[[label in labels for labels in sets["labels"]]]
-    if not len(sets):
-        st.info(
-            "No set of filters is frequent in two classes at this support. Lower the support to see what classes share."
+        every["rules"] = mined.shared_by_rules
+        every = {
+            name: sets[sets["labels"].map(lambda labels: label in labels).astype(bool)] for name, sets in every.items()
+        }
+    parameter = parameters.choice("Filter sets", list(names), "sharing")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        sharing = parameter.draw(
+            st.segmented_control, required=True, label_visibility="collapsed",
+            format_func=lambda name: f"{names[name]} ({len(every[name]):,})",
+        )  # fmt: skip
+        st.caption(
+            "As in the paper: the same filters are the antecedent of rules of two or more classes."
+            if sharing == "rules"
+            else "Wider than in the paper: sets frequent in two or more classes, whether or not rules use them."
         )
+    sets = every[sharing]
+    if not len(sets):
+        wider = "or choose the sets that are frequent in several classes" if sharing == "rules" else ""
+        st.info(plain(f"No set of filters is shared at these settings. Lower the support, {wider}".rstrip(", ") + "."))
         return
     left, right = sides()
     frame = pd.DataFrame(
@@ -219,11 +240,11 @@ def shared(study: Study, mined: Mined, label: int) -> None:
         }
     )
     with left:
-        rule = chosen_of(
-            frame, [Rule(tuple(filters), -1, mined.config.filters) for filters in sets["filters"]], "shared", 560
-        )
-        count = "1 filter set is" if len(sets) == 1 else f"{len(sets):,} filter sets are"
-        st.caption(f"{count} frequent in two or more classes. Numbers are the support in each class.")
+        count = "1 filter set" if len(sets) == 1 else f"{len(sets):,} filter sets"
+        st.caption(f"{count} shared by two or more classes. Numbers are the support in each class.")
+        key = f"shared-{sharing}"
+        rules = [Rule(tuple(filters), -1, mined.config.filters) for filters in sets["filters"]]
+        rule = chosen_of(frame, rules, key, TABLE)
     with right:
         if rule:
             across(study, rule)

@@ -10,7 +10,7 @@ from core.store.writer import remove
 from core.study import Study
 from core.study.browse import STOPS, patches_per_image
 from core.study.schema import STUDY
-from pages.ui.session import state
+from pages.ui.session import state, visitors
 from pages.ui.study import open_study
 from pages.ui.widgets import messages
 from pages.ui.widgets.text import plain
@@ -35,6 +35,7 @@ def deleted(name: str, path: Path) -> None:
     with st.container(horizontal=True):
         if st.button("Delete", key="delete-now", type="primary"):
             with messages.refused():
+                visitors.check_own(path)
                 remove(STUDY, path)
                 state.add_notice("info", f"{name} was deleted.")
                 st.rerun()
@@ -61,7 +62,7 @@ def left_out(study: Study) -> None:
         with st.expander(f"Images that could not be read: {len(problems):,}"):
             st.dataframe(problems.rename(columns=str.capitalize), hide_index=True, alt="Images that could not be read")
     for reason, count in study.manifest.data.left_out.items():
-        st.caption(plain(f"Skipped in the folder: {reason} ({count:,})."))
+        st.caption(plain(f"Left out: {reason}: {count:,}."))
 
 
 def endings(study: Study) -> None:

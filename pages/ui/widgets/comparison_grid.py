@@ -18,7 +18,7 @@ from core.workbench import Request, Workbench
 from pages.ui import components
 from pages.ui.session import state
 from pages.ui.widgets import downloads
-from pages.ui.widgets.text import cost_text, duration
+from pages.ui.widgets.text import chance, cost_text, duration
 
 Message = tuple[Mapping[str, Any], bytes]
 
@@ -50,7 +50,10 @@ def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
         {
             "photo": photo,
             "picture": picture.name,
-            "rows": [{"target": t, "label": bench.model.labels[t], "chance": float(chances[t])} for t in classes],
+            "rows": [
+                {"target": t, "label": bench.model.labels[t], "chance": chance(bench.model, chances[t])}
+                for t in classes
+            ],
             "columns": [_column(name) for name in names],
             "cells": [[by_place.get((target, name)) for name in names] for target in classes],
             "tables": _tables(),
@@ -104,9 +107,7 @@ def _cached(shown: Comparison, request: Request, answer: Explanation, header: di
     """The message of a finished map, encoded at the first request."""
     messages = _encoded.setdefault(shown, {})
     if request.key not in messages or messages[request.key][0] is not answer:
-        line = export.command_line(
-            shown.bench.model.name, shown.picture.name, [request], seed=shown.seed, layer=shown.layer
-        )
+        line = export.command_line(shown.bench.model, shown.picture.name, [request], seed=shown.seed, layer=shown.layer)
         messages[request.key] = answer, _finished({**header, "command": line}, answer)
     return messages[request.key][1]
 

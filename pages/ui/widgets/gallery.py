@@ -55,12 +55,13 @@ def gallery(
     many: bool = False,
     panel: bool = True,
     tile: int = 88,
-    height: int = 620,
+    height: int | None = 620,
 ) -> Picks:
     """Show the pictures of `make()` and return the user's input.
 
     `token` identifies their content: `make` is called only for a token that is not cached. `many` allows selecting
-    several; `panel` shows one picture enlarged.
+    several; `panel` shows one picture enlarged. A gallery without a `height` is as high as its pictures and does not
+    scroll: for few.
     """
     options = {"label": label, "noun": noun, "many": many, "panel": panel, "tile": tile, "height": height}
     data = _packed((token, digest(options)), make, options)

@@ -54,7 +54,7 @@ def graph(
     least: float = 0.0,
     file: str = "filters-and-classes.png",
 ) -> Touch:
-    """Show the graph with the initial minimum weight `least`; links are named like "f12-c3"."""
+    """Show the graph, whose edges have at least the weight `least`; they are named like "f12-c3"."""
     head = {
         "label": label,
         "edges": [[source, target, round(weight, 4)] for source, target, weight in edges],
@@ -62,7 +62,7 @@ def graph(
         "least": least,
         "file": file,
         "hint": "Click a node for its neighbours, an edge for its rules; double-click a node to open its page. "
-        "Drag to pan, scroll to zoom.",
+        "Drag to pan. To zoom with the wheel, click the graph first, or hold Ctrl or ⌘.",
         "opens": {"filter": "Open filter", "class": "Show class"},
     }
     _library(key=f"{key}-library")

@@ -1,11 +1,15 @@
 """Text formatting: durations, sizes, costs, and escaping for Markdown."""
 
 import re
+from typing import SupportsFloat
+
+from core.models.model import Model
+from pages.ui.session import visitors
 
 
 def plain(text: str) -> str:
-    """A text escaped for Markdown: no markup, links, images or directives."""
-    return re.sub(r"([^\w\s,;/'\"%=?])", lambda match: f"&#{ord(match[0])};", text)
+    """A text escaped for Markdown, without markup, links, images or directives; of absolute paths, the last part."""
+    return re.sub(r"([^\w\s,;/'\"%=?])", lambda match: f"&#{ord(match[0])};", visitors.public(text))
 
 
 def cost_text(seconds: float, passes: float) -> str:
@@ -38,3 +42,8 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def chance(model: Model, value: SupportsFloat) -> float | str:
+    """A probability, or the value of a regression as text, as components show them."""
+    return model.spelled(float(value)) if model.output == "regression" else float(value)

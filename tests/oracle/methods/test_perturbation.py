@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import captum.attr
+import numpy as np
 import pytest
+import skimage.transform
 import torch
 from torch import nn
 
@@ -158,13 +160,34 @@ def test_the_standard_error_of_rise_is_the_spread_over_other_draws(centred):
     assert told == pytest.approx(float(spread), rel=0.25)
 
 
+def enlarged(grid, side):
+    """A grid of cells as the authors enlarge it (RISE, explanations.py)."""
+    return skimage.transform.resize(grid, (side, side), order=1, mode="reflect", anti_aliasing=False)
+
+
+@pytest.mark.parametrize("cells", [2, 7])
+def test_masks_vary_at_border_and_centre_as_those_of_the_authors(cells):
+    """By position: the mean is p, the variance p (1 − p) Σ w² over the cells' weights w, averaged over the crops."""
+    side, keep = 35, 0.3
+    cell = -(-side // cells)
+    units = np.eye(cells * cells).reshape(-1, cells, cells)
+    weights = np.stack([enlarged(unit, (cells + 1) * cell) for unit in units])
+    squares = (weights**2).sum(0)
+    crops = [squares[y : y + side, x : x + side] for y in range(cell) for x in range(cell)]
+    expected = torch.from_numpy(keep * (1 - keep) * np.mean(crops, 0))
+    masks = random_masks(query("gap", seed=1, side=side), range(20_000), cells, keep).double()
+    for y, x in [(0, 0), (0, side // 2), (side // 2, 0), (side - 1, 0), (side - 1, side - 1), (side // 2, side // 2)]:
+        assert float(masks[:, y, x].mean()) == pytest.approx(keep, abs=0.01), (y, x)
+        assert float(masks[:, y, x].var()) == pytest.approx(float(expected[y, x]), rel=0.05), (y, x)
+
+
 @pytest.mark.parametrize("side", [SIDE, 50])
 def test_masks_are_coarse_grids_enlarged_and_cropped(side):
-    """Every mask is some crop of its grid enlarged bilinearly to one cell more than the image (Petsiuk et al. 2018)."""
+    """Every mask is some crop of its grid enlarged as in the authors' code, to one cell more than the image."""
     q = query("gap", seed=5, side=side)
     cell = -(-side // 7)
-    grids = (blocks(q, range(40), 51)[:, 2:] < 0.4).float().view(40, 1, 7, 7)
-    large = nn.functional.interpolate(grids, (8 * cell, 8 * cell), mode="bilinear")[:, 0]
+    grids = (blocks(q, range(40), 51)[:, 2:] < 0.4).float().view(40, 7, 7)
+    large = torch.from_numpy(np.stack([enlarged(grid.numpy(), 8 * cell) for grid in grids]))
     places = []
     for mask, one in zip(random_masks(q, range(40), 7, 0.4), large, strict=True):
         crops = one.unfold(0, side, 1).unfold(1, side, 1)

@@ -350,3 +350,132 @@ def test_a_score_of_zero_has_nothing_to_hand_down():
     found = explain("lrp", query(nets.model(net)), {})
     assert not found.maps.any()
     assert "zero" in found.remarks["share of the score kept"]
+
+
+class Block(nn.Module):
+    """A basic block of a ResNet; where it halves the sides, a convolution of 1 × 1 and its batch norm stand beside."""
+
+    def __init__(self, inner, outer, stride):
+        super().__init__()
+        self.one, self.one_norm = nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer)
+        self.two, self.two_norm = nn.Conv2d(outer, outer, 3, 1, 1, bias=False), nn.BatchNorm2d(outer)
+        self.beside = nn.Sequential()
+        if stride > 1:
+            self.beside = nn.Sequential(nn.Conv2d(inner, outer, 1, stride, bias=False), nn.BatchNorm2d(outer))
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        branch = self.two_norm(self.two(self.relu(self.one_norm(self.one(x)))))
+        branch += self.beside(x)
+        return self.relu(branch)
+
+
+class SmallResNet(nn.Module):
+    """A stem with a pooling, a block that keeps the size, and one that halves it."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
+        self.pool = nn.MaxPool2d(2)
+        self.blocks = nn.Sequential(Block(6, 6, 1), Block(6, 8, 2))
+        self.average, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(8, nets.CLASSES)
+
+    def forward(self, x):
+        x = self.blocks(self.pool(self.norm(self.stem(x)).relu()))
+        return self.fc(self.average(x).flatten(1))
+
+
+def as_matrix(conv, norm, shape):
+    """A convolution and the batch norm after it as one matrix and bias, for inputs of this shape."""
+    size = shape[0] * shape[1] * shape[2]
+    units = torch.eye(size, dtype=torch.float64).view(size, *shape)
+    columns = nn.functional.conv2d(units, conv.weight, None, conv.stride, conv.padding)
+    scale = (norm.weight / (norm.running_var + norm.eps).sqrt())[:, None, None]
+    shift = norm.bias[:, None, None] - scale * norm.running_mean[:, None, None]
+    return (columns * scale).flatten(1).T, shift.expand_as(columns[0]).flatten()
+
+
+class ByMatrices:
+    """The walk through a SmallResNet of 8 × 8 pixels with every operation a matrix, one image at a time."""
+
+    def __init__(self, net, image):
+        first, second = net.blocks
+        shapes = [(3, 8, 8), (6, 4, 4), (6, 4, 4), (8, 2, 2)]
+        self.stem, self.x = as_matrix(net.stem, net.norm, shapes[0]), image.flatten()
+        self.lit = self.through(self.stem, self.x).relu()
+        self.pooled, self.places = nn.functional.max_pool2d(self.lit.view(1, 6, 8, 8), 2, return_indices=True)
+        self.blocks, below = [], self.pooled.flatten()
+        for block, shape, outer in zip((first, second), shapes[1:], shapes[2:], strict=False):
+            one = as_matrix(block.one, block.one_norm, shape)
+            two = as_matrix(block.two, block.two_norm, outer)
+            beside = as_matrix(*block.beside, shape) if len(block.beside) else None
+            middle = self.through(one, below).relu()
+            branch, direct = self.through(two, middle), self.through(beside, below) if beside else below
+            self.blocks.append((one, two, beside, below, middle, branch, direct))
+            below = (branch + direct).relu()
+        self.top = below
+        self.mean = torch.eye(8, dtype=torch.float64).repeat_interleave(4, 1) / 4
+        self.fc = net.fc.weight, net.fc.bias
+        self.logits = self.through(self.fc, self.mean @ below)
+
+    @staticmethod
+    def through(linear, x):
+        return linear[0] @ x + linear[1]
+
+    def down(self, received, convolution, average, share):
+        """From the averages over positions to the output of the stem."""
+        received = matrix_rule(self.mean, torch.zeros(8), self.top, received, average)
+        for one, two, beside, below, middle, branch, direct in reversed(self.blocks):
+            part = torch.where(received == 0, 0, share(branch, direct) * received)
+            into = matrix_rule(*one, below, matrix_rule(*two, middle, part, convolution), convolution)
+            rest = received - part
+            received = into + (matrix_rule(*beside, below, rest, convolution) if beside else rest)
+        unpooled = nn.functional.max_unpool2d(received.view(1, 6, 4, 4), self.places, 2)
+        return unpooled.flatten()
+
+
+@pytest.fixture(scope="module")
+def small_resnet():
+    """A question about two images of 8 × 8 pixels, in double precision, with some negative scales."""
+    net = nets.seeded(SmallResNet)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data[::3] *= -1
+            module.bias.data.add_(torch.linspace(-0.3, 0.3, len(module.bias)))
+    return doubled(query(net, side=8, layer="norm"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_relevance_in_a_residual_network_with_batch_norms_equals_matrices(rule, small_resnet):
+    ours = explain("lrp", small_resnet, {"rule": rule, "epsilon": 1e-9}).maps
+    for image, found in zip(small_resnet.images, ours, strict=True):
+        walk = ByMatrices(small_resnet.net, image)
+        assert torch.allclose(walk.logits, small_resnet.net(image[None])[0])
+        start = torch.where(torch.arange(nets.CLASSES) == 1, walk.logits, 0)
+        head, convolution = ("epsilon", "alpha1beta0") if rule == "composite" else (rule, rule)
+        received = matrix_rule(*walk.fc, walk.mean @ walk.top, start, head)
+        received = walk.down(received, convolution, "epsilon", lambda branch, direct: branch / (branch + direct))
+        expected = matrix_rule(*walk.stem, walk.x, received, convolution).view(3, 8, 8).sum(0)
+        assert float(expected.abs().max()) > 1e-3
+        assert relative(found, expected) <= 1e-5
+
+
+@pytest.mark.parametrize("contrast", [False, True])
+@pytest.mark.parametrize("skip", list(SUMS))
+def test_excitation_in_a_residual_network_with_batch_norms_equals_matrices(skip, contrast, small_resnet):
+    share = {
+        "clamp": lambda branch, direct: branch.relu() / (branch.relu() + direct.relu()),
+        "proportional": lambda branch, direct: branch / (branch + direct),
+        "ignore": lambda branch, direct: torch.ones_like(branch),
+    }[skip]
+    ours = _propagated(small_resnet, SUMS[skip], 0, contrast=contrast)
+    for image, found in zip(small_resnet.images, ours, strict=True):
+        walk = ByMatrices(small_resnet.net, image)
+        start = (torch.arange(nets.CLASSES) == 1).double()
+        weight, bias = walk.fc
+        received = matrix_rule(weight, bias, walk.mean @ walk.top, start, "excitation")
+        if contrast:
+            received -= matrix_rule(-weight, bias, walk.mean @ walk.top, start, "excitation")
+        expected = walk.down(received, "excitation", "excitation", share).view(6, 8, 8).sum(0)
+        assert float(expected.abs().max()) > 1e-3
+        assert relative(found, expected) <= 1e-9

@@ -12,10 +12,10 @@ from sklearn.linear_model import Ridge
 from torch import nn
 
 from core.explain import EXPLAINERS, explain, segments
-from core.explain.methods.surrogate import coalitions, coins
+from core.explain.methods.surrogate import _shapley, coalitions, coins, exact_shapley, subsets
 from core.explain.segments import pieces
 from tests import nets
-from tests.nets import query
+from tests.nets import SIDE, query
 
 SLIC = {"cut": "slic", "segments": 12, "score": "logit"}
 
@@ -144,8 +144,9 @@ def test_remarks_tell_of_each_image(name):
     found = explain(name, both, settings).remarks
     assert found.keys() == alone[0].keys()
     for key, value in found.items():
-        first, second = (one[key] if isinstance(one[key], str) else f"{one[key]:.4g}" for one in alone)
-        assert value == f"{first}; {second}"
+        first, second = (one[key] for one in alone)
+        words = [one if isinstance(one, str) else f"{one:.4g}" for one in (first, second)]
+        assert value == (first if first == second else "; ".join(words))
 
 
 def test_shapley_values_of_an_additive_network_are_its_terms(additive):
@@ -154,11 +155,9 @@ def test_shapley_values_of_an_additive_network_are_its_terms(additive):
     assert torch.allclose(found.maps[0], expected[cut_up.cells], atol=1e-3)
 
 
-def test_shapley_values_tend_to_the_average_over_all_orders():
-    q = patchwork("gap")
-    cut_up = pieces(q, "slic", 4, "mean")
-    assert 3 <= cut_up.count <= 6
-    expected = torch.zeros(cut_up.count)
+def shapley_by_orders(cut_up):
+    """The average over all orders of what each segment adds, and the scores by the segments' binary digits."""
+    expected = torch.zeros(cut_up.count, dtype=torch.float64)
     orders = list(permutations(range(cut_up.count)))
     value = {}
     for code in range(2**cut_up.count):
@@ -169,11 +168,58 @@ def test_shapley_values_tend_to_the_average_over_all_orders():
         for segment in order:
             expected[segment] += (value[code | 1 << segment] - value[code]) / len(orders)
             code |= 1 << segment
-    found = explain("kernel_shap", q, {"cut": "slic", "segments": 4, "score": "logit", "samples": 4000}).maps[0]
-    scale = float(expected.abs().max())
-    assert torch.allclose(found, expected[cut_up.cells], atol=0.05 * scale)
-    values = torch.stack([found[cut_up.cells == number][0] for number in range(cut_up.count)])
-    assert float(values.sum()) == pytest.approx(value[2**cut_up.count - 1] - value[0], abs=1e-4)
+    return expected, value
+
+
+def test_shapley_values_tend_to_the_average_over_all_orders():
+    q = patchwork("gap")
+    cut_up = pieces(q, "slic", 4, "mean")
+    assert 3 <= cut_up.count <= 6
+    expected, value = shapley_by_orders(cut_up)
+    draw, full, empty = coalitions(cut_up), value[2**cut_up.count - 1], value[0]
+    *_, (visible, scores) = cut_up.sampled(4000, "logit", draw)
+    found = _shapley(visible, scores - empty, full - empty)
+    assert torch.allclose(found, expected, atol=0.05 * float(expected.abs().max()))
+    assert float(found.sum()) == pytest.approx(full - empty, abs=1e-4)
+
+
+@pytest.fixture
+def striped(monkeypatch):
+    """A query about an image cut into as many stripes as asked for, in double precision, and its segmentation."""
+
+    def made(count):
+        rows = torch.arange(SIDE).mul(count).div(SIDE, rounding_mode="floor")
+        monkeypatch.setattr(segments, "_cells", lambda q, cut, wanted: rows[:, None].expand(SIDE, SIDE))
+        q = query("gap", count=1)
+        q.net.double()
+        q = replace(q, images=q.images.double())
+        return q, pieces(replace(q), "slic", 4, "mean")
+
+    return made
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+def test_few_segments_get_their_exact_shapley_values(count, striped):
+    q, cut_up = striped(count)
+    expected, value = shapley_by_orders(cut_up)
+    *_, (visible, scores) = cut_up.sampled(2**count, "logit", subsets(cut_up))
+    exact = exact_shapley(visible, scores)
+    assert torch.allclose(exact, expected, atol=1e-12)
+    assert float(exact.sum()) == pytest.approx(value[2**count - 1] - value[0], abs=1e-12)
+    seen = []
+    found = explain("kernel_shap", q, {**SLIC, "samples": 100}, lambda look: bool(seen.append(look)))
+    assert torch.equal(found.maps[0], exact.float()[cut_up.cells])
+    assert len(seen) == 1, "a part of the coalitions gives no map"
+    assert found.forwards == 2**count + 1
+    assert found.remarks["coalitions"] == f"all {2**count}, the values are exact"
+    assert torch.equal(explain("kernel_shap", replace(q, seed=9), {**SLIC, "samples": 200}).maps, found.maps)
+
+
+def test_coalitions_are_drawn_once_there_are_more_of_them_than_copies(striped):
+    for samples, forwards in ((61, 61 + 2), (62, 2**6)):
+        found = explain("kernel_shap", striped(6)[0], {**SLIC, "samples": samples})
+        assert found.forwards == forwards + 1
+        assert ("coalitions" in found.remarks) == (samples == 62)
 
 
 def test_kernel_shap_equals_captum_on_the_same_coalitions():

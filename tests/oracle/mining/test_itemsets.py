@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import Cancelled, TooLarge
 from core.mining.bitsets import Index
-from core.mining.itemsets import columns_of, eclat, explodes, frequent, least_count, plain
+from core.mining.itemsets import columns_of, eclat, explodes, frequent, least_count, plain, too_large
 from core.mining.transactions import Transactions
 from core.study.config import MiningConfig
 
@@ -74,6 +74,68 @@ def test_without_pyfim_the_sets_are_the_same(kind, monkeypatch):
         assert eclat(rows, 1 + seed % 3, kind, 8) == brute_force(rows, 1 + seed % 3, kind == "closed")
 
 
+@pytest.mark.parametrize(
+    ("support", "total", "strict", "least", "count"),
+    [
+        (0.5, 4, True, 1, 3),  # "must be higher than a threshold", section 3.3
+        (0.5, 4, False, 1, 2),
+        (0.5, 5, True, 1, 3),
+        (0.5, 5, False, 1, 3),
+        (0.1, 30, True, 1, 4),  # 0.1 * 30 is a little more than 3
+        (0.1, 30, False, 1, 3),
+        (0.07, 100, True, 1, 8),  # 0.07 * 100 is a little more than 7
+        (1.0, 6, True, 1, 7),  # no support is higher than 1
+        (0.1, 30, True, 9, 9),
+    ],
+)
+def test_a_set_is_frequent_above_its_threshold_or_at_it(support, total, strict, least, count):
+    assert least_count(MiningConfig(support=support, least=least, strict=strict), total) == count
+
+
+def test_support_equal_to_the_threshold_is_too_low_where_it_must_be_higher():
+    data = Transactions(np.array([[1, 2], [1, 3], [4, 2], [5, 2]], np.int32), np.zeros(4, np.int64))
+    at_least, above = (
+        frequent(data, Index(data), MiningConfig(support=0.5, strict=strict)) for strict in (False, True)
+    )
+    assert (at_least.sets, above.sets) == ([(1,), (2,)], [(2,)])
+    assert MiningConfig().strict, "the paper's reading"
+
+
+def large_among_small(kind, **changes):
+    """A class whose 12 filters always but once occur together, and two small ones; and how they are mined."""
+    big = np.where(np.eye(12, dtype=bool), -1, np.arange(12))
+    small = np.full((4, 12), -1)
+    small[:, 0], small[:, 1] = 0, [50, 50, 51, 51]
+    data = Transactions(np.concatenate([big, small, small]).astype(np.int32), np.repeat([0, 1, 2], [12, 4, 4]))
+    return data, MiningConfig(support=0.4, sets=kind, max_size=12, filters=12, limit=100, **changes)
+
+
+@pytest.mark.parametrize("kind", ["closed", "all"])
+def test_a_class_with_too_many_sets_is_skipped_and_the_others_are_mined(kind):
+    data, config = large_among_small(kind)
+    found = frequent(data, Index(data), config, ["large"])
+    small = Transactions(data.items[data.labels > 0], data.labels[data.labels > 0])
+    alone = frequent(small, Index(small), config)
+    assert found.skipped == (0,)
+    assert alone.skipped == ()
+    assert found.sets == alone.sets
+    assert {found.sets[i]: one for i, one in found.shared.items()} == {
+        alone.sets[i]: one for i, one in alone.shared.items()
+    }
+    assert len(found.mined[0]) == 0
+    assert found.n_all[found.sets.index((0,))] == 11 + 8, "its patches still count for the confidence of others"
+    assert too_large(data, config, [0, 1, 2]) == (0,)
+    with pytest.raises(TooLarge, match="The class large has more than 100 frequent filter sets"):
+        frequent(data, Index(data), replace(config, skip_large=False), ["large"])
+
+
+def test_where_every_class_has_too_many_sets_mining_stops():
+    data, config = large_among_small("all")
+    only = Transactions(data.items[data.labels == 0], data.labels[data.labels == 0])
+    with pytest.raises(TooLarge, match="The class large has more than 100"):
+        frequent(only, Index(only), config, ["large"])
+
+
 def test_largest_sets_are_limited_in_size():
     assert all(len(one) <= 2 for one in eclat([[1, 2, 3]] * 3, 1, "all", 2))
 
@@ -91,12 +153,12 @@ def random_transactions(seed, classes=4, patches=90, filters=30, width=6):
 def test_two_levels_equal_brute_force(kind):
     for seed in range(8):
         data = random_transactions(seed)
-        config = MiningConfig(support=0.2, sets=kind, max_size=6, filters=6)
+        config = MiningConfig(support=0.2, sets=kind, max_size=6, filters=6, least=1, strict=bool(seed % 2))
         found = frequent(data, Index(data), config)
         rows = [{int(i) for i in row if i >= 0} for row in data.items]
         for label in np.unique(data.labels).tolist():
             own = [row for row, one in zip(rows, data.labels, strict=True) if one == label]
-            truth = brute_force(own, least_count(0.2, len(own)), kind == "closed")
+            truth = brute_force(own, least_count(config, len(own)), kind == "closed")
             mined = {found.sets[i]: n for i, n in zip(found.mined[label], found.both[label], strict=True)}
             assert mined == truth
         for one, n_all in zip(found.sets, found.n_all, strict=True):
@@ -122,7 +184,7 @@ def test_counts_of_the_classes_add_up_and_fall_with_size():
 def test_shared_sets_are_those_frequent_in_several_classes():
     items = np.array([[1, 2], [1, 2], [1, 3], [1, 4], [2, 9], [2, 8]], np.int32)
     data = Transactions(items, np.array([0, 0, 1, 1, 2, 2]))
-    found = frequent(data, Index(data), MiningConfig(support=1.0, sets="all"))
+    found = frequent(data, Index(data), MiningConfig(support=1.0, sets="all", strict=False))
     assert {found.sets[i]: classes for i, classes in found.shared.items()} == {
         (1,): [(0, 2), (1, 2)],
         (2,): [(0, 2), (2, 2)],
@@ -135,7 +197,7 @@ def shared_by_force(data, config, closed):
     found = {}
     for label in np.unique(data.labels).tolist():
         own = [row for row, one in zip(rows, data.labels, strict=True) if one == label]
-        for one, n in brute_force(own, least_count(config.support, len(own), config.least), False).items():
+        for one, n in brute_force(own, least_count(config, len(own)), False).items():
             found.setdefault(one, []).append((label, n))
     found = {one: classes for one, classes in found.items() if len(classes) > 1}
     if not closed:
@@ -158,7 +220,8 @@ def test_shared_sets_equal_brute_force(kind, classes):
     for seed in range(25):
         patches = int(np.random.default_rng([seed, classes]).integers(8, 150))  # at times more than 64 in one class
         data = random_transactions(seed, classes, patches, filters=9)
-        config = MiningConfig(support=(0.2, 0.35, 0.6)[seed % 3], sets=kind, max_size=6, least=1 + seed % 2)
+        config = MiningConfig(support=(0.2, 0.35, 0.6)[seed % 3], sets=kind, max_size=6, least=1 + seed % 2,
+                              strict=bool(seed % 4))  # fmt: skip
         found = frequent(data, Index(data), config)
         truth = shared_by_force(data, config, kind == "closed")
         assert {found.sets[i]: one for i, one in found.shared.items()} == truth
@@ -169,13 +232,13 @@ def test_shared_sets_equal_brute_force(kind, classes):
 def test_closed_sets_lose_no_sharing():
     """Two classes may each have a larger set of their own, and share what is common to both alone."""
     data = Transactions(np.array([[1, 2], [1, 2], [1, 3], [1, 3]], np.int32), np.array([0, 0, 1, 1]))
-    found = frequent(data, Index(data), MiningConfig(support=1.0))
+    found = frequent(data, Index(data), MiningConfig(support=1.0, strict=False))
     assert {found.sets[i]: classes for i, classes in found.shared.items()} == {(1,): [(0, 2), (1, 2)]}
     assert found.n_all[found.sets.index((1,))] == 4
     own = {label: [found.sets[i] for i in sets] for label, sets in found.mined.items()}
     assert own == {0: [(1, 2)], 1: [(1, 3)]}, "what a class shares is no further set of its own"
     always = Transactions(np.array([[7, 1], [7, 2], [7, 3]], np.int32), np.array([0, 1, 2]))
-    found = frequent(always, Index(always), MiningConfig(support=1.0, least=1))
+    found = frequent(always, Index(always), MiningConfig(support=1.0, least=1, strict=False))
     assert [found.sets[i] for i in found.shared] == [(7,)]
 
 

@@ -1,6 +1,5 @@
 """Rules against their formulas, counted by hand and by brute force."""
 
-import math
 from dataclasses import replace
 from itertools import combinations, count
 
@@ -93,10 +92,42 @@ def test_closed_sets_never_lose_the_best_score():
 def test_folding_leaves_one_rule_for_the_same_patches():
     items = np.array([[1, 2, 3], [1, 2, 4], [5, 6, 7], [5, 6, 8]], np.int32)
     data = Transactions(items, np.array([0, 0, 1, 1]))
-    plain = mine(data, MiningConfig(support=1.0, sets="all", fold=False)).rules
+    plain = mine(data, MiningConfig(support=1.0, sets="all", fold=False, strict=False)).rules
     assert len(plain) == 6
-    for config in (MiningConfig(support=1.0, sets="all"), MiningConfig(support=1.0), MiningConfig(1.0, fold=False)):
+    for settings in ({"sets": "all"}, {}, {"fold": False}):
+        config = MiningConfig(support=1.0, strict=False, **settings)
         assert mine(data, config).rules["filters"].tolist() == [[1, 2], [5, 6]]
+
+
+def test_sets_in_rules_of_several_classes_are_shared():
+    """Section 3.4: "the antecedent of a rule can appear in the rules related to different classes"."""
+    items = np.array([[1, 2], [1, 3], [1, 2], [1, 4], [1, 4], [5, 6]], np.int32)
+    data = Transactions(items, np.array([0, 0, 1, 1, 1, 2]))
+    mined = mine(data, MiningConfig(support=0.4, sets="all", fold=False, least=1))
+    shared = mined.shared_by_rules
+    (row,) = shared.to_dict("records")
+    assert row == {"filters": [1], "size": 1, "labels": [0, 1], "supports": [1.0, 1.0], "classes": 2, "n_all": 5}
+    one = mine(data, MiningConfig(support=0.4, sets="all", fold=False, least=1, best=1))
+    assert len(one.shared_by_rules) < len(one.shared), "frequent in several classes, but in the best rule of one alone"
+
+
+def test_what_rules_share_is_a_part_of_what_is_frequent_in_several_classes():
+    for seed in range(8):
+        mined = mine(planted(seed, filters=9), MiningConfig(support=0.3, sets="all", max_size=6, fold=False))
+        wide = sharing(mined)
+        narrow = {tuple(row.filters): row for row in mined.shared_by_rules.itertuples()}
+        by_hand = {}
+        for row in mined.rules.itertuples():
+            by_hand.setdefault(tuple(row.filters), {})[row.label] = row.support
+        assert {one: dict(zip(row.labels, row.supports, strict=True)) for one, row in narrow.items()} == {
+            one: supports for one, supports in by_hand.items() if len(supports) > 1
+        }
+        for one, row in narrow.items():
+            supports, n_all = wide[one]
+            assert dict(zip(row.labels, row.supports, strict=True)).items() <= supports.items()
+            assert row.n_all == n_all
+            assert row.supports == sorted(row.supports, reverse=True)
+        assert mined.shared_by_rules["classes"].is_monotonic_decreasing
 
 
 def sharing(mined):
@@ -156,14 +187,19 @@ def test_thresholds_act_and_balancing_undoes_unequal_classes():
     assert mine(one_sided, MiningConfig(balanced=True)).rules["confidence"].tolist() == [0.5, 0.5]
 
 
-def test_the_highest_support_with_a_rule_is_found():
+@pytest.mark.parametrize("strict", [True, False])
+def test_the_highest_support_with_a_rule_is_found(strict):
     items = np.array([[1, 4], [1, 5], [1, 6], [2, 7], [2, 8], [3, 9], [10, 11]], np.int32)
     data = Transactions(items, np.zeros(7, np.int64))
     assert not len(mine(data, MiningConfig(support=0.5)).rules)
-    support = highest_support(data, MiningConfig(support=0.5))
-    assert support == pytest.approx(3 / 7)
-    assert mine(data, MiningConfig(support=support)).rules["filters"].tolist() == [[1]]
-    assert highest_support(data, MiningConfig(support=0.5), label=5) is None
+    config = MiningConfig(support=0.5, strict=strict)
+    assert highest_support(data, config) == 0.42, "3/7 in hundredths"
+    assert mine(data, replace(config, support=0.42)).rules["filters"].tolist() == [[1]]
+    assert highest_support(data, config, label=5) is None
+    even = Transactions(items[:6], np.zeros(6, np.int64))
+    config = replace(config, support=0.6)
+    assert highest_support(even, config) == (0.49 if strict else 0.5)
+    assert mine(even, replace(config, support=0.49 if strict else 0.5)).rules["filters"].tolist() == [[1]]
 
 
 def nearest(data, config, label):
@@ -185,7 +221,10 @@ def test_the_highest_support_is_found_although_lower_ones_have_too_many_sets():
         classes = 1 + seed % 2
         items = np.where(rng.random((40 * classes, 12)) < 0.45, np.arange(12), -1).astype(np.int32)
         data = Transactions(items, np.repeat(np.arange(classes), 40))
-        config = MiningConfig(0.8, (0.0, 0.6, 1.0)[seed % 3], best=1, filters=12, limit=(8, 20)[seed // 6])
+        config = MiningConfig(
+            0.8, confidence=(0.0, 0.6, 1.0)[seed % 3], best=1, filters=12, limit=(8, 20)[seed // 6], skip_large=False,
+            strict=bool(seed % 2),
+        )  # fmt: skip
         label = None if seed % 4 else 0
         truth = nearest(data, config, label)
         if truth == "too many":
@@ -193,9 +232,7 @@ def test_the_highest_support_is_found_although_lower_ones_have_too_many_sets():
                 highest_support(data, config, label)
             seen.append(truth)
             continue
-        found = highest_support(data, config, label)
-        assert found >= truth
-        assert math.floor(found * 100 + 1e-9) / 100 == truth
+        assert highest_support(data, config, label) == truth
         seen.append("found")
         try:
             mine(data, replace(config, support=config.support / 2))

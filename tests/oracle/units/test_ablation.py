@@ -67,6 +67,25 @@ def test_summary_tells_spread_over_classes_and_the_price_of_a_filter():
     assert summary["per_class"][2]["drop_per_filter"] is None
 
 
+def test_random_sets_have_a_fixed_number_of_filters_or_as_many_as_the_rules():
+    made, rows, labels = planted()
+    answers, sets = from_images(made, made.survey.default), {"mined": {0: [0], 1: [1, 3], 2: []}}
+    fixed, equal = (
+        ablation(answers, [(rows, labels)], sets, 6, "abc", draws=200, random_filters=count) for count in (4, 0)
+    )
+    # A class keeps its images if its own filter is not among the drawn ones; class a even without, by its bias.
+    assert fixed.draws.mean(1)[0] == equal.draws.mean(1)[0] == 1
+    assert fixed.draws.mean(1)[1:] == pytest.approx([1 - 4 / 6] * 2, abs=0.1)
+    assert equal.draws.mean(1)[1:] == pytest.approx([1 - 2 / 6, 1], abs=0.1)
+    assert fixed.per_class["filters"].tolist() == [1, 2, 0]
+    assert (fixed.summary()["random_filters"], equal.summary()["random_filters"]) == (4, 1)
+    lost = 1 - fixed.per_class["random_mean"].mean()
+    assert fixed.summary()["random_drop_per_filter"] == pytest.approx(lost / 4)
+    all_of_them = ablation(answers, [(rows, labels)], sets, 6, "abc", draws=3, random_filters=100)
+    assert all_of_them.random_filters == 6
+    assert all_of_them.draws.tolist() == [[1] * 3, [0] * 3, [0] * 3]
+
+
 def test_what_was_not_tried_is_none_and_no_number():
     made, rows, labels = planted()
     answers = from_images(made, made.survey.default)

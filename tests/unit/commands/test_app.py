@@ -1,5 +1,6 @@
 """`vitrine app` until it becomes Streamlit."""
 
+import json
 import os
 import socket
 from dataclasses import replace
@@ -50,23 +51,23 @@ def test_app_takes_labels_for_own_weights(monkeypatch, tmp_path, capsys):
     asked, called = [], {}
 
     def load(name, **rest):
-        asked.append((name, rest["labels"]))
+        asked.append((name, rest["options"].changed()))
         return replace(nets.model("gap"), name=name)
 
     monkeypatch.setattr("core.models.load", load)
     monkeypatch.setattr(app, "_free", lambda address, port: None)
     monkeypatch.setattr(os, "execve", lambda path, command, env: called.update(env))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("VITRINE_LABELS", raising=False)
+    monkeypatch.delenv("VITRINE_MODEL_OPTIONS", raising=False)
     assert main(["app", "--model", "resnet18:w.pth", "--labels", "l.txt"]) == 0
     file = tmp_path / "l.txt"
-    assert asked == [(f"resnet18:{tmp_path / 'w.pth'}", file)]
-    assert called["VITRINE_LABELS"] == str(file)
+    assert asked == [(f"resnet18:{tmp_path / 'w.pth'}", {"labels": str(file)})]
+    assert json.loads(called["VITRINE_MODEL_OPTIONS"]) == {"labels": str(file)}
     assert main(["app", "--labels", "l.txt"]) == 2
     assert "--labels is for your own weights. Give --model ARCH@FILE with it." in sentence(capsys)
     called.clear()
     assert main(["app", "--model", "resnet18:w.pth"]) == 0
-    assert "VITRINE_LABELS" not in called
+    assert called["VITRINE_MODEL_OPTIONS"] == "{}"
 
 
 def test_app_needs_its_script(monkeypatch, capsys, tmp_path):

@@ -187,7 +187,9 @@ def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path,
     bench.compare(
         picture, requests, lambda request, answer: answers.update({request.key: answer}), seed=7, layer="features.5"
     )
-    line = export.command_line("gap", picture.name, requests, seed=7, layer="features.5", out=str(tmp_path / "out"))
+    line = export.command_line(
+        bench.model, picture.name, requests, seed=7, layer="features.5", out=str(tmp_path / "out")
+    )
     monkeypatch.chdir(photo_file.parent)
     assert main(shlex.split(line)[1:]) == 0
     shown = np.load(io.BytesIO(export.npz([(request, answers[request.key]) for request in requests])))

@@ -20,7 +20,7 @@ def built(tmp_path_factory):
     """A study of twelve flowers and one file that is no image."""
     root = tmp_path_factory.mktemp("cli")
     flowers.write("single-6c", root / "data", per_class=2, seed=5)
-    (root / "data" / "images" / "red" / "broken.png").write_bytes(b"x")
+    (root / "data" / "images" / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nx")
     words = ["study", "build", "--model", NAME, "--data", str(root / "data"), "--out", str(root / "s")]
     assert main([*words, "--mining-least", "1", "--patch-count", "3", "--patch-sampling", "dense"]) == 0
     return root
@@ -64,14 +64,14 @@ def test_info_tells_what_it_is_made_of(built, capsys):
 
 def test_images_are_found_from_any_folder_and_what_is_left_out_is_told(built, capsys, tmp_path, monkeypatch):
     shutil.copytree(built / "data" / "images" / "red", tmp_path / "here" / "fl" / "red")
-    (tmp_path / "here" / "fl" / "red" / "phone.heic").write_bytes(b"x")
+    (tmp_path / "here" / "fl" / "red" / "phone.heic").write_bytes(b"\0\0\0\x14ftypheic\0\0\0\0mif1")
     monkeypatch.chdir(tmp_path / "here")
     words = ["build", "--model", NAME, "--data", "fl", "--out", "s", "--patch-count", 1, "--mining-least", 1]
-    assert "left out: .heic files, which cannot be read (1)" in told(capsys, *words)
+    assert "left out: HEIC images, which are not read (phone.heic): 1" in told(capsys, *words)
     monkeypatch.chdir("/")
     text = told(capsys, "info", tmp_path / "here" / "s")
     assert f"3 images from {tmp_path}/here/fl, " in text
-    assert "left out: .heic files, which cannot be read (1)" in text
+    assert "left out: HEIC images, which are not read (phone.heic): 1" in text
     assert "no longer there" not in text
     gone = min((tmp_path / "here" / "fl" / "red").glob("0*.png"))
     gone.unlink()
@@ -103,13 +103,16 @@ def test_shared_sets_name_the_classes_that_share_them(planted, capsys, tmp_path)
     study = Study(planted)
     labels = sorted(set(study.table("patches")["label"].tolist()))
     assert len(labels) > 1
-    (only,) = json.loads(told(capsys, "shared", planted, "--support", "1", "--json"))
+    assert told(capsys, "shared", planted, "--sharing", "rules") == "No results with these settings.\n"
+    wide = ["--sharing", "itemsets"]
+    assert told(capsys, "shared", planted, "--support", "1", *wide) == "No results with these settings.\n"
+    (only,) = json.loads(told(capsys, "shared", planted, "--support", "1", "--no-strict", *wide, "--json"))
     assert (only["filters"], only["size"], sorted(only["labels"]), only["supports"]) == (
         [120], 1, labels, [1.0] * len(labels),
     )  # fmt: skip
     assert only["n_all"] == len(study.table("patches"))
     first, second = (study.labels[label] for label in labels[:2])
-    text = told(capsys, "shared", planted, "--class", first).splitlines()
+    text = told(capsys, "shared", planted, "--class", first, *wide).splitlines()
     assert len(text) == 2
     assert text[1].split()[:2] == ["120", str(len(labels))]
     assert second in text[1]
@@ -117,7 +120,45 @@ def test_shared_sets_name_the_classes_that_share_them(planted, capsys, tmp_path)
     assert [rule["filters"] for rule in rules] == [[label, 120] for label in labels]
     items = study.array("items")
     apart = small_study.edited(study, tmp_path / "apart", np.where(items == 120, -1, items)).path
-    assert told(capsys, "shared", apart) == "No results with these settings.\n"
+    assert told(capsys, "shared", apart, *wide) == "No results with these settings.\n"
+
+
+def test_sets_in_rules_of_several_classes_are_shown_first(planted, capsys):
+    words = ["shared", planted, "--json", "--sets", "all", "--no-fold", "--no-strict"]
+    (narrow,) = json.loads(told(capsys, *words))
+    assert [narrow] == json.loads(told(capsys, *words, "--sharing", "itemsets"))
+    assert (narrow["filters"], sorted(narrow["labels"])) == (
+        [120], sorted(set(Study(planted).table("patches")["label"].tolist())),
+    )  # fmt: skip
+    best = json.loads(told(capsys, "rules", *words[1:], "--best", "1"))
+    assert all(rule["filters"] == [rule["label"], 120] for rule in best)
+    assert json.loads(told(capsys, *words, "--best", "1")) == [], "frequent in several classes, but in no rule of two"
+    assert json.loads(told(capsys, *words, "--best", "1", "--sharing", "itemsets")) == [narrow]
+
+
+def test_a_class_with_too_many_itemsets_is_named_and_the_others_are_shown(built, capsys, tmp_path):
+    study = Study(built / "s")
+    labels = study.table("patches")["label"].to_numpy()
+    large = labels == np.bincount(labels).argmax()
+    items = np.full_like(study.array("items"), -1)
+    items[:, 0] = labels
+    items[large, : min(12, items.shape[1])] = np.arange(min(12, items.shape[1]))
+    path = small_study.edited(study, tmp_path / "large", items).path
+    words = ["rules", path, "--sets", "all", "--filters", "12", "--limit", "100", "--max-size", "12", "--json"]
+    name = study.labels[int(labels[large][0])]
+    assert main(["study", *map(str, words)]) == 0
+    out, err = capsys.readouterr()
+    assert err == f"vitrine: Skipped, as they have more than 100 frequent filter sets: {name}.\n"
+    assert {rule["label"] for rule in json.loads(out)} == set(labels.tolist()) - {int(labels[large][0])}
+    assert f"The class {name} has more than 100" in told(capsys, *words, "--no-skip-large", code=2)
+
+
+def test_random_sets_have_ten_filters_as_in_the_paper_or_as_many_as_the_rules(built, capsys):
+    words = ["ablate", built / "s", "--draws", "2"]
+    assert " without 10.0 random filters" in told(capsys, *words)
+    facts = json.loads(told(capsys, *words, "--random-filters", "0", "--json"))
+    assert facts["random_filters"] == facts["filters_per_class"]
+    assert json.loads(told(capsys, *words, "--random-filters", "3", "--json"))["random_filters"] == 3
 
 
 def test_more_filters_than_the_study_keeps_are_refused(built, capsys):
@@ -144,7 +185,8 @@ def test_patches_are_listed_and_written_as_csv(built, capsys, tmp_path):
 
 @pytest.mark.parametrize("command", ["info", "rules", "shared", "patches", "ablate"])
 def test_every_reader_gives_the_same_rows_as_json_and_as_csv_and_of_one_class(planted, capsys, tmp_path, command):
-    words = [command, planted, *(["--draws", "2"] if command == "ablate" else [])]
+    more = {"ablate": ["--draws", "2"], "shared": ["--sharing", "itemsets"]}
+    words = [command, planted, *more.get(command, [])]
     told(capsys, *words, "--csv", tmp_path / "t.csv")
     with (tmp_path / "t.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from core.data import flowers
-from core.data.image_folder import UNKNOWN, contents, image_folder, scan
+from core.data.image_folder import contents, image_folder, scan
+from core.data.layout import UNKNOWN
 from core.data.samples import samples
 from core.errors import BadImage, Cancelled, Unavailable
 
@@ -103,8 +104,11 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path, monkeypatch):
     for place in (("a", "x.png"), ("b", "x.png"), ("loose.png",), ("a", "deep", "1.png"), ("a", "deep", "er", "2.png")):
         picture(*place)
     picture("b", "folder.png", "inside.png")
-    for name in ("phone.HEIC", "other.heic", "drawing.svg", "notes.txt", ".hidden.heic"):
-        (tmp_path / "b" / name).write_bytes(b"x")
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    kinds = {"phone.HEIC": heic, "other.heic": heic, ".hidden.heic": heic, "drawing.svg": b"<?xml?><svg/>"}
+    kinds |= {"notes.txt": b"x", "text.png": b"x", "nothing.jpg": b"", "Thumbs.db": b"x"}
+    for name, content in kinds.items():
+        (tmp_path / "b" / name).write_bytes(content)
     (tmp_path / "a" / "dangling.png").symlink_to("nowhere.png")
     (tmp_path / "a" / "circle.png").symlink_to("circle.png")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
@@ -125,25 +129,28 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path, monkeypatch):
         "a/circle.png",
         "a/dangling.png",
         "a/x.png",
+        "a/deep/1.png",
+        "a/deep/er/2.png",
         "b/x.png",
+        "b/folder.png/inside.png",
     ]
     assert dict(found.skipped) == {
-        ".heic files, which cannot be read": 2,
-        ".svg files, which cannot be read": 1,
-        "folders named like pictures": 1,
+        "HEIC images, which are not read (other.heic, phone.HEIC)": 2,
+        "SVG drawings, which are not read (drawing.svg)": 1,
+        "empty files (nothing.jpg)": 1,
+        "files that are no images (notes.txt, text.png)": 2,
+        "folders that cannot be opened: Permission denied (locked/)": 1,
         "links to a folder that they lie in": 2,
-        "locked/, which cannot be opened: Permission denied": 1,
-        "pictures beside the sub-folders": 1,
-        "pictures in folders within the sub-folders": 3,
-        "pipes and devices named like pictures": 2,
+        "pictures beside the sub-folders (loose.png)": 1,
+        "pipes and devices (pipe.png, piped.png)": 2,
+        "system and hidden files": 2,
     }
     for path in ("a", "b"):
         shutil.rmtree(tmp_path / path)
     (tmp_path / "loose.png").unlink()
-    picture("c", "d", "e.png")
-    with pytest.raises(
-        Unavailable, match=r"no image in .* Left out: .*pictures in folders within the sub-folders \(1\)"
-    ):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "scan.dcm").write_bytes(b"x")
+    with pytest.raises(Unavailable, match=r"no image in .* Left out: DICOM files, which are not read \(scan\.dcm\): 1"):
         scan(tmp_path)
 
 
@@ -169,7 +176,8 @@ def test_a_folder_means_a_class_by_label_wordnet_id_or_index(tmp_path):
     thousand = [f"class {number}" for number in range(1000)]
     ids = ("n01440764", "n01443537", "n15075141")
     assert folder_classes(tmp_path / "f", ids, thousand) == [0, 1, 999]
-    assert folder_classes(tmp_path / "g", ("n00000001", "999", "1000"), thousand) == [UNKNOWN, 999, UNKNOWN]
+    assert folder_classes(tmp_path / "g", ("n00000001", "999"), thousand) == [UNKNOWN, 999]
+    assert folder_classes(tmp_path / "g", ("999", "1000"), thousand) == [UNKNOWN, UNKNOWN], "they count from 1"
     assert folder_classes(tmp_path / "f", ids[:1], thousand[:-1]) == [UNKNOWN], "another number is not ImageNet's"
 
 
@@ -209,7 +217,8 @@ def test_missing_things_get_a_sentence(tmp_path):
         scan(tmp_path)
     for folder in ("images", "masks"):
         (tmp_path / folder / "a").mkdir(parents=True)
-        (tmp_path / folder / "a" / "x.png").write_text("not a picture")
+        Image.new("L", (4, 4)).save(tmp_path / folder / "a" / "x.png")
+    (tmp_path / "masks" / "a" / "x.png").write_text("not a picture")
     with pytest.raises(BadImage, match=r"x\.png"):
         scan(tmp_path).mask(0)
 
@@ -222,3 +231,16 @@ def test_samples_are_the_flowers_they_say_they_are(sample):
     assert np.abs(difference).max() <= 1  # exp and cos may differ in their last bit from machine to machine
     assert flower.name == sample.label
     assert sample.alt.endswith(".")
+
+
+def test_folders_counted_from_one_are_not_shifted(tmp_path):
+    for name in ("1", "2", "3"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "a.png")
+    found = image_folder(tmp_path, ("rose", "tulip", "lily"))
+    assert set(found.labels) == {UNKNOWN}
+    assert found.notes == (
+        "Folders are numbered 1 to 3 and seem to count from 1, the model's classes 0 to 2: name them by label.",
+    )
+    assert image_folder(tmp_path, ("rose", "tulip", "lily", "iris")).labels == (1, 2, 3)
+    assert image_folder(tmp_path, ("1", "3", "2")).labels == (0, 2, 1)

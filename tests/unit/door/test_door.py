@@ -332,10 +332,14 @@ def test_tables_of_a_study_are_those_of_the_command(label, capsys):
     patches, expected = study.patches(label), pd.DataFrame(json.loads(capsys.readouterr().out))
     assert list(patches.index) == list(expected["patch"])
     assert list(patches["path"]) == list(expected["path"])
-    assert main(["study", "shared", *words]) == 0
-    shared, expected = study.shared(label), pd.DataFrame(json.loads(capsys.readouterr().out))
-    assert list(shared["filters"]) == [tuple(filters) for filters in expected["filters"]]
-    assert [", ".join(names) for names in shared["classes"]] == list(expected["names"])
+    for sharing in ("rules", "itemsets"):
+        assert main(["study", "shared", *words, "--sharing", sharing]) == 0
+        shared, expected = study.shared(label, sharing=sharing), json.loads(capsys.readouterr().out)
+        assert list(shared["filters"]) == [tuple(one["filters"]) for one in expected]
+        assert [", ".join(names) for names in shared["classes"]] == [one["names"] for one in expected]
+        assert len(expected) > 0 or sharing == "rules"
+    with pytest.raises(vt.VitrineError, match="sharing cannot be 'all'"):
+        study.shared(sharing="all")
 
 
 def test_pictures_of_a_study_are_its_arrays():

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shlex
 from dataclasses import replace
@@ -144,7 +145,8 @@ def test_the_table_has_a_line_per_map(bench, picture, answers):
 
 def test_the_command_asks_the_same_again():
     requests = [Request("rise", target, {"masks": 500}) for target in (2, 0)] + [Request("saliency", t) for t in (2, 0)]
-    text = export.command_line("resnet18:/a b/w.pth", "my $photo.png", requests, seed=3, layer="layer4")
+    model = replace(nets.model("gap"), name="resnet18:/a b/w.pth")
+    text = export.command_line(model, "my $photo.png", requests, seed=3, layer="layer4")
     words = shlex.split(text)
     args = parser("explain").parse_args(words[1:])
     assert words[0] == "vitrine"
@@ -154,7 +156,7 @@ def test_the_command_asks_the_same_again():
     assert args.target == ["2", "0"]
     assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
-    dashed = shlex.split(export.command_line("resnet18", "-x.png", requests))
+    dashed = shlex.split(export.command_line(model, "-x.png", requests))
     assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
 
 
@@ -162,3 +164,31 @@ def test_a_folder_that_cannot_be_written_is_unavailable(bench, picture, answers,
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match=r"file cannot be written.*another folder"):
         export.write(tmp_path / "file", bench, picture, answers)
+
+
+@pytest.mark.parametrize("link", ["out", "out/maps.npz", "out/result.json", "out/figure.png", "out/grad_cam-3.png"])
+def test_links_in_place_of_results_are_refused(bench, picture, answers, tmp_path, link):
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "precious"
+    target.write_text("mine") if "/" in link else target.mkdir()
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(target)
+    with pytest.raises(Unavailable, match="is a link"):
+        export.write(tmp_path / "out", bench, picture, answers)
+    assert (tmp_path / link).is_symlink()
+    assert (target.read_text() == "mine") if "/" in link else not list(target.iterdir())
+    assert len(list((tmp_path / "out").iterdir())) == ("/" in link)
+
+
+def test_a_pipe_in_place_of_an_earlier_result_does_not_hang(bench, picture, answers, tmp_path):
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / "result.json")
+    export.write(tmp_path / "out", bench, picture, answers)
+    assert (tmp_path / "out" / "result.json").is_file()
+
+
+def test_a_folder_given_as_a_link_is_used(bench, picture, answers, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    export.write(tmp_path / "link" / "photo", bench, picture, answers)
+    assert (tmp_path / "real" / "photo" / "result.json").is_file()

@@ -95,7 +95,7 @@ def test_sentences_about_a_model() -> None:
     assert told["Normalisation"] == "BatchNorm2d × 1; all folded into the layer before for LRP and excitation backprop"
     assert told["In place"].startswith("ReLU × 1 until loading switched it off; add × 1 in")
     assert told["Called more than once"] == "relu (ReLU) × 2"
-    assert told["Input"].startswith("32 × 32 pixels, shorter side 256 and cut from the middle, resized bilinear; less")
+    assert told["Input"].startswith("32 × 32 pixels; shorter side to 256, crop 32, mean 0.485 0.456 0.406, std")
     assert told["End"].endswith("fc")
     plain = described(as_model("linear", seeded(NETS["linear"]), preprocess=Preprocess(crop=SIDE, resize=SIDE)))
     assert plain["Normalisation"] == "none"

@@ -1,5 +1,7 @@
 """What settings, networks and folders make of a study."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +13,10 @@ from PIL import Image
 from core.errors import BadParameter
 from core.explain import Query
 from core.images import decode
+from core.study import Study
 from core.study import plan as plans
 from core.study.build import build_study, config_of, planned
-from core.study.config import MiningConfig, PatchConfig, TransactionConfig
+from core.study.config import EARLIER, MiningConfig, PatchConfig, TransactionConfig
 from tests.nets import SIDE, model
 from tests.tiny_build import PATCHES, bitmaps, config, content, draw
 
@@ -80,6 +83,45 @@ def test_label_target_and_correct_images_only(data, gap, tmp_path):
     assert "not correct" in set(images["stop"])
 
 
+@pytest.mark.parametrize("watched", ["label", "explained"])
+def test_the_score_of_the_true_class_or_of_the_explained_one_is_watched(data, gap, tmp_path, watched):
+    study = build_study(config(data, patches=replace(PATCHES, watched=watched)), tmp_path / "s", model=gap)
+    images, patches = study.table("images"), study.table("patches")
+    assert (patches["label"].to_numpy() == images["predicted"].to_numpy()[patches["image"]]).all(), "as explained"
+    first = patches[patches["rank"] == 0].merge(images, on="image", suffixes=("", "_true"))
+    differ = first["label_true"] != first["predicted"]
+    assert differ.any()
+    for row in first.itertuples():
+        known = row.label_true >= 0
+        file = data / row.path
+        inputs = gap.preprocess.tensor(gap.preprocess.view(decode(file.read_bytes(), file.name).pixels))[None]
+        with torch.no_grad():
+            scores = gap.net(inputs).softmax(1)[0]
+        assert row.before == pytest.approx(
+            float(scores[row.label_true if known and watched == "label" else row.predicted]), abs=1e-5
+        )
+    assert PatchConfig().watched == "label", (
+        "the paper's reading: the score of Y, while the map explains the prediction"
+    )
+
+
+def test_settings_that_a_study_of_before_does_not_have_are_those_of_before(data, gap, study, tmp_path):
+    path = tmp_path / "old"
+    shutil.copytree(study.path, path)
+    manifest = json.loads((path / "study.json").read_text("utf-8"))
+    for part, names in EARLIER.items():
+        for name in names:
+            del manifest["config"][part][name]
+    (path / "study.json").write_text(json.dumps(manifest), "utf-8")
+    old = config_of(Study(path))
+    assert (old.patches.watched, old.mining.strict, old.mining.skip_large, old.mining.per_rule) == (
+        "explained", False, False, False,
+    )  # fmt: skip
+    new = config_of(study)
+    assert replace(new.mining, **EARLIER["mining"]) == old.mining
+    assert replace(new.patches, **EARLIER["patches"]) == old.patches
+
+
 @pytest.mark.parametrize(
     ("name", "explainer", "settings"),
     [
@@ -141,7 +183,7 @@ def test_one_image_of_one_class_and_no_labels_at_all(tmp_path, gap):
 
 def test_a_folder_in_which_nothing_can_be_read(tmp_path, gap):
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").write_bytes(b"x")
+    (tmp_path / "bad" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     study = build_study(config(tmp_path / "bad"), tmp_path / "s", model=gap)
     assert study.manifest.data.skipped == 1
     assert not len(study.table("patches"))
@@ -176,10 +218,13 @@ def test_every_setting_is_recorded_as_it_was_given(data, gap, tmp_path):
         patches=PatchConfig(
             window=9, count=3, draws=40, sampling="fixed", max_overlap=0.5, tau=0.02, perturbation="independent",
             score="logit", target="label", correct_only=True, difference="drop", from_clean=False, keep_last=False,
-            fill="blur",
+            fill="blur", watched="explained",
         ),
         transactions=TransactionConfig(filters=6, ranking="share", matrix=True),
-        mining=MiningConfig(0.4, 0.1, 1, 7, 4, "all", 3, balanced=True, fold=False, limit=500),
+        mining=MiningConfig(
+            0.4, strict=False, confidence=0.1, least=1, best=7, filters=4, sets="all", max_size=3, balanced=True,
+            fold=False, limit=500, skip_large=False, per_rule=False,
+        ),
     )  # fmt: skip
     for part in (settings.patches, settings.transactions, settings.mining):
         kept = {name for name, value in vars(part).items() if value == getattr(type(part)(), name)}
@@ -193,12 +238,14 @@ def test_every_setting_is_recorded_as_it_was_given(data, gap, tmp_path):
 def test_images_too_large_to_read_are_skipped_with_the_reason(tmp_path, gap):
     root = bitmaps(tmp_path / "data", range(4))
     Image.new("1", (8000, 8000)).save(root / "class_0" / "vast.png")
-    (root / "class_1" / "heavy.png").write_bytes(bytes(12_600_000))
+    with (root / "class_1" / "heavy.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(55_460_000)
     study = build_study(config(root), tmp_path / "s", model=gap)
     images = study.table("images").set_index("path")
     assert study.manifest.data.skipped == 2
     assert "64 megapixels; the limit is 50" in images.loc["class_0/vast.png", "problem"]
-    assert "12.6 MB is over the 10 MB limit" in images.loc["class_1/heavy.png", "problem"]
+    assert "55.5 MB is over the limit of 50 MB" in images.loc["class_1/heavy.png", "problem"]
     assert (images.loc[images["problem"] == "", "patches"] > 0).all()
 
 

@@ -1,6 +1,8 @@
 """Words pinned to patches: stored in SQLite, safe for many at a time, with the JSON files of earlier versions."""
 
 import json
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -8,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import Unavailable
+from core.errors import BadParameter, Unavailable
 from core.store import database
 from core.study.tags import Tags
+from tests.hostile.studies import LONGEST, damaged_tags, fuzzed_tags, tags_used
 
+FUZZED = int(os.environ.get("VITRINE_TEST_FUZZ", "25"))
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -142,3 +146,42 @@ def test_readers_are_not_stopped_by_a_writer(tmp_path):
         assert read.wait(10), "it reads what was there before"
         thread.join()
     assert tags.all() == {}
+
+
+def test_a_database_that_holds_something_else_is_a_sentence_and_stays(tmp_path):
+    harmless = {"empty", "encoding wrong", "schema of ff", "-wal junk", "-journal junk"}
+    count = 0
+    for name, home in damaged_tags(tmp_path, "a" * 64):
+        error = tags_used(home, "a" * 64)
+        count += 1
+        assert (error is None) == (name in harmless), name
+        if error:
+            assert isinstance(error, Unavailable)
+            assert error.message.endswith(".")
+            assert len(str(error)) < LONGEST
+    assert count > 60
+
+
+def test_fuzzed_databases_are_a_sentence_or_work(tmp_path):
+    refused = 0
+    for name, home in fuzzed_tags(tmp_path, "a" * 64, FUZZED):
+        if error := tags_used(home, "a" * 64):
+            refused += 1
+            assert len(str(error)) < LONGEST, name
+    assert refused
+
+
+def test_a_locked_database_is_a_sentence(tmp_path, monkeypatch):
+    Tags(tmp_path, "b" * 64).change([1], "x", True)
+    monkeypatch.setattr(database, "WAIT", 0.1)
+    other = sqlite3.connect(tmp_path / database.NAME, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Unavailable, match="is in use by another program"):
+        Tags(tmp_path, "b" * 64).change([2], "x", True)
+    other.close()
+
+
+@pytest.mark.parametrize("tag", ["", "x" * 1001, "a\nb", "a\udcff", "\0"])
+def test_what_cannot_be_a_tag_is_refused(tmp_path, tag):
+    with pytest.raises(BadParameter, match="A tag cannot be"):
+        Tags(tmp_path, "b" * 64).change([1], tag, True)

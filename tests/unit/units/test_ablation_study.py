@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_used_is_a_sentence(net, tmp_path):
     (tmp_path / "bad" / "0").mkdir(parents=True)
     with pytest.raises(Unavailable, match="There is no image in"):
         run_ablation(study, {"mined": {}}, net, folder=tmp_path / "bad")
-    (tmp_path / "bad" / "0" / "a.png").write_bytes(b"x")
+    (tmp_path / "bad" / "0" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(Unavailable, match=r"None of the images in .*bad can be read\. 0/a\.png"):
         run_ablation(study, {"mined": {}}, net, folder=tmp_path / "bad")
     (tmp_path / "bad" / "0").rename(tmp_path / "bad" / "zebra")

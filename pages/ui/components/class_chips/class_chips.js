@@ -6,7 +6,7 @@ import { make, mounted, page, percent } from "../shared.js";
  * @typedef {object} Entry
  * @property {number} index
  * @property {string} label
- * @property {number} chance
+ * @property {number | string} chance
  */
 
 /**
@@ -17,7 +17,7 @@ import { make, mounted, page, percent } from "../shared.js";
 function chip({ index, label, chance }, chosen, send) {
   const on = chosen.includes(index);
   const bar = make("span", { className: "bar" });
-  bar.style.setProperty("--share", String(chance));
+  bar.style.setProperty("--share", typeof chance === "number" ? String(chance) : "0");
   const main = make(
     "button",
     { type: "button", className: "class", ariaPressed: String(on), title: `Explain ${label}` },

@@ -15,7 +15,7 @@ import { decided, readView, viewText } from "./view.js";
  * @typedef {object} Data
  * @property {string} photo  the name of the packet with the model's view of the image
  * @property {string} picture  the name of the image
- * @property {{ target: number, label: string, chance: number }[]} rows
+ * @property {{ target: number, label: string, chance: number | string }[]} rows
  * @property {{ title: string, summary: string, formula: string, caution: string, paper: string }[]} columns
  * @property {(string | null)[][]} cells  the names of the packets with the maps
  * @property {Record<string, string>} tables  256 RGB triples for each colour scale, in base64

@@ -21,7 +21,8 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {string} command  the command line that reproduces the maps, or ""
  * @property {boolean} present
  * @property {string} query  the part of the address that Python writes
- * @property {string[]} frame  the names of its parameters
+ * @property {string} private  what is added to it but never copied
+ * @property {string[]} frame  the names of their parameters
  */
 
 const EXPORTS = {
@@ -46,7 +47,7 @@ class ImageStrip {
   /** @type {string | undefined} */
   order;
   others = false;
-  further = button("", () => this.toggleOthers(), { className: "further" });
+  further = button("", () => this.toggleOthers(), { className: "others" });
   /** @type {boolean} whether Python last said that the page is presented */
   told = false;
   /** @type {string | undefined} */
@@ -110,9 +111,10 @@ class ImageStrip {
 
   /** @param {Component<Data>} component */
   update({ data, setTriggerValue }) {
+    const whole = [data.query, data.private].filter(Boolean).join("&");
     this.data = data;
     this.send = setTriggerValue;
-    keepAddress(data.query, data.frame);
+    keepAddress(whole, data.frame);
     this.refill();
     this.mark();
     this.strip.hidden = !data.items.length;

@@ -14,7 +14,7 @@ import { Sheets } from "./sheets.js";
  * @property {boolean} many  whether several can be selected
  * @property {boolean} panel  whether one is shown enlarged
  * @property {number} tile  their initial size
- * @property {number} height  the maximum height of the gallery
+ * @property {number | null} height  the maximum height of the gallery
  * @property {(string | number)[]} ids
  * @property {string[]} titles
  * @property {string[]} notes

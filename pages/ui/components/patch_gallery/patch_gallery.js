@@ -127,7 +127,7 @@ class PatchGallery {
     this.arrangement = arrange(head.groups, side, short ? 0 : head.lines, this.scroller.clientWidth);
     const { height } = this.arrangement;
     this.space.style.height = `${height}px`;
-    this.scroller.style.height = `${Math.min(height + 2, head.height)}px`;
+    this.scroller.style.height = `${Math.min(height + 2, head.height ?? Number.POSITIVE_INFINITY)}px`;
     this.paint(true);
   }
 

@@ -32,7 +32,7 @@ declare namespace Cytoscape {
 
   interface Style {
     selector: string;
-    style: Data;
+    style: Record<string, string | number | ((element: Element) => string | number)>;
   }
 
   type Factory = (options: object) => Core;
@@ -48,6 +48,9 @@ declare namespace Cytoscape {
     on(events: string, heard: (event: { target: Element | Core }) => void): void;
     style(styles: Style[]): void;
     fit(elements: Collection, padding: number): void;
+    zoom(): number;
+    zoom(level: number): Core;
+    center(elements: Collection): void;
     resize(): void;
     png(options: object): Blob;
     destroy(): void;

@@ -31,6 +31,10 @@ import { styles } from "./styles.js";
  * @typedef {{ chosen: string, rule: string[] }} Marks  the initial selection, and the nodes of the highlighted rule
  */
 
+const WHEEL = "Click the graph, or hold Ctrl or ⌘, to zoom with the wheel.";
+const CROWD = 150; // nodes of a graph that shows names of filters only where it is enlarged
+const LARGEST = 1.2; // of a graph that is fitted to its frame
+
 const LEGEND = {
   filter: "filter",
   class: "class",
@@ -53,6 +57,9 @@ class RuleGraph {
   chosen;
   marked = false; // the initial selection from Python has been applied
   moved = false; // the user has moved or zoomed the graph
+  engaged = false; // the user has clicked the graph, so that its wheel zooms
+  /** @type {number | null} */
+  frameRequest = null;
   listeners = new AbortController();
 
   options = make("datalist", { id: "names" });
@@ -72,8 +79,10 @@ class RuleGraph {
     make("span", { className: "spread" }, this.fitButton, this.saveButton),
   );
   canvas = make("div", { className: "canvas", role: "img" });
+  notice = make("p", { className: "notice", textContent: WHEEL, hidden: true });
+  stage = make("div", { className: "stage" }, this.canvas, this.notice);
   card = make("div", { className: "card" });
-  body = make("div", { className: "body" }, this.canvas, this.card);
+  body = make("div", { className: "body" }, this.stage, this.card);
   count = make("span", { role: "status" });
   legend = make(
     "div",
@@ -96,6 +105,9 @@ class RuleGraph {
       this.fit();
     };
     this.saveButton.onclick = () => this.save();
+    this.canvas.addEventListener("wheel", (event) => this.wheel(event), { capture: true });
+    this.canvas.onpointerdown = () => this.engage(true);
+    this.stage.onpointerleave = () => this.engage(false);
     root.append(this.frame);
     page.events.addEventListener("packet", (event) => this.arrived(event), { signal: this.listeners.signal });
     this.watch.observe(this.frame);
@@ -119,7 +131,38 @@ class RuleGraph {
     if (this.listeners.signal.aborted) return;
     if (!this.cy) this.begin(cytoscape, packet.header.least);
     if (this.head?.token !== packet.header.token) this.load(packet);
-    this.cy.style(styles(this.frame, this.canvas));
+    this.cy.style(this.styles());
+  }
+
+  /** The styles at the current zoom: texts and classes have the same size on the screen at any. */
+  styles() {
+    const zoom = this.cy.zoom();
+    const crowded = this.cy.nodes().not(".away").length > CROWD && zoom < 0.8;
+    return styles(this.frame, this.canvas, 1 / zoom, crowded);
+  }
+
+  /** Adapts the styles to the zoom, once per frame. */
+  rescale() {
+    this.frameRequest ??= requestAnimationFrame(() => {
+      this.frameRequest = null;
+      if (!this.listeners.signal.aborted) this.cy.style(this.styles());
+    });
+  }
+
+  /**
+   * Lets the wheel scroll the page, unless the graph was clicked before or a key is held.
+   * @param {WheelEvent} event
+   */
+  wheel(event) {
+    const zooms = this.engaged || event.ctrlKey || event.metaKey;
+    this.notice.hidden = zooms;
+    if (!zooms) event.stopPropagation();
+  }
+
+  /** @param {boolean} engaged */
+  engage(engaged) {
+    this.engaged = engaged;
+    this.notice.hidden = true;
   }
 
   /**
@@ -150,11 +193,13 @@ class RuleGraph {
     this.cy.on("scrollzoom pinchzoom dragpan", () => {
       this.moved = true;
     });
+    this.cy.on("zoom", () => this.rescale());
     this.least.value = String(least);
   }
 
   /** @param {Packet<Head>} packet */
   load({ header, payload }) {
+    const before = this.head;
     this.head = header;
     this.urls.forEach(URL.revokeObjectURL);
     this.urls = [];
@@ -174,6 +219,9 @@ class RuleGraph {
     this.options.replaceChildren(...header.nodes.map(({ label }) => make("option", { value: label })));
     const weights = header.edges.map(([, , weight]) => weight);
     this.least.max = String(Math.ceil(Math.max(0.01, ...weights) * 100) / 100);
+    this.least.min = String(header.least);
+    if (header.least !== before?.least) this.least.value = String(header.least);
+    if (before && header.token !== before.token) this.moved = false;
     this.filter();
     this.mark();
     if (!this.moved) this.fit();
@@ -282,7 +330,7 @@ class RuleGraph {
       const links = element.isNode() ? element.connectedEdges().not(".away") : cy.getElementById(element.id());
       const near = links.union(links.connectedNodes()).union(element);
       cy.elements().not(near).not(".rule").addClass("dim");
-      links.addClass("near");
+      near.addClass("near");
       element.addClass("chosen");
     });
     this.describe(element);
@@ -310,7 +358,14 @@ class RuleGraph {
   }
 
   fit() {
-    this.cy?.fit(this.cy.elements().not(".away"), 30);
+    if (!this.cy) return;
+    const shown = this.cy.elements().not(".away");
+    // What has the same size at any zoom takes another part of the graph after the first fit.
+    for (let round = 0; round < 2; round++) {
+      this.cy.fit(shown, 30);
+      if (this.cy.zoom() > LARGEST) this.cy.zoom(LARGEST).center(shown);
+      this.cy.style(this.styles());
+    }
   }
 
   save() {

@@ -1,4 +1,4 @@
-// The stylesheet of the graph in the colours of the theme.
+// The stylesheet of the graph in the colours of the theme, at a zoom.
 
 const FILTER = "#0072b2";
 const CLASS = "#e69f00";
@@ -7,9 +7,11 @@ const RULE = "#cc79a7";
 /**
  * @param {HTMLElement} frame
  * @param {HTMLElement} canvas
+ * @param {number} unit  the length in the graph of a pixel of the screen
+ * @param {boolean} crowded  whether only selected filters are named
  * @returns {Cytoscape.Style[]}
  */
-export function styles(frame, canvas) {
+export function styles(frame, canvas, unit, crowded) {
   const { color: text, fontFamily } = getComputedStyle(frame);
   const { backgroundColor: ground } = getComputedStyle(canvas);
   return [
@@ -18,24 +20,24 @@ export function styles(frame, canvas) {
       style: {
         label: "data(label)",
         color: text,
-        "font-size": 13,
+        "font-size": 13 * unit,
         "font-family": fontFamily,
-        "min-zoomed-font-size": 7,
         width: "data(size)",
         height: "data(size)",
         "text-outline-color": ground,
-        "text-outline-width": 2,
+        "text-outline-width": 2 * unit,
       },
     },
     {
       selector: "node[kind = 'filter']",
       style: {
         shape: "ellipse",
+        label: crowded ? "" : "data(label)",
         "background-color": FILTER,
         "border-width": 3,
         "border-color": FILTER,
         "text-valign": "bottom",
-        "text-margin-y": 3,
+        "text-margin-y": 3 * unit,
       },
     },
     { selector: "node[picture]", style: { "background-image": "data(picture)", "background-fit": "cover" } },
@@ -47,11 +49,10 @@ export function styles(frame, canvas) {
         color: "#111",
         "text-outline-width": 0,
         "text-valign": "center",
-        width: "data(width)",
-        height: "data(size)",
-        "font-size": 15,
+        width: (node) => node.data("width") * unit,
+        height: (node) => node.data("size") * unit,
+        "font-size": 14 * unit,
         "font-weight": 600,
-        "min-zoomed-font-size": 5,
       },
     },
     {
@@ -65,6 +66,7 @@ export function styles(frame, canvas) {
       },
     },
     { selector: ".away", style: { display: "none" } },
+    { selector: "node.near", style: { label: "data(label)" } },
     { selector: ".dim", style: { opacity: 0.12 } },
     { selector: "node.chosen", style: { "border-color": text, "border-width": 5, "z-index": 10 } },
     { selector: "edge.near", style: { opacity: 0.95, "line-color": FILTER } },
@@ -81,7 +83,7 @@ export function styles(frame, canvas) {
     },
     {
       selector: "node[kind = 'filter'].rule",
-      style: { "font-size": 20, "min-zoomed-font-size": 0, "underlay-shape": "ellipse" },
+      style: { label: "data(label)", "font-size": 16 * unit, "font-weight": 600, "underlay-shape": "ellipse" },
     },
     { selector: "edge.rule", style: { width: 7, opacity: 1, "line-color": RULE, "z-index": 9 } },
     { selector: "edge.chosen", style: { width: 9, opacity: 1, "line-color": text, "z-index": 10 } },

@@ -1,0 +1,122 @@
+"""Zip archives of images, unpacked once into the user's folder, within limits."""
+
+import os
+import shutil
+import stat
+import struct
+import sys
+import uuid
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from core.environment import home, limit
+from core.errors import Unavailable
+from core.files import file_sha256, regular_file
+from core.images import shown
+from core.progress import Report, chunks, silent, subrange
+
+MEMBERS = 200_000
+UNPACKED = 20_000_000_000  # bytes, of all members
+RATIO = 200  # of the unpacked to the packed size, above _FREE
+_FREE = 100_000_000  # bytes that may be unpacked whatever the ratio
+_DIRECTORY = 60_000_000  # bytes of the list of members
+_BLOCK = 1 << 20
+_PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+
+
+def unpacked(path: Path, report: Report = silent) -> tuple[Path, int]:
+    """The folder with the files of a zip archive, and how many of its members were left out.
+
+    It is unpacked once, by its content; links, paths that lead out of it, encrypted files and files over the limit of
+    an image are left out. Raises Unavailable for an archive that is damaged or exceeds the limits.
+    """
+    name = shown(path.name)
+    try:
+        target = home() / "unpacked" / file_sha256(path, subrange(report, 0.0, 0.3), f"reading {name}")[:16]
+        if not target.is_dir():
+            _write(path, target, subrange(report, 0.3, 1.0))
+        return target, _count(path) - sum(len(files) for _, _, files in os.walk(target))
+    except (zipfile.BadZipFile, struct.error, NotImplementedError, EOFError, UnicodeError) as error:
+        raise Unavailable(f"{name} is damaged: {str(error)[:100]}.", "Pack it again, or unpack it yourself.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)[:100]
+        raise Unavailable(f"{name} cannot be unpacked: {reason}.", "Unpack it yourself and name the folder.") from None
+
+
+def _count(path: Path) -> int:
+    with _opened(path) as archive:
+        return sum(not member.is_dir() for member in archive.infolist())
+
+
+def _write(path: Path, target: Path, report: Report) -> None:
+    """Write the files to `target`, which appears complete or not at all."""
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        with _opened(path) as archive:
+            members = list(_usable(archive.infolist()))
+            for span in chunks(len(members), 1, report, f"unpacking {shown(path.name)}"):
+                _extract(archive, *members[span.start], draft)
+        draft.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.rename(target)
+        except OSError:  # another process was faster
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    """The archive with its list of members, whose size is checked before it is read."""
+    with regular_file(path, sys.maxsize) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 65_600))
+        tail = file.read(65_600)
+        end = tail.rfind(b"PK\5\6")
+        if end < 0:
+            raise zipfile.BadZipFile("its end is missing")
+        if struct.unpack_from("<I", tail, end + 12)[0] > _DIRECTORY and b"PK\6\7" not in tail:
+            raise zipfile.BadZipFile("its list of files is too long")
+        if size > _DIRECTORY and b"PK\6\6" in tail:
+            listing = struct.unpack_from("<Q", tail, tail.rfind(b"PK\6\6") + 40)[0]
+            if listing > _DIRECTORY:
+                raise zipfile.BadZipFile("its list of files is too long")
+    archive = zipfile.ZipFile(path)
+    members = archive.infolist()
+    total, packed = sum(one.file_size for one in members), sum(one.compress_size for one in members)
+    if len(members) > MEMBERS or total > UNPACKED or (total > _FREE and total > RATIO * min(packed, size)):
+        archive.close()
+        message = f"{shown(path.name)} claims {len(members):,} files of {total / 1e6:,.0f} MB in {size / 1e6:,.1f} MB."
+        limits = f"{MEMBERS:,} files of {UNPACKED / 1e9:.0f} GB, {RATIO} times its size"
+        raise Unavailable(message, f"The limit is {limits}: unpack it yourself and name the folder.")
+    return archive
+
+
+def _usable(members: list[zipfile.ZipInfo]) -> Iterator[tuple[zipfile.ZipInfo, PurePosixPath]]:
+    """The members that are unpacked, with their paths."""
+    most = limit("image")
+    for member in members:
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        link = stat.S_ISLNK(member.external_attr >> 16)
+        strange = path.is_absolute() or any(part in {"..", "__MACOSX"} or part[:1] == "." for part in path.parts)
+        if member.is_dir() or link or strange or ":" in member.filename or not path.parts:
+            continue
+        if member.file_size <= most and not member.flag_bits & 1 and member.compress_type in _PACKED:
+            yield member, path
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: PurePosixPath, draft: Path) -> None:
+    """Write one member; one whose name the system refuses, or that another one replaced by a folder, is left out."""
+    target = draft / path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        output = target.open("xb")
+    except (FileExistsError, NotADirectoryError, ValueError):
+        return
+    except OSError as error:
+        if error.errno in {36, 22, 92, 84}:  # a name that is too long or invalid
+            return
+        raise
+    with output, archive.open(member) as source:
+        shutil.copyfileobj(source, output, _BLOCK)

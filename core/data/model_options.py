@@ -1,0 +1,66 @@
+"""Options of a model that its weights do not hold: labels, meaning of the outputs, preparation of images."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, Self
+
+from core.params import FilePath, Knob, Numbers, checked, params_of
+
+Output = Literal["softmax", "sigmoid", "multilabel", "regression"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
+
+LARGEST = 4096  # pixels, the side of an input
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The options of a model; by default it is read as its source says."""
+
+    labels: Annotated[FilePath, Knob("File with the class names for your own weights, one per line.")] = ""
+    output: Annotated[
+        Literal["auto", "softmax", "sigmoid", "multilabel", "regression"],
+        Knob(
+            "Meaning of the outputs: one class of several, one logit, several labels at once, or values; auto is "
+            "sigmoid for one output and softmax for several."
+        ),
+    ] = "auto"
+    threshold: Annotated[
+        float, Knob("Probability above which a label is predicted, for sigmoid and multilabel.", 0, 1, 0.01)
+    ] = 0.5
+    size: Annotated[
+        int, Knob("Side of the network's input in pixels, with `resize` in proportion; 0: the model's.", 0, LARGEST)
+    ] = 0
+    resize: Annotated[int, Knob("Shorter side of an image before the crop; 0: the model's.", 0, 4 * LARGEST)] = 0
+    crop: Annotated[int, Knob("Side of the central crop, the network's input; 0: the model's.", 0, LARGEST)] = 0
+    mean: Annotated[
+        Numbers, Knob("Mean subtracted from red, green and blue, or one number for all; empty: the model's.")
+    ] = ()
+    std: Annotated[
+        Numbers, Knob("Standard deviation that red, green and blue are divided by, or one number; empty: the model's.")
+    ] = ()
+    interpolation: Annotated[
+        Literal["auto", "nearest", "bilinear", "bicubic", "lanczos", "box"],
+        Knob("Interpolation of resized images; auto: the model's."),
+    ] = "auto"
+
+    @classmethod
+    def checked(cls, **given: Any) -> Self:
+        """The options with these values. Raises BadParameter for one of the wrong kind or out of range."""
+        return cls(**checked(params_of(cls), given, "model", lambda name: name))
+
+    def changed(self) -> dict[str, Any]:
+        """The options that differ from the defaults, by name."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(ModelOptions)
+            if getattr(self, field.name) != field.default
+        }
+
+    @property
+    def prepares(self) -> bool:
+        """Whether the preparation of images is changed."""
+        return not self.changed().keys() <= {"labels", "output", "threshold"}
+
+
+def options_of(config: ModelOptions) -> ModelOptions:
+    """The options alone, of a configuration that contains them."""
+    return ModelOptions(**config.changed())

@@ -1,0 +1,102 @@
+"""Deep values: images with more than 8 bits per value, and the range that is shown as black to white."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import BadImage, BadParameter
+from core.images.loading import Loaded
+
+Pixels = NDArray[np.uint8]  # (H, W, 3)
+Values = NDArray[np.float32]  # (H, W) or (H, W, 3), in [0, 1]
+Window = tuple[float, float]  # the values shown as black and as white, in the units of the file
+
+_BLOCK = 1 << 20  # values scaled at a time
+_DEPTHS = (8, 10, 12, 14, 16)  # bits of the sensors whose values files of 16 bits hold
+
+
+def window_of(text: str) -> Window:
+    """The window in a text LOW,HIGH. Raises BadParameter."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(high - low) and low < high):
+        hint = "Write two numbers, LOW,HIGH, such as 0,4095: the values shown as black and as white."
+        raise BadParameter(f"The window cannot be {text[:40]!r}.", hint)
+    return low, high
+
+
+def is_deep(loaded: Loaded) -> bool:
+    """Whether an image holds more than 8 bits per value."""
+    return loaded.low is not None or loaded.image.mode.startswith(("I", "F"))
+
+
+def file_values(loaded: Loaded) -> tuple[NDArray[np.generic], Values | None]:
+    """The values of an image as its file holds them, (H, W) or (H, W, 3), and its opacity (H, W), None if opaque."""
+    values = np.asarray(loaded.image)
+    if loaded.others:
+        return np.stack([values, *map(np.asarray, loaded.others)], 2), None
+    if loaded.image.mode == "I" and not loaded.signed:
+        values = values.view(np.uint32)
+    if loaded.low is not None:
+        values = values.astype(np.uint16) << 8 | np.asarray(loaded.low)
+    if values.ndim == 2 or values.shape[2] == 3:
+        return values, None
+    opacity = values[..., 3] / np.float32(255 if values.dtype == np.uint8 else 65535)
+    return values[..., :3], opacity.astype(np.float32)
+
+
+def windowed(
+    values: NDArray[np.generic], bits: int, window: Window | None, short: str = "The image"
+) -> tuple[Values, str]:
+    """Values of a file in [0, 1] by a window, and the sentence that says which; `bits` are 0 for floats.
+
+    Without a window, integers from zero get the full range of the smallest usual depth that holds them, floats
+    between 0 and 1 that range, and all others the range from their minimum to their maximum. What is no finite number
+    becomes black. Raises BadImage if nothing is.
+    """
+    finite = np.isfinite(values)
+    missing = values.size - int(np.count_nonzero(finite))
+    if missing == values.size:
+        raise BadImage(f"{short} contains no number: all its values are NaN or infinite.", "Check how it was written.")
+    low, high = window or _range(values[finite] if missing else values, bits)
+    span = high - low or 1.0
+    if missing:
+        values = np.where(finite, values, low)
+    flat, scaled = values.reshape(-1), np.empty(values.size, np.float32)
+    for start in range(0, values.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        scaled[part] = ((flat[part].astype(np.float64) - low) / span).clip(0, 1)  # float64 for offsets such as 1e9
+    depth = f" of {bits} bits" if bits else ""
+    note = f"Values {_number(low)} to {_number(high)}{depth} shown as black to white"
+    if missing:
+        many = "1 pixel is not a number" if missing == 1 else f"{missing:,} pixels are not numbers"
+        note += f"; {many} (NaN or infinite), shown black"
+    return scaled.reshape(values.shape), f"{note}."
+
+
+def eight_bits(values: Pixels | Values) -> Pixels:
+    """Deep values as RGB pixels of 8 bits; pixels unchanged."""
+    if values.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    pixels = np.rint(values * np.float32(255)).astype(np.uint8)
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+
+
+def _range(values: NDArray[np.generic], bits: int) -> Window:
+    """The values shown as black and white where none are given."""
+    low, high = float(values.min()), float(values.max())
+    if bits and low >= 0 and 64 <= high < 2**16:
+        return 0.0, float(2 ** next(depth for depth in _DEPTHS if high < 2**depth) - 1)
+    if not bits and low >= 0 and 0.5 < high <= 1:
+        return 0.0, 1.0
+    return low, high
+
+
+def _number(value: float) -> str:
+    """A number as text, with up to six digits if it is not whole."""
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}".replace("-", "−")
+    return f"{value:.6g}".replace("-", "−")
