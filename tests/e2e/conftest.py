@@ -21,6 +21,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60_000  # milliseconds; generous, as machines of tests are slow
+playwright.expect.set_options(timeout=PATIENCE)
 # To find tests that rely on speed: how many times slower each page is. VITRINE_TEST_LATE (server.py) delays messages.
 SLOWER = float(os.environ.get("VITRINE_TEST_SLOWER", "1"))
 

@@ -83,8 +83,8 @@ def write() -> None:
     for name in OWN:
         if name not in expected and name in st.query_params:
             del st.query_params[name]
-    expected |= {name: [text] for name, text in private.items()}
-    if changed := {name: texts for name, texts in expected.items() if st.query_params.get_all(name) != texts}:
+    wanted = expected | {name: [text] for name, text in private.items()}
+    if changed := {name: texts for name, texts in wanted.items() if st.query_params.get_all(name) != texts}:
         st.query_params.update(changed)
 
 

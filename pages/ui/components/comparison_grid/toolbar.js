@@ -65,13 +65,13 @@ export class Toolbar {
       this.check("Clip 0.1 %", "clip", "Exclude the largest 0.1 % of values from the colour range"),
       button("Reset display", () => this.reset(), { className: "keep" }),
     );
+    if (view.range === "fixed") panel.prepend(this.entry("From", "low"), this.entry("to", "high"));
     more.replaceChildren(make("summary", { textContent: "More" }), panel);
     const controls = [
       this.slider("Opacity", "opacity", [0, 1, 0.01], inPercent),
       this.slider("Threshold", "threshold", [0, 1, 0.01], inPercent),
       this.choice("Range", "range", RANGES),
     ];
-    if (view.range === "fixed") controls.push(this.entry("From", "low"), this.entry("to", "high"));
     if (several) controls.push(this.check("Difference", "difference", "The first row minus the second"));
     this.node.replaceChildren(...controls, more, this.zoom());
   }
@@ -114,6 +114,7 @@ export class Toolbar {
   set(name, value) {
     const { grid } = this;
     Object.assign(grid.view, { [name]: value });
+    if (value === "fixed") this.more.open = true; // its ends are set there
     if (name === "range" || name === "difference") grid.show();
     else grid.refresh();
   }

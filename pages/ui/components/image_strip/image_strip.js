@@ -47,7 +47,7 @@ class ImageStrip {
   /** @type {string | undefined} */
   order;
   others = false;
-  further = button("", () => this.toggleOthers(), { className: "further" });
+  further = button("", () => this.toggleOthers(), { className: "others" });
   /** @type {boolean} whether Python last said that the page is presented */
   told = false;
   /** @type {string | undefined} */
@@ -111,9 +111,10 @@ class ImageStrip {
 
   /** @param {Component<Data>} component */
   update({ data, setTriggerValue }) {
+    const whole = [data.query, data.private].filter(Boolean).join("&");
     this.data = data;
     this.send = setTriggerValue;
-    keepAddress([data.query, data.private].filter(Boolean).join("&"), data.frame);
+    keepAddress(whole, data.frame);
     this.refill();
     this.mark();
     this.strip.hidden = !data.items.length;
