@@ -88,7 +88,7 @@ def selection_actions(
     """Actions on the selected patches, or on all that are shown."""
     row = st.container(horizontal=True, vertical_alignment="bottom")
     with row:
-        word = st.selectbox("Tag", TAGS, accept_new_options=True, key="word", width=200, disabled=not picked)
+        word = st.selectbox("Tag", TAGS, accept_new_options=True, key="word", width=200)
         for on, text in ((True, "Tag selected patches"), (False, "Remove tag")):
             st.button(
                 text, on_click=partial(open_study.change_tags, study, picked, word, on), disabled=not picked or not word

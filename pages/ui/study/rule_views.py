@@ -182,7 +182,7 @@ def each(study: Study, rule: Rule) -> None:
             actions=[("unit", [f"Open {patch_items.unit(number)}" for number, _ in every])],
         )
 
-    st.subheader("Each filter of the rule", anchor=False)
+    st.header("Each filter of the rule", anchor=False)
     picks = gallery(
         make,
         (open_study.key(study), "each", rule),
