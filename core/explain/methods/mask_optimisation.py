@@ -195,7 +195,7 @@ def _perturbed(levels: Tensor, masks: Tensor) -> Tensor:
 
 def _off_area(masks: Tensor, areas: Sequence[float]) -> Tensor:
     """The distance of the sorted values of each mask (K, h, w) from zeros and ones in the target proportion, summed."""
-    values = masks.flatten(1).sort(1, stable=True).values
+    values = masks.flatten(1).sort(1).values
     count = values.shape[1]
     ideal = torch.zeros_like(values)
     for row, area in zip(ideal, areas, strict=True):
