@@ -40,6 +40,8 @@ def test_classes_are_added_and_removed_by_name(app: AppTest, monkeypatch: pytest
     assert app.session_state["location"].targets == (0, 1, 5)
     pills(app, "classes.shown").set_value([1, 5]).run()
     assert app.session_state["location"].targets == (1, 5)
+    monkeypatch.setattr(class_choice, "TOP", 10)
+    app.run()
     pills(app, "classes.top").set_value(7).run()
     assert app.session_state["location"].targets == (1, 5, 7)
     pills(app, "classes.shown").set_value([]).run()

@@ -837,9 +837,13 @@ def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
     flowers.rename(away)
     app.run()
     every = said(app)
+    app.toggle(key="show-paths").set_value(True).run()
+    asked_for = said(app)
     away.rename(flowers)
-    assert f"1 of its 60 images are not in {flowers}: {first}" in some
-    assert f"Its images are not in {flowers}; the study's thumbnails are shown" in every
+    assert f"1 of its 60 images are not in …/flowers: {first}" in some
+    assert "Its images are not in …/flowers; the study's thumbnails are shown" in every
+    assert str(home) not in every
+    assert f"Its images are not in {flowers}; the study's thumbnails are shown" in asked_for
     assert "are not in" not in said(app.run())
 
 
@@ -848,7 +852,7 @@ def test_images_that_were_not_read_are_listed_and_not_counted(
 ) -> None:
     shutil.copytree(home / "flowers", tmp_path / "flowers")
     first = next(iter(sorted((tmp_path / "flowers").iterdir())))
-    (first / "0.png").write_bytes(b"no picture")
+    (first / "0.png").write_bytes((first / "0.png").read_bytes()[:200])
     (first / "0.heic").write_bytes(b"\0\0\0\x14ftypheic\0\0\0\0mif1")
     config = StudyConfig(
         "flowers-double-12c", str(tmp_path / "flowers"), patches=PatchConfig(count=2, draws=50), limit=12
