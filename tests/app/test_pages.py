@@ -217,7 +217,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", list(HOSTILE), ids=range(len(HOSTILE)))
-def test_a_hostile_upload_gets_its_sentence_and_nothing_is_lost(app: AppTest, name: str) -> None:
+def test_a_hostile_upload_gets_its_sentence_and_nothing_is_lost(
+    app: AppTest, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITRINE_IMAGE_MB", "10")
     app.run()
     before = app.session_state["location"]
     app.file_uploader[0].set_value([(name, HOSTILE[name], "image/png")]).run()
@@ -233,7 +236,7 @@ def test_a_hostile_upload_gets_its_sentence_and_nothing_is_lost(app: AppTest, na
 
 UNUSUAL = {
     "cmyk.jpg": (picture("CMYK", kind="JPEG"), "CMYK"),
-    "deep.png": (picture("I;16"), "8 bits"),
+    "deep.png": (picture("I;16"), "of 16 bits"),
     "palette.png": (picture("P", transparency=0), "shown on white"),
     "dot.png": (picture("RGB", (1, 1)), ""),
     "moving.gif": (

@@ -37,7 +37,7 @@ def start(path: Path, work: Callable[[Report], Study]) -> None:
 
 def builds() -> list[Build]:
     """This visitor's builds since the server started, except those that were dismissed."""
-    return [build for build in list(_builds().values()) if visitors.owns(build.path)]
+    return [build for build in list(_builds().values()) if build.path.is_relative_to(visitors.own_home())]
 
 
 def running() -> list[Build]:
