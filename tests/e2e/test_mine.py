@@ -223,7 +223,7 @@ OUT = "(frame, kind) => frame.__cy.elements(kind).map((one) => one.id())"
 
 
 def test_a_line_and_a_row_make_the_same_rule_stand_out(mined: Server, tab: Any) -> None:
-    tab.open(f"{mined.url}/rules?study=small&show=graph")
+    tab.open(f"{mined.url}/rules?study=small&show=graph&whole=1")
     page, frame = tab.page, tab.page.locator(".graph")
     page.get_by_text("edges shown").wait_for()
     link = frame.evaluate("frame => frame.__cy.edges().last().emit('tap').id()")
