@@ -1,17 +1,24 @@
 """What a newcomer sees: a photo explained by a real network, the flowers one click away."""
 
 import html
+import io
 import json
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core import export
 from core.data.samples import samples
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
+from core.images import picture_file
 from core.models import MODELS, load
 from core.models.sources import efficientnet_lite
+from core.workbench import Request, Workbench
 from pages.ui.session import state
+from pages.ui.shell.startup import EXAMPLE, MODEL
 from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
 
@@ -143,3 +150,16 @@ def test_pages_of_studies_say_why_there_is_none_of_this_model(app: AppTest, titl
     app.query_params["model"] = "flowers-double-12c"
     app.run()
     assert SENTENCE not in said(app)
+
+
+def test_the_stored_result_is_what_the_page_computes() -> None:
+    bench = Workbench(load(MODEL))
+    picture = picture_file(next(one.path for one in samples() if one.name == "coffee"))
+    answers = []
+    requests = [Request(name, bench.target(picture)) for name in ("grad_cam", "saliency")]
+    bench.compare(picture, requests, lambda request, answer: answers.append((request, answer)))
+    drawn, stored = (
+        np.asarray(Image.open(file).convert("RGB")).astype(float)
+        for file in (io.BytesIO(export.figure(bench, picture, answers)), EXAMPLE)
+    )
+    assert np.abs(drawn - stored).mean() < 4
