@@ -113,13 +113,11 @@ def _refuse_misfits(net: nn.Module, match: Match, owner: str, but: str = " ") ->
         return
     names = [f"'{short(name, 60)}'" for name in unknown or match.below(match.node)]
     file, hint = match.checkpoint.file, f"Give weights of {owner}, or the architecture that these belong to."
-    for most in (2, 1, 0):
-        problems = (
-            _first(other, most) if other and most else "",
-            f"it lacks {_first(missing, most)}" if missing and (most or not other) else "",
-            f"{owner} has no {_first(names, most)}" if names and most else "",
-        )
-        message = f"{file} does not fit {owner}: {'; '.join(one for one in problems if one)}."
+    problems = [[_first(other, most) if other else "", f"it lacks {_first(missing, most)}" if missing else "",
+                 f"{owner} has no {_first(names, most)}" if names else ""] for most in (2, 1)]  # fmt: skip
+    told = [[one for one in some if one] for some in problems]
+    for some in (*told, told[-1][:1]):
+        message = f"{file} does not fit {owner}: {'; '.join(some)}."
         if len(f"{message} {hint}") <= MOST:
             break
     raise BadModel(message, hint)

@@ -13,7 +13,9 @@ from core.errors import BadImage
 from tests.hostile.forked import handled
 
 def refuse(text):
-    raise BadImage(text)
+    error = BadImage("")
+    error.message = text
+    raise error
 
 cases = [
     ("fine", lambda: None),

@@ -235,7 +235,7 @@ def test_files_that_are_no_labels_are_refused(tmp_path, name, content, message):
 
 def test_what_is_no_regular_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path, tmp_path / "none.txt", "a\0b"):
+    for path in (tmp_path / "pipe", tmp_path, tmp_path / "none.txt"):
         with pytest.raises(BadModel, match=r"^The labels file .* cannot be opened: .*\. Check its path\.$"):
             labels_file(path, 3)
 

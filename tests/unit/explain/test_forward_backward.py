@@ -177,7 +177,7 @@ def test_the_estimate_of_a_set_counts_what_is_shared_once(targets):
 
 
 # Their cost is told in the time of passes: rules repeat every operation, and the image decides the number of segments.
-ROUGHLY = {"excitation_bp", "contrastive_ebp", "lrp", "feature_ablation", "score_cam"}
+ROUGHLY = {"excitation_bp", "contrastive_ebp", "lrp", "feature_ablation", "score_cam", "kernel_shap"}
 
 
 def test_passes_are_what_the_estimate_says():

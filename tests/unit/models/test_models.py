@@ -256,7 +256,8 @@ def test_names_that_are_none(tmp_path: Path) -> None:
     assert "is a folder" in refused(f"resnet18:{tmp_path}").message
     assert "does not exist" in refused(f"resnet18:{tmp_path / 'none.pth'}").message
     assert "does not exist" in refused("resnet18:C:\\weights\\none.pth").message
-    assert "cannot be opened" in refused("resnet18:a\0b.pth").message
+    with pytest.raises(BadParameter, match="contains a zero byte"):
+        load("resnet18:a\0b.pth")
     assert "cannot be opened" in refused(f"resnet18:{'x' * 5000}.pth").message
     assert refused("none.pth").hint == "Write one before it, such as resnet18@none.pth."
     assert "already has labels" in refused("resnet18", options=ModelOptions(labels="x.txt")).message
