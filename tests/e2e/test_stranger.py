@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -84,4 +85,5 @@ def test_a_model_that_the_list_does_not_offer_is_not_opened(shared: Server) -> N
             await one.run("model=resnet18@/etc/passwd")
             assert "There is no model called" in one.said()
 
-    asyncio.run(visit())
+    with ThreadPoolExecutor(1) as pool:  # Playwright has an event loop in this thread
+        pool.submit(asyncio.run, visit()).result()
