@@ -24,10 +24,10 @@ cases = [
     ("defect", lambda: 1 / 0),
     ("hang", lambda: time.sleep(60)),
     ("dies", lambda: __import__("os")._exit(3)),
-    ("swells", lambda: bytearray(400 << 20)),
+    ("swells", lambda: b"x" * (400 << 20)),
     ("after", lambda: None),
 ]
-for one in handled(cases, seconds=2, megabytes=350):
+for one in handled(cases, seconds=8, megabytes=350):
     print(one.name, one.kind, one.held)
 """
 
