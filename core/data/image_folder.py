@@ -1,6 +1,5 @@
 """Folders of images, one sub-folder per class, with masks, concepts and boxes next to them if available."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from core.data.layout import UNKNOWN, layout
 from core.data.listing import SUFFIXES, LeftOut
 from core.environment import limit
 from core.errors import BadImage, Unavailable, VitrineError
-from core.files import file_sha256, read_bytes
+from core.files import file_sha256, read_bytes, read_json
 from core.images import loaded_image, shown
 from core.params import expanded
 from core.progress import Report, chunks, silent, subrange
@@ -164,8 +163,8 @@ def _spread(labels: Sequence[int], limit: int) -> list[int]:
 def _json(path: Path) -> dict[str, Any]:
     """The content of a JSON file that describes the images; empty if there is none."""
     try:
-        content = json.loads(read_bytes(path, limit("text"))) if path.exists() else {}
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(path, limit("text")) if path.exists() else {}
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)[:100]
         raise Unavailable(f"{shown(str(path))} cannot be read ({reason}).", "Write the data set again.") from None
     return content if isinstance(content, dict) else {}

@@ -17,7 +17,7 @@ from core.export.record import Answers, agreement, arrays, key, record
 from core.figures.encoding import PHOTO, fine
 from core.figures.sheet import KINDS, Kind, Panel, overlay, png, sheet
 from core.figures.style import DEFAULT, DrawnMap, Span, Style, span, spans
-from core.files import atomic_write, read_bytes
+from core.files import atomic_write, read_json
 from core.images import Picture
 from core.workbench import Answer, Request, Workbench
 
@@ -103,10 +103,10 @@ def _refuse_links(folder: Path, names: Iterable[str]) -> None:
 def _earlier(folder: Path) -> set[str]:
     """The names of the pictures listed in an earlier result in this folder."""
     try:
-        earlier = json.loads(read_bytes(folder / "result.json", limit("text")))
+        earlier = read_json(folder / "result.json", limit("text"))
         overlays = {str(entry.get("overlay")) for entry in earlier["maps"]}
         drawn = str(earlier.get("figure", "figure.png"))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
     maps = {name for name in overlays if name.partition("-")[0] in EXPLAINERS and re.fullmatch(r"\w+-\d+\.png", name)}
     return maps | ({drawn} & {f"figure.{kind}" for kind in KINDS})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.environment import limit
 from core.errors import VitrineError
-from core.files import atomic_write, read_bytes
+from core.files import atomic_write, read_json
 from core.serialization import dump, load
 from core.store.writer import Draft
 from core.study.config import StudyConfig, validated
@@ -49,8 +49,8 @@ def _found(folder: Path) -> Iterator[Unfinished]:
 
 def _request(file: Path) -> tuple[StudyConfig | None, int, int]:
     """The settings, number of images and number of shards of a draft; nothing if they cannot be read."""
-    with suppress(OSError, ValueError, RecursionError, KeyError, TypeError, VitrineError):
-        content = json.loads(read_bytes(file, limit("manifest")))
+    with suppress(OSError, ValueError, KeyError, TypeError, VitrineError):
+        content = read_json(file, limit("manifest"))
         images, shards = content["images"], content["shards"]
         if type(images) is int and type(shards) is int and images >= 0 and shards > 0:
             return validated(load(StudyConfig, content["config"])), images, shards

@@ -374,17 +374,20 @@ def wrong_studies(source: Path, folder: Path) -> Iterator[tuple[str, Path]]:
         yield name, path
 
 
+# What may stand in place of a file.
+_NO_FILES: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "device": lambda file: file.symlink_to("/dev/zero"),
+    "folder": lambda file: file.mkdir(),
+    "loop": lambda file: file.symlink_to(file.name),
+    "terabyte": lambda file: os.truncate(os.open(file, os.O_CREAT | os.O_WRONLY), 1 << 40),
+}
+
+
 def special_studies(source: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Copies of a study with a pipe, a device, a folder or a circular link in place of a file."""
     files = ["study.json", "build.json", "images.parquet", "items.npy"]
-    kinds: dict[str, Callable[[Path], object]] = {
-        "pipe": os.mkfifo,
-        "device": lambda file: file.symlink_to("/dev/zero"),
-        "folder": lambda file: file.mkdir(),
-        "loop": lambda file: file.symlink_to(file.name),
-        "terabyte": lambda file: os.truncate(os.open(file, os.O_CREAT | os.O_WRONLY), 1 << 40),
-    }
-    for kind, make in kinds.items():
+    for kind, make in _NO_FILES.items():
         for file in files:
             path = folder / f"{kind}-{file.partition('.')[0]}"
             shutil.copytree(source, path)
@@ -598,14 +601,7 @@ def damaged_tags(folder: Path, study: str) -> Iterator[tuple[str, Path]]:
         home = _home(folder, name)
         (home / database.NAME).write_bytes(content)
         yield name, home
-    beside: dict[str, Callable[[Path], object]] = {
-        "pipe": os.mkfifo,
-        "device": lambda file: file.symlink_to("/dev/zero"),
-        "folder": lambda file: file.mkdir(),
-        "loop": lambda file: file.symlink_to(file.name),
-        "terabyte": lambda file: os.truncate(os.open(file, os.O_CREAT | os.O_WRONLY), 1 << 40),
-    }
-    for kind, make in beside.items():
+    for kind, make in _NO_FILES.items():
         home = _home(folder, f"database a {kind}")
         make(home / database.NAME)
         yield f"database a {kind}", home
@@ -628,7 +624,7 @@ def damaged_tags(folder: Path, study: str) -> Iterator[tuple[str, Path]]:
         (home / "tags").mkdir()
         (home / "tags" / f"{study[:16]}.json").write_bytes(content)
         yield f"file of an earlier version: {content[:40]!r}", home
-    for kind, make in beside.items():
+    for kind, make in _NO_FILES.items():
         home = _home(folder, f"earlier {kind}")
         (home / "tags").mkdir()
         make(home / "tags" / f"{study[:16]}.json")
