@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import streamlit as st
 
@@ -12,6 +13,7 @@ from core.study import Study
 from pages.ui.session import state, visitors
 from pages.ui.session.jobs import described
 
+_starting = Lock()  # held from the check of the limits to the start
 PAGE = "studies"  # where builds are shown with a button to stop them
 
 
@@ -29,10 +31,11 @@ def start(path: Path, work: Callable[[Report], Study]) -> None:
     Raises Unavailable if a visitor, or the server, has enough builds or studies.
     """
     builds = _builds()
-    running = [build.path for build in list(builds.values()) if build.job.running]
-    if path not in running:
-        visitors.check_builds(running)
-        builds[path] = Build(path, Job(work, f"Building {path.name}"))
+    with _starting:
+        running = [build.path for build in list(builds.values()) if build.job.running]
+        if path not in running:
+            visitors.check_builds(running)
+            builds[path] = Build(path, Job(work, f"Building {path.name}"))
 
 
 def builds() -> list[Build]:

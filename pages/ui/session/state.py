@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -35,6 +36,7 @@ Level = str  # "error", "warning" or "info"
 
 
 _sessions: "WeakSet[Session]" = WeakSet()  # all that are alive
+_listing = Lock()  # held while that list is read or grows
 
 
 class Session:
@@ -48,7 +50,8 @@ class Session:
         self.owner = object()  # of the images that this session shares; sharing outlives the session
         self.comparison: Comparison | None = None
         self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
-        _sessions.add(self)
+        with _listing:
+            _sessions.add(self)
 
     def add(self, data: bytes, name: str) -> Picture:
         """Store an uploaded file and return its picture. Raises BadImage."""
@@ -127,8 +130,11 @@ def session() -> Session:
 
 def _check_room(size: int) -> None:
     """Raise TooLarge if the uploads of all visitors of a shared server would take too much memory."""
-    most = visitors.UPLOADS << 20
-    if visitors.shared() and sum(one.files.used for one in _sessions) + size > most:
+    if not visitors.shared():
+        return
+    with _listing:
+        used = sum(one.files.used for one in _sessions)
+    if used + size > visitors.UPLOADS << 20:
         message = f"This server holds no more than {visitors.UPLOADS:,} MB of uploaded images."
         raise TooLarge(message, "Try again when others have closed their tabs.")
 
