@@ -41,6 +41,11 @@ class ModelOptions:
         Literal["auto", "nearest", "bilinear", "bicubic", "lanczos", "box"],
         Knob("Interpolation of resized images; auto: the model's."),
     ] = "auto"
+    fit: Annotated[
+        Literal["auto", "crop", "squash"],
+        Knob("Images that are not square: their centre, or all of them squashed to a square; auto: the model's."),
+    ] = "auto"
+    revision: Annotated[str, Knob("Branch, tag or commit of a Hugging Face model; empty: the newest.")] = ""
 
     @classmethod
     def checked(cls, **given: Any) -> Self:
@@ -58,7 +63,7 @@ class ModelOptions:
     @property
     def prepares(self) -> bool:
         """Whether the preparation of images is changed."""
-        return not self.changed().keys() <= {"labels", "output", "threshold"}
+        return not self.changed().keys() <= {"labels", "output", "threshold", "revision"}
 
 
 def options_of(config: ModelOptions) -> ModelOptions:

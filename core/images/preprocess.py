@@ -21,13 +21,17 @@ MAX_RATIO = 16  # of the sides: longer strips are cropped to their middle, or a 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """The preprocessing of a network: shorter side to `resize`, centre `crop`, mean and standard deviation."""
+    """The preprocessing of a network: shorter side to `resize`, centre `crop`, mean and standard deviation.
+
+    With `squash` both sides become `resize`, so that nothing of a long image is cut off and its proportions change.
+    """
 
     crop: int = 224
     resize: int = 256
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     interpolation: str = "bilinear"  # as Pillow names them
+    squash: bool = False
 
     def changed(self, options: ModelOptions) -> tuple["Preprocess", tuple[str, ...]]:
         """The preprocessing changed as options say, and what was assumed about them, as sentences.
@@ -58,13 +62,14 @@ class Preprocess:
             raise BadParameter(f"{message}neither pixels from 0 to 1 nor from 0 to 255.", "Give both on one scale.")
         mean, std = (_channels("", [value / white for value in values]) for values in (mean, std))
         interpolation = self.interpolation if options.interpolation == "auto" else options.interpolation
-        return Preprocess(crop, resize, mean or self.mean, std or self.std, interpolation), notes
+        squash = self.squash if options.fit == "auto" else options.fit == "squash"
+        return Preprocess(crop, resize, mean or self.mean, std or self.std, interpolation, squash), notes
 
     def __str__(self) -> str:
         """A sentence without its first word, "prepared"."""
         mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
         return (
-            f"shorter side to {self.resize}, crop {self.crop}, mean {mean}, std {std} (of pixels from 0 to 1), "
+            f"{'both sides' if self.squash else 'shorter side'} to {self.resize}, crop {self.crop}, mean {mean}, std {std} (of pixels from 0 to 1), "
             f"{self.interpolation}"
         )
 
@@ -84,9 +89,9 @@ class Preprocess:
     def _view(self, pixels: NDArray[Any]) -> NDArray[Any]:
         image = Image.fromarray(_middle(pixels))
         short = min(image.size)
-        if short != self.resize:
-            # torchvision's rule: the longer side is truncated, not rounded
-            width, height = (max(1, int(self.resize * side / short)) for side in image.size)
+        # torchvision's rule: the longer side is truncated, not rounded
+        width, height = (self.resize if self.squash else max(1, int(self.resize * side / short)) for side in image.size)
+        if (width, height) != image.size:
             image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
         left, top = round((image.width - self.crop) / 2), round((image.height - self.crop) / 2)
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))

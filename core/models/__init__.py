@@ -1,4 +1,4 @@
-"""The registry of models: bundled ones, torchvision's, and own weights for an architecture."""
+"""The registry of models: bundled ones, torchvision's, own weights for an architecture, and other sources."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,20 +10,23 @@ import torch
 
 from core.data.model_options import ModelOptions
 from core.environment import limit
-from core.errors import BadModel
+from core.errors import BadModel, BadParameter, UnknownName
 from core.files import read_json
 from core.images import Preprocess
 from core.models import weights
 from core.models.checkpoint import opened
-from core.models.model import Model, ModelCard, as_model
-from core.models.name import ModelName, parsed, refuse_unloadable
-from core.models.sources import efficientnet_lite, flower_networks
+from core.models.model import Model, ModelCard, as_model, from_source
+from core.models.name import ModelName, parsed, refuse_nameless
+from core.models.source import Source
+from core.models.sources import efficientnet_lite, flower_networks, huggingface, own_code, timm
 from core.params import expanded
-from core.progress import Report, silent
+from core.progress import Report, silent, subrange
 from core.registry import Registry, unknown
 
 __all__ = ["MODELS", "Model", "ModelCard", "as_model", "load"]
 
+# Every source but the list: one module with a function `build` each, under the kind of its names (core.models.name).
+SOURCES: Mapping[str, Source] = {"timm": timm.SOURCE, "hf": huggingface.SOURCE, "python": own_code.SOURCE}
 FLOWERS = "flowers"  # the architecture of the bundled models, as ARCH@FILE names it
 
 
@@ -33,7 +36,7 @@ def load(
     report: Report = silent,
     options: ModelOptions | None = None,
 ) -> Model:
-    """A model of the registry, or `ARCH@FILE`: own weights for a torchvision architecture or for `flowers`.
+    """A model of the registry, of another source, or `ARCH@FILE`: own weights for an architecture.
 
     Own weights are a .safetensors file or a checkpoint of torch, whatever its name; `core.models.name` documents the
     syntax of names. `options` say how the outputs are read and how images are prepared, and name a file of labels for
@@ -41,7 +44,13 @@ def load(
     not, Unavailable for a download without connection and for a source that is not supported yet.
     """
     parts, options = parsed(name), ModelOptions.checked(**(options or ModelOptions()).changed())
-    refuse_unloadable(parts)
+    refuse_nameless(parts)
+    if options.revision and parts.source != "hf":
+        raise BadParameter("A revision is for models of Hugging Face.", "Leave it out, or write hf:ORG/NAME.")
+    if parts.source in SOURCES:
+        given = SOURCES[parts.source].build(parts, options, subrange(report, 0.0, 0.8))
+        report(0.8, "inspecting layers")
+        return _named(from_source(name, given, device, options), options)
     if parts.separator:
         return _own_weights(parts, device, report, options)
     card = MODELS[name]
@@ -50,13 +59,26 @@ def load(
     return card.load(device, report, options)
 
 
+def _named(model: Model, options: ModelOptions) -> Model:
+    """The model with ImageNet's labels, if it has that many classes and nothing names them."""
+    from core.models.sources.torchvision import imagenet_labels
+
+    imagenet = imagenet_labels()
+    numbered = model.labels[0] == "class 0" and model.labels[-1] == f"class {len(imagenet) - 1}"
+    if options.labels or model.output != "softmax" or not numbered or len(model.labels) != len(imagenet):
+        return model
+    return replace(model, labels=imagenet)
+
+
 def _own_weights(name: ModelName, device: torch.device | str, report: Report, options: ModelOptions) -> Model:
     """The user's own weights in an architecture known by its name."""
     from core.models.sources import torchvision
 
     architectures, architecture = (FLOWERS, *torchvision.architectures()), name.architecture
     if architecture not in architectures:
-        raise unknown("architecture", architecture, architectures)
+        error = unknown("architecture", architecture, architectures)
+        both = "ARCH@FILE names weights, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION own code."
+        raise UnknownName(error.message, f"{error.hint} {both}" if name.separator == ":" else error.hint)
     if not name.file.strip():
         raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a file of weights.")
     path = expanded(name.file)
@@ -68,9 +90,7 @@ def _own_weights(name: ModelName, device: torch.device | str, report: Report, op
     report(0.6, "inspecting layers")
     facts = {"source": "file", "notes": notes}
     model = as_model(name.text, net, preprocess=preprocess, facts=facts, device=device, options=options)
-    imagenet = torchvision.imagenet_labels()
-    guessed = model.output == "softmax" and not options.labels and len(model.labels) == len(imagenet)
-    return replace(model, labels=imagenet) if guessed else model
+    return _named(model, options)
 
 
 def _flowers(  # noqa: PLR0917 - the last three are those of `ModelCard.load`

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,7 +14,9 @@ from core.data.labels import class_index, labels_file, sides
 from core.data.model_options import ModelOptions, Output
 from core.errors import BadModel, BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
+from core.models.entry import only_scores
 from core.models.output import output_of, probabilities, two_sided
+from core.models.source import SourceNetwork
 from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
@@ -172,10 +175,11 @@ def as_model(
     facts: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
     options: ModelOptions | None = None,
+    output: Output | Literal["auto"] = "auto",
 ) -> Model:
     """A network frozen, moved to `device` and surveyed, with its outputs read as `options` say.
 
-    Labels of the options precede `labels`; without any, classes are "class 0", "class 1" …, and those of one logit
+    `output` is what its source says of them, where the options say nothing. Labels of the options precede `labels`; without any, classes are "class 0", "class 1" …, and those of one logit
     "negative" and "positive". Raises BadParameter for options that do not fit, BadModel for labels that do not or for
     a network that cannot take images of this size.
     """
@@ -186,7 +190,7 @@ def as_model(
     net = frozen(net).to(device)
     sha = sha or content_sha(net.state_dict())
     order, outputs = _tried(net, name, preprocess.crop)
-    output = output_of(options, name, outputs)
+    output = output_of(replace(options, output=output) if options.output == "auto" else options, name, outputs)
     if options.labels:
         labels, assumed = labels_file(options.labels, outputs)
         notes = (*notes, *assumed)
@@ -204,6 +208,28 @@ def as_model(
         name, net, labels, preprocess, sha, surveyed, dict(facts or {}), order, overwrote,
         output, options.threshold, options, notes,
     )  # fmt: skip
+
+
+def from_source(name: str, given: SourceNetwork, device: torch.device | str, options: ModelOptions) -> Model:
+    """The model of what a source gave for a name. Raises as `as_model`."""
+    net, notes = given.net.eval(), list(given.facts.get("notes", ()))
+    images = _noise(net, given.preprocess.changed(options)[0].crop)
+    with suppress(RuntimeError, AssertionError, ValueError, IndexError), torch.no_grad():  # `as_model` says it
+        chosen = only_scores(net, net(images), len(images))
+        if chosen and given.facts.get("source") != "Hugging Face":
+            notes.append(chosen.rstrip("."))
+    sha = content_sha(net.state_dict())
+    return as_model(
+        name,
+        net,
+        labels=given.labels,
+        preprocess=given.preprocess,
+        sha=digest([sha, given.code]) if given.code else sha,
+        facts={**given.facts, "notes": notes},
+        device=device,
+        options=options,
+        output=given.output,
+    )
 
 
 def _numbered(output: Output, outputs: int) -> tuple[str, ...]:

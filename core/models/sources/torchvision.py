@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from core.data.model_options import ModelOptions
@@ -18,12 +17,12 @@ from core.images import Preprocess
 from core.models.adaptation import SMALL, Adaptation
 from core.models.checkpoint import Checkpoint, opened
 from core.models.download import fetch
+from core.models.initialisation import uninitialised
 from core.models.matching import Match
 from core.models.model import Model, ModelCard, as_model
 from core.models.weights import fit
 from core.progress import Report, subrange
 
-_DRAWING = (torch.Tensor.normal_, torch.Tensor.uniform_)
 _MOST_PATCHES = 128  # along a side
 _NOTE = "Trained on ImageNet-1K with the recipe of torchvision's {}; downloaded when first used."
 
@@ -100,7 +99,7 @@ def _built(architecture: str, options: Mapping[str, Any]) -> nn.Module:
     if architecture in {"googlenet", "inception_v3"}:
         # Their published weights come from a library that scaled images differently; fine-tuned weights inherit that.
         options = {"aux_logits": False, "transform_input": True, "init_weights": False, **options}
-    with _Unset():
+    with uninitialised():
         return models.get_model(architecture, weights=None, **options)
 
 
@@ -138,23 +137,3 @@ def _prepared(weights: Any) -> Preprocess:
 def _title(name: str) -> str:
     """A weights enum's name as a title: "ShuffleNet_V2_X0_5" is ShuffleNet V2 X0.5."""
     return re.sub(r"(?<!\d)(\d)_(\d)", r"\1.\2", name).replace("_", " ")
-
-
-class _Unset(TorchFunctionMode):
-    """Networks built on this thread while the block runs get uninitialised weights.
-
-    Initialisation would change the global random state, and take seconds, for values that are replaced at once.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.generator = torch.Generator().manual_seed(0)
-
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        """Called by torch for every operation of this thread."""
-        kwargs = dict(kwargs or {})
-        if func is torch.empty:
-            kwargs["device"] = "meta"
-        elif func in _DRAWING and not args[0].is_meta:
-            kwargs["generator"] = self.generator  # small tables are created as zeros and then initialised randomly
-        return func(*args, **kwargs)

@@ -1,0 +1,163 @@
+"""Networks of the package timm, with its own weights or the user's."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from core.data.model_options import ModelOptions
+from core.errors import BadModel, Unavailable
+from core.images import Preprocess
+from core.models.checkpoint import opened
+from core.models.download import fetch
+from core.models.hub import repository
+from core.models.initialisation import seeded
+from core.models.matching import Match
+from core.models.name import ModelName
+from core.models.source import Source, SourceNetwork, package
+from core.models.weights import classes, fit
+from core.params import expanded
+from core.progress import Report, subrange
+from core.registry import unknown
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # of a repository, in the order of preference
+
+
+def build(name: ModelName, _options: ModelOptions, report: Report) -> SourceNetwork:
+    """The network ARCHITECTURE.TAG with timm's weights, or with those of a file; its labels and preprocessing.
+
+    Raises UnknownName for a name that timm does not know, Unavailable without timm or a connection, BadModel for
+    weights that do not fit.
+    """
+    timm = package("timm", "timm")
+    architecture = name.architecture
+    if not timm.is_model(architecture.partition(".")[0]) or not architecture:
+        raise unknown("model of timm", architecture, architectures() if architecture else ())
+    config = _config(architecture)
+    if name.separator:
+        report(0.0, "reading weights")
+        net, preprocess, notes = _with_file(architecture, config, expanded(name.file))
+        facts = {"source": "timm", "notes": notes}
+        return SourceNetwork(
+            net, _labels(config) if classes(net) == config.num_classes else (), preprocess, facts=facts
+        )
+    weights = _weights(architecture, config, subrange(report, 0.0, 0.8))
+    report(0.8, "reading weights")
+    # A foreign format is read by timm itself; of everything else nothing but tensors is taken.
+    given = {"file": str(weights)} if config.custom_load else {"state_dict": _tensors(weights)}
+    with seeded():
+        net = timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=given)
+    facts = {"source": "timm", "weights": config.tag or "default", "license": config.license or ""}
+    return SourceNetwork(net, _labels(config), _prepared(config), facts=facts)
+
+
+@cache
+def architectures() -> tuple[str, ...]:
+    """The names of all architectures, and of those with weights as ARCHITECTURE.TAG."""
+    timm = package("timm", "timm")
+    return (*timm.list_models(), *timm.list_models(pretrained=True))
+
+
+def _config(architecture: str) -> Any:
+    """What timm says about weights: their source, classes, image size, mean …"""
+    models = package("timm.models", "timm")
+    try:
+        config = models.get_pretrained_cfg(architecture) or models.PretrainedCfg(architecture=architecture)
+    except RuntimeError:  # a tag that it does not know
+        tags = [one for one in architectures() if one.startswith(f"{architecture.partition('.')[0]}.")]
+        raise unknown("model of timm", architecture, tags) from None
+    return config
+
+
+def _weights(architecture: str, config: Any, report: Report) -> Path:
+    """The file of timm's weights, downloaded on first use. Raises BadModel for an architecture without any."""
+    if not config.num_classes:
+        message = f"timm's weights of {architecture} have no classifier: it gives features, not classes."
+        raise BadModel(message, f"Give your own with timm:{architecture}@FILE, or choose weights tuned for classes.")
+    if config.hf_hub_id:
+        wanted = (config.hf_hub_filename,) if config.hf_hub_filename else _WEIGHTS
+
+        def needed(names: Sequence[str]) -> Sequence[str]:
+            found = [one for one in wanted if one in names][:1]
+            if not found:
+                raise Unavailable(f"{config.hf_hub_id} holds no {wanted[0]}.", "Choose other weights of timm.")
+            return found
+
+        folder = repository(config.hf_hub_id, "", needed, "timm", report)
+        return next(folder / one for one in wanted if (folder / one).is_file())
+    if config.url:
+        return fetch(config.url, Path(torch.hub.get_dir()) / "checkpoints", report)
+    tags = [one for one in architectures() if one.startswith(f"{architecture.partition('.')[0]}.")]
+    hint = f"Choose {' or '.join(tags[:3])}." if tags else f"Give your own with timm:{architecture}@FILE."
+    raise BadModel(f"timm has no weights for {architecture}.", hint)
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    with opened(path) as checkpoint:
+        return {name: stored.read() for name, stored in checkpoint.tensors.items()}
+
+
+def _with_file(architecture: str, config: Any, path: Path) -> tuple[nn.Module, Preprocess, list[str]]:
+    """The architecture with weights of a file, their preprocessing, and what was assumed."""
+    timm = package("timm", "timm")
+    owner, side = architecture.partition(".")[0], 0
+
+    def built(**options: Any) -> nn.Module:
+        with seeded():
+            return timm.create_model(owner, pretrained=False, num_classes=config.num_classes or 1000, **options)
+
+    def resized(match: Match) -> nn.Module | None:
+        nonlocal side
+        side = _side(match)
+        return built(img_size=side) if side and side != config.input_size[-1] else None
+
+    with opened(path) as checkpoint:
+        net, adaptation = fit(built(), checkpoint, f"timm:{owner}", resized=resized)
+    preprocess = _prepared(config)
+    if side and side != preprocess.crop:
+        preprocess = replace(preprocess, crop=side, resize=floor(side * preprocess.resize / preprocess.crop))
+    return net, preprocess, adaptation.notes
+
+
+def _side(match: Match) -> int:
+    """The side of the images that a vision transformer's weights were trained on; 0 for other networks."""
+    position, patches = match.stored("pos_embed"), match.stored("patch_embed.proj.weight")
+    if position is None or patches is None or len(position.shape) != 3 or len(patches.shape) != 4:
+        return 0
+    grids = [
+        round(count**0.5) for count in (position.shape[1], position.shape[1] - 1) if round(count**0.5) ** 2 == count
+    ]
+    return grids[0] * patches.shape[-1] if grids and grids[0] <= 256 else 0
+
+
+def _prepared(config: Any) -> Preprocess:
+    """The preprocessing that timm evaluates these weights with."""
+    _, height, width = config.input_size
+    if height != width:
+        message = f"timm:{config.architecture} takes images of {width} × {height} pixels."
+        raise BadModel(message, "Only networks for square images can be opened.")
+    scaled = floor(height / config.crop_pct)
+    return Preprocess(
+        height, scaled, tuple(config.mean), tuple(config.std), config.interpolation, config.crop_mode == "squash"
+    )
+
+
+def _labels(config: Any) -> tuple[str, ...]:
+    """The names of the classes; none where timm does not know them, and for ImageNet's thousand, which are known."""
+    if config.label_names:
+        descriptions = config.label_descriptions or {}
+        return tuple(str(descriptions.get(name, name)) for name in config.label_names)
+    data = package("timm.data", "timm")
+    subset = data.infer_imagenet_subset(config.to_dict())
+    if subset is None or config.num_classes == 1000:  # noqa: PLR2004 - as its users do, by torchvision's names
+        return ()
+    info = data.ImageNetInfo(subset)
+    return tuple(info.index_to_description(index) for index in range(info.num_classes()))
+
+
+SOURCE = Source("timm", build)
