@@ -16,6 +16,7 @@ from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.explore import uploads
 from pages.ui.session import builds, location, parameters, state, url, visitors
+from pages.ui.shell import tour
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
@@ -25,6 +26,7 @@ from pages.ui.widgets.text import chance, plain, size
 def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     """Run a page below these parts of the header, in place of `cover`; a VitrineError becomes a message."""
     parameters.enter(current.url_path)
+    tour.arrive(current.url_path)
     state.forget_notices()
     with messages.error_boundary(current.title):
         url.adopt()
@@ -44,6 +46,7 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     cover.empty()
     messages.notices()
     glossary()
+    tour.tour(current.url_path)
     _memory()
     _paths()
     url.write()
