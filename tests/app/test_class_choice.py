@@ -1,5 +1,6 @@
 """The choice of classes: by groups, sorted by the probability for the current image."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from core.models import load
+from core.workbench import Workbench
 from pages.ui.explore import class_choice
+from pages.ui.session import location
 from tests.pages_list import FILES, SCRIPT
 
 
@@ -53,3 +56,17 @@ def test_at_most_four_classes_and_a_sentence(app: AppTest) -> None:
     app.run()
     assert any("At most 4 classes" in box.value for box in app.caption)
     assert [group for group in app.get("button_group") if group.key == "classes.top"] == []
+
+
+def test_labels_that_are_numbers_of_other_classes_say_so(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of each class stands beside such a label, and a caption tells what a search finds."""
+    monkeypatch.setattr(class_choice, "TOP", 3)
+    app.run()
+    assert not any("numbers" in box.value for box in app.caption)
+    model = load("flowers-double-12c")
+    renamed = replace(model, labels=("7", *model.labels[1:]))
+    monkeypatch.setattr(location, "bench", lambda: Workbench(renamed))
+    app.run()
+    assert any("A search finds labels" in box.value for box in app.caption)
+    options = [option.content for option in pills(app, "classes.shown").proto.options]
+    assert [text.startswith("7 (0) · ") for text in options].count(True) == 1
