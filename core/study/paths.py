@@ -1,11 +1,15 @@
 """Paths of a study's weights, labels and images: recorded when it is built, and found again after a move."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.errors import StudyError
+from core.files import atomic_write
 from core.params import expanded
+from core.store.schema import LOG
 
 _PARENTS = 6  # folders above a study in which a path of an earlier version is looked for
 
@@ -13,6 +17,23 @@ _PARENTS = 6  # folders above a study in which a path of an earlier version is l
 def recorded(paths: Mapping[str, str], study: Path) -> dict[str, list[str]]:
     """Each of these paths relative to the study's folder and absolute, for the log of its build."""
     return {name: _both(Path(os.path.abspath(expanded(path))), study) for name, path in paths.items() if path}  # noqa: PTH100 - links stay
+
+
+def remember(name: str, path: Path, study: Path, log: Mapping[str, Any]) -> None:
+    """Write into a study's log that the weights ("model") or images ("data") are at this path now, before all others.
+
+    Raises StudyError if the log cannot be written.
+    """
+    paths = log.get("paths")
+    known = dict(paths) if isinstance(paths, dict) else {}
+    earlier = known.get(name)
+    known[name] = list(dict.fromkeys([*_both(path, study), *(earlier if isinstance(earlier, list) else [])]))
+    try:
+        with atomic_write(study / LOG) as file:
+            file.write((json.dumps({**log, "paths": known}, indent=1) + "\n").encode())
+    except OSError as error:
+        message = f"The study {study.name} cannot be changed ({error.strerror})."
+        raise StudyError(message, "Check the permissions of its folder.") from None
 
 
 def candidates(name: str, typed: str, study: Path, log: Mapping[str, Any]) -> Iterator[Path]:

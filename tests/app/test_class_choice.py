@@ -16,7 +16,7 @@ from core.images import decode
 from core.models import load
 from core.workbench import Workbench
 from pages.ui.explore import class_choice
-from pages.ui.session import state
+from pages.ui.session import location, state
 from pages.ui.session.shared_images import shared_images
 from pages.ui.widgets import downloads
 from tests.pages_list import FILES, SCRIPT
@@ -193,3 +193,17 @@ def test_labels_beside_the_known_one_are_not_wrong_and_values_have_no_class(
     state.session().label(app.session_state["location"].image, ("red-petals", 4))
     app.run()
     assert [index for index, mark in chips(app).items() if mark] == marked
+
+
+def test_labels_that_are_numbers_of_other_classes_say_so(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of each class stands beside such a label, and a caption tells what a search finds."""
+    monkeypatch.setattr(class_choice, "TOP", 3)
+    app.run()
+    assert not any("numbers" in box.value for box in app.caption)
+    model = load("flowers-double-12c")
+    renamed = replace(model, labels=("7", *model.labels[1:]))
+    monkeypatch.setattr(location, "bench", lambda: Workbench(renamed))
+    app.run()
+    assert any("A search finds labels" in box.value for box in app.caption)
+    options = [option.content for option in pills(app, "classes.shown").proto.options]
+    assert [text.startswith("7 (0) · ") for text in options].count(True) == 1

@@ -4,6 +4,7 @@ from collections import Counter
 
 import streamlit as st
 
+from core.data.labels import class_note
 from core.errors import VitrineError
 from core.images import Picture
 from core.workbench import Workbench
@@ -39,6 +40,10 @@ def choice(bench: Workbench, picture: Picture) -> None:
                 format_func=names.__getitem__, filter_mode="contains", placeholder="Search",
                 on_change=_added, args=("classes.all", shown),
             )  # fmt: skip
+            if any(class_note(label, bench.model.labels) for label in bench.model.labels):
+                st.caption(
+                    "Labels of this model are numbers. A search finds labels; the number of a class is in parentheses."
+                )
 
 
 def true_class(bench: Workbench, picture: Picture) -> None:
@@ -73,13 +78,17 @@ def _labelled(bench: Workbench, picture: Picture) -> None:
 
 
 def _ordered(bench: Workbench, picture: Picture) -> tuple[list[int], dict[int, str]]:
-    """The classes by falling probability, and their names with it; equal labels are told apart by their index."""
+    """The classes by falling probability, and their names with it.
+
+    Equal labels, and those that are the number of another class, have the number of their own class beside them.
+    """
     chances = bench.probabilities(picture).tolist()
     labels = bench.model.labels
     count = Counter(labels)
+    unclear = {index for index, label in enumerate(labels) if count[label] > 1 or class_note(label, labels)}
     order = sorted(range(len(labels)), key=lambda index: -chances[index])
     names = {
-        index: f"{labels[index]}{f' ({index})' if count[labels[index]] > 1 else ''} · {percent(chances[index])}"
+        index: f"{labels[index]}{f' ({index})' if index in unclear else ''} · {percent(chances[index])}"
         for index in order
     }
     return order, names
