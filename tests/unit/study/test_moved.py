@@ -98,7 +98,7 @@ def test_other_content_at_the_same_path_is_not_accepted(moved):
 
 
 def test_new_places_are_remembered_and_checked(moved, capsys):
-    """Found from then on by every reader, also after another move; other content is refused, and nothing else changes."""
+    """Found from then on by every reader, also after another move; other content is refused."""
     (moved / "two.safetensors").rename(moved.parent / "new.safetensors")
     (moved / "two").rename(moved.parent / "new")
     study = Study(moved / "study")
