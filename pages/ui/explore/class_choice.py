@@ -1,6 +1,7 @@
 """The choice of classes: those to explain, and the true one of an upload."""
 
 from collections import Counter
+from functools import lru_cache
 
 import streamlit as st
 
@@ -40,7 +41,7 @@ def choice(bench: Workbench, picture: Picture) -> None:
                 format_func=names.__getitem__, filter_mode="contains", placeholder="Search",
                 on_change=_added, args=("classes.all", shown),
             )  # fmt: skip
-            if any(class_note(label, bench.model.labels) for label in bench.model.labels):
+            if _numbers(bench.model.labels):
                 st.caption(
                     "Labels of this model are numbers. A search finds labels; the number of a class is in parentheses."
                 )
@@ -77,6 +78,12 @@ def _labelled(bench: Workbench, picture: Picture) -> None:
     state.session().label(picture.sha, None if true is None else (bench.model.labels[true], true))
 
 
+@lru_cache(maxsize=8)
+def _numbers(labels: tuple[str, ...]) -> frozenset[int]:
+    """The classes whose labels are numbers of other classes."""
+    return frozenset(index for index, label in enumerate(labels) if class_note(label, labels))
+
+
 def _ordered(bench: Workbench, picture: Picture) -> tuple[list[int], dict[int, str]]:
     """The classes by falling probability, and their names with it.
 
@@ -85,7 +92,7 @@ def _ordered(bench: Workbench, picture: Picture) -> tuple[list[int], dict[int, s
     chances = bench.probabilities(picture).tolist()
     labels = bench.model.labels
     count = Counter(labels)
-    unclear = {index for index, label in enumerate(labels) if count[label] > 1 or class_note(label, labels)}
+    unclear = _numbers(labels) | {index for index, label in enumerate(labels) if count[label] > 1}
     order = sorted(range(len(labels)), key=lambda index: -chances[index])
     names = {
         index: f"{labels[index]}{f' ({index})' if index in unclear else ''} · {percent(chances[index])}"

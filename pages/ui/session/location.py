@@ -120,10 +120,10 @@ def true_class(workbench: Workbench, picture: Picture) -> int | None:
         return None
     if picture.sha in session.uploads():
         label, index = session.true.get(picture.sha, ("", None))
+    elif example and state.sample(example.path).sha == picture.sha:
+        label, index = example.label, None
     else:
-        label, index = "", None
-        if example and state.sample(example.path).sha == picture.sha:
-            label = example.label
+        return None
     return namesake(label, model.labels, index) if label else None
 
 
