@@ -7,7 +7,6 @@ from typing import Any
 
 from core.errors import StudyError
 from core.params import absolute, expanded
-from core.store.writer import write_log
 
 _PARENTS = 6  # folders above a study in which a path of an earlier version is looked for
 
@@ -22,6 +21,8 @@ def remember(name: str, path: Path, study: Path, log: Mapping[str, Any]) -> None
 
     Raises StudyError if the log cannot be written.
     """
+    from core.store.writer import write_log  # loads NumPy and PyArrow
+
     paths = log.get("paths")
     known = dict(paths) if isinstance(paths, dict) else {}
     earlier = known.get(name)
@@ -41,6 +42,7 @@ def candidates(name: str, typed: str, study: Path, log: Mapping[str, Any]) -> It
     what has the right content.
     """
     folder = Path(os.path.realpath(study))
+
     paths = log.get("paths")
     known = paths.get(name) if isinstance(paths, dict) else None
     places = [folder / one for one in known if isinstance(one, str)] if isinstance(known, list) else []
