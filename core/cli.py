@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except VitrineError as error:
+        if "--traceback" in words:
+            traceback.print_exc()
         complain(str(error))
         return 2
     except KeyboardInterrupt:
@@ -71,7 +73,7 @@ def parser(command: str = "", *, whole: bool = False) -> Parser:
     top = Parser("vitrine", description="Look inside image classifiers.", epilog="More: `vitrine COMMAND --help`.")
     top.add_argument("--version", action="store_true", help="print the version")
     top.add_argument("--completion", metavar="SHELL", help=f"print the completion script for {', '.join(SHELLS)}")
-    top.add_argument("--traceback", action="store_true", help="show where a defect happened")
+    top.add_argument("--traceback", action="store_true", help="show where an error happened, as in your own code")
     top.set_defaults(run=_without_command)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     for name, (help_line, module, function) in COMMANDS.items():

@@ -29,12 +29,12 @@ from core.models.name import ModelName, parsed
 from core.network.hooks import capture
 from core.network.inspection import grid
 from core.network.throughput import batch_of, seconds_of
-from core.params import checked, expanded
+from core.params import absolute, checked, expanded
 from core.progress import Report, silent, subrange
 from core.serialization import digest
 from core.study import BUNDLED, Study
 from core.study.build import config_of
-from core.study.paths import candidates
+from core.study.paths import candidates, remember
 from core.units.ablation import from_images
 
 
@@ -94,15 +94,27 @@ def study_model(
     return replace(loaded, name=facts.name, labels=names)
 
 
+def move_weights(study: Study, file: str | Path) -> None:
+    """Remember that a study's own weights are this file now. Raises as `study_model` if they are others."""
+    path, name = absolute(file), parsed(study.manifest.model.name)
+    study_model(study, model=str(name.with_path(path)))
+    remember("model", path, study.path, study.log)
+
+
+def has_weights(study: Study) -> bool:
+    """Whether a file of weights lies where those of the study's model may be; models of the list need none."""
+    return next(_names(study, parsed(study.manifest.model.name), given=False), None) is not None
+
+
 def _names(study: Study, name: ModelName, *, given: bool) -> Iterator[str]:
     """The names to load a study's model by: with each existing file of own weights, or as it is."""
-    if not name.separator or given:
+    if not name.path or given:
         yield str(name)
         return
-    for path in candidates("model", name.file, study.path, study.log):
+    for path in candidates("model", name.path, study.path, study.log):
         with suppress(OSError, ValueError):
-            if path.is_file():
-                yield str(name.with_file(path))
+            if path.is_file() or path.is_dir():
+                yield str(name.with_path(path))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from core.commands import chosen_model, options, path_argument
 from core.data.model_options import ModelOptions
 from core.environment import limit
 from core.errors import BadParameter, Unavailable
-from core.params import expanded
 from core.resources import ROOT
 
 SCRIPT = ROOT / "app.py"
@@ -62,6 +61,8 @@ def _app(args: Namespace) -> int:
         given = replace(given, labels=str(Path(given.labels).resolve()))
     if args.model:
         environment["VITRINE_MODEL"] = _model(args.model, given)
+        # A module of the user's is found from the folder where it was named.
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), str(Path.cwd()))))
         environment["VITRINE_MODEL_OPTIONS"] = json.dumps(given.changed())
     if args.data:
         environment["VITRINE_DATA"] = os.pathsep.join(str(_offered(folder)) for folder in args.data)
@@ -104,8 +105,9 @@ def _model(name: str, given: ModelOptions) -> str:
     """The model's name with paths valid in the app's folder; raises if the model cannot be loaded."""
     from core.models import MODELS, load
     from core.models.name import parsed
+    from core.models.trust import trust
 
-    parts = parsed(name)
+    parts = parsed(trust(name))
     if parts.source == "list" and not given.changed():
         return MODELS[name].name
-    return load(str(parts.with_file(expanded(parts.file).resolve()) if parts.file else parts), options=given).name
+    return load(str(parts.absolute), options=given).name

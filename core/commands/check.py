@@ -22,9 +22,10 @@ def check(parser: ArgumentParser) -> None:
 def _check(args: Namespace) -> int:
     from core.environment import device
     from core.models import load
+    from core.models.trust import trust
     from core.workbench import Workbench
 
-    bench = Workbench(load(args.model, device=device(), options=chosen_model(args)))
+    bench = Workbench(load(trust(args.model), device=device(), options=chosen_model(args)))
     if args.json:
         say_json(_facts(bench))
     else:

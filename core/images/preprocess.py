@@ -69,7 +69,8 @@ class Preprocess:
         """A sentence without its first word, "prepared"."""
         mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
         return (
-            f"{'both sides' if self.squash else 'shorter side'} to {self.resize}, crop {self.crop}, mean {mean}, std {std} (of pixels from 0 to 1), "
+            f"{'both sides' if self.squash else 'shorter side'} to {self.resize}, crop {self.crop}, "
+            f"mean {mean}, std {std} (of pixels from 0 to 1), "
             f"{self.interpolation}"
         )
 

@@ -71,7 +71,7 @@ def _bar(report: Report, number: int, count: int) -> type:
     """A progress bar for one of `count` files, which reports instead of drawing."""
     from tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):
         def __init__(self, *words: Any, **options: Any) -> None:
             options.pop("name", None)
             super().__init__(*words, **{**options, "disable": False, "file": StringIO()})

@@ -5,7 +5,7 @@
     timm:resnet50d.a1_in1k                another source; own weights are appended with "@", too
     hf:google/vit-base-patch16-224        of the Hugging Face hub, or hf:FOLDER of this machine
     mine.py:build                         own code: a function of a file, or of a module as in package.module:build
-    network.onnx                          an exported network; onnx:FILE for a file with another ending
+    network.onnx                          an exported network, refused; onnx:FILE is another spelling
 
 The first "@" or ":" ends the architecture; everything after it is the path of the file. The colon of a drive, such as
 "C:\\" at the beginning, is no separator. An architecture contains neither "/" nor "\\", so a text with one of them
@@ -14,9 +14,11 @@ before its first separator is a path without an architecture.
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from core.errors import BadModel
+from core.params import absolute, expanded
 
 Source = Literal["list", "weights", "timm", "hf", "onnx", "python", "none"]
 
@@ -26,8 +28,9 @@ REPOSITORY = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")  # of the Hugging Face hub; 
 
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 _FOLDER = re.compile(r".*[/\\]", re.DOTALL)
-_PYTHON = re.compile(r"(.+?\.py):([A-Za-z_]\w*)(?:(@)(.*))?", re.DOTALL)
+_SCRIPT = re.compile(r"(.+?\.py):([A-Za-z_]\w*)(?:(@)(.*))?", re.DOTALL)
 _MODULE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+):([A-Za-z_]\w*)(?:(@)(.*))?", re.DOTALL)
+_EXPORTED = ".onnx"
 _PREFIXES: dict[str, Source] = {"timm": "timm", "hf": "hf", "onnx": "onnx"}
 
 
@@ -49,13 +52,54 @@ class ModelName:
         """The name without the folder of its file."""
         if self.source == "onnx":
             return _FOLDER.sub("", self.file)
-        if self.source == "hf" and not REPOSITORY.fullmatch(self.architecture):
+        if self._is_folder:
             return f"hf:{_FOLDER.sub('', self.architecture.rstrip('/'))}{self._weights}"
+        if self.source == "python":
+            return f"{_FOLDER.sub('', self.architecture)}{self._weights}"
         return f"{self._owner}{self._weights}" if self.separator else self.text
 
     def with_file(self, file: object) -> "ModelName":
         """A copy with another path to the weights, or to the exported network."""
         return parsed(f"onnx:{file}" if self.source == "onnx" else f"{self._owner}{self.separator}{file}")
+
+    @property
+    def path(self) -> str:
+        """The file or folder of this machine that it reads first: weights, an exported network, a saved folder.
+
+        "" for own code, which is imported and not read, and for all that is downloaded.
+        """
+        if self.file:
+            return self.file
+        return self.architecture if self._is_folder else ""
+
+    def with_path(self, path: object) -> "ModelName":
+        """A copy with another `path`."""
+        return self.with_file(path) if self.file else parsed(f"hf:{path}")
+
+    @property
+    def absolute(self) -> "ModelName":
+        """A copy that means the same from every folder of this machine; modules are left to Python's own path."""
+        name = self
+        if self.source == "python" and self.code_file:
+            function = self.architecture.rpartition(":")[2]
+            name = parsed(f"{absolute(self.code_file)}:{function}{self.separator}{self.file}")
+        return name.with_path(absolute(name.path)) if name.path else name
+
+    @property
+    def code_file(self) -> Path | None:
+        """The file of own code; None for a module, which is imported by its name."""
+        place = self.architecture.rpartition(":")[0]
+        return expanded(place) if self.source == "python" and place.endswith(".py") else None
+
+    @property
+    def _is_folder(self) -> bool:
+        """Whether this is a folder saved by transformers: one that exists, or could not be a name of the hub."""
+        if self.source != "hf" or not self.architecture:
+            return False
+        try:
+            return not REPOSITORY.fullmatch(self.architecture) or expanded(self.architecture).is_dir()
+        except (OSError, ValueError):  # a text that cannot be a path
+            return True
 
     @property
     def _owner(self) -> str:
@@ -71,27 +115,25 @@ def parsed(text: str) -> ModelName:
     drive = _DRIVE.match(text)
     separator = re.compile("[@:]").search(text, drive.end() if drive else 0)
     if separator is None:
-        if text.lower().endswith(".onnx"):
-            return ModelName(text, "onnx", "", text)
-        if drive or text.lower().endswith((*SUFFIXES, *PROGRAMS, ".py")):
-            return ModelName(text, "none", "", text)
-        return ModelName(text, "list", text)
+        return _alone(text, is_path=bool(drive))
     before, after = text[: separator.start()], text[separator.end() :]
     if separator[0] == ":" and before in _PREFIXES:
         return _of_source(text, _PREFIXES[before], after)
     is_path = bool(drive) or _is_path(before)
-    if (is_path or before.endswith(".py")) and (script := _PYTHON.fullmatch(text)):
-        return ModelName(text, "python", f"{script[1]}:{script[2]}", script[4] or "", "@" if script[3] else "")
-    if not is_path and (module := _MODULE.fullmatch(text)):
-        return ModelName(text, "python", f"{module[1]}:{module[2]}", module[4] or "", "@" if module[3] else "")
+    code = (_SCRIPT if is_path or before.endswith(".py") else _MODULE).fullmatch(text)
+    if code:
+        return ModelName(text, "python", f"{code[1]}:{code[2]}", code[4] or "", "@" if code[3] else "")
     if is_path or not before:
         file = text.removeprefix(separator[0])
-        return ModelName(text, "onnx" if file.lower().endswith(".onnx") else "none", "", file)
-    return ModelName(text, "weights", before, after, separator[0])  # type: ignore[arg-type]
+        return ModelName(text, "onnx" if file.lower().endswith(_EXPORTED) else "none", "", file)
+    return ModelName(text, "weights", before, after, "@" if separator[0] == "@" else ":")
 
 
 def refuse_nameless(name: ModelName) -> None:
-    """Raise BadModel for the path of a file that does not contain its architecture."""
+    """Raise BadModel for the path of a file that does not contain its architecture, or is no weights."""
+    if name.source == "onnx":
+        hint = "Convert it in your own code, and give FILE.py:FUNCTION, which returns a network."
+        raise BadModel(f"{name.display!r} is a network of ONNX, which cannot be opened.", hint)
     if name.source != "none":
         return
     if name.file.endswith(".py"):
@@ -102,6 +144,15 @@ def refuse_nameless(name: ModelName) -> None:
         hint = "Save its state_dict for ARCH@FILE, or load it in your own file and give FILE.py:FUNCTION."
         raise BadModel(message, hint)
     raise BadModel(f"{name.text!r} names no architecture.", f"Write one before it, such as resnet18@{name.file}.")
+
+
+def _alone(text: str, *, is_path: bool) -> ModelName:
+    """A name without a separator."""
+    if text.lower().endswith(_EXPORTED):
+        return ModelName(text, "onnx", "", text)
+    if is_path or text.lower().endswith((*SUFFIXES, *PROGRAMS, ".py")):
+        return ModelName(text, "none", "", text)
+    return ModelName(text, "list", text)
 
 
 def _of_source(text: str, source: Source, rest: str) -> ModelName:

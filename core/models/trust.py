@@ -1,11 +1,10 @@
 """Own code that may run: what was named on the command line or in a program, never by a study, a link or a form."""
 
 import threading
-from pathlib import Path
 
 from core.environment import app_model
+from core.errors import Unavailable, brief
 from core.models.name import ModelName, parsed
-from core.params import expanded
 
 _lock = threading.Lock()
 _trusted: set[str] = set()
@@ -20,22 +19,21 @@ def trust(name: str) -> str:
     return name
 
 
-def trusted(name: ModelName) -> bool:
-    """Whether this code was allowed, or the app was started with it."""
+def refuse_untrusted(name: ModelName) -> None:
+    """Raise Unavailable for own code that was not allowed, and that the app was not started with."""
+    if name.source != "python":
+        return
     with _lock:
         if _code(name) in _trusted:
-            return True
-    started = parsed(app_model())
-    return started.source == "python" and _code(started) == _code(name)
+            return
+    if parsed(app_model()).source == "python" and _code(parsed(app_model())) == _code(name):
+        return
+    shown = brief(name.display, 80)
+    message = f"{shown} is code, which is run only when the command line names it."
+    raise Unavailable(message, f"Give it with --model, or start the app with `vitrine app --model {shown}`.")
 
 
 def _code(name: ModelName) -> str:
     """The same text for the same function, however its file is named."""
-    place, _, function = name.architecture.rpartition(":")
-    return f"{expanded(place).resolve()}:{function}" if place.endswith(".py") else name.architecture
-
-
-def code_file(name: ModelName) -> Path | None:
-    """The file of own code; None for a module that is imported by its name."""
-    place = name.architecture.rpartition(":")[0]
-    return expanded(place) if place.endswith(".py") else None
+    function = name.architecture.rpartition(":")[2]
+    return f"{name.code_file.resolve()}:{function}" if name.code_file else name.architecture

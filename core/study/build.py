@@ -317,7 +317,7 @@ def _log(draft: Draft, config: StudyConfig, count: int, finishing: float) -> dic
     for one in draft.facts(count):
         for stage, took in one["seconds"].items():
             seconds[stage] = seconds.get(stage, 0.0) + took
-    paths = recorded({"model": parsed(config.model).file, "labels": config.labels, "data": config.data}, draft.path)
+    paths = recorded({"model": parsed(config.model).path, "labels": config.labels, "data": config.data}, draft.path)
     return {
         "seconds": {**seconds, "joining and mining": finishing},
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ from core.params import expanded
 from core.progress import Report, subrange
 
 _PREPARATION = ("preprocessor_config.json", "processor_config.json")
-_PROBLEMS: Mapping[str, Output] = {
+_PROBLEMS: Mapping[str, Output | Literal["auto"]] = {
     "multi_label_classification": "multilabel",
     "single_label_classification": "softmax",
     "regression": "regression",
@@ -45,7 +45,7 @@ def build(name: ModelName, options: ModelOptions, report: Report) -> SourceNetwo
     facts = _json(folder / "config.json")
     if "auto_map" in facts:
         message = f"{name.display} needs code of its own, which is not run."
-        hint = "If you trust it, load it in a file of your own and give FILE.py:FUNCTION."
+        hint = "If you trust it, load it in your own code and give FILE.py:FUNCTION."
         raise BadModel(message, hint)
     report(0.7, "reading weights")
     net, notes = _loaded(transformers, folder, name)
@@ -53,7 +53,7 @@ def build(name: ModelName, options: ModelOptions, report: Report) -> SourceNetwo
     preprocess, assumed, flipped = _prepared(transformers, folder, net.config)
     if flipped:
         net.register_forward_pre_hook(_blue_first)
-    output = _PROBLEMS.get(facts.get("problem_type") or "", "auto")
+    output = _PROBLEMS.get(str(facts.get("problem_type")), "auto")
     about = {"source": "Hugging Face", "architecture": type(net).__name__, "notes": [*notes, *assumed]}
     return SourceNetwork(net, labels, preprocess, output, about)
 
@@ -105,7 +105,7 @@ def _loaded(transformers: Any, folder: Path, name: ModelName) -> tuple[nn.Module
         return net, adaptation.notes
     if lacking:
         missing = ", ".join(f"'{brief(key, 60)}'" for key in lacking[:2])
-        message = f"The weights of {name.display} lack {missing}{' and more' if len(lacking) > 2 else ''}."  # noqa: PLR2004
+        message = f"The weights of {name.display} lack {missing}{' and more' if len(lacking) > 2 else ''}."
         raise BadModel(message, "Choose a model that was trained for image classification.")
     return net, []
 
@@ -142,7 +142,7 @@ def _weights(folder: Path, name: ModelName) -> list[Path]:
 
 def _tensors(files: Sequence[Path]) -> dict[str, torch.Tensor]:
     """All tensors of files, by name."""
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for file in files:
         with opened(file) as checkpoint:
             tensors |= {name: stored.read() for name, stored in checkpoint.tensors.items()}

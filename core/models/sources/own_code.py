@@ -12,12 +12,12 @@ from typing import Any
 from torch import nn
 
 from core.data.model_options import ModelOptions
-from core.errors import BadModel, Unavailable, VitrineError, brief
+from core.errors import BadModel, VitrineError, brief
 from core.images import Preprocess
 from core.models.checkpoint import opened
 from core.models.name import ModelName
 from core.models.source import Source, SourceNetwork
-from core.models.trust import code_file, trusted
+from core.models.trust import refuse_untrusted
 from core.models.weights import fit
 from core.params import expanded
 from core.progress import Report
@@ -31,9 +31,7 @@ def build(name: ModelName, _options: ModelOptions, report: Report) -> SourceNetw
 
     Raises Unavailable if nobody named the code on the command line, BadModel for code that fails or returns no network.
     """
-    if not trusted(name):
-        message = f"{brief(name.display, 120)} is code, which is run only when it is named on the command line."
-        raise Unavailable(message, f"Give it with --model, as in `vitrine app --model {brief(name.display, 80)}`.")
+    refuse_untrusted(name)
     report(0.0, "running your code")
     function, code = _function(name)
     try:
@@ -74,7 +72,7 @@ def _function(name: ModelName) -> tuple[Callable[[], Any], str]:
 
 def _module(name: ModelName) -> ModuleType:
     """The module of a name, imported: from its file, or as Python finds it from the current folder."""
-    path = code_file(name)
+    path = name.code_file
     if path is not None and not path.is_file():
         raise BadModel(f"There is no file {path}.", "Check the path.")
     folder = str(path.resolve().parent if path else Path.cwd())
@@ -85,7 +83,8 @@ def _module(name: ModelName) -> ModuleType:
         if path is None:
             return importlib.import_module(module)
         spec = importlib.util.spec_from_file_location(f"vitrine_own_{path.stem}", path)
-        assert spec and spec.loader
+        if spec is None or spec.loader is None:
+            raise BadModel(f"{path} is no file of Python.", "Check the path.")
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = loaded  # dataclasses and pickles look their module up
         spec.loader.exec_module(loaded)
@@ -115,7 +114,7 @@ def _read(given: object, name: ModelName) -> tuple[nn.Module, dict[str, Any]]:
         what = f"the class {net.__name__}" if isinstance(net, type) else f"a value of type {type(net).__name__}"
         raise BadModel(f"{name.display} returns {what}, not a network.", _WAY)
     if not isinstance(settings, Mapping):
-        raise BadModel(f"{name.display} returns a {type(settings).__name__} beside the network.", _WAY)
+        raise BadModel(f"{name.display} returns {type(settings).__name__} beside the network.", _WAY)
     unknown = [str(key) for key in settings if key not in SETTINGS]
     if unknown:
         hint = f"Settings are {', '.join(SETTINGS)}."

@@ -154,7 +154,7 @@ def _labels(config: Any) -> tuple[str, ...]:
         return tuple(str(descriptions.get(name, name)) for name in config.label_names)
     data = package("timm.data", "timm")
     subset = data.infer_imagenet_subset(config.to_dict())
-    if subset is None or config.num_classes == 1000:  # noqa: PLR2004 - as its users do, by torchvision's names
+    if subset is None or config.num_classes == 1000:  # named as torchvision does
         return ()
     info = data.ImageNetInfo(subset)
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))

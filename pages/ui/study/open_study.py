@@ -171,10 +171,11 @@ def model(study: Study) -> Model:
     """The study's model, shared by all sessions. Raises what `study_model` raises.
 
     One of the list is shared with other pages, as is the app's own if it is the same; other weights are found by the
-    study.
+    study. Code of one's own is run only as the app's own.
     """
     facts = study.manifest.model
-    if not parsed(facts.name).separator:
+    name = parsed(facts.name)
+    if not name.path and name.source != "python":
         network = state.network(facts.name, study_options(study))
         if network.sha != facts.sha:
             st.warning(plain(f"The weights of {facts.name} have changed since this study was built."))
@@ -183,7 +184,7 @@ def model(study: Study) -> Model:
         own = state.network(app_model())
         if own.sha == facts.sha and own.labels == study.labels:
             return own
-    title = f"Opening {parsed(facts.name).display}"
+    title = f"Opening {name.display}"
     return once(_model, key(study), title, lambda report: study_model(study, device(), report))
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import BadModel, Unavailable
+from core.errors import BadModel, UnknownName
 from core.models import load
 from core.models.name import SUFFIXES, parsed
 
 ARCHITECTURES = st.text(st.characters(exclude_characters=":@/\\", codec="utf-8"), min_size=2).filter(
-    lambda text: text not in ("timm", "hf") and not text.lower().endswith((".py", *SUFFIXES))
+    lambda text: text not in ("timm", "hf", "onnx") and not text.lower().endswith((".py", *SUFFIXES))
 )
 
 
@@ -66,8 +66,8 @@ def test_no_text_is_too_strange(text):
         ("timm:resnet50d@x/w.pth", ("timm", "resnet50d", "x/w.pth"), "timm:resnet50d@w.pth"),
         ("hf:google/vit-base@w.pth", ("hf", "google/vit-base", "w.pth"), "hf:google/vit-base@w.pth"),
         ("mine.py:build", ("python", "mine.py:build", ""), "mine.py:build"),
-        ("/a@b/mine.py:build@w.pth", ("python", "/a@b/mine.py:build", "w.pth"), "/a@b/mine.py:build@w.pth"),
-        ("C:\\x\\mine.py:build", ("python", "C:\\x\\mine.py:build", ""), "C:\\x\\mine.py:build"),
+        ("/a@b/mine.py:build@w.pth", ("python", "/a@b/mine.py:build", "w.pth"), "mine.py:build@w.pth"),
+        ("C:\\x\\mine.py:build", ("python", "C:\\x\\mine.py:build", ""), "mine.py:build"),
         ("resnet18@mine.py:build", ("weights", "resnet18", "mine.py:build"), "resnet18@mine.py:build"),
     ],
 )
@@ -76,10 +76,66 @@ def test_names(text, expected, display):
     assert parsed(text).display == display
 
 
-@pytest.mark.parametrize("name", ["timm:resnet50d", "hf:google/vit-base-patch16-224", "mine.py:build@w.pth"])
-def test_a_reserved_source_gets_a_sentence(name):
-    with pytest.raises(Unavailable, match="is not supported yet"):
+@pytest.mark.parametrize(
+    ("text", "expected", "display"),
+    [
+        ("own.nets:build", ("python", "own.nets:build", ""), "own.nets:build"),
+        ("own.nets:build@x/w.pth", ("python", "own.nets:build", "x/w.pth"), "own.nets:build@w.pth"),
+        ("hf:google/vit-base", ("hf", "google/vit-base", ""), "hf:google/vit-base"),
+        ("hf:/data/a@b/saved/", ("hf", "/data/a@b/saved/", ""), "hf:saved"),
+        ("hf:/data/saved@x/w.pth", ("hf", "/data/saved", "x/w.pth"), "hf:saved@w.pth"),
+        ("/data/net.onnx", ("onnx", "", "/data/net.onnx"), "net.onnx"),
+        ("onnx:/data/net", ("onnx", "", "/data/net"), "net"),
+        ("mine.py", ("none", "", "mine.py"), "mine.py"),
+        ("net.pt2", ("none", "", "net.pt2"), "net.pt2"),
+    ],
+)
+def test_names_of_other_sources(text, expected, display):
+    assert parts(text) == expected
+    assert parsed(text).display == display
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("resnet18@w.pth", "w.pth"),
+        ("timm:resnet18@w.pth", "w.pth"),
+        ("hf:./saved", "./saved"),
+        ("net.onnx", "net.onnx"),
+    ],
+)
+def test_files_are_found_from_every_folder(name, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parsed(name).path == path
+    assert parsed(name).absolute.path == str(tmp_path / path)
+    assert parsed(name).absolute.source == parsed(name).source
+    assert parsed(name).absolute.architecture in (parsed(name).architecture, str(tmp_path / path))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "timm:resnet18", "hf:google/vit-base", "own.nets:build"])
+def test_names_without_a_file_stay(name):
+    assert parsed(name).path == ""
+    assert parsed(name).absolute == parsed(name)
+
+
+def test_own_code_is_found_from_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parsed("mine.py:build").absolute.text == f"{tmp_path}/mine.py:build"
+    assert parsed("mine.py:build@w.pth").absolute.text == f"{tmp_path}/mine.py:build@{tmp_path}/w.pth"
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "onnx:net", "a.pt2", "a.torchscript", "mine.py"])
+def test_programs_are_refused_with_the_way_out(name):
+    with pytest.raises(BadModel) as error:
         load(name)
+    assert ":FUNCTION" in error.value.hint
+
+
+def test_a_colon_behind_an_unknown_name_lists_both_readings():
+    with pytest.raises(UnknownName) as error:
+        load("mine:build")
+    assert "ARCH@FILE" in error.value.hint
+    assert "PACKAGE.MODULE:FUNCTION" in error.value.hint
 
 
 @pytest.mark.parametrize("name", ["C:\\weights\\x.pth", "/data/a@b.pth", "x.safetensors", "@x.pth"])
