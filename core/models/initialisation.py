@@ -40,5 +40,5 @@ class _OwnGenerator(TorchFunctionMode):
         if func is torch.empty and not self.values:
             kwargs["device"] = "meta"
         elif func in _DRAWING and not (isinstance(args[0], torch.Tensor) and args[0].is_meta):
-            kwargs.setdefault("generator", self.generator)  # small tables are created as zeros and then drawn
+            kwargs["generator"] = kwargs.get("generator") or self.generator  # `torch.nn.init` hands None on
         return func(*args, **kwargs)

@@ -17,7 +17,7 @@ from core.models.hub import repository
 from core.models.initialisation import seeded
 from core.models.name import REPOSITORY, ModelName
 from core.models.source import Source, SourceNetwork, package
-from core.models.weights import fit
+from core.models.weights import classes, fit
 from core.params import expanded
 from core.progress import Report, subrange
 
@@ -50,6 +50,8 @@ def build(name: ModelName, options: ModelOptions, report: Report) -> SourceNetwo
     report(0.7, "reading weights")
     net, notes = _loaded(transformers, folder, name)
     labels = _labels(net.config)
+    if name.separator and len(labels) != classes(net):  # weights with a classifier of their own
+        labels = ()
     preprocess, assumed, flipped = _prepared(transformers, folder, net.config)
     if flipped:
         net.register_forward_pre_hook(_blue_first)
@@ -120,9 +122,9 @@ def _classifier(transformers: Any, folder: Path, name: ModelName) -> tuple[Any, 
         reason = brief(" ".join(str(error).split()), 120)
         message = f"{name.display} is no model for image classification that transformers knows ({reason})."
         raise BadModel(message, _SAVED) from error
-    classes = found if isinstance(found, tuple) else (found,)
+    known = found if isinstance(found, tuple) else (found,)
     saved = getattr(config, "architectures", None) or ()
-    return config, next((one for one in classes if one.__name__ in saved), classes[0])
+    return config, next((one for one in known if one.__name__ in saved), known[0])
 
 
 def _empty(classifier: Any, config: Any) -> nn.Module:
