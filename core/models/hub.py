@@ -1,6 +1,5 @@
 """Downloads from the Hugging Face hub into its own cache, with progress and one sentence per failure."""
 
-import os
 from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -19,7 +18,6 @@ def repository(name: str, revision: str, needed: Choice, extra: str, report: Rep
     `needed` raises what should be said about a repository that lacks something. Raises Unavailable without a
     connection or the package of the `extra`, UnknownName for a repository or revision that does not exist.
     """
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the package is imported
     hub = package("huggingface_hub", extra)
     errors = package("huggingface_hub.errors", extra)
     hub.utils.logging.set_verbosity_error()  # what goes wrong is raised

@@ -8,6 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 _DRAWING = (torch.Tensor.normal_, torch.Tensor.uniform_, torch.rand, torch.randn, torch.randperm, torch.normal)
+_INIT = torch.nn.init.__name__  # its functions hand a generator on, of None too
 
 
 @contextmanager
@@ -39,6 +40,8 @@ class _OwnGenerator(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.empty and not self.values:
             kwargs["device"] = "meta"
-        elif func in _DRAWING and not (isinstance(args[0], torch.Tensor) and args[0].is_meta):
-            kwargs["generator"] = kwargs.get("generator") or self.generator  # `torch.nn.init` hands None on
+        elif func in _DRAWING or (getattr(func, "__module__", "") == _INIT and "generator" in kwargs):
+            filled = args[0] if args else kwargs.get("tensor")
+            if not (isinstance(filled, torch.Tensor) and filled.is_meta):  # small tables are created and then drawn
+                kwargs["generator"] = kwargs.get("generator") or self.generator
         return func(*args, **kwargs)

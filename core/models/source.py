@@ -1,5 +1,6 @@
 """A source of models: what it gives for a name, and the packages it needs."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -37,6 +38,7 @@ class Source:
 
 def package(name: str, extra: str) -> ModuleType:
     """An optional package, imported now. Raises Unavailable if it is not installed."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the package of the hub is imported
     try:
         return import_module(name)
     except ImportError as error:
