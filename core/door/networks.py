@@ -24,6 +24,7 @@ from core.errors import BadImage, BadModel, BadParameter, VitrineError
 from core.images import Picture, Preprocess, decode, picture_file, picture_of
 from core.models import MODELS, Model, as_model
 from core.models import load as load_model
+from core.models.trust import trust
 from core.params import expanded
 from core.progress import printed
 from core.study import Study
@@ -44,14 +45,19 @@ def load(
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
     interpolation: str = "auto",
+    fit: str = "auto",
+    revision: str = "",
 ) -> Model:
-    """A model by its name: a bundled one, one of torchvision's, or `ARCH@FILE` for your own weights.
+    """A model by its name: a bundled one, of torchvision, timm or Hugging Face, or `ARCH@FILE` for your own weights.
+
+    `FILE.py:FUNCTION` runs your own code; README.md says what each name may be.
 
     `labels` names a file with one label per class for your own weights. `output` says how the outputs are read:
     softmax, sigmoid (one logit), multilabel (a sigmoid per label) or regression; auto is sigmoid for one output and
     softmax for several. Labels above `threshold` are predicted. Images are prepared as the model's own weights
     were trained, unless `size` (of the input), `resize` (of the shorter side), `crop`, `mean`, `std` (one number, or
-    one per colour channel) or `interpolation` say otherwise.
+    one per colour channel), `interpolation` or `fit` (crop or squash) say otherwise. `revision` is a branch, tag or
+    commit of a model of Hugging Face.
 
     Weights of torchvision are downloaded at first use. The model runs on a GPU if there is one; the environment
     variable `VITRINE_DEVICE` overrides this. Raises `VitrineError` for an unknown name, weights or options that do not
@@ -64,9 +70,10 @@ def load(
     """
     options = ModelOptions.checked(
         labels="" if labels is None else os.fspath(labels), output=output, threshold=threshold, size=size,
-        resize=resize, crop=crop, mean=_numbers(mean), std=_numbers(std), interpolation=interpolation,
+        resize=resize, crop=crop, mean=_numbers(mean), std=_numbers(std), interpolation=interpolation, fit=fit,
+        revision=revision,
     )  # fmt: skip
-    return load_model(str(name), device(), printed(sys.stderr), options)
+    return load_model(trust(str(name)), device(), printed(sys.stderr), options)
 
 
 def wrap(
