@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except VitrineError as error:
-        if "--traceback" in words:
+        if "--traceback" in words and error.__cause__:  # of a user's own code, or of another package
             traceback.print_exc()
         complain(str(error))
         return 2
