@@ -247,3 +247,22 @@ def test_baselines_are_what_they_are_called():
     assert float(drawn.var()) == pytest.approx(1 / 12, abs=0.005)
     for other in (baseline(q, "uniform", 1), baseline(replace(q, seed=1), "uniform")):
         assert not torch.equal(pixels(other), drawn)
+
+
+class Cubed(torch.nn.Module):
+    """The third power of the image's mean: on the path from zero its gradient grows with the square."""
+
+    def forward(self, x):
+        return x.mean((1, 2, 3))[:, None] ** 3 * torch.ones(nets.CLASSES)
+
+
+def test_the_running_map_of_integrated_gradients_is_that_of_the_whole_path():
+    q = query(Cubed(), count=1, batch=1)
+    q.images.fill_(1.0)
+    seen = []
+    whole = explain("integrated_gradients", q, {"steps": 100, "start": "grey"}, lambda look: bool(seen.append(look)))
+    assert len(seen) == 100
+    assert float(whole.maps.sum()) == pytest.approx(float(whole.scores[0]), rel=1e-4)
+    for done, look in list(enumerate(seen, start=1))[4:]:
+        off = float(look.maps.sum() / whole.maps.sum()) - 1
+        assert abs(off) <= 2 / done, f"after {done} points"
