@@ -120,8 +120,7 @@ def tests_of(path: Path) -> list[Path]:
     imports = re.compile(rf"from {re.escape(name)} import|from {re.escape(package)} import [^\n]*\b{own}\b")
     rooms = (ROOT / "tests" / "unit", ROOT / "tests" / "oracle")
     folder = Path(*package.split(".")[1:])
-    declares = package == "core.explain.methods"
-    return [ROOT / "tests/contract/test_cards.py"] * declares + sorted(
+    found = (
         test
         for room in rooms
         for test in room.rglob("test_*.py")
@@ -132,6 +131,12 @@ def tests_of(path: Path) -> list[Path]:
             or imports.search(test.read_text("utf-8"))
         )
     )
+    declares = package == "core.explain.methods"
+    # Those of its name first, as they notice most.
+    return [
+        *sorted(found, key=lambda test: (test.stem != f"test_{own}", test)),
+        *([ROOT / "tests/contract/test_cards.py"] if declares else []),
+    ]
 
 
 def positions(path: Path) -> Iterator[Mutant]:

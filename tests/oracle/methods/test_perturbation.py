@@ -242,3 +242,29 @@ def test_feature_ablation_is_the_drop_of_the_score_without_each_segment():
             expected[cells == number] = (q.net(one.images) - q.net(without))[0, 1].detach()
         assert len(cells.unique()) > 4
         assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["occlusion", "feature_ablation"])
+def test_a_drop_of_the_score_has_a_sign_even_where_all_are_positive(name):
+    net = nets.seeded(nets.Additive)
+    net.weight.data.abs_()
+    q = query(net, count=1)
+    q.images.abs_()
+    found = explain(name, q, {"score": "logit"})
+    assert float(found.maps.min()) > 0
+    assert found.signed
+
+
+def test_what_every_mask_shows_is_worth_nothing_to_centred_rise(monkeypatch):
+    """Its mask never varies, so neither do mask and score together."""
+    import core.explain.methods.perturbation as family
+
+    def shown(q, span, cells, keep):
+        masks = random_masks(q, span, cells, keep)
+        masks[:, :9] = 1
+        return masks
+
+    monkeypatch.setattr(family, "random_masks", shown)
+    found = explain("rise", query("gap", count=1), {"masks": 100, "centred": True, "score": "logit"}).maps[0]
+    assert float(found[:9].abs().max()) < 1e-3
+    assert float(found[9:].abs().max()) > 1e-3

@@ -142,3 +142,16 @@ def test_tables_that_contradict_each_other_are_damage(tmp_path):
 
     with pytest.raises(StoreDamaged, match="The exam e is damaged: answers and questions differ"):
         Store(replace(EXAM, check=check), path)
+
+
+@pytest.mark.parametrize("size", [1, 4096])
+def test_what_is_no_regular_file_has_no_size(tmp_path, size):
+    """Whatever the manifest says about it."""
+    path = build(tmp_path / "e").path
+    manifest = json.loads((path / "exam.json").read_text())
+    manifest["files"]["answers.parquet"]["bytes"] = size
+    (path / "exam.json").write_text(json.dumps(manifest))
+    (path / "answers.parquet").unlink()
+    (path / "answers.parquet").mkdir()
+    with pytest.raises(StoreDamaged, match=r"answers\.parquet is missing or incomplete"):
+        Store(EXAM, path)
