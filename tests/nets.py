@@ -1,6 +1,7 @@
 """Tiny networks with known answers, shared by all tests."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -211,3 +212,14 @@ def query(
     indices = torch.full((count,), target)
     targets = Units(indices, unit_layer) if unit_layer else Classes(indices)
     return Query(asked, images(count, side=side), targets, layer, seed, execution=Execution(**execution))
+
+
+def doubled(query: "Query") -> "Query":
+    """The same question in double precision, where rounding switches no ReLU."""
+    query.net.double()
+    return replace(query, images=query.images.double())
+
+
+def relative(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference as a share of the largest value of `theirs`."""
+    return float((ours - theirs).abs().max() / theirs.abs().max())

@@ -200,7 +200,8 @@ class Query:
             total = self.score(leaf, targets, kind).sum()
             self.log.backwards += len(images)
             lift = _LIFT if self.half_precision else 1
-            gradient = torch.autograd.grad(total * lift, leaf)[0] / lift
+            (lifted,) = torch.autograd.grad(total * lift, leaf)
+            gradient = lifted / lift
         if self.half_precision and not bool(gradient.isfinite().all()):
             full = self._in_this_run(execution=self.execution.changed(half_precision=False))
             return full.gradient(images, targets, kind)

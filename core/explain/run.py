@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,9 +34,9 @@ class Explanation:
     forwards: int
     backwards: int
     signed: bool
-    offset: bool = False  # values are defined up to a constant
-    finished: bool = True  # False: stopped early, with the map so far
-    remarks: Mapping[str, float | str] = field(default_factory=dict)
+    offset: bool  # values are defined up to a constant
+    finished: bool  # False: stopped early, with the map so far
+    remarks: Mapping[str, float | str]
 
     def note(self, index: int = 0) -> str:
         """Why a map is blank, as one sentence; "" for a map with something to see."""
@@ -57,7 +57,7 @@ class Snapshot:
     maps: Tensor  # (B, H, W)
     fraction: float
     forwards: int
-    settled: float | None = None  # rank correlation with the map after half of the passes; None while unknown
+    settled: float | None  # rank correlation with the map after half of the passes; None while unknown
 
 
 Watch = Callable[[Snapshot], bool]

@@ -164,11 +164,8 @@ def plain(
     columns: Mapping[int, int], least: int, kind: ItemsetKind = "closed", max_size: int = 5
 ) -> Iterator[tuple[Itemset, int]]:
     """The same sets as `eclat`, by intersecting integers; used to count before mining, and without pyfim."""
-    everyone = 0
-    for bits in columns.values():
-        everyone |= bits
     items = [item for item, bits in columns.items() if bits.bit_count() >= least]
-    walk = _closed(columns, items, least, everyone) if kind == "closed" else _all(columns, items, least, max_size)
+    walk = _closed(columns, items, least) if kind == "closed" else _all(columns, items, least, max_size)
     for itemset, bits in walk:
         yield itemset, bits.bit_count()
 
@@ -186,12 +183,9 @@ def _all(columns: Mapping[int, int], items: list[int], least: int, max_size: int
                     stack.append((grown, both, position + 1))
 
 
-def _closed(columns: Mapping[int, int], items: list[int], least: int, everyone: int) -> Iterator[tuple[Itemset, int]]:
+def _closed(columns: Mapping[int, int], items: list[int], least: int) -> Iterator[tuple[Itemset, int]]:
     """Each closed set once: it is reached only by the extension that adds nothing before the added item (Uno 2004)."""
-    top = frozenset(item for item in items if columns[item] & everyone == everyone)
-    if top and everyone.bit_count() >= least:
-        yield tuple(sorted(top)), everyone
-    stack: list[tuple[frozenset[int], int, int]] = [(top, everyone, 0)]
+    stack: list[tuple[frozenset[int], int, int]] = [(frozenset(), -1, 0)]
     while stack:
         held, bits, start = stack.pop()
         for position in range(start, len(items)):

@@ -36,7 +36,7 @@ def read_table(
         if not _fits(described.field(name).type, columns[name], facts.rows):
             raise Misfit(f"has values of another kind in column {name}")
     if facts.rows * len(facts.columns) * 8 + _unpacked(file.metadata) > most:
-        raise Misfit(f"takes more than {most / 1e6:,.0f} MB in memory")
+        raise _too_large(most)
     table = file.read(use_threads=False).replace_schema_metadata(None)
     table.validate(full=True)
     for number, (name, column) in enumerate(columns.items()):
@@ -150,6 +150,10 @@ def _check_range(numbers: "NDArray[Any]", name: str, column: Column, counts: Map
         raise Misfit(f"has values out of range in column {name}")
 
 
+def _too_large(most: int) -> Misfit:
+    return Misfit(f"takes more than {most / 1e6:,.0f} MB in memory")
+
+
 def _texts(values: "pa.ChunkedArray", name: str, most: int) -> "pa.ChunkedArray":
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -163,7 +167,7 @@ def _texts(values: "pa.ChunkedArray", name: str, most: int) -> "pa.ChunkedArray"
             lengths = lengths.take(chunk.indices)
         total += pc.sum(lengths).as_py() or 0
     if total > most:
-        raise Misfit(f"takes more than {most / 1e6:,.0f} MB in memory")
+        raise _too_large(most)
     return values.cast(pa.large_string())
 
 

@@ -50,3 +50,13 @@ def test_what_it_does_not_take_is_refused(card):
         card.chosen({"no_such_setting": 1})
     with pytest.raises(BadParameter, match="no budget called 'lavish'"):
         card.budget("lavish")
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_budgets_are_settings_that_a_form_can_show(card, budget):
+    """Within the range of the setting, and on its steps."""
+    for param in card.params:
+        low, step, value = param.knob.low, param.knob.step, card.budget(budget).get(param.name)
+        if value is not None and low is not None and step is not None:
+            steps = (value - low) / step
+            assert steps == pytest.approx(round(steps), abs=1e-9), param.name

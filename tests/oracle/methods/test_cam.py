@@ -224,3 +224,16 @@ def test_cams_explain_a_unit_of_a_later_layer():
     assert torch.allclose(grad_cam(q), (slopes.mean((2, 3), keepdim=True) * values).sum(1).relu(), atol=1e-7)
     with pytest.raises(Unsupported, match="not units"):
         explain("cam", q)
+
+
+def test_upsampled_activation_takes_as_many_filters_as_asked_or_all():
+    """The layer has 16 filters of 8 × 8."""
+    q = query("gap", count=2)
+    values = q.forward_backward().values[q.at]
+    assert values.shape[1:] == (16, 8, 8)
+    for units in (7, 9, 15, 16, 40):
+        for one, found in zip(values, upsampled_activation(q, units=units), strict=True):
+            chosen = resized(one[one.square().mean((1, 2)).argsort(descending=True)[:units]], q.size)
+            low, high = chosen.amin((1, 2), keepdim=True), chosen.amax((1, 2), keepdim=True)
+            scaled = (chosen - low) / (high - low).clamp_min(1e-30)
+            assert torch.allclose(found, scaled.amax(0), atol=1e-6)

@@ -11,13 +11,7 @@ from core.errors import Unsupported
 from core.explain import explain
 from core.explain.baselines import baseline
 from tests import nets
-from tests.nets import query
-
-
-def double(q):
-    """The same question in double precision, where differences of large sums do not drown."""
-    q.net.double()
-    return replace(q, images=q.images.double())
+from tests.nets import doubled, query
 
 
 def test_saliency_of_a_linear_network_is_its_weights():
@@ -30,7 +24,7 @@ def test_saliency_of_a_linear_network_is_its_weights():
 
 
 def test_saliency_equals_finite_differences():
-    q = double(query("cnn", count=1))
+    q = doubled(query("cnn", count=1))
     net, image = q.net, q.images
     slope = explain("saliency", q, {"reduce": "sum_abs"}).maps[0]
     step = 1e-6
@@ -84,7 +78,7 @@ def test_layerwise_ixg_equals_captum():
 
 
 def test_layerwise_ixg_of_a_transformer_reads_the_input_of_each_block():
-    q = double(query("vit"))
+    q = doubled(query("vit"))
     recording = q.forward_backward(
         "encoder.dropout", "encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1"
     )
@@ -97,7 +91,7 @@ def test_layerwise_ixg_of_a_transformer_reads_the_input_of_each_block():
 
 def test_attention_weighs_the_tokens():
     """The attention of the last block, worked out from its weights."""
-    q = double(query("vit", count=1))
+    q = doubled(query("vit", count=1))
     name = "encoder.layers.encoder_layer_1"
     block = q.net.encoder.layers.encoder_layer_2
     recording = q.forward_backward(name)
@@ -160,7 +154,7 @@ def test_smoothgrad_family_equals_a_plain_loop():
 @pytest.mark.parametrize("start", ["black", "grey", "blur", "uniform"])
 @pytest.mark.parametrize("net", ["gap", "cnn", "residual", "norelu", "vit"])
 def test_integrated_gradients_equal_captum(net, start):
-    q = double(query(net))
+    q = doubled(query(net))
     peer = captum.attr.IntegratedGradients(q.net)
     begin = baseline(q, start).expand_as(q.images).double()
     theirs = peer.attribute(q.images, baselines=begin, target=1, n_steps=20).sum(1)
@@ -214,7 +208,7 @@ def test_gradient_shap_draws_a_new_baseline_each_time():
 
 @pytest.mark.parametrize("start", ["black", "blur"])
 def test_gradient_shap_equals_captum_on_the_same_draws(start, monkeypatch):
-    q = double(query("residual", count=1, seed=4, batch=4))
+    q = doubled(query("residual", count=1, seed=4, batch=4))
     reach, noise, parts = 0.1 * float(q.images.max() - q.images.min()), [], []
     for draw in range(6):
         rng = q.rng(2 * draw + 1)
@@ -247,3 +241,22 @@ def test_baselines_are_what_they_are_called():
     assert float(drawn.var()) == pytest.approx(1 / 12, abs=0.005)
     for other in (baseline(q, "uniform", 1), baseline(replace(q, seed=1), "uniform")):
         assert not torch.equal(pixels(other), drawn)
+
+
+class Cubed(torch.nn.Module):
+    """The third power of the image's mean: on the path from zero its gradient grows with the square."""
+
+    def forward(self, x):
+        return x.mean((1, 2, 3))[:, None] ** 3 * torch.ones(nets.CLASSES)
+
+
+def test_the_running_map_of_integrated_gradients_is_that_of_the_whole_path():
+    q = query(Cubed(), count=1, batch=1)
+    q.images.fill_(1.0)
+    seen = []
+    whole = explain("integrated_gradients", q, {"steps": 100, "start": "grey"}, lambda look: bool(seen.append(look)))
+    assert len(seen) == 100
+    assert float(whole.maps.sum()) == pytest.approx(float(whole.scores[0]), rel=1e-4)
+    for done, look in list(enumerate(seen, start=1))[4:]:
+        off = float(look.maps.sum() / whole.maps.sum()) - 1
+        assert abs(off) <= 2 / done, f"after {done} points"

@@ -217,3 +217,14 @@ def test_levels_lead_from_the_blur_to_the_image():
 def test_senseless_areas_are_refused(areas):
     with pytest.raises(BadParameter, match="areas"):
         explain("extremal_perturbation", query("gap"), {"areas": areas})
+
+
+@pytest.mark.parametrize("smooth", [21.0, 70.0])
+def test_masks_of_a_wide_image_are_those_of_a_high_one_turned(smooth):
+    wide, high = (_Masks(size, smooth, torch.device("cpu")) for size in ((32, 52), (52, 32)))
+    assert (wide.rows, wide.columns) == (high.columns, high.rows)
+    assert wide.columns > wide.rows > 1
+    free = torch.rand(2, wide.rows, wide.columns, generator=torch.Generator().manual_seed(0))
+    turned = high(free.mT.flatten(1)).mT
+    assert torch.allclose(wide(free.flatten(1)), turned, atol=1e-5)
+    assert float(turned.std()) > 0.01

@@ -1,7 +1,5 @@
 """Changed backward rules against captum, a backward written out by hand, and networks where they change nothing."""
 
-from dataclasses import replace
-
 import captum.attr
 import pytest
 import torch
@@ -14,19 +12,9 @@ from core.explain.methods.modified_backprop import rectified_slope
 from core.explain.relu_rules import Switch
 from core.network.hooks import capture
 from tests import nets
-from tests.nets import query
+from tests.nets import doubled, query, relative
 
 PEERS = [("guided", "GuidedBackprop"), ("deconvnet", "Deconvolution")]
-
-
-def doubled(q):
-    """The same question in double precision, where rounding switches no ReLU."""
-    q.net.double()
-    return replace(q, images=q.images.double())
-
-
-def relative(ours, theirs):
-    return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from torch import nn
 from core.errors import BadParameter
 from core.explain import explain
 from core.explain.baselines import baseline, blurred
-from core.explain.methods.perturbation import random_masks, sliding
-from core.explain.segments import blocks
+from core.explain.methods.perturbation import bounding, random_masks, sliding
+from core.explain.segments import blocks, pieces
 from tests import nets
 from tests.nets import SIDE, query
 
@@ -207,3 +207,64 @@ def test_masks_depend_on_seed_and_number_alone():
         assert torch.equal(random_masks(q, span, 7, 0.3), whole[span.start : span.stop])
     assert not torch.equal(random_masks(query("gap", seed=6), range(200), 7, 0.3), whole)
     assert float(random_masks(q, range(3000), 7, 0.3).mean()) == pytest.approx(0.3, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("masks", "batch", "expected"), [(150, 10, [70, 130, 150]), (128, 64, [64, 128]), (100, 200, [100])]
+)
+def test_running_maps_of_rise_come_with_each_block_of_masks_and_at_the_end(masks, batch, expected):
+    seen = []
+    explain("rise", query("gap", count=1, batch=batch), {"masks": masks}, lambda look: bool(seen.append(look)))
+    assert [look.forwards for look in seen] == expected
+
+
+def test_boxes_around_masks_are_the_smallest():
+    draws = np.random.default_rng(0)
+    masks = torch.from_numpy(draws.random((60, 13, 22)) < draws.choice([0.004, 0.02, 0.5], (60, 1, 1)))
+    masks[
+        torch.arange(60), torch.from_numpy(draws.integers(0, 13, 60)), torch.from_numpy(draws.integers(0, 22, 60))
+    ] = True
+    for mask, box in zip(masks, bounding(masks).tolist(), strict=True):
+        rows, columns = np.nonzero(mask.numpy())
+        assert box == [rows.min(), columns.min(), np.ptp(rows) + 1, np.ptp(columns) + 1]
+
+
+def test_feature_ablation_is_the_drop_of_the_score_without_each_segment():
+    q = query("cnn")
+    q.images.mul_(0.1).add_(nets.images(2, seed=8, side=4).repeat_interleave(8, 2).repeat_interleave(8, 3))
+    found = explain("feature_ablation", q, {"cut": "slic", "segments": 12, "hide": "grey", "score": "logit"}).maps
+    for row in range(2):
+        one = q.subset(slice(row, row + 1), q.report)
+        cells = pieces(one, "slic", 12, "grey").cells
+        expected = torch.zeros(q.size)
+        for number in cells.unique().tolist():
+            without = torch.where(cells == number, baseline(one, "grey"), one.images)
+            expected[cells == number] = (q.net(one.images) - q.net(without))[0, 1].detach()
+        assert len(cells.unique()) > 4
+        assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["occlusion", "feature_ablation"])
+def test_a_drop_of_the_score_has_a_sign_even_where_all_are_positive(name):
+    net = nets.seeded(nets.Additive)
+    net.weight.data.abs_()
+    q = query(net, count=1)
+    q.images.abs_()
+    found = explain(name, q, {"score": "logit"})
+    assert float(found.maps.min()) > 0
+    assert found.signed
+
+
+def test_what_every_mask_shows_is_worth_nothing_to_centred_rise(monkeypatch):
+    """Its mask never varies, so neither do mask and score together."""
+    import core.explain.methods.perturbation as family
+
+    def shown(q, span, cells, keep):
+        masks = random_masks(q, span, cells, keep)
+        masks[:, :9] = 1
+        return masks
+
+    monkeypatch.setattr(family, "random_masks", shown)
+    found = explain("rise", query("gap", count=1), {"masks": 100, "centred": True, "score": "logit"}).maps[0]
+    assert float(found[:9].abs().max()) < 1e-3
+    assert float(found[9:].abs().max()) > 1e-3

@@ -1,5 +1,6 @@
 """Itemsets against counting every subset of every transaction."""
 
+import math
 import sys
 from dataclasses import replace
 from itertools import combinations
@@ -303,3 +304,13 @@ def test_explosion_is_foreseen_and_told_with_a_way_out():
             frequent(data, Index(data), config, ["rose"])
     always = columns_of([list(range(60))] * 50)
     assert not explodes(always, 25, "closed", 5, 20_000)  # one closed set, though 2^60 sets
+
+
+def test_all_sets_explode_where_closed_ones_do_not():
+    """Filters with the same patches are one closed set, and as many others as they have subsets."""
+    always = columns_of([list(range(12))] * 5)
+    assert not explodes(always, 5, "closed", 5, 1)
+    below = sum(math.comb(12, size) for size in range(1, 4))
+    assert explodes(always, 5, "all", 3, below - 1)
+    assert not explodes(always, 5, "all", 3, below)
+    assert not explodes(always, 6, "all", 3, 1), "no set is frequent"

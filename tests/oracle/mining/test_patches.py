@@ -352,3 +352,15 @@ def test_no_window_is_made_of_rounding_errors(sampling):
         assert score > 0
         left[y : y + 8, x : x + 8] = 0
     assert 1 <= found.counts[0] < 12
+
+
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_every_rank_has_an_equal_part_of_the_progress_of_masking(stepwise):
+    seen = []
+    execution = Execution(batch=4, report=lambda fraction, note: seen.append(round(fraction, 9)))
+    query = Query(model("gap"), nets.images(8), torch.ones(8, dtype=torch.int64), execution=execution)
+    windows = Candidates(np.tile(QUARTERS[:2], (8, 1, 1)), np.ones((8, 2)), np.full(8, 2), 16)
+    clean = query.run_with(report=lambda fraction, note: None).clean_scores()
+    relevant(query, clean, windows, PatchConfig(count=2, tau=0.0, score="logit"), stepwise=stepwise)
+    # Whole passes: two batches for each rank. Step by step: two ranks for each group of four images.
+    assert seen == ([0, 0.25, 0.5, 0.5, 0.75, 1] if not stepwise else [0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1])

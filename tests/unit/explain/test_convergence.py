@@ -130,3 +130,25 @@ def test_a_quarter_of_the_work_counts_backward_passes_too():
     assert found.finished
     assert found.backwards > 0
     assert 0.25 <= (found.forwards + 2 * found.backwards) / planned <= 0.35
+
+
+@pytest.mark.parametrize("size", [(4, 40), (40, 4), (3, 3)])
+def test_a_narrow_map_is_compared_in_squares_of_its_shorter_side(size):
+    side = min(size)
+    first, second = torch.randn(2, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    settling = Convergence()
+    settling.correlation(1, first[None])
+    coarse = [
+        one.unfold(0, size[0] // side, size[0] // side).unfold(1, size[1] // side, size[1] // side).mean((2, 3))
+        for one in (first, second)
+    ]
+    expected = spearmanr(coarse[0].flatten(), coarse[1].flatten()).statistic
+    assert settling.correlation(2, second[None]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_large_map_is_compared_on_28_cells_a_side():
+    first, second = torch.randn(2, 56, 84, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    settling = Convergence()
+    settling.correlation(1, first[None])
+    coarse = [one.unfold(0, 2, 2).unfold(1, 3, 3).mean((2, 3)).flatten() for one in (first, second)]
+    assert settling.correlation(2, second[None]) == pytest.approx(spearmanr(*coarse).statistic, abs=1e-4)

@@ -235,3 +235,23 @@ def test_one_slope_that_overflows_is_enough_to_compute_all_again():
     exact = nets.query(Steep(), count=2)
     half = exact.run_with(precision="half", half_precision=True)
     assert torch.equal(half.gradient(half.images, half.targets), exact.gradient(exact.images, exact.targets))
+
+
+class Faint(torch.nn.Module):
+    """A linear network whose gradients are too small for half precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(3 * nets.SIDE**2, nets.CLASSES)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1)).float() * 1e-7
+
+
+def test_small_gradients_are_not_lost_in_half_precision():
+    exact = nets.query(nets.seeded(Faint), count=2)
+    half = exact.run_with(precision="half").in_half_precision()
+    assert half.half_precision
+    wanted, found = (query.gradient(query.images, query.targets) for query in (exact, half))
+    assert 0 < float(wanted.abs().max()) < torch.finfo(torch.float16).smallest_normal / 1000
+    assert 0 < float((found - wanted).norm() / wanted.norm()) < 0.01

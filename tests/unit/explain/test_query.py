@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from core.explain.execution import Execution, Prefetch, RunLog
+from core.explain.query import per_image
 from core.explain.targets import Classes
 from tests import nets
 
@@ -77,3 +78,29 @@ def test_announcements_add_up():
     both = one + Prefetch(relu_rules=("guided",), layers=("b", "c"))
     assert (len(both.targets), both.relu_rules, both.layers) == (1, ("plain", "guided"), ("a", "b", "c"))
     assert Execution().prefetch == Prefetch()
+
+
+def reported(**changes):
+    """A query that keeps the fractions it reports."""
+    seen = []
+    return nets.query("gap", report=lambda fraction, note: seen.append(round(fraction, 9)), **changes), seen
+
+
+def test_each_image_has_an_equal_part_of_the_progress_of_windows():
+    query, seen = reported(count=2, batch=2)
+    boxes = torch.tensor([[0, 0, 4, 4], [8, 0, 4, 4], [0, 8, 4, 4], [8, 8, 4, 4]])
+    query.windows(boxes, torch.zeros(1, 3, nets.SIDE, nets.SIDE))
+    assert seen == [0, 0.25, 0.5, 0.5, 0.75, 1]
+
+
+def test_each_image_has_an_equal_part_of_the_progress_of_a_method_for_one():
+    query, seen = reported(count=4)
+
+    def run(one):
+        for fraction in (0, 0.5, 1):
+            one.report(fraction, "")
+        yield torch.ones(1, *one.size)
+
+    maps = list(per_image(query, run))
+    assert seen == [0, 0.125, 0.25, 0.25, 0.375, 0.5, 0.5, 0.625, 0.75, 0.75, 0.875, 1]
+    assert [one.sum((1, 2)).bool().sum().item() for one in maps] == [1, 2, 3, 4]

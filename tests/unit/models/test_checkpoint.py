@@ -209,3 +209,18 @@ def test_a_file_that_shrinks_meanwhile(tmp_path: Path) -> None:
         os.truncate(tmp_path / "w.safetensors", 1000)
         with pytest.raises(BadModel, match="it ends early"):
             checkpoint.tensors["a"].read()
+
+
+def test_an_archive_with_a_comment_is_read(tmp_path: Path) -> None:
+    state = small_net().state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "w.pth", "a") as archive:
+        archive.comment = b"made on a Tuesday"
+    agree(values(tmp_path / "w.pth"), state)
+
+
+def test_numbers_of_up_to_nine_digits_are_names(tmp_path: Path) -> None:
+    """Longer ones may take long to write down."""
+    numbers = (0, -1, 10**9 - 1, 1 - 10**9, 10**9, -(10**9), 10**5000)
+    torch.save({"state": {number: torch.ones(1) for number in numbers}}, tmp_path / "w.pth")
+    assert set(values(tmp_path / "w.pth")) == {f"state.{number}" for number in numbers[:4]}

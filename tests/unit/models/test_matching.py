@@ -279,3 +279,11 @@ def test_preprocessing_is_the_first_published(tmp_path: Path) -> None:
     torch.save(state_of(), tmp_path / "w.pth")
     with opened(tmp_path / "w.pth") as checkpoint:
         assert fitted("shufflenet_v2_x0_5", checkpoint)[1] == Preprocess()
+
+
+def test_long_names_are_shortened_in_their_middle(tmp_path: Path) -> None:
+    wrapper = "wrapped_" * 12
+    state = {key.replace("conv5.", f"conv5.{wrapper}."): value for key, value in state_of().items()}
+    _, notes = loaded(state, tmp_path)
+    name = next(key for key in state if wrapper in key)
+    assert any(f"such as '{name[:30]}…{name[-30:]}' as 'conv5." in note for note in notes), notes

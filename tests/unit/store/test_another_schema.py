@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from core.errors import StoreDamaged, StoreError, StudyError, UnknownName
+from core.store.manifest import Misfit
 from core.store.reader import Store, removable
 from core.store.writer import remove, writing
 from tests.exam import EXAM, SHARDS, Answers, Questions, build, content, disturbed
@@ -129,3 +131,27 @@ def test_writers_and_removers_at_the_same_time_never_meet(tmp_path):
     assert outcomes.count("done") >= 2
     assert content(build(tmp_path / "e").path) == whole
     assert sorted(one.name for one in tmp_path.iterdir()) == ["e", "whole"]
+
+
+def test_tables_that_contradict_each_other_are_damage(tmp_path):
+    path = build(tmp_path / "e").path
+
+    def check(store, tables):
+        assert (store.name, list(tables)) == ("e", ["answers"])
+        raise Misfit("answers and questions differ")
+
+    with pytest.raises(StoreDamaged, match="The exam e is damaged: answers and questions differ"):
+        Store(replace(EXAM, check=check), path)
+
+
+@pytest.mark.parametrize("size", [1, 4096])
+def test_what_is_no_regular_file_has_no_size(tmp_path, size):
+    """Whatever the manifest says about it."""
+    path = build(tmp_path / "e").path
+    manifest = json.loads((path / "exam.json").read_text())
+    manifest["files"]["answers.parquet"]["bytes"] = size
+    (path / "exam.json").write_text(json.dumps(manifest))
+    (path / "answers.parquet").unlink()
+    (path / "answers.parquet").mkdir()
+    with pytest.raises(StoreDamaged, match=r"answers\.parquet is missing or incomplete"):
+        Store(EXAM, path)

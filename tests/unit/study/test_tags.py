@@ -13,7 +13,8 @@ import pytest
 from core.errors import BadParameter, Unavailable
 from core.store import database
 from core.study.tags import Tags
-from tests.hostile.studies import LONGEST, damaged_tags, fuzzed_tags, tags_used
+from tests.hostile.studies import LONGEST
+from tests.hostile.tags import damaged_tags, fuzzed_tags, tags_used
 
 FUZZED = int(os.environ.get("VITRINE_TEST_FUZZ", "25"))
 ROOT = Path(__file__).resolve().parents[3]

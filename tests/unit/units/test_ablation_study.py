@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from core.errors import Unavailable, Unsupported
-from core.units.ablation_study import run_ablation
+from core.units.ablation_study import expected_passes, run_ablation
 from tests.nets import SIDE, model
 
 
@@ -111,3 +111,13 @@ def test_a_study_without_classes_is_a_sentence(net, tmp_path):
     study.table = lambda name: pd.DataFrame({"path": study.paths, "label": -1, "problem": ""})
     with pytest.raises(Unsupported, match="None of these images"):
         run_ablation(study, {"mined": {}}, net)
+
+
+@pytest.mark.parametrize(("layer", "filters", "module"), [("", 16, "features.0"), ("features.5", 12, "fc")])
+def test_as_many_passes_are_made_as_its_time_is_estimated_from(net, tmp_path, layer, filters, module):
+    """One per image where averages are enough; at an earlier layer, one per image and set, and one without any."""
+    study, rows = Shelf(net, tmp_path, pooled=False), []
+    study.manifest.model.layer, study.manifest.model.filters = layer or net.survey.default, filters
+    net.net.get_submodule(module).register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
+    run_ablation(study, {"mined": {0: [1, 2], 1: [3]}}, net, draws=3, batch=4)
+    assert sum(rows) == expected_passes(study, net, images=6, sets=1 + 3) == (30 if layer else 6)

@@ -2,7 +2,8 @@
 
 The mutations are Cosmic Ray's. A seeded sample of places is drawn, as evenly from them as from all lines, and one
 mutation of each. Every mutant lives in a process of its own, forked after torch is imported; the tests that belong to
-its module run there for at most 60 seconds. `--list` names the tests of each module instead.
+its module run there for at most 60 seconds of the processor, so that a busy machine makes no difference. Survivors that
+`explained.toml` lists are reported apart. `--list` names the tests of each module instead.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import importlib.util
 import os
 import random
 import re
+import resource
 import signal
 import sys
 import time
@@ -30,7 +32,9 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.mutants.explained import explained
+
+ROOT = Path(__file__).resolve().parents[2]
 MUTATED = (
     "core/explain",
     "core/mining",
@@ -39,7 +43,8 @@ MUTATED = (
     "core/models/checkpoint*",
     "core/store",
 )
-SECONDS = 60
+SECONDS = 60  # of the processor
+PATIENCE = 10  # times as long by the clock, for tests that wait for each other
 NOT_SELECTED = ("Variable", "RemoveDecorator")  # they make modules that cannot be imported, or change nothing
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=0")
 ELSEWHERE = ("test_peers", "test_memory", "test_train", "test_exam")  # they compare whole methods, and take long
@@ -61,11 +66,21 @@ class Mutant:
         assert code is not None
         return str(code)
 
-    def __str__(self) -> str:
+    @property
+    def changed(self) -> list[str]:
+        """The lines that differ, with - and + in front of them."""
         before, after = self.path.read_text("utf-8").splitlines(), self.source().splitlines()
-        changed = [line for line in unified_diff(before, after, n=0, lineterm="") if re.match(r"[-+](?![-+])", line)]
-        name = self.path.relative_to(ROOT)
-        return f"{name}:{self.line} {self.operator.removeprefix('core/')} {self.occurrence}\n  " + "\n  ".join(changed)
+        return [line for line in list(unified_diff(before, after, n=0, lineterm=""))[2:] if line[0] in "-+"]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What finds it in the list of explained ones: its file and the lines without indentation."""
+        before, after = ("\n".join(line[1:].strip() for line in self.changed if line.startswith(sign)) for sign in "-+")
+        return self.path.relative_to(ROOT).as_posix(), before, after
+
+    def __str__(self) -> str:
+        name = f"{self.path.relative_to(ROOT)}:{self.line} {self.operator.removeprefix('core/')} {self.occurrence}"
+        return "\n  ".join([name, *self.changed])
 
 
 class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -99,13 +114,13 @@ def files() -> list[Path]:
 
 
 def tests_of(path: Path) -> list[Path]:
-    """The test files that belong to a module: those of its name, those of its folder, and those that import it."""
+    """The test files that belong to a module: those of its name, folder and cards, and those that import it."""
     name = dotted(path)
     package, _, own = name.rpartition(".")
     imports = re.compile(rf"from {re.escape(name)} import|from {re.escape(package)} import [^\n]*\b{own}\b")
     rooms = (ROOT / "tests" / "unit", ROOT / "tests" / "oracle")
     folder = Path(*package.split(".")[1:])
-    return sorted(
+    found = (
         test
         for room in rooms
         for test in room.rglob("test_*.py")
@@ -116,6 +131,12 @@ def tests_of(path: Path) -> list[Path]:
             or imports.search(test.read_text("utf-8"))
         )
     )
+    declares = package == "core.explain.methods"
+    # Those of its name first, as they notice most.
+    return [
+        *sorted(found, key=lambda test: (test.stem != f"test_{own}", test)),
+        *([ROOT / "tests/contract/test_cards.py"] if declares else []),
+    ]
 
 
 def positions(path: Path) -> Iterator[Mutant]:
@@ -150,16 +171,16 @@ def sample(count: int, seed: int) -> Iterator[Mutant]:
 
 
 def forked(mutant: Mutant | None, tests: Sequence[Path], seconds: float) -> tuple[str, float]:
-    """How the tests end on a mutant, or on the code as it is, and after how many seconds."""
+    """How the tests end on a mutant, or on the code as it is, and how many seconds of the processor they took."""
     begun, child = time.monotonic(), os.fork()
     if not child:
-        _run(mutant, tests)
-    while time.monotonic() - begun < seconds:
-        pid, status = os.waitpid(child, os.WNOHANG)
+        _run(mutant, tests, round(seconds))
+    while time.monotonic() - begun < PATIENCE * seconds:
+        pid, status, used = os.wait4(child, os.WNOHANG)
         if pid:
             code = os.waitstatus_to_exitcode(status)
-            word = {0: "survived", FAILED_IMPORT: "not importable"}.get(code, "noticed")
-            return word, time.monotonic() - begun
+            words = {0: "survived", FAILED_IMPORT: "not importable", -signal.SIGXCPU: "timed out"}
+            return words.get(code, "noticed"), used.ru_utime + used.ru_stime
         time.sleep(0.05)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
@@ -167,9 +188,10 @@ def forked(mutant: Mutant | None, tests: Sequence[Path], seconds: float) -> tupl
     return "timed out", seconds
 
 
-def _run(mutant: Mutant | None, tests: Sequence[Path]) -> NoReturn:
+def _run(mutant: Mutant | None, tests: Sequence[Path], seconds: int) -> NoReturn:
     """Run the tests in this process, and end it."""
     os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
@@ -196,9 +218,10 @@ def main() -> None:
             print(path.relative_to(ROOT), *(test.relative_to(ROOT / "tests") for test in tests_of(path)))
         return
     sound: dict[tuple[Path, ...], float] = {}
-    survivors, counted = [], 0
+    known = {(one.file, one.before, one.after): one.why for one in explained()}
+    ended: dict[str, list[Mutant]] = {"noticed": [], "survived": [], "timed out": [], "explained": []}
     for mutant in sample(args.count * (50 if args.only else 1), args.seed):
-        if counted == args.count:
+        if sum(map(len, ended.values())) == args.count:
             break
         if args.only not in str(mutant.path):
             continue
@@ -210,13 +233,17 @@ def main() -> None:
         word, seconds = forked(mutant, tests, max(SECONDS, 2 * sound[tests]))
         if word == "not importable":
             continue
-        counted += 1
-        print(f"{counted:4} {word:9.9} {seconds:5.1f} s  {str(mutant).splitlines()[0]}", flush=True)
-        if word == "survived":
-            survivors.append(mutant)
-    noticed = counted - len(survivors)
-    print(f"\n{noticed} of {counted} mutants were noticed ({noticed / max(counted, 1):.0%}). Survivors:\n")
-    print("\n".join(map(str, survivors)))
+        if word == "survived" and mutant.key in known:
+            word = "explained"
+        ended[word].append(mutant)
+        number = sum(map(len, ended.values()))
+        print(f"{number:4} {word:9} {seconds:5.1f} s  {str(mutant).splitlines()[0]}", flush=True)
+    noticed, possible = len(ended["noticed"]), sum(map(len, ended.values())) - len(ended["explained"])
+    print(f"\n{noticed} of the {possible} mutants that can be noticed were ({noticed / max(possible, 1):.0%}).")
+    for word, title in (("explained", "Explained"), ("timed out", "Timed out"), ("survived", "Survivors")):
+        print(f"\n{title}: {len(ended[word])}")
+        for mutant in ended[word]:
+            print(mutant, *([f"  {known[mutant.key]}"] if word == "explained" else []), sep="\n")
 
 
 if __name__ == "__main__":
