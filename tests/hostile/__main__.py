@@ -17,7 +17,7 @@ from core.models.weights import fit
 from core.study.build import build_study
 from core.study.config import TransactionConfig
 from tests import nets
-from tests.hostile import arguments, checkpoints, folders, pictures, settings, studies
+from tests.hostile import arguments, checkpoints, folders, pictures, settings, studies, tags
 from tests.hostile.forked import Case, main
 from tests.tiny_build import PATCHES, config, draw
 
@@ -35,7 +35,7 @@ def corpus(folder: Path) -> Iterator[Case]:
     for make in (studies.wrong_studies, studies.special_studies):
         for name, path in make(source, folder / make.__name__):
             yield f"study {name}", partial(used, path)
-    for name, home in studies.damaged_tags(folder / "tags", "study"):
+    for name, home in tags.damaged_tags(folder / "tags", "study"):
         yield f"tags {name}", partial(tags_used, home)
 
 
@@ -77,7 +77,7 @@ def used(path: Path) -> None:
 
 def tags_used(home: Path) -> None:
     """Use tags as pages do."""
-    raised(studies.tags_used(home, "study"))
+    raised(tags.tags_used(home, "study"))
 
 
 def fuzzed_study(source: Path, folder: Path, seed: int) -> None:
@@ -90,7 +90,7 @@ def fuzzed_study(source: Path, folder: Path, seed: int) -> None:
 def fuzzed_tags(folder: Path, seed: int) -> None:
     """Use tags that were changed by chance."""
     folder.mkdir(exist_ok=True)
-    for _, home in studies.fuzzed_tags(folder, "study", 1, seed):
+    for _, home in tags.fuzzed_tags(folder, "study", 1, seed):
         tags_used(home)
 
 

@@ -3,13 +3,14 @@
 import io
 import math
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.store.content import read_table
-from core.store.manifest import LONGEST, Misfit, TableFacts
-from core.store.schema import Column
+from core.store.content import check_array, check_values, read_table
+from core.store.manifest import LONGEST, ArrayFacts, Misfit, TableFacts
+from core.store.schema import Column, Values
 
 MUCH = 10**9
 
@@ -95,3 +96,22 @@ def test_other_rows_or_columns_than_the_manifest_says_are_refused():
     for rows, columns in ((3, ("a",)), (1, ("a",)), (2, ("b",)), (2, ("a", "b"))):
         with pytest.raises(Misfit, match="has other rows or columns than the manifest says"):
             read_table(file.getvalue(), TableFacts(rows=rows, columns=columns), {}, {}, MUCH)
+
+
+@pytest.mark.parametrize("values", [[-1.0, 0.5], [0.5, 3.5], [0.5, math.nan], [-1.0, 3.5]])
+def test_values_of_an_array_lie_in_their_range_on_both_sides(values):
+    check_values(np.array([0.0, 3.0]), Values("float64", low=0, high=3), {})
+    check_values(np.array([0.0, 3.0]), Values("float64", low=0, below="images"), {"images": 4})
+    for allowed in (Values("float64", low=0, high=3), Values("float64", low=0, below="images")):
+        with pytest.raises(Misfit, match="has values out of range"):
+            check_values(np.array(values), allowed, {"images": 4})
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((5, 4), "float64"), ((5, 3), "float32"), ((4, 4), "float32"), ((5,), "float32")]
+)
+def test_an_array_has_the_type_and_the_shape_of_its_schema(shape, dtype):
+    values = Values("float32", ("images", 4))
+    check_array("scores", ArrayFacts(shape=(5, 4), dtype="float32"), values, {"images": 5}, {})
+    with pytest.raises(Misfit, match=r"arrays\.scores"):
+        check_array("scores", ArrayFacts(shape=shape, dtype=dtype), values, {"images": 5}, {})
