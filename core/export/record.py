@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -80,9 +80,18 @@ def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) 
     }
 
 
-def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> str:
-    """The record's maps as CSV, one line each."""
-    rows = [
+def table(bench: Workbench, results: Iterable[tuple[Picture, Answers]], seed: int = 0) -> str:
+    """The maps in the records of all pictures as CSV, one line each."""
+    rows = [row for picture, answers in results for row in _rows(bench, picture, answers, seed)]
+    stream = io.StringIO()
+    lines = csv.DictWriter(stream, rows[0] if rows else ())
+    lines.writeheader()
+    lines.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    return stream.getvalue()
+
+
+def _rows(bench: Workbench, picture: Picture, answers: Answers, seed: int) -> list[dict[str, Any]]:
+    return [
         {
             "image": picture.name,
             "model": bench.model.name,
@@ -98,11 +107,6 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
         }
         for entry in record(bench, picture, answers, seed)["maps"]
     ]
-    stream = io.StringIO()
-    lines = csv.DictWriter(stream, rows[0] if rows else ())
-    lines.writeheader()
-    lines.writerows({name: cell(value) for name, value in row.items()} for row in rows)
-    return stream.getvalue()
 
 
 def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:

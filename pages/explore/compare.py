@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.comparison import about
 from core.environment import MOST_SEED
 from core.explain import BUDGETS, EXPLAINERS
 from core.workbench import Request
@@ -93,4 +94,4 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
 here, targets = location.current(), location.targets(bench, picture)
 shown = names[: max(1, PRESENTED // len(targets))] if here.present else names
 requests = [Request(name, target, dict(location.settings(name)), here.settle) for target in targets for name in shown]
-comparison.drawn(comparison.current(bench, picture, requests), "grid")
+comparison.drawn(comparison.current(bench, about(picture, requests)), "grid")

@@ -192,11 +192,11 @@ def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path,
         picture, requests, lambda request, answer: answers.update({request.key: answer}), seed=7, layer="features.5"
     )
     line = export.command_line(
-        bench.model, picture.name, requests, seed=7, layer="features.5", out=str(tmp_path / "out")
+        bench.model, [picture.name], requests, seed=7, layer="features.5", out=str(tmp_path / "out")
     )
     monkeypatch.chdir(photo_file.parent)
     assert main(shlex.split(line)[1:]) == 0
-    shown = np.load(io.BytesIO(export.npz([(request, answers[request.key]) for request in requests])))
+    shown = np.load(io.BytesIO(export.npz(export.arrays([(one, answers[one.key]) for one in requests]))))
     made = np.load(tmp_path / "out" / photo_file.stem / "maps.npz")
     assert sorted(made.files) == sorted(shown.files)
     assert len(shown.files) == len(requests)
@@ -394,7 +394,7 @@ def test_options_of_a_model_reach_its_result_and_the_command_that_reproduces_it(
     given = ModelOptions(**{**result["model_options"], "mean": tuple(result["model_options"]["mean"])})
     model = load(name, options=given)
     requests = [Request(name, result["predicted"][0]["index"]) for name in ("saliency", "occlusion")]
-    line = export.command_line(model, str(photo_file), requests, out=str(tmp_path / "b"))
+    line = export.command_line(model, [str(photo_file)], requests, out=str(tmp_path / "b"))
     assert main(shlex.split(line)[1:]) == 0
     first, second = (np.load(tmp_path / side / photo_file.stem / "maps.npz") for side in "ab")
     assert sorted(first.files) == sorted(second.files)
