@@ -5,7 +5,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core.commands import chosen_model, complain, options, path_argument, say, say_json
 from core.data.model_options import ModelOptions
 from core.errors import BadParameter, UnknownName, Unsupported, VitrineError
+from core.params import whole
 from core.progress import Report, printed, subrange
 from core.registry import unknown
 
@@ -37,7 +37,10 @@ class Work:
 
 def explain(parser: ArgumentParser) -> None:
     """Declare `vitrine explain`."""
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders or zip archives of images")
+    parser.add_argument(
+        "--limit", default="0", metavar="COUNT", help="images of each folder, sampled evenly; 0 for all (default)"
+    )
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
     options(parser, ModelOptions)
     which = parser.add_mutually_exclusive_group(required=True)
@@ -69,38 +72,46 @@ def explain(parser: ArgumentParser) -> None:
 
 
 def _explain(args: Namespace) -> int:
+    from core.data.image_files import image_files
     from core.data.labels import class_note
     from core.environment import device, seed
-    from core.export import write
-    from core.images import picture_file, window_of
+    from core.export import names, write
+    from core.images import window_of
     from core.models import load
     from core.workbench import Workbench
 
     seed(args.seed)
     window = window_of(args.window) if args.window is not None else None
+    limit = _limit(args.limit)
     _settings(args.set, args.budget, _requested(args))
     _writable(args.out)
     report = printed(sys.stderr)
+    images = image_files(args.images, limit, report)
     bench = Workbench(load(args.model, device=device(), report=report, options=chosen_model(args)))
     work = _work(args, bench)
     for sentence in (
+        *images.notes,
         *bench.model.notes,
         *filter(None, (class_note(text, bench.model.labels) for text in work.targets)),
     ):
         (complain if args.json else say)(sentence)
     records, failed = [], False
-    for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
-        part_report = subrange(report, number / len(args.images), (number + 1) / len(args.images))
+    for path, error in images.errors.items():
+        failed = _report_failure(Path(path).name, str(error))
+    folders = names(image.name for image in images.files)
+    for number, (image, name) in enumerate(zip(images.files, folders, strict=True)):
+        folder = args.out / name
+        part_report = subrange(report, number / len(folders), (number + 1) / len(folders))
         try:
-            picture = picture_file(path, window)
+            picture = image.picture(window)
             answers = _answers(bench, picture, work, part_report)
             result = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:
-            failed = _report_failure(path, str(error))
+            failed = _report_failure(image.name, str(error))
             continue
         records.append(result)
         for entry in result["failed"]:
-            failed = _report_failure(path, f"{entry['method']}: {entry['reason']}")
+            failed = _report_failure(image.name, f"{entry['method']}: {entry['reason']}")
         if not args.json:
             predicted = {one["index"] for one in result["predicted"]}
             first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
@@ -113,11 +124,11 @@ def _explain(args: Namespace) -> int:
     return 2 if failed else 0
 
 
-def _report_failure(path: str, problem: str) -> bool:
-    """Print one image's problem, with its name; returns True, for failed."""
+def _report_failure(name: str, problem: str) -> bool:
+    """Print the problem of an image or folder, with its name; returns True, for failed."""
     from core.images import shown
 
-    name = shown(Path(path).name)
+    name = shown(name)
     complain(problem if name in problem else f"{name}: {problem}")
     return True
 
@@ -129,6 +140,14 @@ def _work(args: Namespace, bench: "Workbench") -> Work:
     methods = _methods(args, bench)
     settings = _settings(args.set, args.budget, methods)
     return Work(methods, _targets(args, bench), settings, args.layer, args.seed, args.settle)
+
+
+def _limit(text: str) -> int:
+    """The number of images of each folder; BadParameter for anything else."""
+    number = whole(text)
+    if number is None:
+        raise BadParameter(f"--limit cannot be {text!r}.", "Give a number of images, or 0 for all.")
+    return number
 
 
 def _writable(out: Path) -> None:
@@ -195,20 +214,6 @@ def _targets(args: Namespace, bench: "Workbench") -> list[str]:
                 raise unknown("class", target, ("predicted", *bench.model.labels)) from None
             raise
     return targets
-
-
-def _folders(out: Path, images: Sequence[str]) -> list[Path]:
-    """A folder for each image, named after it, with a number for images of the same name."""
-    used: set[str] = set()
-    folders = []
-    for image in images:
-        stem = Path(image).stem[:80]
-        stem = stem if stem.strip(". ") else "image"  # ".." would leave the folder
-        names = (f"{stem}-{number}" if number > 1 else stem for number in count(1))
-        name = next(name for name in names if name.casefold() not in used)  # some file systems ignore case
-        used.add(name.casefold())
-        folders.append(out / name)
-    return folders
 
 
 def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Request, Answer]]":

@@ -4,8 +4,10 @@ import io
 import json
 import os
 import shlex
+import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,10 +167,10 @@ def test_one_bad_image_stops_no_other(explain, tmp_path, photo_file, capsys):
     bad, empty = tmp_path / "bad.png", tmp_path / "empty.jpg"
     bad.write_text("no image")
     empty.write_bytes(b"")
-    images = [bad, photo_file, tmp_path / "missing.png", empty, tmp_path]
+    images = [bad, photo_file, tmp_path / "missing.png", empty]
     assert explain("--method", "saliency", "--json", images=images) == 2
     said = capsys.readouterr()
-    assert [line.split()[1] for line in said.err.splitlines()] == ["bad.png", "missing.png", "empty.jpg", tmp_path.name]
+    assert [line.split()[1] for line in said.err.splitlines()] == ["bad.png", "missing.png", "empty.jpg"]
     assert [record["image"] for record in json.loads(said.out)] == ["photo.png"]
     assert (tmp_path / "out/photo/figure.png").is_file()
 
@@ -213,9 +215,7 @@ def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path,
     ],
 )
 def test_every_image_has_a_folder_of_its_own_in_out(names, expected, tmp_path):
-    from core.commands.explain import _folders
-
-    folders = _folders(tmp_path, names)
+    folders = [tmp_path / name for name in export.names(Path(name).name for name in names)]
     assert [folder.name for folder in folders] == expected
     assert {folder.resolve().parent for folder in folders} == {tmp_path}
 
@@ -429,3 +429,60 @@ def test_options_of_a_model_that_cannot_be_are_one_sentence(monkeypatch, tmp_pat
     command = ["explain", str(photo_file), "--model", "flowers-single-6c", "--method", "saliency"]
     assert main([*command, *words, "--out", str(tmp_path / "out")]) == 2
     assert expected in sentence(capsys)
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    """Four images in two class folders, two of them of the same name and one broken, and a text."""
+    root = tmp_path / "photos"
+    for name in ("cats/1.png", "cats/2.png", "dogs/1.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(photo)
+    (root / "dogs/2.png").write_bytes(photo[:60])
+    (root / "dogs/notes.txt").write_text("no image")
+    return root
+
+
+def test_a_folder_stands_for_its_images(explain, tmp_path, folder, photo_file, capsys):
+    single = tmp_path / "single"
+    assert explain("--method", "saliency", out=single) == 0
+    capsys.readouterr()
+    assert explain("--method", "saliency", images=[folder, photo_file]) == 2, "one image of four is broken"
+    said = capsys.readouterr()
+    assert "photos: left out files that are no images (notes.txt): 1." in said.out
+    assert said.err.count("vitrine: ") == 1
+    assert "dogs/2.png is incomplete or damaged" in said.err
+    expected = (single / "photo/maps.npz").read_bytes()
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"cats-1", "cats-2", "dogs-1", "photo"}
+    for name in names:
+        with np.load(tmp_path / "out" / name / "maps.npz") as found, np.load(io.BytesIO(expected)) as alone:
+            assert {key: found[key].tobytes() for key in found} == {key: alone[key].tobytes() for key in alone}
+    assert json.loads((tmp_path / "out/dogs-1/result.json").read_text())["image"] == "dogs/1.png"
+
+
+def test_a_zip_archive_stands_for_its_images(explain, tmp_path, folder, capsys):
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder / "cats")
+    assert explain("--method", "saliency", images=[tmp_path / "packed.zip"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"1", "2"}
+
+
+def test_a_folder_may_be_limited(explain, tmp_path, folder, capsys):
+    assert explain("--method", "saliency", "--limit", "2", images=[folder]) == 0
+    assert "photos: 2 of 4 images, as --limit says." in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"cats-1", "dogs-1"}
+    assert explain("--method", "saliency", "--limit", "-1", images=[folder]) == 2
+    assert "--limit cannot be '-1'" in sentence(capsys)
+
+
+def test_a_folder_without_images_stops_no_other_image(explain, tmp_path, photo_file, capsys):
+    for name, content in (("empty", ""), ("texts", "notes.txt")):
+        (tmp_path / name).mkdir()
+        if content:
+            (tmp_path / name / content).write_text("no image")
+    images = [tmp_path / "empty", tmp_path / "texts", photo_file]
+    assert explain("--method", "saliency", images=images) == 2
+    said = capsys.readouterr()
+    assert said.err.count("There is no image in") == 2
+    assert "files that are no images (notes.txt): 1" in said.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo"]
