@@ -1,6 +1,6 @@
 """A session's comparison: computed immediately if that is cheap, else in the background."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -42,8 +42,11 @@ def answered(bench: Workbench, picture: Picture, requests: Sequence[Request]) ->
     return shown
 
 
-def drawn(shown: Comparison, key: str) -> None:
-    """The comparison as a grid that fills as results arrive, with its cost above."""
+def drawn(shown: Comparison, key: str, grid: Callable[[Comparison], None] | None = None) -> None:
+    """The comparison as a grid that fills as results arrive, with its cost above.
+
+    `grid` draws it in place of the grid of methods with their agreement.
+    """
 
     # Streamlit keeps what fragments and buttons refer to for a while after the tab is closed, so they read the session.
     @st.fragment(run_every=0.6 if shown.running else None)
@@ -58,6 +61,9 @@ def drawn(shown: Comparison, key: str) -> None:
             state.repeat_notices()
             st.rerun()  # before drawing: a click on a button that this run replaces would be lost
         _status(shown, busy)
+        if grid:
+            grid(shown)
+            return
         comparison_grid.comparison(shown, key)
         agreement.matrix(shown)
 

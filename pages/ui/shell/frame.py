@@ -13,7 +13,7 @@ from core.models.model import Model
 from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.explore import uploads
+from pages.ui.explore import folders, gallery, uploads
 from pages.ui.session import builds, location, parameters, state, url, visitors
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
@@ -59,7 +59,7 @@ def _header(parts: frozenset[str], workbench: Workbench, picture: Picture | None
             left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
             with left:
                 _models(workbench)
-            if "classes" in parts and picture:
+            if "classes" in parts and picture and not gallery.active():
                 with right:
                     _chips(workbench, picture)
 
@@ -80,6 +80,7 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
     items += [{"id": sha, "name": name, "own": True, "shared": sha in shared, "other": False}
               for sha, name in uploaded.items()]  # fmt: skip
     pictures = [thumb(name) for name in bundled] + [_upload_thumb(sha) for sha in uploaded]
+    items_of_folder = folders.items() if examples else []
     sizes = [len(data) for data in pictures]
     components.blobs(
         "thumbnails", {"thumbnails": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))}
@@ -88,11 +89,12 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
     ready = bool(shown and shown.answered())
     components.image_strip(
         {
-            "items": items,
-            "current": here.image,
+            "items": items + items_of_folder,
+            "folder": folders.facts() if examples else None,
+            "current": folders.current(here.image),
             "exports": downloads.WHOLE if ready else [],
             "exporting": exports,
-            "command": shown.command() if shown else "",
+            "command": visitors.public(shown.command()) if shown else "",
             "present": here.present,
             "query": url.query(),
             "private": urlencode(visitors.private()),
@@ -103,9 +105,12 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "export": lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
             "share": _shared_image,
             "remove": _removed_image,
+            "turn": lambda: folders.turned(st.session_state["image_strip"].get("turn")),
             "present": lambda: location.go(present=bool(st.session_state["image_strip"].get("present"))),
         },
     )
+    if examples:
+        folders.thumbnails()
     downloads.hand_over("header")
 
 
@@ -192,6 +197,8 @@ def _picked_image() -> None:
     picked = st.session_state["image_strip"].get("pick")
     if picked in state.samples() or picked in state.session().uploads():
         location.go(image=picked)
+    elif isinstance(picked, str):
+        folders.picked(picked)
 
 
 def _removed_image() -> None:

@@ -233,10 +233,9 @@ export class ComparisonGrid {
   arrived(event) {
     if (!this.data || !(event instanceof CustomEvent)) return;
     if (this.data.rows.some((row) => row.photo === event.detail)) this.picture(event.detail);
-    const tile = this.tiles.find((one) => one.id === event.detail);
-    if (!tile) return;
-    this.read(tile);
-    this.refresh();
+    const tiles = this.tiles.filter((one) => one.id === event.detail);
+    for (const tile of tiles) this.read(tile);
+    if (tiles.length) this.refresh();
   }
 
   /** @param {Tile} tile */
