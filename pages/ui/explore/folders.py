@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import VitrineError
 from core.params import expanded
 from pages.ui import components
-from pages.ui.session import jobs, location, open_folder, parameters, state, visitors
+from pages.ui.session import jobs, location, open_folder, state, visitors
 from pages.ui.widgets import messages
 from pages.ui.widgets.folder_browser import browser
 
@@ -21,7 +21,7 @@ def chooser() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         path = st.text_input("Folder or zip archive of images", key=KEY, placeholder="/home/you/photos")
         browser(KEY)
-        if st.button("Open", disabled=not path):
+        if st.button("Open folder", disabled=not path):
             with messages.refused():
                 _open(path)
                 st.rerun()
@@ -31,7 +31,7 @@ def _open(path: str) -> None:
     session = state.session()
     found = jobs.working("Listing images", lambda report: open_folder.opened(expanded(path), session.cache, report))
     session.folder = found
-    show_group()
+    show_group("folder")
     skipped = "".join(f" Left out: {reason}: {count:,}." for reason, count in found.folder.skipped.items())
     more = f" Of {found.total:,} images in it." if found.total > len(found) else ""
     state.add_notice("info", f"{found.name} is open: {_images(len(found))}.{more}{skipped}")
@@ -43,10 +43,9 @@ def _open(path: str) -> None:
         return
 
 
-def show_group() -> None:
-    """Let the gallery choose its group of images anew: by default the folder, else the uploads, else the examples."""
-    parameters.forget(("of", "page"), "compare")
-    parameters.forget_everywhere(("of", "page"))
+def show_group(name: str) -> None:
+    """Let the gallery show a group of images the next time it is drawn."""
+    st.session_state["gallery.next"] = name
 
 
 def items() -> list[dict[str, Any]]:
@@ -101,7 +100,6 @@ def turned(pages: object) -> None:
     if session.folder.number_of(location.current().image) is not None:
         location.go(image="")
     session.folder = None
-    show_group()
 
 
 def thumbnails() -> None:

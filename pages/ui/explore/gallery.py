@@ -11,7 +11,9 @@ from core.comparison import Comparison, Tile
 from core.errors import VitrineError
 from core.explain import EXPLAINERS
 from core.images import Picture
+from core.params import whole
 from core.progress import Report, chunks
+from core.serialization import digest
 from core.workbench import Request, Workbench
 from pages.ui.explore import comparison, folders, uploads
 from pages.ui.session import jobs, location, parameters, state
@@ -65,13 +67,9 @@ def sources() -> dict[str, list[Source]]:
 def chosen() -> list[Source]:
     """A button that opens the choice of images; returns those chosen."""
     every = sources()
-    groups = _groups(every)
     with st.popover("Images", icon=":material/photo_library:"):
-        given = groups.draw(
-            st.segmented_control, selection_mode="multi",
-            format_func=lambda group: f"{GROUPS[group]} · {len(every[group]):,}",
-        )  # fmt: skip
-        found = [source for group in every if group in (given or groups.default) for source in every[group]]
+        groups = _groups(every)
+        found = [source for group in groups for source in every[group]]
         words = st.text_input("Name contains", key="gallery.words").casefold().split()
         found = [source for source in found if all(word in source.name.casefold() for word in words)]
         if 1 < len(found) <= LISTED:
@@ -82,16 +80,23 @@ def chosen() -> list[Source]:
     return found
 
 
-def _groups(every: Mapping[str, Sequence[Source]]) -> parameters.Parameter[list[str]]:
-    """The chosen groups: by default the folder, else the uploads, else the examples."""
-    default = list(every)[:1]
-
-    def valid(groups: list[str]) -> list[str]:
-        return [group for group in every if group in (groups or default)] or default
-
-    return parameters.Parameter(
-        "Images of", "of", default, lambda text: text.split(","), ",".join, valid, {"options": list(every)}
-    )
+def _groups(every: Mapping[str, Sequence[Source]]) -> list[str]:
+    """The choice of groups: by default the folder, else the uploads, else the examples."""
+    default, latest = list(every)[:1], st.session_state.pop("gallery.next", "")
+    text = latest if latest in every else parameters.text("of")
+    # A widget whose value is set from here may be drawn too late and set it back: another value is another widget.
+    if text != st.session_state.get("gallery.of"):
+        st.session_state["gallery.version"] = st.session_state.get("gallery.version", 0) + 1
+    given = st.segmented_control(
+        "Images of", list(every), selection_mode="multi", key=f"gallery.of.{st.session_state['gallery.version']}",
+        default=[group for group in text.split(",") if group in every] or default,
+        format_func=lambda group: f"{GROUPS[group]} · {len(every[group]):,}",
+    )  # fmt: skip
+    chosen = [group for group in every if group in given] or default
+    text = "" if chosen == default else ",".join(chosen)
+    st.session_state["gallery.of"] = text
+    parameters.keep("of", text)
+    return chosen
 
 
 def _one_by_one(found: Sequence[Source]) -> list[Source]:
@@ -132,15 +137,10 @@ def drawn(bench: Workbench, images: Sequence[Source], name: str, wanted: int) ->
     if not images:
         st.info("No image is chosen. Choose some under Images, upload them, or open a folder.")
         return
-    here = location.current()
-    most = PRESENTED if here.present else PAGE
+    most = PRESENTED if location.current().present else PAGE
     pages = -(-len(images) // most)
-
-    def valid(number: int) -> int:
-        return min(max(number, 1), pages)
-
-    number = parameters.Parameter("Page", "page", 1, _page, str, valid)
-    start = (number.value() - 1) * most
+    key, number = _page(images, pages)
+    start = (number - 1) * most
     on_page = images[start : start + most]
     read = _read(bench, on_page)
     page = Page(on_page, {key: _explained(one, wanted) for key, one in read.items()}, name)
@@ -150,12 +150,19 @@ def drawn(bench: Workbench, images: Sequence[Source], name: str, wanted: int) ->
     comparison.drawn(shown, "gallery", _grid)
     if pages > 1:
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-            number.draw(lambda label, key: st.pagination(pages, key=key))
+            st.pagination(pages, default=number, key=key, width=min(120 + 44 * pages, 420))
             st.caption(f"Images {start + 1:,}–{start + len(on_page):,} of {len(images):,}")
 
 
-def _page(text: str) -> int:
-    return max(1, int(text)) if text.isdecimal() and len(text) < 9 else 1
+def _page(images: Sequence[Source], pages: int) -> tuple[str, int]:
+    """The key of the choice of the page, and the page; other images begin with their first page."""
+    key = f"gallery.page.{digest([len(images), pages, images[0].key, images[-1].key])[:8]}"
+    known = st.session_state.get("gallery.pages", key)
+    st.session_state["gallery.pages"] = key
+    number = st.session_state.get(key) or (whole(parameters.text("page")) if known == key else None) or 1
+    number = min(max(number, 1), pages)
+    parameters.keep("page", str(number), "1")
+    return key, number
 
 
 def _read(bench: Workbench, images: Sequence[Source]) -> dict[str, tuple[Picture, int] | VitrineError]:

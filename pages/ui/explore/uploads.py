@@ -68,7 +68,7 @@ def _store() -> None:
             state.add_notice("info", f"{picture.name}: {picture.note}")
     _report(len(pictures), failed, left_out)
     if len(pictures) > 1:
-        folders.show_group()
+        folders.show_group("uploads")
     st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
     if wanted and wanted in [picture.sha for picture in pictures]:
         location.go(image=wanted)

@@ -79,7 +79,7 @@ def folder(tmp_path: Path) -> Path:
 
 def opened(app: AppTest, folder: Path) -> AppTest:
     app.text_input(key="open-folder").set_value(str(folder)).run()
-    next(button for button in app.button if button.label == "Open").click().run()
+    next(button for button in app.button if button.label == "Open folder").click().run()
     return checked(app)
 
 
@@ -134,8 +134,9 @@ def test_a_folder_is_paged_and_what_is_broken_stops_no_other(session: state.Sess
     until(lambda: not shown.running)
     assert shown.count() == (23, 23, "maps")
     assert "Images 1–24 of 30" in said(app)
-    app.session_state["compare.page"] = 2
+    app.session_state[app.session_state["gallery.pages"]] = 2
     app.run()
+    assert app.query_params["page"] == "2"
     assert [row["picture"] for row in part(app, "comparison_grid")["rows"]] == [f"{n:02}.png" for n in range(24, 30)]
     assert session.folder
     assert len(session.folder._shas) <= 30

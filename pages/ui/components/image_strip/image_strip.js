@@ -120,9 +120,9 @@ class ImageStrip {
     this.data = data;
     this.send = setTriggerValue;
     keepAddress(whole, data.frame);
+    this.folder.update(data.folder); // first, as it takes room from the strip
     this.refill();
     this.mark();
-    this.folder.update(data.folder);
     this.strip.hidden = !data.items.length;
     this.export.hidden = !data.exporting;
     if (data.present !== this.told) this.setPresenting(data.present);
