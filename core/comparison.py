@@ -1,6 +1,6 @@
 """Comparisons: the results of several requests about one picture or many, computed in the background."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 from core.errors import Cancelled, VitrineError
@@ -139,17 +139,28 @@ class Comparison:
             groups.setdefault(picture.sha, (picture, []))[1].append((request, answer))
         return list(groups.values())
 
-    def command(self) -> str:
-        """The command line that reproduces the maps so far; "" while there is none."""
-        finished = [tile for tile, answer in self.answered() if isinstance(answer, Explanation)]
-        return self.command_of(finished) if finished else ""
+    def command(self, true: Mapping[str, int] | None = None) -> str:
+        """The command line that reproduces the maps so far; "" while there is none.
 
-    def command_of(self, tiles: Sequence[Tile]) -> str:
+        `true` has the true classes that are known, by the hash of the picture; the command names one that all share.
+        """
+        finished = [tile for tile, answer in self.answered() if isinstance(answer, Explanation)]
+        return self.command_of(finished, true) if finished else ""
+
+    def command_of(self, tiles: Sequence[Tile], true: Mapping[str, int] | None = None) -> str:
         """The command line that computes these tiles; it names no class where each picture has its own."""
-        files = list({tile.picture.sha: tile.picture.file for tile in tiles}.values())
+        files = {tile.picture.sha: tile.picture.file for tile in tiles}
         requests = [tile.request for tile in tiles]
-        predicted = self.predicted and len(files) > 1
-        return command_line(self.bench.model, files, requests, seed=self.seed, layer=self.layer, predicted=predicted)
+        known = {(true or {}).get(sha) for sha in files}
+        return command_line(
+            self.bench.model,
+            list(files.values()),
+            requests,
+            seed=self.seed,
+            layer=self.layer,
+            true=known.pop() if len(known) == 1 else None,
+            predicted=self.predicted and len(files) > 1,
+        )
 
     def spent(self) -> tuple[float, int]:
         """Seconds and model passes (a backward counts as two) of the results so far."""

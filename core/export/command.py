@@ -11,10 +11,20 @@ from core.workbench import Request
 
 
 def command_line(
-    model: Model, images: Sequence[str], requests: Sequence[Request], *, seed: int = 0, layer: str = "",
-    out: str = "out", predicted: bool = False,
-) -> str:  # fmt: skip
-    """The command line that reproduces these maps of every image; `predicted` for the class predicted for each."""
+    model: Model,
+    images: Sequence[str],
+    requests: Sequence[Request],
+    *,
+    seed: int = 0,
+    layer: str = "",
+    out: str = "out",
+    true: int | None = None,
+    predicted: bool = False,
+) -> str:
+    """The command line that reproduces these maps of every image; `predicted` for the class predicted for each.
+
+    With the true class of the images, it also judges the predictions.
+    """
     settings: Mapping[str, Any] = {
         f"{request.name}.{n}": value for request in requests for n, value in request.settings.items()
     }
@@ -31,4 +41,6 @@ def command_line(
         words.append("--settle")
     if layer:
         words += ["--layer", layer]
+    if true is not None:
+        words += ["--label", class_text(true, model.labels)]
     return shlex.join([*words, "--seed", str(seed), "--out", out])

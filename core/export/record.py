@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -50,8 +50,10 @@ def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 
     return tables_by_class
 
 
-def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
-    """How every map was made and its properties, for JSON."""
+def record(
+    bench: Workbench, picture: Picture, answers: Answers, seed: int = 0, true: int | None = None
+) -> dict[str, Any]:
+    """How every map was made and its properties, for JSON; with the true class, whether the prediction is right."""
     maps = [_entry(bench, request, answer) for request, answer in answers if isinstance(answer, Explanation)]
     failed = [
         {"method": request.name, "target": _class(bench, request.target), "reason": str(answer)}
@@ -74,15 +76,26 @@ def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) 
         "seed": seed,
         "top5": [{**_class(bench, index), bench.model.quantity: chance} for index, _, chance in bench.top(picture)],
         "predicted": [_class(bench, index) for index in bench.model.asserted(bench.logits(picture))],
+        "true": None if true is None else _class(bench, true),
+        "right": None if true is None else bench.model.right(bench.logits(picture), true),
         "maps": maps,
         "failed": failed,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("torch", "torchvision")}},
     }
 
 
-def table(bench: Workbench, results: Iterable[tuple[Picture, Answers]], seed: int = 0) -> str:
-    """The maps in the records of all pictures as CSV, one line each."""
-    rows = [row for picture, answers in results for row in _rows(bench, picture, answers, seed)]
+def table(
+    bench: Workbench,
+    results: Iterable[tuple[Picture, Answers]],
+    seed: int = 0,
+    true: Mapping[str, int] | None = None,
+) -> str:
+    """The maps in the records of all pictures as CSV, one line each.
+
+    `true` has the true classes that are known, by the hash of the picture.
+    """
+    known = true or {}
+    rows = [row for picture, answers in results for row in _rows(bench, picture, answers, seed, known.get(picture.sha))]
     stream = io.StringIO()
     lines = csv.DictWriter(stream, rows[0] if rows else ())
     lines.writeheader()
@@ -90,7 +103,9 @@ def table(bench: Workbench, results: Iterable[tuple[Picture, Answers]], seed: in
     return stream.getvalue()
 
 
-def _rows(bench: Workbench, picture: Picture, answers: Answers, seed: int) -> list[dict[str, Any]]:
+def _rows(bench: Workbench, picture: Picture, answers: Answers, seed: int, true: int | None) -> list[dict[str, Any]]:
+    whole = record(bench, picture, answers, seed, true)
+    judged = {"true_label": whole["true"]["label"] if whole["true"] else "", "right": whole["right"]}
     return [
         {
             "image": picture.name,
@@ -104,8 +119,9 @@ def _rows(bench: Workbench, picture: Picture, answers: Answers, seed: int) -> li
             **entry["passes"],
             "settings": json.dumps(entry["settings"], ensure_ascii=False),
             "note": entry["note"],
+            **judged,
         }
-        for entry in record(bench, picture, answers, seed)["maps"]
+        for entry in whole["maps"]
     ]
 
 

@@ -99,6 +99,7 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
         settings()
     if way == "methods":
         class_choice.choice(bench, picture)
+        class_choice.true_class(bench, picture)
 
 if way == "images":
     gallery.drawn(bench, images, names[0], wanted)

@@ -13,7 +13,7 @@ from core.explain import Explanation
 from core.figures.sheet import KINDS
 from core.figures.style import Style, styled
 from pages.ui import components
-from pages.ui.session import state
+from pages.ui.session import location, state
 
 _TYPES = {
     "png": "image/png",
@@ -40,7 +40,8 @@ def whole(wanted: Mapping[str, Any]) -> None:
     elif kind == "npz":
         _offer(name, kind, export.npz(export.arrays_of_images(results) if several else export.arrays(answers)))
     elif kind == "csv":
-        _offer(name, kind, export.table(shown.bench, results, shown.seed).encode())
+        true = location.true_classes(shown.bench, shown.pictures)
+        _offer(name, kind, export.table(shown.bench, results, shown.seed, true).encode())
 
 
 def one(wanted: Mapping[str, Any]) -> None:
