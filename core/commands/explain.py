@@ -33,7 +33,7 @@ class Work:
     layer: str
     seed: int
     settle: bool
-    true: int | None  # class of the images, if known
+    true: int | None  # class of all images, if it was named
 
 
 def explain(parser: ArgumentParser) -> None:
@@ -53,7 +53,8 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--label",
         metavar="CLASS",
-        help="true class of the images, index or label, to say whether the prediction is right",
+        help="true class of the images, index or label, to say whether the prediction is right (default: of a folder "
+        "in class folders, their names)",
     )
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.SETTING=VALUE", help="change a setting")
     parser.add_argument(
@@ -92,9 +93,10 @@ def _explain(args: Namespace) -> int:
     _settings(args.set, args.budget, _requested(args))
     _writable(args.out)
     report = printed(sys.stderr)
-    images = image_files(args.images, limit, report)
     bench = Workbench(load(args.model, device=device(), report=report, options=chosen_model(args)))
     work = _work(args, bench)
+    judged = args.label is None and bench.model.output != "regression"  # by the class folders
+    images = image_files(args.images, limit, report, bench.model.labels if judged else ())
     named = dict.fromkeys([*work.targets, args.label or ""])
     taken = filter(None, (class_note(text, bench.model.labels) for text in named))
     for sentence in (*images.notes, *bench.model.notes, *taken):
@@ -107,9 +109,9 @@ def _explain(args: Namespace) -> int:
         folder = args.out / name
         part_report = subrange(report, number / len(folders), (number + 1) / len(folders))
         try:
-            picture = image.picture(window)
+            picture, true = image.picture(window), image.true if work.true is None else work.true
             answers = _answers(bench, picture, work, part_report)
-            result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=work.true)
+            result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=true)
         except VitrineError as error:
             failed = _report_failure(image.name, str(error))
             continue
@@ -120,11 +122,13 @@ def _explain(args: Namespace) -> int:
             predicted = {one["index"] for one in result["predicted"]}
             first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
             maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
-            notes = [_judged(bench, picture, work.true), picture.note]
+            notes = [_judged(bench, picture, true), picture.note]
             shown = [f"{one['label']} {bench.model.spelled(one[bench.model.quantity])}" for one in first]
             say(". ".join([f"{folder}: {', '.join([*shown, maps])}", *filter(None, notes)]))
     if args.json:
         say_json(records)
+    elif len(known := [one["right"] for one in records if one["right"] is not None]) > 1:
+        say(f"The prediction is right for {sum(known):,} of {len(known):,} images.")
     return 2 if failed else 0
 
 

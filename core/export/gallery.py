@@ -1,6 +1,6 @@
 """Files of a comparison across images: one sheet and one set of arrays for all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import PurePath
 
@@ -43,22 +43,39 @@ def arrays_of_images(results: Results) -> dict[str, NDArray[np.float32]]:
     return {f"{name}-{key}": values for name, (_, answers) in named for key, values in arrays(answers).items()}
 
 
-def figure_of_images(bench: Workbench, results: Results, style: Style = DEFAULT, kind: Kind = "png") -> bytes:
-    """The maps of all images as a PNG, PDF or SVG file: six in a row, each over its image and with its class."""
+def figure_of_images(
+    bench: Workbench,
+    results: Results,
+    style: Style = DEFAULT,
+    kind: Kind = "png",
+    true: Mapping[str, int] | None = None,
+) -> bytes:
+    """The maps of all images as a PNG, PDF or SVG file: six in a row, each over its image and with its class.
+
+    `true` has the true classes that are known, by the hash of the picture: the predictions are marked right or wrong.
+    """
     ranges, panels = _ranges(results, style), []
     for picture, answers in results:
         view, chances = bench.view(picture), bench.probabilities(picture)
         for request, answer in answers:
             label = f"{bench.model.labels[request.target]}, {bench.model.spelled(float(chances[request.target]))}"
+            lines = (label, *_judged(bench, picture, (true or {}).get(picture.sha)))
             if isinstance(answer, Explanation):
                 values, span = answer.maps[0].numpy(), ranges[picture.sha, request.key]
-                panels.append(Panel(picture.name, (label,), values, span, answer.note(), view))
+                panels.append(Panel(picture.name, lines, values, span, answer.note(), view))
             else:
-                panels.append(Panel(picture.name, (label,), note=str(answer), view=view))
+                panels.append(Panel(picture.name, lines, note=str(answer), view=view))
     rows = [panels[start : start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)]
     methods = dict.fromkeys(EXPLAINERS[request.name].title for _, answers in results for request, _ in answers)
     title = f"{', '.join(methods)} · {bench.model.name} · {len(results)} image{'s' * (len(results) != 1)}"
     return sheet(bench.view(results[0][0]), title, rows, style, kind=kind)
+
+
+def _judged(bench: Workbench, picture: Picture, true: int | None) -> tuple[str, ...]:
+    """Lines about the prediction of an image whose true class is known."""
+    if true is None or (right := bench.model.right(bench.logits(picture), true)) is None:
+        return ()
+    return ("Prediction right",) if right else ("Prediction wrong", f"True class: {bench.model.labels[true]}")
 
 
 def tile_of_images(

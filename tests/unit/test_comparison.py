@@ -176,6 +176,10 @@ def test_every_picture_gets_its_own_map_of_its_own_class() -> None:
         "vitrine explain 0.png 1.png 2.png 3.png --model norelu --method saliency --seed 0 --out out"
     )
     assert " --target " in Comparison(bench, tiles[:1], predicted=True).command_of(tiles[:1])
+    alike = {picture.sha: 2 for picture in pictures}
+    assert " --label 2 " in shown.command(alike)
+    assert "--label" not in shown.command({**alike, pictures[0].sha: 1}), "one option cannot say two classes"
+    assert "--label" not in shown.command({pictures[0].sha: 2})
 
 
 def test_one_request_about_several_pictures_is_not_mixed_up() -> None:

@@ -22,9 +22,11 @@ def chooser() -> None:
         path = st.text_input("Folder or zip archive of images", key=KEY, placeholder="/home/you/photos")
         browser(KEY)
         if st.button("Open folder", disabled=not path):
-            with messages.refused():
+            try:
                 _open(path)
-                st.rerun()
+            except VitrineError as error:
+                state.add_notice("error", str(error))
+            st.rerun()
 
 
 def _open(path: str) -> None:

@@ -15,7 +15,7 @@ from core.params import whole
 from core.progress import Report, chunks
 from core.serialization import digest
 from core.workbench import Request, Workbench
-from pages.ui.explore import comparison, folders, uploads
+from pages.ui.explore import class_choice, comparison, folders, uploads
 from pages.ui.session import jobs, location, parameters, state
 from pages.ui.widgets import comparison_grid
 from pages.ui.widgets.text import plain
@@ -148,10 +148,17 @@ def drawn(bench: Workbench, images: Sequence[Source], name: str, wanted: int) ->
     tiles = {tile.key: tile for source in on_page if (tile := _tile(page, source))}
     shown = comparison.current(bench, list(tiles.values()), predicted=wanted == PREDICTED)
     comparison.drawn(shown, "gallery", _grid)
-    if pages > 1:
-        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        if pages > 1:
             st.pagination(pages, default=number, key=key, width=min(120 + 44 * pages, 420))
             st.caption(f"Images {start + 1:,}–{start + len(on_page):,} of {len(images):,}")
+        if known := location.true_classes(bench, pictures := shown.pictures):
+            right = sum(
+                bench.model.right(bench.logits(one), known[one.sha]) or 0 for one in pictures if one.sha in known
+            )
+            st.caption(
+                f"The prediction is right for {right} of the {len(known)} images here whose true class is known."
+            )
 
 
 def _page(images: Sequence[Source], pages: int) -> tuple[str, int]:
@@ -204,6 +211,16 @@ def _tile(page: Page, source: Source) -> Tile | None:
     return Tile(picture, Request(page.method, target, dict(location.settings(page.method)), here.settle))
 
 
+def _judged(bench: Workbench, tile: Tile) -> dict[str, str]:
+    """The mark of the explained class, and the label of the true one where it is known and another."""
+    marks = class_choice.marks(bench, tile.picture)
+    other = next((index for index, mark in marks.items() if mark != "wrong" and index != tile.request.target), None)
+    return {
+        "mark": marks.get(tile.request.target, ""),
+        "true": "" if other is None else bench.model.labels[other],
+    }
+
+
 def _grid(shown: Comparison) -> None:
     """The tiles of the page in their current state."""
     page: Page | None = st.session_state.get("gallery.page")
@@ -228,6 +245,6 @@ def _grid(shown: Comparison) -> None:
         messages[row["photo"]] = {}, comparison_grid.photo_of(shown.bench, tile.picture)
         name = comparison_grid.tile_id(shown, tile)
         messages[name] = comparison_grid.tile(shown, tile)
-        rows.append({**row, "picture": source.name})
+        rows.append({**row, "picture": source.name, **_judged(shown.bench, tile)})
         cells.append(name)
     comparison_grid.grid(messages, rows, [page.method], [[name] for name in cells], "gallery", gallery=True)

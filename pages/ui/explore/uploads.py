@@ -1,15 +1,17 @@
 """Uploaded images: the uploader, and the page of a link whose image is not available here."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import streamlit as st
 
+from core.data.labels import folder_classes
 from core.data.listing import LeftOut
 from core.data.uploaded import images_of
 from core.environment import limit
 from core.errors import VitrineError
 from core.explain import EXPLAINERS
-from core.images import FORMATS
+from core.images import FORMATS, Picture
 from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
@@ -67,6 +69,7 @@ def _store() -> None:
         if picture.note:
             state.add_notice("info", f"{picture.name}: {picture.note}")
     _report(len(pictures), failed, left_out)
+    _label(pictures)
     if len(pictures) > 1:
         folders.show_group("uploads")
     st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
@@ -79,6 +82,20 @@ def _store() -> None:
                 f"{pictures[-1].name} is not the image of the link. It is shown with the link's classes and methods.",
             )
         location.go(image=pictures[-1].sha, **({"targets": here.targets} if wanted else {}))
+
+
+def _label(pictures: Sequence[Picture]) -> None:
+    """Store the true classes of images from an archive whose class folders are named after classes of the model."""
+    model = state.opened(location.current().model)
+    if model is None or model.output == "regression":
+        return
+    folders = {one.sha: PurePosixPath(one.name).parent.name for one in pictures}
+    classes, _ = folder_classes(sorted({*folders.values()} - {""}), model.labels)
+    labelled = {sha: classes[folder] for sha, folder in folders.items() if folder in classes}
+    for sha, index in labelled.items():
+        state.session().label(sha, (model.labels[index], index))
+    if labelled:
+        state.add_notice("info", f"The class folders give the true classes of {len(labelled):,} images.")
 
 
 def _report(count: int, failed: Sequence[str], left_out: LeftOut) -> None:

@@ -115,17 +115,19 @@ def named(image: str) -> str:
 
 
 def true_class(workbench: Workbench, picture: Picture) -> int | None:
-    """The true class of an example, or of an upload as the user said; None if the model has no such class."""
+    """The true class of an example, of an upload as the user said, or of an image in a class folder.
+
+    None if it is not known, or if the model has no such class.
+    """
     model, session, example = workbench.model, state.session(), state.samples().get(picture.name)
     if model.output == "regression":
         return None
-    if picture.sha in session.uploads():
-        label, index = session.true.get(picture.sha, ("", None))
-    elif example and state.sample(example.path).sha == picture.sha:
-        label, index = example.label, None
-    else:
-        return None
-    return namesake(label, model.labels, index) if label else None
+    if picture.sha in session.uploads() and picture.sha in session.true:
+        label, index = session.true[picture.sha]
+        return namesake(label, model.labels, index)
+    if example and example.label and state.sample(example.path).sha == picture.sha:
+        return namesake(example.label, model.labels)
+    return session.folder.true_class(picture.sha, model.labels) if session.folder else None
 
 
 def true_classes(workbench: Workbench, pictures: Iterable[Picture]) -> dict[str, int]:

@@ -1,19 +1,25 @@
 """A folder of images opened in a session: its images are read only when they are needed."""
 
 import os
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 from core.cache import TensorCache
 from core.data.image_folder import ImageFolder, scan
+from core.data.labels import folder_classes
+from core.data.layout import UNKNOWN
 from core.errors import BadImage, VitrineError
 from core.figures import encoding
 from core.images import DeferredPicture, Picture, deferred, read_picture
 from core.params import whole
 from core.progress import Report
-from core.serialization import digest
 from pages.ui.session import visitors
 
 PAGE = 24  # images of the strip at a time
+
+_openings = count(1)  # a folder that is opened again may hold other images under the same numbers
 
 
 class OpenFolder:
@@ -27,7 +33,7 @@ class OpenFolder:
         self.name = name
         self.total = total  # images on disk; more than in `folder` where there is a limit
         self.page = 0
-        self._prefix = f"folder-{digest(str(folder.root))[:8]}-"
+        self._prefix = f"folder-{next(_openings)}-"
         self._cache = cache
         self._shas: dict[int, str] = {}  # of the images read so far
 
@@ -62,7 +68,7 @@ class OpenFolder:
 
     def number_of(self, sha: str) -> int | None:
         """The number of an image that has been read."""
-        return next((number for number, known in self._shas.items() if known == sha), None)
+        return next((number for number, known in list(self._shas.items()) if known == sha), None)
 
     def picture(self, number: int) -> DeferredPicture:
         """The picture of an image, decoded again when its pixels are needed and no longer cached. Raises BadImage."""
@@ -75,6 +81,15 @@ class OpenFolder:
             return None if number is None else self.picture(number)
         except VitrineError:
             return None
+
+    def true_class(self, sha: str, labels: tuple[str, ...]) -> int | None:
+        """The class, among those of a model, that the class folder of an image names.
+
+        None if there is none, or if copies of the image that have been read lie in different folders.
+        """
+        numbers = {self.folder.labels[number] for number, known in list(self._shas.items()) if known == sha}
+        number = numbers.pop() if len(numbers) == 1 else UNKNOWN
+        return None if number == UNKNOWN else _classes(self.folder.folders, labels).get(self.folder.folders[number])
 
     def thumbnail(self, number: int) -> bytes:
         """A small JPEG of an image, empty if it cannot be read."""
@@ -94,8 +109,8 @@ class OpenFolder:
             report(0.0, "")
             self._cache.put(self._key(number), self.thumbnail(number))
 
-    def _key(self, number: int) -> tuple[str, str, str]:
-        return ("thumbnail", str(self.folder.root), self.path(number))
+    def _key(self, number: int) -> tuple[str, str]:
+        return ("thumbnail", self.item(number))
 
     def _read(self, number: int) -> Picture:
         known = self._shas.get(number)
@@ -114,6 +129,12 @@ class OpenFolder:
     def _file(self, number: int) -> str:
         path = self.folder.root / self.path(number)
         return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@lru_cache(maxsize=8)
+def _classes(folders: tuple[str, ...], labels: tuple[str, ...]) -> Mapping[str, int]:
+    """The classes by the names of their folders."""
+    return folder_classes(folders, labels)[0]
 
 
 def opened(path: Path, cache: TensorCache, report: Report) -> OpenFolder:

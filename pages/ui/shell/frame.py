@@ -14,7 +14,7 @@ from core.models.model import Model
 from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.explore import folders, gallery, uploads
+from pages.ui.explore import class_choice, folders, gallery, uploads
 from pages.ui.session import builds, location, parameters, state, url, visitors
 from pages.ui.shell import tour
 from pages.ui.shell.glossary import glossary
@@ -149,28 +149,13 @@ def _unusual(model: Model) -> str:
 def _chips(workbench: Workbench, picture: Picture) -> None:
     model, chances = workbench.model, workbench.probabilities(picture)
     chosen = list(location.targets(workbench, picture))
-    true = location.true_class(workbench, picture)
-    known = [] if true is None else [true]
-    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen, *known])
-    marks = _marks(workbench, picture, true)
+    marks = class_choice.marks(workbench, picture)
+    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen, *marks])
     classes = [
         {"index": i, "label": model.labels[i], "chance": chance(model, chances[i]), "mark": marks.get(i, "")}
         for i in indices
     ]
     components.class_chips({"classes": classes, "chosen": chosen}, _picked_class)
-
-
-def _marks(workbench: Workbench, picture: Picture, true: int | None) -> dict[int, str]:
-    """The classes to mark if the true one is known: the predicted ones are right or wrong, the true one is true.
-
-    Of several labels at once the image may have others than the known one, so none of them is wrong.
-    """
-    if true is None:
-        return {}
-    model = workbench.model
-    predicted = model.asserted(workbench.logits(picture))
-    wrong = {} if model.output == "multilabel" else dict.fromkeys(predicted, "wrong")
-    return {**wrong, true: "right" if true in predicted else "true"}
 
 
 def _memory() -> None:

@@ -32,15 +32,15 @@ def whole(wanted: Mapping[str, Any]) -> None:
     if shown is None or not (results := shown.by_picture()):
         return
     (picture, answers), several = results[0], len(results) > 1
+    true = location.true_classes(shown.bench, shown.pictures)
     name = f"{len(results)} images" if several else _stem(picture.name)
     if kind in KINDS:
         style = _style(wanted, shown)
-        draw = partial(export.figure_of_images, shown.bench, results)
+        draw = partial(export.figure_of_images, shown.bench, results, true=true)
         _offer(name, kind, draw(style, kind) if several else export.figure(shown.bench, picture, answers, style, kind))
     elif kind == "npz":
         _offer(name, kind, export.npz(export.arrays_of_images(results) if several else export.arrays(answers)))
     elif kind == "csv":
-        true = location.true_classes(shown.bench, shown.pictures)
         _offer(name, kind, export.table(shown.bench, results, shown.seed, true).encode())
 
 

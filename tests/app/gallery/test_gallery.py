@@ -17,6 +17,7 @@ from core.data.listing import LeftOut
 from core.data.uploaded import MOST, images_of
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from core.images import decode
+from core.models import load
 from core.workbench import Workbench
 from pages.ui.explore import gallery
 from pages.ui.session import state
@@ -254,3 +255,84 @@ def test_images_are_listed_by_group(session: state.Session) -> None:
     rows = part(app, "comparison_grid")["rows"]
     assert len(rows) >= 2, "the examples, where nothing else is there"
     assert gallery.PAGE == 24
+
+
+def flowers(root: Path) -> dict[str, bytes]:
+    """Two class folders of the flower network, and one that it does not know."""
+    members = {f"{name}/{n}.png": png(10 * at + n) for at, name in enumerate(CLASSES) for n in range(2)}
+    for name, content in members.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return members
+
+
+CLASSES = ("red-petals", "tulips", "violet-stem")
+
+
+def marks(members: dict[str, bytes]) -> dict[str, tuple[str, str]]:
+    """The expected mark and, where it is another, the true label of each image that is explained for its prediction."""
+    model = load("flowers-double-12c")
+    expected = {}
+    for name, content in members.items():
+        predicted = model.labels[int(Workbench(model).logits(decode(content, name)).argmax())]
+        true = name.partition("/")[0]
+        if true not in model.labels:
+            expected[name] = ("", "")
+        else:
+            expected[name] = ("right", "") if predicted == true else ("wrong", true)
+    return expected
+
+
+def marked(app: AppTest) -> dict[str, tuple[str, str]]:
+    return {row["picture"]: (row["mark"], row["true"]) for row in part(app, "comparison_grid")["rows"]}
+
+
+def test_class_folders_mark_the_predictions(session: state.Session, tmp_path: Path) -> None:
+    members = flowers(tmp_path / "flowers")
+    app = opened(compare(by="images", method="saliency", model="flowers-double-12c"), tmp_path / "flowers")
+    expected = marks(members)
+    assert marked(app) == expected
+    right = [mark for mark, _ in expected.values()].count("right")
+    assert f"The prediction is right for {right} of the 4 images here whose true class is known." in said(app)
+    shown = session.comparison
+    assert shown
+    until(lambda: not shown.running)
+    app = compare(by="images", method="saliency", model="flowers-double-12c", **{"class": "4"})
+    labels = load("flowers-double-12c").labels
+    for name, (mark, true) in marked(app).items():
+        of = name.partition("/")[0]
+        assert true == (of if of in labels and of != labels[4] else "")
+        assert mark in ({"right", "true"} if of == labels[4] else {"", "wrong"})
+
+
+def test_copies_of_an_image_in_two_class_folders_have_no_true_class(session: state.Session, tmp_path: Path) -> None:
+    members = flowers(tmp_path / "flowers")
+    (tmp_path / "flowers/violet-stem/0.png").write_bytes(members["red-petals/0.png"])
+    app = opened(compare(by="images", method="saliency", model="flowers-double-12c"), tmp_path / "flowers")
+    assert marked(app)["red-petals/0.png"] == marked(app)["violet-stem/0.png"] == ("", "")
+
+
+def test_an_archive_of_class_folders_gives_true_classes(session: state.Session, tmp_path: Path) -> None:
+    members = flowers(tmp_path / "flowers")
+    app = compare(by="images", method="saliency", model="flowers-double-12c")
+    app.file_uploader[0].set_value([("flowers.zip", archive(members), "application/zip")]).run()
+    checked(app)
+    assert "The class folders give the true classes of 4 images." in said(app)
+    assert marked(app) == marks(members)
+    labels = load("flowers-double-12c").labels
+    assert set(session.true.values()) == {(name, labels.index(name)) for name in CLASSES if name in labels}
+
+
+def test_a_folder_that_is_opened_again_is_read_again(session: state.Session, folder: Path) -> None:
+    app = opened(compare(by="images", method="saliency"), folder)
+    before = part(app, "comparison_grid")["rows"][0]
+    assert session.folder
+    session.folder.thumbnail(0)
+    (folder / "00.png").write_bytes(png(77))
+    (folder / "03.png").write_bytes(png(3))
+    app = opened(app, folder)
+    rows = part(app, "comparison_grid")["rows"]
+    assert rows[0]["picture"] == before["picture"]
+    assert rows[0]["photo"] != before["photo"]
+    assert rows[3]["label"], "what was broken is mended"
+    assert session.folder.picture(0).sha == decode(png(77), "").sha

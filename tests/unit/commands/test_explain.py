@@ -463,6 +463,46 @@ def test_a_folder_stands_for_its_images(explain, tmp_path, folder, photo_file, c
     assert json.loads((tmp_path / "out/dogs-1/result.json").read_text())["image"] == "dogs/1.png"
 
 
+def test_class_folders_give_the_true_classes(explain, tmp_path, folder, photo, photo_file, capsys):
+    logits = Workbench(nets.model("gap")).logits(decode(photo, "photo.png"))
+    best, other = logits.argsort(descending=True).tolist()[:2]
+    (folder / "cats").rename(folder / f"class {best}")
+    shutil.copytree(folder / f"class {best}", folder / f"Class_{other}")
+    (folder / "dogs/2.png").unlink()
+    assert explain("--method", "saliency", images=[folder, photo_file]) == 0
+    said = capsys.readouterr().out
+    assert "photos: the class folders give the true classes; the model has no class dogs." in said
+    assert said.endswith("The prediction is right for 2 of 4 images.\n")
+    records = {}
+    for path in (tmp_path / "out").glob("*/result.json"):
+        record = json.loads(path.read_text())
+        records[record["image"]] = (record["true"] and record["true"]["index"], record["right"])
+    assert records == {
+        f"class {best}/1.png": (best, True), f"class {best}/2.png": (best, True),
+        f"Class_{other}/1.png": (other, False), f"Class_{other}/2.png": (other, False),
+        "dogs/1.png": (None, None), "photo.png": (None, None),
+    }  # fmt: skip
+    assert explain("--method", "saliency", "--label", str(other), images=[folder]) == 0
+    said = capsys.readouterr().out
+    assert "class folders" not in said, "what is named goes before"
+    assert said.endswith("The prediction is right for 0 of 5 images.\n")
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    assert explain("--method", "saliency", "--json", images=[tmp_path / "packed.zip"]) == 0
+    assert [one["right"] for one in json.loads(capsys.readouterr().out)] == [False, False, True, True, None]
+
+
+def test_folders_that_are_no_classes_judge_nothing(explain, folder, capsys, monkeypatch):
+    (folder / "dogs/2.png").unlink()
+    assert explain("--method", "saliency", images=[folder]) == 0
+    said = capsys.readouterr().out
+    assert not any(word in said for word in ("true class", "Right", "Wrong", "is right"))
+    (folder / "cats").rename(folder / "output 2")
+    values = as_model("values", nets.seeded(nets.GapNet), options=ModelOptions(output="regression"))
+    monkeypatch.setattr("core.models.load", lambda name, **rest: values)
+    assert explain("--method", "saliency", images=[folder]) == 0
+    assert "true class" not in capsys.readouterr().out
+
+
 def test_a_zip_archive_stands_for_its_images(explain, tmp_path, folder, capsys):
     shutil.make_archive(str(tmp_path / "packed"), "zip", folder / "cats")
     assert explain("--method", "saliency", images=[tmp_path / "packed.zip"]) == 0

@@ -76,6 +76,21 @@ def test_a_sheet_shows_every_map_over_its_own_image(bench, results, shared):
         assert any((sheet[top : top + 256, left : left + 256] == expected).all() for top in tops)
 
 
+def test_true_classes_mark_the_predictions_of_their_images(bench, results):
+    predicted = [int(bench.logits(picture).argmax()) for picture, _ in results]
+    other = (predicted[1] + 1) % len(bench.model.labels)
+    true = {results[0][0].sha: predicted[0], results[1][0].sha: other}
+    lines = list(csv.DictReader(io.StringIO(export.table(bench, results, true=true))))
+    labels = bench.model.labels
+    assert [line["true_label"] for line in lines] == [labels[predicted[0]], labels[other], ""]
+    assert [line["right"] for line in lines] == ["True", "False", ""]
+    sheet = export.figure_of_images(bench, results, kind="svg", true=true).decode()
+    assert sheet.count("Prediction ") == 2
+    assert sheet.count("Prediction right") == 1
+    assert sheet.count("True class: ") == 1
+    assert f"True class: {labels[other]}" in sheet
+
+
 def test_a_map_that_failed_leaves_the_others_in_the_sheet(bench, results):
     picture, [(request, _)] = results[0]
     broken = [(picture, [(request, TooLarge("It does not fit."))]), *results[1:]]

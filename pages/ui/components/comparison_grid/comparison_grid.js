@@ -29,6 +29,8 @@ import { decided, readView, viewText } from "./view.js";
  * @property {number} target
  * @property {string} label
  * @property {number | string} chance
+ * @property {"" | Mark} [mark]  of the explained class, in a gallery, where the true one is known
+ * @property {string} [true]  the label of the true class, if that is known and another
  */
 
 /** @type {Shortcuts} */
@@ -155,6 +157,7 @@ export class ComparisonGrid {
   build(plan) {
     this.plan = plan;
     const { cells, rows, columns, gallery } = this.data;
+    this.box.classList.toggle("judged", gallery && rows.some((row) => row.mark || row.true));
     this.tiles = [];
     this.leads = [];
     const { several } = this;

@@ -1,6 +1,6 @@
 // One tile of the grid: a map over the image, its title and facts, or its state while there is no map.
 
-import { button, clamp, make, number, percent } from "../shared.js";
+import { button, clamp, MARKS, make, number, percent } from "../shared.js";
 import { paintMap, paintScale, spanOf, weakness } from "./colours.js";
 
 /**
@@ -141,10 +141,12 @@ export class Tile {
     this.facts.textContent = [header.layer, header.time, passes, unfinished].filter(Boolean).join(" · ");
   }
 
-  /** In a gallery the image, and its class with the probability; the method is the same for all. */
+  /** In a gallery the image, and its class with the probability and its true class; the method is the same for all. */
   named() {
-    const { picture, label, chance } = this.grid.row(this.row);
-    return [picture, [label, percent(chance)].filter(Boolean).join(" · ")];
+    const { picture, label, chance, mark, true: other } = this.grid.row(this.row);
+    const judged = mark ? ` ${MARKS[mark].join(" ")}` : "";
+    const explained = `${[label, percent(chance)].filter(Boolean).join(" · ")}${judged}`;
+    return [picture, other ? `${explained}\nTrue class: ${other}` : explained];
   }
 
   /** The overlay of the tile: an error, a note, or the progress. */
