@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.cache import TensorCache
-from core.comparison import Comparison
+from core.comparison import Comparison, about
 from core.explain import EXPLAINERS, Snapshot
 from core.figures import encoding
 from core.images import decode
@@ -19,7 +19,7 @@ from tests.waiting import until
 @pytest.fixture
 def compare(photo: bytes) -> Callable[..., Comparison]:
     bench = Workbench(nets.model("gap"), TensorCache(1 << 26))
-    return lambda *requests: Comparison(bench, decode(photo, "photo.png"), requests)
+    return lambda *requests: Comparison(bench, about(decode(photo, "photo.png"), requests))
 
 
 def test_a_tile_says_where_its_map_was_read_what_it_took_and_how_settled_it_is(
@@ -32,30 +32,31 @@ def test_a_tile_says_where_its_map_was_read_what_it_took_and_how_settled_it_is(
         Request("rise", 1, {"masks": 2500}),
     )
     shown = compare(*requests)
-    shown.start(requests[:3])
+    shown.start(shown.tiles[:3])
     until(lambda: not shown.running)
-    read, image, told = (comparison_grid.tile(shown, request)[0] for request in requests[:3])
+    read, image, told = (comparison_grid.tile(shown, one)[0] for one in shown.tiles[:3])
     assert (read["layer"], image["layer"]) == (shown.bench.model.survey.default, "")
     assert (told["passes"], told["finished"]) == (50, True)
-    error = shown.answers[requests[2].key].remarks["standard error"]
+    error = shown.answers[shown.tiles[2].key].remarks["standard error"]
     assert told["remarks"]["standard error"] == f"{error:.4g}", "no more digits than mean something"
-    assert comparison_grid.tile(shown, requests[3])[0]["cost"].endswith("2,500 model passes")
-    shown.snapshots[requests[3].key] = Snapshot(torch.rand(1, 32, 32), fraction=0.25, forwards=640, settled=0.5)
-    header, payload = comparison_grid.tile(shown, requests[3])
+    assert comparison_grid.tile(shown, shown.tiles[3])[0]["cost"].endswith("2,500 model passes")
+    shown.snapshots[shown.tiles[3].key] = Snapshot(torch.rand(1, 32, 32), fraction=0.25, forwards=640, settled=0.5)
+    header, payload = comparison_grid.tile(shown, shown.tiles[3])
     assert (header["fraction"], header["settled"], header["passes"]) == (0.25, 0.5, 640)
     assert len(payload) == 2 * 32 * 32
 
 
 def test_a_method_that_cannot_work_leaves_its_reason_in_the_tile(photo: bytes) -> None:
     requests = Request("guided_backprop", 0), Request("random", 0)
-    shown = Comparison(Workbench(nets.model("norelu"), TensorCache(1 << 26)), decode(photo, "photo.png"), requests)
+    bench = Workbench(nets.model("norelu"), TensorCache(1 << 26))
+    shown = Comparison(bench, about(decode(photo, "photo.png"), requests))
     shown.start(shown.open())
     until(lambda: not shown.running)
-    header, payload = comparison_grid.tile(shown, requests[0])
+    header, payload = comparison_grid.tile(shown, shown.tiles[0])
     assert (header["phase"], header["error"]) == ("failed", EXPLAINERS["guided_backprop"].unmet(shown.bench.model))
     assert header["hint"]
     assert not payload
-    assert comparison_grid.tile(shown, requests[1])[0]["phase"] == "done"
+    assert comparison_grid.tile(shown, shown.tiles[1])[0]["phase"] == "done"
 
 
 def test_a_finished_map_is_encoded_once_while_others_run(
@@ -71,18 +72,18 @@ def test_a_finished_map_is_encoded_once_while_others_run(
     monkeypatch.setattr(encoding, "quantised", counted)
     requests = Request("saliency", 0), Request("grad_cam", 0), Request("rise", 0, {"masks": 8000})
     shown = compare(*requests)
-    shown.start(requests)
-    until(lambda: requests[2].key in shown.snapshots)
-    finished = [[comparison_grid.tile(shown, request) for request in requests[:2]] for _ in range(5)]
+    shown.start(shown.tiles)
+    until(lambda: shown.tiles[2].key in shown.snapshots)
+    finished = [[comparison_grid.tile(shown, one) for one in shown.tiles[:2]] for _ in range(5)]
     assert shown.running
     assert len(encoded) == 2, "each of the two once, not at every look"
     assert all(look == finished[0] for look in finished)
-    comparison_grid.tile(shown, requests[2])
+    comparison_grid.tile(shown, shown.tiles[2])
     assert len(encoded) == 3, "the running map is another one at every look"
-    shown.drop(requests[2].key)
+    shown.drop(shown.tiles[2].key)
     until(lambda: not shown.running)
-    looks = [comparison_grid.tile(shown, requests[2]) for _ in range(3)]
+    looks = [comparison_grid.tile(shown, shown.tiles[2]) for _ in range(3)]
     assert len(encoded) == 4, "so is the unfinished map that a stopped method leaves"
     assert not looks[0][0]["finished"]
-    shown.answers[requests[0].key] = shown.answers[requests[1].key]
-    assert comparison_grid.tile(shown, requests[0])[1] == finished[0][1][1], "another explanation, another message"
+    shown.answers[shown.tiles[0].key] = shown.answers[shown.tiles[1].key]
+    assert comparison_grid.tile(shown, shown.tiles[0])[1] == finished[0][1][1], "another explanation, another message"
