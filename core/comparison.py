@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from core.card import Passes
 from core.errors import Cancelled, VitrineError
 from core.explain import Explanation, Snapshot, Watch
 from core.export import command_line
 from core.images import Picture
-from core.jobs import Count, Job
-from core.progress import Report, subrange
+from core.jobs import Job
+from core.progress import Counted, Progress, Report, subrange
 from core.workbench import Answer, Request, Workbench
 
 Phase = Literal["done", "failed", "running", "queued", "waiting", "stopped"]
@@ -31,6 +32,7 @@ class Comparison:
         self.layer = layer
         self.answers: dict[str, Answer] = {}
         self.snapshots: dict[str, Snapshot] = {}
+        self.progress: dict[str, Progress] = {}  # of the running request
         self.current = ""  # key of the running request
         self.job: Job[None] | None = None
         self._queue: tuple[Request, ...] = ()
@@ -42,7 +44,7 @@ class Comparison:
     def open(self) -> tuple[Request, ...]:
         """The requests without a result, cheap ones first."""
         return tuple(
-            sorted((a for a in self.requests if a.key not in self.answers), key=lambda a: self.bench.passes([a]))
+            sorted((a for a in self.requests if a.key not in self.answers), key=lambda a: self.bench.passes([a]).weight)
         )
 
     def start(self, requests: Sequence[Request]) -> None:
@@ -94,9 +96,9 @@ class Comparison:
                 return "queued"
         return "stopped" if request in self._queue else "waiting"
 
-    def count(self) -> Count:
+    def count(self) -> Counted:
         """The number of finished maps, including failed ones."""
-        return Count(sum(request.key in self.answers for request in self.requests), len(self.requests), "maps")
+        return Counted("maps", sum(request.key in self.answers for request in self.requests), len(self.requests))
 
     def answered(self) -> list[tuple[Request, Answer]]:
         """The results so far, in the order of the requests."""
@@ -108,10 +110,10 @@ class Comparison:
         named = (self.bench.model, self.picture.name)
         return command_line(*named, finished, seed=self.seed, layer=self.layer) if finished else ""
 
-    def spent(self) -> tuple[float, int]:
-        """Seconds and model passes (a backward counts as two) of the results so far."""
+    def spent(self) -> tuple[float, Passes]:
+        """Seconds and passes of the results so far."""
         maps = [answer for answer in self.answers.values() if isinstance(answer, Explanation)]
-        return sum(m.seconds for m in maps), sum(m.forwards + 2 * m.backwards for m in maps)
+        return sum(m.seconds for m in maps), sum((m.passes for m in maps), Passes())
 
     def facts(self) -> Facts:
         """Everything that determines the results."""
@@ -130,7 +132,14 @@ class Comparison:
             part_report = subrange(report, 1 - len(rest) / len(queue), 1.0)
             try:
                 self.bench.compare(
-                    self.picture, rest, self._done, seed=self.seed, layer=self.layer, report=checked, watch=self._watch
+                    self.picture,
+                    rest,
+                    self._done,
+                    seed=self.seed,
+                    layer=self.layer,
+                    report=checked,
+                    watch=self._watch,
+                    follow=self._follow,
                 )
             except Cancelled:
                 if self.current not in self._dropped:
@@ -139,10 +148,14 @@ class Comparison:
     def _done(self, request: Request, answer: Answer) -> None:
         self.answers[request.key] = answer
         self.snapshots.pop(request.key, None)
+        self.progress.pop(request.key, None)
+
+    def _follow(self, request: Request) -> Report:
+        self.current = request.key
+        self.progress[request.key] = Progress()
+        return self.progress[request.key]
 
     def _watch(self, request: Request) -> Watch:
-        self.current = request.key
-
         def store(snapshot: Snapshot) -> bool:
             self.snapshots[request.key] = snapshot
             return self.leaving(request)
@@ -158,7 +171,7 @@ def facts(bench: Workbench, picture: Picture, requests: Sequence[Request], seed:
 def affordable(bench: Workbench, requests: Sequence[Request], seconds: float) -> list[Request]:
     """The cheapest of these requests that together are estimated to take no longer than `seconds`."""
     chosen: list[Request] = []
-    for request in sorted(requests, key=lambda request: bench.passes([request])):
+    for request in sorted(requests, key=lambda request: bench.passes([request]).weight):
         if bench.estimate([*chosen, request]) > seconds:
             break
         chosen.append(request)

@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import count
@@ -10,10 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
+from core.card import Passes
 from core.commands import chosen_model, complain, options, path_argument, say, say_json
+from core.commands.interruption import Interruption
 from core.data.model_options import ModelOptions
-from core.errors import BadParameter, UnknownName, Unsupported, VitrineError
-from core.progress import Report, printed, subrange
+from core.errors import BadParameter, Cancelled, UnknownName, Unsupported, VitrineError
+from core.progress import Report, item, printed
 from core.registry import unknown
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ def explain(parser: ArgumentParser) -> None:
 def _explain(args: Namespace) -> int:
     from core.data.labels import class_note
     from core.environment import device, seed
+    from core.explain import Explanation
     from core.export import write
     from core.images import picture_file, window_of
     from core.models import load
@@ -88,12 +92,14 @@ def _explain(args: Namespace) -> int:
         *filter(None, (class_note(text, bench.model.labels) for text in work.targets)),
     ):
         (complain if args.json else say)(sentence)
-    records, failed = [], False
+    records, failed, stopped = [], False, False
     for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
-        part_report = subrange(report, number / len(args.images), (number + 1) / len(args.images))
+        part_report = item(report, number, len(args.images), "image")
         try:
             picture = picture_file(path, window)
-            answers = _answers(bench, picture, work, part_report)
+            answers, stopped = _answers(bench, picture, work, part_report)
+            if stopped and not answers:
+                break
             result = write(folder, bench, picture, answers, args.seed, kind=args.figure)
         except VitrineError as error:
             failed = _report_failure(path, str(error))
@@ -105,11 +111,16 @@ def _explain(args: Namespace) -> int:
             predicted = {one["index"] for one in result["predicted"]}
             first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
             maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
+            made = sum((answer.passes for _, answer in answers if isinstance(answer, Explanation)), Passes())
             note = f". {picture.note}" if picture.note else ""
             shown = [f"{one['label']} {bench.model.spelled(one[bench.model.quantity])}" for one in first]
-            say(f"{folder}: {', '.join([*shown, maps])}{note}")
+            say(f"{folder}: {', '.join([*shown, maps, str(made)])}{note}")
+        if stopped:
+            break
     if args.json:
         say_json(records)
+    if stopped:
+        raise KeyboardInterrupt
     return 2 if failed else 0
 
 
@@ -211,19 +222,22 @@ def _folders(out: Path, images: Sequence[str]) -> list[Path]:
     return folders
 
 
-def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Request, Answer]]":
-    """The results for one picture in the order of targets and methods."""
+def _answers(
+    bench: "Workbench", picture: "Picture", work: Work, report: Report
+) -> "tuple[list[tuple[Request, Answer]], bool]":
+    """The results for one picture in the order of targets and methods, and whether Ctrl-C ended the work before."""
     from core.workbench import Request
 
     targets = dict.fromkeys(bench.target(picture, text) for text in work.targets)
     requests = [Request(name, target, work.settings[name], work.settle) for target in targets for name in work.methods]
     results: dict[str, Answer] = {}
-    bench.compare(
-        picture,
-        requests,
-        lambda request, answer: results.update({request.key: answer}),
-        seed=work.seed,
-        layer=work.layer,
-        report=report,
-    )
-    return [(request, results[request.key]) for request in requests]
+    with Interruption(report) as interruption, suppress(Cancelled):
+        bench.compare(
+            picture,
+            requests,
+            lambda request, answer: results.update({request.key: answer}),
+            seed=work.seed,
+            layer=work.layer,
+            report=interruption.report,
+        )
+    return [(request, results[request.key]) for request in requests if request.key in results], interruption.requested

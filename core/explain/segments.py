@@ -47,13 +47,15 @@ class Segmentation:
         shown = torch.where(visible.to(self.cells.device)[:, self.cells][:, None], self.query.images[0], self.hidden)
         return self.query.score(shown, self.query.targets.repeated(0, len(shown)), kind).double().cpu()
 
-    def sampled(self, samples: int, kind: Score, draw: Callable[[range], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def sampled(
+        self, samples: int, kind: Score, draw: Callable[[range], Tensor], unit: str = "perturbed samples"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """All draws so far (N, S), true where a segment is visible, and their scores (N,), after every 64 copies.
 
-        `draw` returns the draws with the indices in a range.
+        `draw` returns the draws with the indices in a range; `unit` names them in reports.
         """
         draws, scores = [], []
-        for span in self.query.chunks(samples, "copies with masked segments"):
+        for span in self.query.chunks(samples, unit):
             draws.append(draw(span))
             scores.append(self.score(draws[-1], kind))
             if span.stop == samples or span.start // BLOCK != span.stop // BLOCK:

@@ -23,9 +23,9 @@ from core.explain.targets import Classes, class_scores
 from core.images import Pixels, Values, eight_bits, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
+from core.network.cancellation import RepeatedReport
 from core.progress import Report, chunks, subrange
 from core.store.writer import Shard
-from core.study.cancellation import RepeatedReport
 from core.study.heatmaps import read
 from core.study.plan import StudyPlan
 

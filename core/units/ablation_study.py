@@ -13,6 +13,7 @@ from core.data.layout import UNKNOWN
 from core.errors import BadImage, Unavailable, Unsupported
 from core.images import read_picture
 from core.models.model import Model
+from core.network.cancellation import RepeatedReport
 from core.progress import Report, chunks, silent
 from core.study import Study
 from core.units.ablation import Ablation, Sets, ablation, from_images, from_pooled
@@ -42,20 +43,22 @@ def run_ablation(
     use_pooled = not folder and "pooled" in study.manifest.arrays
     files = None if use_pooled else _of_folder(model, folder) if folder else _of_study(study)
     if files is None:
-        logits, batches, skipped = from_pooled(model), _stored(study, model, report), _unread(study)
+        logits, skipped = from_pooled(model), _unread(study)
     else:
-        logits, batches, skipped = from_images(model, layer), _read(model, files, batch, report), files.skipped
-    result = ablation(
-        logits,
-        batches,
-        sets,
-        count,
-        model.labels,
-        draws=draws,
-        random_filters=random_filters,
-        seed=seed,
-        predict=model.predicted,
-    )
+        logits, skipped = from_images(model, layer), files.skipped
+    with RepeatedReport(report) as repeated:
+        told = repeated.report
+        result = ablation(
+            logits,
+            _read(model, files, batch, told) if files else _stored(study, model, told),
+            sets,
+            count,
+            model.labels,
+            draws=draws,
+            random_filters=random_filters,
+            seed=seed,
+            predict=model.predicted,
+        )
     if not len(result.per_class):
         if files and files.paths:
             raise Unavailable(f"None of the images in {files.root} can be read.", skipped[files.paths[0]])

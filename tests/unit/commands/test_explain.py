@@ -133,6 +133,24 @@ def test_a_budget_sets_all_methods_and_set_wins(explain, tmp_path):
     assert maps["occlusion"]["settings"]["window"] == 48
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_names_image_method_and_count(explain, photo_file, capsys, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    words = ["--method", "grad_cam,saliency,rise", "--set", "rise.masks=50"]
+    assert explain(*words, images=(photo_file, photo_file)) == 0
+    lines = [line.strip() for line in terminal.getvalue().split("\r\x1b[K")]
+    assert "67% RISE: masks evaluated 16 of 50 (image 2 of 2)" in lines or any(
+        line.endswith("RISE: masks evaluated 16 of 50 (image 2 of 2)") for line in lines
+    )
+    said = [line.partition(", 3 maps, ")[2] for line in capsys.readouterr().out.splitlines() if ", 3 maps, " in line]
+    assert said == ["51 forward + 1 backward"] * 2
+
+
 def test_settling_saves_passes(explain, tmp_path):
     passes, calm = [], ["--set", "smoothgrad.spread=0.01"]
     for words in ([], ["--settle"]):
