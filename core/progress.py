@@ -89,6 +89,11 @@ def item(report: Report, index: int, total: int, name: str) -> Report:
     return (lambda fraction, note: part(fraction, located(note, index, total, name))) if total > 1 else part
 
 
+def headed(report: Report, heading: str) -> Report:
+    """The same report, with notes that begin with a heading."""
+    return lambda fraction, note: report(fraction, f"{heading}: {note}" if note else heading)
+
+
 def located(note: str, index: int, total: int, name: str) -> str:
     """A note that says which item it is about, if there are several."""
     return f"{note} ({name} {index + 1:,} of {total:,})".strip() if total > 1 else note

@@ -31,7 +31,7 @@ from core.network.hooks import capture
 from core.network.inspection import grid
 from core.network.throughput import batch_of, seconds_of
 from core.params import absolute, checked, expanded
-from core.progress import Report, silent, subrange
+from core.progress import Report, headed, silent, subrange
 from core.serialization import digest
 from core.study import BUNDLED, Study
 from core.study.build import config_of
@@ -349,11 +349,11 @@ class Workbench:
 
 def _named(report: Report, request: Request, own: Report) -> Report:
     """A report of one request that passes everything on to its own report, and to `report` with the method's title."""
-    title = EXPLAINERS[request.name].title
+    titled = headed(report, EXPLAINERS[request.name].title)
 
     def both(fraction: float, note: str) -> None:
         own(fraction, note)
-        report(fraction, f"{title}: {note}" if note else title)
+        titled(fraction, note)
 
     return both
 

@@ -339,7 +339,7 @@ class Query:
         if "plain" in rules and (cached := self._cached(self.targets)):
             layers |= cached.values.keys() - {""}
         # One pass per image: it can be cancelled, but reports no progress.
-        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note), "gradients")
+        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note))
         parts = [self._recorded(slice(span.start, span.stop), sorted(layers), targets, rules) for span in spans]
         recordings = [
             {one: joined([part[number][one] for part in parts]) for one in parts[0][number]}

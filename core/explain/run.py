@@ -126,11 +126,15 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         one = method.passes(settings, min(query.size)).weight
         planned = one * len(query.images) if settle else math.inf
         outcome = method.run(query, **settings)
-        maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch, planned)
+        if isinstance(outcome, Tensor):
+            maps, finished = outcome, True
+        else:
+            query.clean_scores()  # before the first map, so that a cancelled one needs no further pass
+            maps, finished = _driven(query, outcome, watch, planned)
         maps = _sound(method, query, maps.detach())
         if finished:
             query.report(1.0, "")
-    scores = query.with_report(silent).clean_scores()  # one pass, made even for a cancelled map
+    scores = query.with_report(silent).clean_scores()
     signed = method.signed or bool((maps < 0).any())  # a setting may give negative values that the default does not
     return Explanation(
         name=method.name,

@@ -11,6 +11,7 @@ from torch import Tensor
 from core.explain.baselines import Baseline, baseline
 from core.explain.query import Query, images_sha
 from core.explain.targets import Score
+from core.jobs import Job
 from core.params import Knob
 
 Cut = Literal["quickshift", "slic"]
@@ -68,8 +69,18 @@ def pieces(query: Query, cut: Cut, count: int, hide: Hide) -> Segmentation:
     Quickshift has the settings of LIME's reference implementation (Ribeiro et al. 2016), SLIC compactness 10.
     """
     key = ("segments", images_sha(query.images), cut, count)
-    cells = query.cache.get(key, lambda: _cells(query, cut, count))
+    cells = query.cache.get(key, lambda: _waited(query, lambda: _cells(query, cut, count)))
     return Segmentation(query, cells, _hidden(query, cells, hide))
+
+
+def _waited(query: Query, segment: Callable[[], Tensor]) -> Tensor:
+    """The result of a segmentation, which itself cannot be cancelled; a query that is cancelled leaves it behind."""
+    job = Job(lambda report: segment(), "segmentation")
+    while not job.wait(0.05):
+        query.report(0.0, "segmenting the image")
+    if job.error:
+        raise job.error
+    return job.result  # type: ignore[return-value]  # it ended without an error
 
 
 def _cells(query: Query, cut: Cut, count: int) -> Tensor:

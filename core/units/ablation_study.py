@@ -89,7 +89,7 @@ def _stored(study: Study, model: Model, report: Report) -> Batches:
     pooled, images = study.array("pooled"), study.table("images")
     usable = np.flatnonzero((images["label"] >= 0) & (images["problem"] == ""))
     labels = images["label"].to_numpy()
-    for span in chunks(len(usable), 512, report, "ablating filters"):
+    for span in chunks(len(usable), 512, report, "images ablated", counted=True):
         rows = usable[span.start : span.stop]
         yield torch.from_numpy(np.asarray(pooled[rows], np.float32)).to(model.device), labels[rows].tolist()
 
@@ -122,7 +122,7 @@ def _of_folder(model: Model, folder: str | Path) -> _Files:
 
 def _read(model: Model, files: _Files, batch: int, report: Report) -> Batches:
     """Images as network inputs, in batches."""
-    for span in chunks(len(files.paths), batch, report, "ablating filters"):
+    for span in chunks(len(files.paths), batch, report, "images ablated", counted=True):
         inputs, labels = [], []
         for path, label in zip(files.paths[span.start : span.stop], files.labels[span.start : span.stop], strict=True):
             try:
