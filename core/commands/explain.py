@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from core.commands import chosen_model, complain, options, path_argument, say, s
 from core.commands.interruption import Interruption
 from core.data.model_options import ModelOptions
 from core.errors import BadParameter, Cancelled, UnknownName, Unsupported, VitrineError
+from core.params import whole
 from core.progress import Report, item, printed
 from core.registry import unknown
 
@@ -36,12 +36,15 @@ class Work:
     layer: str
     seed: int
     settle: bool
-    true: int | None  # class of the images, if known
+    true: int | None  # class of all images, if it was named
 
 
 def explain(parser: ArgumentParser) -> None:
     """Declare `vitrine explain`."""
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders or zip archives of images")
+    parser.add_argument(
+        "--limit", default="0", metavar="COUNT", help="images of each folder, sampled evenly; 0 for all (default)"
+    )
     parser.add_argument("--model", required=True, metavar="MODEL", help="name, or ARCH@FILE for your own weights")
     options(parser, ModelOptions)
     which = parser.add_mutually_exclusive_group(required=True)
@@ -53,7 +56,8 @@ def explain(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--label",
         metavar="CLASS",
-        help="true class of the images, index or label, to say whether the prediction is right",
+        help="true class of the images, index or label, to say whether the prediction is right (default: of a folder "
+        "in class folders, their names)",
     )
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.SETTING=VALUE", help="change a setting")
     parser.add_argument(
@@ -78,61 +82,84 @@ def explain(parser: ArgumentParser) -> None:
 
 
 def _explain(args: Namespace) -> int:
+    from core.data.image_files import image_files
     from core.data.labels import class_note
     from core.environment import device, seed
-    from core.explain import Explanation
-    from core.export import write
-    from core.images import picture_file, window_of
+    from core.export import names, write
+    from core.images import window_of
     from core.models import load
     from core.workbench import Workbench
 
     seed(args.seed)
     window = window_of(args.window) if args.window is not None else None
+    limit = _limit(args.limit)
     _settings(args.set, args.budget, _requested(args))
     _writable(args.out)
     report = printed(sys.stderr)
     bench = Workbench(load(args.model, device=device(), report=report, options=chosen_model(args)))
     work = _work(args, bench)
+    judged = args.label is None and bench.model.output != "regression"  # by the class folders
+    images = image_files(args.images, limit, report, bench.model.labels if judged else ())
     named = dict.fromkeys([*work.targets, args.label or ""])
-    for sentence in (*bench.model.notes, *filter(None, (class_note(text, bench.model.labels) for text in named))):
+    taken = filter(None, (class_note(text, bench.model.labels) for text in named))
+    for sentence in (*images.notes, *bench.model.notes, *taken):
         (complain if args.json else say)(sentence)
     records, failed, stopped = [], False, False
-    for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
-        part_report = item(report, number, len(args.images), "image")
+    for path, error in images.errors.items():
+        failed = _report_failure(Path(path).name, str(error))
+    folders = names(image.name for image in images.files)
+    for number, (image, name) in enumerate(zip(images.files, folders, strict=True)):
+        folder = args.out / name
+        part_report = item(report, number, len(folders), "image")
         try:
-            picture = picture_file(path, window)
+            picture, true = image.picture(window), image.true if work.true is None else work.true
             answers, stopped = _answers(bench, picture, work, part_report)
             if stopped and not answers:
                 break
-            result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=work.true)
+            result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=true)
         except VitrineError as error:
-            failed = _report_failure(path, str(error))
+            failed = _report_failure(image.name, str(error))
             continue
         records.append(result)
         for entry in result["failed"]:
-            failed = _report_failure(path, f"{entry['method']}: {entry['reason']}")
+            failed = _report_failure(image.name, f"{entry['method']}: {entry['reason']}")
         if not args.json:
-            predicted = {one["index"] for one in result["predicted"]}
-            first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
-            maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
-            made = sum((answer.passes for _, answer in answers if isinstance(answer, Explanation)), Passes())
-            notes = [_judged(bench, picture, work.true), picture.note]
-            shown = [f"{one['label']} {bench.model.spelled(one[bench.model.quantity])}" for one in first]
-            say(". ".join([f"{folder}: {', '.join([*shown, maps, str(made)])}", *filter(None, notes)]))
+            say(f"{folder}: {_summary(bench, picture, answers, result, true)}")
         if stopped:
             break
     if args.json:
         say_json(records)
+    elif len(known := [one["right"] for one in records if one["right"] is not None]) > 1:
+        say(f"The prediction is right for {sum(known):,} of {len(known):,} images.")
     if stopped:
         raise KeyboardInterrupt
     return 2 if failed else 0
 
 
-def _report_failure(path: str, problem: str) -> bool:
-    """Print one image's problem, with its name; returns True, for failed."""
+def _summary(
+    bench: "Workbench",
+    picture: "Picture",
+    answers: "list[tuple[Request, Answer]]",
+    result: Mapping[str, Any],
+    true: int | None,
+) -> str:
+    """What was predicted for an image and what its maps took, and what is to be said about it."""
+    from core.explain import Explanation
+
+    predicted = {one["index"] for one in result["predicted"]}
+    first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
+    shown = [f"{one['label']} {bench.model.spelled(one[bench.model.quantity])}" for one in first]
+    maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
+    made = sum((answer.passes for _, answer in answers if isinstance(answer, Explanation)), Passes())
+    notes = [_judged(bench, picture, true), picture.note]
+    return ". ".join([", ".join([*shown, maps, str(made)]), *filter(None, notes)])
+
+
+def _report_failure(name: str, problem: str) -> bool:
+    """Print the problem of an image or folder, with its name; returns True, for failed."""
     from core.images import shown
 
-    name = shown(Path(path).name)
+    name = shown(name)
     complain(problem if name in problem else f"{name}: {problem}")
     return True
 
@@ -163,6 +190,14 @@ def _judged(bench: "Workbench", picture: "Picture", true: int | None) -> str:
         return "Right"
     chance = bench.model.spelled(float(bench.probabilities(picture)[true]))
     return f"Wrong: the true class is {bench.model.labels[true]}, {chance}"
+
+
+def _limit(text: str) -> int:
+    """The number of images of each folder; BadParameter for anything else."""
+    number = whole(text)
+    if number is None:
+        raise BadParameter(f"--limit cannot be {text!r}.", "Give a number of images, or 0 for all.")
+    return number
 
 
 def _writable(out: Path) -> None:
@@ -229,20 +264,6 @@ def _targets(args: Namespace, bench: "Workbench") -> list[str]:
                 raise unknown("class", target, ("predicted", *bench.model.labels)) from None
             raise
     return targets
-
-
-def _folders(out: Path, images: Sequence[str]) -> list[Path]:
-    """A folder for each image, named after it, with a number for images of the same name."""
-    used: set[str] = set()
-    folders = []
-    for image in images:
-        stem = Path(image).stem[:80]
-        stem = stem if stem.strip(". ") else "image"  # ".." would leave the folder
-        names = (f"{stem}-{number}" if number > 1 else stem for number in count(1))
-        name = next(name for name in names if name.casefold() not in used)  # some file systems ignore case
-        used.add(name.casefold())
-        folders.append(out / name)
-    return folders
 
 
 def _answers(

@@ -1,5 +1,6 @@
 """Zip archives of images, unpacked once into the user's folder, within limits."""
 
+import io
 import os
 import shutil
 import stat
@@ -7,9 +8,12 @@ import struct
 import sys
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
+from core.data.listing import LeftOut
 from core.environment import home, limit
 from core.errors import Unavailable
 from core.files import file_sha256, regular_file
@@ -22,6 +26,7 @@ RATIO = 200  # of the unpacked to the packed size, above _FREE
 _FREE = 100_000_000  # bytes that may be unpacked whatever the ratio
 _DIRECTORY = 60_000_000  # bytes of the list of members
 _BLOCK = 1 << 20
+UNUSABLE = "members of the archive: links, hidden, encrypted or too large files"
 _PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
@@ -67,30 +72,61 @@ def _write(path: Path, target: Path, report: Report) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def members(data: bytes, name: str, left_out: LeftOut) -> Iterator[tuple[str, bytes]]:
+    """The path and content of each file of a zip archive in memory, one at a time; `left_out` counts the others.
+
+    Raises Unavailable as `unpacked` does.
+    """
+    short = shown(name)
+    try:
+        _check_directory(io.BytesIO(data))
+        with _within_limits(zipfile.ZipFile(io.BytesIO(data)), len(data), short) as archive:
+            files = [member for member in archive.infolist() if not member.is_dir()]
+            usable = list(_usable(files))
+            if len(usable) < len(files):
+                left_out.add(UNUSABLE, count=len(files) - len(usable))
+            for member, path in usable:
+                with archive.open(member) as source:
+                    yield str(path), source.read(member.file_size)
+    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, UnicodeError) as error:
+        message = f"{short} is damaged: {str(error)[:100]}."
+        raise Unavailable(message, "Pack it again, or choose the images in it.") from None
+
+
 def _opened(path: Path) -> zipfile.ZipFile:
-    """The archive with its list of members, whose size is checked before it is read."""
+    """The archive at a path, within the limits; its list of members is checked before it is read."""
     with regular_file(path, sys.maxsize) as file:
+        _check_directory(file)
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 65_600))
-        tail = file.read(65_600)
-        end = tail.rfind(b"PK\5\6")
-        if end < 0:
-            raise zipfile.BadZipFile("its end is missing")
-        if struct.unpack_from("<I", tail, end + 12)[0] > _DIRECTORY and b"PK\6\7" not in tail:
-            raise zipfile.BadZipFile("its list of files is too long")
-        if size > _DIRECTORY and b"PK\6\6" in tail:
-            listing = struct.unpack_from("<Q", tail, tail.rfind(b"PK\6\6") + 40)[0]
-            if listing > _DIRECTORY:
-                raise zipfile.BadZipFile("its list of files is too long")
-    archive = zipfile.ZipFile(path)
-    members = archive.infolist()
-    total, packed = sum(one.file_size for one in members), sum(one.compress_size for one in members)
-    if len(members) > MEMBERS or total > UNPACKED or (total > _FREE and total > RATIO * min(packed, size)):
+    return _within_limits(zipfile.ZipFile(path), size, shown(path.name))
+
+
+def _within_limits(archive: zipfile.ZipFile, size: int, name: str) -> zipfile.ZipFile:
+    """The archive. Raises Unavailable if it claims more files or bytes than an archive of this size may hold."""
+    listed = archive.infolist()
+    total, packed = sum(one.file_size for one in listed), sum(one.compress_size for one in listed)
+    if len(listed) > MEMBERS or total > UNPACKED or (total > _FREE and total > RATIO * min(packed, size)):
         archive.close()
-        message = f"{shown(path.name)} claims {len(members):,} files of {total / 1e6:,.0f} MB in {size / 1e6:,.1f} MB."
+        message = f"{name} claims {len(listed):,} files of {total / 1e6:,.0f} MB in {size / 1e6:,.1f} MB."
         limits = f"{MEMBERS:,} files of {UNPACKED / 1e9:.0f} GB, {RATIO} times its size"
         raise Unavailable(message, f"The limit is {limits}: unpack it yourself and name the folder.")
     return archive
+
+
+def _check_directory(file: IO[bytes]) -> None:
+    """Raise BadZipFile if the list of members is missing or too long to be read."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 65_600))
+    tail = file.read(65_600)
+    end = tail.rfind(b"PK\5\6")
+    if end < 0:
+        raise zipfile.BadZipFile("its end is missing")
+    if struct.unpack_from("<I", tail, end + 12)[0] > _DIRECTORY and b"PK\6\7" not in tail:
+        raise zipfile.BadZipFile("its list of files is too long")
+    if size > _DIRECTORY and b"PK\6\6" in tail:
+        listing = struct.unpack_from("<Q", tail, tail.rfind(b"PK\6\6") + 40)[0]
+        if listing > _DIRECTORY:
+            raise zipfile.BadZipFile("its list of files is too long")
 
 
 def _usable(members: list[zipfile.ZipInfo]) -> Iterator[tuple[zipfile.ZipInfo, PurePosixPath]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.data.archive import unpacked
+from core.data.archive import UNUSABLE, unpacked
 from core.data.label_table import label_table
 from core.data.listing import BESIDE, LOOPS, LeftOut, head, images_in, leads_up, listed
 from core.errors import BadParameter, Unavailable
@@ -108,7 +108,7 @@ def _unpack(found: Layout, path: Path, left_out: LeftOut, report: Report) -> Non
     found.base, lost = unpacked(path, report)
     found.notes.append(f"{shown(path.name)} is unpacked in {found.base}.")
     if lost > 0:
-        left_out.add("members of the archive: links, hidden, encrypted or too large files", count=lost)
+        left_out.add(UNUSABLE, count=lost)
 
 
 def _archives(folder: Path) -> list[Path]:

@@ -208,7 +208,7 @@ class Comparison(Mapping[str, Map]):
         return figure(Workbench(self._model), self._picture, self._answers)
 
     def _csv(self) -> str:
-        return table(Workbench(self._model), self._picture, self._answers, self._seed)
+        return table(Workbench(self._model), [(self._picture, self._answers)], self._seed)
 
 
 def explain(

@@ -12,23 +12,28 @@ from core.workbench import Request
 
 def command_line(
     model: Model,
-    image: str,
+    images: Sequence[str],
     requests: Sequence[Request],
     *,
     seed: int = 0,
     layer: str = "",
     out: str = "out",
     true: int | None = None,
+    predicted: bool = False,
 ) -> str:
-    """The command line that reproduces these maps, and the judgement of the prediction if the true class is known."""
+    """The command line that reproduces these maps of every image; `predicted` for the class predicted for each.
+
+    With the true class of the images, it also judges the predictions.
+    """
     settings: Mapping[str, Any] = {
         f"{request.name}.{n}": value for request in requests for n, value in request.settings.items()
     }
-    words = ["vitrine", "explain", f"./{image}" if image.startswith("-") else image, "--model", model.name]
+    words = ["vitrine", "explain", *(f"./{image}" if image.startswith("-") else image for image in images)]
+    words += ["--model", model.name]
     for name, value in model.options.changed().items():
         words += [f"--{name}", spelled(value)]
     words += ["--method", ",".join(dict.fromkeys(request.name for request in requests))]
-    for target in dict.fromkeys(request.target for request in requests):
+    for target in () if predicted else dict.fromkeys(request.target for request in requests):
         words += ["--target", class_text(target, model.labels)]
     for name, value in settings.items():
         words += ["--set", f"{name}={spelled(value)}"]

@@ -3,12 +3,13 @@
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.environment import limit
 from core.errors import Unavailable
@@ -22,10 +23,10 @@ from core.images import Picture
 from core.workbench import Answer, Request, Workbench
 
 
-def npz(answers: Answers) -> bytes:
-    """The raw maps as the file that `numpy.load` reads."""
+def npz(maps: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """Raw maps by name as the file that `numpy.load` reads."""
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays(answers))  # type: ignore[arg-type]  # the stub mistakes the names for options
+    np.savez_compressed(stream, **maps)  # type: ignore[arg-type]  # the stub mistakes the names for options
     return stream.getvalue()
 
 
@@ -39,7 +40,7 @@ def npy(explanation: Explanation) -> bytes:
 def overlays(bench: Workbench, picture: Picture, answers: Answers) -> dict[str, bytes]:
     """Each map over the model's view of the picture, as a PNG file, by key."""
     view = bench.view(picture)
-    maps = {key(request): _drawn(answer) for request, answer in answers if isinstance(answer, Explanation)}
+    maps = {key(request): drawn(answer) for request, answer in answers if isinstance(answer, Explanation)}
     return {name: png(overlay(view, one.values, span(one))) for name, one in maps.items()}
 
 
@@ -56,10 +57,13 @@ def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = 
     return sheet(bench.view(picture), _title(bench, picture), rows, style, kind=kind)
 
 
-def tile(bench: Workbench, picture: Picture, answers: Answers, request: Request, style: Style = DEFAULT) -> bytes:
-    """One of the maps, enlarged, as a PNG file, with the same colours as in the figure of all maps."""
+def tile(
+    bench: Workbench, picture: Picture, answers: Answers, request: Request, style: Style = DEFAULT, *,
+    colours: Span | None = None,
+) -> bytes:  # fmt: skip
+    """One of the maps, enlarged, as a PNG file; with the same colours as in the figure of all maps by default."""
     answer = next(candidate for one, candidate in answers if one.key == request.key)
-    panel = _panel(request, answer, _spans(answers, style).get((request.target, request.name)))
+    panel = _panel(request, answer, colours or _spans(answers, style).get((request.target, request.name)))
     panel = replace(panel, lines=(bench.model.labels[request.target], *panel.lines))
     view = fine(bench.model.preprocess, picture.pixels)
     return sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO)
@@ -84,7 +88,7 @@ def write(
     result["figure"] = f"figure.{kind}"
     result["agreement"] = agreement(bench, picture, answers, seed)
     files = {f"{name}.png": content for name, content in overlays(bench, picture, answers).items()}
-    files["maps.npz"] = npz(answers)
+    files["maps.npz"] = npz(arrays(answers))
     files[result["figure"]] = figure(bench, picture, answers, kind=kind)
     files["result.json"] = (json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     _refuse_links(folder, files)
@@ -127,12 +131,13 @@ def unwritable(path: Path, error: OSError) -> Unavailable:
 def _spans(answers: Answers, style: Style) -> dict[tuple[int, str], Span]:
     """The range of the colour map for each map, by class and method."""
     maps = {
-        (request.target, request.name): _drawn(answer) for request, answer in answers if isinstance(answer, Explanation)
+        (request.target, request.name): drawn(answer) for request, answer in answers if isinstance(answer, Explanation)
     }
     return spans(maps, style)
 
 
-def _drawn(explanation: Explanation) -> DrawnMap:
+def drawn(explanation: Explanation) -> DrawnMap:
+    """A result as a map with the facts that its colours depend on."""
     return DrawnMap(explanation.maps[0].numpy(), explanation.signed, explanation.offset)
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -84,11 +84,29 @@ def record(
     }
 
 
-def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0, true: int | None = None) -> str:
-    """The record's maps as CSV, one line each."""
+def table(
+    bench: Workbench,
+    results: Iterable[tuple[Picture, Answers]],
+    seed: int = 0,
+    true: Mapping[str, int] | None = None,
+) -> str:
+    """The maps in the records of all pictures as CSV, one line each.
+
+    `true` has the true classes that are known, by the hash of the picture.
+    """
+    known = true or {}
+    rows = [row for picture, answers in results for row in _rows(bench, picture, answers, seed, known.get(picture.sha))]
+    stream = io.StringIO()
+    lines = csv.DictWriter(stream, rows[0] if rows else ())
+    lines.writeheader()
+    lines.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    return stream.getvalue()
+
+
+def _rows(bench: Workbench, picture: Picture, answers: Answers, seed: int, true: int | None) -> list[dict[str, Any]]:
     whole = record(bench, picture, answers, seed, true)
     judged = {"true_label": whole["true"]["label"] if whole["true"] else "", "right": whole["right"]}
-    rows = [
+    return [
         {
             "image": picture.name,
             "model": bench.model.name,
@@ -105,11 +123,6 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0, t
         }
         for entry in whole["maps"]
     ]
-    stream = io.StringIO()
-    lines = csv.DictWriter(stream, rows[0] if rows else ())
-    lines.writeheader()
-    lines.writerows({name: cell(value) for name, value in row.items()} for row in rows)
-    return stream.getvalue()
 
 
 def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:

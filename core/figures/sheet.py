@@ -56,6 +56,7 @@ class Panel:
     values: Map | None = None
     span: Span | None = None  # of the colour map, with `values`
     note: str = ""  # why there is nothing to see
+    view: Pixels | None = None  # its own photo, where that is not the one of the whole sheet
 
 
 def overlay(view: Pixels, values: Map, span: Span, style: Style = DEFAULT) -> Pixels:
@@ -188,7 +189,7 @@ def _wrapped(row: Sequence[Panel]) -> list[list[Panel | None]]:
 
 def _tile(view: Pixels, panel: Panel, style: Style, side: int) -> Pixels:
     """The panel's picture as a square tile; maps are coloured before resizing, at their own size."""
-    picture = view
+    picture = view = view if panel.view is None else panel.view
     if panel.values is not None and panel.span and not panel.note:
         picture = overlay(view, panel.values, panel.span, style)
     return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))

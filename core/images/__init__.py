@@ -9,6 +9,7 @@ from core.images.decode import (
     read_picture,
     shown,
 )  # fmt: skip
+from core.images.deferred import DeferredPicture, deferred
 from core.images.depth import Pixels, Values, Window, eight_bits, window_of
 from core.images.formats import FORMATS
 from core.images.loading import MAX_PIXELS
@@ -18,12 +19,14 @@ __all__ = [
     "FORMATS",
     "MAX_PIXELS",
     "MAX_RATIO",
+    "DeferredPicture",
     "Picture",
     "Pixels",
     "Preprocess",
     "Values",
     "Window",
     "decode",
+    "deferred",
     "eight_bits",
     "loaded_image",
     "picture_file",

@@ -37,6 +37,11 @@ class Picture:
     values: Values | None = None  # the values that networks see, where they have more than 8 bits
 
     @property
+    def file(self) -> str:
+        """How a command line names its file."""
+        return self.name
+
+    @property
     def source(self) -> Pixels | Values:
         """What preprocessing for a network begins with: the deep values, or the pixels where there are none."""
         return self.pixels if self.values is None else self.values

@@ -1,18 +1,20 @@
-"""Compare: methods side by side on one image, for one class or several."""
+"""Compare: methods side by side on one image, for one class or several, or one method across many images."""
 
 import streamlit as st
 
+from core.comparison import about
 from core.environment import MOST_SEED
 from core.explain import BUDGETS, EXPLAINERS
 from core.workbench import Request
-from pages.ui.explore import class_choice, comparison, method_sets
-from pages.ui.session import location
+from pages.ui.explore import class_choice, comparison, gallery, method_sets
+from pages.ui.session import location, parameters
 from pages.ui.widgets import forms
 from pages.ui.widgets.text import family_title
 
 bench, picture = location.bench(), location.subject()
 usable, layers = bench.usable(), bench.model.survey.usable
 QUALITIES = {"quick": "Quick", "standard": "Standard", "paper": "As in paper"}  # of `BUDGETS`
+WAYS = {"methods": "Methods", "images": "Images"}
 PRESENTED = 6  # maps in a presentation
 names = location.current().methods or method_sets.FIRST
 
@@ -84,14 +86,27 @@ def settings() -> None:
 
 
 with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="bottom", gap="small"):
-    with st.popover(f"Methods · {len(names)}", icon=":material/grid_view:"):
-        methods()
+    ways = parameters.choice("Compare", tuple(WAYS), "by")
+    way = ways.draw(st.segmented_control, required=True, format_func=lambda name: WAYS[name])
+    if way == "images":
+        images = gallery.chosen()
+        names = (gallery.method(usable, names[0]),)
+        wanted = gallery.target(bench.model.labels)
+    else:
+        with st.popover(f"Methods · {len(names)}", icon=":material/grid_view:"):
+            methods()
     with st.popover("Settings", icon=":material/tune:"):
         settings()
-    class_choice.choice(bench, picture)
-    class_choice.true_class(bench, picture)
+    if way == "methods":
+        class_choice.choice(bench, picture)
+        class_choice.true_class(bench, picture)
 
-here, targets = location.current(), location.targets(bench, picture)
-shown = names[: max(1, PRESENTED // len(targets))] if here.present else names
-requests = [Request(name, target, dict(location.settings(name)), here.settle) for target in targets for name in shown]
-comparison.drawn(comparison.current(bench, picture, requests), "grid")
+if way == "images":
+    gallery.drawn(bench, images, names[0], wanted)
+else:
+    here, targets = location.current(), location.targets(bench, picture)
+    shown = names[: max(1, PRESENTED // len(targets))] if here.present else names
+    requests = [
+        Request(name, target, dict(location.settings(name)), here.settle) for target in targets for name in shown
+    ]
+    comparison.drawn(comparison.current(bench, about(picture, requests)), "grid")

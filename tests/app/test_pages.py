@@ -123,7 +123,7 @@ def test_removing_uploads_says_how_many_and_keeps_results_and_all_else(
     assert shown
     app.button(key="remove-uploads").click().run()
     assert (session.uploads(), session.true, session.shared()) == ({}, {}, set())
-    assert shown.bench.cached(shown.picture, shown.requests[0], shown.seed), "results stay until they are cleared"
+    assert shown.bench.cached(*shown.tiles[0], shown.seed), "results stay until they are cleared"
     here = app.session_state["location"]
     assert (here.image in state.samples(), here.methods, here.seed) == (True, ("saliency",), 3)
     assert "remove-uploads" not in [button.key for button in app.sidebar.button]

@@ -27,7 +27,7 @@ def test_a_presentation_computes_its_maps_without_a_click(monkeypatch: pytest.Mo
     assert shown
     if present:
         until(lambda: not shown.running)
-    assert len(shown.requests) == (6 if present else 8)
+    assert len(shown.tiles) == (6 if present else 8)
     assert len(shown.answers) == (6 if present else 0)
     app.run()
     assert ("present" in app.query_params) == present

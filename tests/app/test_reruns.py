@@ -12,9 +12,9 @@ def test_a_rerun_builds_no_other_comparison(monkeypatch: pytest.MonkeyPatch) -> 
     built: list[Comparison] = []
     begin = Comparison.__init__
 
-    def counted(self: Comparison, *args: object) -> None:
+    def counted(self: Comparison, *args: object, **options: object) -> None:
         built.append(self)
-        begin(self, *args)
+        begin(self, *args, **options)
 
     monkeypatch.setattr(Comparison, "__init__", counted)
     app = AppTest.from_file(str(SCRIPT), default_timeout=120)

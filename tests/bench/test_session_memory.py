@@ -26,7 +26,7 @@ def resident() -> int:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_CACHE_MB", "32")
-    from core.comparison import Comparison
+    from core.comparison import Comparison, about
     from core.models import load
     from core.models.sources import flower_networks
     from pages.ui.session.state import Session
@@ -39,7 +39,7 @@ def test_memory_is_flat_over_300_images(monkeypatch: pytest.MonkeyPatch) -> None
         Image.fromarray(noise).save(stream, "PNG")
         picture = session.add(stream.getvalue(), f"{index}.png")
         bench = Workbench(model, session.cache)
-        session.comparison = Comparison(bench, picture, ASKS)
+        session.comparison = Comparison(bench, about(picture, ASKS))
         session.comparison.start(session.comparison.open())
         assert session.comparison.job
         assert session.comparison.job.wait(60)

@@ -18,7 +18,7 @@ DATA = {
         "query": "", "frame": [],
     },
     "comparison_grid": {
-        "photo": "photo", "picture": "a.png", "rows": [{"target": 0, "label": "red", "chance": 1}],
+        "rows": [{"photo": "photo", "picture": "a.png", "target": 0, "label": "red", "chance": 1}], "gallery": False,
         "columns": [COLUMN], "cells": [["tile"]], "tables": {}, "sequential": ["inferno"], "diverging": ["RdBu_r"],
         "view": "", "compact": False,
     },

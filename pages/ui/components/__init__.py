@@ -48,7 +48,7 @@ def image_strip(data: Mapping[str, Any], events: Mapping[str, Callable[[], None]
     """The strip of images with Copy link, Export and Present.
 
     Events `pick` (an image), `export` (a kind, a view), `share` (an upload, and whether to share it), `remove` (an
-    upload), `present` (on or off).
+    upload), `present` (on or off), `turn` (by how many pages of the open folder; 0 closes it).
     """
     called = {f"on_{name}_change": call for name, call in events.items()}
     return _image_strip(data=dict(data), key="image_strip", **called)

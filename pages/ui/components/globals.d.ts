@@ -8,6 +8,9 @@ interface Component<Data> {
   setStateValue(name: string, value: unknown): void;
 }
 
+/** What is said about a predicted or true class of an image. */
+type Mark = "right" | "wrong" | "true";
+
 type Bytes = Uint8Array<ArrayBuffer>;
 
 interface Packet<Header> {

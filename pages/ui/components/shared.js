@@ -106,6 +106,12 @@ export const percent = (chance) =>
   typeof chance === "string" ? chance : chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`;
 
 /**
+ * The sign and the word for a predicted or true class.
+ * @type {Record<Mark, [sign: string, word: string]>}
+ */
+export const MARKS = { right: ["✓", "right"], wrong: ["✗", "wrong"], true: ["✓", "true class"] };
+
+/**
  * A duration as a text.
  * @param {number} seconds
  */

@@ -30,7 +30,9 @@ def matrix(shown: Comparison) -> None:
 def _known(shown: Comparison) -> list[dict[str, Any]]:
     """The tables of the finished maps so far, reused from the last run if no map was added."""
     maps = [
-        (request, answer) for request, answer in shown.answered() if isinstance(answer, Explanation) and answer.finished
+        (tile.request, answer)
+        for tile, answer in shown.answered()
+        if isinstance(answer, Explanation) and answer.finished
     ]
     key = (*shown.facts(), [request.key for request, _ in maps])
     if st.session_state.get("agreed", (None,))[0] != key:
@@ -40,5 +42,5 @@ def _known(shown: Comparison) -> list[dict[str, Any]]:
 
 
 def _tables(shown: Comparison, maps: list[tuple[Request, Explanation]]) -> list[dict[str, Any]]:
-    found = export.agreement(shown.bench, shown.picture, maps, shown.seed)
+    found = export.agreement(shown.bench, shown.pictures[0], maps, shown.seed)
     return [{**one, "methods": [EXPLAINERS[name].title for name in one["methods"]]} for one in found]

@@ -78,6 +78,19 @@ def _labelled(bench: Workbench, picture: Picture) -> None:
     state.session().label(picture.sha, None if true is None else (bench.model.labels[true], true))
 
 
+def marks(bench: Workbench, picture: Picture) -> dict[int, str]:
+    """The classes to mark if the true one is known: the predicted ones are right or wrong, the true one is true.
+
+    Of several labels at once the image may have others than the known one, so none of them is wrong.
+    """
+    true = location.true_class(bench, picture)
+    if true is None:
+        return {}
+    predicted = bench.model.asserted(bench.logits(picture))
+    wrong = {} if bench.model.output == "multilabel" else dict.fromkeys(predicted, "wrong")
+    return {**wrong, true: "right" if true in predicted else "true"}
+
+
 @lru_cache(maxsize=8)
 def _numbers(labels: tuple[str, ...]) -> frozenset[int]:
     """The classes whose labels are numbers of other classes."""

@@ -1,10 +1,10 @@
 """A session's comparison: computed immediately if that is cheap, else in the background."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from core.comparison import Comparison, affordable, facts
+from core.comparison import Comparison, Tile, about, facts
 from core.images import Picture
 from core.workbench import Request, Workbench
 from pages.ui.explore import agreement
@@ -15,34 +15,38 @@ from pages.ui.widgets.text import cost_text
 AT_ONCE = 10.0  # seconds of work that start without a click
 
 
-def current(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> Comparison:
-    """The session's comparison of these requests; a comparison of other requests is cancelled and replaced.
+def current(bench: Workbench, tiles: Sequence[Tile], *, predicted: bool = False) -> Comparison:
+    """The session's comparison of these tiles; a comparison of others is cancelled and replaced.
 
-    Cheap requests start at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds; in a
-    presentation all do.
+    Cheap tiles start at once, the cheapest first, as long as the estimate stays within `AT_ONCE` seconds; in a
+    presentation all do. `predicted` says that every picture is explained for its own predicted class.
     """
     session, here = state.session(), location.current()
     if session.comparison:
-        if session.comparison.facts() == facts(bench, picture, requests, here.seed, here.layer):
+        if session.comparison.facts() == facts(bench, tiles, here.seed, here.layer):
             if here.present and not session.comparison.running and (rest := session.comparison.open()):
                 session.comparison.start(rest)
+            session.comparison.predicted = predicted
             return session.comparison
         session.comparison.cancel()
-    fresh = session.comparison = Comparison(bench, picture, requests, here.seed, here.layer)
-    fresh.start(fresh.open() if here.present else affordable(bench, fresh.open(), AT_ONCE))
+    fresh = session.comparison = Comparison(bench, tiles, here.seed, here.layer, predicted=predicted)
+    fresh.start(fresh.open() if here.present else fresh.affordable(AT_ONCE))
     return fresh
 
 
 def answered(bench: Workbench, picture: Picture, requests: Sequence[Request]) -> Comparison:
     """The same, after waiting for its results; for a few cheap requests."""
-    shown = current(bench, picture, requests)
+    shown = current(bench, about(picture, requests))
     if shown.job:
         shown.job.wait(AT_ONCE)
     return shown
 
 
-def drawn(shown: Comparison, key: str) -> None:
-    """The comparison as a grid that fills as results arrive, with its cost above."""
+def drawn(shown: Comparison, key: str, grid: Callable[[Comparison], None] | None = None) -> None:
+    """The comparison as a grid that fills as results arrive, with its cost above.
+
+    `grid` draws it in place of the grid of methods with their agreement.
+    """
 
     # Streamlit keeps what fragments and buttons refer to for a while after the tab is closed, so they read the session.
     @st.fragment(run_every=0.6 if shown.running else None)
@@ -57,6 +61,9 @@ def drawn(shown: Comparison, key: str) -> None:
             state.repeat_notices()
             st.rerun()  # before drawing: a click on a button that this run replaces would be lost
         _status(shown, busy)
+        if grid:
+            grid(shown)
+            return
         comparison_grid.comparison(shown, key)
         agreement.matrix(shown)
 
@@ -72,7 +79,7 @@ def _status(shown: Comparison, busy: bool) -> None:
         took = f"{_maps(len(shown.answers))} · {cost_text(seconds, passes)}" if shown.answers else "No maps yet"
         st.markdown(took)
         if rest := shown.open():
-            cost = cost_text(shown.bench.estimate(rest), shown.bench.passes(rest))
+            cost = cost_text(shown.estimate(rest), shown.passes(rest))
             many = f"the remaining {_maps(len(rest)).removeprefix('1 ')}" if shown.answers else _maps(len(rest))
             if st.button(f"Compute {many} · about {cost}", key="run-rest", type="primary"):
                 shown.start(rest)

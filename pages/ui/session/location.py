@@ -1,6 +1,7 @@
 """The location of a session: its model, image, classes, methods and their settings."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,17 +115,25 @@ def named(image: str) -> str:
 
 
 def true_class(workbench: Workbench, picture: Picture) -> int | None:
-    """The true class of an example, or of an upload as the user said; None if the model has no such class."""
+    """The true class of an example, of an upload as the user said, or of an image in a class folder.
+
+    None if it is not known, or if the model has no such class.
+    """
     model, session, example = workbench.model, state.session(), state.samples().get(picture.name)
     if model.output == "regression":
         return None
-    if picture.sha in session.uploads():
-        label, index = session.true.get(picture.sha, ("", None))
-    elif example and state.sample(example.path).sha == picture.sha:
-        label, index = example.label, None
-    else:
-        return None
-    return namesake(label, model.labels, index) if label else None
+    if picture.sha in session.uploads() and picture.sha in session.true:
+        label, index = session.true[picture.sha]
+        return namesake(label, model.labels, index)
+    if example and example.label and state.sample(example.path).sha == picture.sha:
+        return namesake(example.label, model.labels)
+    return session.folder.true_class(picture.sha, model.labels) if session.folder else None
+
+
+def true_classes(workbench: Workbench, pictures: Iterable[Picture]) -> dict[str, int]:
+    """The true classes that are known of these pictures, by hash."""
+    found = {picture.sha: true_class(workbench, picture) for picture in pictures}
+    return {sha: index for sha, index in found.items() if index is not None}
 
 
 def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:

@@ -18,8 +18,8 @@ from core.data.model_options import ModelOptions
 from core.data.samples import Sample
 from core.data.samples import samples as bundled_samples
 from core.environment import app_model, app_options, budget, device
-from core.errors import TooLarge
-from core.images import Picture, decode
+from core.errors import BadImage, TooLarge
+from core.images import DeferredPicture, Picture, decode, deferred
 from core.jobs import Job
 from core.models import FLOWERS, MODELS, load
 from core.models.model import Model
@@ -29,6 +29,7 @@ from core.registry import unknown
 from core.serialization import digest
 from pages.ui.session import visitors
 from pages.ui.session.jobs import once
+from pages.ui.session.open_folder import OpenFolder
 from pages.ui.session.shared_images import TrueClass, shared_images
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Session:
         self.true: dict[str, TrueClass] = {}  # true classes of uploads, by hash, as far as the user said them
         self.owner = object()  # of the images that this session shares; sharing outlives the session
         self.comparison: Comparison | None = None
+        self.folder: OpenFolder | None = None
         self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
         with _listing:
             _sessions.add(self)
@@ -74,9 +76,23 @@ class Session:
         """The picture of an upload of this session, or of one that another shares; None for any other."""
         data = self.files.peek(sha)
         if not isinstance(data, bytes):
+            if self.folder and (found := self.folder.picture_of(sha)):
+                return found
             shared = shared_images().get(sha)
             return self.add(*shared) if shared else None
         return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
+
+    def deferred(self, sha: str) -> DeferredPicture:
+        """An upload of this session that is decoded when it is needed. Raises BadImage once it is deleted."""
+        files, cache, name = self.files, self.cache, self.names[sha]
+
+        def read() -> Picture:
+            data = files.peek(sha)
+            if not isinstance(data, bytes):
+                raise BadImage(f"{name} was deleted.", "Upload it again.")
+            return cache.get(("picture", sha), lambda: decode(data, name))
+
+        return deferred(read)
 
     def label(self, sha: str, true: TrueClass | None) -> None:
         """Set or forget the true class of an upload, also where it is shared."""
@@ -129,7 +145,7 @@ class Session:
         for job in [self.comparison, *self.jobs]:
             if job:
                 job.cancel()
-        self.comparison = None
+        self.comparison = self.folder = None
         self.jobs.clear()
         self.names.clear()
         self.files.close()

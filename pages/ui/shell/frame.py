@@ -14,7 +14,7 @@ from core.models.model import Model
 from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.explore import uploads
+from pages.ui.explore import class_choice, folders, gallery, uploads
 from pages.ui.session import builds, location, parameters, state, url, visitors
 from pages.ui.shell import tour
 from pages.ui.shell.glossary import glossary
@@ -63,7 +63,7 @@ def _header(parts: frozenset[str], workbench: Workbench, picture: Picture | None
             left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
             with left:
                 _models(workbench)
-            if "classes" in parts and picture:
+            if "classes" in parts and picture and not gallery.active():
                 with right:
                     _chips(workbench, picture)
 
@@ -84,6 +84,7 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
     items += [{"id": sha, "name": name, "own": True, "shared": sha in shared, "other": False}
               for sha, name in uploaded.items()]  # fmt: skip
     pictures = [thumb(name) for name in bundled] + [_upload_thumb(sha) for sha in uploaded]
+    items_of_folder = folders.items() if examples else []
     sizes = [len(data) for data in pictures]
     components.blobs(
         "thumbnails", {"thumbnails": ({"sizes": sizes, "ids": [item["id"] for item in items]}, b"".join(pictures))}
@@ -92,11 +93,14 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
     ready = bool(shown and shown.answered())
     components.image_strip(
         {
-            "items": items,
-            "current": here.image,
+            "items": items + items_of_folder,
+            "folder": folders.facts() if examples else None,
+            "current": folders.current(here.image),
             "exports": downloads.WHOLE if ready else [],
             "exporting": exports,
-            "command": shown.command(location.true_class(shown.bench, shown.picture)) if shown else "",
+            "command": visitors.public(shown.command(location.true_classes(shown.bench, shown.pictures)))
+            if shown
+            else "",
             "present": here.present,
             "query": url.query(),
             "private": urlencode(visitors.private()),
@@ -107,9 +111,12 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "export": lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
             "share": _shared_image,
             "remove": _removed_image,
+            "turn": lambda: folders.turned(st.session_state["image_strip"].get("turn")),
             "present": lambda: location.go(present=bool(st.session_state["image_strip"].get("present"))),
         },
     )
+    if examples:
+        folders.thumbnails()
     downloads.hand_over("header")
 
 
@@ -142,28 +149,13 @@ def _unusual(model: Model) -> str:
 def _chips(workbench: Workbench, picture: Picture) -> None:
     model, chances = workbench.model, workbench.probabilities(picture)
     chosen = list(location.targets(workbench, picture))
-    true = location.true_class(workbench, picture)
-    known = [] if true is None else [true]
-    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen, *known])
-    marks = _marks(workbench, picture, true)
+    marks = class_choice.marks(workbench, picture)
+    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen, *marks])
     classes = [
         {"index": i, "label": model.labels[i], "chance": chance(model, chances[i]), "mark": marks.get(i, "")}
         for i in indices
     ]
     components.class_chips({"classes": classes, "chosen": chosen}, _picked_class)
-
-
-def _marks(workbench: Workbench, picture: Picture, true: int | None) -> dict[int, str]:
-    """The classes to mark if the true one is known: the predicted ones are right or wrong, the true one is true.
-
-    Of several labels at once the image may have others than the known one, so none of them is wrong.
-    """
-    if true is None:
-        return {}
-    model = workbench.model
-    predicted = model.asserted(workbench.logits(picture))
-    wrong = {} if model.output == "multilabel" else dict.fromkeys(predicted, "wrong")
-    return {**wrong, true: "right" if true in predicted else "true"}
 
 
 def _memory() -> None:
@@ -222,6 +214,8 @@ def _picked_image() -> None:
     picked = st.session_state["image_strip"].get("pick")
     if picked in state.samples() or picked in state.session().uploads():
         location.go(image=picked)
+    elif isinstance(picked, str):
+        folders.picked(picked)
 
 
 def _removed_image() -> None:

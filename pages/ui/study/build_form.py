@@ -23,8 +23,8 @@ from core.study.plan import StudyPlan
 from core.workbench import pass_seconds
 from pages.ui.session import builds, location, state, visitors
 from pages.ui.study import open_study
-from pages.ui.study.folder_browser import browser
 from pages.ui.widgets import forms, messages
+from pages.ui.widgets.folder_browser import browser
 from pages.ui.widgets.text import duration, plain
 
 _PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": MiningConfig}

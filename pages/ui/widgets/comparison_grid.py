@@ -1,75 +1,110 @@
-"""A comparison of explanations as a grid in the browser: rows of classes, columns of methods."""
+"""A comparison of explanations as a grid in the browser: methods and classes of one image, or one method of many."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import streamlit as st
 
-from core import export
-from core.comparison import Comparison
+from core.comparison import Comparison, Tile
 from core.errors import VitrineError
 from core.explain import EXPLAINERS, Explanation
 from core.figures import colormaps, encoding
 from core.images import Picture
 from core.params import spelled
 from core.progress import time_left
-from core.workbench import Request, Workbench
+from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.session import state
+from pages.ui.session import state, visitors
 from pages.ui.widgets import downloads
 from pages.ui.widgets.text import chance, cost_text, duration, plain
 
 Message = tuple[Mapping[str, Any], bytes]
 
-# The messages of the finished maps of every comparison shown, by the key of the request: encoding takes longer than
+# The messages of the finished maps of every comparison shown, by the key of the tile: encoding takes longer than
 # everything else in a redraw of the grid.
 _encoded: WeakKeyDictionary[Comparison, dict[str, tuple[Explanation, Message]]] = WeakKeyDictionary()
 
 
 def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
-    """A comparison as a grid: rows of classes, columns of methods, each tile in its current state.
+    """A comparison of methods as a grid: rows of classes, columns of methods, each tile in its current state.
 
     Call it in a fragment that reruns while `shown.running`: only tiles that changed are sent again.
     """
-    bench, picture = shown.bench, shown.picture
-    photo = f"photo-{bench.model.sha[:12]}-{picture.sha[:12]}"
-    messages: dict[str, Message] = {photo: ({}, _photo(bench, picture))}
-    ids = {
-        request.key: f"tile-{bench.model.sha[:8]}-{picture.sha[:12]}-{request.key}-{shown.seed}"
-        for request in shown.requests
-    }
-    for request in shown.requests:
-        messages[ids[request.key]] = tile(shown, request)
+    bench, picture = shown.bench, shown.pictures[0]
+    photo = photo_id(bench, picture)
+    names = list(dict.fromkeys(tile.request.name for tile in shown.tiles))
+    classes = list(dict.fromkeys(tile.request.target for tile in shown.tiles))
+    by_place = {(tile.request.target, tile.request.name): tile_id(shown, tile) for tile in shown.tiles}
+    rows = [row(bench, picture, target) for target in classes]
+    cells = [[by_place.get((target, name)) for name in names] for target in classes]
+    messages: dict[str, Message] = {photo: ({}, photo_of(bench, picture))}
+    messages |= {tile_id(shown, one): tile(shown, one) for one in shown.tiles}
+    grid(messages, rows, names, cells, key, compact=compact)
+    if picture.note:
+        st.caption(plain(picture.note))
+
+
+def grid(
+    messages: Mapping[str, Message],
+    rows: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    cells: Sequence[Sequence[str | None]],
+    key: str,
+    *,
+    compact: bool = False,
+    gallery: bool = False,
+) -> None:
+    """The grid of maps: the messages of its photos and tiles by name, the facts of its rows, its methods and cells.
+
+    In a gallery every row is an image of its own, and its maps are shown as tiles.
+    """
     components.blobs(key, messages)
-    names = list(dict.fromkeys(request.name for request in shown.requests))
-    classes = list(dict.fromkeys(request.target for request in shown.requests))
-    by_place = {(request.target, request.name): ids[request.key] for request in shown.requests}
-    chances = bench.probabilities(picture)
     components.comparison_grid(
         {
-            "photo": photo,
-            "picture": picture.name,
-            "rows": [
-                {"target": t, "label": bench.model.labels[t], "chance": chance(bench.model, chances[t])}
-                for t in classes
-            ],
+            "rows": list(rows),
             "columns": [_column(name) for name in names],
-            "cells": [[by_place.get((target, name)) for name in names] for target in classes],
+            "cells": [list(row) for row in cells],
             "tables": _tables(),
             "sequential": colormaps.SEQUENTIAL,
             "diverging": colormaps.DIVERGING,
             "view": st.session_state.get("view", ""),
             "compact": compact,
+            "gallery": gallery,
         },
         key,
         lambda: _stopped(st.session_state[key].get("stop")),
         lambda: downloads.one(st.session_state[key].get("export") or {}),
     )
     downloads.hand_over(key)
-    if picture.note:
-        st.caption(plain(picture.note))
+
+
+def row(bench: Workbench, picture: Picture, target: int) -> dict[str, Any]:
+    """The facts of a row: an image, and the class explained for it with its probability."""
+    return {
+        "photo": photo_id(bench, picture),
+        "picture": picture.name,
+        "target": target,
+        "label": bench.model.labels[target],
+        "chance": chance(bench.model, bench.probabilities(picture)[target]),
+    }
+
+
+def photo_id(bench: Workbench, picture: Picture) -> str:
+    """The name of the message with a picture as the model sees it."""
+    return f"photo-{bench.model.sha[:12]}-{picture.sha[:12]}"
+
+
+def photo_of(bench: Workbench, picture: Picture) -> bytes:
+    """A picture as the model sees it, as a JPEG file; encoded once."""
+    key = (bench.model.preprocess, picture.sha, "photo")
+    return bench.cache.get(key, lambda: encoding.photo(bench.model.preprocess, picture.pixels))
+
+
+def tile_id(shown: Comparison, tile: Tile) -> str:
+    """The name of the message of a tile."""
+    return f"tile-{shown.bench.model.sha[:8]}-{tile.key}-{shown.seed}"
 
 
 def _stopped(wanted: object) -> None:
@@ -78,23 +113,22 @@ def _stopped(wanted: object) -> None:
         shown.drop(wanted)
 
 
-def tile(shown: Comparison, request: Request) -> Message:
+def tile(shown: Comparison, one: Tile) -> Message:
     """One tile's header and map, for a result, a running map, an error, or a queued request."""
-    label = shown.bench.model.labels[request.target]
-    title = EXPLAINERS[request.name].title
-    header: dict[str, Any] = {"title": title, "label": label, "phase": shown.phase(request), "ask": request.key}
-    header["leaving"] = header["phase"] == "running" and shown.leaving(request)
-    answer = shown.answers.get(request.key)
+    label = shown.bench.model.labels[one.request.target]
+    method, key = EXPLAINERS[one.request.name], one.key
+    header: dict[str, Any] = {"title": method.title, "label": label, "phase": shown.phase(one), "ask": key}
+    header["leaving"] = header["phase"] == "running" and shown.leaving(one)
+    answer = shown.answers.get(key)
     if isinstance(answer, VitrineError):
         return {**header, "error": answer.message, "hint": answer.hint}, b""
     if isinstance(answer, Explanation):
-        return _cached(shown, request, answer, header)
-    if progress := shown.progress.get(request.key):
+        return _cached(shown, one, answer, header)
+    if progress := shown.progress.get(key):
         left = time_left(progress.seconds_left)
         header |= {"fraction": round(progress.fraction, 3), "doing": progress.note, "left": left}
-    if snapshot := shown.snapshots.get(request.key):
+    if snapshot := shown.snapshots.get(key):
         facts, payload = encoding.quantised(snapshot.maps[0].numpy())
-        method = EXPLAINERS[request.name]
         return {
             **header,
             **facts,
@@ -104,17 +138,18 @@ def tile(shown: Comparison, request: Request) -> Message:
             "settled": snapshot.settled,
         }, payload
     if header["phase"] == "waiting":
-        header["cost"] = cost_text(shown.bench.estimate([request]), shown.bench.passes([request]))
+        header["cost"] = cost_text(shown.estimate([one]), shown.passes([one]))
     return header, b""
 
 
-def _cached(shown: Comparison, request: Request, answer: Explanation, header: dict[str, Any]) -> Message:
+def _cached(shown: Comparison, one: Tile, answer: Explanation, header: dict[str, Any]) -> Message:
     """The message of a finished map, encoded at the first request."""
     messages = _encoded.setdefault(shown, {})
-    if request.key not in messages or messages[request.key][0] is not answer:
-        line = export.command_line(shown.bench.model, shown.picture.name, [request], seed=shown.seed, layer=shown.layer)
-        messages[request.key] = answer, _finished({**header, "command": line}, answer)
-    return messages[request.key][1]
+    key = header["ask"]
+    if key not in messages or messages[key][0] is not answer:
+        line = visitors.public(shown.command_of([one]))
+        messages[key] = answer, _finished({**header, "command": line}, answer)
+    return messages[key][1]
 
 
 def _finished(header: dict[str, Any], answer: Explanation) -> Message:
@@ -150,11 +185,6 @@ def _column(name: str) -> dict[str, str]:
         "caution": method.caution,
         "paper": method.source,
     }
-
-
-def _photo(bench: Workbench, picture: Picture) -> bytes:
-    key = (bench.model.preprocess, picture.sha, "photo")
-    return bench.cache.get(key, lambda: encoding.photo(bench.model.preprocess, picture.pixels))
 
 
 @st.cache_data(show_spinner=False)

@@ -1,6 +1,7 @@
 """Downloads of a comparison or one of its maps, made on request."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,32 +29,37 @@ WHOLE = (*KINDS, "npz", "csv")  # the entries of the Export menu
 def whole(wanted: Mapping[str, Any]) -> None:
     """Prepare the download chosen in the Export menu: a `kind`, and for figures the `view` settings."""
     shown, kind = state.session().comparison, wanted.get("kind")
-    if shown is None:
+    if shown is None or not (results := shown.by_picture()):
         return
-    answers, name = shown.answered(), _stem(shown.picture.name)
+    (picture, answers), several = results[0], len(results) > 1
+    true = location.true_classes(shown.bench, shown.pictures)
+    name = f"{len(results)} images" if several else _stem(picture.name)
     if kind in KINDS:
         style = _style(wanted, shown)
-        _offer(name, kind, export.figure(shown.bench, shown.picture, answers, style, kind))
+        draw = partial(export.figure_of_images, shown.bench, results, true=true)
+        _offer(name, kind, draw(style, kind) if several else export.figure(shown.bench, picture, answers, style, kind))
     elif kind == "npz":
-        _offer(name, kind, export.npz(answers))
+        _offer(name, kind, export.npz(export.arrays_of_images(results) if several else export.arrays(answers)))
     elif kind == "csv":
-        true = location.true_class(shown.bench, shown.picture)
-        _offer(name, kind, export.table(shown.bench, shown.picture, answers, shown.seed, true).encode())
+        _offer(name, kind, export.table(shown.bench, results, shown.seed, true).encode())
 
 
 def one(wanted: Mapping[str, Any]) -> None:
-    """Prepare the export of an open tile: the key of its request (`ask`), a `kind`, and for figures the `view`."""
+    """Prepare the export of an open tile: its key (`ask`), a `kind`, and for figures the `view`."""
     shown, kind = state.session().comparison, wanted.get("kind")
-    answers = shown.answered() if shown else []
-    request, answer = next(
-        ((request, answer) for request, answer in answers if request.key == wanted.get("ask")), (None, None)
-    )
-    if shown is None or request is None or not isinstance(answer, Explanation):
+    answered = shown.answered() if shown else []
+    tile, answer = next(((tile, answer) for tile, answer in answered if tile.key == wanted.get("ask")), (None, None))
+    if shown is None or tile is None or not isinstance(answer, Explanation):
         return
-    name = f"{_stem(shown.picture.name)}-{export.key(request)}"
+    name = f"{_stem(tile.picture.name)}-{export.key(tile.request)}"
     if kind == "png":
         style = _style(wanted, shown)
-        _offer(name, kind, export.tile(shown.bench, shown.picture, answers, request, style))
+        results = shown.by_picture()
+        if len(results) > 1:
+            content = export.tile_of_images(shown.bench, results, *tile, style)
+        else:
+            content = export.tile(shown.bench, *results[0], tile.request, style)
+        _offer(name, kind, content)
     elif kind == "npy":
         _offer(name, kind, export.npy(answer))
 
@@ -62,7 +68,8 @@ def _style(wanted: Mapping[str, Any], shown: Comparison) -> Style:
     """The style on the page, where maps of several classes share a range per method unless another one is chosen."""
     view = dict(wanted.get("view") or {})
     if view.get("range", "auto") == "auto":
-        view["range"] = "method" if len({request.target for request in shown.requests}) > 1 else "own"
+        several = len(shown.pictures) == 1 and len({tile.request.target for tile in shown.tiles}) > 1
+        view["range"] = "method" if several else "own"
     return styled(view)
 
 

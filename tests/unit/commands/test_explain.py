@@ -4,8 +4,10 @@ import io
 import json
 import os
 import shlex
+import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,10 +190,10 @@ def test_one_bad_image_stops_no_other(explain, tmp_path, photo_file, capsys):
     bad, empty = tmp_path / "bad.png", tmp_path / "empty.jpg"
     bad.write_text("no image")
     empty.write_bytes(b"")
-    images = [bad, photo_file, tmp_path / "missing.png", empty, tmp_path]
+    images = [bad, photo_file, tmp_path / "missing.png", empty]
     assert explain("--method", "saliency", "--json", images=images) == 2
     said = capsys.readouterr()
-    assert [line.split()[1] for line in said.err.splitlines()] == ["bad.png", "missing.png", "empty.jpg", tmp_path.name]
+    assert [line.split()[1] for line in said.err.splitlines()] == ["bad.png", "missing.png", "empty.jpg"]
     assert [record["image"] for record in json.loads(said.out)] == ["photo.png"]
     assert (tmp_path / "out/photo/figure.png").is_file()
 
@@ -215,11 +217,11 @@ def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path,
         picture, requests, lambda request, answer: answers.update({request.key: answer}), seed=7, layer="features.5"
     )
     line = export.command_line(
-        bench.model, picture.name, requests, seed=7, layer="features.5", out=str(tmp_path / "out")
+        bench.model, [picture.name], requests, seed=7, layer="features.5", out=str(tmp_path / "out")
     )
     monkeypatch.chdir(photo_file.parent)
     assert main(shlex.split(line)[1:]) == 0
-    shown = np.load(io.BytesIO(export.npz([(request, answers[request.key]) for request in requests])))
+    shown = np.load(io.BytesIO(export.npz(export.arrays([(one, answers[one.key]) for one in requests]))))
     made = np.load(tmp_path / "out" / photo_file.stem / "maps.npz")
     assert sorted(made.files) == sorted(shown.files)
     assert len(shown.files) == len(requests)
@@ -236,9 +238,7 @@ def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path,
     ],
 )
 def test_every_image_has_a_folder_of_its_own_in_out(names, expected, tmp_path):
-    from core.commands.explain import _folders
-
-    folders = _folders(tmp_path, names)
+    folders = [tmp_path / name for name in export.names(Path(name).name for name in names)]
     assert [folder.name for folder in folders] == expected
     assert {folder.resolve().parent for folder in folders} == {tmp_path}
 
@@ -417,7 +417,7 @@ def test_options_of_a_model_reach_its_result_and_the_command_that_reproduces_it(
     given = ModelOptions(**{**result["model_options"], "mean": tuple(result["model_options"]["mean"])})
     model = load(name, options=given)
     requests = [Request(name, result["predicted"][0]["index"]) for name in ("saliency", "occlusion")]
-    line = export.command_line(model, str(photo_file), requests, out=str(tmp_path / "b"))
+    line = export.command_line(model, [str(photo_file)], requests, out=str(tmp_path / "b"))
     assert main(shlex.split(line)[1:]) == 0
     first, second = (np.load(tmp_path / side / photo_file.stem / "maps.npz") for side in "ab")
     assert sorted(first.files) == sorted(second.files)
@@ -452,6 +452,103 @@ def test_options_of_a_model_that_cannot_be_are_one_sentence(monkeypatch, tmp_pat
     command = ["explain", str(photo_file), "--model", "flowers-single-6c", "--method", "saliency"]
     assert main([*command, *words, "--out", str(tmp_path / "out")]) == 2
     assert expected in sentence(capsys)
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    """Four images in two class folders, two of them of the same name and one broken, and a text."""
+    root = tmp_path / "photos"
+    for name in ("cats/1.png", "cats/2.png", "dogs/1.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(photo)
+    (root / "dogs/2.png").write_bytes(photo[:60])
+    (root / "dogs/notes.txt").write_text("no image")
+    return root
+
+
+def test_a_folder_stands_for_its_images(explain, tmp_path, folder, photo_file, capsys):
+    single = tmp_path / "single"
+    assert explain("--method", "saliency", out=single) == 0
+    capsys.readouterr()
+    assert explain("--method", "saliency", images=[folder, photo_file]) == 2, "one image of four is broken"
+    said = capsys.readouterr()
+    assert "photos: left out files that are no images (notes.txt): 1." in said.out
+    assert said.err.count("vitrine: ") == 1
+    assert "dogs/2.png is incomplete or damaged" in said.err
+    expected = (single / "photo/maps.npz").read_bytes()
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"cats-1", "cats-2", "dogs-1", "photo"}
+    for name in names:
+        with np.load(tmp_path / "out" / name / "maps.npz") as found, np.load(io.BytesIO(expected)) as alone:
+            assert {key: found[key].tobytes() for key in found} == {key: alone[key].tobytes() for key in alone}
+    assert json.loads((tmp_path / "out/dogs-1/result.json").read_text())["image"] == "dogs/1.png"
+
+
+def test_class_folders_give_the_true_classes(explain, tmp_path, folder, photo, photo_file, capsys):
+    logits = Workbench(nets.model("gap")).logits(decode(photo, "photo.png"))
+    best, other = logits.argsort(descending=True).tolist()[:2]
+    (folder / "cats").rename(folder / f"class {best}")
+    shutil.copytree(folder / f"class {best}", folder / f"Class_{other}")
+    (folder / "dogs/2.png").unlink()
+    assert explain("--method", "saliency", images=[folder, photo_file]) == 0
+    said = capsys.readouterr().out
+    assert "photos: the class folders give the true classes; the model has no class dogs." in said
+    assert said.endswith("The prediction is right for 2 of 4 images.\n")
+    records = {}
+    for path in (tmp_path / "out").glob("*/result.json"):
+        record = json.loads(path.read_text())
+        records[record["image"]] = (record["true"] and record["true"]["index"], record["right"])
+    assert records == {
+        f"class {best}/1.png": (best, True), f"class {best}/2.png": (best, True),
+        f"Class_{other}/1.png": (other, False), f"Class_{other}/2.png": (other, False),
+        "dogs/1.png": (None, None), "photo.png": (None, None),
+    }  # fmt: skip
+    assert explain("--method", "saliency", "--label", str(other), images=[folder]) == 0
+    said = capsys.readouterr().out
+    assert "class folders" not in said, "what is named goes before"
+    assert said.endswith("The prediction is right for 0 of 5 images.\n")
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    assert explain("--method", "saliency", "--json", images=[tmp_path / "packed.zip"]) == 0
+    assert [one["right"] for one in json.loads(capsys.readouterr().out)] == [False, False, True, True, None]
+
+
+def test_folders_that_are_no_classes_judge_nothing(explain, folder, capsys, monkeypatch):
+    (folder / "dogs/2.png").unlink()
+    assert explain("--method", "saliency", images=[folder]) == 0
+    said = capsys.readouterr().out
+    assert not any(word in said for word in ("true class", "Right", "Wrong", "is right"))
+    (folder / "cats").rename(folder / "output 2")
+    values = as_model("values", nets.seeded(nets.GapNet), options=ModelOptions(output="regression"))
+    monkeypatch.setattr("core.models.load", lambda name, **rest: values)
+    assert explain("--method", "saliency", images=[folder]) == 0
+    assert "true class" not in capsys.readouterr().out
+
+
+def test_a_zip_archive_stands_for_its_images(explain, tmp_path, folder, capsys):
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder / "cats")
+    assert explain("--method", "saliency", images=[tmp_path / "packed.zip"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"1", "2"}
+
+
+def test_a_folder_may_be_limited(explain, tmp_path, folder, capsys):
+    assert explain("--method", "saliency", "--limit", "2", images=[folder]) == 0
+    assert "photos: 2 of 4 images, as --limit says." in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"cats-1", "dogs-1"}
+    assert explain("--method", "saliency", "--limit", "-1", images=[folder]) == 2
+    assert "--limit cannot be '-1'" in sentence(capsys)
+
+
+def test_a_folder_without_images_stops_no_other_image(explain, tmp_path, photo_file, capsys):
+    for name, content in (("empty", ""), ("texts", "notes.txt")):
+        (tmp_path / name).mkdir()
+        if content:
+            (tmp_path / name / content).write_text("no image")
+    images = [tmp_path / "empty", tmp_path / "texts", photo_file]
+    assert explain("--method", "saliency", images=images) == 2
+    said = capsys.readouterr()
+    assert said.err.count("There is no image in") == 2
+    assert "files that are no images (notes.txt): 1" in said.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo"]
 
 
 def test_the_true_class_says_whether_the_prediction_is_right(explain, capsys, tmp_path, photo):

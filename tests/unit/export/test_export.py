@@ -44,7 +44,7 @@ def answers(bench, picture):
 
 def test_arrays_are_the_raw_maps(answers):
     assert list(export.arrays(answers)) == ["saliency-3", "grad_cam-3", "saliency-1", "grad_cam-1"]
-    with np.load(io.BytesIO(export.npz(answers))) as loaded:
+    with np.load(io.BytesIO(export.npz(export.arrays(answers)))) as loaded:
         for request, answer in answers:
             assert (loaded[export.key(request)] == answer.maps[0].numpy()).all()
 
@@ -63,7 +63,7 @@ def test_an_answer_that_failed_is_told_and_stops_nothing(bench, picture, answers
 def test_nothing_but_failures_still_makes_a_figure_and_a_table(bench, picture):
     broken = [(Request("rise", 3), TooLarge("RISE does not fit."))]
     assert export.figure(bench, picture, broken).startswith(b"\x89PNG")
-    assert export.table(bench, picture, broken).strip() == ""
+    assert export.table(bench, [(picture, broken)]).strip() == ""
 
 
 @pytest.mark.parametrize("mode", ["row", "method", "symmetric", "fixed"])
@@ -105,7 +105,7 @@ def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
 
 def test_an_unfinished_map_says_so_in_the_table(bench, picture, answers):
     part = [(request, replace(answer, finished=request.name == "saliency")) for request, answer in answers]
-    lines = csv.DictReader(io.StringIO(export.table(bench, picture, part)))
+    lines = csv.DictReader(io.StringIO(export.table(bench, [(picture, part)])))
     assert [line["finished"] for line in lines] == ["True", "False"] * 2
 
 
@@ -136,7 +136,7 @@ def test_agreement_stands_in_the_record_on_disk(bench, picture, answers, tmp_pat
 
 
 def test_the_table_has_a_line_per_map(bench, picture, answers):
-    lines = list(csv.DictReader(io.StringIO(export.table(bench, picture, answers, 5))))
+    lines = list(csv.DictReader(io.StringIO(export.table(bench, [(picture, answers)], 5))))
     assert [(line["method"], line["target"]) for line in lines] == [
         (request.name, str(request.target)) for request, _ in answers
     ]
@@ -158,7 +158,7 @@ def test_a_record_says_whose_passes_were_reused(bench, picture, answers):
 def test_the_command_asks_the_same_again():
     requests = [Request("rise", target, {"masks": 500}) for target in (2, 0)] + [Request("saliency", t) for t in (2, 0)]
     model = replace(nets.model("gap"), name="resnet18:/a b/w.pth")
-    text = export.command_line(model, "my $photo.png", requests, seed=3, layer="layer4")
+    text = export.command_line(model, ["my $photo.png"], requests, seed=3, layer="layer4")
     words = shlex.split(text)
     args = parser("explain").parse_args(words[1:])
     assert words[0] == "vitrine"
@@ -169,7 +169,7 @@ def test_the_command_asks_the_same_again():
     assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
     assert args.label is None
-    dashed = shlex.split(export.command_line(model, "-x.png", requests))
+    dashed = shlex.split(export.command_line(model, ["-x.png"], requests))
     assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
 
 
@@ -177,7 +177,7 @@ def test_the_command_names_the_options_of_the_model_and_classes_by_texts_that_me
     options = ModelOptions(output="multilabel", threshold=0.3, size=24, mean=(0.5,), std=(0.5, 0.25, 0.5))
     model = as_model("gap", nets.seeded(nets.GapNet), labels=("0", "1", "10", "2", "3"), options=options)
     requests = [Request("saliency", target) for target in (2, 3, 0)]
-    args = parser("explain").parse_args(shlex.split(export.command_line(model, "a.png", requests, true=2))[1:])
+    args = parser("explain").parse_args(shlex.split(export.command_line(model, ["a.png"], requests, true=2))[1:])
     assert chosen_model(args) == options
     assert [model.target(text) for text in [*args.target, args.label]] == [2, 3, 0, 2]
 
@@ -199,9 +199,9 @@ def test_a_record_of_a_labelled_image_says_whether_its_prediction_is_right(pictu
         }[output]
         record = export.record(bench, picture, answers, true=true)
         assert (record["true"], record["right"]) == ({"index": true, "label": label}, expected)
-        line = next(csv.DictReader(io.StringIO(export.table(bench, picture, answers, true=true))))
+        line = next(csv.DictReader(io.StringIO(export.table(bench, [(picture, answers)], true={picture.sha: true}))))
         assert (line["true_label"], line["right"]) == (label, "" if expected is None else str(expected))
-    line = next(csv.DictReader(io.StringIO(export.table(bench, picture, answers))))
+    line = next(csv.DictReader(io.StringIO(export.table(bench, [(picture, answers)]))))
     assert (line["true_label"], line["right"]) == ("", "")
 
 
@@ -220,7 +220,7 @@ def test_a_record_says_how_outputs_are_read_and_images_prepared(picture, output)
     word = "value" if output == "regression" else "probability"
     assert [entry[word] for entry in record["top5"]] == [chance for _, _, chance in bench.top(picture)]
     assert [entry["index"] for entry in record["predicted"]] == model.asserted(bench.logits(picture))
-    line = next(csv.DictReader(io.StringIO(export.table(bench, picture, answers))))
+    line = next(csv.DictReader(io.StringIO(export.table(bench, [(picture, answers)]))))
     assert float(line[word]) == pytest.approx(float(bench.probabilities(picture)[1]))
     assert export.figure(bench, picture, answers)
 

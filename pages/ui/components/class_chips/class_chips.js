@@ -1,16 +1,14 @@
 // The classes with the highest probability. A click explains one; "+" or Ctrl-click adds it to the others.
 
-import { make, mounted, page, percent } from "../shared.js";
+import { MARKS, make, mounted, page, percent } from "../shared.js";
 
 /**
  * @typedef {object} Entry
  * @property {number} index
  * @property {string} label
  * @property {number | string} chance
- * @property {"" | "right" | "wrong" | "true"} mark  of the predicted and the true class, where the true one is known
+ * @property {"" | Mark} mark  of the predicted and the true class, where the true one is known
  */
-
-const MARKS = { right: ["✓", "right"], wrong: ["✗", "wrong"], true: ["✓", "true class"] };
 
 /** @param {Entry["mark"]} mark */
 function sign(mark) {

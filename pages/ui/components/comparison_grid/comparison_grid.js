@@ -13,9 +13,7 @@ import { decided, readView, viewText } from "./view.js";
 
 /**
  * @typedef {object} Data
- * @property {string} photo  the name of the packet with the model's view of the image
- * @property {string} picture  the name of the image
- * @property {{ target: number, label: string, chance: number | string }[]} rows
+ * @property {Row[]} rows
  * @property {{ title: string, summary: string, formula: string, caution: string, paper: string }[]} columns
  * @property {(string | null)[][]} cells  the names of the packets with the maps
  * @property {Record<string, string>} tables  256 RGB triples for each colour scale, in base64
@@ -23,6 +21,16 @@ import { decided, readView, viewText } from "./view.js";
  * @property {string[]} diverging
  * @property {string} view  the view settings in the address of the page
  * @property {boolean} compact
+ * @property {boolean} gallery  every row is an image of its own, and its maps are shown as tiles
+ *
+ * @typedef {object} Row
+ * @property {string} photo  the name of the packet with the model's view of the image
+ * @property {string} picture  the name of the image
+ * @property {number} target
+ * @property {string} label
+ * @property {number | string} chance
+ * @property {"" | Mark} [mark]  of the explained class, in a gallery, where the true one is known
+ * @property {string} [true]  the label of the true class, if that is known and another
  */
 
 /** @type {Shortcuts} */
@@ -52,8 +60,8 @@ export class ComparisonGrid {
   leads = [];
   /** @type {string | undefined} */
   plan;
-  /** @type {string | undefined} */
-  url;
+  /** @type {Map<string, string>} the addresses of photos by the name of their packet */
+  urls = new Map();
   /** @type {number | null} */
   frame = null;
   listeners = new AbortController();
@@ -95,7 +103,7 @@ export class ComparisonGrid {
     this.listeners.abort();
     page.shortcuts.delete(this.shortcuts);
     this.heads.close();
-    if (this.url) URL.revokeObjectURL(this.url);
+    for (const url of this.urls.values()) URL.revokeObjectURL(url);
     this.box.remove();
   }
 
@@ -121,17 +129,18 @@ export class ComparisonGrid {
   }
 
   show() {
-    const { cells, rows, photo, compact } = this.data;
-    const plan = JSON.stringify([cells, rows, photo, this.differs]);
+    const { cells, rows, compact, gallery } = this.data;
+    const plan = JSON.stringify([cells, rows, gallery, this.differs]);
     if (plan !== this.plan) this.build(plan);
     this.box.classList.toggle("compact", compact);
+    this.box.classList.toggle("gallery", gallery);
     this.toolbar.show();
     this.refresh();
   }
 
-  /** Whether the first two rows are subtracted. */
+  /** Whether several classes of one image are compared. */
   get several() {
-    return this.data.rows.length > 1;
+    return this.data.rows.length > 1 && !this.data.gallery;
   }
 
   /** The view with which maps are painted. */
@@ -139,6 +148,7 @@ export class ComparisonGrid {
     return decided(this.view, this.several);
   }
 
+  /** Whether the first two rows are subtracted. */
   get differs() {
     return this.view.difference && this.several;
   }
@@ -146,7 +156,8 @@ export class ComparisonGrid {
   /** @param {string} plan */
   build(plan) {
     this.plan = plan;
-    const { cells, rows, columns, photo } = this.data;
+    const { cells, rows, columns, gallery } = this.data;
+    this.box.classList.toggle("judged", gallery && rows.some((row) => row.mark || row.true));
     this.tiles = [];
     this.leads = [];
     const { several } = this;
@@ -154,38 +165,53 @@ export class ComparisonGrid {
     /** @type {Tile[]} */
     const tiles = [];
     cells.forEach((ids, row) => {
-      if (row === 0 || several) tiles.push(this.addLead(rows[row].label, percent(rows[row].chance), this.data.picture));
+      if (several || (row === 0 && !gallery)) tiles.push(this.addLead(row, rows[row].label, percent(rows[row].chance)));
       ids.forEach((id, column) => {
         if (id) tiles.push(this.add(id, row, column));
       });
     });
     if (this.differs) {
-      tiles.push(this.addLead(`${rows[0].label} − ${rows[1].label}`, "Difference"));
+      tiles.push(this.addLead(rows.length, `${rows[0].label} − ${rows[1].label}`, "Difference"));
       columns.forEach((_, column) => {
         tiles.push(this.add(null, rows.length, column));
       });
     }
     this.board.replaceChildren(...heads, ...tiles.map((tile) => tile.node));
     this.board.classList.toggle("table", several);
-    this.board.style.setProperty("--columns", String(several ? columns.length : columns.length + 1));
+    this.board.style.setProperty("--columns", String(several || gallery ? this.across : columns.length + 1));
     for (const tile of this.tiles) this.read(tile);
-    this.picture(photo);
+    for (const photo of new Set(rows.map((row) => row.photo))) this.picture(photo);
+  }
+
+  /** The number of tiles that may stand side by side. */
+  get across() {
+    return this.data.gallery ? Math.max(3, this.data.rows.length) : this.data.columns.length;
   }
 
   /**
-   * The image without a map, first in a row.
+   * The facts of a row; a difference is about the image of the first.
+   * @param {number} row
+   */
+  row(row) {
+    return this.data.rows[row] ?? this.data.rows[0];
+  }
+
+  /**
+   * The image without a map, first in a row; only the row of a difference does not name it again.
+   * @param {number} row
    * @param {string} label
    * @param {string} below
-   * @param {string} [name]  of the image
    */
-  addLead(label, below, name = "") {
-    const tile = new Tile(this, null, -1, -1);
+  addLead(row, label, below) {
+    const tile = new Tile(this, null, row, -1);
+    const { picture } = this.row(row);
+    const name = row < this.data.rows.length ? picture : "";
     tile.node.classList.add("lead");
     tile.header = { title: name ? label : below, label };
     tile.title.textContent = label;
     tile.title.title = label;
     tile.target.textContent = below;
-    tile.stage.ariaLabel = `The image: ${this.data.picture}. Explained: ${label}`;
+    tile.stage.ariaLabel = `The image: ${picture}. Explained: ${label}`;
     tile.cover.hidden = true;
     tile.low.textContent = name;
     tile.low.title = name;
@@ -209,11 +235,10 @@ export class ComparisonGrid {
   /** @param {Event} event */
   arrived(event) {
     if (!this.data || !(event instanceof CustomEvent)) return;
-    if (event.detail === this.data.photo) this.picture(event.detail);
-    const tile = this.tiles.find((one) => one.id === event.detail);
-    if (!tile) return;
-    this.read(tile);
-    this.refresh();
+    if (this.data.rows.some((row) => row.photo === event.detail)) this.picture(event.detail);
+    const tiles = this.tiles.filter((one) => one.id === event.detail);
+    for (const tile of tiles) this.read(tile);
+    if (tiles.length) this.refresh();
   }
 
   /** @param {Tile} tile */
@@ -226,9 +251,11 @@ export class ComparisonGrid {
   picture(id) {
     const packet = page.packets.get(id);
     if (!packet) return;
-    if (this.url) URL.revokeObjectURL(this.url);
-    this.url = URL.createObjectURL(new Blob([packet.payload], { type: "image/jpeg" }));
-    for (const tile of [...this.leads, ...this.tiles]) tile.image.src = this.url;
+    const earlier = this.urls.get(id);
+    if (earlier) URL.revokeObjectURL(earlier);
+    const url = URL.createObjectURL(new Blob([packet.payload], { type: "image/jpeg" }));
+    this.urls.set(id, url);
+    for (const tile of [...this.leads, ...this.tiles]) if (this.row(tile.row).photo === id) tile.image.src = url;
   }
 
   /** Paints everything that depends on the view settings, at most once per frame. */

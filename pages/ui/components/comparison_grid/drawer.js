@@ -26,7 +26,7 @@ export class Drawer {
   /** @param {Tile} source */
   show(source) {
     const tile = new Tile(this.grid, null, source.row, source.column);
-    tile.image.src = this.grid.url ?? "";
+    tile.image.src = this.grid.urls.get(this.grid.row(source.row).photo) ?? "";
     this.open = { tile, source };
     const swipe = make("input", { type: "range", min: "0", max: "100", ariaLabel: "Overlay opacity" });
     swipe.value = "100";
@@ -63,12 +63,13 @@ export class Drawer {
   }
 
   /** @param {Tile} source */
-  facts({ header, map, column }) {
+  facts({ header, map, column, row }) {
     const method = this.grid.data.columns[column];
     /** @type {[string, string | number | undefined][]} */
     const named = [...Object.entries(header.settings ?? {}), ...Object.entries(header.remarks ?? {})];
     /** @type {[string, string | number | undefined][]} */
     const facts = [
+      ["Image", this.grid.data.gallery ? this.grid.row(row).picture : ""],
       ["Class", header.label],
       ["Layer", header.layer],
       ["Values", map ? `${number(map.min)} to ${number(map.max)}` : ""],

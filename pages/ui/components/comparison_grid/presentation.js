@@ -69,7 +69,7 @@ export class Presentation {
     }
     this.node.style.setProperty("--across", String(best.columns));
     this.node.style.setProperty("--side", `${best.side}px`);
-    this.note.textContent = `${data.picture} · ${HINT}`;
+    this.note.textContent = `${data.gallery ? data.columns[0].title : data.rows[0].picture} · ${HINT}`;
   }
 
   /** @param {KeyboardEvent} event */

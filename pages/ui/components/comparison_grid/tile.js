@@ -1,6 +1,6 @@
 // One tile of the grid: a map over the image, its title and facts, or its state while there is no map.
 
-import { button, clamp, make, number } from "../shared.js";
+import { button, clamp, MARKS, make, number, percent } from "../shared.js";
 import { paintMap, paintScale, spanOf, weakness } from "./colours.js";
 
 /**
@@ -117,21 +117,34 @@ export class Tile {
   /** Updates everything except the map itself. */
   caption() {
     const { header } = this;
-    this.title.textContent = header.title ?? "";
-    this.target.textContent = header.label ?? "";
-    this.target.title = header.label ?? "";
+    const [title, target] = this.grid.data?.gallery ? this.named() : [header.title ?? "", header.label ?? ""];
+    this.title.textContent = title;
+    this.title.title = title;
+    this.target.textContent = target;
+    this.target.title = target;
     this.node.dataset.phase = header.phase ?? "";
     const message = this.message();
     this.cover.replaceChildren(...message);
     this.cover.hidden = !message.length;
-    const what = `${header.title} for ${header.label}`;
+    const image = this.grid.data?.gallery ? ` in ${title}` : "";
+    const what = `${header.title} for ${header.label}${image}`;
     this.halt.hidden = header.leaving || !(header.phase === "running" || header.phase === "queued");
     this.halt.title = header.phase === "queued" ? `Remove ${what} from the queue` : `Stop ${what}`;
     this.halt.ariaLabel = this.halt.title;
-    this.stage.ariaLabel = header.alt ?? `${what}: ${message.map((one) => one.textContent).join(", ")}`;
+    this.stage.ariaLabel = header.alt
+      ? [image && title, header.alt].filter(Boolean).join(": ")
+      : `${what}: ${message.map((one) => one.textContent).join(", ")}`;
     const unfinished = header.phase === "done" && header.finished === false ? "unfinished" : "";
     this.node.classList.toggle("unfinished", Boolean(unfinished));
     this.facts.textContent = [header.layer, header.time, header.passes, unfinished].filter(Boolean).join(" · ");
+  }
+
+  /** In a gallery the image, and its class with the probability and its true class; the method is the same for all. */
+  named() {
+    const { picture, label, chance, mark, true: other } = this.grid.row(this.row);
+    const judged = mark ? ` ${MARKS[mark].join(" ")}` : "";
+    const explained = `${[label, percent(chance)].filter(Boolean).join(" · ")}${judged}`;
+    return [picture, other ? `${explained}\nTrue class: ${other}` : explained];
   }
 
   /** The overlay of the tile: an error, a note, or the progress. */
@@ -173,7 +186,7 @@ export class Tile {
   paint(tiles, view, tables) {
     const map = this.shown;
     this.node.classList.toggle("mapped", Boolean(map));
-    this.weak.textContent = map ? weakness(this, tiles) : "";
+    this.weak.textContent = map && !this.grid.data.gallery ? weakness(this, tiles) : "";
     this.stage.ariaDescription = [this.weak.textContent, DESCRIPTION].filter(Boolean).join(". ");
     if (!map) {
       this.canvas.width = 0;

@@ -1,7 +1,7 @@
 // The toolbar of the grid, with the view settings of all maps.
 
 import { button, make, page } from "../shared.js";
-import { RANGES } from "./view.js";
+import { RANGES, RANGES_OF_IMAGES } from "./view.js";
 
 /**
  * @typedef {import("./comparison_grid.js").ComparisonGrid} ComparisonGrid
@@ -46,8 +46,8 @@ export class Toolbar {
   /** Builds the controls, if they have changed. */
   show() {
     const { data, view } = this.grid;
-    const several = data.rows.length > 1;
-    const plan = JSON.stringify([several, view.range === "fixed"]);
+    const { several } = this.grid;
+    const plan = JSON.stringify([several, data.gallery, view.range === "fixed"]);
     if (plan === this.plan) return;
     this.plan = plan;
     const { more } = this;
@@ -70,7 +70,7 @@ export class Toolbar {
     const controls = [
       this.slider("Opacity", "opacity", [0, 1, 0.01], inPercent),
       this.slider("Threshold", "threshold", [0, 1, 0.01], inPercent),
-      this.choice("Range", "range", RANGES),
+      this.choice("Range", "range", data.gallery ? RANGES_OF_IMAGES : RANGES),
     ];
     if (several) controls.push(this.check("Difference", "difference", "The first row minus the second"));
     this.node.replaceChildren(...controls, more, this.zoom());
@@ -145,7 +145,8 @@ export class Toolbar {
   choice(label, name, options) {
     const select = make("select", { ariaLabel: label });
     select.append(...Object.entries(options).map(([value, text]) => make("option", { value, textContent: text })));
-    select.value = this.grid.view[name];
+    const value = this.grid.view[name];
+    select.value = Object.hasOwn(options, value) ? value : Object.keys(options)[0];
     select.onchange = () => this.set(name, select.value);
     return make("label", {}, make("span", { className: "name" }, label), select);
   }

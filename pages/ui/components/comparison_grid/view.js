@@ -34,6 +34,12 @@ export const RANGES = {
   fixed: "Fixed",
 };
 
+// Where every row is an image of its own; there, a range per row is the range of one map.
+/** @type {Record<string, string>} */
+export const RANGES_OF_IMAGES = Object.fromEntries(
+  Object.entries({ ...RANGES, own: "Per image", method: "Shared by all" }).filter(([name]) => name !== "row"),
+);
+
 /**
  * The view settings in a link; missing or invalid ones are the defaults.
  * @param {string} text  "name:value,name:value"

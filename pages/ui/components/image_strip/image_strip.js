@@ -2,6 +2,7 @@
 
 import { button, copyText, make, mounted, page, typing } from "../shared.js";
 import { keepAddress, stateAddress } from "./address.js";
+import { FolderPages } from "./folder_pages.js";
 import { LinkPanel } from "./link_panel.js";
 import { ShortcutList } from "./shortcut_list.js";
 
@@ -15,6 +16,7 @@ import { ShortcutList } from "./shortcut_list.js";
  *
  * @typedef {object} Data
  * @property {Item[]} items  none on a page that does not depend on the current image
+ * @property {import("./folder_pages.js").Folder | null} [folder]  the open folder, whose images come last
  * @property {string} current  the id of the image that is explained
  * @property {("png" | "pdf" | "svg" | "npz" | "csv")[]} exports
  * @property {boolean} exporting  whether the page has anything to export
@@ -32,6 +34,8 @@ const EXPORTS = {
   npz: ["Raw maps", "NPZ"],
   csv: ["Scores", "CSV"],
 };
+
+const PACKETS = ["thumbnails", "thumbnails-folder"];
 
 /** @type {Record<string, number | undefined>} */
 const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
@@ -60,6 +64,7 @@ class ImageStrip {
   buttons = [];
   listeners = new AbortController();
   shortcuts = new ShortcutList();
+  folder = new FolderPages((pages) => this.send("turn", pages));
 
   /** @param {ShadowRoot} root */
   constructor(root) {
@@ -85,7 +90,7 @@ class ImageStrip {
       this.menu,
       this.panel.node,
     );
-    this.box = make("div", { className: "image-strip" }, this.strip, this.actions);
+    this.box = make("div", { className: "image-strip" }, this.strip, this.folder.node, this.actions);
     root.append(this.box, this.shortcuts.node);
     this.listen();
   }
@@ -115,6 +120,7 @@ class ImageStrip {
     this.data = data;
     this.send = setTriggerValue;
     keepAddress(whole, data.frame);
+    this.folder.update(data.folder); // first, as it takes room from the strip
     this.refill();
     this.mark();
     this.strip.hidden = !data.items.length;
@@ -188,28 +194,32 @@ class ImageStrip {
 
   /** @param {Event} event */
   arrived(event) {
-    if (event instanceof CustomEvent && event.detail === "thumbnails") this.paint();
+    if (event instanceof CustomEvent && PACKETS.includes(event.detail)) this.paint();
   }
 
   /** Shows the thumbnails, which arrive in a separate packet. */
   paint() {
-    /** @type {Packet<{ ids: string[], sizes: number[] }> | undefined} */
-    const packet = page.packets.get("thumbnails");
-    if (!packet) return;
-    let start = 0;
-    packet.header.ids.forEach((id, index) => {
-      const end = start + packet.header.sizes[index];
-      if (!this.urls.has(id)) {
-        const picture = new Blob([packet.payload.slice(start, end)], { type: "image/jpeg" });
-        this.urls.set(id, URL.createObjectURL(picture));
-      }
-      start = end;
-    });
+    for (const name of PACKETS) this.unpack(name);
     for (const image of this.buttons) {
       const url = this.urls.get(image.dataset.id ?? "");
       const thumbnail = image.querySelector("img");
       if (url && thumbnail && thumbnail.src !== url) thumbnail.src = url;
     }
+  }
+
+  /** @param {string} name  of a packet with thumbnails */
+  unpack(name) {
+    /** @type {Packet<{ ids: string[], sizes: number[] }> | undefined} */
+    const packet = page.packets.get(name);
+    let start = 0;
+    packet?.header.ids.forEach((id, index) => {
+      const end = start + packet.header.sizes[index];
+      if (!this.urls.has(id) && end > start) {
+        const picture = new Blob([packet.payload.slice(start, end)], { type: "image/jpeg" });
+        this.urls.set(id, URL.createObjectURL(picture));
+      }
+      start = end;
+    });
   }
 
   /**
