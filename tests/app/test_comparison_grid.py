@@ -70,6 +70,7 @@ def test_a_running_tile_says_what_is_counted_and_the_time_left(compare: Callable
 
 def test_maps_that_share_a_pass_say_so(compare: Callable[..., Comparison]) -> None:
     shown = compare(Request("grad_cam", 0), Request("saliency", 0), Request("random", 0))
+    shown.bench.logits(shown.tiles[0].picture)
     shown.start(shown.tiles)
     until(lambda: not shown.running)
     told = [comparison_grid.tile(shown, one)[0]["passes"] for one in shown.tiles]

@@ -222,7 +222,7 @@ def test_every_picture_gets_its_own_map_of_its_own_class() -> None:
     shown.start(shown.open())
     until(lambda: not shown.running)
     assert [picture.sha for picture in shown.pictures] == [picture.sha for picture in pictures]
-    assert shown.count() == (4, 4, "maps")
+    assert shown.count() == "maps 4 of 4"
     for picture, request in tiles:
         found = shown.answers[Tile(picture, request).key]
         assert torch.allclose(found.maps, gradients(bench, picture, request.target), atol=1e-6)

@@ -18,6 +18,14 @@ from tests import nets
 from tests.waiting import until
 
 
+@pytest.fixture(autouse=True)
+def foreground():
+    """Ctrl-C interrupts, also where the tests themselves run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def slow(monkeypatch):
     """A tiny network, loaded whatever model a command names, whose passes take seconds once `pause` is set."""
