@@ -21,7 +21,7 @@ from pages.ui.widgets import comparison_grid
 from pages.ui.widgets.text import plain
 
 PAGE = 24  # tiles at a time
-PRESENTED = 6
+PRESENTED = 6  # of a page, its first
 LISTED = 60  # images that can be chosen one by one
 PREDICTED = -1  # in place of a class: the one predicted for each image
 GROUPS = {"folder": "Folder", "uploads": "Uploads", "examples": "Examples"}
@@ -137,11 +137,10 @@ def drawn(bench: Workbench, images: Sequence[Source], name: str, wanted: int) ->
     if not images:
         st.info("No image is chosen. Choose some under Images, upload them, or open a folder.")
         return
-    most = PRESENTED if location.current().present else PAGE
-    pages = -(-len(images) // most)
+    pages = -(-len(images) // PAGE)
     key, number = _page(images, pages)
-    start = (number - 1) * most
-    on_page = images[start : start + most]
+    start = (number - 1) * PAGE
+    on_page = images[start : start + (PRESENTED if location.current().present else PAGE)]
     read = _read(bench, on_page)
     page = Page(on_page, {key: _explained(one, wanted) for key, one in read.items()}, name)
     st.session_state["gallery.page"] = page
@@ -156,9 +155,7 @@ def drawn(bench: Workbench, images: Sequence[Source], name: str, wanted: int) ->
             right = sum(
                 bench.model.right(bench.logits(one), known[one.sha]) or 0 for one in pictures if one.sha in known
             )
-            st.caption(
-                f"The prediction is right for {right} of the {len(known)} images here whose true class is known."
-            )
+            st.caption(f"Predictions right: {right} of {len(known)} shown with a known true class")
 
 
 def _page(images: Sequence[Source], pages: int) -> tuple[str, int]:

@@ -293,7 +293,7 @@ def test_class_folders_mark_the_predictions(session: state.Session, tmp_path: Pa
     expected = marks(members)
     assert marked(app) == expected
     right = [mark for mark, _ in expected.values()].count("right")
-    assert f"The prediction is right for {right} of the 4 images here whose true class is known." in said(app)
+    assert f"Predictions right: {right} of 4 shown with a known true class" in said(app)
     shown = session.comparison
     assert shown
     until(lambda: not shown.running)

@@ -140,3 +140,39 @@ def test_a_link_keeps_the_images_and_one_class(tabs: Callable[..., Any], server:
     assert again.page.locator("figure.tile .target").all_inner_texts() == labels
     again.page.get_by_role("radio", name="Methods").click()
     expect(again.page.locator("figure.tile.lead")).to_have_count(1)
+
+
+def test_class_folders_mark_predictions_and_a_presentation_fits(tab: Any, server: Any, tmp_path: Path) -> None:
+    root = tmp_path / "flowers"
+    for number, name in enumerate(("red-petals", "violet-stem")):
+        (root / name).mkdir(parents=True)
+        for n in range(4):
+            (root / name / f"{n}.png").write_bytes(png(10 * number + n))
+    tab.open(f"{server.url}/compare?by=images&method=saliency")
+    images(tab)
+    path = tab.page.get_by_label("Folder or zip archive of images")
+    path.fill(str(root))
+    path.press("Enter")
+    tab.page.get_by_role("button", name="Open folder").click()
+    expect(tab.page.locator('figure.tile[data-phase="done"]')).to_have_count(8)
+    expect(
+        tab.page.get_by_text(re.compile(r"Predictions right: \d of 8 shown with a known true class"))
+    ).to_be_visible()
+    tab.settle()
+    right = 0
+    for name, target in zip(titles(tab), tab.page.locator("figure.tile .target").all_inner_texts(), strict=True):
+        true, predicted = name.partition("/")[0], target.partition(" · ")[0]
+        assert ("✓ right" in target) == (predicted == true)
+        assert target.endswith(f"✗ wrong\nTrue class: {true}") == (predicted != true)
+        right += predicted == true
+    expect(tab.page.get_by_text(f"Predictions right: {right} of 8 ")).to_be_visible()
+    tab.page.keyboard.press("Escape")
+    tab.page.get_by_role("button", name="Present", exact=True).click()
+    expect(tab.page.locator(".presentation figure.tile")).to_have_count(6)
+    tab.settle()
+    note = tab.page.locator(".presentation .note")
+    assert note.bounding_box()["y"] + note.bounding_box()["height"] <= 900
+    for caption in tab.page.locator(".presentation figcaption").all():
+        frame = caption.locator("xpath=following-sibling::*[1]").bounding_box()
+        assert caption.locator(".target").bounding_box()["y"] > caption.locator(".title").bounding_box()["y"]
+        assert caption.bounding_box()["y"] + caption.bounding_box()["height"] <= frame["y"]

@@ -157,7 +157,7 @@ export class ComparisonGrid {
   build(plan) {
     this.plan = plan;
     const { cells, rows, columns, gallery } = this.data;
-    this.box.classList.toggle("judged", gallery && rows.some((row) => row.mark || row.true));
+    this.box.classList.toggle("judged", gallery && rows.some((row) => row.true));
     this.tiles = [];
     this.leads = [];
     const { several } = this;

@@ -6,8 +6,8 @@ import { make, page } from "../shared.js";
 
 const MOST = 6; // maps
 const GAP = 20;
-const BESIDE = 66; // pixels above and below a map: its title and colour scale
-const HINT = "← → image · ↑ ↓ class · hold O image only · D dark or light · Esc leave";
+const STEPPING = "← → image · ↑ ↓ class · ";
+const HINT = "hold O image only · D dark or light · Esc leave";
 
 /** @type {Record<string, { image?: number, class?: number } | undefined>} */
 const STEPS = {
@@ -56,26 +56,29 @@ export class Presentation {
     tiles.forEach((tile, index) => {
       tile.node.classList.toggle("surplus", index >= MOST);
     });
+    const about = data.gallery ? `${data.columns[0].title} · ` : `${data.rows[0].picture} · ${STEPPING}`;
+    this.note.textContent = about + HINT;
     const count = Math.min(MOST, tiles.length);
     const width = window.innerWidth - 2 * GAP;
-    const height = window.innerHeight - 3 * GAP;
+    const height = window.innerHeight - 2 * GAP - this.note.offsetHeight;
+    const beside = Math.max(...tiles.slice(0, count).map((tile) => tile.node.offsetHeight - tile.stage.offsetHeight));
     let best = { columns: 1, side: 0 };
     for (let columns = 1; columns <= count; columns++) {
       const rows = Math.ceil(count / columns);
       const across = (width - (columns - 1) * GAP) / columns;
-      const down = (height - (rows - 1) * GAP) / rows - BESIDE;
+      const down = (height - (rows - 1) * GAP) / rows - beside;
       const side = Math.floor(Math.min(across, down));
       if (side > best.side) best = { columns, side };
     }
     this.node.style.setProperty("--across", String(best.columns));
     this.node.style.setProperty("--side", `${best.side}px`);
-    this.note.textContent = `${data.gallery ? data.columns[0].title : data.rows[0].picture} · ${HINT}`;
   }
 
   /** @param {KeyboardEvent} event */
   press(event) {
     if (!this.node.open || this.grid.drawer.open || event.ctrlKey || event.metaKey || event.altKey) return;
     const step = STEPS[event.key];
+    if (step && this.grid.data.gallery) return;
     if (step) page.events.dispatchEvent(new CustomEvent("step", { detail: step }));
     else if (event.key.toLowerCase() === "d") this.node.classList.toggle("light");
     else return;

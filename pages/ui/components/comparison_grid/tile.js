@@ -118,7 +118,7 @@ export class Tile {
   caption() {
     const { header } = this;
     const [title, target] = this.grid.data?.gallery ? this.named() : [header.title ?? "", header.label ?? ""];
-    this.title.textContent = title;
+    this.title.replaceChildren(make("bdi", { textContent: title }));
     this.title.title = title;
     this.target.textContent = target;
     this.target.title = target;
