@@ -9,8 +9,41 @@ from core.params import HasLayers, Param, checked, params_of
 
 Budget = Literal["quick", "standard", "paper"]
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
-Cost = Callable[[Mapping[str, Any], int], float]
 Validate = Callable[[Mapping[str, Any]], object]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Passes of images through a network: what methods cost, and what maps took."""
+
+    forward: float = 0
+    backward: float = 0
+    beside: float = 0  # other work, in the time of a forward
+
+    @property
+    def weight(self) -> float:
+        """Their time in that of a forward; a backward takes as long as two."""
+        return self.forward + 2 * self.backward + self.beside
+
+    def __add__(self, other: "Passes") -> "Passes":
+        return Passes(self.forward + other.forward, self.backward + other.backward, self.beside + other.beside)
+
+    def __sub__(self, other: "Passes") -> "Passes":
+        return self + other * -1
+
+    def __mul__(self, count: float) -> "Passes":
+        return Passes(self.forward * count, self.backward * count, self.beside * count)
+
+    def __bool__(self) -> bool:
+        return self.weight != 0
+
+    def __str__(self) -> str:
+        """As in "1 forward + 2 backward", the only way in which passes are told."""
+        counts = {"forward": self.forward, "backward": self.backward}
+        return " + ".join(f"{count:,.0f} {name}" for name, count in counts.items() if count) or "no passes"
+
+
+Cost = Callable[[Mapping[str, Any], int], Passes | float]  # (settings, side of the image); a number is of forwards
 
 
 @dataclass(frozen=True)
@@ -29,7 +62,7 @@ class Card:
     formula: str
     caution: str  # when it is misleading
     params: tuple[Param, ...]
-    cost: Cost  # (settings, side of the image) -> forward passes per image; a backward counts as two
+    cost: Cost  # of one image
     budgets: Mapping[Budget, Mapping[str, Any]]  # settings that differ from the defaults
     validate: Validate  # raises BadParameter for incompatible settings
 
@@ -68,6 +101,11 @@ class Card:
             validate=validate or (lambda settings: None),
             **own,
         )
+
+    def passes(self, settings: Mapping[str, Any], side: int) -> Passes:
+        """The passes for an image of `side` pixels."""
+        cost = self.cost(settings, side)
+        return cost if isinstance(cost, Passes) else Passes(cost)
 
     @property
     def defaults(self) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
+from core.card import Passes
 from core.errors import Cancelled, VitrineError
 from core.explain import Explanation, Snapshot, Watch
 from core.export import Answers, command_line
 from core.images import Picture
-from core.jobs import Count, Job
-from core.progress import Report, subrange
+from core.jobs import Job
+from core.progress import Counted, Progress, Report, subrange
 from core.workbench import Answer, Request, Workbench
 
 Phase = Literal["done", "failed", "running", "queued", "waiting", "stopped"]
@@ -45,6 +46,7 @@ class Comparison:
         self.predicted = predicted
         self.answers: dict[str, Answer] = {}  # by the key of the tile
         self.snapshots: dict[str, Snapshot] = {}
+        self.progress: dict[str, Progress] = {}  # of the running tile
         self.current = ""  # key of the running tile
         self.job: Job[None] | None = None
         self._queue: dict[str, Tile] = {}  # by key
@@ -66,9 +68,10 @@ class Comparison:
         """The cheapest of the open tiles that together are estimated to take no longer than `seconds`."""
         return _within(self.open(), self.estimate, seconds)
 
-    def passes(self, tiles: Iterable[Tile]) -> float:
-        """Forward passes that these tiles need together; a backward counts as two."""
-        return sum(self.bench.passes([tile.request for tile in group]) for group in _by_picture(tiles))
+    def passes(self, tiles: Iterable[Tile]) -> Passes:
+        """The passes that these tiles need together."""
+        groups = _by_picture(tiles)
+        return sum((self.bench.passes([tile.request for tile in group]) for group in groups), Passes())
 
     def estimate(self, tiles: Iterable[Tile]) -> float:
         """Estimated seconds of these tiles."""
@@ -124,9 +127,9 @@ class Comparison:
                 return "queued"
         return "stopped" if key in self._queue else "waiting"
 
-    def count(self) -> Count:
+    def count(self) -> Counted:
         """The number of finished maps, including failed ones."""
-        return Count(sum(tile.key in self.answers for tile in self.tiles), len(self.tiles), "maps")
+        return Counted("maps", sum(tile.key in self.answers for tile in self.tiles), len(self.tiles))
 
     def answered(self) -> list[tuple[Tile, Answer]]:
         """The results so far, in the order of the tiles."""
@@ -162,17 +165,17 @@ class Comparison:
             predicted=self.predicted and len(files) > 1,
         )
 
-    def spent(self) -> tuple[float, int]:
-        """Seconds and model passes (a backward counts as two) of the results so far."""
+    def spent(self) -> tuple[float, Passes]:
+        """Seconds and passes of the results so far."""
         maps = [answer for answer in self.answers.values() if isinstance(answer, Explanation)]
-        return sum(m.seconds for m in maps), sum(m.forwards + 2 * m.backwards for m in maps)
+        return sum(m.seconds for m in maps), sum((m.passes for m in maps), Passes())
 
     def facts(self) -> Facts:
         """Everything that determines the results."""
         return facts(self.bench, self.tiles, self.seed, self.layer)
 
     def _cost(self, tile: Tile) -> float:
-        return self.bench.passes([tile.request])
+        return self.bench.passes([tile.request]).weight
 
     def _work(self, report: Report) -> None:
         def checked(fraction: float, note: str) -> None:
@@ -199,10 +202,15 @@ class Comparison:
             key = Tile(picture, request).key
             self.answers[key] = answer
             self.snapshots.pop(key, None)
+            self.progress.pop(key, None)
+
+        def follow(request: Request) -> Report:
+            self.current = Tile(picture, request).key
+            self.progress[self.current] = Progress()
+            return self.progress[self.current]
 
         def watch(request: Request) -> Watch:
             tile = Tile(picture, request)
-            self.current = tile.key
 
             def store(snapshot: Snapshot) -> bool:
                 self.snapshots[tile.key] = snapshot
@@ -211,7 +219,9 @@ class Comparison:
             return store
 
         requests = [tile.request for tile in tiles]
-        self.bench.compare(picture, requests, done, seed=self.seed, layer=self.layer, report=report, watch=watch)
+        self.bench.compare(
+            picture, requests, done, seed=self.seed, layer=self.layer, report=report, watch=watch, follow=follow
+        )
 
 
 def about(picture: Picture, requests: Iterable[Request]) -> tuple[Tile, ...]:
@@ -226,7 +236,7 @@ def facts(bench: Workbench, tiles: Iterable[Tile], seed: int = 0, layer: str = "
 
 def affordable(bench: Workbench, requests: Iterable[Request], seconds: float) -> list[Request]:
     """The cheapest of these requests that together are estimated to take no longer than `seconds`."""
-    cheap_first = sorted(requests, key=lambda request: bench.passes([request]))
+    cheap_first = sorted(requests, key=lambda request: bench.passes([request]).weight)
     return _within(cheap_first, bench.estimate, seconds)
 
 

@@ -3,23 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from core.errors import Cancelled, VitrineError
-from core.progress import Report
+from core.progress import Counted, Progress, Report, line, time_left
 
 State = Literal["running", "done", "failed", "cancelled"]
 T = TypeVar("T")
-
-_ENOUGH = 2.0, 0.01  # seconds and fraction of the work after which its speed is known
-
-
-class Count(NamedTuple):
-    """The number of finished items of a job."""
-
-    done: int
-    total: int
-    unit: str  # the name of the items, in the plural
 
 
 class Job(Generic[T]):
@@ -30,19 +20,17 @@ class Job(Generic[T]):
     """
 
     def __init__(
-        self, work: Callable[[Report], T], title: str = "", *, counted: Callable[[], Count] | None = None
+        self, work: Callable[[Report], T], title: str = "", *, counted: Callable[[], Counted] | None = None
     ) -> None:
         self.title = title
         self.state: State = "running"
-        self.fraction = 0.0
-        self.note = ""
+        self.progress = Progress()
         self.result: T | None = None
         self.error: VitrineError | None = None
         self.started = time.monotonic()
         self.ended: float | None = None
         self._work: Callable[[Report], T] | None = work
         self._counted = counted
-        self._first: tuple[float, float] | None = None  # time and fraction of the first report
         self._stop = threading.Event()
         self._over = threading.Event()
         threading.Thread(target=self._run, name=f"job {title}", daemon=True).start()
@@ -63,7 +51,17 @@ class Job(Generic[T]):
         return (self.ended or time.monotonic()) - self.started
 
     @property
-    def count(self) -> Count | None:
+    def fraction(self) -> float:
+        """The fraction of the work that is done, as last reported."""
+        return self.progress.fraction
+
+    @property
+    def note(self) -> str:
+        """What the work is doing, as last reported."""
+        return self.progress.note
+
+    @property
+    def count(self) -> Counted | None:
         """The number of finished items; None for work without items, and after its end."""
         counted = self._counted
         return counted() if counted else None
@@ -71,11 +69,13 @@ class Job(Generic[T]):
     @property
     def seconds_left(self) -> float | None:
         """Remaining seconds at the speed since the first report; None while unknown, and after the end."""
-        if self._first is None or not self.running:
-            return None
-        began, start = self._first
-        took, gained = time.monotonic() - began, self.fraction - start
-        return took * (1 - self.fraction) / gained if took >= _ENOUGH[0] and gained >= _ENOUGH[1] else None
+        return self.progress.seconds_left if self.running else None
+
+    @property
+    def state_line(self) -> str:
+        """The state of running work as one line: title, finished items, last note and time left, as far as known."""
+        doing = ("stopping",) if self.stopping else (self.note, time_left(self.seconds_left))
+        return line(self.title, self.count or "", *doing)
 
     def cancel(self) -> None:
         """Request cancellation at the next report; returns immediately."""
@@ -88,8 +88,7 @@ class Job(Generic[T]):
     def _report(self, fraction: float, note: str) -> None:
         if self._stop.is_set():
             raise Cancelled
-        self.fraction, self.note = fraction, note
-        self._first = self._first or (time.monotonic(), fraction)
+        self.progress(fraction, note)
 
     def _run(self) -> None:
         state: State = "failed"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.cache import TensorCache
-from core.card import BUDGETS, Budget
+from core.card import BUDGETS, Budget, Passes
 from core.data.labels import labels_file
 from core.data.model_options import ModelOptions, options_of
 from core.environment import budget, home, precision
@@ -26,11 +26,12 @@ from core.images import Picture, Pixels
 from core.models import load
 from core.models.model import Model
 from core.models.name import ModelName, parsed
+from core.network.cancellation import RepeatedReport
 from core.network.hooks import capture
 from core.network.inspection import grid
 from core.network.throughput import batch_of, seconds_of
 from core.params import absolute, checked, expanded
-from core.progress import Report, silent, subrange
+from core.progress import Report, headed, silent, subrange
 from core.serialization import digest
 from core.study import BUNDLED, Study
 from core.study.build import config_of
@@ -138,7 +139,7 @@ class MethodPlan:
 
     reason: str = ""
     layers_read: str = ""  # the layer or layers it reads by default; "" is the image
-    passes: Mapping[Budget, float] = field(default_factory=dict)
+    passes: Mapping[Budget, Passes] = field(default_factory=dict)
     seconds: Mapping[Budget, float] = field(default_factory=dict)
 
 
@@ -202,8 +203,8 @@ class Workbench:
         """The plan of every method on this model, before any of them runs."""
         return {name: self._plan(name, reason) for name, reason in self.usable().items()}
 
-    def passes(self, requests: Sequence[Request]) -> float:
-        """Forward passes that these requests need together in addition to the prediction; a backward counts as two."""
+    def passes(self, requests: Sequence[Request]) -> Passes:
+        """The passes that these requests need together in addition to the prediction."""
         methods = [(EXPLAINERS[request.name], request) for request in requests]
         needed = [
             (method, checked(method.params, request.settings, request.name), request.target)
@@ -213,7 +214,7 @@ class Workbench:
 
     def estimate(self, requests: Sequence[Request]) -> float:
         """Estimated seconds of these requests: their passes times the measured time of one."""
-        return self.passes(requests) * pass_seconds(self.model)
+        return self.passes(requests).weight * pass_seconds(self.model)
 
     def cached(self, picture: Picture, request: Request, seed: int = 0, layer: str = "") -> Explanation | None:
         """The finished explanation if it is still in the cache, without a model pass."""
@@ -236,9 +237,10 @@ class Workbench:
         What `prefetch` lists is computed from the same forward if the method allows it.
         """
         if cached := self.cached(picture, request, seed, layer):
-            report(1.0, EXPLAINERS[request.name].title)
+            report(1.0, "")
             return cached
-        query = self._query(picture, request.target, layer, seed, report=report, prefetch=prefetch)
+        with RepeatedReport(report):  # the first query of a model measures its speed
+            query = self._query(picture, request.target, layer, seed, report=report, prefetch=prefetch)
         result = explain(request.name, query, request.settings, watch, settle=request.settle)
         if result.finished:
             self.cache.put(self._key(picture, request, seed, layer), result)
@@ -254,9 +256,13 @@ class Workbench:
         layer: str = "",
         report: Report = silent,
         watch: Callable[[Request], Watch] = lambda request: never_stop,
+        follow: Callable[[Request], Report] = lambda request: silent,
     ) -> None:
-        """Process the requests, cheap ones first, passing each result to `done`; a failure does not stop the others."""
-        weights = {id(request): self.passes([request]) for request in requests}
+        """Process the requests, cheap ones first, passing each result to `done`; a failure does not stop the others.
+
+        `report` receives the progress of all of them, with notes that name the method; `follow` gives a report of one.
+        """
+        weights = {id(request): self.passes([request]).weight for request in requests}
         new = [request for request in requests if not self.cached(picture, request, seed, layer)]
         needed = {work.name for request in new for work in EXPLAINERS[request.name].shares}
         prefetch = Prefetch(
@@ -267,7 +273,7 @@ class Workbench:
         for request in sorted(requests, key=lambda request: weights[id(request)]):
             after = before + weights[id(request)]
             try:
-                part_report = subrange(report, before / total, after / total)
+                part_report = _named(subrange(report, before / total, after / total), request, follow(request))
                 result: Answer = self.explain(
                     picture,
                     request,
@@ -290,7 +296,9 @@ class Workbench:
         layers_read = method.layers_read(self.model.survey, "", checked(method.params, {}, name))
         needed = {budget: self.passes([request]) for budget, request in requests.items()}
         second = pass_seconds(self.model)
-        return MethodPlan("", layers_read, needed, {budget: count * second for budget, count in needed.items()})
+        return MethodPlan(
+            "", layers_read, needed, {budget: passes.weight * second for budget, passes in needed.items()}
+        )
 
     def _key(self, picture: Picture, request: Request, seed: int, layer: str) -> tuple[object, ...]:
         method = EXPLAINERS[request.name]
@@ -337,6 +345,17 @@ class Workbench:
             self.model.net(self._tensor(picture))
         facts = self.model.survey.layer(layer)
         return (grid(outputs[layer], facts.layout) if facts else outputs[layer])[0].cpu()
+
+
+def _named(report: Report, request: Request, own: Report) -> Report:
+    """A report of one request that passes everything on to its own report, and to `report` with the method's title."""
+    titled = headed(report, EXPLAINERS[request.name].title)
+
+    def both(fraction: float, note: str) -> None:
+        own(fraction, note)
+        titled(fraction, note)
+
+    return both
 
 
 def pass_seconds(model: Model) -> float:

@@ -1,5 +1,6 @@
 """Tiny networks with known answers, shared by all tests."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,43 @@ def tiny_vit() -> nn.Module:
     return net
 
 
+class Slow(GapNet):
+    """A network whose passes take seconds in many short operations, once `pause` is set.
+
+    `moments` are the times at which its pauses began, of forwards and backwards.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pause = 0.0
+        self.moments: list[float] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(200):
+            x = _Pause.apply(x, self) * 1.0
+        return super().forward(x)
+
+    def wait(self) -> None:
+        if self.pause:
+            self.moments.append(time.monotonic())
+            time.sleep(self.pause)
+
+
+class _Pause(torch.autograd.Function):
+    """The identity; waits where the network does, in the forward and in the backward."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, net: Slow) -> Tensor:
+        ctx.net = net
+        net.wait()
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, received: Tensor) -> tuple[Tensor, None]:
+        ctx.net.wait()
+        return received, None
+
+
 NETS: dict[str, Callable[[], nn.Module]] = {
     "linear": LinearNet,
     "additive": Additive,
@@ -184,7 +222,7 @@ def quick(method: "Explainer") -> dict[str, Any]:
     for param in method.params:
         for end in (param.knob.low, param.knob.high) if param.kind in ("int", "float") else ():
             value = int(end or 0) if param.kind == "int" else end
-            if method.cost({**chosen, param.name: value}, SIDE) < method.cost(chosen, SIDE):
+            if method.passes({**chosen, param.name: value}, SIDE).weight < method.passes(chosen, SIDE).weight:
                 chosen[param.name] = value
     return chosen
 

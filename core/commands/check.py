@@ -35,6 +35,8 @@ def _check(args: Namespace) -> int:
 
 def _facts(bench: "Workbench") -> dict[str, Any]:
     """All facts of a model, for JSON."""
+    from core.serialization import dump
+
     model, survey = bench.model, bench.model.survey
     return {
         "model": model.name,
@@ -54,7 +56,7 @@ def _facts(bench: "Workbench") -> dict[str, Any]:
         "in_place": {"until_loaded": model.overwrote, "in_code": survey.overwrites},
         "reused": {layer.name: layer.calls for layer in survey.reused},
         "layers": [{**vars(layer), "units": layer.units, "cells": layer.cells} for layer in survey.layers],
-        "methods": {name: vars(plan) for name, plan in bench.plans().items()},
+        "methods": {name: dump(plan) for name, plan in bench.plans().items()},
     }
 
 
@@ -70,8 +72,8 @@ def _say(bench: "Workbench") -> None:
     for layer in model.survey.usable:
         mark = "*" if layer.name == model.survey.default else " "
         say(f"{mark} {layer.name:40} {layer.kind:24} {layer.units} × {layer.cells[0]} × {layer.cells[1]}")
-    say(f"Methods with their number of model passes ({', '.join(BUDGETS)}) and the layers they read:")
+    say(f"Methods with their passes ({', '.join(BUDGETS)}) and the layers they read:")
     for name, plan in bench.plans().items():
-        costs = [f"{passes:,.0f} in {plan.seconds[budget]:,.1f} s" for budget, passes in plan.passes.items()]
+        costs = [f"{passes} in {plan.seconds[budget]:,.1f} s" for budget, passes in plan.passes.items()]
         cost = " · ".join(costs if len(set(costs)) > 1 else costs[:1])
         say(f"  {name:24} {plan.reason or f'{cost}; {plan.layers_read}'.removesuffix('; ')}")

@@ -3,17 +3,20 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
+from core.card import Passes
 from core.commands import chosen_model, complain, options, path_argument, say, say_json
+from core.commands.interruption import Interruption
 from core.data.model_options import ModelOptions
-from core.errors import BadParameter, UnknownName, Unsupported, VitrineError
+from core.errors import BadParameter, Cancelled, UnknownName, Unsupported, VitrineError
 from core.params import whole
-from core.progress import Report, printed, subrange
+from core.progress import Report, item, printed
 from core.registry import unknown
 
 if TYPE_CHECKING:
@@ -102,16 +105,18 @@ def _explain(args: Namespace) -> int:
     taken = filter(None, (class_note(text, bench.model.labels) for text in named))
     for sentence in (*images.notes, *bench.model.notes, *taken):
         (complain if args.json else say)(sentence)
-    records, failed = [], False
+    records, failed, stopped = [], False, False
     for path, error in images.errors.items():
         failed = _report_failure(Path(path).name, str(error))
     folders = names(image.name for image in images.files)
     for number, (image, name) in enumerate(zip(images.files, folders, strict=True)):
         folder = args.out / name
-        part_report = subrange(report, number / len(folders), (number + 1) / len(folders))
+        part_report = item(report, number, len(folders), "image")
         try:
             picture, true = image.picture(window), image.true if work.true is None else work.true
-            answers = _answers(bench, picture, work, part_report)
+            answers, stopped = _answers(bench, picture, work, part_report)
+            if stopped and not answers:
+                break
             result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=true)
         except VitrineError as error:
             failed = _report_failure(image.name, str(error))
@@ -120,17 +125,35 @@ def _explain(args: Namespace) -> int:
         for entry in result["failed"]:
             failed = _report_failure(image.name, f"{entry['method']}: {entry['reason']}")
         if not args.json:
-            predicted = {one["index"] for one in result["predicted"]}
-            first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
-            maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
-            notes = [_judged(bench, picture, true), picture.note]
-            shown = [f"{one['label']} {bench.model.spelled(one[bench.model.quantity])}" for one in first]
-            say(". ".join([f"{folder}: {', '.join([*shown, maps])}", *filter(None, notes)]))
+            say(f"{folder}: {_summary(bench, picture, answers, result, true)}")
+        if stopped:
+            break
     if args.json:
         say_json(records)
     elif len(known := [one["right"] for one in records if one["right"] is not None]) > 1:
         say(f"The prediction is right for {sum(known):,} of {len(known):,} images.")
+    if stopped:
+        raise KeyboardInterrupt
     return 2 if failed else 0
+
+
+def _summary(
+    bench: "Workbench",
+    picture: "Picture",
+    answers: "list[tuple[Request, Answer]]",
+    result: Mapping[str, Any],
+    true: int | None,
+) -> str:
+    """What was predicted for an image and what its maps took, and what is to be said about it."""
+    from core.explain import Explanation
+
+    predicted = {one["index"] for one in result["predicted"]}
+    first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
+    shown = [f"{one['label']} {bench.model.spelled(one[bench.model.quantity])}" for one in first]
+    maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
+    made = sum((answer.passes for _, answer in answers if isinstance(answer, Explanation)), Passes())
+    notes = [_judged(bench, picture, true), picture.note]
+    return ". ".join([", ".join([*shown, maps, str(made)]), *filter(None, notes)])
 
 
 def _report_failure(name: str, problem: str) -> bool:
@@ -244,19 +267,22 @@ def _targets(args: Namespace, bench: "Workbench") -> list[str]:
     return targets
 
 
-def _answers(bench: "Workbench", picture: "Picture", work: Work, report: Report) -> "list[tuple[Request, Answer]]":
-    """The results for one picture in the order of targets and methods."""
+def _answers(
+    bench: "Workbench", picture: "Picture", work: Work, report: Report
+) -> "tuple[list[tuple[Request, Answer]], bool]":
+    """The results for one picture in the order of targets and methods, and whether Ctrl-C ended the work before."""
     from core.workbench import Request
 
     targets = dict.fromkeys(bench.target(picture, text) for text in work.targets)
     requests = [Request(name, target, work.settings[name], work.settle) for target in targets for name in work.methods]
     results: dict[str, Answer] = {}
-    bench.compare(
-        picture,
-        requests,
-        lambda request, answer: results.update({request.key: answer}),
-        seed=work.seed,
-        layer=work.layer,
-        report=report,
-    )
-    return [(request, results[request.key]) for request in requests]
+    with Interruption(report) as interruption, suppress(Cancelled):
+        bench.compare(
+            picture,
+            requests,
+            lambda request, answer: results.update({request.key: answer}),
+            seed=work.seed,
+            layer=work.layer,
+            report=interruption.report,
+        )
+    return [(request, results[request.key]) for request in requests if request.key in results], interruption.requested

@@ -9,6 +9,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from core.card import Passes
 from core.commands import chosen, complain, options, path_argument, say, say_json
 from core.errors import BadParameter, StudyError, VitrineError
 from core.params import Knob, params_of, whole
@@ -155,9 +156,8 @@ def _summarise(study: "Study", folder: Path | None = None) -> None:
     counts = patches_per_image(images)
     say("patches of an image: " + ", ".join(f"{count} in {of}" for count, of in counts.sum(axis=1).items()))
     say("no more, since " + "; ".join(f"{STOPS.get(str(why), why)}: {of}" for why, of in counts.sum().items()))
-    passes = manifest.passes
-    say(f"{passes.forwards} forward passes ({passes.perturbed} of them with patches masked), "
-        f"{passes.backwards} backward")  # fmt: skip
+    made = Passes(manifest.passes.forwards, manifest.passes.backwards)
+    say(f"{made}, {manifest.passes.perturbed:,} of the forward with patches masked")
 
 
 def _info(args: Namespace) -> int:

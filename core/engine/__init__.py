@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from core.progress import Report, silent
+from core.progress import Report, located, silent
 from core.store.writer import Draft, Shard
 
 ShardReport = Callable[[int, float, str], None]  # of one shard: its number, fraction and note
@@ -51,8 +51,7 @@ def map_shards(work: Work, count: int, draft: Draft, report: Report = silent, *,
     finished = 0
 
     def report_all(shard: int, note: str) -> None:
-        where = f" (shard {shard + 1} of {count})" if count > 1 else ""
-        report((finished + sum(running.values())) / len(missing), f"{note}{where}")
+        report((finished + sum(running.values())) / len(missing), located(note, shard, count, "shard"))
 
     def report_shard(shard: int, fraction: float, note: str) -> None:
         running[shard] = fraction

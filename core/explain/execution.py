@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from core.cache import TensorCache
+from core.card import Passes
 from core.environment import Precision
 from core.explain.relu_rules import ReluRule
 from core.explain.targets import Target
@@ -17,6 +18,11 @@ class RunLog:
         self.backwards = 0  # images whose gradient was taken
         self.fraction = 0.0  # of the work that is done, as last reported
         self.remarks: dict[str, float | str] = {}
+
+    @property
+    def passes(self) -> Passes:
+        """The passes so far."""
+        return Passes(self.forwards, self.backwards)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from core.card import Budget, Card, Cost, Validate
+from core.card import Budget, Card, Cost, Passes, Validate
 from core.models.model import Model
 from core.network.inspection import RELUS, SMOOTH, Survey
 from core.registry import Registry
@@ -18,21 +18,21 @@ LayersRead = Callable[[Survey, str, Mapping[str, Any]], str]
 
 @dataclass(frozen=True)
 class Shared:
-    """Work that several methods share, so that only the first of them pays for it; in forward passes per image."""
+    """Passes of an image that several methods share, so that only the first of them pays for it."""
 
     name: str
-    once: float  # independent of the number of targets
-    each: float  # for each target
+    passes: Passes
+    per_target: bool  # made for each target, not once for all
 
-    def passes(self, targets: int = 1) -> float:
-        """The cost for this many targets of an image."""
-        return self.once + self.each * targets
+    def needed(self, targets: int) -> Passes:
+        """The passes for this many targets."""
+        return self.passes * (targets if self.per_target else 1)
 
 
-FORWARD = Shared("forward", once=1, each=0)
-FORWARD_BACKWARD = (FORWARD, Shared("plain", once=0, each=2))
-GUIDED = (FORWARD, Shared("guided", once=0, each=2))
-DECONVNET = (FORWARD, Shared("deconvnet", once=0, each=2))
+FORWARD = Shared("forward", Passes(forward=1), per_target=False)
+FORWARD_BACKWARD = (FORWARD, Shared("plain", Passes(backward=1), per_target=True))
+GUIDED = (FORWARD, Shared("guided", Passes(backward=1), per_target=True))
+DECONVNET = (FORWARD, Shared("deconvnet", Passes(backward=1), per_target=True))
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,18 @@ class Explainer(Card):
 EXPLAINERS: Registry[Explainer] = Registry("method")
 
 
-def passes(requests: Iterable[tuple[Explainer, Mapping[str, Any], int]], side: int) -> float:
-    """Forward passes that methods with their settings and targets need together for an image of `side` pixels.
+def passes(requests: Iterable[tuple[Explainer, Mapping[str, Any], int]], side: int) -> Passes:
+    """The passes that methods with their settings and targets need together for an image of `side` pixels.
 
-    Shared work is counted once, as long as it stays cached.
+    What they share is counted once, as long as it stays cached.
     """
-    total, shared = 0.0, dict[Shared, set[int]]()
+    total, shared = Passes(), dict[Shared, set[int]]()
     for method, settings, target in requests:
-        total += method.cost(settings, side) - sum(work.passes() for work in method.shares)
+        total += method.passes(settings, side)
         for work in method.shares:
+            total -= work.passes
             shared.setdefault(work, set()).add(target)
-    return total + sum(work.passes(len(targets)) for work, targets in shared.items())
+    return sum((work.needed(len(targets)) for work, targets in shared.items()), total)
 
 
 def explainer(

@@ -19,7 +19,7 @@ from core.models.model import Model
 from core.network.hooks import capture
 from core.network.incremental import CleanPass, PatchedImages
 from core.network.inspection import RELUS, grid
-from core.progress import Report, chunks, subrange
+from core.progress import Report, chunks, item
 
 TOLERANCE = 0.01  # of a probability: a network that half precision changes more is run in full precision
 _STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # contrasts of the images on which precision is tested
@@ -184,9 +184,13 @@ class Query:
         logits = self.cache.get(self._logits_key, lambda: self._over_images(lambda images, _: self.logits(images)))
         return self._numbers(logits)
 
-    def chunks(self, total: int, note: str = "") -> Iterator[range]:
-        """Split `range(total)` into ranges of at most `batch`; reports progress and can be cancelled at each."""
-        return chunks(total, self.batch, self.report, note, counted=total > 1)
+    def chunks(self, total: int, unit: str) -> Iterator[range]:
+        """Split `range(total)` into ranges of at most `batch`; reports how many are done and can be cancelled at each.
+
+        `unit` is what is counted, in the plural.
+        """
+        several = total > 1
+        return chunks(total, self.batch, self.report, unit if several else "", counted=several)
 
     def rng(self, index: int = 0) -> torch.Generator:
         """A CPU generator that depends on the seed and `index` alone."""
@@ -208,21 +212,28 @@ class Query:
         return gradient
 
     @torch.no_grad()
-    def windows(self, boxes: Tensor, fill: Tensor, kind: Score = "logit", inside: Tensor | None = None) -> Tensor:
+    def windows(
+        self,
+        boxes: Tensor,
+        fill: Tensor,
+        kind: Score = "logit",
+        inside: Tensor | None = None,
+        unit: str = "windows occluded",
+    ) -> Tensor:
         """Scores (B, P) of each image with each box replaced by the same region of `fill`, exact to rounding.
 
         `boxes` are (P, 4) or (B, P, 4) of top, left, height and width; `fill` holds images (B or 1, 3, H, W). Where
-        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box influences is computed.
+        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box influences is computed. `unit`
+        names the boxes in reports.
         """
         boxes = boxes.expand(len(self.images), -1, -1).cpu()
         scores = torch.empty(boxes.shape[:2], device=self.images.device)
-        report = self.report
         for row, (image, filler) in enumerate(zip(self.images, fill.expand_as(self.images), strict=True)):
             clean_pass = CleanPass(image[None], self.model.order)
             # The boxes of one chunk are enlarged to the same size.
             order = boxes[row, :, 2:].amax(1).argsort(stable=True)
-            part_report = subrange(report, row / len(scores), (row + 1) / len(scores))
-            for span in chunks(len(order), self.batch, part_report, "windows occluded", counted=True):
+            report = item(self.report, row, len(scores), "image")
+            for span in chunks(len(order), self.batch, report, unit, counted=True):
                 chosen = order[span.start : span.stop]
                 masks = None if inside is None else inside[chosen]
                 changed = clean_pass.filled(boxes[row, chosen], filler, masks)
@@ -329,7 +340,7 @@ class Query:
         if "plain" in rules and (cached := self._cached(self.targets)):
             layers |= cached.values.keys() - {""}
         # One pass per image: it can be cancelled, but reports no progress.
-        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note), "gradients")
+        spans = chunks(len(self.images), self.batch, lambda _, note: self.report(self.log.fraction, note))
         parts = [self._recorded(slice(span.start, span.stop), sorted(layers), targets, rules) for span in spans]
         recordings = [
             {one: joined([part[number][one] for part in parts]) for one in parts[0][number]}
@@ -375,7 +386,7 @@ def per_image(
     maps, remarks = torch.zeros(len(query.images), *query.size), query.log.remarks
     per_image_remarks: list[dict[str, float | str]] = []
     for row in range(len(maps)):
-        one = query.subset(slice(row, row + 1), subrange(query.report, row / len(maps), (row + 1) / len(maps)))
+        one = query.subset(slice(row, row + 1), item(query.report, row, len(maps), "image"))
         query.log.remarks = {}
         per_image_remarks.append(query.log.remarks)
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.card import Passes
 from core.errors import Cancelled, TooLarge, Unsupported
 from core.explain.convergence import Convergence
 from core.explain.execution import RunLog
@@ -16,6 +17,7 @@ from core.explain.method import EXPLAINERS, Explainer
 from core.explain.query import Query
 from core.explain.targets import Target
 from core.images import resized
+from core.network.cancellation import RepeatedReport
 from core.progress import Report, silent
 
 
@@ -38,6 +40,21 @@ class Explanation:
     finished: bool  # False: stopped early, with the map so far
     remarks: Mapping[str, float | str]
 
+    @property
+    def passes(self) -> Passes:
+        """The passes made for these maps."""
+        return Passes(self.forwards, self.backwards)
+
+    @property
+    def reused(self) -> bool:
+        """Whether passes made earlier, for other maps, were all that these maps needed."""
+        side = min(self.maps.shape[-2:])
+        return not self.passes and bool(EXPLAINERS[self.name].passes(self.settings, side))
+
+    def cost(self) -> str:
+        """The passes made for these maps, such as "1 forward + 2 backward"; "reused" if earlier ones served."""
+        return "reused" if self.reused else str(self.passes)
+
     def note(self, index: int = 0) -> str:
         """Why a map is blank, as one sentence; "" for a map with something to see."""
         one = self.maps[index]
@@ -56,7 +73,7 @@ class Snapshot:
 
     maps: Tensor  # (B, H, W)
     fraction: float
-    forwards: int
+    passes: Passes  # so far
     settled: float | None  # rank correlation with the map after half of the passes; None while unknown
 
 
@@ -104,14 +121,20 @@ def explain(
 
 def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watch: Watch, settle: bool) -> Explanation:
     start = time.perf_counter()
-    query = query.identified().with_report(_monotonic(query.log, query.report))
-    planned = method.cost(settings, min(query.size)) * len(query.images) if settle else math.inf
-    outcome = method.run(query, **settings)
-    maps, finished = (outcome, True) if isinstance(outcome, Tensor) else _driven(query, outcome, watch, planned)
-    maps = _sound(method, query, maps.detach())
-    scores = query.with_report(silent).clean_scores()  # one pass, made even for a cancelled map
-    if finished:
-        query.report(1.0, method.title)
+    with RepeatedReport(query.report) as repeated:
+        query = query.identified().with_report(_monotonic(query.log, repeated.report))
+        one = method.passes(settings, min(query.size)).weight
+        planned = one * len(query.images) if settle else math.inf
+        outcome = method.run(query, **settings)
+        if isinstance(outcome, Tensor):
+            maps, finished = outcome, True
+        else:
+            query.clean_scores()  # before the first map, so that a cancelled one needs no further pass
+            maps, finished = _driven(query, outcome, watch, planned)
+        maps = _sound(method, query, maps.detach())
+        if finished:
+            query.report(1.0, "")
+    scores = query.with_report(silent).clean_scores()
     signed = method.signed or bool((maps < 0).any())  # a setting may give negative values that the default does not
     return Explanation(
         name=method.name,
@@ -151,9 +174,10 @@ def _driven(query: Query, snapshots: Iterator[Tensor], watch: Watch, planned: fl
             correlation = convergence.correlation(query.log.forwards, maps)
             if correlation is not None:
                 query.log.remarks["settled"] = correlation
-            if watch(Snapshot(maps, query.log.fraction, query.log.forwards, correlation)):
+            if watch(Snapshot(maps, query.log.fraction, query.log.passes, correlation)):
                 return last, False
-            if convergence.enough((query.log.forwards + 2 * query.log.backwards) / planned):
+            if convergence.enough(query.log.passes.weight / planned):
+                query.report(1.0, "converged early")
                 return last, True
     except Cancelled:
         if last is None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from core.explain.baselines import Baseline, baseline
 from core.explain.query import Query, images_sha
 from core.explain.targets import Score
+from core.jobs import Job
 from core.params import Knob
 
 Cut = Literal["quickshift", "slic"]
@@ -47,13 +48,15 @@ class Segmentation:
         shown = torch.where(visible.to(self.cells.device)[:, self.cells][:, None], self.query.images[0], self.hidden)
         return self.query.score(shown, self.query.targets.repeated(0, len(shown)), kind).double().cpu()
 
-    def sampled(self, samples: int, kind: Score, draw: Callable[[range], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def sampled(
+        self, samples: int, kind: Score, draw: Callable[[range], Tensor], unit: str = "perturbed samples"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """All draws so far (N, S), true where a segment is visible, and their scores (N,), after every 64 copies.
 
-        `draw` returns the draws with the indices in a range.
+        `draw` returns the draws with the indices in a range; `unit` names them in reports.
         """
         draws, scores = [], []
-        for span in self.query.chunks(samples, "copies with masked segments"):
+        for span in self.query.chunks(samples, unit):
             draws.append(draw(span))
             scores.append(self.score(draws[-1], kind))
             if span.stop == samples or span.start // BLOCK != span.stop // BLOCK:
@@ -66,8 +69,18 @@ def pieces(query: Query, cut: Cut, count: int, hide: Hide) -> Segmentation:
     Quickshift has the settings of LIME's reference implementation (Ribeiro et al. 2016), SLIC compactness 10.
     """
     key = ("segments", images_sha(query.images), cut, count)
-    cells = query.cache.get(key, lambda: _cells(query, cut, count))
+    cells = query.cache.get(key, lambda: _waited(query, lambda: _cells(query, cut, count)))
     return Segmentation(query, cells, _hidden(query, cells, hide))
+
+
+def _waited(query: Query, segment: Callable[[], Tensor]) -> Tensor:
+    """The result of a segmentation, which itself cannot be cancelled; a query that is cancelled leaves it behind."""
+    job = Job(lambda report: segment(), "segmentation")
+    while not job.wait(0.05):
+        query.report(0.0, "segmenting the image")
+    if job.error:
+        raise job.error
+    return job.result  # type: ignore[return-value]  # it ended without an error
 
 
 def _cells(query: Query, cut: Cut, count: int) -> Tensor:

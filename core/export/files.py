@@ -151,5 +151,5 @@ def _panel(request: Request, answer: Answer, colours: Span | None) -> Panel:
         return Panel(title, note=str(answer))
     lines = [f"layer {answer.layer}" if answer.layer else "pixels"]
     if not answer.finished:
-        lines.append(f"unfinished, {answer.forwards:,} passes")
+        lines.append(f"unfinished, {answer.cost()}")
     return Panel(title, tuple(lines), answer.maps[0].numpy(), colours, answer.note())

@@ -141,7 +141,11 @@ def _entry(bench: Workbench, request: Request, explanation: Explanation) -> dict
         "seed": explanation.seed,
         "layer": explanation.layer,
         "seconds": round(explanation.seconds, 4),
-        "passes": {"forward": explanation.forwards, "backward": explanation.backwards},
+        "passes": {
+            "forward": explanation.forwards,
+            "backward": explanation.backwards,
+            "reused": explanation.reused,
+        },
         "signed": explanation.signed,
         "min": float(values.min()),
         "max": float(values.max()),

@@ -55,7 +55,7 @@ def frequent(
     mined: dict[int, dict[Itemset, int]] = {}
     skipped: list[int] = []
     room = config.limit * TOTAL_FACTOR
-    for span in chunks(len(index.labels), 1, subrange(report, 0, 0.5), "mining classes"):
+    for span in chunks(len(index.labels), 1, subrange(report, 0, 0.5), "classes mined", counted=True):
         label = int(index.labels[span.start])
         title = names[label] if label < len(names) else str(label)
         of_class = _mined(transactions.items[transactions.labels == label], config)

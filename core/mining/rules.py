@@ -162,7 +162,7 @@ _OF_SHARED = ("filters", "label", "support", "n_all")  # the columns of `rules` 
 def _rules(frequent_sets: Frequent, index: Index, config: MiningConfig, report: Report) -> pd.DataFrame:
     total = int(index.sizes.sum())
     rows: list[tuple[Any, ...]] = []
-    for span in chunks(len(index.labels), 1, report, "scoring rules"):
+    for span in chunks(len(index.labels), 1, report, "classes scored", counted=True):
         position, label = span.start, int(index.labels[span.start])
         sets, n_both = frequent_sets.mined[label], frequent_sets.both[label]
         n_class, n_all = int(index.sizes[position]), frequent_sets.n_all[sets]

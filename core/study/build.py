@@ -12,10 +12,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from core.card import Passes
 from core.data.image_folder import ImageFolder, contents, image_folder
 from core.data.model_options import options_of
 from core.engine import Engine, here, map_shards
 from core.errors import StudyError, Unavailable, printable
+from core.explain import EXPLAINERS
 from core.mining.averages import all_averages
 from core.mining.rules import Mined, mine
 from core.mining.transactions import Transactions, strongest
@@ -29,7 +31,7 @@ from core.study import Study, relative_folder
 from core.study.config import StudyConfig, validated
 from core.study.paths import recorded
 from core.study.plan import SHARD, StudyPlan
-from core.study.schema import FORMAT, STUDY, DataFacts, ModelFacts, Passes
+from core.study.schema import FORMAT, STUDY, DataFacts, ModelFacts, PassCounts
 from core.study.shard import shard_of
 from core.study.unfinished import note
 
@@ -78,9 +80,11 @@ def _is_text(name: str) -> bool:
     return name == name.encode("utf-8", "replace").decode()
 
 
-def expected_passes(config: StudyConfig, images: int) -> float:
-    """The approximate number of forward passes of a build: per image one, and three for masked windows."""
-    return images * (1 + min(config.patches.count, 3))
+def expected_passes(config: StudyConfig, images: int, side: int) -> Passes:
+    """The approximate passes of a build: for each image of `side` pixels its heatmap, and three for masked windows."""
+    method = EXPLAINERS[config.explainer]
+    heatmap = method.passes(method.chosen(config.settings), side)
+    return (heatmap + Passes(forward=min(config.patches.count, 3))) * images
 
 
 def build_study(
@@ -306,7 +310,7 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
             fingerprint=digest(images["sha"].tolist()),
         ),
         "window": plan.side,
-        "passes": Passes(*(sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed"))),
+        "passes": PassCounts(*(sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed"))),
         "versions": _versions("torch", "numpy", "pillow", "pyarrow", "pyfim", "networkx"),
     }
 

@@ -52,7 +52,7 @@ class DataFacts:
 
 
 @dataclass(frozen=True)
-class Passes:
+class PassCounts:
     """The model passes of a build."""
 
     forwards: int
@@ -69,7 +69,7 @@ class StudyManifest(Manifest):
     model: ModelFacts
     data: DataFacts
     window: int  # side of a patch, in pixels
-    passes: Passes
+    passes: PassCounts
     versions: Mapping[str, str] = field(default_factory=dict)  # of the libraries
 
     def __post_init__(self) -> None:

@@ -23,9 +23,9 @@ from core.explain.targets import Classes, class_scores
 from core.images import Pixels, Values, eight_bits, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
-from core.progress import Report, chunks, subrange
+from core.network.cancellation import RepeatedReport
+from core.progress import Counted, Report, chunks, headed, subrange
 from core.store.writer import Shard
-from core.study.cancellation import RepeatedReport
 from core.study.heatmaps import read
 from core.study.plan import StudyPlan
 
@@ -167,14 +167,20 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels | Values], l
     inputs = torch.stack([plan.model.preprocess.tensor(view) for view in views]).to(plan.model.device)
     # An image without a label still needs a target; it is excluded before patches are selected.
     labels = torch.from_numpy(images["label"].to_numpy()[rows].clip(0)).to(inputs.device)
+
+    def inside(span: range) -> Report:
+        """The progress within one batch."""
+        part = subrange(report, span.start / len(inputs), span.stop / len(inputs))
+        return headed(part, Counted("heatmaps", span.start, len(inputs)))
+
     readings = [
         read(
             plan.model, inputs[s.start : s.stop], plan.layer, explainer=plan.explainer, settings=plan.settings,
             labels=labels[s.start : s.stop] if plan.patches.target == "label" else None,
             seed=plan.seed, log=log,
-            execution=Execution(plan.batch, report=subrange(report, s.start / len(inputs), s.stop / len(inputs))),
+            execution=Execution(plan.batch, report=inside(s)),
         )
-        for s in chunks(len(inputs), plan.batch, report, "heatmaps")
+        for s in chunks(len(inputs), plan.batch, report, "heatmaps", counted=True)
     ]  # fmt: skip
     return _Batch(
         rows,

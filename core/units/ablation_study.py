@@ -13,6 +13,7 @@ from core.data.layout import UNKNOWN
 from core.errors import BadImage, Unavailable, Unsupported
 from core.images import read_picture
 from core.models.model import Model
+from core.network.cancellation import RepeatedReport
 from core.progress import Report, chunks, silent
 from core.study import Study
 from core.units.ablation import Ablation, Sets, ablation, from_images, from_pooled
@@ -42,20 +43,22 @@ def run_ablation(
     use_pooled = not folder and "pooled" in study.manifest.arrays
     files = None if use_pooled else _of_folder(model, folder) if folder else _of_study(study)
     if files is None:
-        logits, batches, skipped = from_pooled(model), _stored(study, model, report), _unread(study)
+        logits, skipped = from_pooled(model), _unread(study)
     else:
-        logits, batches, skipped = from_images(model, layer), _read(model, files, batch, report), files.skipped
-    result = ablation(
-        logits,
-        batches,
-        sets,
-        count,
-        model.labels,
-        draws=draws,
-        random_filters=random_filters,
-        seed=seed,
-        predict=model.predicted,
-    )
+        logits, skipped = from_images(model, layer), files.skipped
+    with RepeatedReport(report) as repeated:
+        told = repeated.report
+        result = ablation(
+            logits,
+            _read(model, files, batch, told) if files else _stored(study, model, told),
+            sets,
+            count,
+            model.labels,
+            draws=draws,
+            random_filters=random_filters,
+            seed=seed,
+            predict=model.predicted,
+        )
     if not len(result.per_class):
         if files and files.paths:
             raise Unavailable(f"None of the images in {files.root} can be read.", skipped[files.paths[0]])
@@ -86,7 +89,7 @@ def _stored(study: Study, model: Model, report: Report) -> Batches:
     pooled, images = study.array("pooled"), study.table("images")
     usable = np.flatnonzero((images["label"] >= 0) & (images["problem"] == ""))
     labels = images["label"].to_numpy()
-    for span in chunks(len(usable), 512, report, "ablating filters"):
+    for span in chunks(len(usable), 512, report, "images ablated", counted=True):
         rows = usable[span.start : span.stop]
         yield torch.from_numpy(np.asarray(pooled[rows], np.float32)).to(model.device), labels[rows].tolist()
 
@@ -119,7 +122,7 @@ def _of_folder(model: Model, folder: str | Path) -> _Files:
 
 def _read(model: Model, files: _Files, batch: int, report: Report) -> Batches:
     """Images as network inputs, in batches."""
-    for span in chunks(len(files.paths), batch, report, "ablating filters"):
+    for span in chunks(len(files.paths), batch, report, "images ablated", counted=True):
         inputs, labels = [], []
         for path, label in zip(files.paths[span.start : span.stop], files.labels[span.start : span.stop], strict=True):
             try:

@@ -4,6 +4,7 @@ import html
 
 from streamlit.testing.v1 import AppTest
 
+from core.card import Passes
 from core.explain import EXPLAINERS
 from core.measure import MEASURES
 from core.params import params_of
@@ -47,7 +48,7 @@ def test_a_measure_has_a_card_and_a_form() -> None:
     for text in (measure.title, measure.summary, measure.about, measure.caution, f"{measure.source} · `agreement`"):
         assert text in shown
     assert "**Result** rank correlation from -1 to 1; higher is better" in shown
-    assert "**Cost** 0 model passes" in shown
+    assert "**Cost** no passes" in shown
     assert [box.value for box in app.code] == [measure.formula]
     (toggle,) = app.toggle
     assert (toggle.label, toggle.help, toggle.value) == ("Magnitude", measure.params[0].knob.help, False)
@@ -66,7 +67,7 @@ def test_a_list_of_numbers_is_edited_as_a_text() -> None:
     assert kept(app, "extremal_perturbation") == {"areas": (0.05, 0.1)}
     assert app.text_input[0].value == "0.05,0.1"
     settings = EXPLAINERS["extremal_perturbation"].chosen(kept(app, "extremal_perturbation"))
-    assert EXPLAINERS["extremal_perturbation"].cost(settings, 224) == 2 * 3 * 200
+    assert EXPLAINERS["extremal_perturbation"].passes(settings, 224) == Passes(400, 400)
     app.text_input[0].set_value("a lot").run()
     assert app.warning[0].value == "Areas cannot be 'a lot'. Give one number or several, separated by commas."
     assert app.text_input[0].value == "0.05,0.1", "what cannot be read changes nothing"

@@ -1,37 +1,15 @@
 """A job on a page: its line while it runs, what the page says at its end, and its end with the session."""
 
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import BadImage, Cancelled
-from core.jobs import Count, Job
+from core.jobs import Job
 from core.progress import Report
-from pages.ui.session.jobs import described
 from pages.ui.session.state import Session
-
-
-@pytest.mark.parametrize(
-    ("facts", "line"),
-    [
-        ({}, "Building x"),
-        ({"note": "heatmaps", "seconds_left": 200}, "Building x · heatmaps · about 3 min left"),
-        ({"title": "", "count": Count(3, 5, "maps"), "note": "RISE"}, "3 of 5 maps · RISE"),
-        ({"seconds_left": 4}, "Building x · a few seconds left"),
-        ({"seconds_left": 44}, "Building x · about 40 s left"),
-        ({"seconds_left": 9000}, "Building x · about 2.5 h left"),
-        (
-            {"note": "heatmaps", "seconds_left": 200, "stopping": True},
-            "Building x · stopping after the current pass",
-        ),
-    ],
-)
-def test_a_line_says_what_is_known(facts: dict[str, Any], line: str) -> None:
-    known = {"title": "Building x", "count": None, "note": "", "seconds_left": None, "stopping": False}
-    assert described(SimpleNamespace(**known | facts)) == line
 
 
 def page() -> None:

@@ -472,7 +472,7 @@ def test_the_start_page_says_what_every_method_can_do_before_anything_runs(
     reads = dict(zip(EXPLAINERS, methods["layer read, or why not supported"], strict=True))
     assert (reads["cam"], reads["grad_cam"], reads["saliency"]) == (reasons["cam"], survey.default, "the image")
     passes = dict(zip(EXPLAINERS, methods["paper"], strict=True))["rise"]
-    assert passes.endswith("8,000 model passes")
+    assert passes.endswith("8,000 forward")
 
 
 def test_layers_are_picked_with_their_sizes(app: AppTest) -> None:

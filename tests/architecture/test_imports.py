@@ -20,7 +20,7 @@ LAYERS = (
     ("models.model", "network.incremental"),
     ("network.throughput",),
     ("models", "data", "explain"),
-    ("measure", "study.heatmaps", "study.cancellation"),
+    ("measure", "study.heatmaps"),
     ("study.plan", "study.unfinished"),
     ("mining", "units"),
     ("study.shard",),

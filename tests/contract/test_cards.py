@@ -29,7 +29,7 @@ def test_it_is_complete(card):
     for text in (card.title, card.family, card.formula, card.caution, card.source):
         assert text
     assert all(param.knob.help.endswith(".") for param in card.params)
-    assert card.cost(nets.quick(card), 224) >= 0
+    assert card.passes(nets.quick(card), 224).weight >= 0
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -37,7 +37,7 @@ def test_budgets_are_settings_it_takes(card, budget):
     chosen = card.chosen(card.budget(budget))
     assert list(chosen) == [param.name for param in card.params]
     assert chosen == {**card.defaults, **card.budget(budget)}
-    assert card.cost(chosen, 224) >= card.cost(nets.quick(card), 224)
+    assert card.passes(chosen, 224).weight >= card.passes(nets.quick(card), 224).weight
 
 
 def test_settings_are_read_from_texts(card):

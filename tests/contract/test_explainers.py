@@ -15,6 +15,7 @@ from core.errors import BadParameter, Cancelled, UnknownName
 from core.explain import EXPLAINERS, explain
 from core.models.model import content_sha
 from core.network.hooks import capture
+from core.progress import Counted
 from tests import nets
 
 NAMES = list(EXPLAINERS)
@@ -146,6 +147,64 @@ def test_reports_rise_to_one(name):
     assert heard[-1] == 1.0
     assert heard == sorted(heard)
     assert heard[0] >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_method_of_many_passes_counts_what_it_does(name):
+    """In one unit, from zero to the total, in its own words; one that needs a single pass counts nothing."""
+    heard, method = [], EXPLAINERS[name]
+    answer(name, request(name, 1, batch=8, report=lambda fraction, note: heard.append((fraction, note))))
+    counts = [note for _, note in heard if isinstance(note, Counted)]
+    assert bool(counts) == (method.passes(method.defaults, 224).forward > 2)
+    for count in counts:
+        assert count == f"{count.unit} {count.done:,} of {count.total:,}"
+        assert (count.unit, count.total) == (counts[0].unit, counts[0].total)
+        assert any(word.endswith("s") for word in count.unit.split()), "a plural"
+    done = [count.done for count in counts]
+    assert done == sorted(done)
+    assert not counts or (done[0], done[-1]) == (0, counts[0].total)
+    assert heard[-1] == (1.0, "")
+
+
+UNITS = {
+    "occlusion": "windows occluded",
+    "feature_ablation": "segments masked",
+    "rise": "masks evaluated",
+    "score_cam": "filters evaluated",
+    "smoothgrad": "noisy samples",
+    "integrated_gradients": "steps",
+    "gradient_shap": "samples",
+    "lime_image": "perturbed samples",
+    "kernel_shap": "coalitions evaluated",
+    "meaningful_perturbation": "steps",
+    "extremal_perturbation": "steps",
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_it_counts_in_the_words_of_its_field(name):
+    heard = []
+    answer(name, request(name, 1, report=lambda fraction, note: heard.append(note)))
+    assert {note.unit for note in heard if isinstance(note, Counted)} == {UNITS[name]}
+
+
+def test_images_are_named_where_a_method_works_on_one_after_the_other():
+    heard = []
+    query = request("occlusion", 2, batch=4, report=lambda fraction, note: heard.append((fraction, note)))
+    explain("occlusion", query, {"window": 112, "stride": 112})
+    fractions = [fraction for fraction, _ in heard]
+    assert fractions == sorted(fractions)
+    assert (0.5, "windows occluded 4 of 4 (image 1 of 2)") in heard
+    assert (0.5, "windows occluded 0 of 4 (image 2 of 2)") in heard
+
+
+def test_a_method_that_converged_says_so():
+    heard = []
+    query = request("rise", 1, batch=64, report=lambda fraction, note: heard.append((fraction, note)))
+    found = explain("rise", query, {"masks": 8000, "score": "logit", "centred": True}, settle=True)
+    assert found.finished
+    assert found.forwards < 8000
+    assert (1.0, "converged early") in heard
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -119,12 +119,14 @@ def test_a_tile_opens_at_large_and_gives_the_focus_back(compared: Any) -> None:
     stage = compared.tile("Grad-CAM").get_by_role("button")
     facts = compared.tile("Grad-CAM").locator(".facts").inner_text()
     layer = load("flowers-double-12c").survey.default
-    assert re.fullmatch(rf"{layer} · [\d.]+ m?s · \d+ passes", facts), "in no other letters than names and units have"
+    assert re.fullmatch(rf"{layer} · [\d.]+ m?s · 1 forward \+ [\d] backward", facts), (
+        "in no other letters than names and units have"
+    )
     stage.focus()
     compared.page.keyboard.press("Enter")
     drawer = compared.page.get_by_role("dialog")
     assert drawer.get_by_role("heading", name="Grad-CAM").is_visible()
-    assert drawer.get_by_text("Forward passes").is_visible()
+    assert drawer.get_by_text("Passes", exact=True).is_visible()
     assert drawer.get_by_text(layer, exact=True).is_visible()
     assert drawer.get_by_text(EXPLAINERS["grad_cam"].formula).is_visible()
     compared.page.keyboard.press("Escape")

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import time
 import weakref
 from collections.abc import Callable, Mapping
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from core.cache import TensorCache
 from core.comparison import Comparison, Tile, about, affordable, facts
 from core.errors import BadImage, VitrineError
+from core.explain import Explanation
 from core.images import Picture, decode, deferred
 from core.workbench import Request, Workbench
 from tests import nets
@@ -118,14 +120,14 @@ def test_equal_facts_are_equal_answers(compare: Callable[..., Comparison]) -> No
 
 def test_maps_are_counted_as_they_come(compare: Callable[..., Comparison]) -> None:
     shown = compare(LONG, Request("saliency", 0), Request("saliency", 1))
-    assert shown.count() == (0, 3, "maps")
+    assert shown.count() == "maps 0 of 3"
     shown.start(shown.tiles)
     assert shown.job
     until(lambda: of(shown, LONG).key in shown.snapshots)
-    assert shown.job.count == shown.count() == (2, 3, "maps")
+    assert shown.job.count == shown.count() == "maps 2 of 3"
     shown.cancel()
     until(lambda: not shown.running)
-    assert shown.count() == (3, 3, "maps"), "what was stopped is a map too"
+    assert shown.count() == "maps 3 of 3", "what was stopped is a map too"
 
 
 def test_a_finished_comparison_is_held_by_no_thread(compare: Callable[..., Comparison]) -> None:
@@ -141,11 +143,63 @@ def test_a_finished_comparison_is_held_by_no_thread(compare: Callable[..., Compa
     assert job.state == "done"
 
 
+@pytest.fixture
+def slow() -> nets.Slow:
+    """A network whose passes take two seconds, forward and backward, once `pause` is set."""
+    net = nets.seeded(nets.Slow)
+    assert isinstance(net, nets.Slow)
+    return net
+
+
+@pytest.mark.parametrize(("phase", "moments"), [("measurement", 20), ("forward", 20), ("backward", 220)])
+def test_the_midst_of_a_long_pass_is_left_within_a_second(
+    slow: nets.Slow, photo: bytes, monkeypatch: pytest.MonkeyPatch, phase: str, moments: int
+) -> None:
+    bench = Workbench(nets.model(slow), TensorCache(1 << 26))
+    picture, finished, request = decode(photo, "photo.png"), Request("random", 0), Request("saliency", 0)
+    bench.logits(picture)
+    if phase != "measurement":
+        bench.estimate([request])  # measures its speed
+    shown = Comparison(bench, about(picture, [finished, request]))
+    slow.pause = 0.01
+    shown.start(shown.tiles)
+    until(lambda: len(slow.moments) > moments)
+    pressed = time.monotonic()
+    shown.cancel()
+    until(lambda: not shown.running)
+    assert time.monotonic() - pressed < 1
+    assert len(slow.moments) % 200 != 0, "in the midst of a pass"
+    assert of(shown, request).key not in shown.answers
+    if phase != "measurement":
+        assert isinstance(shown.answers[of(shown, finished).key], Explanation), "what is finished is kept"
+
+
+def test_a_running_map_tells_what_it_counts(compare: Callable[..., Comparison]) -> None:
+    shown = compare(SILENT, LAST)
+    shown.start(shown.tiles)
+    seen: dict[str, set[str]] = {tile.key: set() for tile in shown.tiles}
+
+    def watched() -> bool:
+        for key, progress in list(shown.progress.items()):
+            seen[key].add(progress.note.partition(" of ")[2])
+            assert 0 <= progress.fraction <= 1
+        job = shown.job
+        assert job
+        notes.add(job.note.partition(":")[0])
+        return not shown.running
+
+    notes: set[str] = set()
+    until(watched)
+    assert "2,500" in seen[of(shown, LAST).key]
+    assert {"RISE", "Occlusion"} <= notes, "the line of all maps names the method"
+    assert not shown.progress
+
+
 def test_what_is_affordable_is_the_cheapest_within_the_time(
     compare: Callable[..., Comparison], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = compare().bench
-    monkeypatch.setattr(bench, "estimate", lambda requests: bench.passes(requests) / 1000)
+    monkeypatch.setattr(bench, "estimate", lambda requests: bench.passes(requests).weight / 1000)
     requests = [Request("rise", 0, {"masks": masks}) for masks in (3000, 500, 1000)]
     assert affordable(bench, requests, 1.6) == [requests[1], requests[2]]
     assert affordable(bench, requests, 0.1) == []
@@ -168,7 +222,7 @@ def test_every_picture_gets_its_own_map_of_its_own_class() -> None:
     shown.start(shown.open())
     until(lambda: not shown.running)
     assert [picture.sha for picture in shown.pictures] == [picture.sha for picture in pictures]
-    assert shown.count() == (4, 4, "maps")
+    assert shown.count() == "maps 4 of 4"
     for picture, request in tiles:
         found = shown.answers[Tile(picture, request).key]
         assert torch.allclose(found.maps, gradients(bench, picture, request.target), atol=1e-6)

@@ -4,13 +4,14 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
-from core import jobs
+from core import progress
 from core.errors import BadImage, Cancelled
-from core.jobs import Count, Job
-from core.progress import Report, chunks
+from core.jobs import Job
+from core.progress import Counted, Report, chunks
 
 
 def test_done_with_its_result() -> None:
@@ -99,7 +100,7 @@ def test_a_job_that_has_ended_holds_nothing_of_its_work(work: Callable[[Report, 
             go_on.wait(5)
             return work(report, heavy)
 
-        return Job(wait_and_work, counted=lambda: Count(0, 1, str(other)))
+        return Job(wait_and_work, counted=lambda: Counted(str(other), 0, 1))
 
     job = bound(heavy, other)
     del heavy, other
@@ -115,7 +116,7 @@ def test_a_job_that_has_ended_holds_nothing_of_its_work(work: Callable[[Report, 
 
 def test_the_time_left_follows_from_the_speed_since_the_first_report(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(jobs, "time", type("Clock", (), {"monotonic": lambda: now[0]}))
+    monkeypatch.setattr(progress, "time", type("Clock", (), {"monotonic": lambda: now[0]}))
     steps, told = threading.Semaphore(0), threading.Semaphore(0)
 
     def work(report: Report) -> None:
@@ -145,13 +146,27 @@ def test_the_time_left_follows_from_the_speed_since_the_first_report(monkeypatch
     assert job.seconds_left is None
 
 
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({}, "Building x"),
+        ({"note": "heatmaps", "seconds_left": 200}, "Building x · heatmaps · about 3 min left"),
+        ({"title": "", "count": Counted("maps", 3, 5), "note": "RISE"}, "maps 3 of 5 · RISE"),
+        ({"note": "heatmaps", "seconds_left": 200, "stopping": True}, "Building x · stopping"),
+    ],
+)
+def test_a_line_says_what_is_known(facts: dict[str, object], line: str) -> None:
+    known = {"title": "Building x", "count": None, "note": "", "seconds_left": None, "stopping": False}
+    assert Job.state_line.fget(SimpleNamespace(**known | facts)) == line  # type: ignore[attr-defined]
+
+
 def test_counts_are_read_whenever_asked_for() -> None:
     done: list[int] = []
     go_on = threading.Event()
-    job = Job(lambda report: go_on.wait(5), counted=lambda: Count(len(done), 3, "maps"))
-    assert job.count == (0, 3, "maps")
+    job = Job(lambda report: go_on.wait(5), counted=lambda: Counted("maps", len(done), 3))
+    assert job.count == "maps 0 of 3"
     done.append(1)
-    assert job.count == (1, 3, "maps")
+    assert job.count == "maps 1 of 3"
     assert job.running
     assert not job.stopping
     job.cancel()

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
+from core.card import Passes
 from core.explain.execution import Prefetch
 from core.explain.method import FORWARD_BACKWARD, GUIDED, HEAD, LAYER, RELU, explainer
 from core.explain.methods.gradient import reduced
@@ -34,7 +35,7 @@ Normalise = Annotated[
     source="Zhou et al. 2016",
     formula="Σₖ W[c, k] Aₖ; its mean + bias = the logit",
     caution="Requires global average pooling followed by one linear layer; as coarse as its layer.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(HEAD,),
     shares=FORWARD_BACKWARD,
     layers_read=lambda survey, layer, settings: survey.default,
@@ -58,7 +59,7 @@ def cam(query: Query) -> Tensor:
     source="Selvaraju et al. 2017",
     formula="ReLU(Σₖ αₖ Aₖ), αₖ = mean of ∂s/∂Aₖ",
     caution="As coarse as its layer; several objects merge into one region; blank where every weight is negative.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
@@ -78,7 +79,7 @@ def grad_cam(query: Query) -> Tensor:
     source="Chattopadhyay et al. 2018",
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ αₖ(u) ReLU(g), α = 1 / (2 + g · max(0, Σ Aₖ)) where g > 0, g = ∂s/∂Aₖ(u)",
     caution="Its weights are derived for layers after a ReLU; it ignores all evidence against the class.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
@@ -97,7 +98,7 @@ def grad_cam_pp(query: Query, *, normalise: Normalise = "paper") -> Tensor:
     source="Jiang et al. 2021",
     formula="ReLU(Σₖ ReLU(∂s/∂Aₖ) ⊙ Aₖ)",
     caution="Evidence against the class is left out; at early layers it shows edges rather than objects.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
@@ -116,7 +117,7 @@ def layer_cam(query: Query) -> Tensor:
     source="Draelos & Carin 2020",
     formula="ReLU(Σₖ ∂s/∂Aₖ ⊙ Aₖ)",
     caution="Faithful to the layer, not to the pixels under it; equals Grad-CAM where the network ends in pooling.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
@@ -136,7 +137,7 @@ def hires_cam(query: Query) -> Tensor:
     source="Fu et al. 2020",
     formula="ReLU(Σₖ wₖ Aₖ), wₖ = Σᵤ Aₖ(u) ∂s/∂Aₖ(u) / Σᵤ Aₖ(u)",
     caution="As coarse as its layer; without a ReLU before it, a filter whose activations nearly cancel may dominate.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )
@@ -158,7 +159,7 @@ def xgrad_cam(query: Query) -> Tensor:
     source="Wang et al. 2020",
     formula="ReLU(Σₖ wₖ Aₖ), w = softmax over k of s(x ⊙ Aₖ upsampled and scaled to 0…1)",
     caution="One pass per filter; the softmax gives nearly all weight to a few filters where scores are large.",
-    cost=lambda settings, side: settings["channels"] + 3,
+    cost=lambda settings, side: Passes(settings["channels"] + 1, 1),
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
     budgets={"quick": {"channels": 128}, "paper": {"channels": 4096}},
@@ -179,7 +180,7 @@ def score_cam(
     strongest = values.mean((2, 3)).topk(count, dim=1).indices
     maps = torch.stack([one[chosen] for one, chosen in zip(values, strongest, strict=True)])
     scores = torch.empty(maps.shape[:2], device=maps.device)
-    for span in query.chunks(scores.numel(), "filters"):
+    for span in query.chunks(scores.numel(), "filters evaluated"):
         rows, columns = [i // count for i in span], [i % count for i in span]
         masks = _unit_range(resized(maps[rows, columns], query.size))
         scores[rows, columns] = query.score(query.images[rows] * masks[:, None], query.targets[rows])
@@ -192,7 +193,7 @@ def score_cam(
     source="Selvaraju et al. 2017",
     formula="guided backprop ⊙ upsampled Grad-CAM; over the colour channels the largest magnitude, or the signed sum",
     caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
-    cost=lambda settings, side: 5,
+    cost=lambda settings, side: Passes(1, 2),
     needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
@@ -212,7 +213,7 @@ def guided_grad_cam(query: Query, *, reduce: GuidedReduce = "max_abs") -> Tensor
     source="Chattopadhyay et al. 2018",
     formula="guided backprop ⊙ upsampled Grad-CAM++; over the colour channels the largest magnitude, or the signed sum",
     caution="The fine detail is that of guided backprop, which hardly depends on the class: only the location counts.",
-    cost=lambda settings, side: 5,
+    cost=lambda settings, side: Passes(1, 2),
     needs=(LAYER, RELU),
     shares=(*FORWARD_BACKWARD, *GUIDED),
 )
@@ -235,7 +236,7 @@ def _fine(query: Query, reduce: GuidedReduce) -> Tensor:
     source="baseline in Oramas et al. 2019",
     formula="max over the n strongest filters of Aₖ, upsampled and scaled to 0…1",
     caution="Ignores the class, shows only what activates the layer: a method that looks no better explains little.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
 )

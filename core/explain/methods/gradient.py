@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.card import Passes
 from core.errors import Unsupported
 from core.explain.method import FORWARD_BACKWARD, LAYER, explainer
 from core.explain.query import Query
@@ -38,7 +39,7 @@ def reduced(slopes: Tensor, how: str) -> Tensor:
     source="Simonyan et al. 2013",
     formula="|∂s/∂x|, largest over the colour channels",
     caution="Noisy on deep networks; shows where the score is sensitive, not which evidence it is based on.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     shares=FORWARD_BACKWARD,
 )
 def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
@@ -56,7 +57,7 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     source="Shrikumar et al. 2016",
     formula="Σ over the colour channels of x · ∂s/∂x",
     caution="Pixels of the mean colour get zero, whatever they show; exact only for networks without biases.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     shares=FORWARD_BACKWARD,
     signed=True,
 )
@@ -76,7 +77,7 @@ def input_x_gradient(query: Query) -> Tensor:
     source="Soleymani's lecture (CAT); Qiang et al. 2022 (AttCAT)",
     formula="mean over the layers l of Σₖ hₖˡ · ∂s/∂hₖˡ, upsampled with its sum preserved",
     caution="Averages over depths: evidence visible at only one of them is diluted; biases are left out of every sum.",
-    cost=lambda settings, side: 4 if settings["attention_weight"] else 3,
+    cost=lambda settings, side: Passes(2 if settings["attention_weight"] else 1, 1),
     needs=(LAYER,),
     shares=FORWARD_BACKWARD,
     layers_read=lambda survey, layer, settings: ", ".join(_stages(survey, settings["skip_first"])),
@@ -124,7 +125,7 @@ def _attention(query: Query) -> list[Tensor]:
         parts[-1].append(weights.mean(1))
         return output, None
 
-    for span in query.chunks(len(query.images), "attention"):
+    for span in query.chunks(len(query.images), "images"):
         parts.append([])
         with torch.no_grad(), Rules({"attention": rule}):
             query.logits(query.images[span.start : span.stop])

@@ -7,6 +7,7 @@ import torch
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
+from core.card import Passes
 from core.explain.baselines import Baseline, baseline
 from core.explain.method import explainer
 from core.explain.methods.gradient import Reduce, reduced
@@ -27,7 +28,7 @@ Sample = Callable[[list[int], list[int]], tuple[Tensor, Tensor | float]]
     source="Smilkov et al. 2017",
     formula="|1/n Σᵢ ∂s/∂x(x + eᵢ)|, eᵢ ~ N(0, σ²)",
     caution="Strong noise explains a smoother network than the one that decides; weak noise leaves the speckle.",
-    cost=lambda settings, side: 3 * settings["samples"],
+    cost=lambda settings, side: Passes(1, 1) * settings["samples"],
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def smoothgrad(
@@ -48,7 +49,7 @@ def smoothgrad(
     source="Smilkov et al. 2017; Hooker et al. 2019",
     formula="1/n Σᵢ (∂s/∂x(x + eᵢ))², eᵢ ~ N(0, σ²)",
     caution="A few copies with large gradients can dominate the map; values are no longer in units of the score.",
-    cost=lambda settings, side: 3 * settings["samples"],
+    cost=lambda settings, side: Passes(1, 1) * settings["samples"],
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def smoothgrad_sq(
@@ -69,7 +70,7 @@ def smoothgrad_sq(
     source="Adebayo et al. 2018",
     formula="variance over i of ∂s/∂x(x + eᵢ), eᵢ ~ N(0, σ²)",
     caution="Shows where the gradient is unstable, which is not where it is large: zero for a linear model.",
-    cost=lambda settings, side: 3 * settings["samples"],
+    cost=lambda settings, side: Passes(1, 1) * settings["samples"],
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def vargrad(
@@ -90,7 +91,7 @@ def vargrad(
     source="Sundararajan et al. 2017",
     formula="(x − b) · ∫₀¹ ∂s/∂x(b + t(x − b)) dt",
     caution="Explains the difference from the baseline: pixels equal to the baseline get zero.",
-    cost=lambda settings, side: 3 * settings["steps"] + 1,
+    cost=lambda settings, side: Passes(settings["steps"] + 1, settings["steps"]),
     signed=True,
     budgets={"quick": {"steps": 20}, "paper": {"steps": 300}},
 )
@@ -117,7 +118,7 @@ def integrated_gradients(
 
     with torch.no_grad():
         gained = query.clean_scores() - query.score(begin, query.targets)
-    for mean, _ in _means(query, steps, sample, weights):
+    for mean, _ in _means(query, steps, "steps", sample, weights):
         missed = (mean.sum((1, 2, 3)) - gained).abs() / gained.abs().clamp_min(1e-9)
         query.log.remarks["completeness error"] = float(missed.max())  # of the worst image, as a fraction
         yield mean.sum(1)
@@ -129,7 +130,7 @@ def integrated_gradients(
     source="Lundberg & Lee 2017; Erion et al. 2021",
     formula="mean over baselines b and t ~ U(0, 1) of (x − b) · ∂s/∂x(b + t(x − b))",
     caution="Depends on the baselines: random pixels are far from any photograph the network has seen.",
-    cost=lambda settings, side: 3 * settings["samples"],
+    cost=lambda settings, side: Passes(1, 1) * settings["samples"],
     signed=True,
     budgets={"quick": {"samples": 20}, "paper": {"samples": 200}},
 )
@@ -157,7 +158,7 @@ def gradient_shap(
         away = query.images[rows] + reach[rows] * noise.to(begin) - begin
         return begin + position.to(begin) * away, away
 
-    for mean, _ in _means(query, samples, sample):
+    for mean, _ in _means(query, samples, "samples", sample):
         yield mean.sum(1)
 
 
@@ -169,7 +170,7 @@ def _noisy(query: Query, samples: int, spread: float) -> Iterator[tuple[Tensor, 
         noise = torch.stack([torch.randn(query.images.shape[1:], generator=query.rng(draw)) for draw in draws])
         return query.images[rows] + reach[rows] * noise.to(query.images), 1.0
 
-    return _means(query, samples, sample)
+    return _means(query, samples, "noisy samples", sample)
 
 
 def _range(images: Tensor) -> Tensor:
@@ -177,13 +178,15 @@ def _range(images: Tensor) -> Tensor:
     return images.amax((1, 2, 3), keepdim=True) - images.amin((1, 2, 3), keepdim=True)
 
 
-def _means(query: Query, draws: int, sample: Sample, weights: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+def _means(
+    query: Query, draws: int, unit: str, sample: Sample, weights: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Running weighted means of slope × factor, and of its square, over the draws of each image: (B, 3, H, W) twice."""
     batch = len(query.images)
     weights = torch.ones(draws, dtype=torch.float64) if weights is None else weights
     sums = torch.zeros(2, *query.images.shape, dtype=torch.float64, device=query.images.device)
     mass = torch.zeros(batch, 1, 1, 1, dtype=torch.float64, device=query.images.device)
-    for span in query.chunks(draws * batch, "gradients"):
+    for span in query.chunks(draws * batch, unit):
         # Draw by draw, so that the running maps of all images advance together.
         rows, numbers = [i % batch for i in span], [i // batch for i in span]
         points, factor = sample(rows, numbers)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.card import Passes
 from core.errors import BadParameter, Unsupported
 from core.explain.baselines import SIDE, baseline, blurred
 from core.explain.method import explainer
@@ -17,6 +18,7 @@ from core.explain.query import Query, per_image
 from core.explain.segments import ScoreBy
 from core.explain.targets import Classes, Score
 from core.params import Knob, Numbers, spelled
+from core.progress import chunks
 
 Aim = Annotated[
     Literal["preserve", "delete"],
@@ -33,7 +35,7 @@ EVERY = 10  # steps between two running maps
     formula="delete: min_m s(m·x + (1−m)·blur x) + λ·mean(1−m) + β·r; preserve: max_m s(…) − λ·mean m − β·r; "
     "r = mean|∂m|³ down + mean|∂m|³ across",
     caution="Small changes of λ and β change the mask; it may exploit artefacts that only an optimiser would find.",
-    cost=lambda settings, side: 3 * settings["steps"],
+    cost=lambda settings, side: Passes(1, 1) * settings["steps"],
     budgets={"quick": {"steps": 60}, "paper": {"steps": 500}},
 )
 def meaningful_perturbation(
@@ -87,7 +89,7 @@ def _roughness(mask: Tensor) -> Tensor:
     "contrast: s is the margin over the best other class; mean over the areas",
     caution="The area is prescribed, not found: one too small breaks the object up, one too large includes context.",
     cost=lambda settings, side: (
-        3 * settings["steps"] * len(settings["areas"]) * (2 if settings["aim"] == "dual" else 1)
+        Passes(1, 1) * (settings["steps"] * len(settings["areas"]) * (2 if settings["aim"] == "dual" else 1))
     ),
     budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": (0.025, 0.05, 0.1, 0.2), "soften": 0.09}},
     validate=lambda settings: _check_areas(settings["areas"]),
@@ -170,9 +172,8 @@ def _steps(query: Query, steps: int) -> Iterator[int]:
     """The indices of the steps; each reports progress and can be cancelled."""
     if query.half_precision:  # many small steps amplify any rounding
         query.log.remarks["precision"] = f"{query.log.remarks['precision']}; the mask itself may differ more"
-    for step in range(steps):
-        query.report(step / steps, "learning a mask")
-        yield step
+    for span in chunks(steps, 1, query.report, "steps", counted=True):
+        yield span.start
 
 
 def _levels(image: Tensor, hide: str, count: int = 8) -> Tensor:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from core.card import Passes
 from core.explain.method import DECONVNET, GUIDED, RELU, explainer
 from core.explain.methods.gradient import Reduce, reduced
 from core.explain.query import Query
@@ -15,7 +16,7 @@ from core.network.inspection import SMOOTH
     source="Springenberg et al. 2014",
     formula="at every ReLU: R ← R · [R > 0] · [z > 0]; largest |R| over the colour channels",
     caution="Shows edges the network can detect; hardly depends on the class, or even on trained weights.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(RELU,),
     shares=GUIDED,
 )
@@ -34,7 +35,7 @@ def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     source="Zeiler & Fergus 2014",
     formula="at every ReLU: R ← R · [R > 0]; largest |R| over the colour channels",
     caution="Hardly depends on the class: it reproduces the image's edges. Never read it as evidence.",
-    cost=lambda settings, side: 3,
+    cost=lambda settings, side: Passes(1, 1),
     needs=(RELU,),
     shares=DECONVNET,
 )

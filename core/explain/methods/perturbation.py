@@ -96,7 +96,7 @@ def feature_ablation(
     def one(query: Query) -> Iterator[Tensor]:
         segmentation = pieces(query, cut, segments, hide)
         inside = torch.stack([segmentation.cells == number for number in range(segmentation.count)])
-        scores = query.windows(bounding(inside), segmentation.hidden[None], score, inside)[0]
+        scores = query.windows(bounding(inside), segmentation.hidden[None], score, inside, "segments masked")[0]
         yield segmentation.spread(query.clean_scores(score) - scores)
 
     yield from per_image(query, one)
@@ -147,7 +147,7 @@ def rise(
     sums = torch.zeros(2, 2 * batch + 1, *query.size, dtype=torch.float64, device=device)
     totals = torch.zeros(2, batch, 1, 1, dtype=torch.float64, device=device)
     hidden = torch.empty(query.batch, *query.images.shape[1:], dtype=query.images.dtype, device=device)
-    for span in query.chunks(masks, "random masks"):
+    for span in query.chunks(masks, "masks evaluated"):
         drawn = random_masks(query, span, cells, keep)
         scores = torch.empty(batch, len(span), dtype=torch.float64, device=device)
         for row, image in enumerate(query.images):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
+from core.card import Passes
 from core.errors import Unsupported
 from core.explain.method import LAYER, Need, explainer
 from core.explain.methods.relevance_rules import (
@@ -60,7 +61,7 @@ RULES = Need("relevance_rules", _needs_linear_rules)
     source="Zhang et al. 2016",
     formula="P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ, from 1 at the class",
     caution="Follows excitation only, so classes that share their evidence look alike; do not read it at pixel level.",
-    cost=lambda settings, side: 6,
+    cost=lambda settings, side: Passes(1, 1, beside=3),
     needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
@@ -82,7 +83,7 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
     source="Zhang et al. 2016",
     formula="max(0, Σ over the channels of P⁺ − P⁻), P⁻ from the negated weights of the last layer",
     caution="Shows only evidence that is stronger for the class than against it: blank where all evidence is shared.",
-    cost=lambda settings, side: 8,
+    cost=lambda settings, side: Passes(1, 1, beside=5),
     needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
 )
@@ -102,7 +103,7 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
     source="Bach et al. 2015; Montavon et al. 2019",
     formula="Rⱼ = Σᵢ zᵢⱼ / (Σₖ zᵢₖ + bᵢ) Rᵢ with zᵢⱼ = wᵢⱼ xⱼ, from the logit; γ and α1β0 favour positive zᵢⱼ",
     caution="Rules differ in what they show; relevance absorbed by biases is lost, see the share of the score kept.",
-    cost=lambda settings, side: 9,
+    cost=lambda settings, side: Passes(1, 1, beside=6),
     needs=(RULES,),
     signed=True,
 )
@@ -135,7 +136,7 @@ def lrp(
 
     values = partial(by_values, epsilon=epsilon)
     maps, fractions = [], []
-    for rows in _batches(query, "relevance"):
+    for rows in _batches(query):
         sweep = Sweep(weights.get(rule, composite), values, values, weights["epsilon"])
         leaf, start, chosen = _forward(query, rows, sweep)
         score = start.detach() * chosen
@@ -153,7 +154,7 @@ def _propagated(query: Query, sums: Share, finer: int, *, contrast: bool) -> Ten
     """The relevance (B, h, w) that arrives at the layer where propagation ends, summed over its channels."""
     end = _end(query.model.survey, query.layer, finer)
     maps = []
-    for rows in _batches(query, "excitation"):
+    for rows in _batches(query):
         sweep = Sweep(excitatory, by_positive_values, sums, handed_on)
         with capture(query.net, end) as outputs:
             _, start, chosen = _forward(query, rows, sweep)
@@ -212,7 +213,7 @@ def _normalised(values: Tensor) -> Tensor:
     return values / total.clamp_min(torch.finfo(values.dtype).tiny)
 
 
-def _batches(query: Query, note: str) -> Iterator[slice]:
+def _batches(query: Query) -> Iterator[slice]:
     """Slices of the images that fit a batch."""
-    for span in query.chunks(len(query.images), note):
+    for span in query.chunks(len(query.images), "images"):
         yield slice(span.start, span.stop)

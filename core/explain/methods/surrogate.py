@@ -12,6 +12,7 @@ from core.explain.query import Query, per_image
 from core.explain.segments import Count, CutBy, HideBy, Samples, ScoreBy, Segmentation, blocks, pieces
 from core.params import Knob
 
+COALITIONS = "coalitions evaluated"
 ROUNDING = 1e-3  # of the largest score: scores closer together than this may differ by half precision alone
 
 
@@ -101,14 +102,14 @@ def kernel_shap(
         segmentation = pieces(query, cut, segments, hide)
         everything = 2**segmentation.count
         if everything - 2 <= samples:  # the ends cost two more in either case
-            for visible, scores in segmentation.sampled(everything, score, subsets(segmentation)):
+            for visible, scores in segmentation.sampled(everything, score, subsets(segmentation), COALITIONS):
                 if len(scores) == everything:
                     query.log.remarks["coalitions"] = f"all {everything}, the values are exact"
                     yield segmentation.spread(exact_shapley(visible, scores))
             return
         ends = torch.tensor([[True], [False]]).expand(2, segmentation.count)
         full, empty = segmentation.score(ends, score).tolist()
-        for visible, scores in segmentation.sampled(samples, score, coalitions(segmentation)):
+        for visible, scores in segmentation.sampled(samples, score, coalitions(segmentation), COALITIONS):
             yield segmentation.spread(_shapley(visible, scores - empty, full - empty))
 
     yield from per_image(query, one, in_half_precision=True)

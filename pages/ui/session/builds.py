@@ -11,7 +11,6 @@ from core.jobs import Job
 from core.progress import Report
 from core.study import Study
 from pages.ui.session import state, visitors
-from pages.ui.session.jobs import described
 
 _starting = Lock()  # held from the check of the limits to the start
 PAGE = "studies"  # where builds are shown with a button to stop them
@@ -72,7 +71,7 @@ def bar() -> None:
     def live() -> None:
         if all(build.job.running for build in now):
             for build in now:
-                st.progress(min(build.job.fraction, 1.0), described(build.job))
+                st.progress(min(build.job.fraction, 1.0), build.job.state_line)
         else:
             state.repeat_notices()
             st.rerun()

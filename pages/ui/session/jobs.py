@@ -24,7 +24,7 @@ def working(title: str, work: Callable[[Report], T]) -> T:
         while not job.wait(0.1):
             if job.seconds > 0.4:  # short work shows no bar
                 bar = bar or st.empty()
-                bar.progress(min(job.fraction, 1.0), described(job))
+                bar.progress(min(job.fraction, 1.0), job.state_line)
     finally:
         job.cancel()
     if bar:
@@ -77,26 +77,4 @@ def progress(job: Job[Any], stop: Callable[[], None], key: str) -> None:
     """A running job's stop button and progress bar, for a horizontal container."""
     # The button first, so that it does not move while the rest of the line appears.
     st.button("Stop", key=key, on_click=stop, disabled=job.stopping)
-    st.progress(min(job.fraction, 1.0), described(job))
-
-
-def described(job: Job[Any]) -> str:
-    """The state of a running job: its title, progress, note and remaining time, as far as known."""
-    count, left = job.count, job.seconds_left
-    parts = (
-        job.title,
-        f"{count.done} of {count.total} {count.unit}" if count else "",
-        "stopping after the current pass" if job.stopping else job.note,
-        "" if left is None or job.stopping else _about(left),
-    )
-    return " · ".join(filter(None, parts))
-
-
-def _about(seconds: float) -> str:
-    """Remaining time, rounded so that it does not change at every refresh."""
-    if seconds < 10:
-        return "a few seconds left"
-    if seconds < 90:
-        return f"about {round(seconds, -1):.0f} s left"
-    minutes = seconds / 60
-    return f"about {minutes:.0f} min left" if minutes < 90 else f"about {minutes / 60:.1f} h left"
+    st.progress(min(job.fraction, 1.0), job.state_line)

@@ -16,7 +16,7 @@ TERMS: Mapping[str, str] = {
     "Control": "A map that does not depend on the model; a method that agrees with it explains little.",
     "Drop": "How much the probability of the class falls when a patch is masked.",
     "Filter": "One channel of a layer, also called a unit; written layer · F12.",
-    "Forward pass": "One evaluation of the network on one image; a backward pass computes gradients and counts as two.",
+    "Forward pass": "One evaluation of the network on one image; a backward pass, for gradients, takes twice as long.",
     "Heatmap": "One value per pixel or position: what a method assigns to it for one class. Also called a map.",
     "Itemset": "A set of filters that are active together in several patches.",
     "Layer": "A module of the network; maps are read from layers with spatial positions.",

@@ -152,7 +152,7 @@ def _check(config: StudyConfig) -> Checked:
     plan = planned(config, _network(config), device())
     images = len(plan.folder.paths)
     visitors.check_images(images)
-    passes = expected_passes(config, images)
+    passes = expected_passes(config, images, plan.model.preprocess.crop)
     layer = plan.model.survey.layer(plan.layer)
     filters = f"{layer.units:,} filters" if layer else "its filters"
     labelled = sum(label >= 0 for label in plan.folder.labels)
@@ -161,8 +161,8 @@ def _check(config: StudyConfig) -> Checked:
     notes = "".join(f" {note}" for note in (*plan.model.notes, *plan.folder.notes))
     facts = (
         f"{images:,} images{classes}, layer {plan.layer} with {filters}, windows of {plan.side} px. "
-        f"Building takes about {duration(passes * pass_seconds(plan.model))} on this server: about {passes:,.0f} model "
-        f"passes.{notes}{skipped}"
+        f"Building takes about {duration(passes.weight * pass_seconds(plan.model))} on this server: {passes}."
+        f"{notes}{skipped}"
     )
     folders = _folders(plan)
     return Checked(facts, folders, len(plan.folder.unmatched))

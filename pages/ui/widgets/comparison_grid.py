@@ -13,6 +13,7 @@ from core.explain import EXPLAINERS, Explanation
 from core.figures import colormaps, encoding
 from core.images import Picture
 from core.params import spelled
+from core.progress import time_left
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.session import state, visitors
@@ -123,13 +124,15 @@ def tile(shown: Comparison, one: Tile) -> Message:
         return {**header, "error": answer.message, "hint": answer.hint}, b""
     if isinstance(answer, Explanation):
         return _cached(shown, one, answer, header)
+    if progress := shown.progress.get(key):
+        left = time_left(progress.seconds_left)
+        header |= {"fraction": round(progress.fraction, 3), "doing": progress.note, "left": left}
     if snapshot := shown.snapshots.get(key):
         facts, payload = encoding.quantised(snapshot.maps[0].numpy())
         return {
             **header,
             **facts,
-            "fraction": round(snapshot.fraction, 3),
-            "passes": snapshot.forwards,
+            "passes": str(snapshot.passes),
             "signed": method.signed or facts["min"] < 0,
             "offset": method.offset,
             "settled": snapshot.settled,
@@ -163,9 +166,7 @@ def _finished(header: dict[str, Any], answer: Explanation) -> Message:
         "layer": answer.layer,
         "time": duration(answer.seconds),
         "seconds": answer.seconds,
-        "passes": answer.forwards + 2 * answer.backwards,
-        "forwards": answer.forwards,
-        "backwards": answer.backwards,
+        "passes": answer.cost(),
         "seed": answer.seed,
         "settings": {name: spelled(value) for name, value in answer.settings.items()},
         "remarks": {n: f"{one:.4g}" if isinstance(one, float) else one for n, one in answer.remarks.items()},

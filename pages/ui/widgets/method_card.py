@@ -25,8 +25,7 @@ def card(shown: Card, side: int, *, unmet: str = "", result: str = "") -> None:
             if result:
                 st.markdown(f"**Result** {plain(result)}")
             extent = f"{side} × {side} px".replace(" ", "\N{NO-BREAK SPACE}")  # stays on one line
-            passes = shown.cost(shown.defaults, side)
-            st.markdown(f"**Cost** {passes:,.0f} model passes for an image of {extent}")
+            st.markdown(f"**Cost** {shown.passes(shown.defaults, side)} for an image of {extent}")
             for param in shown.params:
                 st.markdown(f"`{param.name}` {plain(param.knob.help)} Default {plain(spelled(param.default))}.")
             st.markdown(f"**Source** {plain(shown.source)} · `{shown.name}`")

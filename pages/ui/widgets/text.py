@@ -3,7 +3,9 @@
 import re
 from typing import SupportsFloat
 
+from core.card import Passes
 from core.models.model import Model
+from core.progress import line
 from pages.ui.session import visitors
 
 
@@ -12,9 +14,9 @@ def plain(text: str) -> str:
     return re.sub(r"([^\w\s,;/'\"%=?])", lambda match: f"&#{ord(match[0])};", visitors.public(text))
 
 
-def cost_text(seconds: float, passes: float) -> str:
+def cost_text(seconds: float, passes: Passes) -> str:
     """The cost of work in seconds and passes."""
-    return f"{duration(seconds)} · {passes:,.0f} model passes"
+    return line(duration(seconds), str(passes))
 
 
 def family_title(name: str) -> str:

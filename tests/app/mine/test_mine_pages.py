@@ -875,7 +875,7 @@ def test_a_new_study_is_checked_before_it_is_built(app: AppTest, home: Path) -> 
     app.selectbox(key="new-model").set_value("flowers-double-12c").run()
     next(button for button in app.button if button.label == "Check").click().run()
     assert "60 images" in said(app)
-    assert "model passes" in said(app)
+    assert re.search(r"on this server: [\d,]+ forward \+ [\d,]+ backward\.", said(app))
     assert any(button.label == "Build" for button in app.button)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from core.card import Passes
 from core.errors import BadParameter, Unsupported
 from core.explain import EXPLAINERS, explain
 from core.explain.baselines import blurred
@@ -42,8 +43,8 @@ def test_both_methods_find_the_half_that_counts(aim):
 def test_a_dual_mask_asks_about_what_it_keeps_and_about_what_it_leaves():
     found = explain("extremal_perturbation", query("gap", count=1), {"areas": "0.1, 0.3", "aim": "dual", "steps": 10})
     assert found.backwards == 2 * 2 * 10
-    cost = EXPLAINERS["extremal_perturbation"].cost
-    assert cost(found.settings, SIDE) == found.forwards - 1 + 2 * found.backwards
+    needed = EXPLAINERS["extremal_perturbation"].passes(found.settings, SIDE)
+    assert needed == Passes(found.forwards - 1, found.backwards)
 
 
 class Shared(nn.Module):

@@ -137,6 +137,27 @@ def test_a_budget_sets_all_methods_and_set_wins(explain, tmp_path):
     assert maps["occlusion"]["settings"]["window"] == 48
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_names_image_method_and_count(explain, photo_file, tmp_path, capsys, monkeypatch):
+    other = tmp_path / "other.png"
+    Image.open(photo_file).rotate(90).save(other)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    words = ["--method", "grad_cam,saliency,rise", "--set", "rise.masks=50"]
+    assert explain(*words, images=(photo_file, other)) == 0
+    lines = [line.strip() for line in terminal.getvalue().split("\r\x1b[K")]
+    for number in (1, 2):
+        counted = [line for line in lines if line.endswith(f"of 50 (image {number} of 2)")]
+        assert counted[0].endswith(f"% RISE: masks evaluated 0 of 50 (image {number} of 2)")
+        assert counted[-1].endswith(f"% RISE: masks evaluated 50 of 50 (image {number} of 2)")
+    said = [line.partition(", 3 maps, ")[2] for line in capsys.readouterr().out.splitlines() if ", 3 maps, " in line]
+    assert said == ["51 forward + 1 backward"] * 2
+
+
 def test_settling_saves_passes(explain, tmp_path):
     passes, calm = [], ["--set", "smoothgrad.spread=0.01"]
     for words in ([], ["--settle"]):
@@ -245,8 +266,8 @@ def test_what_was_done_to_an_image_is_said(explain, tmp_path, capsys):
     Image.new("CMYK", (40, 40)).save(printed)
     assert explain("--method", "saliency", images=[moving, printed]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith(" 1 map. Of several frames, the first is shown.")
-    assert second.endswith(" 1 map. Converted from CMYK to RGB.")
+    assert first.endswith(" 1 map, 1 forward + 1 backward. Of several frames, the first is shown.")
+    assert second.endswith(" 1 map, 1 forward + 1 backward. Converted from CMYK to RGB.")
 
 
 def test_nothing_in_a_name_or_a_label_steers_the_terminal(explain, tmp_path, photo, capsys, monkeypatch):
@@ -535,8 +556,8 @@ def test_the_true_class_says_whether_the_prediction_is_right(explain, capsys, tm
     best, other = logits.argsort(descending=True).tolist()[:2]
     chance = f"{float(logits.softmax(0)[other]):.1%}"
     for label, right, said in (
-        (str(best), True, "1 map. Right\n"),
-        (f"class {other}", False, f"1 map. Wrong: the true class is class {other}, {chance}\n"),
+        (str(best), True, ". Right\n"),
+        (f"class {other}", False, f". Wrong: the true class is class {other}, {chance}\n"),
     ):
         assert explain("--method", "saliency", "--label", label) == 0
         assert capsys.readouterr().out.endswith(said)
@@ -544,7 +565,7 @@ def test_the_true_class_says_whether_the_prediction_is_right(explain, capsys, tm
         assert (record["right"], record["true"]["label"]) == (right, f"class {best if right else other}")
         assert [entry["target"]["index"] for entry in record["maps"]] == [best], "what is explained is not changed"
     assert explain("--method", "saliency") == 0
-    assert capsys.readouterr().out.endswith("1 map\n")
+    assert capsys.readouterr().out.endswith(", 1 map, 1 forward + 1 backward\n")
     record = json.loads((tmp_path / "out/photo/result.json").read_text())
     assert (record["true"], record["right"]) == (None, None)
 

@@ -54,7 +54,8 @@ def test_info_tells_what_it_is_made_of(built, capsys):
     assert "no longer there" not in text
     assert "flowers-single-6c, layer relu4 (128 filters)" in text
     assert "13 images" in text
-    assert "12 forward passes" not in text  # perturbed ones count too
+    passes = Study(built / "s").manifest.passes
+    assert f"{passes.forwards} forward + 12 backward, {passes.forwards - 12} of the forward with patches masked" in text
     facts = json.loads(told(capsys, "info", built / "s", "--json"))
     assert facts["data"]["skipped"] == 1
     assert facts["kept"] == {str(count): of for count, of in counts.items()}

@@ -53,7 +53,8 @@ def test_a_method_ends_when_its_map_has_settled_and_says_so():
     settings = {"masks": 8000, "score": "logit", "centred": True}
     full = explain("rise", asked(64), settings, lambda look: bool(seen.append(look)))
     early = explain("rise", asked(64), settings, settle=True)
-    assert [look.forwards for look in seen] == sorted({look.forwards for look in seen})
+    done = [look.passes.forward for look in seen]
+    assert done == sorted(set(done))
     assert early.finished
     assert early.remarks["settled"] >= 0.98
     assert 2000 <= early.forwards < full.forwards
@@ -102,7 +103,7 @@ def test_a_map_that_grows_is_seen_growing_and_kept_where_it_is_stopped(name):
     whole = explain(name, asked(), STEP_BY_STEP[name], lambda look: bool(seen.append(look)))
     assert whole.finished
     assert len(seen) >= 3
-    passes, fractions = ([getattr(look, what) for look in seen] for what in ("forwards", "fraction"))
+    passes, fractions = [look.passes.weight for look in seen], [look.fraction for look in seen]
     assert passes == sorted(set(passes))
     assert fractions == sorted(fractions)
     assert not torch.equal(seen[0].maps, seen[-1].maps)
@@ -116,7 +117,7 @@ def test_a_map_that_grows_is_seen_growing_and_kept_where_it_is_stopped(name):
 @pytest.mark.parametrize("name", list(EXPLAINERS))
 def test_budgets_are_settings_and_grow(name):
     method = EXPLAINERS[name]
-    costs = [method.cost(checked(method.params, method.budget(budget), name), nets.SIDE) for budget in BUDGETS]
+    costs = [method.passes(checked(method.params, method.budget(budget), name), nets.SIDE).weight for budget in BUDGETS]
     assert costs == sorted(costs)
     with pytest.raises(BadParameter, match="budget"):
         method.budget("lavish")
@@ -126,10 +127,10 @@ def test_a_quarter_of_the_work_counts_backward_passes_too():
     """The map of a linear network never changes, so it ends as soon as a quarter of the cost is spent."""
     query = nets.query("linear", count=1, batch=1)
     found = explain("smoothgrad", query, {"samples": 120}, settle=True)
-    planned = EXPLAINERS["smoothgrad"].cost(found.settings, nets.SIDE)
+    planned = EXPLAINERS["smoothgrad"].passes(found.settings, nets.SIDE).weight
     assert found.finished
     assert found.backwards > 0
-    assert 0.25 <= (found.forwards + 2 * found.backwards) / planned <= 0.35
+    assert 0.25 <= found.passes.weight / planned <= 0.35
 
 
 @pytest.mark.parametrize("size", [(4, 40), (40, 4), (3, 3)])

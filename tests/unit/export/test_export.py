@@ -145,6 +145,14 @@ def test_the_table_has_a_line_per_map(bench, picture, answers):
         assert float(line["probability"]) == pytest.approx(float(bench.probabilities(picture)[request.target]))
         assert json.loads(line["settings"]) == dict(answer.settings)
         assert (line["forward"], line["backward"]) == (str(answer.forwards), str(answer.backwards))
+        assert line["reused"] == str(answer.reused)
+
+
+def test_a_record_says_whose_passes_were_reused(bench, picture, answers):
+    told = [entry["passes"] for entry in export.record(bench, picture, answers)["maps"]]
+    assert told[0] == {"forward": 1, "backward": 1, "reused": False}
+    assert told[1] == {"forward": 0, "backward": 0, "reused": True}, "Grad-CAM reads what saliency computed"
+    assert [answer.cost() for _, answer in answers[:2]] == ["1 forward + 1 backward", "reused"]
 
 
 def test_the_command_asks_the_same_again():

@@ -231,11 +231,11 @@ def texts(content):
 
 
 def test_what_a_figure_says_is_text_in_svg(view, values):
-    panel = Panel("Grad-CAM", ("layer4", "unfinished, 10 passes"), values, Span(-1, 1, signed=True))
+    panel = Panel("Grad-CAM", ("layer4", "unfinished, 10 forward"), values, Span(-1, 1, signed=True))
     lead = Panel("tabby", ("probability 90.0%",))
     said = [text for text, _ in texts(sheet(view, "cat.png · net", [[lead, panel]], kind="svg"))]
     assert said == [
-        "cat.png · net", "tabby", "probability 90.0%", "Grad-CAM", "layer4", "unfinished, 10 passes",
+        "cat.png · net", "tabby", "probability 90.0%", "Grad-CAM", "layer4", "unfinished, 10 forward",
         "≤ -1", "≥ 1", "0",
     ]  # fmt: skip
 

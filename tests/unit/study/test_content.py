@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.card import Passes
 from core.images import decode
 from core.mining.averages import average, stretched
 from core.mining.rules import mine, stored, transactions_of
@@ -95,7 +96,7 @@ def test_passes_are_counted(study):
     assert passes.perturbed == int(windows["after"].notna().sum())
     assert passes.forwards == readable + passes.perturbed
     assert passes.backwards == readable
-    assert expected_passes(config_of(study), 100) == 400
+    assert expected_passes(config_of(study), 100, 32) == Passes(400, 100)
 
 
 def test_stored_rules_are_what_mining_gives_again(study):

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # word: the report says it again ("said"), or a file is about to be on the disk ("written").
 BUILD = textwrap.dedent("""
     import os, signal, sys
-    from core.study import cancellation
+    from core.network import cancellation
     from core.study.build import build_study
     from core.study.config import StudyConfig
 

@@ -7,7 +7,8 @@ import torch
 
 from core.errors import Cancelled, StudyError
 from core.explain.execution import Execution
-from core.study import cancellation, heatmaps
+from core.network import cancellation
+from core.study import heatmaps
 from core.study.build import build_study
 from core.study.config import TransactionConfig
 from tests.nets import SIDE

@@ -74,8 +74,7 @@ export class Drawer {
       ["Layer", header.layer],
       ["Values", map ? `${number(map.min)} to ${number(map.max)}` : ""],
       ["Time", header.time],
-      ["Forward passes", header.forwards],
-      ["Backward passes", header.backwards],
+      ["Passes", header.passes],
       ["Seed", header.seed],
       ...named.map(([name, value]) => /** @type {[string, typeof value]} */ ([name.replaceAll("_", " "), value])),
     ];

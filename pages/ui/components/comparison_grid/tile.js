@@ -27,9 +27,9 @@ import { paintMap, paintScale, spanOf, weakness } from "./colours.js";
  * @property {string} [layer]
  * @property {string} [time]
  * @property {number} [seconds]
- * @property {number} [passes]
- * @property {number} [forwards]
- * @property {number} [backwards]
+ * @property {string} [doing]  what the method is doing, such as "steps 12 of 50"
+ * @property {string} [left]  the time left
+ * @property {string} [passes]  such as "1 forward + 1 backward"
  * @property {number} [seed]
  * @property {Record<string, string | number>} [settings]
  * @property {Record<string, string | number>} [remarks]
@@ -71,7 +71,7 @@ export class Tile {
   high = make("span");
   facts = make("span", {
     className: "facts",
-    title: "A backward pass counts as two model passes. Passes that several maps share count for the first of them.",
+    title: "Passes that several maps share count for the first of them; the others reuse them.",
   });
   weak = make("span", { className: "weak" });
   node = make(
@@ -134,11 +134,9 @@ export class Tile {
     this.stage.ariaLabel = header.alt
       ? [image && title, header.alt].filter(Boolean).join(": ")
       : `${what}: ${message.map((one) => one.textContent).join(", ")}`;
-    const count = header.passes;
-    const passes = count === undefined ? "" : `${count.toLocaleString("en")} ${count === 1 ? "pass" : "passes"}`;
     const unfinished = header.phase === "done" && header.finished === false ? "unfinished" : "";
     this.node.classList.toggle("unfinished", Boolean(unfinished));
-    this.facts.textContent = [header.layer, header.time, passes, unfinished].filter(Boolean).join(" · ");
+    this.facts.textContent = [header.layer, header.time, header.passes, unfinished].filter(Boolean).join(" · ");
   }
 
   /** In a gallery the image, and its class with the probability and its true class; the method is the same for all. */
@@ -151,7 +149,7 @@ export class Tile {
 
   /** The overlay of the tile: an error, a note, or the progress. */
   message() {
-    const { phase, note, error, hint, cost, leaving } = this.header;
+    const { phase, note, error, hint, cost, leaving, doing, left } = this.header;
     /** @param {string} textContent */
     const strong = (textContent) => make("strong", { textContent });
     /** @param {string} [textContent] */
@@ -160,7 +158,7 @@ export class Tile {
     if (note) return [strong(note)];
     switch (phase) {
       case "running":
-        return [strong(this.progress())];
+        return [strong(this.progress()), ...(leaving ? [] : [doing, left].filter(Boolean).map(plain))];
       case "queued":
         return [plain(leaving ? "Removing" : "Queued")];
       case "stopped":

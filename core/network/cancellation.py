@@ -1,8 +1,9 @@
-"""Cancellation during a long forward pass of a model."""
+"""Cancellation during a long pass of a network."""
 
 import time
 from typing import Any
 
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from core.progress import Report
@@ -11,10 +12,10 @@ EVERY = 0.25  # seconds
 
 
 class RepeatedReport(TorchFunctionMode):
-    """Repeats the last report at operations of torch on this thread while the block runs.
+    """Repeats the last report at operations of torch on this thread, and at those of their backwards.
 
-    The batch size affects the bytes of a study, so a batch of a large network cannot be split to report progress; a
-    report that raises can still cancel it between two operations.
+    A batch of a large network takes seconds and cannot always be split to report progress; a report that raises can
+    still cancel it between two operations.
     """
 
     def __init__(self, report: Report) -> None:
@@ -28,6 +29,12 @@ class RepeatedReport(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch."""
+        self._repeat()
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.requires_grad and not result.is_leaf:
+            result.register_hook(self._repeat)  # the operations of a backward are not called from Python
+        return result
+
+    def _repeat(self, _gradient: Tensor | None = None) -> None:
         if time.monotonic() - self._then >= EVERY:
             self.report(*self._last)
-        return func(*args, **(kwargs or {}))
