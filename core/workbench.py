@@ -1,6 +1,5 @@
 """The workbench of pages and commands: one model and one cache, so that every result is computed once."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,7 +29,7 @@ from core.models.name import ModelName, parsed
 from core.network.hooks import capture
 from core.network.inspection import grid
 from core.network.throughput import batch_of, seconds_of
-from core.params import checked, expanded
+from core.params import absolute, checked, expanded
 from core.progress import Report, silent, subrange
 from core.serialization import digest
 from core.study import BUNDLED, Study
@@ -97,7 +96,7 @@ def study_model(
 
 def move_weights(study: Study, file: str | Path) -> None:
     """Remember that a study's own weights are this file now. Raises as `study_model` if they are others."""
-    path, name = Path(os.path.abspath(expanded(file))), parsed(study.manifest.model.name)  # noqa: PTH100 - links stay
+    path, name = absolute(file), parsed(study.manifest.model.name)
     study_model(study, model=str(name.with_file(path)))
     remember("model", path, study.path, study.log)
 

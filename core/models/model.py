@@ -85,6 +85,10 @@ class Model:
             return [i for i in self.ranked(logits).tolist() if float(logits[i].sigmoid()) > self.threshold]
         return [] if self.output == "regression" else [int(self.predicted(logits))]
 
+    def right(self, logits: Tensor, true: int) -> bool | None:
+        """Whether the class `true` is predicted from the outputs (C,); None for a regression, which predicts none."""
+        return None if self.output == "regression" else true in self.asserted(logits)
+
     def spelled(self, value: float) -> str:
         """One of `probabilities` as text: percent, or the number of a regression."""
         return f"{value:.4g}" if self.output == "regression" else f"{value:.1%}"

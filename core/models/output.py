@@ -12,7 +12,8 @@ from core.data.model_options import ModelOptions, Output
 from core.errors import BadParameter
 from core.network.operations import Rules
 
-Ending = Literal["", "softmax", "sigmoid"]  # what a network itself makes its outputs probabilities with
+Squashing = Literal["softmax", "sigmoid"]
+Ending = Squashing | Literal[""]  # what a network itself makes its outputs probabilities with
 
 _SCALES = (1, 30, 1000)  # of images that show what follows a layer: operations that clip large values only, too
 _KINDS: tuple[Output, ...] = get_args(Output)
@@ -85,31 +86,29 @@ def ending_of(net: nn.Module, images: Tensor, outputs: Tensor) -> Ending:
 
 
 @torch.no_grad()
-def without_ending(net: nn.Module, ending: Ending, images: Tensor) -> tuple[nn.Module, str]:
+def without_ending(net: nn.Module, ending: Squashing, images: Tensor) -> tuple[nn.Module, str]:
     """The network with logits as outputs in place of its own probabilities, and a note on how it was done.
 
     The final module is left out where `images` show that its function of what precedes gives the same probabilities;
     elsewhere, such as after a call of the function, its inverse is appended.
     """
     expected = net(images)
-    inverted: Output = "softmax" if ending == "softmax" else "sigmoid"
-    for name, module in reversed(list(net.named_modules())):
-        if name and isinstance(module, (nn.Softmax, nn.Softmax2d) if ending == "softmax" else nn.Sigmoid):
-            _replace(net, name, nn.Identity())
-            logits = net(images)
-            if logits.shape == expected.shape and torch.allclose(probabilities(logits, inverted), expected):
-                return net, f"Left out the network's own final {ending}: its logits are explained."
-            _replace(net, name, module)
+    kinds = (nn.Softmax, nn.Softmax2d) if ending == "softmax" else nn.Sigmoid
+
+    def left_out(module: nn.Module) -> nn.Module | None:
+        return nn.Identity() if isinstance(module, kinds) else None
+
+    if _replaced(net, left_out, lambda: probabilities(net(images), ending), expected):
+        return net, f"Left out the network's own final {ending}: its logits are explained."
     inverse = "logarithms" if ending == "softmax" else "log-odds"
-    return _Logits(
-        net, ending
-    ), f"The network ends in a {ending} of its own: the {inverse} of its outputs are explained."
+    note = f"The network ends in a {ending} of its own: the {inverse} of its outputs are explained."
+    return _Logits(net, ending), note
 
 
 class _Logits(nn.Module):
     """A network whose probabilities are turned into logits: the softmax or sigmoid of them is the probabilities."""
 
-    def __init__(self, network: nn.Module, ending: Ending) -> None:
+    def __init__(self, network: nn.Module, ending: Squashing) -> None:
         super().__init__()
         self.network = network
         self.ending = ending
@@ -133,13 +132,13 @@ def two_sided(net: nn.Module, images: Tensor) -> nn.Module:
     images = torch.cat([images * scale for scale in _SCALES])
     z = net(images).reshape(-1, 1)
     expected = torch.cat([-z, z], 1)
-    for name, module in reversed(list(net.named_modules())):
-        if name and isinstance(module, nn.Linear | nn.Conv2d) and len(module.weight) == 1:
-            _replace(net, name, _doubled(module))
-            if _same(net, images, expected):
-                return net
-            _replace(net, name, module)
-    return _TwoSided(net)
+
+    def doubled(module: nn.Module) -> nn.Module | None:
+        if isinstance(module, nn.Linear | nn.Conv2d) and len(module.weight) == 1:
+            return _doubled(module)
+        return None
+
+    return net if _replaced(net, doubled, lambda: net(images), expected) else _TwoSided(net)
 
 
 class _TwoSided(nn.Module):
@@ -173,13 +172,34 @@ def _within_one(outputs: Tensor) -> bool:
     return bool(((outputs >= 0) & (outputs <= 1)).all())
 
 
-def _same(net: nn.Module, images: Tensor, expected: Tensor) -> bool:
-    """Whether the network gives these outputs, to rounding."""
+def _replaced(
+    net: nn.Module,
+    substitute: Callable[[nn.Module], nn.Module | None],
+    outputs: Callable[[], Any],
+    expected: Tensor,
+) -> bool:
+    """Whether a module of the network, the last first, was replaced with its substitute, so that `outputs` are right.
+
+    They are right if they are the expected ones, to rounding; a module without a substitute stays.
+    """
+    for name, module in reversed(list(net.named_modules())):
+        new = substitute(module) if name else None
+        if new is None:
+            continue
+        _replace(net, name, new)
+        if _same(outputs, expected):
+            return True
+        _replace(net, name, module)
+    return False
+
+
+def _same(outputs: Callable[[], Any], expected: Tensor) -> bool:
+    """Whether a network can be called, and gives these outputs, to rounding."""
     try:
-        outputs = net(images)
+        given = outputs()
     except (RuntimeError, ValueError, IndexError):  # what follows the layer was made for one output
         return False
-    return isinstance(outputs, Tensor) and outputs.shape == expected.shape and torch.allclose(outputs, expected)
+    return isinstance(given, Tensor) and given.shape == expected.shape and torch.allclose(given, expected)
 
 
 def _replace(net: nn.Module, name: str, module: nn.Module) -> None:

@@ -62,7 +62,7 @@ from core.data.labels import class_index
 from core.environment import limit
 from core.errors import StudyError, VitrineError
 from core.files import read_bytes
-from core.params import expanded
+from core.params import absolute
 from core.resources import ASSETS
 from core.store.reader import Store, removable
 from core.store.schema import LOG
@@ -113,7 +113,7 @@ class Study(Store[StudyManifest]):
 
     def move_images(self, folder: str | Path) -> None:
         """Remember that its images are in this folder now. Raises StudyError if their content is not found there."""
-        root = Path(os.path.abspath(expanded(folder)))  # noqa: PTH100 - links stay
+        root = absolute(folder)
         if not any(_is_folder(one) and self._has_images(one) for one in (root, root / "images")):
             message = f"The images of the study {self.name} are not in {root.name or root}."
             raise StudyError(message, "Give the folder that holds its class folders.")
