@@ -38,6 +38,18 @@ def bitmaps(root, values):
     return root
 
 
+def deep(root, low, high, bits=16):
+    """Images of 16 bits whose `low` to `high` are stored as 0 to the largest value of so many bits."""
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        values = rng.integers(0, 40, (9, 9)).repeat(4, 0).repeat(4, 1) * 100  # 0 to 3900: twelve bits
+        shown = ((values - low) / (high - low)).clip(0, 1) * (2**bits - 1)
+        path = root / f"class_{number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.rint(shown).astype(np.uint16)).save(path)
+    return root
+
+
 def config(folder, **changes):
     return replace(StudyConfig("gap", str(folder), patches=PATCHES, mining=MINING, batch=3, thumbnail=16), **changes)
 

@@ -133,6 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _summarise(study: "Study", folder: Path | None = None) -> None:
     """Print a study in a few lines; `folder` is where its images are, if not where it finds them itself."""
+    from core.images import window_text
     from core.mining.rules import shared_by_rules
     from core.study.browse import STOPS, patches_per_image
 
@@ -147,6 +148,8 @@ def _summarise(study: "Study", folder: Path | None = None) -> None:
         say(f"left out: {reason}: {count:,}")
     if data.unmatched:
         say(f"no class of the model: {', '.join(data.unmatched)}")
+    if window := manifest.settings.value_window():
+        say(window_text(window))
     say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules")
     say(
         f"{len(shared_by_rules(study.table('rules')))} filter sets in rules of several classes, "

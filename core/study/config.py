@@ -136,7 +136,8 @@ class StudyConfig(ModelOptions):
     window: Annotated[
         Numbers,
         Knob(
-            "Values of the images shown as black and white, LOW,HIGH, such as 0,4095; empty: the range of each image."
+            "Values of the images shown as black and white, LOW,HIGH, such as 0,4095; empty: the range of each image.",
+            title="Range of values",
         ),
     ] = ()
     seed: Annotated[int, Knob("Seed of the random windows.", 0, 2**31 - 1)] = 0

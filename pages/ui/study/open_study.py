@@ -12,6 +12,7 @@ import streamlit as st
 from core.environment import app_model, device, home
 from core.errors import StudyError, Unavailable, VitrineError, printable
 from core.explain import EXPLAINERS
+from core.images import window_text
 from core.mining import graph
 from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine, stored
@@ -114,9 +115,11 @@ def summary(study: Study) -> str:
     model, data, method = manifest.model, manifest.data, manifest.config["explainer"]
     title = EXPLAINERS[method].title if method in EXPLAINERS else method
     patches = manifest.tables["patches"].rows
+    window = manifest.settings.value_window()
     return (
         f"{parsed(model.name).display}, layer {model.layer} with {model.filters:,} filters · "
         f"{data.images:,} images · {patches:,} patches of {manifest.window} px selected by {title}"
+        f"{f' · {window_text(window)}' if window else ''}"
     )
 
 

@@ -20,7 +20,7 @@ from core.study.build import build_study, config_of, planned
 from core.study.config import EARLIER, MiningConfig, PatchConfig, TransactionConfig
 from core.units.ablation_study import _of_folder, _read, run_ablation
 from tests.nets import SIDE, model
-from tests.tiny_build import PATCHES, bitmaps, config, content, draw
+from tests.tiny_build import PATCHES, bitmaps, config, content, deep, draw
 
 
 def test_covering_step_by_step_gives_the_same_study(data, gap, study, tmp_path, monkeypatch):
@@ -261,18 +261,6 @@ def test_a_window_as_large_as_the_image_is_its_only_patch(tmp_path, gap):
     assert set(study.table("images")["stop"]) == {"map exhausted"}
     with pytest.raises(BadParameter, match=f"A window of {SIDE + 1} pixels does not fit into the {SIDE} pixels"):
         planned(config(root, patches=PatchConfig(window=SIDE + 1)), gap)
-
-
-def deep(root, low, high, bits=16):
-    """Images of 16 bits whose `low` to `high` are stored as 0 to the largest value of so many bits."""
-    for number in range(4):
-        rng = np.random.default_rng(number)
-        values = rng.integers(0, 40, (9, 9)).repeat(4, 0).repeat(4, 1) * 100  # 0 to 3900: twelve bits
-        shown = ((values - low) / (high - low)).clip(0, 1) * (2**bits - 1)
-        path = root / f"class_{number % 2}" / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.rint(shown).astype(np.uint16)).save(path)
-    return root
 
 
 def test_a_window_of_values_is_that_of_every_image_that_is_read(gap, tmp_path):
