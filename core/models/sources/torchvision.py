@@ -14,13 +14,14 @@ from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from core.data.model_options import ModelOptions
+from core.errors import BadModel
 from core.images import Preprocess
 from core.models.adaptation import SMALL, Adaptation
 from core.models.checkpoint import Checkpoint, opened
 from core.models.download import fetch
 from core.models.matching import Match
 from core.models.model import Model, ModelCard, as_model
-from core.models.weights import fit
+from core.models.weights import assigned, fit
 from core.progress import Report, subrange
 
 _DRAWING = (torch.Tensor.normal_, torch.Tensor.uniform_)
@@ -56,6 +57,20 @@ def fitted(architecture: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
     side = options.get("image_size", first.crop)
     preprocess = first if side == first.crop else replace(first, crop=side, resize=side)
     return net, _adapted(preprocess, adaptation), adaptation.notes
+
+
+def fits(architecture: str, checkpoint: Checkpoint) -> bool:
+    """Whether names and shapes of the tensors in a file are those of an architecture; reads no values."""
+
+    def resized(match: Match) -> nn.Module | None:
+        options = _options(architecture, match)
+        return _built(architecture, options) if options else None
+
+    try:
+        assigned(_built(architecture, {}), checkpoint, architecture, _renamed, resized)
+    except BadModel:
+        return False
+    return True
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -155,6 +170,8 @@ class _Unset(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.empty:
             kwargs["device"] = "meta"
-        elif func in _DRAWING and not args[0].is_meta:
+        elif func in _DRAWING and args[0].is_meta:
+            return args[0]  # torch would compute its shape slowly
+        elif func in _DRAWING:
             kwargs["generator"] = self.generator  # small tables are created as zeros and then initialised randomly
         return func(*args, **kwargs)
