@@ -75,7 +75,7 @@ def content(study):
     return {file.name: file.read_bytes() for file in study.path.iterdir() if file.name != "build.json"}
 
 
-def of_own_weights(root, study="study"):
+def of_own_weights(root, study="study", layer=""):
     """A study built from the folder of its weights, labels and images, all named relative to it."""
     root.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -84,7 +84,7 @@ def of_own_weights(root, study="study"):
     (root / "two.txt").write_text("cat\ndog\n")
     for number in range(4):
         draw(root / "two" / ("cat", "dog")[number % 2] / f"{number}.png", number)
-    words = f"study build --model flowers:two.safetensors --labels two.txt --data two --out {study}"
+    words = f"study build --model flowers:two.safetensors --labels two.txt --data two --out {study} --layer={layer}"
     before = Path.cwd()
     os.chdir(root)
     try:

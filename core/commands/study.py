@@ -80,7 +80,6 @@ def study(parser: ArgumentParser) -> None:
     ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
     moved = "the model, if it is no longer where the study was built from: name, or ARCH@FILE"
     ablate.add_argument("--model", default="", metavar="MODEL", help=moved)
-    ablate.add_argument("--labels", default="", metavar="FILE", help="other names of the classes, one per line")
     options(ablate, Chance)
     _mining(ablate)
 
@@ -89,6 +88,8 @@ def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -
     parser: ArgumentParser = below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of your studies")
     parser.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
+    names = "other names of the classes, one per line"
+    parser.add_argument("--labels", type=path_argument, metavar="FILE", help=names)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
     form.add_argument("--csv", type=path_argument, metavar="FILE", help="write the table as CSV")
@@ -168,7 +169,7 @@ def _info(args: Namespace) -> int:
     from core.study.browse import patches_per_image
 
     study = _opened(args)
-    classes = study.table("classes")
+    classes = study.table("classes").assign(name=study.labels)
     if args.label:
         classes = classes[classes["label"] == study.target(args.label)]
     if args.json:
@@ -256,7 +257,7 @@ def _ablate(args: Namespace) -> int:
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
-    model = study_model(study, device(), model=args.model, labels=args.labels)
+    model = study_model(study, device(), model=args.model)
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     result = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,
@@ -298,11 +299,13 @@ def _averaged(summary: Mapping[str, Any]) -> None:
 
 
 def _opened(args: Namespace) -> "Study":
-    """The study of a command, after a sentence about a class that its text could mean as well."""
-    from core.data.labels import class_note
+    """The study of a command with its names of classes, after a sentence about a class that its text could mean too."""
+    from core.data.labels import class_note, labels_file
     from core.workbench import find_study
 
     study = find_study(args.study)
+    if args.labels:
+        study.labels = labels_file(args.labels, len(study.labels))[0]
     if note := class_note(args.label, study.labels):
         complain(note)
     return study

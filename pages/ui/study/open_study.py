@@ -184,8 +184,8 @@ def model(study: Study) -> Model:
         return network
     if app_model() and replace(state.model_options(app_model()), labels="") == study_options(study):
         own = state.network(app_model())
-        if own.sha == facts.sha and own.labels == study.labels:
-            return own
+        if own.sha == facts.sha:
+            return own if own.labels == study.labels else replace(own, labels=study.labels)
     title = f"Opening {parsed(facts.name).display}"
     return once(_model, key(study), title, lambda report: study_model(study, device(), report))
 
