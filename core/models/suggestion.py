@@ -13,7 +13,7 @@ from core.models.checkpoint import Checkpoint, opened
 from core.models.matching import Node, leaves, tree
 from core.params import expanded
 
-_NEAREST = 4  # architectures tried for each number of weights
+_NEAREST = 6  # architectures tried for each number of weights
 _COPY = 0.15  # of a file's values: what holds less is no copy of the network
 _WRAPPER = 0.9  # of a node's values: a part that holds more may be the network without its classifier
 _LARGE_CLASSIFIERS = ("alexnet", "vgg")  # most of their weights are in a classifier, which the file may have replaced

@@ -32,7 +32,17 @@ def prefixed(before: str, tensors: dict[str, tuple[int, ...]]) -> dict[str, tupl
     return {f"{before}{name}": shape for name, shape in tensors.items()}
 
 
-NAMES = ["resnet34", "resnet101", "vgg13_bn", "mobilenet_v3_small", "densenet121", "swin_v2_t", "vit_b_32", "googlenet"]
+NAMES = [
+    "resnet34",
+    "inception_v3",
+    "resnet101",
+    "vgg13_bn",
+    "mobilenet_v3_small",
+    "densenet121",
+    "swin_v2_t",
+    "vit_b_32",
+    "googlenet",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
