@@ -195,16 +195,20 @@ def _info(args: Namespace) -> int:
 
 
 def _rules(args: Namespace) -> int:
+    from core.mining.rules import with_names
+
     study = _opened(args)
     rules = _mined(args, study).rules
     if args.label:
         rules = rules[rules["label"] == study.target(args.label)]
-    named = rules.assign(name=[study.labels[label] for label in rules["label"]])
+    named = with_names(rules, study.labels)
     first = ["name", "filters", "support", "confidence", "score", "lift", "n_both", "n_class", "n_all"]
     return _output(args, named, first)
 
 
 def _shared(args: Namespace) -> int:
+    from core.mining.rules import with_names
+
     study = _opened(args)
     sharing = Sharing(**chosen(args, Sharing, "shared")).sharing
     mined = _mined(args, study)
@@ -212,7 +216,7 @@ def _shared(args: Namespace) -> int:
     if args.label:
         label = study.target(args.label)
         shared = shared[shared["labels"].map(lambda labels: label in labels).astype(bool)]
-    named = shared.assign(names=[", ".join(study.labels[label] for label in labels) for labels in shared["labels"]])
+    named = with_names(shared, study.labels)
     return _output(args, named, ["filters", "classes", "names", "n_all"])
 
 
@@ -344,28 +348,24 @@ def _say_skipped(mined: "Mined", study: "Study") -> None:
 
 def _output(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
     """Output a table as JSON, as CSV file, or as text with its main columns."""
+    from core.export.spreadsheet import joined
+
     if args.json:
         say_json(json.loads(table.to_json(orient="records")))
     elif args.csv:
         _written(table, args.csv)
     elif len(table):
-        say(*_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}").split("\n"))
+        say(*joined(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}").split("\n"))
     else:
         say("No results with these settings.")
     return 0
 
 
-def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with lists as text."""
-    lists = [name for name in ("filters", "labels", "supports") if name in table and table[name].dtype == object]
-    return table.assign(**{name: [" ".join(map(str, one)) for one in table[name]] for name in lists})
-
-
 def _written(table: "pd.DataFrame", path: Path) -> None:
-    from core.export.spreadsheet import as_csv
+    from core.export.spreadsheet import as_csv, joined
 
     try:
-        path.write_text(as_csv(_plain(table)), "utf-8", newline="")
+        path.write_text(as_csv(joined(table)), "utf-8", newline="")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it cannot be a path"
         raise VitrineError(f"{path} cannot be written ({reason}).", "Choose another file.") from None
