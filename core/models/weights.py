@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from core.errors import MOST, BadModel
 from core.models.adaptation import Adaptation, head, in_colour, stem, top_of
-from core.models.checkpoint import AS_WEIGHTS, Checkpoint, short
+from core.models.checkpoint import Checkpoint
 from core.models.matching import COUNTER, Match, matched, node_at, same, tree
+from core.models.weights_file import AS_WEIGHTS, short
 
 
 class WrongArchitecture(BadModel):

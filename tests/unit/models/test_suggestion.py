@@ -11,8 +11,9 @@ from torchvision import models
 
 from core.errors import BadModel, UnknownName, VitrineError
 from core.models import load
-from core.models.checkpoint import Checkpoint, Stored
+from core.models.checkpoint import Checkpoint
 from core.models.suggestion import fitting
+from core.models.weights_file import Stored
 
 
 @cache
