@@ -25,6 +25,7 @@ LIMITS = {
     "manifest": 200,  # descriptions of stored results
     "table": 1_000,  # of a stored result, on disk and unpacked
     "tags": 1_000,  # the database of tags
+    "unpacked": 40_000,  # not one file: all unpacked archives of images together
 }
 
 

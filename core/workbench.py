@@ -12,7 +12,6 @@ from torch import Tensor
 
 from core.cache import TensorCache
 from core.card import BUDGETS, Budget, Passes
-from core.data.labels import labels_file
 from core.data.model_options import ModelOptions, options_of
 from core.environment import budget, home, precision
 from core.errors import BadModel, StudyError, VitrineError, brief
@@ -60,12 +59,11 @@ def study_model(
     report: Report = silent,
     *,
     model: str = "",
-    labels: str | Path = "",
 ) -> Model:
     """The model a study was built with, under its name and with its labels, outputs and preparation.
 
-    Own weights are looked for where `core.study.paths` says, and accepted by their hash. `model` names it instead,
-    `labels` a file with other names of its classes. Raises StudyError if it is not found or another one.
+    Own weights are looked for where `core.study.paths` says, and accepted by their hash. `model` names it instead.
+    Raises StudyError if it is not found or another one.
     """
     facts, name = study.manifest.model, parsed(model or study.manifest.model.name)
     options = study_options(study)
@@ -91,8 +89,7 @@ def study_model(
     if len(loaded.labels) != len(study.labels):
         message = f"The study {study.name} has {len(study.labels)} classes, its model has {len(loaded.labels)}."
         raise StudyError(message, "Build the study again.")
-    names = labels_file(labels, len(loaded.labels))[0] if labels else study.labels
-    return replace(loaded, name=facts.name, labels=names)
+    return replace(loaded, name=facts.name, labels=study.labels)
 
 
 def move_weights(study: Study, file: str | Path) -> None:

@@ -38,6 +38,18 @@ def bitmaps(root, values):
     return root
 
 
+def deep(root, low, high, bits=16):
+    """Images of 16 bits whose `low` to `high` are stored as 0 to the largest value of so many bits."""
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        values = rng.integers(0, 40, (9, 9)).repeat(4, 0).repeat(4, 1) * 100  # 0 to 3900: twelve bits
+        shown = ((values - low) / (high - low)).clip(0, 1) * (2**bits - 1)
+        path = root / f"class_{number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.rint(shown).astype(np.uint16)).save(path)
+    return root
+
+
 def config(folder, **changes):
     return replace(StudyConfig("gap", str(folder), patches=PATCHES, mining=MINING, batch=3, thumbnail=16), **changes)
 
@@ -63,7 +75,7 @@ def content(study):
     return {file.name: file.read_bytes() for file in study.path.iterdir() if file.name != "build.json"}
 
 
-def of_own_weights(root, study="study"):
+def of_own_weights(root, study="study", layer=""):
     """A study built from the folder of its weights, labels and images, all named relative to it."""
     root.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -72,7 +84,7 @@ def of_own_weights(root, study="study"):
     (root / "two.txt").write_text("cat\ndog\n")
     for number in range(4):
         draw(root / "two" / ("cat", "dog")[number % 2] / f"{number}.png", number)
-    words = f"study build --model flowers:two.safetensors --labels two.txt --data two --out {study}"
+    words = f"study build --model flowers:two.safetensors --labels two.txt --data two --out {study} --layer={layer}"
     before = Path.cwd()
     os.chdir(root)
     try:

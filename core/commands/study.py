@@ -81,7 +81,6 @@ def study(parser: ArgumentParser) -> None:
     ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
     moved = "the model, if it is no longer where the study was built from: name, or ARCH@FILE"
     ablate.add_argument("--model", default="", metavar="MODEL", help=moved)
-    ablate.add_argument("--labels", default="", metavar="FILE", help="other names of the classes, one per line")
     options(ablate, Chance)
     _mining(ablate)
 
@@ -90,6 +89,8 @@ def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -
     parser: ArgumentParser = below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of your studies")
     parser.add_argument("--class", dest="label", default="", metavar="CLASS", help="only this class: label or index")
+    names = "other names of the classes, one per line"
+    parser.add_argument("--labels", type=path_argument, metavar="FILE", help=names)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
     form.add_argument("--csv", type=path_argument, metavar="FILE", help="write the table as CSV")
@@ -134,6 +135,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _summarise(study: "Study", folder: Path | None = None) -> None:
     """Print a study in a few lines; `folder` is where its images are, if not where it finds them itself."""
+    from core.images import window_text
     from core.mining.rules import shared_by_rules
     from core.study.browse import STOPS, patches_per_image
 
@@ -148,6 +150,8 @@ def _summarise(study: "Study", folder: Path | None = None) -> None:
         say(f"left out: {reason}: {count:,}")
     if data.unmatched:
         say(f"no class of the model: {', '.join(data.unmatched)}")
+    if window := manifest.settings.value_window():
+        say(window_text(window))
     say(f"{rows['patches']} patches of {manifest.window} px, {rows['rules']} rules")
     say(
         f"{len(shared_by_rules(study.table('rules')))} filter sets in rules of several classes, "
@@ -165,7 +169,7 @@ def _info(args: Namespace) -> int:
     from core.study.browse import patches_per_image
 
     study = _opened(args)
-    classes = study.table("classes")
+    classes = study.table("classes").assign(name=study.labels)
     if args.label:
         classes = classes[classes["label"] == study.target(args.label)]
     if args.json:
@@ -191,16 +195,20 @@ def _info(args: Namespace) -> int:
 
 
 def _rules(args: Namespace) -> int:
+    from core.mining.rules import with_names
+
     study = _opened(args)
     rules = _mined(args, study).rules
     if args.label:
         rules = rules[rules["label"] == study.target(args.label)]
-    named = rules.assign(name=[study.labels[label] for label in rules["label"]])
+    named = with_names(rules, study.labels)
     first = ["name", "filters", "support", "confidence", "score", "lift", "n_both", "n_class", "n_all"]
     return _output(args, named, first)
 
 
 def _shared(args: Namespace) -> int:
+    from core.mining.rules import with_names
+
     study = _opened(args)
     sharing = Sharing(**chosen(args, Sharing, "shared")).sharing
     mined = _mined(args, study)
@@ -208,7 +216,7 @@ def _shared(args: Namespace) -> int:
     if args.label:
         label = study.target(args.label)
         shared = shared[shared["labels"].map(lambda labels: label in labels).astype(bool)]
-    named = shared.assign(names=[", ".join(study.labels[label] for label in labels) for labels in shared["labels"]])
+    named = with_names(shared, study.labels)
     return _output(args, named, ["filters", "classes", "names", "n_all"])
 
 
@@ -253,7 +261,7 @@ def _ablate(args: Namespace) -> int:
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
-    model = study_model(study, device(), model=args.model, labels=args.labels)
+    model = study_model(study, device(), model=args.model)
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     result = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,
@@ -295,11 +303,13 @@ def _averaged(summary: Mapping[str, Any]) -> None:
 
 
 def _opened(args: Namespace) -> "Study":
-    """The study of a command, after a sentence about a class that its text could mean as well."""
-    from core.data.labels import class_note
+    """The study of a command with its names of classes, after a sentence about a class that its text could mean too."""
+    from core.data.labels import class_note, labels_file
     from core.workbench import find_study
 
     study = find_study(args.study)
+    if args.labels:
+        study.labels = labels_file(args.labels, len(study.labels))[0]
     if note := class_note(args.label, study.labels):
         complain(note)
     return study
@@ -338,28 +348,24 @@ def _say_skipped(mined: "Mined", study: "Study") -> None:
 
 def _output(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
     """Output a table as JSON, as CSV file, or as text with its main columns."""
+    from core.export.spreadsheet import joined
+
     if args.json:
         say_json(json.loads(table.to_json(orient="records")))
     elif args.csv:
         _written(table, args.csv)
     elif len(table):
-        say(*_plain(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}").split("\n"))
+        say(*joined(table[first]).to_string(index=False, float_format=lambda number: f"{number:.3f}").split("\n"))
     else:
         say("No results with these settings.")
     return 0
 
 
-def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with lists as text."""
-    lists = [name for name in ("filters", "labels", "supports") if name in table and table[name].dtype == object]
-    return table.assign(**{name: [" ".join(map(str, one)) for one in table[name]] for name in lists})
-
-
 def _written(table: "pd.DataFrame", path: Path) -> None:
-    from core.export.spreadsheet import as_csv
+    from core.export.spreadsheet import as_csv, joined
 
     try:
-        path.write_text(as_csv(_plain(table)), "utf-8", newline="")
+        path.write_text(as_csv(joined(table)), "utf-8", newline="")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it cannot be a path"
         raise VitrineError(f"{path} cannot be written ({reason}).", "Choose another file.") from None

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from core.data.listing import LeftOut
+from core.data.unpacked_folders import make_room, touch
 from core.environment import home, limit
 from core.errors import Unavailable
 from core.files import file_sha256, regular_file
@@ -33,14 +34,16 @@ _PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 def unpacked(path: Path, report: Report = silent) -> tuple[Path, int]:
     """The folder with the files of a zip archive, and how many of its members were left out.
 
-    It is unpacked once, by its content; links, paths that lead out of it, encrypted files and files over the limit of
-    an image are left out. Raises Unavailable for an archive that is damaged or exceeds the limits.
+    It is unpacked once, by its content, and stays until `core.data.unpacked_folders` removes it. Links, paths that lead
+    out of it, encrypted files and files over the limit of an image are left out. Raises Unavailable for an
+    archive that is damaged or exceeds the limits.
     """
     name = shown(path.name)
     try:
         target = home() / "unpacked" / file_sha256(path, subrange(report, 0.0, 0.3), f"reading {name}")[:16]
-        if not target.is_dir():
+        if not touch(target):
             _write(path, target, subrange(report, 0.3, 1.0))
+            make_room(target.parent, keep=target)
         return target, _count(path) - sum(len(files) for _, _, files in os.walk(target))
     except (zipfile.BadZipFile, struct.error, NotImplementedError, EOFError, UnicodeError) as error:
         raise Unavailable(f"{name} is damaged: {str(error)[:100]}.", "Pack it again, or unpack it yourself.") from None

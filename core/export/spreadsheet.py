@@ -21,6 +21,12 @@ def cell(value: T) -> T | str:
     return value
 
 
+def joined(table: "pd.DataFrame") -> "pd.DataFrame":
+    """A table of rules or shared sets with their lists as texts, with spaces between the items."""
+    lists = [name for name in ("filters", "labels", "supports") if name in table and table[name].dtype == object]
+    return table.assign(**{name: [" ".join(map(str, one)) for one in table[name]] for name in lists})
+
+
 def as_csv(table: "pd.DataFrame") -> str:
     """A table as CSV, with cells and headings as `cell` gives them."""
     safe = table.rename(columns=cell)

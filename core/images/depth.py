@@ -28,6 +28,12 @@ def window_of(text: str) -> Window:
     return low, high
 
 
+def window_text(window: Window, depth: str = "") -> str:
+    """The window in words, with the depth of the file, such as "of 16 bits", if it is known."""
+    low, high = map(_number, window)
+    return f"values {low} to {high}{depth and f' {depth}'} shown as black to white"
+
+
 def is_deep(loaded: Loaded) -> bool:
     """Whether an image holds more than 8 bits per value."""
     return loaded.low is not None or loaded.image.mode.startswith(("I", "F"))
@@ -71,8 +77,8 @@ def windowed(
     for start in range(0, values.size, _BLOCK):
         part = slice(start, start + _BLOCK)
         scaled[part] = ((flat[part].astype(np.float64) - low) / span).clip(0, 1)  # float64 for offsets such as 1e9
-    depth = f" of {bits} bits" if bits else ""
-    note = f"Values {_number(low)} to {_number(high)}{depth} shown as black to white"
+    text = window_text((low, high), f"of {bits} bits" if bits else "")
+    note = text[0].upper() + text[1:]
     if missing:
         many = "1 pixel is not a number" if missing == 1 else f"{missing:,} pixels are not numbers"
         note += f"; {many} (NaN or infinite), shown black"

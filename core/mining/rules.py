@@ -66,6 +66,13 @@ def shared_by_rules(rules: pd.DataFrame) -> pd.DataFrame:
     return _shared_table((one, pairs, n_all[one]) for one, pairs in shared.items())
 
 
+def with_names(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Rules, or shared sets, with a column for the name of their class, or the names of their classes."""
+    if "label" in table:
+        return table.assign(name=[labels[label] for label in table["label"]])
+    return table.assign(names=[", ".join(labels[label] for label in several) for several in table["labels"]])
+
+
 def transactions_of(study: Study) -> Transactions:
     """The transactions of a study with all stored filters."""
     return Transactions(np.asarray(study.array("items")), study.table("patches")["label"].to_numpy(np.int64))

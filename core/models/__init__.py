@@ -19,6 +19,7 @@ from core.models.model import Model, ModelCard, as_model, from_source
 from core.models.name import ModelName, parsed, refuse_nameless
 from core.models.source import Source
 from core.models.sources import efficientnet_lite, flower_networks, huggingface, own_code, timm
+from core.models.suggestion import suggested
 from core.params import expanded
 from core.progress import Report, silent, subrange
 from core.registry import Registry, unknown
@@ -44,7 +45,10 @@ def load(
     not, Unavailable for a download without connection and for a source that is not supported yet.
     """
     parts, options = parsed(name), ModelOptions.checked(**(options or ModelOptions()).changed())
-    refuse_nameless(parts)
+    try:
+        refuse_nameless(parts)
+    except BadModel as error:
+        raise suggested(error, parts.file) from None
     if options.revision and parts.source != "hf":
         raise BadParameter("A revision is for models of Hugging Face.", "Leave it out, or write hf:ORG/NAME.")
     if parts.source in SOURCES:
@@ -78,15 +82,19 @@ def _own_weights(name: ModelName, device: torch.device | str, report: Report, op
     if architecture not in architectures:
         error = unknown("architecture", architecture, architectures)
         both = "ARCH@FILE names weights, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION own code."
-        raise UnknownName(error.message, f"{error.hint} {both}" if name.separator == ":" else error.hint)
+        hint = f"{error.hint} {both}" if name.separator == ":" else error.hint
+        raise suggested(UnknownName(error.message, hint), name.file)
     if not name.file.strip():
         raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a file of weights.")
     path = expanded(name.file)
     if architecture == FLOWERS:
         return _flowers(name.text, path, _card_beside(path), device, report, options)
     report(0.0, "reading weights")
-    with opened(path) as checkpoint:
-        net, preprocess, notes = torchvision.fitted(architecture, checkpoint)
+    try:
+        with opened(path) as checkpoint:
+            net, preprocess, notes = torchvision.fitted(architecture, checkpoint)
+    except weights.WrongArchitecture as error:
+        raise suggested(error, name.file) from None
     report(0.6, "inspecting layers")
     facts = {"source": "file", "notes": notes}
     model = as_model(name.text, net, preprocess=preprocess, facts=facts, device=device, options=options)
@@ -103,8 +111,11 @@ def _flowers(  # noqa: PLR0917 - the last three are those of `ModelCard.load`
 ) -> Model:
     """The small network of the bundled models, with weights and facts from a file and its card."""
     report(0.0, "reading weights")
-    with opened(path) as checkpoint:
-        net, adaptation = weights.fit(flower_networks.architecture(1), checkpoint, FLOWERS)
+    try:
+        with opened(path) as checkpoint:
+            net, adaptation = weights.fit(flower_networks.architecture(1), checkpoint, FLOWERS)
+    except weights.WrongArchitecture as error:
+        raise suggested(error, path) from None
     count = weights.classes(net)
     preprocess = Preprocess(flower_networks.SIZE, flower_networks.SIZE, flower_networks.MEAN, flower_networks.STD)
     report(0.6, "inspecting layers")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from core.errors import BadModel
-from core.models.checkpoint import Stored, short
 from core.models.matching import COUNTER, Match, Node, leaves, node_at
+from core.models.weights_file import Stored, short
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as Pillow converts to grey
 SMALL = 32  # pixels: the images that networks with a small first layer are trained on

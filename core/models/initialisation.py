@@ -42,6 +42,7 @@ class _OwnGenerator(TorchFunctionMode):
             kwargs["device"] = "meta"
         elif func in _DRAWING or (getattr(func, "__module__", "") == _INIT and "generator" in kwargs):
             filled = args[0] if args else kwargs.get("tensor")
-            if not (isinstance(filled, torch.Tensor) and filled.is_meta):  # small tables are created and then drawn
-                kwargs["generator"] = kwargs.get("generator") or self.generator
+            if isinstance(filled, torch.Tensor) and filled.is_meta:
+                return filled  # torch would compute its shape slowly
+            kwargs["generator"] = kwargs.get("generator") or self.generator
         return func(*args, **kwargs)

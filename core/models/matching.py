@@ -14,7 +14,8 @@ from typing import Any
 from torch import nn
 
 from core.errors import BadModel
-from core.models.checkpoint import AS_WEIGHTS, Checkpoint, Stored
+from core.models.checkpoint import Checkpoint
+from core.models.weights_file import AS_WEIGHTS, Stored
 
 Node = dict[str, Any]  # of names in a file: part → Node, or the full name of a tensor
 

@@ -7,8 +7,13 @@ from torch import Tensor, nn
 
 from core.errors import MOST, BadModel
 from core.models.adaptation import Adaptation, head, in_colour, stem, top_of
-from core.models.checkpoint import AS_WEIGHTS, Checkpoint, short
+from core.models.checkpoint import Checkpoint
 from core.models.matching import COUNTER, Match, matched, node_at, same, tree
+from core.models.weights_file import AS_WEIGHTS, short
+
+
+class WrongArchitecture(BadModel):
+    """A weights file whose tensors are not those of the architecture."""
 
 
 def fit(
@@ -22,7 +27,29 @@ def fit(
 
     The network may be built without values; every parameter gets one of the file. `renamed` gives the present name for
     an older one, `resized` another network if the tensors ask for one, and `owner` is the network's name in messages.
-    Raises BadModel if a parameter has no tensor that fits, or a tensor inside of the network no parameter.
+    Raises WrongArchitecture if a parameter has no tensor that fits, or a tensor inside of the network no parameter, and
+    BadModel for other tensors that cannot be used.
+    """
+    net, match, adaptation = assigned(net, checkpoint, owner, renamed, resized)
+    state = net.state_dict()
+    for key, own in state.items():
+        state[key] = _value(checkpoint, match.keys.get(key), own)
+    net.load_state_dict(state, assign=True)
+    if adaptation.grey:
+        in_colour(net, adaptation.grey)
+    return net, adaptation
+
+
+def assigned(
+    net: nn.Module,
+    checkpoint: Checkpoint,
+    owner: str,
+    renamed: Callable[[str], str] = same,
+    resized: Callable[[Match], nn.Module | None] = lambda _: None,
+) -> tuple[nn.Module, Match, Adaptation]:
+    """The network changed for the tensors of a file, which of them it takes, and what `fit` gives; reads no values.
+
+    Raises what `fit` raises about names and shapes.
     """
     match = matched(net, checkpoint, tree(checkpoint, renamed))
     if (other := resized(match)) is not None:
@@ -36,13 +63,7 @@ def fit(
     _refuse_misfits(net, match, owner)
     _refuse_layers_behind(net, match, owner)
     adaptation.notes[:0] = _notes(match, renamings)
-    state = net.state_dict()
-    for key, own in state.items():
-        state[key] = _value(checkpoint, match.keys.get(key), own)
-    net.load_state_dict(state, assign=True)
-    if adaptation.grey:
-        in_colour(net, adaptation.grey)
-    return net, adaptation
+    return net, match, adaptation
 
 
 def classes(net: nn.Module) -> int:
@@ -93,7 +114,7 @@ def _refuse_flaws(net: nn.Module, match: Match) -> None:
 
 
 def _refuse_misfits(net: nn.Module, match: Match, owner: str, but: str = " ") -> None:
-    """Raise BadModel if tensors are missing, of another shape or unknown, with the first two of each.
+    """Raise WrongArchitecture if tensors are missing, of another shape or unknown, with the first two of each.
 
     Unknown ones count inside of the network's modules: it computed with them. Parameters whose names begin with `but`
     are left for later.
@@ -120,7 +141,7 @@ def _refuse_misfits(net: nn.Module, match: Match, owner: str, but: str = " ") ->
         message = f"{file} does not fit {owner}: {'; '.join(some)}."
         if len(f"{message} {hint}") <= MOST:
             break
-    raise BadModel(message, hint)
+    raise WrongArchitecture(message, hint)
 
 
 def _refuse_layers_behind(net: nn.Module, match: Match, owner: str) -> None:

@@ -107,19 +107,19 @@ class Study(Store[StudyManifest]):
         for candidate in dict.fromkeys((stored, *candidates("data", typed, self.path, self.log))):
             # `image_folder` reads the images of a data set from its folder `images`.
             for root in (candidate, candidate / "images"):
-                if _is_folder(root) and self._has_images(root):
+                if _is_folder(root) and self.has_images(root):
                     return root
         return stored
 
     def move_images(self, folder: str | Path) -> None:
         """Remember that its images are in this folder now. Raises StudyError if their content is not found there."""
         root = absolute(folder)
-        if not any(_is_folder(one) and self._has_images(one) for one in (root, root / "images")):
+        if not any(_is_folder(one) and self.has_images(one) for one in (root, root / "images")):
             message = f"The images of the study {self.name} are not in {root.name or root}."
             raise StudyError(message, "Give the folder that holds its class folders.")
         remember("data", root, self.path, self.log)
 
-    def _has_images(self, root: Path) -> bool:
+    def has_images(self, root: Path) -> bool:
         """Whether any of its first images lies there, with the content that was studied."""
         images = self.table("images")
         images = images[images["problem"] == ""].head(_COMPARED)

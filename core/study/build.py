@@ -59,6 +59,7 @@ def planned(config: StudyConfig, model: Model | None = None, device: torch.devic
         seed=config.seed,
         thumbnail=config.thumbnail,
         batch=config.batch,
+        window=config.value_window(),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from core.data.model_options import ModelOptions
 from core.errors import BadParameter, printable
-from core.params import Knob, LayerName, checked, params_of
+from core.params import Knob, LayerName, Numbers, checked, params_of, spelled
 from core.serialization import dump
 
 ItemsetKind = Literal["closed", "all"]  # of itemsets
@@ -133,10 +133,23 @@ class StudyConfig(ModelOptions):
     patches: PatchConfig = field(default_factory=PatchConfig)
     transactions: TransactionConfig = field(default_factory=TransactionConfig)
     mining: MiningConfig = field(default_factory=MiningConfig)
+    window: Annotated[
+        Numbers,
+        Knob(
+            "Values of the images shown as black and white, LOW,HIGH, such as 0,4095; empty: the range of each image.",
+            title="Range of values",
+        ),
+    ] = ()
     seed: Annotated[int, Knob("Seed of the random windows.", 0, 2**31 - 1)] = 0
     limit: Annotated[int, Knob("Number of images, sampled evenly from all sub-folders; 0 uses all.", 0, 10_000_000)] = 0
     thumbnail: Annotated[int, Knob("Side of the stored thumbnails in pixels.", 16, 256)] = 64
     batch: Annotated[int, Knob("Batch size.", 1, 1024)] = 32
+
+    def value_window(self) -> tuple[float, float] | None:
+        """The `window`, None if each image is shown by its own range. Raises BadParameter for any but two numbers."""
+        from core.images.depth import window_of
+
+        return window_of(spelled(self.window)) if self.window else None
 
 
 def validated(config: StudyConfig) -> StudyConfig:
@@ -150,6 +163,7 @@ def validated(config: StudyConfig) -> StudyConfig:
         checked(params_of(type(one)), dump(one), name)
     own_settings = {param.name: getattr(config, param.name) for param in params_of(StudyConfig)}
     checked(params_of(StudyConfig), own_settings, "study")
+    config.value_window()
     return config
 
 

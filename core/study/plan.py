@@ -7,6 +7,7 @@ from typing import Any
 
 from core.data.image_folder import ImageFolder
 from core.errors import Unsupported
+from core.images import Window
 from core.models.model import Model
 from core.network.incremental import multiplications
 from core.study.config import PatchConfig, TransactionConfig
@@ -33,6 +34,7 @@ class StudyPlan:
     seed: int = 0
     thumbnail: int = 64
     batch: int = 32
+    window: Window | None = None  # values shown as black and white, if not by the range of each image
 
     @classmethod
     def of(

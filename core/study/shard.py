@@ -146,7 +146,7 @@ def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame,
         path, label = plan.folder.paths[number], plan.folder.labels[number]
         sha, size, problem = "", (0, 0), ""
         try:
-            picture = read_picture(plan.folder.root, path)
+            picture = read_picture(plan.folder.root, path, plan.window)
             sha, size = picture.sha[:16], picture.pixels.shape[:2]
             views.append(plan.model.preprocess.view(picture.source))
         except BadImage as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 from core.data.image_folder import image_folder
 from core.data.layout import UNKNOWN
 from core.errors import BadImage, Unavailable, Unsupported
-from core.images import read_picture
+from core.images import Window, read_picture
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.progress import Report, chunks, silent
@@ -46,11 +46,12 @@ def run_ablation(
         logits, skipped = from_pooled(model), _unread(study)
     else:
         logits, skipped = from_images(model, layer), files.skipped
+    window = study.manifest.settings.value_window()
     with RepeatedReport(report) as repeated:
         told = repeated.report
         result = ablation(
             logits,
-            _read(model, files, batch, told) if files else _stored(study, model, told),
+            _read(model, files, batch, told, window) if files else _stored(study, model, told),
             sets,
             count,
             model.labels,
@@ -120,13 +121,13 @@ def _of_folder(model: Model, folder: str | Path) -> _Files:
     return _Files(images.root, [images.paths[n] for n in usable], [images.labels[n] for n in usable], skipped)
 
 
-def _read(model: Model, files: _Files, batch: int, report: Report) -> Batches:
-    """Images as network inputs, in batches."""
+def _read(model: Model, files: _Files, batch: int, report: Report, window: Window | None = None) -> Batches:
+    """Images as network inputs, in batches; `window` as in `core.images.read_picture`."""
     for span in chunks(len(files.paths), batch, report, "images ablated", counted=True):
         inputs, labels = [], []
         for path, label in zip(files.paths[span.start : span.stop], files.labels[span.start : span.stop], strict=True):
             try:
-                picture = read_picture(files.root, path)
+                picture = read_picture(files.root, path, window)
             except BadImage as error:
                 files.skipped[path] = error.message
                 continue

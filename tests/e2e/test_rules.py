@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.cli import main
 from core.mining.overview import NODES
 from tests import small_study
 from tests.e2e.conftest import Server
@@ -59,6 +60,39 @@ def test_a_graph_can_be_read_at_first_and_shown_whole(server: Server, tabs: Any,
     page.get_by_text("Show all 80 filters and 12 classes").click()
     page.get_by_text("80 filters, 12 classes").wait_for()
     assert tab.until(lambda: "whole=1" in page.url and frame.evaluate(inside))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_label_of_the_settings_wraps_or_is_cut(server: Server, tabs: Any, width: int) -> None:
+    page = wide(tabs, width).open(f"{server.url}/rules?study={STUDY}").drawn().page
+    page.get_by_text("Select a row").wait_for()
+    labels = [page.get_by_test_id("stWidgetLabel").get_by_text(name, exact=True)
+              for name in ("Support", "Confidence", "Rules per class (q)", "Filters (N - 1)")]  # fmt: skip
+    for label in (*labels, page.get_by_test_id("stPopover").get_by_text("More", exact=True)):
+        cut, lines = label.evaluate("""element => [
+          element.scrollWidth > element.clientWidth,
+          element.getBoundingClientRect().height / parseFloat(getComputedStyle(element).lineHeight),
+        ]""")
+        assert not cut
+        assert lines < 1.5
+
+
+@pytest.mark.parametrize(("show", "options"), [("rules", []), ("shared", ["--sharing", "itemsets"])])
+def test_the_table_that_is_shown_is_downloaded(
+    server: Server, tab: Any, tmp_path: Path, show: str, options: list[str]
+) -> None:
+    """The rows and columns that the command writes, in the order of the page."""
+    page = tab.open(f"{server.url}/rules?study={STUDY}&show={show}&few=1&sharing=itemsets").page
+    count = page.get_by_text("Select a row" if show == "rules" else "shared by two or more classes").inner_text()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    assert main(["study", show, STUDY, *options, "--csv", str(tmp_path / "all.csv")]) == 0
+    heading, *rows = saved.value.path().read_text("utf-8").splitlines()
+    expected_heading, *expected = (tmp_path / "all.csv").read_text("utf-8").splitlines()
+    assert heading == expected_heading
+    assert sorted(rows) == sorted(expected)
+    assert count.startswith(f"{len(rows)} ")
+    assert saved.value.suggested_filename == f"{STUDY}-{show}.csv"
 
 
 @pytest.mark.parametrize("width", WIDTHS)

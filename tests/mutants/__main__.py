@@ -41,6 +41,7 @@ MUTATED = (
     "core/params.py",
     "core/models/weights*",
     "core/models/checkpoint*",
+    "core/models/containers*",
     "core/store",
 )
 SECONDS = 60  # of the processor

@@ -13,6 +13,7 @@ from torch import nn
 from torchvision import models
 
 from core.data.model_options import ModelOptions
+from core.errors import BadModel
 from core.images import Preprocess
 from core.models.adaptation import SMALL, Adaptation
 from core.models.checkpoint import Checkpoint, opened
@@ -20,7 +21,7 @@ from core.models.download import fetch
 from core.models.initialisation import uninitialised
 from core.models.matching import Match
 from core.models.model import Model, ModelCard, as_model
-from core.models.weights import fit
+from core.models.weights import assigned, fit
 from core.progress import Report, subrange
 
 _MOST_PATCHES = 128  # along a side
@@ -55,6 +56,20 @@ def fitted(architecture: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
     side = options.get("image_size", first.crop)
     preprocess = first if side == first.crop else replace(first, crop=side, resize=side)
     return net, _adapted(preprocess, adaptation), adaptation.notes
+
+
+def fits(architecture: str, checkpoint: Checkpoint) -> bool:
+    """Whether names and shapes of the tensors in a file are those of an architecture; reads no values."""
+
+    def resized(match: Match) -> nn.Module | None:
+        options = _options(architecture, match)
+        return _built(architecture, options) if options else None
+
+    try:
+        assigned(_built(architecture, {}), checkpoint, architecture, _renamed, resized)
+    except BadModel:
+        return False
+    return True
 
 
 def imagenet_labels() -> tuple[str, ...]:

@@ -114,6 +114,9 @@ def ablation(study: Study, mined: Mined) -> None:
             )
 
         if folder or "pooled" not in study.manifest.arrays:
+            if not folder and not study.has_images(study.folder):
+                st.caption(plain(f"The images of the study are not in {study.folder}."))
+                moved_files.images(study, "ablation-images")
             _watched(key, work, _estimate(study, model, folder))
         else:
             results[key] = working(TITLE, work)

@@ -21,12 +21,12 @@ def settings(study: Study) -> MiningConfig:
     """Sliders for the main settings and a form for the others; they start at the study's own settings."""
     was = open_study.config(study)
     most = study.manifest.arrays["items"].shape[1]
-    columns = st.columns([1, 1, 1, 1, 0.62], gap="medium", vertical_alignment="bottom")
+    columns = st.columns([1, 1, 1, 1, 0.62], gap="small", vertical_alignment="bottom")
     numbers: list[parameters.Parameter[Any]] = [
         parameters.number("Support", 0.02, 1.0, "support", default=float(was.support), step=0.01),
         parameters.number("Confidence", 0.0, 1.0, "confidence", default=float(was.confidence), step=0.01),
         parameters.number("Rules per class (q)", 1, 50, "q", default=int(was.best), step=1),
-        parameters.number("Filters per patch (N - 1)", 1, most, "n", default=min(most, int(was.filters)), step=1),
+        parameters.number("Filters (N - 1)", 1, most, "n", default=min(most, int(was.filters)), step=1),
     ]
     helps = (
         "Fraction of the class's patches in which all filters of the rule are active.",
@@ -37,7 +37,7 @@ def settings(study: Study) -> MiningConfig:
     support, confidence, best, filters = (
         one.draw(column.slider, help=text) for one, column, text in zip(numbers, columns, helps, strict=False)
     )
-    with columns[4].popover("More settings", width="stretch"):
+    with columns[4].popover("More", width="stretch"):
         others = _others(was)
     return replace(was, support=support, confidence=confidence, best=int(best), filters=int(filters), **others)
 

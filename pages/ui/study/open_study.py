@@ -12,6 +12,7 @@ import streamlit as st
 from core.environment import app_model, device, home
 from core.errors import StudyError, Unavailable, VitrineError, printable
 from core.explain import EXPLAINERS
+from core.images import window_text
 from core.mining import graph
 from core.mining.averages import contributing, weighted
 from core.mining.rules import Mined, mine, stored
@@ -114,9 +115,11 @@ def summary(study: Study) -> str:
     model, data, method = manifest.model, manifest.data, manifest.config["explainer"]
     title = EXPLAINERS[method].title if method in EXPLAINERS else method
     patches = manifest.tables["patches"].rows
+    window = manifest.settings.value_window()
     return (
         f"{parsed(model.name).display}, layer {model.layer} with {model.filters:,} filters · "
         f"{data.images:,} images · {patches:,} patches of {manifest.window} px selected by {title}"
+        f"{f' · {window_text(window)}' if window else ''}"
     )
 
 
@@ -182,8 +185,8 @@ def model(study: Study) -> Model:
         return network
     if app_model() and replace(state.model_options(app_model()), labels="") == study_options(study):
         own = state.network(app_model())
-        if own.sha == facts.sha and own.labels == study.labels:
-            return own
+        if own.sha == facts.sha:
+            return own if own.labels == study.labels else replace(own, labels=study.labels)
     title = f"Opening {name.display}"
     return once(_model, key(study), title, lambda report: study_model(study, device(), report))
 

@@ -11,7 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import TooLarge
-from core.mining.rules import Mined, highest_support
+from core.export.spreadsheet import as_csv, joined
+from core.mining.rules import Mined, highest_support, with_names
 from core.study import Study
 from core.study.browse import Catalogue, PatchFilter, Rows
 from core.study.config import MiningConfig
@@ -71,10 +72,11 @@ def listed(study: Study, mined: Mined) -> None:
     left, right = sides()
     with left:
         count = "1 rule" if len(rules) == 1 else f"{len(rules):,} rules"
-        st.caption(
+        text = (
             f"{count}. Select a row to see its patches. The best rule of each class comes first; score = support × "
             "confidence."
         )
+        captioned(study, text, rules, "rules")
         chosen = picked(study, rules, mined.config.filters, "rules")
         if chosen:
             ablation.switch(study, chosen.filters, "rule")
@@ -82,6 +84,17 @@ def listed(study: Study, mined: Mined) -> None:
     with right:
         if chosen:
             detail(study, chosen)
+
+
+def captioned(study: Study, text: str, table: pd.DataFrame, name: str) -> None:
+    """A caption above a table of rules or shared sets, and a download of all its columns."""
+    left, right = st.columns([1, 0.2], vertical_alignment="bottom")
+    left.caption(text)
+    with right.container(horizontal=True, horizontal_alignment="right"):
+        st.download_button(
+            "CSV", lambda: as_csv(joined(with_names(table, study.labels))), f"{study.name}-{name}.csv", "text/csv",
+            key=f"csv-{name}", on_click="ignore", icon=":material/download:", help="All columns of this table",
+        )  # fmt: skip
 
 
 def sides(share: float = 1.5) -> Any:
@@ -245,7 +258,8 @@ def shared(study: Study, mined: Mined, shown: Mined, label: int) -> None:
     )
     with left:
         count = "1 filter set" if len(sets) == 1 else f"{len(sets):,} filter sets"
-        st.caption(f"{count} shared by two or more classes. Numbers are the support in each class.")
+        text = f"{count} shared by two or more classes. Numbers are the support in each class."
+        captioned(study, text, sets, "shared")
         key = f"shared-{sharing}"
         rules = [Rule(tuple(filters), -1, mined.config.filters) for filters in sets["filters"]]
         rule = chosen_of(frame, rules, key)

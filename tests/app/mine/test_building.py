@@ -19,6 +19,7 @@ from core.study.unfinished import unfinished
 from pages.ui.session import builds
 from tests import small_study
 from tests.pages_list import FILES, SCRIPT
+from tests.tiny_build import deep
 
 MODEL = "flowers-double-12c"
 
@@ -133,6 +134,22 @@ def test_every_setting_is_explained_where_it_stands(app: AppTest) -> None:
     for kind in (PatchConfig, TransactionConfig, MiningConfig):
         for param in params_of(kind):
             assert param.knob.help in words, param.name
+
+
+def test_deep_images_are_shown_by_the_range_that_was_given(app: AppTest, home: Path) -> None:
+    visit(app, "Studies")
+    app.text_input(key="new-folder").set_value(str(deep(home / "deep", 0, 4095, 12))).run()
+    app.text_input(key="set.study.window").set_value("2000,1000").run()
+    press(app, "Check")
+    assert "The window cannot be '2000.0,1000.0'." in said(app)
+    app.text_input(key="set.study.window").set_value("1000,2000").run()
+    press(app, "Check")
+    press(app, "Build")
+    (build,) = builds.builds()
+    assert build.job.wait(120)
+    assert Study(build.path).config["window"] == [1000.0, 2000.0]
+    app.query_params["study"] = build.path.name
+    assert "values 1,000 to 2,000 shown as black to white" in said(app.switch_page(FILES["Patches"]).run())
 
 
 def begin(work: Callable[[Report], Any], path: Path) -> threading.Event:

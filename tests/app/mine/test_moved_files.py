@@ -79,6 +79,31 @@ def test_the_page_that_needs_the_weights_asks_for_them(app: AppTest, home: Path)
     assert not app.error
 
 
+def test_the_page_that_needs_the_images_asks_for_them(
+    app: AppTest, home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = of_own_weights(tmp_path_factory.mktemp("other") / "a", "other", layer="relu3")
+    shutil.copytree(other / "other", home / "home" / "studies" / "inner")
+    (other / "two").rename(home / "inner-two")
+    app.query_params["show"], app.query_params["study"] = "ablation", "inner"
+    app.switch_page(FILES["Rules"]).run()
+    assert "The images of the study are not in …/two." in said(app)
+    tell(app, "ablation-images", home / "inner-two")
+    assert "are not in" not in said(app.run())
+    assert "Run ablation" in [button.label for button in app.button]
+
+
+def test_the_weights_that_the_app_was_started_with_are_those_of_a_study(
+    app: AppTest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITRINE_MODEL", f"flowers@{home / 'new-two.safetensors'}")
+    app.query_params["show"] = "ablation"
+    app.switch_page(FILES["Rules"]).run()
+    assert "Say where they are now" not in said(app)
+    assert not app.error
+    assert "accuracy, mean over classes" in str([metric.proto.delta for metric in app.metric])
+
+
 def test_a_shared_server_asks_for_no_paths(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_SHARED", "1")
     assert "Its weights cannot be found" in said(opened(app))

@@ -11,6 +11,7 @@ from core.cli import main
 from core.data import flowers
 from core.study import BUNDLED, Study
 from tests import small_study
+from tests.tiny_build import deep
 
 NAME = "flowers-single-6c"
 
@@ -228,6 +229,16 @@ def test_build_takes_a_limit_and_a_folder_without_classes(built, capsys, tmp_pat
     )
     facts = json.loads(told(capsys, "ablate", tmp_path / "s", "--data", built / "data", "--draws", 1, "--json"))
     assert facts["images"] == 12
+
+
+def test_a_window_of_deep_images_is_kept_and_said(built, capsys, tmp_path):
+    words = ["build", "--model", NAME, "--data", deep(tmp_path / "d", 0, 4095, 12), "--mining-least", 1]
+    shown = told(capsys, *words, "--out", tmp_path / "s", "--window", "1000,2000.5")
+    assert "values 1,000 to 2000.5 shown as black to white" in shown
+    assert Study(tmp_path / "s").config["window"] == [1000.0, 2000.5]
+    assert "values 1,000 to 2000.5 shown" in told(capsys, "info", tmp_path / "s")
+    assert "shown as black" not in told(capsys, "info", built / "s")
+    assert "The window cannot be '5.0'." in told(capsys, *words, "--out", tmp_path / "t", "--window", "5", code=2)
 
 
 def test_ablate_gives_what_the_table_of_the_paper_gives(built, capsys):

@@ -1,14 +1,17 @@
 """Folders of images as people have them: any ending, levels above and below the classes, archives, tables of labels."""
 
 import io
+import json
 import os
 import struct
+import time
 import zipfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from core.data import archive
+from core.data import archive, unpacked_folders
 from core.data.image_folder import image_folder, scan
 from core.data.layout import UNKNOWN
 from core.errors import BadParameter, Cancelled, Unavailable
@@ -184,6 +187,50 @@ def test_stopping_leaves_nothing_half_unpacked(tmp_path):
         scan(path, stop)
     assert not list((archive.home() / "unpacked").iterdir())
     assert len(scan(path)) == 9
+
+
+def used(folder, days):
+    """Make it look as if a folder was last used so many days ago."""
+    then = time.time() - 86400 * days
+    os.utime(folder, (then, then))
+
+
+def test_unpacked_archives_beyond_the_limit_are_removed_oldest_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRINE_UNPACKED_MB", "3")
+    files = [zipped(tmp_path / f"{n}.zip", {"a/x.png": None, "a/y.png": bytes([n]) * 900_000}) for n in range(6)]
+    old, older, studied, recent = (scan(path).base for path in files[:4])
+    assert all(one.is_dir() for one in (old, older, studied, recent)), "none is old yet"
+    draft = old.parent / ".0123456789abcdef.0123456789ab"
+    draft.mkdir()
+    for folder, days in ((old, 8), (older, 9), (studied, 10), (recent, 6), (draft, 8)):
+        used(folder, days)
+    study = archive.home() / "studies" / "s" / "study.json"
+    study.parent.mkdir(parents=True)
+    study.write_text(json.dumps({"data": {"folder": f"{studied}/a"}}))
+    new = scan(files[4]).base
+    assert [one for one in (old, older, studied, recent, new, draft) if one.is_dir()] == [studied, recent, new]
+    used(recent, 8)
+    assert scan(files[3]).base == recent
+    scan(files[5])
+    assert recent.is_dir(), "it was used again"
+    assert len(scan(files[0])) == 1, "what was removed is unpacked again"
+
+
+def test_an_archive_used_while_room_is_made_stays(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "data.zip", {"a/x.png": None})
+    folder = scan(path).base
+    used(folder, 8)
+    rename = Path.rename
+
+    def late(self, target):  # another process uses it after its age was read
+        if self == folder:
+            assert unpacked_folders.touch(folder)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    monkeypatch.setenv("VITRINE_UNPACKED_MB", "0")
+    unpacked_folders.make_room(folder.parent, keep=folder.parent / "other")
+    assert sorted(one.name for one in folder.parent.iterdir()) == [folder.name]
 
 
 @pytest.mark.parametrize("content", [b"\x1f\x8b" + bytes(99), b"text", b""])

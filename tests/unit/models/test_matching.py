@@ -14,9 +14,10 @@ from torchvision import models
 
 from core.errors import BadModel
 from core.images import Preprocess
-from core.models.checkpoint import Checkpoint, Stored, opened
+from core.models.checkpoint import Checkpoint, opened
 from core.models.matching import COUNTER, matched, tree
 from core.models.sources.torchvision import _built, _renamed, architectures, fitted
+from core.models.weights_file import Stored
 
 State = dict[str, Tensor]
 

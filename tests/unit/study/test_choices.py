@@ -13,12 +13,14 @@ from PIL import Image
 from core.errors import BadParameter
 from core.explain import Query
 from core.images import decode
+from core.progress import silent
 from core.study import Study
 from core.study import plan as plans
 from core.study.build import build_study, config_of, planned
 from core.study.config import EARLIER, MiningConfig, PatchConfig, TransactionConfig
+from core.units.ablation_study import _of_folder, _read, run_ablation
 from tests.nets import SIDE, model
-from tests.tiny_build import PATCHES, bitmaps, config, content, draw
+from tests.tiny_build import PATCHES, bitmaps, config, content, deep, draw
 
 
 def test_covering_step_by_step_gives_the_same_study(data, gap, study, tmp_path, monkeypatch):
@@ -259,3 +261,40 @@ def test_a_window_as_large_as_the_image_is_its_only_patch(tmp_path, gap):
     assert set(study.table("images")["stop"]) == {"map exhausted"}
     with pytest.raises(BadParameter, match=f"A window of {SIDE + 1} pixels does not fit into the {SIDE} pixels"):
         planned(config(root, patches=PatchConfig(window=SIDE + 1)), gap)
+
+
+def test_a_window_of_values_is_that_of_every_image_that_is_read(gap, tmp_path):
+    """The same as images whose values were scaled before, in the study and when its images are read for an ablation."""
+    plain, scaled = deep(tmp_path / "plain", 0, 4095, 12), deep(tmp_path / "scaled", 1000, 2000)
+    settings = config(plain, window=(1000.0, 2000.0))
+    shown, whole = (build_study(one, tmp_path / f"{n}", model=gap) for n, one in enumerate((settings, config(plain))))
+    expected = build_study(config(scaled), tmp_path / "e", model=gap)
+    assert np.allclose(shown.array("pooled"), expected.array("pooled"), atol=1e-4)
+    assert not np.allclose(shown.array("pooled"), whole.array("pooled"), atol=1e-2)
+    assert config_of(shown).window == (1000.0, 2000.0)
+    sets = {"mined": {0: (0, 1), 1: (2,)}}
+    tables = [
+        run_ablation(one, sets, gap, folder=folder, draws=3).per_class
+        for one, folder in ((shown, plain), (expected, scaled), (shown, ""))
+    ]
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+    inputs = [
+        torch.cat([batch for batch, _ in _read(gap, _of_folder(gap, folder), 16, silent, window)])
+        for folder, window in ((plain, shown.manifest.settings.value_window()), (scaled, None))
+    ]
+    assert torch.allclose(inputs[0], inputs[1], atol=1e-3)
+
+
+def test_studies_of_earlier_versions_have_no_window(study, tmp_path):
+    shutil.copytree(study.path, tmp_path / "s")
+    manifest = json.loads((tmp_path / "s" / "study.json").read_text())
+    del manifest["config"]["window"]
+    (tmp_path / "s" / "study.json").write_text(json.dumps(manifest))
+    assert config_of(Study(tmp_path / "s")).window == ()
+
+
+@pytest.mark.parametrize("window", [(5.0,), (2.0, 1.0), (1.0, 2.0, 3.0)])
+def test_a_window_that_is_none_is_a_sentence(data, gap, window):
+    with pytest.raises(BadParameter, match="The window cannot be"):
+        planned(config(data, window=window), gap)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import pandas as pd
 import pytest
 
 from core.cli import main
@@ -83,6 +84,20 @@ def test_what_is_missing_is_named_with_its_option(moved, capsys):
     (moved / "names.txt").write_text("Katze\nHund\n")
     assert main([*words, "--model", f"flowers@{moved / 'new.safetensors'}", "--labels", str(moved / "names.txt")]) == 0
     assert "Katze" in capsys.readouterr().out
+
+
+def test_every_reader_takes_other_names_of_the_classes(made, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("Katze\nHund\n")
+    for command in ("info", "rules", "shared", "patches", "ablate"):
+        words = ["study", command, str(made / "study"), "--class", "Hund"]
+        assert main(words) == 2
+        assert "There is no class called 'Hund'" in capsys.readouterr().err
+        file = tmp_path / f"{command}.csv"
+        assert main([*words, "--labels", str(tmp_path / "names.txt"), "--csv", str(file)]) == 0
+        rows = pd.read_csv(file)
+        column = "names" if command == "shared" else "name"
+        assert all("Hund" in name for name in rows[column])
+        assert len(rows) or command == "shared"
 
 
 def test_other_content_at_the_same_path_is_not_accepted(moved):
