@@ -102,11 +102,11 @@ class Comparison:
         """The results so far, in the order of the requests."""
         return [(request, self.answers[request.key]) for request in self.requests if request.key in self.answers]
 
-    def command(self) -> str:
-        """The command line that reproduces the maps so far; "" while there is none."""
+    def command(self, true: int | None = None) -> str:
+        """The command line that reproduces the maps so far, with the true class if known; "" while there is none."""
         finished = [request for request, answer in self.answered() if isinstance(answer, Explanation)]
         named = (self.bench.model, self.picture.name)
-        return command_line(*named, finished, seed=self.seed, layer=self.layer) if finished else ""
+        return command_line(*named, finished, seed=self.seed, layer=self.layer, true=true) if finished else ""
 
     def spent(self) -> tuple[float, int]:
         """Seconds and model passes (a backward counts as two) of the results so far."""

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,6 +136,11 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def absolute(path: str | Path) -> Path:
+    """The expanded path from the root of the file system; links in it stay as they are."""
+    return Path(os.path.abspath(expanded(path)))  # noqa: PTH100 - `resolve` would follow links
 
 
 def _kind(base: object, extras: Sequence[object], name: str) -> tuple[ParamKind, tuple[str, ...]]:

@@ -29,12 +29,12 @@ from core.models.name import ModelName, parsed
 from core.network.hooks import capture
 from core.network.inspection import grid
 from core.network.throughput import batch_of, seconds_of
-from core.params import checked, expanded
+from core.params import absolute, checked, expanded
 from core.progress import Report, silent, subrange
 from core.serialization import digest
 from core.study import BUNDLED, Study
 from core.study.build import config_of
-from core.study.paths import candidates
+from core.study.paths import candidates, remember
 from core.units.ablation import from_images
 
 
@@ -92,6 +92,18 @@ def study_model(
         raise StudyError(message, "Build the study again.")
     names = labels_file(labels, len(loaded.labels))[0] if labels else study.labels
     return replace(loaded, name=facts.name, labels=names)
+
+
+def move_weights(study: Study, file: str | Path) -> None:
+    """Remember that a study's own weights are this file now. Raises as `study_model` if they are others."""
+    path, name = absolute(file), parsed(study.manifest.model.name)
+    study_model(study, model=str(name.with_file(path)))
+    remember("model", path, study.path, study.log)
+
+
+def has_weights(study: Study) -> bool:
+    """Whether a file of weights lies where those of the study's model may be; models of the list need none."""
+    return next(_names(study, parsed(study.manifest.model.name), given=False), None) is not None
 
 
 def _names(study: Study, name: ModelName, *, given: bool) -> Iterator[str]:

@@ -33,6 +33,7 @@ class Work:
     layer: str
     seed: int
     settle: bool
+    true: int | None  # class of the images, if known
 
 
 def explain(parser: ArgumentParser) -> None:
@@ -45,6 +46,11 @@ def explain(parser: ArgumentParser) -> None:
     which.add_argument("--all", action="store_true", help="every method the model supports")
     parser.add_argument(
         "--target", action="append", metavar="CLASS", help="class to explain: predicted (default), index or label"
+    )
+    parser.add_argument(
+        "--label",
+        metavar="CLASS",
+        help="true class of the images, index or label, to say whether the prediction is right",
     )
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.SETTING=VALUE", help="change a setting")
     parser.add_argument(
@@ -83,10 +89,8 @@ def _explain(args: Namespace) -> int:
     report = printed(sys.stderr)
     bench = Workbench(load(args.model, device=device(), report=report, options=chosen_model(args)))
     work = _work(args, bench)
-    for sentence in (
-        *bench.model.notes,
-        *filter(None, (class_note(text, bench.model.labels) for text in work.targets)),
-    ):
+    named = dict.fromkeys([*work.targets, args.label or ""])
+    for sentence in (*bench.model.notes, *filter(None, (class_note(text, bench.model.labels) for text in named))):
         (complain if args.json else say)(sentence)
     records, failed = [], False
     for number, (path, folder) in enumerate(zip(args.images, _folders(args.out, args.images), strict=True)):
@@ -94,7 +98,7 @@ def _explain(args: Namespace) -> int:
         try:
             picture = picture_file(path, window)
             answers = _answers(bench, picture, work, part_report)
-            result = write(folder, bench, picture, answers, args.seed, kind=args.figure)
+            result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=work.true)
         except VitrineError as error:
             failed = _report_failure(path, str(error))
             continue
@@ -105,9 +109,9 @@ def _explain(args: Namespace) -> int:
             predicted = {one["index"] for one in result["predicted"]}
             first = [one for one in result["top5"] if one["index"] in predicted] or result["top5"][:1]
             maps = "1 map" if len(result["maps"]) == 1 else f"{len(result['maps'])} maps"
-            note = f". {picture.note}" if picture.note else ""
+            notes = [_judged(bench, picture, work.true), picture.note]
             shown = [f"{one['label']} {bench.model.spelled(one[bench.model.quantity])}" for one in first]
-            say(f"{folder}: {', '.join([*shown, maps])}{note}")
+            say(". ".join([f"{folder}: {', '.join([*shown, maps])}", *filter(None, notes)]))
     if args.json:
         say_json(records)
     return 2 if failed else 0
@@ -128,7 +132,26 @@ def _work(args: Namespace, bench: "Workbench") -> Work:
         bench.model.resolve_layer(args.layer)
     methods = _methods(args, bench)
     settings = _settings(args.set, args.budget, methods)
-    return Work(methods, _targets(args, bench), settings, args.layer, args.seed, args.settle)
+    return Work(methods, _targets(args, bench), settings, args.layer, args.seed, args.settle, _true(args, bench))
+
+
+def _true(args: Namespace, bench: "Workbench") -> int | None:
+    """The class of --label; BadParameter if the model predicts no classes."""
+    if args.label is None:
+        return None
+    if bench.model.output == "regression":
+        raise BadParameter(f"--label is for models of classes; {bench.model.name} gives values.", "Leave it out.")
+    return bench.model.target(args.label)
+
+
+def _judged(bench: "Workbench", picture: "Picture", true: int | None) -> str:
+    """Whether the prediction is right, as a sentence without its full stop; "" if the true class is not known."""
+    if true is None:
+        return ""
+    if bench.model.right(bench.logits(picture), true):
+        return "Right"
+    chance = bench.model.spelled(float(bench.probabilities(picture)[true]))
+    return f"Wrong: the true class is {bench.model.labels[true]}, {chance}"
 
 
 def _writable(out: Path) -> None:

@@ -64,9 +64,10 @@ def study(parser: ArgumentParser) -> None:
     for source, prefix in GROUPS.values():
         options(build, source, prefix)
     build.set_defaults(run=_build)
-    _reader(below, "info", "show the contents of a study", _info).add_argument(
-        "--verify", action="store_true", help="also verify the checksum of every file"
-    )
+    info = _reader(below, "info", "show the contents of a study", _info)
+    info.add_argument("--verify", action="store_true", help="also verify the checksum of every file")
+    moved_images = "look for its images here, if they are no longer where it was built from"
+    info.add_argument("--data", type=path_argument, metavar="DIR", help=moved_images)
     _mining(_reader(below, "rules", "association rules between filters and classes", _rules))
     shared = _reader(below, "shared", "filter sets shared by several classes", _shared)
     options(shared, Sharing)
@@ -130,8 +131,8 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _summarise(study: "Study") -> None:
-    """Print a study in a few lines."""
+def _summarise(study: "Study", folder: Path | None = None) -> None:
+    """Print a study in a few lines; `folder` is where its images are, if not where it finds them itself."""
     from core.mining.rules import shared_by_rules
     from core.study.browse import STOPS, patches_per_image
 
@@ -139,7 +140,7 @@ def _summarise(study: "Study") -> None:
     data, model = manifest.data, manifest.model
     rows = {name: facts.rows for name, facts in manifest.tables.items()}
     say(f"{study.path}: {model.name}, layer {model.layer} ({model.filters} filters)")
-    say(f"{data.images} images from {study.folder}, {data.labelled} with a class of the model")
+    say(f"{data.images} images from {folder or study.folder}, {data.labelled} with a class of the model")
     for path, problem in images.loc[images["problem"] != "", ["path", "problem"]].itertuples(index=False):
         say(f"skipped {path}: {problem}")
     for reason, count in data.left_out.items():
@@ -179,10 +180,10 @@ def _info(args: Namespace) -> int:
         for name, images, count, correct, patches in shown.itertuples(index=False):
             say(f"{name}: {images} images, {count} images predicted, {correct} of them correctly, {patches} patches")
     else:
-        _summarise(study)
+        _summarise(study, args.data)
         for stage, seconds in study.log.get("seconds", {}).items():
             say(f"{seconds:9.1f} s  {stage}")
-        if lost := study.lost():
+        if lost := study.lost(args.data):
             say(f"{len(lost)} of the images are missing, such as {lost[0]}; their thumbnails are kept.")
     if args.verify and (damaged := study.damaged()):
         raise StudyError(f"The study {study.name} is damaged: {', '.join(damaged)} changed.", "Build it again.")

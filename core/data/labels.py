@@ -69,6 +69,20 @@ def class_text(index: int, labels: Sequence[str]) -> str:
     return labels[index] if str(index) in labels and labels[index] != str(index) else str(index)
 
 
+def namesake(label: str, labels: Sequence[str], index: int | None = None) -> int | None:
+    """The class called `label` among these, perhaps another model's; None if none, or several, are called so.
+
+    `index` is its number where it comes from: it decides between classes of equal labels.
+    """
+    if index is not None and index < len(labels) and labels[index] == label:
+        return index
+    for same in (str, _folded):
+        found = [number for number, one in enumerate(labels) if same(one) == same(label)]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
 def folder_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
     """The class index of each folder of these names, and the reasons of those that match no class.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.card import Budget
-from core.door.networks import ImageLike, bench_of, picture_from
+from core.door.networks import ImageLike, bench_of, class_from, picture_from
 from core.environment import seed as checked_seed
 from core.errors import BadParameter, Unsupported, VitrineError
 from core.explain import EXPLAINERS, Explanation
@@ -135,7 +135,7 @@ class Comparison(Mapping[str, Map]):
 
     def __getitem__(self, key: str | tuple[str, Target]) -> Map:
         method, target = key if isinstance(key, tuple) else (key, self.targets[0])
-        index = self._model.target(target)
+        index = class_from(self._model, target)
         if one_map := self._maps.get((method, index)):
             return one_map
         if index not in self.targets:
@@ -255,7 +255,8 @@ def compare(
     """Maps of several methods for an image and one class, or several; `vitrine.methods()` lists the methods.
 
     `image` is a path, a file's bytes, a Pillow image, or a uint8 array (H, W, 3). `target` is a label, a class index,
-    "predicted", or a list of these. Settings of a method are given under its name: `rise={"masks": 500}`; `budget`
+    "predicted", or a list of these; a text that is a label and the number of another class means the label, with a
+    warning. Settings of a method are given under its name: `rise={"masks": 500}`; `budget`
     (quick, standard or paper) sets all others. `layer` is where activations are read (default: the last spatial layer);
     `settle` stops a method early when its map has converged.
     Raises `VitrineError` before any work for requests that the model does not support.
@@ -278,10 +279,7 @@ def compare(
     if layer:
         model.resolve_layer(layer)
     number = checked_seed(seed)
-    classes = _targets(target)
-    for one in classes:
-        if one != "predicted":
-            model.target(one)
+    classes = [one if one == "predicted" else class_from(model, one) for one in _targets(target)]
     picture = picture_from(image)
     targets = dict.fromkeys(bench.target(picture, one) for one in classes)
     requests = [Request(name, index, chosen[name], settle) for index in targets for name in names]

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from math import isfinite
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from core.data.labels import class_note
 from core.data.model_options import LARGEST, Interpolation, ModelOptions
 from core.data.samples import samples
 from core.environment import device
@@ -24,6 +26,7 @@ from core.models import MODELS, Model, as_model
 from core.models import load as load_model
 from core.params import expanded
 from core.progress import printed
+from core.study import Study
 from core.workbench import Workbench
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
@@ -177,6 +180,20 @@ def picture_from(image: ImageLike) -> Picture:
     if not image.size:
         raise BadImage(f"An array of shape {image.shape} has no pixels.", hint)
     return picture_of(Image.fromarray(image), "image")
+
+
+def class_from(owner: Model | Study, wanted: str | int) -> int:
+    """The class index of a label or number; a text that is the number of another class, too, gives a warning.
+
+    Raises as `core.data.labels.class_index`.
+    """
+    index = owner.target(wanted)
+    if isinstance(wanted, str) and (note := class_note(wanted, owner.labels)):
+        frame, level = sys._getframe(), 1  # the warning belongs to the line of the user
+        while frame.f_back and str(frame.f_globals.get("__name__")).startswith("core."):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(f"{note} An int means the number.", stacklevel=level)
+    return index
 
 
 def _preprocess(size: int, resize: int, mean: Sequence[float], std: Sequence[float], interpolation: str) -> Preprocess:

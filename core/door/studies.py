@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.door.networks import class_from
 from core.errors import BadParameter, UnknownName
 from core.mining.rules import shared_by_rules
 from core.params import expanded
@@ -55,7 +56,7 @@ class Study(StoredStudy):
             raise BadParameter(f"sharing cannot be {sharing!r}.", "Use 'rules' or 'itemsets'.")
         shared = shared_by_rules(self.table("rules")) if sharing == "rules" else self.table("shared")
         if label is not None:
-            index = self.target(label)
+            index = class_from(self, label)
             shared = shared[shared["labels"].map(lambda labels: index in labels).astype(bool)].reset_index(drop=True)
         names = [tuple(self.labels[one] for one in labels) for labels in shared["labels"]]
         table = {"filters": _tuples(shared["filters"]), "classes": names, "supports": _tuples(shared["supports"])}
@@ -73,7 +74,7 @@ class Study(StoredStudy):
         for number in filters:
             if not 0 <= number < catalogue.units:
                 raise BadParameter(f"There is no filter {number}.", f"This layer has 0 to {catalogue.units - 1}.")
-        conditions = PatchFilter(label=None if label is None else self.target(label), filters=tuple(filters))
+        conditions = PatchFilter(label=None if label is None else class_from(self, label), filters=tuple(filters))
         rows = catalogue.ordered(catalogue.matching(conditions), "drop")
         return catalogue.sheet(rows, self.labels).set_index("patch")
 
@@ -113,7 +114,7 @@ class Study(StoredStudy):
         rows = table.index[table["filter"] == filter]
         if not len(rows):
             available = ", ".join(str(number) for number in table["filter"][:12]) or "none"
-            name = self.labels[self.target(label)]
+            name = self.labels[class_from(self, label)]
             raise UnknownName(f"No rule of {name} has the filter {filter}.", f"Filters of its rules: {available}.")
         pixels = np.asarray(self.array("averages")[rows[0]], np.float32)
         return Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
@@ -125,7 +126,7 @@ class Study(StoredStudy):
     def _of_class(self, table: pd.DataFrame, label: Label | None) -> pd.DataFrame:
         """The rows of one class, or all, with the class by name."""
         if label is not None:
-            table = table[table["label"] == self.target(label)]
+            table = table[table["label"] == class_from(self, label)]
         return table.assign(**{"class": [self.labels[index] for index in table["label"]]})
 
 

@@ -11,9 +11,16 @@ from core.workbench import Request
 
 
 def command_line(
-    model: Model, image: str, requests: Sequence[Request], *, seed: int = 0, layer: str = "", out: str = "out"
+    model: Model,
+    image: str,
+    requests: Sequence[Request],
+    *,
+    seed: int = 0,
+    layer: str = "",
+    out: str = "out",
+    true: int | None = None,
 ) -> str:
-    """The command line that reproduces these maps."""
+    """The command line that reproduces these maps, and the judgement of the prediction if the true class is known."""
     settings: Mapping[str, Any] = {
         f"{request.name}.{n}": value for request in requests for n, value in request.settings.items()
     }
@@ -29,4 +36,6 @@ def command_line(
         words.append("--settle")
     if layer:
         words += ["--layer", layer]
+    if true is not None:
+        words += ["--label", class_text(true, model.labels)]
     return shlex.join([*words, "--seed", str(seed), "--out", out])

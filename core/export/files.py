@@ -66,14 +66,21 @@ def tile(bench: Workbench, picture: Picture, answers: Answers, request: Request,
 
 
 def write(
-    folder: Path, bench: Workbench, picture: Picture, answers: Answers, seed: int = 0, *, kind: Kind = "png"
+    folder: Path,
+    bench: Workbench,
+    picture: Picture,
+    answers: Answers,
+    seed: int = 0,
+    *,
+    kind: Kind = "png",
+    true: int | None = None,
 ) -> dict[str, Any]:
     """Write one picture's folder: maps.npz, a PNG per map, a figure and result.json, whose content is returned.
 
     Pictures listed in an earlier result there are deleted, so that all files belong together; other files stay.
     Raises Unavailable if the folder cannot be written, or if it or a file to write in it is a link.
     """
-    result = record(bench, picture, answers, seed)
+    result = record(bench, picture, answers, seed, true)
     result["figure"] = f"figure.{kind}"
     result["agreement"] = agreement(bench, picture, answers, seed)
     files = {f"{name}.png": content for name, content in overlays(bench, picture, answers).items()}

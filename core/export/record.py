@@ -50,8 +50,10 @@ def agreement(bench: Workbench, picture: Picture, answers: Answers, seed: int = 
     return tables_by_class
 
 
-def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> dict[str, Any]:
-    """How every map was made and its properties, for JSON."""
+def record(
+    bench: Workbench, picture: Picture, answers: Answers, seed: int = 0, true: int | None = None
+) -> dict[str, Any]:
+    """How every map was made and its properties, for JSON; with the true class, whether the prediction is right."""
     maps = [_entry(bench, request, answer) for request, answer in answers if isinstance(answer, Explanation)]
     failed = [
         {"method": request.name, "target": _class(bench, request.target), "reason": str(answer)}
@@ -74,14 +76,18 @@ def record(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) 
         "seed": seed,
         "top5": [{**_class(bench, index), bench.model.quantity: chance} for index, _, chance in bench.top(picture)],
         "predicted": [_class(bench, index) for index in bench.model.asserted(bench.logits(picture))],
+        "true": None if true is None else _class(bench, true),
+        "right": None if true is None else bench.model.right(bench.logits(picture), true),
         "maps": maps,
         "failed": failed,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("torch", "torchvision")}},
     }
 
 
-def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -> str:
+def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0, true: int | None = None) -> str:
     """The record's maps as CSV, one line each."""
+    whole = record(bench, picture, answers, seed, true)
+    judged = {"true_label": whole["true"]["label"] if whole["true"] else "", "right": whole["right"]}
     rows = [
         {
             "image": picture.name,
@@ -95,8 +101,9 @@ def table(bench: Workbench, picture: Picture, answers: Answers, seed: int = 0) -
             **entry["passes"],
             "settings": json.dumps(entry["settings"], ensure_ascii=False),
             "note": entry["note"],
+            **judged,
         }
-        for entry in record(bench, picture, answers, seed)["maps"]
+        for entry in whole["maps"]
     ]
     stream = io.StringIO()
     lines = csv.DictWriter(stream, rows[0] if rows else ())

@@ -13,7 +13,7 @@ from core.data.labels import class_index, labels_file, sides
 from core.data.model_options import ModelOptions, Output
 from core.errors import BadModel, BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
-from core.models.output import output_of, probabilities, two_sided
+from core.models.output import ending_of, output_of, probabilities, two_sided, without_ending
 from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
@@ -84,6 +84,10 @@ class Model:
         if self.output == "multilabel":
             return [i for i in self.ranked(logits).tolist() if float(logits[i].sigmoid()) > self.threshold]
         return [] if self.output == "regression" else [int(self.predicted(logits))]
+
+    def right(self, logits: Tensor, true: int) -> bool | None:
+        """Whether the class `true` is predicted from the outputs (C,); None for a regression, which predicts none."""
+        return None if self.output == "regression" else true in self.asserted(logits)
 
     def spelled(self, value: float) -> str:
         """One of `probabilities` as text: percent, or the number of a regression."""
@@ -175,6 +179,8 @@ def as_model(
 ) -> Model:
     """A network frozen, moved to `device` and surveyed, with its outputs read as `options` say.
 
+    One that ends in a softmax or sigmoid of its own is read without it: outputs of a model are logits.
+
     Labels of the options precede `labels`; without any, classes are "class 0", "class 1" …, and those of one logit
     "negative" and "positive". Raises BadParameter for options that do not fit, BadModel for labels that do not or for
     a network that cannot take images of this size.
@@ -185,15 +191,21 @@ def as_model(
     overwrote = overwriting(net)
     net = frozen(net).to(device)
     sha = sha or content_sha(net.state_dict())
-    order, outputs = _tried(net, name, preprocess.crop)
-    output = output_of(options, name, outputs)
+    noise = _noise(net, preprocess.crop)
+    order, tried = _tried(net, name, noise)
+    outputs = tried.shape[1] if tried.dim() == 2 else 1
+    ending = ending_of(net, noise, tried)
+    output = output_of(options, name, outputs, ending)
+    if ending and output != "regression":
+        net, left_out = without_ending(net, ending, noise)
+        notes = (*notes, left_out)
     if options.labels:
         labels, assumed = labels_file(options.labels, outputs)
         notes = (*notes, *assumed)
     labels = labels or _numbered(output, outputs)
     if output == "sigmoid":
         labels = sides(labels)
-        net = two_sided(net, _noise(net, preprocess.crop))
+        net = two_sided(net, noise)
         if options.output == "auto":
             notes = (
                 *notes,
@@ -215,13 +227,13 @@ def _numbered(output: Output, outputs: int) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def _tried(net: nn.Module, name: str, size: int) -> tuple[torch.memory_format, int]:
-    """The memory format of images, and the number of outputs for each.
+def _tried(net: nn.Module, name: str, images: Tensor) -> tuple[torch.memory_format, Tensor]:
+    """The memory format of images, and the outputs for these.
 
     Channels last on a CPU, where it makes convolutions up to twice as fast, if the network can. Raises BadModel if it
     fails on images of this size, or gives something else than outputs (N, C) or (N,).
     """
-    images, failure = _noise(net, size), ""
+    size, failure = images.shape[-1], ""
     formats = [torch.channels_last] if images.device.type == "cpu" else []
     for order in (*formats, torch.contiguous_format):  # a network may rely on the memory order, as `view` does
         try:
@@ -236,7 +248,7 @@ def _tried(net: nn.Module, name: str, size: int) -> tuple[torch.memory_format, i
         given = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         message = f"{name} gives {given} for two images of {size} × {size} pixels, not a number for each class."
         raise BadModel(message, "Use a network that maps images (N, 3, H, W) to outputs (N, classes).")
-    return order, int(outputs.shape[1]) if outputs.dim() == 2 else 1
+    return order, outputs
 
 
 def _noise(net: nn.Module, size: int) -> Tensor:

@@ -146,8 +146,7 @@ class Draft:
             "version": self.schema.version, "digest": self.digest, **dump(fields), **self._facts, "files": files,
         }  # fmt: skip
         checked(self.schema, manifest)
-        with atomic_write(self.whole / LOG) as file:
-            file.write((json.dumps(log, indent=1) + "\n").encode())
+        write_log(self.whole, log)
         with atomic_write(self.whole / self.schema.file) as file:
             file.write((json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
         if removable(self.schema, self.path):
@@ -207,6 +206,12 @@ def remove(schema: Schema[Any], path: str | Path) -> None:
                 shutil.rmtree(folder / "deleted", ignore_errors=True)
                 path.rename(folder / "deleted")  # disappears at once, even if deleting fails later
             clear(folder)
+
+
+def write_log(folder: Path, log: Mapping[str, Any]) -> None:
+    """Write the log of a store's folder. Raises OSError."""
+    with atomic_write(folder / LOG) as file:
+        file.write((json.dumps(log, indent=1) + "\n").encode())
 
 
 def _resolved(schema: Schema[Any], path: str | Path) -> Path:

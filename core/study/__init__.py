@@ -60,13 +60,14 @@ from typing import Any
 
 from core.data.labels import class_index
 from core.environment import limit
-from core.errors import VitrineError
+from core.errors import StudyError, VitrineError
 from core.files import read_bytes
+from core.params import absolute
 from core.resources import ASSETS
 from core.store.reader import Store, removable
 from core.store.schema import LOG
 from core.study.config import completed
-from core.study.paths import candidates
+from core.study.paths import candidates, remember
 from core.study.schema import STUDY, StudyManifest
 
 BUNDLED = ASSETS / "studies"
@@ -109,6 +110,14 @@ class Study(Store[StudyManifest]):
                 if _is_folder(root) and self._has_images(root):
                     return root
         return stored
+
+    def move_images(self, folder: str | Path) -> None:
+        """Remember that its images are in this folder now. Raises StudyError if their content is not found there."""
+        root = absolute(folder)
+        if not any(_is_folder(one) and self._has_images(one) for one in (root, root / "images")):
+            message = f"The images of the study {self.name} are not in {root.name or root}."
+            raise StudyError(message, "Give the folder that holds its class folders.")
+        remember("data", root, self.path, self.log)
 
     def _has_images(self, root: Path) -> bool:
         """Whether any of its first images lies there, with the content that was studied."""

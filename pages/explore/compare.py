@@ -89,6 +89,7 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
     with st.popover("Settings", icon=":material/tune:"):
         settings()
     class_choice.choice(bench, picture)
+    class_choice.true_class(bench, picture)
 
 here, targets = location.current(), location.targets(bench, picture)
 shown = names[: max(1, PRESENTED // len(targets))] if here.present else names

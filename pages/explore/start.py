@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.workbench import Request
-from pages.ui.explore import comparison, uploads
+from pages.ui.explore import class_choice, comparison, uploads
 from pages.ui.session import location, navigation, state
 from pages.ui.widgets import comparison_grid, model_facts
 
@@ -48,6 +48,7 @@ with left:
 with right:
     st.header("Your own image", anchor=False)
     uploads.uploader()
+    class_choice.true_class(bench, picture)
 
 others = [door for door in DOORS if not door[3] or state.flowers(door[3]) != state.flowers(bench.model.name)]
 doors = [(page, title, text, model) for name, title, text, model in others if (page := navigation.page_of(name))]

@@ -76,7 +76,7 @@ def current_image(study: Study, number: int) -> None:
     if not ablation.fits_current_image(study, "unit"):
         return
     with messages.refused():
-        bench, picture = ablation.bench(study), location.subject()
+        bench, picture = ablation.bench(study, "unit-map"), location.subject()
         activation = bench.activations(picture, study.manifest.model.layer)[number]
         view = bench.view(picture)
         values = resized(activation[None].float(), view.shape[:2])[0].numpy()

@@ -17,6 +17,7 @@ from core.images import picture_file
 from core.models import MODELS, load
 from core.models.sources import efficientnet_lite
 from core.workbench import Request, Workbench
+from pages.ui import components
 from pages.ui.session import state
 from pages.ui.shell.startup import EXAMPLE, MODEL
 from tests.packets import packets
@@ -163,3 +164,20 @@ def test_the_stored_result_is_what_the_page_computes() -> None:
         for file in (io.BytesIO(export.figure(bench, picture, answers)), EXAMPLE)
     )
     assert np.abs(drawn - stored).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "welcome"), [({}, "Start", True), ({"m": "saliency"}, "Start", False), ({}, "Methods", False)]
+)
+def test_the_tour_welcomes_whoever_opens_nothing_specific(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, query: dict[str, str], first: str, welcome: bool
+) -> None:
+    told: list[tuple[bool, int]] = []
+    monkeypatch.setattr(components, "tour", lambda *, welcome, asked: told.append((welcome, asked)))
+    monkeypatch.setenv("VITRINE_MODEL", "flowers-double-12c")
+    app.query_params.update(query)
+    app.switch_page(FILES[first]).run()
+    app.switch_page(FILES["Compare"]).run()
+    app.button(key="tour-again").click().run()
+    assert [one[0] for one in told] == [welcome] * len(told)
+    assert told[-1][1] == 1

@@ -120,9 +120,10 @@ def test_shared_images_have_owners_and_a_limit() -> None:
     images.add("a", b"12345678", "a.png", "one")
     with pytest.raises(TooLarge, match=r"b\.png cannot be shared"):
         images.add("b", b"123", "b.png", "two")
-    images.add("a", b"12345678", "a.png", "two")
+    images.add("a", b"12345678", "b.png", "two", ("tabby", 1))
+    assert images.get("a") == (b"12345678", "a.png", None), "as the first calls it"
     images.withdraw("a", "one")
-    assert images.get("a") == (b"12345678", "a.png")
+    assert images.get("a") == (b"12345678", "b.png", ("tabby", 1))
     assert (images.shared_by("one"), images.shared_by("two")) == (set(), {"a"})
     images.withdraw("a", "three")
     images.withdraw("a", "two")

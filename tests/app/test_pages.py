@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -92,8 +93,8 @@ def test_free_forgets_results_and_keeps_images(app: AppTest, photo: bytes, monke
     app.run()
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
     own = app.session_state["location"].image
-    assert "uploaded image" in app.sidebar.caption[0].value
-    next(button for button in app.sidebar.button if button.label == "Clear cached results").click().run()
+    assert re.fullmatch(r"Clear cached results \((< 1|\d+) of \d+ MB\)", app.button(key="clear-results").label)
+    app.button(key="clear-results").click().run()
     ((before, after, images),) = freed
     assert before > 0
     assert after == 0
@@ -102,6 +103,47 @@ def test_free_forgets_results_and_keeps_images(app: AppTest, photo: bytes, monke
     assert "vitrine_comparison_grid" in parts(app)
     assert not app.error
     assert not app.warning
+
+
+def test_removing_uploads_says_how_many_and_keeps_results_and_all_else(
+    app: AppTest, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = state.Session()
+    monkeypatch.setattr(state, "session", lambda: session)
+    app.query_params.update({"m": "saliency", "seed": "3"})
+    app.run()
+    assert "remove-uploads" not in [button.key for button in app.sidebar.button]
+    for name, content in (("mine.png", photo), ("other.png", turned(photo)), ("third.png", turned(turned(photo)))):
+        app.file_uploader[0].set_value([(name, content, "image/png")]).run()
+    own = app.session_state["location"].image
+    session.label(own, ("red-petals", 4))
+    session.share(own)
+    assert re.fullmatch(r"Remove 3 uploaded images \(< 1 MB\)", app.button(key="remove-uploads").label)
+    shown = session.comparison
+    assert shown
+    app.button(key="remove-uploads").click().run()
+    assert (session.uploads(), session.true, session.shared()) == ({}, {}, set())
+    assert shown.bench.cached(shown.picture, shown.requests[0], shown.seed), "results stay until they are cleared"
+    here = app.session_state["location"]
+    assert (here.image in state.samples(), here.methods, here.seed) == (True, ("saliency",), 3)
+    assert "remove-uploads" not in [button.key for button in app.sidebar.button]
+    assert not app.error
+
+
+def turned(image: bytes) -> bytes:
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(image)).rotate(90).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_reset_says_how_many_settings_and_resets_those_of_its_method_only(app: AppTest) -> None:
+    app.query_params.update({"m": "rise,occlusion", "set": ["rise.masks:300", "rise.cells:5", "occlusion.window:16"]})
+    app.run()
+    app.switch_page(FILES["Compare"]).run()
+    texts = {button.key: button.label for button in app.button if (button.key or "").startswith("reset.")}
+    assert texts == {"reset.rise": "Reset 2 changed settings", "reset.occlusion": "Reset 1 changed setting"}
+    app.button(key="reset.rise").click().run()
+    assert (app.session_state["settings"]["rise"], app.session_state["settings"]["occlusion"]) == ({}, {"window": 16})
 
 
 EVIL = "<img src=x onerror=alert(1)> ![x](http://example.com/x.png)"

@@ -189,13 +189,22 @@ SETTLED = """() => {
 }"""
 
 
+# The browser of a visitor who has seen the tour: it would stand beside what other tests look for.
+TOUR_SEEN = "if (location.protocol === 'http:') localStorage.setItem('vitrine-tour', 'seen')"
+
+
 @pytest.fixture
 def tabs(browser: Any) -> Iterator[Callable[..., Tab]]:
-    """Open as many tabs as a test needs, each a visitor of its own; afterwards none may have met a fault."""
+    """Open as many tabs as a test needs, each a visitor of its own; afterwards none may have met a fault.
+
+    One with `tour` shows it at the first visit.
+    """
     contexts, opened = [], []
 
-    def make(**options: Any) -> Tab:
+    def make(*, tour: bool = False, **options: Any) -> Tab:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce", **options)
+        if not tour:
+            context.add_init_script(TOUR_SEEN)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         one = Tab(context.new_page())

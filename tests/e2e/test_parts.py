@@ -10,7 +10,7 @@ from pages.ui.components import script
 from pages.ui.widgets.gallery import Items, pack
 
 pytestmark = pytest.mark.e2e
-PARTS = ("image_strip", "comparison_grid", "patch_gallery", "paste")
+PARTS = ("image_strip", "comparison_grid", "patch_gallery", "paste", "tour")
 COLUMN = {"name": "saliency", "title": "Saliency", "summary": "", "formula": "", "caution": "", "paper": ""}
 DATA = {
     "image_strip": {
@@ -23,6 +23,7 @@ DATA = {
         "view": "", "compact": False,
     },
     "paste": {},
+    "tour": {"welcome": False, "asked": 0},
 }  # fmt: skip
 # A part is run twice before its script has come, so that Streamlit ends the first run at once; then it is taken away.
 # What is told each time: how many are listening to the page, and what the part shows.

@@ -32,7 +32,7 @@ def script(name: str) -> str:
     return bundle(_FOLDER / name / f"{name}.js")
 
 
-_packet, _save, _paste = map(component, ("packet", "save", "paste"))
+_packet, _save, _paste, _tour = map(component, ("packet", "save", "paste", "tour"))
 _image_strip, _class_chips = map(component, ("image_strip", "class_chips"))
 _comparison_grid, _agreement_matrix = map(component, ("comparison_grid", "agreement_matrix"))
 
@@ -84,3 +84,9 @@ def paste() -> None:
     """Pass images pasted anywhere on the page to its uploader."""
     with st.container(key="vitrine-hidden-paste", gap=None):
         _paste(data={}, key="paste")
+
+
+def tour(*, welcome: bool, asked: int) -> None:
+    """Hints beside the parts of the page: for a `welcome` visitor once per browser, and each time `asked` grows."""
+    with st.container(key="vitrine-hidden-tour", gap=None):
+        _tour(data={"welcome": welcome, "asked": asked}, key="tour")

@@ -32,6 +32,8 @@ interface PageState {
   keepsAddress?: boolean;
   /** Whether the page is presented: its maps alone, in the whole window. */
   presenting?: boolean;
+  /** How often the user has asked for the tour. */
+  toursAsked?: number;
   /** The view settings of the maps, and the text of the link that they were read from. */
   view?: import("./comparison_grid/view.js").View;
   viewOfLink?: string;

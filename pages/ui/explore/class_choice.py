@@ -1,13 +1,16 @@
-"""The choice of the classes to explain: those shown, the most probable ones of the image, and a search in all."""
+"""The choice of classes: those to explain, and the true one of an upload."""
 
 from collections import Counter
+from functools import lru_cache
 
 import streamlit as st
 
+from core.data.labels import class_note
+from core.errors import VitrineError
 from core.images import Picture
 from core.workbench import Workbench
-from pages.ui.session import location, url
-from pages.ui.widgets.text import percent
+from pages.ui.session import location, state, url
+from pages.ui.widgets.text import percent, plain
 
 TOP = 10  # the most probable classes offered without a search
 
@@ -38,16 +41,61 @@ def choice(bench: Workbench, picture: Picture) -> None:
                 format_func=names.__getitem__, filter_mode="contains", placeholder="Search",
                 on_change=_added, args=("classes.all", shown),
             )  # fmt: skip
+            if _numbers(bench.model.labels):
+                st.caption(
+                    "Labels of this model are numbers. A search finds labels; the number of a class is in parentheses."
+                )
+
+
+def true_class(bench: Workbench, picture: Picture) -> None:
+    """A button that opens the choice of an upload's true class, by a search in all or by text, which may be a number.
+
+    Nothing for an example, whose label is known, and for a model of values.
+    """
+    if picture.sha not in state.session().uploads() or bench.model.output == "regression":
+        return
+    known = location.true_class(bench, picture)
+    title = "True class…" if known is None else f"True class: {plain(bench.model.labels[known])}"
+    with st.popover(title, icon=":material/label:"):
+        order, names = _ordered(bench, picture)
+        st.session_state["classes.true"] = known
+        st.selectbox(
+            f"True class of {plain(picture.name)}", order, key="classes.true", index=None, width=420,
+            format_func=lambda one: names.get(one, str(one)), filter_mode="contains", placeholder="Search",
+            accept_new_options=True, on_change=_labelled, args=(bench, picture),
+        )  # fmt: skip
+        st.caption("It marks the predicted classes as right or wrong, here and in exports.")
+
+
+def _labelled(bench: Workbench, picture: Picture) -> None:
+    """Store the choice, or the class that the typed text means; if there is none, a notice suggests others."""
+    wanted = st.session_state["classes.true"]
+    try:
+        true = None if wanted is None else bench.model.target(wanted)
+    except VitrineError as error:
+        state.add_notice("error", str(error))
+        return
+    state.session().label(picture.sha, None if true is None else (bench.model.labels[true], true))
+
+
+@lru_cache(maxsize=8)
+def _numbers(labels: tuple[str, ...]) -> frozenset[int]:
+    """The classes whose labels are numbers of other classes."""
+    return frozenset(index for index, label in enumerate(labels) if class_note(label, labels))
 
 
 def _ordered(bench: Workbench, picture: Picture) -> tuple[list[int], dict[int, str]]:
-    """The classes by falling probability, and their names with it; equal labels are told apart by their index."""
+    """The classes by falling probability, and their names with it.
+
+    Equal labels, and those that are the number of another class, have the number of their own class beside them.
+    """
     chances = bench.probabilities(picture).tolist()
     labels = bench.model.labels
     count = Counter(labels)
+    unclear = _numbers(labels) | {index for index, label in enumerate(labels) if count[label] > 1}
     order = sorted(range(len(labels)), key=lambda index: -chances[index])
     names = {
-        index: f"{labels[index]}{f' ({index})' if count[labels[index]] > 1 else ''} · {percent(chances[index])}"
+        index: f"{labels[index]}{f' ({index})' if index in unclear else ''} · {percent(chances[index])}"
         for index in order
     }
     return order, names

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.data.labels import namesake
 from core.data.samples import Sample
 from core.environment import app_model
 from core.errors import BadImage, VitrineError
@@ -110,6 +111,20 @@ def subject() -> Picture:
 def named(image: str) -> str:
     """An image that is not available, as a text: the beginning of its hash, or its name."""
     return f"an upload ({image[:8]}…)" if re.fullmatch("[0-9a-f]{64}", image) else shown(image)
+
+
+def true_class(workbench: Workbench, picture: Picture) -> int | None:
+    """The true class of an example, or of an upload as the user said; None if the model has no such class."""
+    model, session, example = workbench.model, state.session(), state.samples().get(picture.name)
+    if model.output == "regression":
+        return None
+    if picture.sha in session.uploads():
+        label, index = session.true.get(picture.sha, ("", None))
+    elif example and state.sample(example.path).sha == picture.sha:
+        label, index = example.label, None
+    else:
+        return None
+    return namesake(label, model.labels, index) if label else None
 
 
 def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from core.registry import unknown
 from core.serialization import digest
 from pages.ui.session import visitors
 from pages.ui.session.jobs import once
-from pages.ui.session.shared_images import shared_images
+from pages.ui.session.shared_images import TrueClass, shared_images
 
 T = TypeVar("T")
 Level = str  # "error", "warning" or "info"
@@ -47,19 +47,22 @@ class Session:
         self.files = TensorCache(upload_budget)  # uploaded files, by hash
         self.cache = TensorCache(budget() - upload_budget)  # decoded pictures, activations and finished maps
         self.names: dict[str, str] = {}  # names of uploads, by hash, in order of upload
+        self.true: dict[str, TrueClass] = {}  # true classes of uploads, by hash, as far as the user said them
         self.owner = object()  # of the images that this session shares; sharing outlives the session
         self.comparison: Comparison | None = None
         self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
         with _listing:
             _sessions.add(self)
 
-    def add(self, data: bytes, name: str) -> Picture:
-        """Store an uploaded file and return its picture. Raises BadImage."""
+    def add(self, data: bytes, name: str, true: TrueClass | None = None) -> Picture:
+        """Store an uploaded file, with its true class if known, and return its picture. Raises BadImage."""
         picture = decode(data, name)
         _check_room(len(data))
         self.files.put(picture.sha, data)
         self.cache.put(("picture", picture.sha), picture)
         self.names[picture.sha] = name
+        if true:
+            self.true[picture.sha] = true
         return picture
 
     def uploads(self) -> dict[str, str]:
@@ -75,9 +78,20 @@ class Session:
             return self.add(*shared) if shared else None
         return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
 
+    def label(self, sha: str, true: TrueClass | None) -> None:
+        """Set or forget the true class of an upload, also where it is shared."""
+        if sha not in self.uploads():
+            return
+        self.true.pop(sha, None)
+        if true:
+            self.true[sha] = true
+        if sha in self.shared():
+            self.share(sha)
+
     def remove(self, sha: str) -> None:
         """Delete an upload and no longer share it; maps computed from it stay until the cache is cleared."""
         if self.names.pop(sha, None) is not None:
+            self.true.pop(sha, None)
             self.files.discard(sha)
             for kind in ("picture", "thumbnail"):
                 self.cache.discard((kind, sha))
@@ -87,7 +101,7 @@ class Session:
         """Share an upload with whoever has its link. Raises TooLarge if the server holds too many."""
         data = self.files.peek(sha)
         if isinstance(data, bytes):
-            shared_images().add(sha, data, self.names[sha], self.owner)
+            shared_images().add(sha, data, self.names[sha], self.owner, self.true.get(sha))
 
     def withdraw(self, sha: str) -> None:
         """No longer share an upload."""

@@ -1,1 +1,1 @@
-"""The frame of every page: header, glossary, style."""
+"""The frame of every page: header, glossary, tour, style."""

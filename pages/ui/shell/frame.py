@@ -1,5 +1,6 @@
 """The frame of every page: navigation, the header with images, model and predictions, and the cache below."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.explore import uploads
 from pages.ui.session import builds, location, parameters, state, url, visitors
+from pages.ui.shell import tour
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
@@ -24,6 +26,7 @@ from pages.ui.widgets.text import chance, plain, size
 def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     """Run a page below these parts of the header, in place of `cover`; a VitrineError becomes a message."""
     parameters.enter(current.url_path)
+    tour.arrive(current.url_path)
     state.forget_notices()
     with messages.error_boundary(current.title):
         url.adopt()
@@ -43,6 +46,7 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     cover.empty()
     messages.notices()
     glossary()
+    tour.tour(current.url_path)
     _memory()
     _paths()
     url.write()
@@ -92,7 +96,7 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "current": here.image,
             "exports": downloads.WHOLE if ready else [],
             "exporting": exports,
-            "command": shown.command() if shown else "",
+            "command": shown.command(location.true_class(shown.bench, shown.picture)) if shown else "",
             "present": here.present,
             "query": url.query(),
             "private": urlencode(visitors.private()),
@@ -138,24 +142,50 @@ def _unusual(model: Model) -> str:
 def _chips(workbench: Workbench, picture: Picture) -> None:
     model, chances = workbench.model, workbench.probabilities(picture)
     chosen = list(location.targets(workbench, picture))
-    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen])
-    classes = [{"index": i, "label": model.labels[i], "chance": chance(model, chances[i])} for i in indices]
+    true = location.true_class(workbench, picture)
+    known = [] if true is None else [true]
+    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen, *known])
+    marks = _marks(workbench, picture, true)
+    classes = [
+        {"index": i, "label": model.labels[i], "chance": chance(model, chances[i]), "mark": marks.get(i, "")}
+        for i in indices
+    ]
     components.class_chips({"classes": classes, "chosen": chosen}, _picked_class)
 
 
+def _marks(workbench: Workbench, picture: Picture, true: int | None) -> dict[int, str]:
+    """The classes to mark if the true one is known: the predicted ones are right or wrong, the true one is true.
+
+    Of several labels at once the image may have others than the known one, so none of them is wrong.
+    """
+    if true is None:
+        return {}
+    model = workbench.model
+    predicted = model.asserted(workbench.logits(picture))
+    wrong = {} if model.output == "multilabel" else dict.fromkeys(predicted, "wrong")
+    return {**wrong, true: "right" if true in predicted else "true"}
+
+
 def _memory() -> None:
+    """Buttons that free memory; each says what goes, and nothing else does."""
     session = state.session()
-    used, budget = session.cache.used + session.files.used, session.cache.budget + session.files.budget
     with st.sidebar.container(key="vitrine-memory", gap="small"):
-        images = len(session.uploads())
-        uploaded = f" · {images} uploaded image{'s' * (images != 1)}" if images else ""
-        st.caption(f"Cached results: {size(used)} of {size(budget)}{uploaded}")
+        cached = f"{size(session.cache.used).removesuffix(' MB')} of {size(session.cache.budget)}"
         st.button(
-            "Clear cached results",
+            f"Clear cached results ({cached})",
+            key="clear-results",
             on_click=_freed,
             help="Deletes this tab's cached results. Uploaded images are kept.",
             width="stretch",
         )
+        if count := len(session.uploads()):
+            st.button(
+                f"Remove {count} uploaded image{'s' * (count != 1)} ({size(session.files.used)})",
+                key="remove-uploads",
+                on_click=_removed_images,
+                help="Deletes them with their true classes, and stops sharing them. Cached results are kept.",
+                width="stretch",
+            )
 
 
 def _paths() -> None:
@@ -195,9 +225,18 @@ def _picked_image() -> None:
 
 
 def _removed_image() -> None:
-    sha = str(st.session_state["image_strip"].get("remove"))
-    state.session().remove(sha)
-    if location.current().image == sha:
+    _remove([str(st.session_state["image_strip"].get("remove"))])
+
+
+def _removed_images() -> None:
+    _remove(list(state.session().uploads()))
+
+
+def _remove(uploads: Sequence[str]) -> None:
+    """Delete uploads by their hashes; if the current image is one of them, an example follows."""
+    for sha in uploads:
+        state.session().remove(sha)
+    if location.current().image in uploads:
         location.go(image="")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.image_folder import scan
-from core.errors import VitrineError
+from core.errors import StudyError, VitrineError
 from core.figures import charts
 from core.mining.rules import Mined
 from core.models import Model
@@ -20,7 +20,7 @@ from core.units.ablation_study import expected_passes, run_ablation
 from core.workbench import Workbench, pass_seconds
 from pages.ui.session import location, parameters, state, visitors
 from pages.ui.session.jobs import watch, working
-from pages.ui.study import open_study
+from pages.ui.study import moved_files, open_study
 from pages.ui.widgets import messages
 from pages.ui.widgets.text import duration, plain
 
@@ -32,9 +32,17 @@ _RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
 DRAWS = 20
 
 
-def bench(study: Study) -> Workbench:
-    """The workbench of the study's model, independent of the header. Raises what loading it raises."""
-    return Workbench(open_study.model(study), state.session().cache)
+def bench(study: Study, key: str) -> Workbench:
+    """The workbench of the study's model, independent of the header. Raises what loading it raises.
+
+    Own weights that are not found are asked for, in a field with this key.
+    """
+    try:
+        return Workbench(open_study.model(study), state.session().cache)
+    except StudyError as error:
+        if not parsed(study.manifest.model.name).separator or not moved_files.weights(study, f"{key}-weights"):
+            raise
+        raise StudyError(error.message, "Say where they are now.") from None
 
 
 def fits_current_image(study: Study, key: str) -> bool:
@@ -58,7 +66,7 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     if not fits_current_image(study, key):
         return
     with messages.refused():
-        model, picture = bench(study), location.subject()
+        model, picture = bench(study, key), location.subject()
         layer = study.manifest.model.layer
         before, logits = model.probabilities(picture), model.logits_without(picture, layer, filters)
         after, ranked = model.model.probabilities(logits), model.model.ranked(logits).tolist()
@@ -98,7 +106,7 @@ def ablation(study: Study, mined: Mined) -> None:
     key = (open_study.key(study), digest({str(label): list(filters) for label, filters in sets.items()}), folder, count)
     results = st.session_state.setdefault("ablation", {})
     if key not in results:
-        model = bench(study).model
+        model = bench(study, "ablation").model
 
         def work(report: Report) -> Ablation:
             return run_ablation(

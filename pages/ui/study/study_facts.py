@@ -10,8 +10,9 @@ from core.store.writer import remove
 from core.study import Study
 from core.study.browse import STOPS, patches_per_image
 from core.study.schema import STUDY
+from core.workbench import has_weights
 from pages.ui.session import state, visitors
-from pages.ui.study import open_study
+from pages.ui.study import moved_files, open_study
 from pages.ui.widgets import messages
 from pages.ui.widgets.text import plain
 
@@ -44,7 +45,7 @@ def deleted(name: str, path: Path) -> None:
 
 
 def lost(study: Study) -> None:
-    """Show which images of the study are missing now."""
+    """Show which images of the study, and whether its weights, are missing now, and ask where they are."""
     folder, data = study.folder, study.manifest.data
     gone, total = study.lost(), data.images - data.skipped
     if len(gone) == total:
@@ -52,6 +53,11 @@ def lost(study: Study) -> None:
     elif gone:
         some = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
         st.caption(plain(f"{len(gone)} of its {total} images are not in {folder}: {some}"))
+    if gone:
+        moved_files.images(study, "moved-images")
+    if not has_weights(study):
+        st.caption("Its weights cannot be found. Its results are shown; ablation and the current image need them.")
+        moved_files.weights(study, "moved-weights")
 
 
 def left_out(study: Study) -> None:

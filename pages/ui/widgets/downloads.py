@@ -12,7 +12,7 @@ from core.explain import Explanation
 from core.figures.sheet import KINDS
 from core.figures.style import Style, styled
 from pages.ui import components
-from pages.ui.session import state
+from pages.ui.session import location, state
 
 _TYPES = {
     "png": "image/png",
@@ -37,7 +37,8 @@ def whole(wanted: Mapping[str, Any]) -> None:
     elif kind == "npz":
         _offer(name, kind, export.npz(answers))
     elif kind == "csv":
-        _offer(name, kind, export.table(shown.bench, shown.picture, answers, shown.seed).encode())
+        true = location.true_class(shown.bench, shown.picture)
+        _offer(name, kind, export.table(shown.bench, shown.picture, answers, shown.seed, true).encode())
 
 
 def one(wanted: Mapping[str, Any]) -> None:

@@ -25,8 +25,9 @@ def settings(params: Sequence[Param], owner: str, model: Model | None = None, *,
         _widget(param, key, owner, model, "" if explained else param.knob.help)
         if explained:
             st.caption(plain(param.knob.help))
-    if location.settings(owner):
-        st.button("Reset to defaults", key=f"reset.{owner}", on_click=location.settings(owner).clear, type="tertiary")
+    if count := len(location.settings(owner)):
+        text = f"Reset {count} changed setting{'s' * (count != 1)}"
+        st.button(text, key=f"reset.{owner}", on_click=location.settings(owner).clear, type="tertiary")
 
 
 def title(param: Param) -> str:

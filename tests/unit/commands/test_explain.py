@@ -18,7 +18,7 @@ from core.data.model_options import ModelOptions
 from core.explain import EXPLAINERS
 from core.figures.sheet import KINDS
 from core.images import decode
-from core.models import load
+from core.models import as_model, load
 from core.models.sources.flower_networks import architecture
 from core.workbench import Request, Workbench
 from tests import nets
@@ -51,6 +51,8 @@ def explain(tmp_path, photo_file):
         (["--method", "saliency", "--target", "class 99"], "no class called 'class 99'"),
         (["--method", "saliency", "--target", "predcted"], "called 'predcted'. Did you mean 'predicted'"),
         (["--method", "saliency", "--target", "5"], "no class 5. gap has classes 0 to 4"),
+        (["--method", "saliency", "--label", "clas 2"], "no class called 'clas 2'. Did you mean 'class 2'"),
+        (["--method", "saliency", "--label", ""], "no class called ''"),
         (
             ["--method", "saliency", "--layer", "features.88"],
             "no layer called 'features.88'. Did you mean 'features.8'",
@@ -429,3 +431,29 @@ def test_options_of_a_model_that_cannot_be_are_one_sentence(monkeypatch, tmp_pat
     command = ["explain", str(photo_file), "--model", "flowers-single-6c", "--method", "saliency"]
     assert main([*command, *words, "--out", str(tmp_path / "out")]) == 2
     assert expected in sentence(capsys)
+
+
+def test_the_true_class_says_whether_the_prediction_is_right(explain, capsys, tmp_path, photo):
+    logits = Workbench(nets.model("gap")).logits(decode(photo, "photo.png"))
+    best, other = logits.argsort(descending=True).tolist()[:2]
+    chance = f"{float(logits.softmax(0)[other]):.1%}"
+    for label, right, said in (
+        (str(best), True, "1 map. Right\n"),
+        (f"class {other}", False, f"1 map. Wrong: the true class is class {other}, {chance}\n"),
+    ):
+        assert explain("--method", "saliency", "--label", label) == 0
+        assert capsys.readouterr().out.endswith(said)
+        record = json.loads((tmp_path / "out/photo/result.json").read_text())
+        assert (record["right"], record["true"]["label"]) == (right, f"class {best if right else other}")
+        assert [entry["target"]["index"] for entry in record["maps"]] == [best], "what is explained is not changed"
+    assert explain("--method", "saliency") == 0
+    assert capsys.readouterr().out.endswith("1 map\n")
+    record = json.loads((tmp_path / "out/photo/result.json").read_text())
+    assert (record["true"], record["right"]) == (None, None)
+
+
+def test_values_have_no_true_class(explain, capsys, monkeypatch):
+    values = as_model("values", nets.seeded(nets.GapNet), options=ModelOptions(output="regression"))
+    monkeypatch.setattr("core.models.load", lambda name, **rest: values)
+    assert explain("--method", "saliency", "--label", "output 2") == 2
+    assert "--label is for models of classes; values gives values. Leave it out." in sentence(capsys)

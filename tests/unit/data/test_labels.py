@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.data.labels import class_index, class_note, class_text, folder_classes, labels_file, sides
+from core.data.labels import class_index, class_note, class_text, folder_classes, labels_file, namesake, sides
 from core.errors import BadModel, BadParameter, UnknownName
 
 LABELS = ("tabby", "Tiger_Cat", "1", "crane", "crane", "Crane", "cardigan", "Cardigan")
@@ -42,6 +42,16 @@ def test_a_label_of_several_classes_names_their_numbers(wanted, indices):
     with pytest.raises(BadParameter, match=f"^The label '{wanted}' is shared by the classes {indices}") as error:
         class_index(wanted, LABELS, "m")
     assert error.value.hint == "Give the number of the one you mean."
+
+
+def test_the_class_of_another_model_that_is_called_the_same():
+    assert namesake("b", ("a", "b")) == 1
+    assert namesake("Tiger_Cat", ("tabby", "tiger cat")) == 1
+    assert namesake("tiger cat", ("Tiger Cat", "tiger cat")) == 1, "the exact spelling comes first"
+    assert namesake("crane", ("crane", "heron", "crane")) is None, "two classes may be meant"
+    assert namesake("crane", ("crane", "heron", "crane"), 2) == 2
+    assert namesake("crane", ("heron", "crane"), 0) == 1, "the number is another model's"
+    assert namesake("3", ("a", "b", "c", "d"), 3) is None, "a label is no number"
 
 
 def test_numbers_beyond_the_last_class():

@@ -4,6 +4,7 @@ import doctest
 import inspect
 import json
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -367,3 +368,28 @@ def test_pictures_of_a_study_are_its_arrays():
 def test_what_a_study_lacks_is_told(ask, sentence):
     with pytest.raises(VitrineError, match=sentence):
         ask(vt.open_study("flowers-double-12c"))
+
+
+def test_a_text_that_is_label_and_number_warns_at_the_line_of_the_user():
+    """ "2" is the label of class 0 and the number of class 2: the label is taken, and an int means the number."""
+    net = nets.seeded(nets.colour_reader)
+    model = vt.wrap(net, labels=["2", "one", "other"], size=32)
+    photo = np.full((32, 32, 3), 200, np.uint8)
+    with pytest.warns(UserWarning, match="'2' is the label of class 0; class number 2 is other") as said:
+        found = vt.explain(model, photo, "saliency", target="2")
+    assert (found.target, found.label) == (0, "2")
+    assert [one.filename for one in said] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert vt.explain(model, photo, "saliency", target=2).label == "other"
+        assert vt.explain(model, photo, "saliency", target="1").label == "one"
+
+
+def test_a_class_of_a_study_warns_in_the_same_way():
+    study = vt.open_study("flowers-double-12c")
+    names = list(study.labels)
+    vars(study)["labels"] = ("1", *names[1:])
+    with pytest.warns(UserWarning, match="'1' is the label of class 0") as said:
+        rules = study.rules("1")
+    assert set(rules["class"]) <= {"1"}
+    assert [one.filename for one in said] == [__file__]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.stats import spearmanr
 
@@ -159,6 +160,7 @@ def test_the_command_asks_the_same_again():
     assert args.target == ["2", "0"]
     assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
     assert (args.seed, args.layer) == (3, "layer4")
+    assert args.label is None
     dashed = shlex.split(export.command_line(model, "-x.png", requests))
     assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
 
@@ -167,9 +169,32 @@ def test_the_command_names_the_options_of_the_model_and_classes_by_texts_that_me
     options = ModelOptions(output="multilabel", threshold=0.3, size=24, mean=(0.5,), std=(0.5, 0.25, 0.5))
     model = as_model("gap", nets.seeded(nets.GapNet), labels=("0", "1", "10", "2", "3"), options=options)
     requests = [Request("saliency", target) for target in (2, 3, 0)]
-    args = parser("explain").parse_args(shlex.split(export.command_line(model, "a.png", requests))[1:])
+    args = parser("explain").parse_args(shlex.split(export.command_line(model, "a.png", requests, true=2))[1:])
     assert chosen_model(args) == options
-    assert [model.target(text) for text in args.target] == [2, 3, 0]
+    assert [model.target(text) for text in [*args.target, args.label]] == [2, 3, 0, 2]
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid", "multilabel", "regression"])
+def test_a_record_of_a_labelled_image_says_whether_its_prediction_is_right(picture, output):
+    net = nets.seeded(nets.GapNet)
+    if output == "sigmoid":
+        net.fc = torch.nn.Linear(net.fc.in_features, 1)
+    bench = Workbench(as_model("gap", net, preprocess=Preprocess(nets.SIDE), options=ModelOptions(output=output)))
+    answers = [(request, bench.explain(picture, request)) for request in [Request("saliency", 1)]]
+    logits = bench.logits(picture)
+    for true, label in enumerate(bench.model.labels):
+        expected = {
+            "softmax": bool(logits[true] == logits.max()),
+            "sigmoid": bool(logits[true] == logits.max()),
+            "multilabel": bool(logits[true] > 0),
+            "regression": None,
+        }[output]
+        record = export.record(bench, picture, answers, true=true)
+        assert (record["true"], record["right"]) == ({"index": true, "label": label}, expected)
+        line = next(csv.DictReader(io.StringIO(export.table(bench, picture, answers, true=true))))
+        assert (line["true_label"], line["right"]) == (label, "" if expected is None else str(expected))
+    line = next(csv.DictReader(io.StringIO(export.table(bench, picture, answers))))
+    assert (line["true_label"], line["right"]) == ("", "")
 
 
 @pytest.mark.parametrize("output", ["softmax", "multilabel", "regression"])

@@ -3,41 +3,22 @@
 import json
 import os
 import shutil
-from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from core.cli import main
 from core.errors import BadParameter, StudyError, Unavailable
-from core.models.sources import flower_networks
 from core.study import Study
 from core.study.build import planned
 from core.study.config import StudyConfig
-from core.workbench import study_model
-from tests.tiny_build import draw
+from core.workbench import has_weights, move_weights, study_model
+from tests.tiny_build import draw, of_own_weights
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A study built from the folder of its weights, labels and images, all named relative to it."""
-    root = tmp_path_factory.mktemp("moved") / "a"
-    root.mkdir()
-    torch.manual_seed(0)
-    save_file(flower_networks.architecture(2).state_dict(), root / "two.safetensors")
-    save_file({k: v + 1 for k, v in flower_networks.architecture(2).state_dict().items()}, root / "other.safetensors")
-    (root / "two.txt").write_text("cat\ndog\n")
-    for number in range(4):
-        draw(root / "two" / ("cat", "dog")[number % 2] / f"{number}.png", number)
-    words = "study build --model flowers:two.safetensors --labels two.txt --data two --out study"
-    before = Path.cwd()
-    os.chdir(root)
-    try:
-        assert main([*words.split(), "--patch-count", "2", "--patch-draws", "20", "--transaction-filters", "5"]) == 0
-    finally:
-        os.chdir(before)
-    return root
+    """A study of own weights, built in their folder."""
+    return of_own_weights(tmp_path_factory.mktemp("moved") / "a")
 
 
 @pytest.fixture
@@ -114,6 +95,30 @@ def test_other_content_at_the_same_path_is_not_accepted(moved):
     study = Study(moved / "study")
     assert study.folder == moved / "two", "the place it had before, of which the reader is told"
     assert study.lost() == []
+
+
+def test_new_places_are_remembered_and_checked(moved, capsys):
+    """Found from then on by every reader, also after another move; other content is refused."""
+    (moved / "two.safetensors").rename(moved.parent / "new.safetensors")
+    (moved / "two").rename(moved.parent / "new")
+    study = Study(moved / "study")
+    assert not has_weights(study)
+    assert len(study.lost()) == 4
+    with pytest.raises(StudyError, match="is not the model"):
+        move_weights(study, moved / "other.safetensors")
+    for wrong in (moved, moved / "nowhere", ""):
+        with pytest.raises(StudyError, match="images of the study study are not in"):
+            study.move_images(wrong)
+    assert main(["study", "info", str(moved / "study"), "--data", str(moved.parent / "new")]) == 0
+    assert "missing" not in capsys.readouterr().out
+    move_weights(study, moved.parent / "new.safetensors")
+    Study(moved / "study").move_images(moved.parent / "new")
+    shutil.move(moved.parent, moved.parent.with_name("elsewhere"))
+    again = Study(moved.parent.with_name("elsewhere") / "a" / "study")
+    assert study_model(again).sha == again.manifest.model.sha
+    assert again.lost() == []
+    assert again.damaged() == []
+    assert again.log["seconds"] == study.log["seconds"]
 
 
 def test_a_model_of_other_classes_is_a_sentence(made):

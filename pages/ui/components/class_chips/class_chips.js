@@ -7,14 +7,25 @@ import { make, mounted, page, percent } from "../shared.js";
  * @property {number} index
  * @property {string} label
  * @property {number | string} chance
+ * @property {"" | "right" | "wrong" | "true"} mark  of the predicted and the true class, where the true one is known
  */
+
+const MARKS = { right: ["✓", "right"], wrong: ["✗", "wrong"], true: ["✓", "true class"] };
+
+/** @param {Entry["mark"]} mark */
+function sign(mark) {
+  if (!mark) return [];
+  const [text, word] = MARKS[mark];
+  const node = make("span", { className: "mark", title: word }, text, make("span", { className: "word" }, ` ${word}`));
+  return [node];
+}
 
 /**
  * @param {Entry} entry
  * @param {number[]} chosen
  * @param {Component<unknown>["setTriggerValue"]} send
  */
-function chip({ index, label, chance }, chosen, send) {
+function chip({ index, label, chance, mark }, chosen, send) {
   const on = chosen.includes(index);
   const bar = make("span", { className: "bar" });
   bar.style.setProperty("--share", typeof chance === "number" ? String(chance) : "0");
@@ -22,7 +33,7 @@ function chip({ index, label, chance }, chosen, send) {
     "button",
     { type: "button", className: "class", ariaPressed: String(on), title: `Explain ${label}` },
     make("span", { className: "label", textContent: label }),
-    make("span", { className: "chance", textContent: percent(chance) }),
+    make("span", { className: "chance" }, percent(chance), " ", ...sign(mark)),
     bar,
   );
   main.onclick = (event) => send("pick", { index, joins: event.ctrlKey || event.metaKey, chosen });
