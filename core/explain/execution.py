@@ -17,6 +17,7 @@ class RunLog:
         self.forwards = 0  # images pushed through the model
         self.backwards = 0  # images whose gradient was taken
         self.fraction = 0.0  # of the work that is done, as last reported
+        self.note = ""  # of that report
         self.remarks: dict[str, float | str] = {}
 
     @property

@@ -155,10 +155,10 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
 
 
 def _monotonic(log: RunLog, report: Report) -> Report:
-    """A report that never decreases and stores the fraction in the log, for snapshots of a running map."""
+    """A report that never decreases and stores the last one in the log."""
 
     def keep(fraction: float, note: str) -> None:
-        log.fraction = max(log.fraction, fraction)
+        log.fraction, log.note = max(log.fraction, fraction), note
         report(log.fraction, note)
 
     return keep

@@ -67,7 +67,7 @@ def test_a_list_of_numbers_is_edited_as_a_text() -> None:
     assert kept(app, "extremal_perturbation") == {"areas": (0.05, 0.1)}
     assert app.text_input[0].value == "0.05,0.1"
     settings = EXPLAINERS["extremal_perturbation"].chosen(kept(app, "extremal_perturbation"))
-    assert EXPLAINERS["extremal_perturbation"].passes(settings, 224) == Passes(400, 400)
+    assert EXPLAINERS["extremal_perturbation"].passes(settings, 224) == Passes(1 + 2 * (200 + 49 + 2 * 21), 1 + 2 * 200)
     app.text_input[0].set_value("a lot").run()
     assert app.warning[0].value == "Areas cannot be 'a lot'. Give one number or several, separated by commas."
     assert app.text_input[0].value == "0.05,0.1", "what cannot be read changes nothing"

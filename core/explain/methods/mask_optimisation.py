@@ -1,10 +1,8 @@
 """Masks found by optimisation: the smallest part of the image that preserves or destroys the score."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +10,13 @@ from torch import Tensor
 
 from core.card import Passes
 from core.errors import BadParameter, Unsupported
-from core.explain.baselines import SIDE, baseline, blurred
+from core.explain.baselines import baseline, blurred
 from core.explain.method import explainer
+from core.explain.methods.mask_search import EVERY, GRID, STARTS, Search, best_masks
+from core.explain.methods.smooth_masks import SmoothMasks, levels_of
 from core.explain.query import Query, per_image
 from core.explain.segments import ScoreBy
-from core.explain.targets import Classes, Score
+from core.explain.targets import Classes
 from core.params import Knob, Numbers, spelled
 from core.progress import chunks
 
@@ -25,7 +25,6 @@ Aim = Annotated[
     Knob("Preserve: find the region sufficient for the score. Delete: find the region necessary for it."),
 ]
 MOST_AREAS = 8  # masks of one image, optimised together
-EVERY = 10  # steps between two running maps
 
 
 @explainer(
@@ -81,6 +80,14 @@ def _roughness(mask: Tensor) -> Tensor:
     return mask.diff(dim=2).abs().pow(3).mean() + mask.diff(dim=3).abs().pow(3).mean()
 
 
+def _extremal_cost(settings: Mapping[str, Any], side: int) -> Passes:
+    steps = ceil(settings["steps"] / STARTS)
+    scored = GRID**2 + STARTS * (1 + 2 * ceil(steps / EVERY))
+    views = 2 if settings["aim"] == "dual" else 1
+    of_area = Passes(1, 1) * (STARTS * steps) + Passes(scored)
+    return Passes(1, 1) + of_area * (len(settings["areas"]) * views)
+
+
 @explainer(
     "Extremal perturbation",
     family="perturbation",
@@ -88,9 +95,7 @@ def _roughness(mask: Tensor) -> Tensor:
     formula="argmax_m s(m ⊗ x) over smooth masks m of area a; delete: −s((1−m) ⊗ x), dual: the sum of both; "
     "contrast: s is the margin over the best other class; mean over the areas",
     caution="The area is prescribed, not found: one too small breaks the object up, one too large includes context.",
-    cost=lambda settings, side: (
-        Passes(1, 1) * (settings["steps"] * len(settings["areas"]) * (2 if settings["aim"] == "dual" else 1))
-    ),
+    cost=_extremal_cost,
     budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": (0.025, 0.05, 0.1, 0.2), "soften": 0.09}},
     validate=lambda settings: _check_areas(settings["areas"]),
 )
@@ -103,7 +108,9 @@ def extremal_perturbation(
         Knob("Preserve: the region sufficient for the score. Delete: the region necessary for it. Dual: both at once."),
     ] = "preserve",
     contrast: Annotated[bool, Knob("Use the margin over the best other class instead of the score.")] = False,
-    steps: Annotated[int, Knob("Optimisation steps (gradient descent).", 10, 2000, 10)] = 200,
+    steps: Annotated[
+        int, Knob("Optimisation steps (gradient descent), half of them from each start.", 10, 2000, 10)
+    ] = 200,
     smooth: Annotated[float, Knob("Smoothness of the masks, in pixels of a 224 px image.", 0, 60, 3)] = 21.0,
     hide: Annotated[
         Literal["blur", "fade"], Knob("What replaces the image outside the mask: its blur, or grey.")
@@ -115,8 +122,10 @@ def extremal_perturbation(
     """The smooth mask of a given area that best preserves, or best destroys, the score.
 
     The mask's area is prescribed instead of penalised: the sorted values of the mask are pushed towards zeros and ones
-    in the requested proportion. Several areas give several masks, whose mean is shown. The areas actually reached are
-    reported.
+    in the requested proportion. One descent starts from Grad-CAM (of the default layer), another from the windows that
+    score best; the result is the best mask tried, be it a window, the largest values of Grad-CAM or a mask on the way.
+    What counts is the score under the mask as it is or under its largest values alone, whichever is worse. Several
+    areas give several masks, whose mean is shown. The areas actually reached are reported.
     """
     if contrast and not isinstance(query.targets, Classes):
         raise Unsupported(
@@ -124,42 +133,22 @@ def extremal_perturbation(
         )
 
     def one(query: Query) -> Iterator[Tensor]:
-        maker = _Masks(query.size, smooth, query.images.device)
-        levels = _levels(query.images[0], hide)
-        free = torch.ones(len(areas), maker.rows * maker.columns, device=levels.device, requires_grad=True)
-        optimiser = torch.optim.SGD([free], lr=8 / steps, momentum=0.9, dampening=0.9)
-        for step in _steps(query, steps):
-            with torch.enable_grad():
-                small = maker(free)
-                large = F.interpolate(small[:, None], query.size, mode="bilinear")
-                views = {"preserve": [(large, 1)], "delete": [(large, -1)], "dual": [(large, 1), (1 - large, -1)]}
-                reward = _reward(query, levels, views[aim], "margin" if contrast else "logit", mirrored=step % 2 == 0)
-                weight = 300 * 1.0035 ** (800 * step / steps)
-                loss = weight * _off_area(1 - small if aim == "delete" else small, areas) - reward
-                free.grad = torch.autograd.grad(loss, free)[0]
-            optimiser.step()
-            free.data.clamp_(0, 1)
-            if step % EVERY == EVERY - 1 or step == steps - 1:
-                small = maker(free.detach())
-                yield _mean_mask(1 - small if aim == "delete" else small, query, soften)
+        maker, levels = SmoothMasks(query.size, smooth, query.images.device), levels_of(query.images[0], hide)
+        search = Search(query, maker, levels, areas, aim, "margin" if contrast else "logit")
+        rounds = ceil(steps / STARTS)
+        total = GRID + rounds
+        for step, masks in zip(_steps(query, total), best_masks(search, rounds), strict=True):
+            if step % EVERY == EVERY - 1 or step == total - 1:
+                yield _mean_mask(torch.stack(masks), query, soften)
 
     yield from per_image(query, one, in_half_precision=True)
 
 
-def _reward(query: Query, levels: Tensor, views: list[tuple[Tensor, int]], score: Score, *, mirrored: bool) -> Tensor:
-    """The signed sum of the scores of the image under each mask (K, 1, H, W), differentiable in the masks."""
-    images = torch.cat([_perturbed(levels, masks) for masks, _ in views])
-    images = images.flip(-1) if mirrored else images
-    slope = query.gradient(images.detach(), query.targets.repeated(0, len(images)), score)
-    parts = (slope * images).chunk(len(views))
-    return torch.stack([sign * part.sum() for part, (_, sign) in zip(parts, views, strict=True)]).sum()
-
-
 def _mean_mask(masks: Tensor, query: Query, soften: float) -> Tensor:
-    """The mean of the masks (K, h, w), high where the evidence is; records their areas as a remark."""
+    """The mean of the masks (K, H, W), high where the evidence is; records their areas as a remark."""
     query.log.remarks["areas"] = ", ".join(f"{area:.3f}" for area in masks.mean((1, 2)).tolist())
-    large = F.interpolate(masks.mean(0)[None, None], query.size, mode="bilinear")[0, 0].cpu()
-    return blurred(large, soften * min(query.size)) if soften else large
+    mean = masks.mean(0).cpu()
+    return blurred(mean, soften * min(query.size)) if soften else mean
 
 
 def _check_areas(areas: Numbers) -> None:
@@ -174,94 +163,3 @@ def _steps(query: Query, steps: int) -> Iterator[int]:
         query.log.remarks["precision"] = f"{query.log.remarks['precision']}; the mask itself may differ more"
     for span in chunks(steps, 1, query.report, "steps", counted=True):
         yield span.start
-
-
-def _levels(image: Tensor, hide: str, count: int = 8) -> Tensor:
-    """The image (3, H, W) from fully masked to unchanged, (count, 3, H, W)."""
-    strengths = [level / (count - 1) for level in range(count)]
-    if hide == "fade":
-        return torch.stack([image * strength for strength in strengths])
-    sigma = 20 * min(image.shape[-2:]) / SIDE
-    return torch.stack([blurred(image, sigma * (1 - strength)) for strength in strengths])
-
-
-def _perturbed(levels: Tensor, masks: Tensor) -> Tensor:
-    """Images (K, 3, H, W) that show at each pixel the level given by the mask (K, 1, H, W), interpolated."""
-    position = masks * (len(levels) - 1)
-    below = position.detach().floor().long().clamp(0, len(levels) - 2)
-    spread = below.expand(-1, levels.shape[1], -1, -1)
-    low, high = levels.gather(0, spread), levels.gather(0, spread + 1)
-    return low + (position - below) * (high - low)
-
-
-def _off_area(masks: Tensor, areas: Sequence[float]) -> Tensor:
-    """The distance of the sorted values of each mask (K, h, w) from zeros and ones in the target proportion, summed."""
-    values = masks.flatten(1).sort(1).values
-    count = values.shape[1]
-    ideal = torch.zeros_like(values)
-    for row, area in zip(ideal, areas, strict=True):
-        row[int(count * (1 - area)) :] = 1
-    return (values - ideal).square().mean(1).sum()
-
-
-@dataclass(frozen=True)
-class _Masks:
-    """Smooth masks from free values on a coarse grid: at each pixel the soft maximum of the values around it.
-
-    On large images masks are computed for blocks of pixels, a third of the grid's step, and upsampled.
-    """
-
-    size: tuple[int, int]
-    smooth: float  # pixels of a 224 px image
-    device: torch.device
-
-    @property
-    def sigma(self) -> float:
-        """Smoothness in pixels of the image."""
-        return max(self.smooth * min(self.size) / SIDE, 1e-3)
-
-    @property
-    def step(self) -> int:
-        """Pixels between two free values."""
-        return max(1, round(self.sigma / 3))
-
-    @property
-    def rows(self) -> int:
-        """Free values down the image."""
-        return ceil(self.size[0] / self.step)
-
-    @property
-    def columns(self) -> int:
-        """Free values across the image."""
-        return ceil(self.size[1] / self.step)
-
-    def __call__(self, free: Tensor) -> Tensor:
-        """Masks (K, h, w) from free values (K, rows · columns)."""
-        down, across, weight = (part.to(self.device) for part in _neighbours(self.size, self.step, self.sigma))
-        (height, width), near = weight.shape[:2], weight.shape[2]
-        # As matrix products: their backward is fast and sums in a fixed order.
-        values = down @ free.view(-1, self.rows, self.columns) @ across
-        values = values.view(-1, height, near, width, near).transpose(2, 3) * weight
-        values = values.flatten(3)
-        return (values * (20 * values).softmax(-1)).sum(-1)
-
-
-@lru_cache(maxsize=4)
-def _neighbours(size: tuple[int, int], step: int, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The free values around each pixel of a mask, and their weights.
-
-    Two selections, (h · n, rows) and (columns, w · n), that take the n nearest lines of free values for each line of
-    the mask, down and across; and weights (h, w, n, n).
-    """
-    block, radius = max(1, step // 3), 1 + ceil(sigma / step)
-    offsets = torch.arange(-radius, radius + 1)
-    selections, far = [], []
-    for side in size:
-        count = ceil(side / step)
-        centres = torch.arange(ceil(side / block)) * block + (block - 1) / 2
-        near = (centres / step).floor().long()[:, None] + offsets
-        selections.append(F.one_hot(near.clamp(0, count - 1).flatten(), count).float())
-        far.append(centres[:, None] - ((near + 0.5) * step - 0.5))
-    distance = (far[0][:, None, :, None].square() + far[1][None, :, None, :].square()).sqrt()
-    weight = (-2 * (distance / sigma - 0.5).clamp_min(0).square()).exp()
-    return selections[0], selections[1].T, weight

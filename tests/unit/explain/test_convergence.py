@@ -87,7 +87,7 @@ STEP_BY_STEP = {
     "integrated_gradients": {"steps": 12},
     "gradient_shap": {"samples": 12},
     "meaningful_perturbation": {"steps": 30},
-    "extremal_perturbation": {"steps": 30},
+    "extremal_perturbation": {"steps": 30, "areas": "0.4"},
 }
 
 

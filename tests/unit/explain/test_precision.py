@@ -177,6 +177,19 @@ def test_a_rough_extremal_mask_has_the_area_of_the_exact_one():
     assert areas == pytest.approx([0.1, 0.1], abs=0.03)
 
 
+@with_data
+@pytest.mark.slow
+def test_an_extremal_mask_of_a_photo_is_the_same_for_any_number_of_threads():
+    query, before, maps = asked_of("squeezenet1_0"), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            maps.append(explain("extremal_perturbation", query.fresh(), {"steps": 60}).maps)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*maps)
+
+
 def test_a_learned_mask_says_that_it_may_differ_more():
     for name in ("extremal_perturbation", "meaningful_perturbation"):
         found = explain(name, nets.query("gap", count=1, precision="half"), {"steps": 10})
