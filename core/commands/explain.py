@@ -179,7 +179,7 @@ def _true(args: Namespace, bench: "Workbench") -> int | None:
     if args.label is None:
         return None
     if bench.model.output == "regression":
-        raise BadParameter(f"--label is for models of classes; {bench.model.name} gives values.", "Leave it out.")
+        raise BadParameter(f"--label is for models of classes; {bench.model.display} gives values.", "Leave it out.")
     return bench.model.target(args.label)
 
 

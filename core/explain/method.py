@@ -126,23 +126,23 @@ def _image(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
 
 
 def _needs_layer(model: Model, title: str) -> str:
-    return (
-        "" if model.survey.default else f"{title} requires a layer with spatial positions, and {model.name} has none."
-    )
+    if model.survey.default:
+        return ""
+    return f"{title} requires a layer with spatial positions, and {model.display} has none."
 
 
 def _needs_head(model: Model, title: str) -> str:
     if model.survey.head:
         return ""
-    return f"{title} needs global average pooling and one linear layer at the end; {model.name} ends otherwise."
+    return f"{title} needs global average pooling and one linear layer at the end; {model.display} ends otherwise."
 
 
 def _needs_relu(model: Model, title: str) -> str:
     used = set(model.survey.operations)
     if used & RELUS:
         return ""
-    activations = ", ".join(sorted(used & SMOOTH)) or "none"
-    return f"{title} changes the backward rule of ReLU, and {model.name} has no ReLU (its activations: {activations})."
+    others = ", ".join(sorted(used & SMOOTH)) or "none"
+    return f"{title} changes the backward rule of ReLU, and {model.display} has no ReLU (its activations: {others})."
 
 
 LAYER = Need("layer", _needs_layer)

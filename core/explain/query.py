@@ -262,7 +262,7 @@ class Query:
             return cached
         recording = self._record(rule).get(rule)
         if recording is None:
-            message = f"{self.model.name} uses no ReLU to compute this score."
+            message = f"{self.model.display} uses no ReLU to compute this score."
             raise Unsupported(message, "Choose another method.")
         return recording.slopes[""]
 
@@ -305,7 +305,7 @@ class Query:
     def _numbers(self, scores: Tensor) -> Tensor:
         if bool(scores.isfinite().all()):
             return scores
-        message = f"{self.model.name} gives scores that are not finite for this image."
+        message = f"{self.model.display} gives scores that are not finite for this image."
         raise Unsupported(message, "Check the model's weights, or choose another image.")
 
     def _cached(self, targets: Target) -> ForwardBackward | None:

@@ -142,7 +142,7 @@ def drawn(explanation: Explanation) -> DrawnMap:
 
 
 def _title(bench: Workbench, picture: Picture) -> str:
-    return f"{picture.name} · {bench.model.name}"
+    return f"{picture.name} · {bench.model.display}"
 
 
 def _panel(request: Request, answer: Answer, colours: Span | None) -> Panel:

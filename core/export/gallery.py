@@ -67,7 +67,7 @@ def figure_of_images(
                 panels.append(Panel(picture.name, lines, note=str(answer), view=view))
     rows = [panels[start : start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)]
     methods = dict.fromkeys(EXPLAINERS[request.name].title for _, answers in results for request, _ in answers)
-    title = f"{', '.join(methods)} · {bench.model.name} · {len(results)} image{'s' * (len(results) != 1)}"
+    title = f"{', '.join(methods)} · {bench.model.display} · {len(results)} image{'s' * (len(results) != 1)}"
     return sheet(bench.view(results[0][0]), title, rows, style, kind=kind)
 
 

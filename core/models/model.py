@@ -55,6 +55,11 @@ class Model:
         return digest([self.sha, self.output, vars(self.preprocess)])
 
     @property
+    def display(self) -> str:
+        """The name without folders of this machine, for texts that strangers may see."""
+        return parsed(self.name).display
+
+    @property
     def quantity(self) -> Literal["probability", "value"]:
         """The word for what `probabilities` are."""
         return "value" if self.output == "regression" else "probability"
@@ -104,7 +109,7 @@ class Model:
 
     def target(self, wanted: str | int) -> int:
         """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""
-        return class_index(wanted, self.labels, self.name)
+        return class_index(wanted, self.labels, self.display)
 
     def resolve_layer(self, layer: str = "") -> str:
         """The layer where activations are read: the named one, or the surveyed default.
@@ -113,11 +118,13 @@ class Model:
         """
         name, usable = layer or self.survey.default, [usable_layer.name for usable_layer in self.survey.usable]
         if not name:
-            raise Unsupported(f"{self.name} has no layer with spatial positions.", "Choose a method that needs none.")
+            message = f"{self.display} has no layer with spatial positions."
+            raise Unsupported(message, "Choose a method that needs none.")
         if name in usable:
             return name
         if self.survey.layer(name):
-            raise Unsupported(f"Layer '{name}' of {self.name} has no spatial positions.", "Choose a layer before it.")
+            message = f"Layer '{name}' of {self.display} has no spatial positions."
+            raise Unsupported(message, "Choose a layer before it.")
         raise unknown("layer", name, usable)
 
     def resolve_unit(self, unit: str) -> tuple[str, int]:

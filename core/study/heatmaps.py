@@ -44,12 +44,12 @@ def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[st
         raise Unsupported(reason, "Choose another method or another model.")
     name = layer or model.survey.default
     if not name:
-        raise Unsupported(f"{model.name} has no layer with spatial positions.", "Choose a convolutional network.")
+        raise Unsupported(f"{model.display} has no layer with spatial positions.", "Choose a convolutional network.")
     facts = model.survey.layer(name)
     if facts is None or facts.layout == "vector":
         usable = ", ".join(one.name for one in model.survey.usable[-6:])
         raise Unsupported(
-            f"Layer {name!r} of {model.name} has no spatial positions.", f"Choose a layer such as {usable}."
+            f"Layer {name!r} of {model.display} has no spatial positions.", f"Choose a layer such as {usable}."
         )
     return name
 

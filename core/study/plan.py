@@ -53,7 +53,7 @@ class StudyPlan:
         Raises Unsupported for a regression, which has no classes.
         """
         if model.output == "regression":
-            message = f"{model.name} is a regression, and a study finds rules between filters and classes."
+            message = f"{model.display} is a regression, and a study finds rules between filters and classes."
             raise Unsupported(message, "Choose a model of classes, or read its outputs as softmax or multilabel.")
         layer = studied_layer(model, layer, explainer, settings)
         side = patches.side(model.preprocess.crop)

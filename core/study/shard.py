@@ -79,7 +79,7 @@ def shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:
         if not is_memory(error):
             raise
         if plan.batch == 1:
-            message = f"{plan.model.name} does not fit into memory even one image at a time."
+            message = f"{plan.model.display} does not fit into memory even one image at a time."
             raise TooLarge(message, "Use a smaller model, or free memory.") from None
         message = f"{plan.batch} images at a time do not fit into memory."
         raise TooLarge(message, "Use a smaller batch (--batch).") from None

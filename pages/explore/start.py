@@ -66,5 +66,5 @@ with st.container(key="vitrine-doors"):
                 st.page_link(page, label=f"**{title}**", **arrow)
             st.write(text)
 
-with st.expander(f"Supported layers and methods of {bench.model.name}"):
+with st.expander(f"Supported layers and methods of {bench.model.display}"):
     model_facts.model(bench)

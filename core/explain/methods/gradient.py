@@ -98,7 +98,7 @@ def layerwise_ixg(
     recording = query.forward_backward(*stages)
     received = _attention(query)[-len(stages) :] if attention_weight else [None] * len(stages)
     if len(received) < len(stages):
-        message = f"{query.model.name} does not tell how much attention its blocks pay."
+        message = f"{query.model.display} does not tell how much attention its blocks pay."
         raise Unsupported(message, "Set layerwise_ixg.attention_weight to false.")
     total = torch.zeros(len(query.images), *query.size, device=query.images.device)
     for layer, weights in zip(stages, received, strict=True):

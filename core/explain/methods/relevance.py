@@ -49,7 +49,7 @@ SUMS: dict[str, Share] = {"clamp": by_positive_values, "proportional": by_values
 
 def _needs_linear_rules(model: Model, title: str) -> str:
     unknown = ", ".join(sorted(set(model.survey.operations) - KNOWN))
-    return f"{title} has no rule for {unknown}, which {model.name} uses." if unknown else ""
+    return f"{title} has no rule for {unknown}, which {model.display} uses." if unknown else ""
 
 
 RULES = Need("relevance_rules", _needs_linear_rules)

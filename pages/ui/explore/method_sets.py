@@ -48,6 +48,6 @@ def take(name: str) -> None:
     usable, wanted = bench.usable(), set(SETS[name](bench))
     found = tuple(method for method in EXPLAINERS if method in wanted and not usable[method])
     if lacking := [EXPLAINERS[method].title for method in EXPLAINERS if method in wanted and usable[method]]:
-        state.add_notice("info", f"{name}: left out, not supported by {bench.model.name}: {', '.join(lacking)}.")
+        state.add_notice("info", f"{name}: left out, not supported by {bench.model.display}: {', '.join(lacking)}.")
     if found:
         location.go(methods=found)

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import BadModel, UnknownName
-from core.models import load
+from core.errors import BadModel, UnknownName, VitrineError
+from core.explain import EXPLAINERS
+from core.images import Preprocess
+from core.models import as_model, load
 from core.models.name import SUFFIXES, parsed
+from tests import nets
 
 ARCHITECTURES = st.text(st.characters(exclude_characters=":@/\\", codec="utf-8"), min_size=2).filter(
     lambda text: text not in ("timm", "hf", "onnx") and not text.lower().endswith((".py", *SUFFIXES))
@@ -143,3 +146,14 @@ def test_a_path_alone_names_no_architecture(name):
     with pytest.raises(BadModel, match="names no architecture") as error:
         load(name)
     assert error.value.hint.endswith(f"such as resnet18@{name.removeprefix('@')}.")
+
+
+def test_texts_about_a_model_name_no_folder(tmp_path):
+    net = nets.seeded(nets.NETS["linear"])
+    model = as_model(f"{tmp_path}/mine.py:build", net, preprocess=Preprocess(nets.SIDE, nets.SIDE))
+    assert model.display == "mine.py:build"
+    for attempt in (lambda: model.target("nothing"), model.resolve_layer):
+        with pytest.raises(VitrineError) as error:
+            attempt()
+        assert str(tmp_path) not in str(error.value)
+    assert all(str(tmp_path) not in method.unmet(model) for method in EXPLAINERS.values())
