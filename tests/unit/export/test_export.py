@@ -215,6 +215,7 @@ def test_a_record_says_how_outputs_are_read_and_images_prepared(picture, output)
     assert (record["output"], record["model_options"]["mean"]) == (output, [127.5])
     assert record["preparation"] == {
         "crop": nets.SIDE, "resize": 40, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear",
+        "squash": False,
     }  # fmt: skip
     assert record["notes"] == ["mean 127.5 was read as values from 0 to 255, and std with it."]
     word = "value" if output == "regression" else "probability"
