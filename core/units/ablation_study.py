@@ -46,12 +46,13 @@ def run_ablation(
         logits, skipped = from_pooled(model), _unread(study)
     else:
         logits, skipped = from_images(model, layer), files.skipped
-    window = study.manifest.settings.value_window()
     with RepeatedReport(report) as repeated:
         told = repeated.report
         result = ablation(
             logits,
-            _read(model, files, batch, told, window) if files else _stored(study, model, told),
+            _read(model, files, batch, told, study.manifest.settings.value_window())
+            if files
+            else _stored(study, model, told),
             sets,
             count,
             model.labels,

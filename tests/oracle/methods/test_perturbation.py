@@ -210,12 +210,12 @@ def test_masks_depend_on_seed_and_number_alone():
 
 
 @pytest.mark.parametrize(
-    ("masks", "batch", "expected"), [(150, 10, [70, 130, 150]), (128, 64, [64, 128]), (100, 200, [100])]
+    ("masks", "batch", "expected"), [(150, 10, [71, 131, 151]), (128, 64, [65, 129]), (100, 200, [101])]
 )
 def test_running_maps_of_rise_come_with_each_block_of_masks_and_at_the_end(masks, batch, expected):
     seen = []
     explain("rise", query("gap", count=1, batch=batch), {"masks": masks}, lambda look: bool(seen.append(look)))
-    assert [look.forwards for look in seen] == expected
+    assert [look.passes.forward for look in seen] == expected
 
 
 def test_boxes_around_masks_are_the_smallest():

@@ -61,7 +61,7 @@ MANIFESTED = {
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     monkeypatch.setattr("core.study.STUDY", SMALL)
-    monkeypatch.setattr(Study, "_has_images", lambda study, root: False)  # there are none to recognise a folder by
+    monkeypatch.setattr(Study, "has_images", lambda study, root: False)  # there are none to recognise a folder by
 
 
 def shard(number):

@@ -37,7 +37,12 @@ class Shelf:
         self.labels = net.labels
         arrays = {"pooled": {}} if pooled else {}
         facts = SimpleNamespace(layer=net.survey.default, filters=self.filters.shape[1])
-        self.manifest = SimpleNamespace(model=facts, arrays=arrays, data=SimpleNamespace(folder=str(folder)))
+        self.manifest = SimpleNamespace(
+            model=facts,
+            arrays=arrays,
+            data=SimpleNamespace(folder=str(folder)),
+            settings=SimpleNamespace(value_window=lambda: None),
+        )
 
     @property
     def folder(self):
