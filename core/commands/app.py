@@ -105,7 +105,7 @@ def _model(name: str, given: ModelOptions) -> str:
     """The model's name with paths valid in the app's folder; raises if the model cannot be loaded."""
     from core.models import MODELS, load
     from core.models.name import parsed
-    from core.models.trust import trust
+    from core.models.sources.trust import trust
 
     parts = parsed(trust(name))
     if parts.source == "list" and not given.changed():

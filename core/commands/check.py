@@ -22,7 +22,7 @@ def check(parser: ArgumentParser) -> None:
 def _check(args: Namespace) -> int:
     from core.environment import device
     from core.models import load
-    from core.models.trust import trust
+    from core.models.sources.trust import trust
     from core.workbench import Workbench
 
     bench = Workbench(load(trust(args.model), device=device(), options=chosen_model(args)))

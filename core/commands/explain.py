@@ -88,7 +88,7 @@ def _explain(args: Namespace) -> int:
     from core.export import names, write
     from core.images import window_of
     from core.models import load
-    from core.models.trust import trust
+    from core.models.sources.trust import trust
     from core.workbench import Workbench
 
     seed(args.seed)

@@ -53,7 +53,7 @@ def image_files(
     found = ImageFiles()
     for path in paths:
         root = Path(path)
-        if not (root.is_dir() or _is_archive(root)):
+        if not (_is_folder(root) or _is_archive(root)):
             found.files.append(ImageFile(path))
             continue
         try:
@@ -79,6 +79,13 @@ def _judging(folder: ImageFolder) -> str:
     more = ", …" if len(unknown) > _NAMED else ""
     besides = f"; the model has no class {', '.join(unknown[:_NAMED])}{more}" if unknown else ""
     return f"the class folders give the true classes{besides}."
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a text that cannot be a path; reading it as an image says so
+        return False
 
 
 def _is_archive(path: Path) -> bool:

@@ -24,7 +24,7 @@ from core.errors import BadImage, BadModel, BadParameter, VitrineError
 from core.images import Picture, Preprocess, decode, picture_file, picture_of
 from core.models import MODELS, Model, as_model
 from core.models import load as load_model
-from core.models.trust import trust
+from core.models.sources.trust import trust
 from core.params import expanded
 from core.progress import printed
 from core.study import Study

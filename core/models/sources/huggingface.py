@@ -13,10 +13,10 @@ from core.errors import BadModel, VitrineError, brief
 from core.files import read_json
 from core.images import Preprocess
 from core.models.checkpoint import opened
-from core.models.hub import repository
-from core.models.initialisation import seeded
 from core.models.name import REPOSITORY, ModelName
 from core.models.source import Source, SourceNetwork, package
+from core.models.sources.hub import repository
+from core.models.sources.initialisation import seeded
 from core.models.weights import classes, fit
 from core.params import expanded
 from core.progress import Report, subrange

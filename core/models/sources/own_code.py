@@ -17,7 +17,7 @@ from core.images import Preprocess
 from core.models.checkpoint import opened
 from core.models.name import ModelName
 from core.models.source import Source, SourceNetwork
-from core.models.trust import refuse_untrusted
+from core.models.sources.trust import refuse_untrusted
 from core.models.weights import fit
 from core.params import expanded
 from core.progress import Report

@@ -14,12 +14,12 @@ from core.data.model_options import ModelOptions
 from core.errors import BadModel, Unavailable
 from core.images import Preprocess
 from core.models.checkpoint import opened
-from core.models.download import fetch
-from core.models.hub import repository
-from core.models.initialisation import seeded
 from core.models.matching import Match
 from core.models.name import ModelName
 from core.models.source import Source, SourceNetwork, package
+from core.models.sources.download import fetch
+from core.models.sources.hub import repository
+from core.models.sources.initialisation import seeded
 from core.models.weights import classes, fit
 from core.params import expanded
 from core.progress import Report, subrange

@@ -17,10 +17,10 @@ from core.errors import BadModel
 from core.images import Preprocess
 from core.models.adaptation import SMALL, Adaptation
 from core.models.checkpoint import Checkpoint, opened
-from core.models.download import fetch
-from core.models.initialisation import uninitialised
 from core.models.matching import Match
 from core.models.model import Model, ModelCard, as_model
+from core.models.sources.download import fetch
+from core.models.sources.initialisation import uninitialised
 from core.models.weights import assigned, fit
 from core.progress import Report, subrange
 

@@ -13,7 +13,7 @@ from torchvision import models
 
 from core.errors import Cancelled, Unavailable
 from core.models import load
-from core.models.download import fetch
+from core.models.sources.download import fetch
 from tests import nets
 
 

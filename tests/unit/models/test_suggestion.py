@@ -77,9 +77,10 @@ def refusal(name: str) -> VitrineError:
     return error.value
 
 
-def test_the_sentence_about_a_wrong_name_says_the_right_one(tmp_path: Path) -> None:
+def test_the_sentence_about_a_wrong_name_says_the_right_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     net: nn.Module = models.get_model("shufflenet_v2_x1_0", weights=None, num_classes=4)
-    file = tmp_path / "mine.safetensors"
+    file = Path("mine.safetensors")  # a short path: messages shorten long ones
     save_file(net.state_dict(), file)
     hint = f"Its tensors fit shufflenet_v2_x1_0: write shufflenet_v2_x1_0@{file}."
     for wrong, sentence in (

@@ -50,7 +50,7 @@ MOMENTS = [
     ("reading images 1 ", "written", 7, 0),  # among the files of the first shard
     ("masking patches", "said", 1, 0),
     ("transactions", "written", 20, 1),  # among the files of the second
-    ("heatmaps", "said", 9, 2),  # in the third, the second just finished
+    ("heatmaps", "said", 13, 2),  # in the third, the second just finished
     ("transactions", "said", 2, 3),
     ("joining", "written", 1, 4),
     ("averaging patches", "said", 30, 4),

@@ -13,7 +13,7 @@ from core.cli import main
 from core.errors import BadModel, BadParameter, Unavailable, VitrineError
 from core.models import load
 from core.models.name import parsed
-from core.models.trust import trust
+from core.models.sources.trust import trust
 
 LABELS = ["ant", "bee", "cow"]
 NET = """
