@@ -47,6 +47,13 @@ def chosen_model(args: Namespace) -> ModelOptions:
     return ModelOptions(**chosen(args, ModelOptions, "model"))
 
 
+def named_model(args: Namespace) -> str:
+    """The model that --model names; if that is code of the user, it may run in this process."""
+    from core.models.sources.trust import trust
+
+    return trust(args.model)
+
+
 def path_argument(text: str) -> Path:
     """The path that an option names; if it is empty, argparse adds the option's name to the message."""
     if not text:

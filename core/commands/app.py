@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from core.commands import chosen_model, options, path_argument
+from core.commands import chosen_model, named_model, options, path_argument
 from core.data.model_options import ModelOptions
 from core.environment import limit
 from core.errors import BadParameter, Unavailable
@@ -60,7 +60,7 @@ def _app(args: Namespace) -> int:
     if given.labels:
         given = replace(given, labels=str(Path(given.labels).resolve()))
     if args.model:
-        environment["VITRINE_MODEL"] = _model(args.model, given)
+        environment["VITRINE_MODEL"] = _model(named_model(args), given)
         # A module of the user's is found from the folder where it was named.
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), str(Path.cwd()))))
         environment["VITRINE_MODEL_OPTIONS"] = json.dumps(given.changed())
@@ -105,9 +105,8 @@ def _model(name: str, given: ModelOptions) -> str:
     """The model's name with paths valid in the app's folder; raises if the model cannot be loaded."""
     from core.models import MODELS, load
     from core.models.name import parsed
-    from core.models.sources.trust import trust
 
-    parts = parsed(trust(name))
+    parts = parsed(name)
     if parts.source == "list" and not given.changed():
         return MODELS[name].name
     return load(str(parts.absolute), options=given).name

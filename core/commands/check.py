@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from core.commands import chosen_model, options, say, say_json
+from core.commands import chosen_model, named_model, options, say, say_json
 from core.data.model_options import ModelOptions
 
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ def check(parser: ArgumentParser) -> None:
 def _check(args: Namespace) -> int:
     from core.environment import device
     from core.models import load
-    from core.models.sources.trust import trust
     from core.workbench import Workbench
 
-    bench = Workbench(load(trust(args.model), device=device(), options=chosen_model(args)))
+    bench = Workbench(load(named_model(args), device=device(), options=chosen_model(args)))
     if args.json:
         say_json(_facts(bench))
     else:

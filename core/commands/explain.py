@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from core.card import Passes
-from core.commands import chosen_model, complain, options, path_argument, say, say_json
+from core.commands import chosen_model, complain, named_model, options, path_argument, say, say_json
 from core.commands.interruption import Interruption
 from core.data.model_options import ModelOptions
 from core.errors import BadParameter, Cancelled, UnknownName, Unsupported, VitrineError
@@ -88,7 +88,6 @@ def _explain(args: Namespace) -> int:
     from core.export import names, write
     from core.images import window_of
     from core.models import load
-    from core.models.sources.trust import trust
     from core.workbench import Workbench
 
     seed(args.seed)
@@ -97,7 +96,7 @@ def _explain(args: Namespace) -> int:
     _settings(args.set, args.budget, _requested(args))
     _writable(args.out)
     report = printed(sys.stderr)
-    bench = Workbench(load(trust(args.model), device=device(), report=report, options=chosen_model(args)))
+    bench = Workbench(load(named_model(args), device=device(), report=report, options=chosen_model(args)))
     work = _work(args, bench)
     judged = args.label is None and bench.model.output != "regression"  # by the class folders
     images = image_files(args.images, limit, report, bench.model.labels if judged else ())

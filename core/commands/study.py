@@ -10,7 +10,7 @@ from reprlib import repr as short
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from core.card import Passes
-from core.commands import chosen, complain, options, path_argument, say, say_json
+from core.commands import chosen, complain, named_model, options, path_argument, say, say_json
 from core.errors import BadParameter, StudyError, VitrineError
 from core.params import Knob, params_of, whole
 from core.progress import printed
@@ -118,7 +118,7 @@ def _build(args: Namespace) -> int:
     method = EXPLAINERS[study_settings["explainer"]]
     given = dict(_pair(text) for text in args.set)
     settings = {name: value for name, value in checked(method.params, given, method.name).items() if name in given}
-    config = StudyConfig(args.model, args.data, settings=settings, **study_settings, **parts)
+    config = StudyConfig(named_model(args), args.data, settings=settings, **study_settings, **parts)
     plan = planned(config, device=device())
     say(*plan.model.notes, *plan.folder.notes)
     study = build_study(config, args.out, model=plan.model, device=device(), report=printed(sys.stderr))
@@ -261,7 +261,7 @@ def _ablate(args: Namespace) -> int:
     chance = Chance(**chosen(args, Chance, "ablate"))
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
-    model = study_model(study, device(), model=args.model)
+    model = study_model(study, device(), model=named_model(args))
     sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
     result = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,

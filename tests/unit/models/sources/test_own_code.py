@@ -216,3 +216,19 @@ def test_a_revision_is_for_hugging_face_only() -> None:
 
     with pytest.raises(BadParameter, match="A revision is for models of Hugging Face"):
         load("resnet18", options=ModelOptions(revision="main"))
+
+
+def test_a_study_is_built_and_used_with_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, f"def build():\n    return net(), {{'size': 32, 'labels': {LABELS}}}\n")
+    draws = np.random.default_rng(0)
+    for label in LABELS:
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(3):
+            pixels = draws.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}.png")
+    words = ["--model", f"{file}:build"]
+    built = ["study", "build", *words, "--data", str(tmp_path / "data"), "--out", str(tmp_path / "study")]
+    assert main(built) == 0
+    monkeypatch.setattr("core.models.sources.trust._trusted", set())  # as in another process
+    assert main(["study", "ablate", str(tmp_path / "study"), "--draws", "2"]) == 2
+    assert main(["study", "ablate", str(tmp_path / "study"), "--draws", "2", *words]) == 0
