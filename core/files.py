@@ -36,6 +36,14 @@ def regular_file(path: str | Path, most: int) -> Iterator[IO[bytes]]:
         yield file
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at a path; False for a text that cannot be a path."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def read_bytes(path: str | Path, most: int) -> bytes:
     """The content of a file of others. Raises as `regular_file`, also for a file that grows over `most` meanwhile."""
     with regular_file(path, most) as file:

@@ -9,6 +9,7 @@ from core.data.image_folder import ImageFolder, scan
 from core.data.layout import UNKNOWN
 from core.data.listing import head
 from core.errors import VitrineError
+from core.files import is_folder
 from core.images import Picture, Window, picture_file, read_picture, shown
 from core.progress import Report, silent
 
@@ -53,7 +54,7 @@ def image_files(
     found = ImageFiles()
     for path in paths:
         root = Path(path)
-        if not (_is_folder(root) or _is_archive(root)):
+        if not (is_folder(root) or _is_archive(root)):  # reading what is no path as an image says so
             found.files.append(ImageFile(path))
             continue
         try:
@@ -79,13 +80,6 @@ def _judging(folder: ImageFolder) -> str:
     more = ", …" if len(unknown) > _NAMED else ""
     besides = f"; the model has no class {', '.join(unknown[:_NAMED])}{more}" if unknown else ""
     return f"the class folders give the true classes{besides}."
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # a text that cannot be a path; reading it as an image says so
-        return False
 
 
 def _is_archive(path: Path) -> bool:

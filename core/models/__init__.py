@@ -42,7 +42,8 @@ def load(
     Own weights are a .safetensors file or a checkpoint of torch, whatever its name; `core.models.name` documents the
     syntax of names. `options` say how the outputs are read and how images are prepared, and name a file of labels for
     own weights. Raises UnknownName, BadModel for weights or labels that do not fit, BadParameter for options that do
-    not, Unavailable for a download without connection and for a source that is not supported yet.
+    not, and Unavailable for a download without connection, a source whose package is missing, and own code that was not
+    allowed to run.
     """
     parts, options = parsed(name), ModelOptions.checked(**(options or ModelOptions()).changed())
     try:

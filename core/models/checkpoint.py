@@ -52,17 +52,6 @@ _OTHERS = {  # the first bytes of files that are mistaken for weights
     b"GGUF": "is a GGUF file",
     b"\x93NUMPY": "is a NumPy array",
 }
-_OTHERS = {  # the first bytes of files that are mistaken for weights
-    b"version https://git-lfs": "only points to weights in Git LFS",
-    b"<": "is a web page",
-    b"{": "is a text in JSON",
-    b"\x89HDF": "is an HDF5 file, as Keras writes",
-    b"\x1f\x8b": "is packed with gzip",
-    b"BZh": "is packed with bzip2",
-    b"7z\xbc\xaf": "is packed with 7-Zip",
-    b"GGUF": "is a GGUF file",
-    b"\x93NUMPY": "is a NumPy array",
-}
 
 
 @dataclass(frozen=True)

@@ -81,15 +81,23 @@ class ModelName:
         """A copy that means the same from every folder of this machine; modules are left to Python's own path."""
         name = self
         if self.source == "python" and self.code_file:
-            function = self.architecture.rpartition(":")[2]
-            name = parsed(f"{absolute(self.code_file)}:{function}{self.separator}{self.file}")
+            name = parsed(f"{absolute(self.code_file)}:{self.function}{self.separator}{self.file}")
         return name.with_path(absolute(name.path)) if name.path else name
 
     @property
     def code_file(self) -> Path | None:
         """The file of own code; None for a module, which is imported by its name."""
-        place = self.architecture.rpartition(":")[0]
-        return expanded(place) if self.source == "python" and place.endswith(".py") else None
+        return expanded(self.module) if self.source == "python" and self.module.endswith(".py") else None
+
+    @property
+    def module(self) -> str:
+        """The file or module of own code, as it was named."""
+        return self.architecture.rpartition(":")[0]
+
+    @property
+    def function(self) -> str:
+        """The function of own code."""
+        return self.architecture.rpartition(":")[2]
 
     @property
     def _is_folder(self) -> bool:

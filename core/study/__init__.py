@@ -61,7 +61,7 @@ from typing import Any
 from core.data.labels import class_index
 from core.environment import limit
 from core.errors import StudyError, VitrineError
-from core.files import read_bytes
+from core.files import is_folder, read_bytes
 from core.params import absolute
 from core.resources import ASSETS
 from core.store.reader import Store, removable
@@ -107,14 +107,14 @@ class Study(Store[StudyManifest]):
         for candidate in dict.fromkeys((stored, *candidates("data", typed, self.path, self.log))):
             # `image_folder` reads the images of a data set from its folder `images`.
             for root in (candidate, candidate / "images"):
-                if _is_folder(root) and self.has_images(root):
+                if is_folder(root) and self.has_images(root):
                     return root
         return stored
 
     def move_images(self, folder: str | Path) -> None:
         """Remember that its images are in this folder now. Raises StudyError if their content is not found there."""
         root = absolute(folder)
-        if not any(_is_folder(one) and self.has_images(one) for one in (root, root / "images")):
+        if not any(is_folder(one) and self.has_images(one) for one in (root, root / "images")):
             message = f"The images of the study {self.name} are not in {root.name or root}."
             raise StudyError(message, "Give the folder that holds its class folders.")
         remember("data", root, self.path, self.log)
@@ -139,13 +139,6 @@ class StudyEntry:
     path: Path
     study: Study | None
     problem: str = ""  # why it cannot be opened
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _starts(path: Path, sha: str) -> bool:

@@ -45,7 +45,7 @@ def build(name: ModelName, _options: ModelOptions, report: Report) -> SourceNetw
     if name.separator:
         report(0.5, "reading weights")
         with opened(expanded(name.file)) as checkpoint:
-            net, adaptation = fit(net, checkpoint, name.architecture.rpartition(":")[2])
+            net, adaptation = fit(net, checkpoint, name.function)
         adapted = adaptation.notes
     labels = settings.pop("labels", ())
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
@@ -58,14 +58,13 @@ def build(name: ModelName, _options: ModelOptions, report: Report) -> SourceNetw
 
 def _function(name: ModelName) -> tuple[Callable[[], Any], str]:
     """The function that a name refers to, and the hash of its file."""
-    function = name.architecture.rpartition(":")[2]
     module = _module(name)
-    found = getattr(module, function, None)
+    found = getattr(module, name.function, None)
     if not callable(found):
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         own = [key for key in names if getattr(vars(module)[key], "__module__", "") == module.__name__]
         hint = f"It has {', '.join(own[:5])}." if own else "Define a function that returns a network."
-        raise BadModel(f"{name.display} names no function: there is no {function}.", hint)
+        raise BadModel(f"{name.display} names no function: there is no {name.function}.", hint)
     file = getattr(module, "__file__", None)
     return found, hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
 
@@ -78,10 +77,9 @@ def _module(name: ModelName) -> ModuleType:
     folder = str(path.resolve().parent if path else Path.cwd())
     if folder not in sys.path:  # for what it imports from beside it, now or when the network runs
         sys.path.append(folder)
-    module = name.architecture.rpartition(":")[0]
     try:
         if path is None:
-            return importlib.import_module(module)
+            return importlib.import_module(name.module)
         spec = importlib.util.spec_from_file_location(f"vitrine_own_{path.stem}", path)
         if spec is None or spec.loader is None:
             raise BadModel(f"{path} is no file of Python.", "Check the path.")
@@ -91,8 +89,8 @@ def _module(name: ModelName) -> ModuleType:
     except VitrineError:
         raise
     except ModuleNotFoundError as error:
-        if path is None and error.name and f"{module}.".startswith(f"{error.name}."):
-            raise BadModel(f"There is no module {module}.", "Start in the folder that contains it.") from error
+        if path is None and error.name and f"{name.module}.".startswith(f"{error.name}."):
+            raise BadModel(f"There is no module {name.module}.", "Start in the folder that contains it.") from error
         raise _failed(name, error) from error
     except (Exception, SystemExit) as error:
         raise _failed(name, error) from error

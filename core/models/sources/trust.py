@@ -35,5 +35,4 @@ def refuse_untrusted(name: ModelName) -> None:
 
 def _code(name: ModelName) -> str:
     """The same text for the same function, however its file is named."""
-    function = name.architecture.rpartition(":")[2]
-    return f"{name.code_file.resolve()}:{function}" if name.code_file else name.architecture
+    return f"{name.code_file.resolve()}:{name.function}" if name.code_file else name.architecture

@@ -72,16 +72,6 @@ def test_no_text_is_too_strange(text):
         ("/a@b/mine.py:build@w.pth", ("python", "/a@b/mine.py:build", "w.pth"), "mine.py:build@w.pth"),
         ("C:\\x\\mine.py:build", ("python", "C:\\x\\mine.py:build", ""), "mine.py:build"),
         ("resnet18@mine.py:build", ("weights", "resnet18", "mine.py:build"), "resnet18@mine.py:build"),
-    ],
-)
-def test_names(text, expected, display):
-    assert parts(text) == expected
-    assert parsed(text).display == display
-
-
-@pytest.mark.parametrize(
-    ("text", "expected", "display"),
-    [
         ("own.nets:build", ("python", "own.nets:build", ""), "own.nets:build"),
         ("own.nets:build@x/w.pth", ("python", "own.nets:build", "x/w.pth"), "own.nets:build@w.pth"),
         ("hf:google/vit-base", ("hf", "google/vit-base", ""), "hf:google/vit-base"),
@@ -93,7 +83,7 @@ def test_names(text, expected, display):
         ("net.pt2", ("none", "", "net.pt2"), "net.pt2"),
     ],
 )
-def test_names_of_other_sources(text, expected, display):
+def test_names(text, expected, display):
     assert parts(text) == expected
     assert parsed(text).display == display
 
