@@ -29,7 +29,7 @@ bench: .venv/peers          ## claims of speed, measured side by side
 	$(BIN)/python -m pytest tests/bench -m bench -s $(ARGS)
 
 mutants: .venv/ready        ## small defects put into the core: do the tests notice? ARGS="--count 20 --seed 1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,hf,timm,mutants]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dicom,hf,onnx,timm,mutants]"
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 docs: .venv/ready           ## pages of `import vitrine` in build/docs, from its docstrings
@@ -41,7 +41,7 @@ clean:                      ## what tools left behind; .venv stays
 
 .venv/ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,hf,timm]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dicom,hf,onnx,timm]"
 	touch $@
 
 .venv/js/ready: $(SCRIPTS)/package.json .venv/ready
@@ -51,5 +51,6 @@ clean:                      ## what tools left behind; .venv stays
 	touch $@
 
 .venv/peers: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,hf,timm,peers]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dicom,hf,onnx,timm,peers]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --upgrade --target .venv/quantus quantus
 	touch $@

@@ -13,8 +13,10 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from core.environment import silence_warnings
+from pages.ui.shell import unsent
 
 silence_warnings()
+unsent.keep()
 
 HEADERS = (
     (b"content-security-policy", b"frame-ancestors 'self'"),

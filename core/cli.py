@@ -20,11 +20,15 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "app": ("open the app in the browser", "core.commands.app", "app"),
     "models": ("list the models that can be loaded by name", "core.commands.catalogue", "models"),
     "methods": ("list the methods of explanation with their settings", "core.commands.catalogue", "methods"),
+    "cases": ("measure what a review says of methods on one and several objects", "core.commands.cases", "cases"),
     "check": ("say what a model is made of and what each method can do with it", "core.commands.check", "check"),
+    "exam": ("compare methods on images whose objects are known", "core.commands.exam", "exam"),
     "explain": ("explain the predictions of a model for images", "core.commands.explain", "explain"),
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
+    "measure": ("measure the quality of explanations of one image or many", "core.commands.measure", "measure"),
     "study": ("find patches and rules of a model's filters in a folder of images", "core.commands.study", "study"),
     "train": ("train the small network on flowers", "core.commands.flowers", "train"),
+    "units": ("find what the units of a model respond to", "core.commands.units", "units"),
 }
 SHELLS = ("bash", "zsh", "fish")
 
@@ -105,17 +109,20 @@ def _without_command(args: Namespace) -> int:
 
 
 def _completion(shell: str) -> str:
-    """The completion script of a shell, with the names of models, methods and variants written into it."""
+    """The completion script of a shell, with the names of models, methods, measures and variants in it."""
     import shtab
 
     from core.data.flowers import VARIANTS
     from core.explain import EXPLAINERS
+    from core.measure import MEASURES
     from core.models import MODELS
 
     if shell not in SHELLS:
         raise unknown("shell", shell, SHELLS)
     top = parser(whole=True)
-    names: dict[str, Iterable[str]] = {"MODEL": MODELS, "METHOD": EXPLAINERS, "VARIANT": VARIANTS, "SHELL": SHELLS}
+    names: dict[str, Iterable[str]] = {
+        "MODEL": MODELS, "METHOD": EXPLAINERS, "MEASURE": MEASURES, "VARIANT": VARIANTS, "SHELL": SHELLS
+    }  # fmt: skip
     for subparser in (top, *_parsers(top)):
         for action in subparser._actions:  # argparse has no public attribute for them
             if action.metavar in names:

@@ -21,6 +21,7 @@ MOST_SEED = 999_999_999
 LIMITS = {
     "image": 50,
     "weights": 8_000,
+    "upload": 1_000,  # of weights, as a browser sends them
     "text": 20,  # labels, cards, notes: JSON and plain text beside images and weights
     "manifest": 200,  # descriptions of stored results
     "table": 1_000,  # of a stored result, on disk and unpacked

@@ -1,8 +1,9 @@
-"""Background jobs: long work in its own thread, with progress, state and cancellation."""
+"""Background jobs: long work in its own thread, with progress, state and cancellation; values that such work makes."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from core.errors import Cancelled, VitrineError
@@ -75,7 +76,8 @@ class Job(Generic[T]):
     def state_line(self) -> str:
         """The state of running work as one line: title, finished items, last note and time left, as far as known."""
         doing = ("stopping",) if self.stopping else (self.note, time_left(self.seconds_left))
-        return line(self.title, self.count or "", *doing)
+        known = line(self.title, self.count or "", *doing)
+        return known[:1].upper() + known[1:]
 
     def cancel(self) -> None:
         """Request cancellation at the next report; returns immediately."""
@@ -108,3 +110,58 @@ class Job(Generic[T]):
             self.ended = time.monotonic()
             self.state = state
             self._over.set()
+
+
+@dataclass
+class _Entry(Generic[T]):
+    job: Job[T]
+    users: set[Hashable] = field(default_factory=set)
+
+
+class Pool(Generic[T]):
+    """Values by key, each made by a `Job` that all who ask for it wait for, and held as long as one of them uses it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Hashable, _Entry[T]] = {}
+        self._lock = threading.Lock()
+
+    def request(self, key: Hashable, user: Hashable, work: Callable[[Report], T], title: str = "") -> Job[T]:
+        """The job that makes, or has made, the value under a key, counting the user until it is released.
+
+        It is started if nobody asked before, or if it failed or was cancelled.
+        """
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(Job(work, title))
+            elif entry.job.state != "done" and (entry.job.stopping or not entry.job.running):
+                entry.job = Job(work, title)
+            entry.users.add(user)
+            return entry.job
+
+    def peek(self, key: Hashable) -> T | None:
+        """The value under a key if it is there; it is neither made nor waited for."""
+        with self._lock:
+            entry = self._entries.get(key)
+            return entry.job.result if entry else None
+
+    def release(self, key: Hashable, user: Hashable) -> None:
+        """A user needs the value under a key no more: without others it is dropped, or no longer made."""
+        with self._lock:
+            self._release(key, user)
+
+    def leave(self, user: Hashable) -> None:
+        """A user needs none of the values any more."""
+        with self._lock:
+            for key in list(self._entries):
+                self._release(key, user)
+
+    def _release(self, key: Hashable, user: Hashable) -> None:
+        if entry := self._entries.get(key):
+            entry.users.discard(user)
+            if not entry.users:
+                entry.job.cancel()
+                del self._entries[key]
+
+    def __len__(self) -> int:
+        return len(self._entries)

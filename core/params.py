@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, get_
 from core.errors import BadParameter
 from core.registry import unknown
 
-ParamKind = Literal["int", "float", "numbers", "bool", "choice", "text", "path", "layer", "unit"]
+ParamKind = Literal["int", "float", "numbers", "sides", "bool", "choice", "text", "path", "layer", "unit"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class _Names:
 
 # Types of settings besides int, float, bool, Literal and str; like those, they are annotated with a `Knob`.
 Numbers = tuple[float, ...]  # at least one, unless the default is none; written with commas between them
+Sides = int | tuple[int, int]  # of a square, or HEIGHT,WIDTH
 FilePath = Annotated[str, _Names("path")]  # ~ stands for the user's folder
 LayerName = Annotated[str, _Names("layer")]  # "" is the model's default layer
 UnitName = Annotated[str, _Names("unit")]  # LAYER:NUMBER; "" is none
@@ -111,6 +112,11 @@ def spelled(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def one_or_two(height: int, width: int) -> Sides:
+    """Height and width as one number if they are equal."""
+    return height if height == width else (height, width)
+
+
 def whole(text: str) -> int | None:
     """The non-negative integer in a text of plain digits; None for any other text, and for too many digits."""
     return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
@@ -145,7 +151,14 @@ def absolute(path: str | Path) -> Path:
 
 def _kind(base: object, extras: Sequence[object], name: str) -> tuple[ParamKind, tuple[str, ...]]:
     """The kind of form field for a type and its annotations, and the choices of a Literal."""
-    simple: dict[object, ParamKind] = {bool: "bool", int: "int", float: "float", Numbers: "numbers", str: "text"}
+    simple: dict[object, ParamKind] = {
+        bool: "bool",
+        int: "int",
+        float: "float",
+        Numbers: "numbers",
+        Sides: "sides",
+        str: "text",
+    }
     if base in simple:
         names = next((extra for extra in extras if isinstance(extra, _Names)), None)
         return names.kind if names else simple[base], ()
@@ -206,6 +219,19 @@ def _as_numbers(param: Param, label: str, value: object) -> Numbers:
     return numbers
 
 
+def _as_sides(param: Param, label: str, value: object) -> Sides:
+    words = value if isinstance(value, list | tuple) else str(value).split(",")
+    numbers = [None if isinstance(word, bool) else finite(word) for word in words]
+    sides = [int(number) for number in numbers if number is not None and number == int(number)]
+    if len(sides) < len(numbers) or len(sides) not in {1, 2}:
+        hint = "Give a whole number, or two as HEIGHT,WIDTH."
+        raise BadParameter(f"{label} cannot be {short(value)}.", hint)
+    if any(_outside(param.knob, side) for side in sides) or (len(sides) > 1 and 0 in sides):
+        each = "It" if len(sides) == 1 else "Each side"
+        raise BadParameter(f"{label} cannot be {short(value)}.", f"{each} {_range(param.knob)}.")
+    return one_or_two(sides[0], sides[-1])
+
+
 def _as_path(_param: Param, label: str, value: object) -> str:
     if not isinstance(value, str | Path) or "\0" in str(value):
         raise BadParameter(f"{label} cannot be {short(value)}.", "Give the path of a file or folder.")
@@ -240,6 +266,7 @@ _READERS: Mapping[ParamKind, Callable[[Param, str, object], Any]] = {
     "int": _as_number,
     "float": _as_number,
     "numbers": _as_numbers,
+    "sides": _as_sides,
     "bool": _as_bool,
     "choice": _as_choice,
     "text": lambda param, label, value: str(value),

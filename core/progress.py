@@ -67,20 +67,35 @@ def line(*parts: str) -> str:
 
 
 def time_left(seconds: float | None) -> str:
-    """Remaining time in words, rounded so that it does not change at every refresh; "" while it is unknown."""
-    if seconds is None:
-        return ""
+    """Remaining time in words; "" while it is unknown."""
+    return "" if seconds is None else f"{about(seconds)} left"
+
+
+def about(seconds: float) -> str:
+    """A time in words, rounded so that it does not change at every refresh."""
     if seconds < 10:
-        return "a few seconds left"
+        return "a few seconds"
     if seconds < 90:
-        return f"about {round(seconds, -1):.0f} s left"
+        return f"about {round(seconds, -1):.0f} s"
     minutes = seconds / 60
-    return f"about {minutes:.0f} min left" if minutes < 90 else f"about {minutes / 60:.1f} h left"
+    return f"about {minutes:.0f} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
 
 
 def subrange(report: Report, low: float, high: float) -> Report:
     """The part of `report` between the fractions `low` and `high`, for one stage of longer work."""
     return lambda fraction, note: report(low + (high - low) * fraction, note)
+
+
+def rising(report: Report) -> Report:
+    """The same report with fractions that never decrease, for work that may begin a part of it again."""
+    most = 0.0
+
+    def report_most(fraction: float, note: str) -> None:
+        nonlocal most
+        most = max(most, fraction)
+        report(most, note)
+
+    return report_most
 
 
 def item(report: Report, index: int, total: int, name: str) -> Report:

@@ -26,3 +26,10 @@ def version() -> str:
     import tomllib
 
     return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
+
+
+def versions(*names: str) -> dict[str, str]:
+    """The versions of installed packages, for the identity of stored results."""
+    from importlib import metadata
+
+    return {name: metadata.version(name) for name in names}

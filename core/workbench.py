@@ -1,8 +1,9 @@
 """The workbench of pages and commands: one model and one cache, so that every result is computed once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any, get_args
@@ -20,14 +21,13 @@ from core.explain.execution import NOTHING, Execution, Prefetch
 from core.explain.method import passes
 from core.explain.relu_rules import ReluRule
 from core.explain.run import Watch, never_stop
-from core.explain.targets import Classes
-from core.images import Picture, Pixels
+from core.explain.target_name import TargetName, target_name
+from core.images import Picture, Pixels, eight_bits
 from core.models import load
 from core.models.model import Model
 from core.models.name import ModelName, parsed
 from core.network.cancellation import RepeatedReport
 from core.network.hooks import capture
-from core.network.inspection import grid
 from core.network.throughput import batch_of, seconds_of
 from core.params import absolute, checked, expanded
 from core.progress import Report, headed, silent, subrange
@@ -117,14 +117,19 @@ def _names(study: Study, name: ModelName, *, given: bool) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Request:
-    """One tile of a comparison: a method, the class it explains and the settings that differ from the defaults."""
+    """One tile of a comparison: a method, the target it explains and the settings that differ from the defaults."""
 
     name: str
-    target: int
+    target: TargetName  # an int stands for the class
     settings: Mapping[str, Any] = field(default_factory=dict)
     settle: bool = False  # finish as soon as the map has converged
+    layer: str = ""  # where activations are read; "" is the model's default
 
-    @property
+    def __post_init__(self) -> None:
+        if isinstance(self.target, int):
+            object.__setattr__(self, "target", TargetName((self.target,)))
+
+    @cached_property
     def key(self) -> str:
         """A short text, equal exactly for equal requests."""
         return digest(self)[:16]
@@ -157,9 +162,25 @@ class Workbench:
         """The part of the picture that the model sees, (H, W, 3)."""
         return self.model.preprocess.view(picture.pixels)
 
+    def seen(self, picture: Picture) -> dict[str, Pixels]:
+        """What the network sees of the picture: its input before normalisation, as pictures (H, W, 3) by their name.
+
+        A fourth channel is a picture of its own.
+        """
+        return self.pictured(self._tensor(picture))
+
+    def pictured(self, inputs: Tensor) -> dict[str, Pixels]:
+        """One input (1, C, H, W) of the network before normalisation, as `seen` gives it."""
+        preprocess = self.model.preprocess
+        values = preprocess.pixels(inputs[0].cpu())
+        first = "Luminance" if len(values) == 1 else "Red, green and blue"
+        parts = {first: values[:3], f"Fourth channel: {preprocess.channels}": values[3:]}
+        shown = {name: part.clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0) for name, part in parts.items() if len(part)}
+        return {name: eight_bits(part.numpy()) for name, part in shown.items()}
+
     def logits(self, picture: Picture) -> Tensor:
         """The model's outputs, (C,)."""
-        return self._query(picture, 0, batch=1).clean_logits()[0].cpu()
+        return self.query(picture, TargetName((0,)), batch=1).clean_logits()[0].cpu()
 
     def probabilities(self, picture: Picture) -> Tensor:
         """The probability of each class, (C,); of a regression the values."""
@@ -176,7 +197,7 @@ class Workbench:
 
     def activations(self, picture: Picture, layer: str) -> Tensor:
         """The activations of a layer's filters for the picture, (D, h, w). Raises UnknownName for an unknown layer."""
-        return self.cache.get((self.model.key, picture.sha, "activations", layer), lambda: self._output(picture, layer))
+        return self.cache.get((self.model.key, picture.key, "activations", layer), lambda: self._output(picture, layer))
 
     def logits_without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
         """The model's outputs with these filters of a layer ablated, (C,)."""
@@ -188,9 +209,18 @@ class Workbench:
         """The probability of each class with these filters of a layer ablated, (C,)."""
         return self.model.probabilities(self.logits_without(picture, layer, filters))
 
-    def target(self, picture: Picture, wanted: str | int = "predicted") -> int:
-        """A class index from "predicted", an index or a label."""
-        return self.top(picture, 1)[0][0] if wanted == "predicted" else self.model.target(wanted)
+    def target(self, picture: Picture, wanted: str | int = "predicted") -> TargetName:
+        """The target of "predicted", the class predicted first, or of a text as `target_name` reads it."""
+        return TargetName((self.top(picture, 1)[0][0],)) if wanted == "predicted" else target_name(wanted, self.model)
+
+    def value(self, picture: Picture, target: TargetName) -> float:
+        """What the model says of a target, its `quantity`: the probability of a class, the activation of a unit."""
+        return float(self.query(picture, target, batch=1).clean_scores("prob")[0])
+
+    def spelled(self, picture: Picture, target: TargetName) -> str:
+        """The same as text: percent, or a number."""
+        value = self.value(picture, target)
+        return f"{value:.1%}" if target.quantity(self.model.output) == "probability" else f"{value:.4g}"
 
     def usable(self) -> dict[str, str]:
         """Every method with the reason why it cannot work on this model; "" where it can."""
@@ -200,6 +230,27 @@ class Workbench:
         """The plan of every method on this model, before any of them runs."""
         return {name: self._plan(name, reason) for name, reason in self.usable().items()}
 
+    def requests(
+        self,
+        settings: Mapping[str, Mapping[str, Any]],
+        targets: Iterable[TargetName],
+        layers: Sequence[str] = (),
+        *,
+        settle: bool = False,
+    ) -> list[Request]:
+        """The requests for these methods, with their settings, at each target and layer; no layer is the default.
+
+        A method that does not depend on the layer is requested once for each target.
+        """
+        survey = self.model.survey
+        read = {name: layers or ("",) if EXPLAINERS[name].follows_layer(survey) else ("",) for name in settings}
+        return [
+            Request(name, target, given, settle, layer)
+            for target in targets
+            for name, given in settings.items()
+            for layer in read[name]
+        ]
+
     def passes(self, requests: Sequence[Request]) -> Passes:
         """The passes that these requests need together in addition to the prediction."""
         methods = [(EXPLAINERS[request.name], request) for request in requests]
@@ -207,15 +258,15 @@ class Workbench:
             (method, checked(method.params, request.settings, request.name), request.target)
             for method, request in methods
         ]
-        return passes(needed, self.model.preprocess.crop)
+        return passes(needed, min(self.model.preprocess.size))
 
     def estimate(self, requests: Sequence[Request]) -> float:
         """Estimated seconds of these requests: their passes times the measured time of one."""
         return self.passes(requests).weight * pass_seconds(self.model)
 
-    def cached(self, picture: Picture, request: Request, seed: int = 0, layer: str = "") -> Explanation | None:
+    def cached(self, picture: Picture, request: Request, seed: int = 0) -> Explanation | None:
         """The finished explanation if it is still in the cache, without a model pass."""
-        cached = self.cache.peek(self._key(picture, request, seed, layer))
+        cached = self.cache.peek(self._key(picture, request, seed))
         return cached if isinstance(cached, Explanation) else None
 
     def explain(
@@ -224,7 +275,6 @@ class Workbench:
         request: Request,
         *,
         seed: int = 0,
-        layer: str = "",
         report: Report = silent,
         watch: Watch = never_stop,
         prefetch: Prefetch = NOTHING,
@@ -233,14 +283,14 @@ class Workbench:
 
         What `prefetch` lists is computed from the same forward if the method allows it.
         """
-        if cached := self.cached(picture, request, seed, layer):
+        if cached := self.cached(picture, request, seed):
             report(1.0, "")
             return cached
         with RepeatedReport(report):  # the first query of a model measures its speed
-            query = self._query(picture, request.target, layer, seed, report=report, prefetch=prefetch)
+            query = self.query(picture, request.target, request.layer, seed, report=report, prefetch=prefetch)
         result = explain(request.name, query, request.settings, watch, settle=request.settle)
         if result.finished:
-            self.cache.put(self._key(picture, request, seed, layer), result)
+            self.cache.put(self._key(picture, request, seed), result)
         return result
 
     def compare(
@@ -250,7 +300,6 @@ class Workbench:
         done: Callable[[Request, Answer], None],
         *,
         seed: int = 0,
-        layer: str = "",
         report: Report = silent,
         watch: Callable[[Request], Watch] = lambda request: never_stop,
         follow: Callable[[Request], Report] = lambda request: silent,
@@ -260,11 +309,12 @@ class Workbench:
         `report` receives the progress of all of them, with notes that name the method; `follow` gives a report of one.
         """
         weights = {id(request): self.passes([request]).weight for request in requests}
-        new = [request for request in requests if not self.cached(picture, request, seed, layer)]
+        new = [request for request in requests if not self.cached(picture, request, seed)]
         needed = {work.name for request in new for work in EXPLAINERS[request.name].shares}
         prefetch = Prefetch(
-            tuple(self._classes(target) for target in dict.fromkeys(request.target for request in new)),
+            tuple(target.targets(self.model.device) for target in dict.fromkeys(request.target for request in new)),
             tuple(rule for rule in get_args(ReluRule) if rule in needed),
+            tuple(dict.fromkeys(request.layer for request in new if request.layer)),
         )
         total, before = sum(weights.values()) or 1.0, 0.0
         for request in sorted(requests, key=lambda request: weights[id(request)]):
@@ -275,7 +325,6 @@ class Workbench:
                     picture,
                     request,
                     seed=seed,
-                    layer=layer,
                     report=part_report,
                     watch=watch(request),
                     prefetch=prefetch,
@@ -285,38 +334,10 @@ class Workbench:
             before = after
             done(request, result)
 
-    def _plan(self, name: str, reason: str) -> MethodPlan:
-        if reason:
-            return MethodPlan(reason)
-        method = EXPLAINERS[name]
-        requests = {budget: Request(name, 0, method.budget(budget)) for budget in BUDGETS}
-        layers_read = method.layers_read(self.model.survey, "", checked(method.params, {}, name))
-        needed = {budget: self.passes([request]) for budget, request in requests.items()}
-        second = pass_seconds(self.model)
-        return MethodPlan(
-            "", layers_read, needed, {budget: passes.weight * second for budget, passes in needed.items()}
-        )
-
-    def _key(self, picture: Picture, request: Request, seed: int, layer: str) -> tuple[object, ...]:
-        method = EXPLAINERS[request.name]
-        settings = digest(checked(method.params, request.settings, request.name))
-        own_key = (request.name, request.target, settings, request.settle)
-        return (self.model.key, picture.sha, *own_key, seed, layer or self.model.survey.default)
-
-    def _tensor(self, picture: Picture) -> Tensor:
-        def make() -> Tensor:
-            preprocess = self.model.preprocess
-            return preprocess.tensor(preprocess.view(picture.source))[None].to(self.model.device)
-
-        return self.cache.get((self.model.key, picture.sha, "tensor"), make)
-
-    def _classes(self, target: int) -> Classes:
-        return Classes(torch.tensor([target], device=self.model.device))
-
-    def _query(
+    def query(
         self,
         picture: Picture,
-        target: int,
+        target: TargetName,
         layer: str = "",
         seed: int = 0,
         *,
@@ -324,6 +345,7 @@ class Workbench:
         report: Report = silent,
         prefetch: Prefetch = NOTHING,
     ) -> Query:
+        """The question why the model gives this target its score for the picture, in a run of its own."""
         execution = Execution(
             batch=batch or batch_of(self.model, home() / "pace"),
             precision=precision(),
@@ -332,16 +354,40 @@ class Workbench:
             # Methods that read layers by default use the first recording.
             prefetch=prefetch + Prefetch(layers=self.model.survey.stages[1:]),
         )
-        return Query(
-            self.model, self._tensor(picture), self._classes(target), layer, seed, picture.sha, execution=execution
+        targets = target.targets(self.model.device)
+        return Query(self.model, self._tensor(picture), targets, layer, seed, picture.key, execution=execution)
+
+    def _plan(self, name: str, reason: str) -> MethodPlan:
+        if reason:
+            return MethodPlan(reason)
+        method = EXPLAINERS[name]
+        requests = {budget: Request(name, TargetName((0,)), method.budget(budget)) for budget in BUDGETS}
+        layers_read = method.layers_read(self.model.survey, "", checked(method.params, {}, name))
+        needed = {budget: self.passes([request]) for budget, request in requests.items()}
+        second = pass_seconds(self.model)
+        return MethodPlan(
+            "", layers_read, needed, {budget: passes.weight * second for budget, passes in needed.items()}
         )
+
+    def _key(self, picture: Picture, request: Request, seed: int) -> tuple[object, ...]:
+        method = EXPLAINERS[request.name]
+        settings = digest(checked(method.params, request.settings, request.name))
+        own_key = (request.name, request.target, settings, request.settle)
+        return (self.model.key, picture.key, *own_key, seed, request.layer or self.model.survey.default)
+
+    def _tensor(self, picture: Picture) -> Tensor:
+        def make() -> Tensor:
+            preprocess = self.model.preprocess
+            return preprocess.tensor(preprocess.seen(picture))[None].to(self.model.device)
+
+        return self.cache.get((self.model.key, picture.key, "tensor"), make)
 
     @torch.no_grad()
     def _output(self, picture: Picture, layer: str) -> Tensor:
         with capture(self.model.net, layer) as outputs:
             self.model.net(self._tensor(picture))
         facts = self.model.survey.layer(layer)
-        return (grid(outputs[layer], facts.layout) if facts else outputs[layer])[0].cpu()
+        return (facts.maps(outputs[layer]) if facts else outputs[layer])[0].cpu()
 
 
 def _named(report: Report, request: Request, own: Report) -> Report:

@@ -39,9 +39,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that no worker is left alone with it at the end: the browser, long proofs."""
 
-    def order(item: pytest.Item) -> tuple[bool, float]:
+    def order(item: pytest.Item) -> tuple[bool, float, bool]:
         limit = item.get_closest_marker("timeout")
-        return item.get_closest_marker("e2e") is None, -(limit.args[0] if limit else 0)
+        return (
+            item.get_closest_marker("e2e") is None,
+            -(limit.args[0] if limit else 0),
+            item.get_closest_marker("slow") is None,
+        )
 
     items.sort(key=order)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.card import Card
 from core.data.model_options import ModelOptions
-from core.errors import printable
+from core.errors import VitrineError, printable
 from core.params import Param, checked, expanded, params_of, spelled
 
 
@@ -75,6 +75,21 @@ def say_json(content: Any, **options: Any) -> None:
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, **options)
     print("".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text))
+
+
+def write_text(path: Path, text: str, what: str) -> None:
+    """Write a text file and print its path with what it holds; one sentence if it cannot be written."""
+    try:
+        path.write_text(text, "utf-8", newline="")
+    except (OSError, ValueError) as error:
+        raise unwritable(path, error) from None
+    say(f"{path}: {what}")
+
+
+def unwritable(path: Path, error: Exception) -> VitrineError:
+    """The error for a file that cannot be written."""
+    reason = getattr(error, "strerror", None) or "it cannot be a path"
+    return VitrineError(f"{path} cannot be written ({reason}).", "Choose another file.")
 
 
 def complain(problem: str) -> None:

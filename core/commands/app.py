@@ -69,8 +69,8 @@ def _app(args: Namespace) -> int:
     if args.shared:
         environment["VITRINE_SHARED"] = "1"
     words = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
-    # Above the limit of an image: the sentence for larger files comes from the core.
-    words += ["--server.maxUploadSize", str(limit("image") // 1_000_000 + 10)]
+    # Above the limits of images and weights: the sentence for larger files comes from the app.
+    words += ["--server.maxUploadSize", str(max(limit("image"), limit("upload")) // 1_000_000 + 10)]
     words += ["--server.port", str(args.port), "--server.address", args.address]
     # Streamlit reads its settings from the folder where it starts.
     os.chdir(SCRIPT.parent)

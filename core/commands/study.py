@@ -10,8 +10,8 @@ from reprlib import repr as short
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from core.card import Passes
-from core.commands import chosen, complain, named_model, options, path_argument, say, say_json
-from core.errors import BadParameter, StudyError, VitrineError
+from core.commands import chosen, complain, named_model, options, path_argument, say, say_json, write_text
+from core.errors import BadParameter, StudyError
 from core.params import Knob, params_of, whole
 from core.progress import printed
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
@@ -364,9 +364,4 @@ def _output(args: Namespace, table: "pd.DataFrame", first: list[str]) -> int:
 def _written(table: "pd.DataFrame", path: Path) -> None:
     from core.export.spreadsheet import as_csv, joined
 
-    try:
-        path.write_text(as_csv(joined(table)), "utf-8", newline="")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it cannot be a path"
-        raise VitrineError(f"{path} cannot be written ({reason}).", "Choose another file.") from None
-    say(f"{path}: {len(table)} rows")
+    write_text(path, as_csv(joined(table)), f"{len(table)} rows")

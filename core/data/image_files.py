@@ -29,9 +29,9 @@ class ImageFile:
         """The path in the folder, or the name of the file."""
         return self.path if self.root else Path(self.path).name
 
-    def picture(self, window: Window | None = None) -> Picture:
-        """The decoded image. Raises BadImage."""
-        return read_picture(self.root, self.path, window) if self.root else picture_file(self.path, window)
+    def picture(self, window: Window | None = None, page: int = 1) -> Picture:
+        """The decoded image, a page of its file. Raises BadImage."""
+        return read_picture(self.root, self.path, window, page) if self.root else picture_file(self.path, window, page)
 
 
 @dataclass

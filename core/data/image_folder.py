@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from core.data.labels import folder_classes, no_class
 from core.data.layout import UNKNOWN, layout
 from core.data.listing import SUFFIXES, LeftOut
+from core.data.masks.pictures import Mask, stored_image
 from core.environment import limit
-from core.errors import BadImage, Unavailable, VitrineError
-from core.files import file_sha256, read_bytes, read_json
-from core.images import loaded_image, shown
+from core.errors import BadImage, Unavailable
+from core.files import file_sha256, read_json
+from core.images import shown
 from core.params import expanded
 from core.progress import Report, chunks, silent, subrange
 
-Mask = NDArray[np.bool_]  # (H, W)
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the file
 
 
@@ -59,8 +57,8 @@ class ImageFolder:
 
         Only the suffix may differ from the image's. Raises BadImage if a file cannot be read.
         """
-        path = _beside(self.base / "masks" / self.paths[index])
-        return None if path is None else np.asarray(_opened(path).convert("L")) > 127
+        path = beside(self.base / "masks" / self.paths[index])
+        return None if path is None else np.asarray(stored_image(path).convert("L")) > 127
 
     def concepts(self, index: int) -> dict[str, Mask]:
         """The masks of the concepts visible in an image by name, such as "petals" or "red"; empty if none are known.
@@ -69,9 +67,9 @@ class ImageFolder:
         """
         masks = dict[str, Mask]()
         for kind in ("parts", "colours"):
-            path = _beside(self.base / "concepts" / kind / self.paths[index])
+            path = beside(self.base / "concepts" / kind / self.paths[index])
             if path is not None:
-                values, names = np.asarray(_opened(path)), self.manifest().get(kind)
+                values, names = np.asarray(stored_image(path)), self.manifest().get(kind)
                 numbers = np.unique(values)
                 if values.ndim != 2 or not isinstance(names, list) or numbers[-1] >= len(names):
                     message = f"{shown(str(path))} holds other concepts than manifest.json names."
@@ -174,18 +172,7 @@ def _is_box(box: object) -> bool:
     return isinstance(box, list) and len(box) == 4 and all(type(side) is int and side >= 0 for side in box)
 
 
-def _beside(path: Path) -> Path | None:
+def beside(path: Path) -> Path | None:
     """`path`, or a file of the same name with another image suffix."""
     candidates = (path, *(path.with_suffix(suffix) for suffix in sorted(SUFFIXES)))
     return next((candidate for candidate in candidates if candidate.is_file()), None)
-
-
-def _opened(path: Path) -> Image.Image:
-    """The image in a file of a mask, with its values unchanged."""
-    try:
-        return loaded_image(read_bytes(path, limit("image")), path.name, plain=True).image
-    except VitrineError as error:
-        raise BadImage(f"{shown(str(path))} cannot be read as an image: {error.message}", "Replace the file.") from None
-    except Exception as error:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
-        reason = getattr(error, "strerror", None) or "it is incomplete or damaged"
-        raise BadImage(f"{shown(str(path))} cannot be read as an image ({reason}).", "Replace the file.") from None

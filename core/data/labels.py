@@ -46,7 +46,7 @@ def class_index(wanted: str | int, labels: Sequence[str], owner: str) -> int:
         return index
     if index is not None or isinstance(wanted, int):
         raise UnknownName(f"There is no class {text}.", f"{owner} has classes 0 to {len(labels) - 1}.")
-    if alike := [i for i, label in enumerate(labels) if _folded(label) == _folded(text)]:
+    if alike := [i for i, label in enumerate(labels) if folded(label) == folded(text)]:
         return _only(alike, text)
     if re.fullmatch(r"n\d{8}", text):
         ids = WORDNET_IDS.read_text("ascii").split()  # in the order of the classes
@@ -76,7 +76,7 @@ def namesake(label: str, labels: Sequence[str], index: int | None = None) -> int
     """
     if index is not None and index < len(labels) and labels[index] == label:
         return index
-    for same in (str, _folded):
+    for same in (str, folded):
         found = [number for number, one in enumerate(labels) if same(one) == same(label)]
         if found:
             return found[0] if len(found) == 1 else None
@@ -147,13 +147,14 @@ def _only(indices: Sequence[int], text: str) -> int:
     return indices[0]
 
 
-def _folded(label: str) -> str:
+def folded(label: str) -> str:
+    """A label without what does not matter for its lookup: case, repeated spaces, "-" and "_"."""
     return re.sub(r"[\s_-]+", " ", label).strip().casefold()
 
 
 def _number(name: str, made_up: bool) -> int | None:
     """The number that a folder is named by, also as "class_3" where the labels are such numbers themselves."""
-    return whole(_folded(name).removeprefix("class").strip() if made_up else name)
+    return whole(folded(name).removeprefix("class").strip() if made_up else name)
 
 
 def _misnumbered(numbers: Sequence[int], names: Sequence[str], labels: Sequence[str]) -> str:
@@ -225,7 +226,7 @@ def _from_rows(file: str, text: str, delimiter: str, outputs: int) -> tuple[str,
     rows = [row for row in rows if any(row)]
     width = max(map(len, rows), default=0)
     if width == 1:
-        header = len(rows) == max(outputs, 2) + 1 and _folded(rows[0][0]) in {"label", "name", "class", "class name"}
+        header = len(rows) == max(outputs, 2) + 1 and folded(rows[0][0]) in {"label", "name", "class", "class name"}
         return tuple(row[0] for row in rows[header:])
     columns = list(zip(*(row + [""] * (width - len(row)) for row in rows), strict=True))
     body = 1 if all(whole(cells[0]) is None for cells in columns) else 0

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Self
 
-from core.params import FilePath, Knob, Numbers, checked, params_of
+from core.params import FilePath, Knob, Numbers, Sides, checked, params_of
 
 Output = Literal["softmax", "sigmoid", "multilabel", "regression"]
+Channels = Literal["grey", "rgb", "alpha", "zeros", "ones"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
 
 LARGEST = 4096  # pixels, the side of an input
@@ -16,6 +17,13 @@ class ModelOptions:
     """The options of a model; by default it is read as its source says."""
 
     labels: Annotated[FilePath, Knob("File with the class names for your own weights, one per line.")] = ""
+    weight_set: Annotated[
+        str,
+        Knob(
+            "Where a weights file holds several sets of weights, the name before those to take, such as `model_ema`, "
+            "or `.` for those without one; empty: averaged ones first."
+        ),
+    ] = ""
     output: Annotated[
         Literal["auto", "softmax", "sigmoid", "multilabel", "regression"],
         Knob(
@@ -26,16 +34,33 @@ class ModelOptions:
     threshold: Annotated[
         float, Knob("Probability above which a label is predicted, for sigmoid and multilabel.", 0, 1, 0.01)
     ] = 0.5
+    channels: Annotated[
+        Literal["auto", "grey", "rgb", "alpha", "zeros", "ones"],
+        Knob(
+            "Channels of the input: grey, rgb, or four, of which the last is the image's alpha, zeros or ones; auto: "
+            "what the network takes."
+        ),
+    ] = "auto"
     size: Annotated[
-        int, Knob("Side of the network's input in pixels, with `resize` in proportion; 0: the model's.", 0, LARGEST)
+        Sides,
+        Knob(
+            "Side of the network's input in pixels, or HEIGHT,WIDTH, with `resize` in proportion; 0: the model's.",
+            0,
+            LARGEST,
+        ),
     ] = 0
-    resize: Annotated[int, Knob("Shorter side of an image before the crop; 0: the model's.", 0, 4 * LARGEST)] = 0
-    crop: Annotated[int, Knob("Side of the central crop, the network's input; 0: the model's.", 0, LARGEST)] = 0
-    mean: Annotated[
-        Numbers, Knob("Mean subtracted from red, green and blue, or one number for all; empty: the model's.")
-    ] = ()
+    resize: Annotated[
+        Sides,
+        Knob(
+            "Shorter side of an image before the crop, or HEIGHT,WIDTH that it covers; 0: the model's.", 0, 4 * LARGEST
+        ),
+    ] = 0
+    crop: Annotated[
+        Sides, Knob("Side of the central crop, or HEIGHT,WIDTH, the network's input; 0: the model's.", 0, LARGEST)
+    ] = 0
+    mean: Annotated[Numbers, Knob("Mean subtracted from each channel, or one number for all; empty: the model's.")] = ()
     std: Annotated[
-        Numbers, Knob("Standard deviation that red, green and blue are divided by, or one number; empty: the model's.")
+        Numbers, Knob("Standard deviation that each channel is divided by, or one number; empty: the model's.")
     ] = ()
     interpolation: Annotated[
         Literal["auto", "nearest", "bilinear", "bicubic", "lanczos", "box"],
@@ -43,7 +68,7 @@ class ModelOptions:
     ] = "auto"
     fit: Annotated[
         Literal["auto", "crop", "squash"],
-        Knob("Images that are not square: their centre, or all of them squashed to a square; auto: the model's."),
+        Knob("Images of other proportions: their centre, or all of them squashed to the input; auto: the model's."),
     ] = "auto"
     revision: Annotated[str, Knob("Branch, tag or commit of a Hugging Face model; empty: the newest.")] = ""
 
@@ -63,7 +88,7 @@ class ModelOptions:
     @property
     def prepares(self) -> bool:
         """Whether the preparation of images is changed."""
-        return not self.changed().keys() <= {"labels", "output", "threshold", "revision"}
+        return not self.changed().keys() <= {"labels", "weight_set", "output", "threshold", "revision"}
 
 
 def options_of(config: ModelOptions) -> ModelOptions:

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from core.data import flowers
+from core.data.masks import ObjectMask
+from core.images import Preprocess
 from core.resources import ASSETS, package_folder
 
 SAMPLES = ASSETS / "images"
@@ -21,6 +26,13 @@ class Sample:
     model: str  # the bundled model for it
     label: str  # its true class; "" if no class of the model is certain
     draw: Mapping[str, Any]  # arguments of `flowers.draw`; empty for a photo
+
+    def mask(self, preprocess: Preprocess) -> ObjectMask | None:
+        """The part that distinguishes a flower as a model sees it; None for a photo, and for a flower without it."""
+        if not self.draw:
+            return None
+        seen = preprocess.mask(flowers.draw(**self.draw).mask)
+        return ObjectMask(seen, np.empty((0, 4))) if seen.any() else None
 
 
 def samples(folder: Path = SAMPLES) -> list[Sample]:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.card import Budget
-from core.door.networks import ImageLike, bench_of, class_from, picture_from
+from core.door.networks import ImageLike, bench_of, picture_from, target_from
 from core.environment import seed as checked_seed
 from core.errors import BadParameter, Unsupported, VitrineError
 from core.explain import EXPLAINERS, Explanation
+from core.explain.target_name import TargetName
 from core.export import Answers, figure, npy, table, tile, unwritable, write
 from core.files import atomic_write
 from core.images import Picture
@@ -28,12 +29,12 @@ from core.progress import printed
 from core.registry import unknown
 from core.workbench import Answer, Request, Workbench
 
-Target = str | int  # a label, a class index, or "predicted"
+Target = str | int  # a class index, "predicted", or a text: a label, "red+blue", "red-blue", "layer4:17"
 ARGUMENTS = ("target", "layer", "seed", "budget", "settle")  # of `compare`, besides settings of methods
 
 
 class Map:
-    """One method's map for one class of an image; displays itself in a notebook.
+    """One method's map for one target, such as a class, of an image; displays itself in a notebook.
 
     >>> import numpy as np, vitrine as vt
     >>> model = vt.load("flowers-single-6c")
@@ -46,8 +47,8 @@ class Map:
 
     def __init__(self, model: Model, picture: Picture, request: Request, explanation: Explanation) -> None:
         self.method = request.name
-        self.target = request.target  # the class index
-        self.label = model.labels[request.target]
+        self.target = _public(request.target)  # the class index, of other targets their text in numbers
+        self.label = request.target.title(model.labels)
         self.explanation = explanation  # how the map was made: scores, settings, layer, seed, passes, seconds
         self._made_of = (model, picture, request)
 
@@ -124,7 +125,8 @@ class Comparison(Mapping[str, Map]):
     """
 
     def __init__(self, model: Model, picture: Picture, answers: Answers, seed: int = 0) -> None:
-        self.targets = tuple(dict.fromkeys(request.target for request, _ in answers))  # class indices, as requested
+        self._names = tuple(dict.fromkeys(request.target for request, _ in answers))
+        self.targets = tuple(map(_public, self._names))  # as requested: class indices, and texts of other targets
         self.failed = {request.name: str(one) for request, one in answers if not isinstance(one, Explanation)}
         self._model, self._picture, self._answers, self._seed = model, picture, answers, seed
         self._maps = {
@@ -134,21 +136,22 @@ class Comparison(Mapping[str, Map]):
         }
 
     def __getitem__(self, key: str | tuple[str, Target]) -> Map:
-        method, target = key if isinstance(key, tuple) else (key, self.targets[0])
-        index = class_from(self._model, target)
-        if one_map := self._maps.get((method, index)):
+        method, target = key if isinstance(key, tuple) else (key, None)
+        name = self._names[0] if target is None else target_from(self._model, target)
+        if one_map := self._maps.get((method, name)):
             return one_map
-        if index not in self.targets:
-            raise unknown("class in this comparison", str(target), [self._model.labels[one] for one in self.targets])
+        if name not in self._names:
+            titles = [one.title(self._model.labels) for one in self._names]
+            raise unknown("class in this comparison", str(target), titles)
         if method in self.failed:
             raise Unsupported(f"{EXPLAINERS[method].title} gave no map here: {self.failed[method]}")
         raise unknown("method in this comparison", str(method), self)
 
     def __contains__(self, key: object) -> bool:
-        return any(key in (name, (name, index), (name, one.label)) for (name, index), one in self._maps.items())
+        return any(key in (name, (name, one.target), (name, one.label)) for (name, _), one in self._maps.items())
 
     def __iter__(self) -> Iterator[str]:
-        return (method for method, target in self._maps if target == self.targets[0])
+        return (method for method, target in self._maps if target == self._names[0])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -197,7 +200,7 @@ class Comparison(Mapping[str, Map]):
         return target_folder
 
     def __repr__(self) -> str:
-        labels = ", ".join(repr(self._model.labels[target]) for target in self.targets)
+        labels = ", ".join(repr(target.title(self._model.labels)) for target in self._names)
         return f"Comparison({', '.join(self)}; {labels}; {self._picture.name})"
 
     def _repr_png_(self) -> bytes:
@@ -255,10 +258,10 @@ def compare(
     """Maps of several methods for an image and one class, or several; `vitrine.methods()` lists the methods.
 
     `image` is a path, a file's bytes, a Pillow image, or a uint8 array (H, W, 3). `target` is a label, a class index,
-    "predicted", or a list of these; a text that is a label and the number of another class means the label, with a
-    warning. Settings of a method are given under its name: `rise={"masks": 500}`; `budget`
-    (quick, standard or paper) sets all others. `layer` is where activations are read (default: the last spatial layer);
-    `settle` stops a method early when its map has converged.
+    "predicted", a difference "violet-red", a group "violet+red", a unit "relu4:7", or a list of these; a text that is a
+    label and could mean another class, or several, means the label, with a warning. Settings of a method are given
+    under its name: `rise={"masks": 500}`; `budget` (quick, standard or paper) sets all others. `layer` is where
+    activations are read (default: the last spatial layer); `settle` stops a method early when its map has converged.
     Raises `VitrineError` before any work for requests that the model does not support.
 
     >>> import vitrine as vt
@@ -279,16 +282,16 @@ def compare(
     if layer:
         model.resolve_layer(layer)
     number = checked_seed(seed)
-    classes = [one if one == "predicted" else class_from(model, one) for one in _targets(target)]
+    wanted = [one if one == "predicted" else target_from(model, one) for one in _targets(target)]
     picture = picture_from(image)
-    targets = dict.fromkeys(bench.target(picture, one) for one in classes)
-    requests = [Request(name, index, chosen[name], settle) for index in targets for name in names]
+    targets = dict.fromkeys(one if isinstance(one, TargetName) else bench.target(picture, one) for one in wanted)
+    requests = bench.requests({name: chosen[name] for name in names}, targets, [layer] if layer else [], settle=settle)
     results: dict[str, Answer] = {}
 
     def done(request: Request, answer: Answer) -> None:
         results[request.key] = answer
 
-    bench.compare(picture, requests, done, seed=number, layer=layer, report=printed(sys.stderr))
+    bench.compare(picture, requests, done, seed=number, report=printed(sys.stderr))
     answers = [(request, results[request.key]) for request in requests]
     first = answers[0][1]
     if isinstance(first, VitrineError) and all(isinstance(answer, VitrineError) for _, answer in answers):
@@ -346,6 +349,10 @@ def _targets(target: Target | Iterable[Target]) -> list[Target]:
         raise BadParameter("No class is named.", 'Give a label, an index or "predicted".')
     named = [int(one) if isinstance(one, Integral) and not isinstance(one, bool) else str(one) for one in several]
     return ["predicted" if isinstance(one, str) and one.casefold() == "predicted" else one for one in named]
+
+
+def _public(target: TargetName) -> int | str:
+    return str(target) if target.index is None else target.index
 
 
 def _opened(png: bytes) -> Image.Image:

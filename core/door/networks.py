@@ -7,25 +7,27 @@ from collections.abc import Sequence
 from copy import deepcopy
 from math import isfinite
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from core.data.labels import class_note
 from core.data.model_options import LARGEST, Interpolation, ModelOptions
 from core.data.samples import samples
 from core.environment import device
-from core.errors import BadImage, BadModel, BadParameter, VitrineError
+from core.errors import BadImage, BadModel, BadParameter
+from core.explain.target_name import TargetName, target_name, target_note
 from core.images import Picture, Preprocess, decode, picture_file, picture_of
+from core.images.preprocess import OF_COUNT, both
 from core.models import MODELS, Model, as_model
 from core.models import load as load_model
 from core.models.sources.trust import trust
-from core.params import expanded
+from core.models.trial import scores_of, tried
+from core.params import Sides, expanded, one_or_two
 from core.progress import printed
 from core.study import Study
 from core.workbench import Workbench
@@ -37,11 +39,13 @@ def load(
     name: str,
     *,
     labels: str | os.PathLike[str] | None = None,
+    weight_set: str = "",
     output: str = "auto",
     threshold: float = 0.5,
-    size: int = 0,
-    resize: int = 0,
-    crop: int = 0,
+    channels: str = "auto",
+    size: Sides = 0,
+    resize: Sides = 0,
+    crop: Sides = 0,
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
     interpolation: str = "auto",
@@ -52,11 +56,13 @@ def load(
 
     `FILE.py:FUNCTION` runs your own code; README.md says what each name may be.
 
-    `labels` names a file with one label per class for your own weights. `output` says how the outputs are read:
-    softmax, sigmoid (one logit), multilabel (a sigmoid per label) or regression; auto is sigmoid for one output and
-    softmax for several. Labels above `threshold` are predicted. Images are prepared as the model's own weights
-    were trained, unless `size` (of the input), `resize` (of the shorter side), `crop`, `mean`, `std` (one number, or
-    one per colour channel), `interpolation` or `fit` (crop or squash) say otherwise. `revision` is a branch, tag or
+    `labels` names a file with one label per class for your own weights, and `weight_set` the name before the weights to
+    take from a file that holds several sets, such as "model_ema"; by default averaged ones are taken. `output` says
+    how the outputs are read: softmax, sigmoid (one logit), multilabel (a sigmoid per label) or regression; auto is
+    sigmoid for one output and softmax for several. Labels above `threshold` are predicted. Images are prepared as the
+    model's own weights were trained, unless `channels` (grey, rgb, or four, the last of which is alpha, zeros or ones),
+    `size` (of the input: one number, or height and width), `resize` (of the shorter side), `crop`, `mean`, `std` (one
+    number, or one per channel), `interpolation` or `fit` (crop or squash) say otherwise. `revision` is a branch, tag or
     commit of a model of Hugging Face.
 
     Weights of torchvision are downloaded at first use. The model runs on a GPU if there is one; the environment
@@ -69,9 +75,9 @@ def load(
     ('blue', 'orange', 'red', 'turquoise', 'violet', 'yellow')
     """
     options = ModelOptions.checked(
-        labels="" if labels is None else os.fspath(labels), output=output, threshold=threshold, size=size,
-        resize=resize, crop=crop, mean=_numbers(mean), std=_numbers(std), interpolation=interpolation, fit=fit,
-        revision=revision,
+        labels="" if labels is None else os.fspath(labels), weight_set=weight_set, output=output,
+        threshold=threshold, channels=channels, size=size, resize=resize, crop=crop, mean=_numbers(mean),
+        std=_numbers(std), interpolation=interpolation, fit=fit, revision=revision,
     )  # fmt: skip
     return load_model(trust(str(name)), device(), printed(sys.stderr), options)
 
@@ -80,19 +86,21 @@ def wrap(
     network: nn.Module,
     *,
     labels: Sequence[str] | str | os.PathLike[str] | None = None,
-    size: int = 224,
+    size: Sides = 224,
     mean: Sequence[float] = Preprocess.mean,
     std: Sequence[float] = Preprocess.std,
-    resize: int | None = None,
+    resize: Sides | None = None,
     interpolation: str = "bilinear",
+    channels: str = "auto",
     output: str = "auto",
     threshold: float = 0.5,
     name: str = "",
 ) -> Model:
-    """A model from any torch module that maps images (N, 3, size, size) to one score per class, (N, classes).
+    """A model from any torch module that maps images (N, C, H, W) to one score per class, (N, classes).
 
     Images are resized to a shorter side of `resize` (default: `size`), cropped to the central `size` pixels, scaled to
-    0…1, and normalised by `mean` and `std`, one number per colour channel; `interpolation` is bilinear,
+    0…1, and normalised by `mean` and `std`, one number per channel; `size` may be height and width. The network may
+    take one, three or four channels: it is tried, or `channels` says it, as in `load`. `interpolation` is bilinear,
     bicubic, nearest, lanczos or box. `output` and `threshold` say how scores are read, as in `load`: a single score is
     a logit, of the classes negative and positive. `labels` are the names of the classes, or a file with one per line.
     The model holds a copy in eval mode without gradients of weights; the network itself is unchanged and can be trained
@@ -113,13 +121,14 @@ def wrap(
     name = name or type(network).__name__
     preprocess = _preprocess(size, size if resize is None else resize, mean, std, interpolation)
     file = os.fspath(labels) if isinstance(labels, str | os.PathLike) else ""
-    options = ModelOptions.checked(labels=file, output=output, threshold=threshold)
+    options = ModelOptions.checked(labels=file, output=output, threshold=threshold, channels=channels)
     try:
         copy = deepcopy(network)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadModel(f"{name} cannot be copied ({reason}).", "Build it anew and load its state dict.") from error
-    classes = _classes(copy.eval().to(device()), name, preprocess.crop)
+    scores = scores_of(tried(copy.eval().to(device()), name, preprocess, options), name)
+    classes = int(scores.shape[1]) if scores.dim() == 2 else 1
     named = () if isinstance(labels, str | os.PathLike) else tuple(str(label) for label in labels or ())
     if named and len(named) != classes and not (classes == 1 and len(named) == 2):
         raise BadModel(f"{len(named)} labels are given, and {name} has {classes} classes.", "Give a label per class.")
@@ -195,58 +204,67 @@ def class_from(owner: Model | Study, wanted: str | int) -> int:
     Raises as `core.data.labels.class_index`.
     """
     index = owner.target(wanted)
-    if isinstance(wanted, str) and (note := class_note(wanted, owner.labels)):
-        frame, level = sys._getframe(), 1  # the warning belongs to the line of the user
-        while frame.f_back and str(frame.f_globals.get("__name__")).startswith("core."):
-            frame, level = frame.f_back, level + 1
-        warnings.warn(f"{note} An int means the number.", stacklevel=level)
+    if isinstance(wanted, str):
+        _warn(class_note(wanted, owner.labels))
     return index
 
 
-def _preprocess(size: int, resize: int, mean: Sequence[float], std: Sequence[float], interpolation: str) -> Preprocess:
+def target_from(model: Model, wanted: str | int) -> TargetName:
+    """The target of a text as `target_name` reads it; one that could mean another gives a warning, too."""
+    target = target_name(wanted, model)
+    if isinstance(wanted, str):
+        _warn(target_note(wanted, model))
+    return target
+
+
+def _warn(note: str) -> None:
+    """Warn of a text that had two meanings, at the line of the user."""
+    if note:
+        frame, level = sys._getframe(), 1
+        while frame.f_back and str(frame.f_globals.get("__name__")).startswith("core."):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(f"{note} An int means the number.", stacklevel=level)
+
+
+def _preprocess(
+    size: Sides, resize: Sides, mean: Sequence[float], std: Sequence[float], interpolation: str
+) -> Preprocess:
     """The preprocessing with validated values."""
-    for called, side in (("size", size), ("resize", resize)):
-        if isinstance(side, bool) or not isinstance(side, int | np.integer) or not 1 <= side <= LARGEST:
-            raise BadParameter(f"{called} cannot be {side!r}.", f"Give a whole number of pixels from 1 to {LARGEST:,}.")
-    if resize < size:
+    crop, scaled = _sides_of("size", size), _sides_of("resize", resize)
+    if any(side < least for side, least in zip(both(scaled), both(crop), strict=True)):
         raise BadParameter(f"resize is {resize}, less than the size {size}.", "Images would not fill the input.")
     choices = get_args(Interpolation)
     if interpolation not in choices:
         raise BadParameter(f"interpolation cannot be {interpolation!r}.", f"Choose one of {', '.join(choices)}.")
-    sound = _three("mean", mean), _three("std", std)
-    if min(sound[1]) <= 0:
-        raise BadParameter(f"std cannot be {sound[1]}.", "Give three numbers above zero.")
-    return Preprocess(int(size), int(resize), *sound, interpolation)
+    means, stds = _numbers_of("mean", mean), _numbers_of("std", std)
+    if min(stds) <= 0:
+        raise BadParameter(f"std cannot be {stds}.", "Give numbers above zero.")
+    if len(means) != len(stds):
+        raise BadParameter(f"mean and std have {len(means)} and {len(stds)} numbers.", "Give one of each per channel.")
+    return Preprocess(crop, scaled, means, stds, interpolation, channels=OF_COUNT[len(means)])
+
+
+def _sides_of(name: str, given: Sides) -> Sides:
+    """The side of a square, or height and width. Raises BadParameter."""
+    sides = given if isinstance(given, tuple | list) else (given,)
+    whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) for side in sides)
+    if not whole or len(sides) not in {1, 2} or not all(1 <= side <= LARGEST for side in sides):
+        hint = f"Give a whole number of pixels from 1 to {LARGEST:,}, or two: height and width."
+        raise BadParameter(f"{name} cannot be {given!r}.", hint)
+    return one_or_two(int(sides[0]), int(sides[-1]))
 
 
 def _numbers(values: float | Sequence[float]) -> Sequence[float] | tuple[float]:
     return (values,) if isinstance(values, int | float) else values
 
 
-def _three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
+def _numbers_of(name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """One number per channel, or one for all. Raises BadParameter."""
     try:
         numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError):
         numbers = ()
-    if len(numbers) != 3 or not all(isfinite(value) for value in numbers):
-        raise BadParameter(f"{name} cannot be {values!r}.", "Give three numbers: for red, green and blue.")
+    if len(numbers) not in OF_COUNT or not all(isfinite(value) for value in numbers):
+        hint = "Give one number, three for red, green and blue, or four."
+        raise BadParameter(f"{name} cannot be {values!r}.", hint)
     return numbers
-
-
-def _classes(network: nn.Module, name: str, size: int) -> int:
-    """The number of scores a network gives per image; BadModel if it fails or returns something else."""
-    hint = "Wrap a network that maps images (N, 3, size, size) to scores (N, classes)."
-    images = torch.zeros(2, 3, size, size, device=device())
-    try:
-        with torch.no_grad():
-            scores: Any = network(images)
-    except VitrineError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadModel(f"{name} fails on images of {size} × {size} pixels: {reason}.", hint) from error
-    if not isinstance(scores, Tensor):
-        raise BadModel(f"{name} returns a value of type {type(scores).__name__}, not a tensor of scores.", hint)
-    if scores.dim() not in (1, 2) or len(scores) != 2:
-        raise BadModel(f"{name} returns shape {tuple(scores.shape)} for two images.", hint)
-    return int(scores.shape[1]) if scores.dim() == 2 else 1

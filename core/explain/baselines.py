@@ -13,7 +13,7 @@ SIDE = 224  # pixels: lengths in settings are given for this side and scaled to 
 
 
 def baseline(query: Query, kind: Baseline, draw: int = 0) -> Tensor:
-    """Network inputs (B or 1, 3, H, W) without evidence: the mean colour, black, the images blurred, or random pixels.
+    """Network inputs (B or 1, C, H, W) without evidence: the mean colour, black, the images blurred, or random pixels.
 
     "grey" is zero in network units; "uniform" depends on the query's seed and `draw`.
     """

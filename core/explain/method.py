@@ -1,6 +1,6 @@
 """Explainers: functions of a query, registered with a method card and the needs of the method."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -56,6 +56,11 @@ class Explainer(Card):
     shares: tuple[Shared, ...]  # parts of its cost that other methods share
     layers_read: LayersRead  # (survey, requested layer, settings) -> the layers it reads; "" is the image
 
+    def follows_layer(self, survey: Survey) -> bool:
+        """Whether its map depends on the requested layer."""
+        requested = ("", *(layer.name for layer in survey.usable))
+        return len({self.layers_read(survey, layer, self.defaults) for layer in requested}) > 1
+
     def unmet(self, model: Model) -> str:
         """Why this method cannot work on this model, as one sentence; "" if it can."""
         return next((reason for need in self.needs if (reason := need.reason(model, self.title))), "")
@@ -64,12 +69,12 @@ class Explainer(Card):
 EXPLAINERS: Registry[Explainer] = Registry("method")
 
 
-def passes(requests: Iterable[tuple[Explainer, Mapping[str, Any], int]], side: int) -> Passes:
+def passes(requests: Iterable[tuple[Explainer, Mapping[str, Any], Hashable]], side: int) -> Passes:
     """The passes that methods with their settings and targets need together for an image of `side` pixels.
 
     What they share is counted once, as long as it stays cached.
     """
-    total, shared = Passes(), dict[Shared, set[int]]()
+    total, shared = Passes(), dict[Shared, set[Hashable]]()
     for method, settings, target in requests:
         total += method.passes(settings, side)
         for work in method.shares:
@@ -125,6 +130,12 @@ def _image(survey: Survey, layer: str, settings: Mapping[str, Any]) -> str:
     return ""
 
 
+def _needs_gradients(model: Model, title: str) -> str:
+    if model.differentiable:
+        return ""
+    return f"{title} requires gradients, and {model.display} is a black box that gives outputs alone."
+
+
 def _needs_layer(model: Model, title: str) -> str:
     if model.survey.default:
         return ""
@@ -145,6 +156,7 @@ def _needs_relu(model: Model, title: str) -> str:
     return f"{title} changes the backward rule of ReLU, and {model.display} has no ReLU (its activations: {others})."
 
 
+GRADIENTS = Need("gradients", _needs_gradients)
 LAYER = Need("layer", _needs_layer)
 HEAD = Need("head", _needs_head)
 RELU = Need("relu", _needs_relu)

@@ -18,8 +18,9 @@ from core.explain.targets import Classes, Score, Target
 from core.models.model import Model
 from core.network.hooks import capture
 from core.network.incremental import CleanPass, PatchedImages
-from core.network.inspection import RELUS, grid
+from core.network.inspection import RELUS
 from core.progress import Report, chunks, item
+from core.randomness import generator
 
 TOLERANCE = 0.01  # of a probability: a network that half precision changes more is run in full precision
 _STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # contrasts of the images on which precision is tested
@@ -36,7 +37,7 @@ class Query:
     """
 
     model: Model
-    images: Tensor  # (B, 3, H, W)
+    images: Tensor  # (B, C, H, W)
     targets: Target  # of each image; a tensor (B,) stands for Classes
     layer: str = ""  # where activations are read; "" is the surveyed default
     seed: int = 0
@@ -170,10 +171,10 @@ class Query:
         return self._numbers(self.cache.get((*self.key, "score"), lambda: self._over_images(self.score)))
 
     def class_indices(self, title: str) -> Tensor:
-        """The explained classes (B,). Raises Unsupported, naming the method, if the targets are not classes."""
+        """The explained classes (B,). Raises Unsupported, naming the method, if the targets are not single classes."""
         if isinstance(self.targets, Classes):
             return self.targets.indices
-        message = f"{title} explains classes, not units of a layer or differences."
+        message = f"{title} explains single classes, not units, groups or differences."
         raise Unsupported(message, "Choose another method.")
 
     def clean_logits(self) -> Tensor:
@@ -194,11 +195,10 @@ class Query:
 
     def rng(self, index: int = 0) -> torch.Generator:
         """A CPU generator that depends on the seed and `index` alone."""
-        word = hashlib.blake2b(f"{self.seed}:{index}".encode(), digest_size=8).digest()
-        return torch.Generator().manual_seed(int.from_bytes(word, "big") >> 1)
+        return generator(self.seed, index)
 
     def gradient(self, images: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
-        """The gradient of the score at these images, (N, 3, H, W)."""
+        """The gradient of the score at these images, (N, C, H, W)."""
         with torch.enable_grad():
             leaf = images.detach().requires_grad_()
             total = self.score(leaf, targets, kind).sum()
@@ -222,7 +222,7 @@ class Query:
     ) -> Tensor:
         """Scores (B, P) of each image with each box replaced by the same region of `fill`, exact to rounding.
 
-        `boxes` are (P, 4) or (B, P, 4) of top, left, height and width; `fill` holds images (B or 1, 3, H, W). Where
+        `boxes` are (P, 4) or (B, P, 4) of top, left, height and width; `fill` holds images (B or 1, C, H, W). Where
         `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box influences is computed. `unit`
         names the boxes in reports.
         """
@@ -253,7 +253,7 @@ class Query:
         return self._record("plain", layers)["plain"]
 
     def rectified(self, rule: ReluRule) -> Tensor:
-        """The gradient of the score at the images (B, 3, H, W) under another backward rule of ReLU, cached too.
+        """The gradient of the score at the images (B, C, H, W) under another backward rule of ReLU, cached too.
 
         Raises Unsupported if there is no ReLU between images and score.
         """
@@ -277,7 +277,7 @@ class Query:
     def maps_at(self, values: Tensor, layer: str) -> Tensor:
         """An output of `layer` as maps (B, K, h, w), whatever its layout."""
         facts = self.model.survey.layer(layer)
-        return grid(values, facts.layout) if facts else values
+        return facts.maps(values) if facts else values
 
     @property
     def key(self) -> tuple[Hashable, ...]:

@@ -18,6 +18,7 @@ from core.explain.query import Query
 from core.explain.targets import Target
 from core.images import resized
 from core.network.cancellation import RepeatedReport
+from core.network.inspection import Survey
 from core.progress import Report, silent
 
 
@@ -39,6 +40,7 @@ class Explanation:
     offset: bool  # values are defined up to a constant
     finished: bool  # False: stopped early, with the map so far
     remarks: Mapping[str, float | str]
+    behind: bool = False  # the layer that is read lies behind that of the explained units, which do not depend on it
 
     @property
     def passes(self) -> Passes:
@@ -58,6 +60,11 @@ class Explanation:
     def note(self, index: int = 0) -> str:
         """Why a map is blank, as one sentence; "" for a map with something to see."""
         one = self.maps[index]
+        if not bool((one != 0).any()) and self.behind:
+            return (
+                f"No evidence: the unit's layer {self.targets.layer} lies before the layer {self.layer} that the "
+                "method reads; choose the unit's layer or an earlier one."
+            )
         if not bool((one != 0).any()):
             return "No evidence: the map is zero everywhere."
         if not self.signed and float(one.max()) <= 0:
@@ -136,13 +143,14 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
             query.report(1.0, "")
     scores = query.with_report(silent).clean_scores()
     signed = method.signed or bool((maps < 0).any())  # a setting may give negative values that the default does not
+    layer = method.layers_read(query.model.survey, query.layer, settings)
     return Explanation(
         name=method.name,
         maps=resized(maps, query.size).cpu(),
         scores=scores.cpu(),
         targets=query.targets.to("cpu"),
         settings=dict(settings),
-        layer=method.layers_read(query.model.survey, query.layer, settings),
+        layer=layer,
         seed=query.seed,
         seconds=time.perf_counter() - start,
         forwards=query.log.forwards,
@@ -151,7 +159,14 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         offset=method.offset and not signed,
         finished=finished,
         remarks=dict(query.log.remarks),
+        behind=_is_behind(query.model.survey, layer, query.targets.layer),
     )
+
+
+def _is_behind(survey: Survey, layer: str, of_units: str) -> bool:
+    """Whether a layer is computed after that of the explained units; False for targets that are no units."""
+    order = [one.name for one in survey.layers]
+    return layer in order and of_units in order and order.index(layer) > order.index(of_units)
 
 
 def _monotonic(log: RunLog, report: Report) -> Report:

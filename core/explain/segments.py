@@ -32,7 +32,7 @@ class Segmentation:
 
     query: Query  # about this one image
     cells: Tensor  # (H, W) the segment of each pixel, 0 … S − 1
-    hidden: Tensor  # (3, H, W) the values that replace masked segments
+    hidden: Tensor  # (C, H, W) the values that replace masked segments
 
     @property
     def count(self) -> int:
@@ -86,7 +86,7 @@ def _waited(query: Query, segment: Callable[[], Tensor]) -> Tensor:
 def _cells(query: Query, cut: Cut, count: int) -> Tensor:
     from skimage.segmentation import quickshift, slic
 
-    pixels = query.model.preprocess.pixels(query.images[0].float()).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    pixels = query.model.preprocess.colours(query.images[0].float()).permute(1, 2, 0).cpu().numpy()
     if cut == "quickshift":
         segments = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2, rng=0)  # the noise only breaks ties
     else:

@@ -1,4 +1,4 @@
-"""Targets of an explanation: a class, a unit of a layer, or the difference of two of them."""
+"""Targets of an explanation: a class, a group of classes, a unit of a layer, or the difference of two of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
@@ -52,7 +52,7 @@ class Target(ABC):
 
 @dataclass(frozen=True, eq=False)
 class _Indexed(Target):
-    indices: Tensor  # (B,)
+    indices: Tensor  # (B,), of groups (B, M)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -61,7 +61,7 @@ class _Indexed(Target):
         return self._with(self.indices[rows])
 
     def repeated(self, row: int, count: int) -> Self:
-        return self._with(self.indices[row].expand(count))
+        return self._with(self.indices[row].expand(count, *self.indices.shape[1:]))
 
     def to(self, device: torch.device | str) -> Self:
         return self._with(self.indices.to(device))
@@ -87,6 +87,33 @@ class Classes(_Indexed):
 
     def _with(self, indices: Tensor) -> "Classes":
         return Classes(indices)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups(_Indexed):
+    """Several classes of the model for each image, by their indices; the group counts as one class."""
+
+    layer = ""
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """The class indices of every group."""
+        return ("groups", *map(tuple, self.indices.tolist()))
+
+    def score(self, outputs: Tensor, kind: Score, meaning: Output = "softmax") -> Tensor:
+        """The sum of the logits, or of the probabilities: that of any of the classes. Raises Unsupported for "margin".
+
+        "logprob" is the logarithm of that sum; of a regression every score is the sum of the values.
+        """
+        if kind == "margin":
+            raise Unsupported("A group has no lead over the best other class.", "Choose another score.")
+        if kind == "logprob" and meaning != "regression":
+            return log_probabilities(outputs, meaning).gather(1, self.indices).logsumexp(1)
+        values = outputs if kind == "logit" else probabilities(outputs, meaning)
+        return values.gather(1, self.indices).sum(1)
+
+    def _with(self, indices: Tensor) -> "Groups":
+        return Groups(indices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +148,7 @@ class Difference(Target):
     def __post_init__(self) -> None:
         if self.first.layer != self.second.layer or len(self.first) != len(self.second):
             message = "A difference needs two targets of the same images and outputs."
-            raise BadParameter(message, "Compare two classes, or two units of one layer.")
+            raise BadParameter(message, "Compare two classes or groups, or two units of one layer.")
         object.__setattr__(self, "layer", self.first.layer)
 
     @property
@@ -130,10 +157,15 @@ class Difference(Target):
         return ("difference", self.first.key, self.second.key)
 
     def score(self, outputs: Tensor, kind: Score, meaning: Output = "softmax") -> Tensor:
-        """The difference of both scores. Raises Unsupported for "margin", which is a difference already."""
+        """The difference of both scores; in place of probabilities that of their logarithms, the log-odds.
+
+        Those depend on the two alone, where the difference of probabilities vanishes with both. Raises Unsupported for
+        "margin", which is a difference already.
+        """
         if kind == "margin":
             message = "A difference of two targets has no lead over the best other class."
             raise Unsupported(message, "Choose another score.")
+        kind = "logprob" if kind == "prob" else kind
         return self.first.score(outputs, kind, meaning) - self.second.score(outputs, kind, meaning)
 
     def __len__(self) -> int:

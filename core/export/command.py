@@ -5,9 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.data.labels import class_text
+from core.data.model_options import ModelOptions
+from core.images import Window
 from core.models.model import Model
 from core.params import spelled
 from core.workbench import Request
+
+
+def model_words(name: str, options: ModelOptions) -> list[str]:
+    """The words of a command line that name a model with its options."""
+    words = ["--model", name]
+    for option, value in options.changed().items():
+        words += [f"--{option.replace('_', '-')}", spelled(value)]
+    return words
 
 
 def command_line(
@@ -16,31 +26,73 @@ def command_line(
     requests: Sequence[Request],
     *,
     seed: int = 0,
-    layer: str = "",
     out: str = "out",
     true: int | None = None,
     predicted: bool = False,
+    page: int = 1,
+    window: Window | None = None,
 ) -> str:
     """The command line that reproduces these maps of every image; `predicted` for the class predicted for each.
 
-    With the true class of the images, it also judges the predictions.
+    With the true class of the images, it also judges the predictions; `page` and `window` are those of all images.
     """
-    settings: Mapping[str, Any] = {
-        f"{request.name}.{n}": value for request in requests for n, value in request.settings.items()
-    }
-    words = ["vitrine", "explain", *(f"./{image}" if image.startswith("-") else image for image in images)]
-    words += ["--model", model.name]
-    for name, value in model.options.changed().items():
-        words += [f"--{name}", spelled(value)]
+    words = ["vitrine", "explain", *_image_words(images), *model_words(model.name, model.options)]
     words += ["--method", ",".join(dict.fromkeys(request.name for request in requests))]
-    for target in () if predicted else dict.fromkeys(request.target for request in requests):
-        words += ["--target", class_text(target, model.labels)]
-    for name, value in settings.items():
-        words += ["--set", f"{name}={spelled(value)}"]
+    words += _request_words(model, requests, predicted=predicted)
     if any(request.settle for request in requests):
         words.append("--settle")
-    if layer:
-        words += ["--layer", layer]
+    words += _layer_words(requests)
+    if page > 1:
+        words += ["--page", str(page)]
+    if window:
+        words.append("--window={:.10g},{:.10g}".format(*window))
     if true is not None:
         words += ["--label", class_text(true, model.labels)]
     return shlex.join([*words, "--seed", str(seed), "--out", out])
+
+
+def measure_command(
+    model: Model,
+    images: Sequence[str],
+    requests: Sequence[Request],
+    measures: Mapping[str, Mapping[str, Any]],
+    *,
+    seed: int = 0,
+    predicted: bool = False,
+    masks: str = "",
+) -> str:
+    """The command line that reproduces these measures, by name with their settings, of these maps of every image."""
+    words = ["vitrine", "measure", *_image_words(images), *model_words(model.name, model.options)]
+    words += ["--methods", ",".join(dict.fromkeys(request.name for request in requests))]
+    words += ["--metrics", ",".join(measures)]
+    words += _request_words(model, requests, measures, predicted=predicted)
+    if masks:
+        words += ["--masks", masks]
+    words += _layer_words(requests)
+    return shlex.join([*words, "--seed", str(seed)])
+
+
+def _image_words(images: Sequence[str]) -> list[str]:
+    return [f"./{image}" if image.startswith("-") else image for image in images]
+
+
+def _layer_words(requests: Sequence[Request]) -> list[str]:
+    layers = list(dict.fromkeys(request.layer for request in requests if request.layer))
+    return ["--layer", ",".join(layers)] if layers else []
+
+
+def _request_words(
+    model: Model,
+    requests: Sequence[Request],
+    measures: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    predicted: bool,
+) -> list[str]:
+    """The words for the targets, and for the settings of methods and measures."""
+    targets = () if predicted else dict.fromkeys(request.target for request in requests)
+    words = [word for target in targets for word in ("--target", target.text(model.labels))]
+    owners = [*((request.name, request.settings) for request in requests), *(measures or {}).items()]
+    settings: Mapping[str, Any] = {f"{owner}.{n}": value for owner, own in owners for n, value in own.items()}
+    for name, value in settings.items():
+        words += ["--set", f"{name}={spelled(value)}"]
+    return words

@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.environment import limit
 from core.errors import Unavailable
 from core.explain import EXPLAINERS, Explanation
+from core.explain.target_name import TargetName
 from core.export.record import Answers, agreement, arrays, key, record
 from core.figures.encoding import PHOTO, fine
 from core.figures.sheet import KINDS, Kind, Panel, overlay, png, sheet
@@ -45,15 +46,16 @@ def overlays(bench: Workbench, picture: Picture, answers: Answers) -> dict[str, 
 
 
 def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = DEFAULT, kind: Kind = "png") -> bytes:
-    """All maps side by side as a PNG, PDF or SVG file: a row for each class, a column for each method."""
+    """All maps side by side as a PNG, PDF or SVG file: a row for each target, a column for each method and layer."""
     ranges = _spans(answers, style)
     rows = []
     for target in dict.fromkeys(request.target for request, _ in answers):
         row = [(request, answer) for request, answer in answers if request.target == target]
-        panels = [_panel(request, answer, ranges.get((target, request.name))) for request, answer in row]
-        chance = bench.model.spelled(float(bench.probabilities(picture)[target]))
-        line = f"class {target}, {bench.model.quantity} {chance}"
-        rows.append([Panel(bench.model.labels[target], (line,)), *panels])
+        panels = [_panel(request, answer, ranges.get(_cell(request))) for request, answer in row]
+        value = f"{target.quantity(bench.model.output)} {bench.spelled(picture, target)}"
+        lines = [f"{target.kind} {target}", value]
+        lines = [", ".join(lines)] if target.kind == "class" else lines  # of others the text may be long
+        rows.append([Panel(target.title(bench.model.labels), tuple(lines)), *panels])
     return sheet(bench.view(picture), _title(bench, picture), rows, style, kind=kind)
 
 
@@ -63,8 +65,8 @@ def tile(
 ) -> bytes:  # fmt: skip
     """One of the maps, enlarged, as a PNG file; with the same colours as in the figure of all maps by default."""
     answer = next(candidate for one, candidate in answers if one.key == request.key)
-    panel = _panel(request, answer, colours or _spans(answers, style).get((request.target, request.name)))
-    panel = replace(panel, lines=(bench.model.labels[request.target], *panel.lines))
+    panel = _panel(request, answer, colours or _spans(answers, style).get(_cell(request)))
+    panel = replace(panel, lines=(request.target.title(bench.model.labels), *panel.lines))
     view = fine(bench.model.preprocess, picture.pixels)
     return sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO)
 
@@ -91,17 +93,25 @@ def write(
     files["maps.npz"] = npz(arrays(answers))
     files[result["figure"]] = figure(bench, picture, answers, kind=kind)
     files["result.json"] = (json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    write_files(folder, files, _earlier(folder))
+    return result
+
+
+def write_files(folder: Path, files: Mapping[str, bytes], earlier: Set[str] = frozenset()) -> None:
+    """Write files by name into a folder, and delete those of an earlier result that are not among them.
+
+    Raises Unavailable if the folder cannot be written, or if it or a file to write in it is a link.
+    """
     _refuse_links(folder, files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _earlier(folder) - files.keys():
+        for name in earlier - files.keys():
             (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             with atomic_write(folder / name) as file:
                 file.write(content)
     except OSError as error:
         raise unwritable(folder, error) from None
-    return result
 
 
 def _refuse_links(folder: Path, names: Iterable[str]) -> None:
@@ -119,7 +129,11 @@ def _earlier(folder: Path) -> set[str]:
         drawn = str(earlier.get("figure", "figure.png"))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
-    maps = {name for name in overlays if name.partition("-")[0] in EXPLAINERS and re.fullmatch(r"\w+-\d+\.png", name)}
+    maps = {
+        name
+        for name in overlays
+        if name.partition("-")[0] in EXPLAINERS and re.fullmatch(r"\w+-[\w.+~%@-]+\.png", name)
+    }
     return maps | ({drawn} & {f"figure.{kind}" for kind in KINDS})
 
 
@@ -128,12 +142,15 @@ def unwritable(path: Path, error: OSError) -> Unavailable:
     return Unavailable(f"{path} cannot be written: {error.strerror or error}.", "Choose another folder.")
 
 
-def _spans(answers: Answers, style: Style) -> dict[tuple[int, str], Span]:
-    """The range of the colour map for each map, by class and method."""
-    maps = {
-        (request.target, request.name): drawn(answer) for request, answer in answers if isinstance(answer, Explanation)
-    }
+def _spans(answers: Answers, style: Style) -> dict[tuple[TargetName, str], Span]:
+    """The range of the colour map for each map, by its row and column in the figure."""
+    maps = {_cell(request): drawn(answer) for request, answer in answers if isinstance(answer, Explanation)}
     return spans(maps, style)
+
+
+def _cell(request: Request) -> tuple[TargetName, str]:
+    """The row of a map in the figure, its target, and the column: the method and its layer."""
+    return request.target, f"{request.name}@{request.layer}"
 
 
 def drawn(explanation: Explanation) -> DrawnMap:

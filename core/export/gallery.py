@@ -38,7 +38,7 @@ def _numbered(stem: str) -> Iterable[str]:
 
 
 def arrays_of_images(results: Results) -> dict[str, NDArray[np.float32]]:
-    """The raw maps (H, W) by the name of the image, the method and the class index."""
+    """The raw maps (H, W) by the name of the image, the method and the target."""
     named = zip(names(picture.name for picture, _ in results), results, strict=True)
     return {f"{name}-{key}": values for name, (_, answers) in named for key, values in arrays(answers).items()}
 
@@ -56,12 +56,12 @@ def figure_of_images(
     """
     ranges, panels = _ranges(results, style), []
     for picture, answers in results:
-        view, chances = bench.view(picture), bench.probabilities(picture)
+        view = bench.view(picture)
         for request, answer in answers:
-            label = f"{bench.model.labels[request.target]}, {bench.model.spelled(float(chances[request.target]))}"
+            label = f"{request.target.title(bench.model.labels)}, {bench.spelled(picture, request.target)}"
             lines = (label, *_judged(bench, picture, (true or {}).get(picture.sha)))
             if isinstance(answer, Explanation):
-                values, span = answer.maps[0].numpy(), ranges[picture.sha, request.key]
+                values, span = answer.maps[0].numpy(), ranges[picture.key, request.key]
                 panels.append(Panel(picture.name, lines, values, span, answer.note(), view))
             else:
                 panels.append(Panel(picture.name, lines, note=str(answer), view=view))
@@ -82,8 +82,8 @@ def tile_of_images(
     bench: Workbench, results: Results, picture: Picture, request: Request, style: Style = DEFAULT
 ) -> bytes:
     """One of the maps, enlarged, as a PNG file, with the same colours as in the figure of all images."""
-    answers = next(answers for one, answers in results if one.sha == picture.sha)
-    return tile(bench, picture, answers, request, style, colours=_ranges(results, style)[picture.sha, request.key])
+    answers = next(answers for one, answers in results if one.key == picture.key)
+    return tile(bench, picture, answers, request, style, colours=_ranges(results, style)[picture.key, request.key])
 
 
 def _ranges(results: Results, style: Style) -> dict[tuple[str, str], Span]:
@@ -92,7 +92,7 @@ def _ranges(results: Results, style: Style) -> dict[tuple[str, str], Span]:
     A range shared per method is shared by all images, one shared per row by the maps of an image.
     """
     maps = {
-        (picture.sha, request.key): (request.name, drawn(answer))
+        (picture.key, request.key): (request.name, drawn(answer))
         for picture, answers in results
         for request, answer in answers
         if isinstance(answer, Explanation)

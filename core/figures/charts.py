@@ -42,7 +42,7 @@ def ablation(table: pd.DataFrame) -> go.Figure:
         hovertemplate="%{y}: %{x:.1%} without its %{customdata} rule filters<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(title="Accuracy", range=[-0.03, 1.03], tickformat=".0%", zeroline=False)
-    return _laid(figure, 90 + 30 * len(table))
+    return laid(figure, 90 + 30 * len(table))
 
 
 def responses(values: NDArray[np.floating], labels: NDArray[np.int64], names: Sequence[str]) -> go.Figure:
@@ -59,11 +59,11 @@ def responses(values: NDArray[np.floating], labels: NDArray[np.int64], names: Se
         counts = np.histogram(values[chosen], edges)[0]
         figure.add_bar(
             x=middles, y=counts, width=width, name=name, marker=_fill(colour, pattern),
-            hovertemplate="%{y} at %{x:.3g}<extra>" + _plain(name) + "</extra>",
+            hovertemplate="%{y} at %{x:.3g}<extra>" + escaped(name) + "</extra>",
         )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0, legend_traceorder="normal")
     figure.update_yaxes(title="Count")
-    return _laid(figure, 320)
+    return laid(figure, 320)
 
 
 def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figure:
@@ -83,19 +83,20 @@ def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figu
     figure.update_layout(barmode="group", bargap=0.25, legend_traceorder="normal")
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(range=[0, 1.12], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
-    return _laid(figure, 110 + 46 * len(names))
+    return laid(figure, 110 + 46 * len(names))
 
 
 def _fill(colour: str, pattern: str) -> dict[str, object]:
     return {"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "size": 6}}
 
 
-def _plain(name: str) -> str:
+def escaped(name: str) -> str:
     """A name escaped for plotly, whose texts allow some markup."""
     return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _laid(figure: go.Figure, height: int) -> go.Figure:
+def laid(figure: go.Figure, height: int) -> go.Figure:
+    """The figure with the margins, the legend and the transparent ground of all charts."""
     figure.update_layout(
         height=height, margin={"l": 8, "r": 8, "t": 36, "b": 8}, template="none", paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},

@@ -4,7 +4,6 @@ import io
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image, ImageOps
 
 from core.figures.style import Map
 from core.images import Pixels, Preprocess
+from core.images.preprocess import both
 
 _LEVELS = 65535
 PHOTO = 672  # pixels, the maximum side of the photo under a map, to limit its size
@@ -56,9 +56,9 @@ def described(title: str, label: str, values: Map, note: str = "") -> str:
 
 def fine(preprocess: Preprocess, pixels: Pixels) -> Pixels:
     """The model's view of a picture at the picture's resolution, in integer multiples of the model's input size."""
-    times = max(1, min(min(pixels.shape[:2]) // preprocess.resize, PHOTO // preprocess.crop))
-    larger = replace(preprocess, crop=preprocess.crop * times, resize=preprocess.resize * times)
-    return larger.view(pixels)
+    height, width = both(preprocess.resize)
+    room = min(pixels.shape[0] // height, pixels.shape[1] // width)
+    return preprocess.enlarged(max(1, min(room, PHOTO // max(preprocess.size)))).view(pixels)
 
 
 def photo(preprocess: Preprocess, pixels: Pixels) -> bytes:
@@ -69,6 +69,13 @@ def photo(preprocess: Preprocess, pixels: Pixels) -> bytes:
 def thumbnail(pixels: Pixels, side: int = 112) -> bytes:
     """The middle of a picture as a small square JPEG."""
     return _jpeg(ImageOps.fit(Image.fromarray(pixels), (side, side)), 82)
+
+
+def reduced(pixels: Pixels, side: int = 1200) -> bytes:
+    """A whole picture as a JPEG with sides of at most `side` pixels."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side))
+    return _jpeg(image, 85)
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

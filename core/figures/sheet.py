@@ -4,7 +4,8 @@ import io
 import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from core.figures.style import DEFAULT, Map, Span, Style
 from core.images import Pixels
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
     from matplotlib.ft2font import FT2Font
 
 OPACITY = 0.6  # exponent: small values stay visible, and zero is transparent
@@ -27,14 +30,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)  # the file formats of a sheet
 
 # Pixels of the PNG file; in PDF and SVG a pixel is 1/96 inch.
 TILE, _GAP, _MARGIN, _BAR, _PAD = 256, 16, 20, 10, 6
-_DPI = 96
+DPI = 96
 _TITLE, _HEAD, _BODY = 18, 17, 15  # font sizes
 _FAMILY = ["DejaVu Sans", "Verdana", "sans-serif"]  # fallbacks of similar width, for SVG
 _MAPS_PER_ROW = 6
 _PAPER, _INK, _QUIET = (255, 255, 255), "#181a1e", "#585d66"
 
-# matplotlib's settings are global to the process, so only one thread at a time may draw.
-_DRAWING = threading.Lock()
+# matplotlib's settings are global to the process, and its fonts shared, so only one thread at a time may draw.
+_DRAWING = threading.RLock()
 _SETTINGS = {
     "image.composite_image": False,  # images are not merged
     "pdf.fonttype": 42,  # TrueType, which publishers require
@@ -91,14 +94,14 @@ def sheet(
     view: Pixels, title: str, rows: Sequence[Sequence[Panel]], style: Style = DEFAULT, *, side: int = TILE,
     kind: Kind = "png",
 ) -> bytes:  # fmt: skip
-    """The file of all panels over one photo, `side` pixels each; a row for each sequence, with the photo first.
+    """The file of all panels over one photo, each `side` pixels wide; a row for each sequence, with the photo first.
 
     A row of more than seven panels wraps, continuing under its second panel. The same panels give the same bytes. PNG
     is in pixels; PDF and SVG contain text as text, PDF with embedded TrueType fonts.
     """
     with _DRAWING:
         parts, size = _laid_out(view, title, rows, style, side)
-        return _file(parts, size, kind, _printable(title))
+        return _file(parts, size, kind, printable(title))
 
 
 def png(picture: Image.Image | Pixels) -> bytes:
@@ -146,10 +149,11 @@ def _laid_out(
             for caption in panel.lines:
                 below = _write(elements, (left, below), _broken(caption, side, 2, _BODY), _BODY, colour=_QUIET)
             tops.append(below + 3)
-        ends = [max(tops) + side]
+        high = round(side * view.shape[0] / view.shape[1])
+        ends = [max(tops) + high]
         for left, panel in cells:
-            elements.append(_Picture(left, max(tops), _tile(view, panel, style, side)))
-            ends.append(_foot(elements, (left, max(tops) + side + _PAD), panel, style, side))
+            elements.append(_Picture(left, max(tops), _tile(view, panel, style, (side, high))))
+            ends.append(_foot(elements, (left, max(tops) + high + _PAD), panel, style, side))
         top = max(ends) + _GAP
     return elements, (width, top - _GAP + _MARGIN)
 
@@ -187,12 +191,12 @@ def _wrapped(row: Sequence[Panel]) -> list[list[Panel | None]]:
     return [[first if index == 0 else None, *part] for index, part in enumerate(parts)]
 
 
-def _tile(view: Pixels, panel: Panel, style: Style, side: int) -> Pixels:
-    """The panel's picture as a square tile; maps are coloured before resizing, at their own size."""
+def _tile(view: Pixels, panel: Panel, style: Style, size: tuple[int, int]) -> Pixels:
+    """The panel's picture as a tile of this width and height; maps are coloured before resizing, at their own size."""
     picture = view = view if panel.view is None else panel.view
     if panel.values is not None and panel.span and not panel.note:
         picture = overlay(view, panel.values, panel.span, style)
-    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
 def _ramp(span: Span, style: Style, side: int) -> Pixels:
@@ -221,7 +225,7 @@ def _broken(text: str, width: int, most: int, size: int, *, bold: bool = False) 
     Lines break at spaces and after punctuation within names, and inside a word only if it is wider than a line.
     """
     lines = [""]
-    for piece in re.split(r"(?<=[\s./_-])", _printable(text, bold)):
+    for piece in re.split(r"(?<=[\s./_-])", printable(text, bold)):
         if _width(lines[-1] + piece.rstrip(), size, bold) <= width:
             lines[-1] += piece
             continue
@@ -242,7 +246,7 @@ def _broken(text: str, width: int, most: int, size: int, *, bold: bool = False) 
     return [line for line in lines if line]
 
 
-def _printable(text: str, bold: bool = False) -> str:
+def printable(text: str, bold: bool = False) -> str:
     """Text on one line without characters that the font lacks; very long names are shortened first."""
     characters = _font(bold).get_charmap()
     spaced = " ".join(text[:300].split())
@@ -269,6 +273,15 @@ def _leading(size: int) -> int:
     return round(1.3 * size)
 
 
+def font(size: float, *, bold: bool = False) -> "FontProperties":
+    """The font of figures at a size in pixels."""
+    from matplotlib.font_manager import FontProperties
+
+    made = FontProperties(family=_FAMILY, weight="bold" if bold else "normal", fname=_font_file(bold))
+    made.set_size(size * 72 / DPI)  # points
+    return made
+
+
 def _font_file(bold: bool) -> Path:
     """DejaVu Sans as bundled with matplotlib, so that results do not depend on installed fonts."""
     from matplotlib import get_data_path
@@ -285,15 +298,12 @@ def _font(bold: bool) -> "FT2Font":
 
 def _file(elements: Sequence[_Picture | _Text], size: tuple[int, int], kind: Kind, title: str) -> bytes:
     """The elements of a sheet drawn by matplotlib, on one axes with pixels as unit."""
-    from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import FontProperties
     from matplotlib.image import AxesImage
 
     width, height = size
-    with style.context(_SETTINGS, after_reset=True):
-        figure = Figure((width / _DPI, height / _DPI), _DPI, facecolor="white")
+    with drawing():
+        figure = Figure((width / DPI, height / DPI), DPI, facecolor="white")
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         for one in elements:
@@ -305,18 +315,30 @@ def _file(elements: Sequence[_Picture | _Text], size: tuple[int, int], kind: Kin
                 axes.add_artist(picture)
                 picture.set_clip_on(False)
             else:
-                font = FontProperties(
-                    family=_FAMILY, weight="bold" if one.bold else "normal", fname=_font_file(one.bold)
-                )
-                font.set_size(one.size * 72 / _DPI)  # points
                 axes.text(
                     one.left, one.top + one.size, one.text, color=one.colour, ha=one.align, va="baseline",
-                    font=font, parse_math=False,
+                    font=font(one.size, bold=one.bold), parse_math=False,
                 )  # fmt: skip
-        if kind == "png":
-            canvas = FigureCanvasAgg(figure)
-            canvas.draw()
-            return png(np.asarray(canvas.buffer_rgba())[..., :3])
-        stream = io.BytesIO()
-        figure.savefig(stream, format=kind, metadata={"Title": title, **dict.fromkeys(_OMITTED[kind])})
-        return stream.getvalue()
+        return saved(figure, kind, title)
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The settings of figures, for one thread at a time."""
+    from matplotlib import style
+
+    with _DRAWING, style.context(_SETTINGS, after_reset=True):
+        yield
+
+
+def saved(figure: "Figure", kind: Kind, title: str) -> bytes:
+    """The file of a figure of matplotlib, within `drawing`; the same figure gives the same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if kind == "png":
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return png(np.asarray(canvas.buffer_rgba())[..., :3])
+    stream = io.BytesIO()
+    figure.savefig(stream, format=kind, metadata={"Title": title, **dict.fromkeys(_OMITTED[kind])})
+    return stream.getvalue()

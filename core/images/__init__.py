@@ -10,7 +10,7 @@ from core.images.decode import (
     shown,
 )  # fmt: skip
 from core.images.deferred import DeferredPicture, deferred
-from core.images.depth import Pixels, Values, Window, eight_bits, window_of, window_text
+from core.images.depth import Pixels, Scale, Values, Window, eight_bits, window_of, window_text
 from core.images.formats import FORMATS
 from core.images.loading import MAX_PIXELS
 from core.images.preprocess import MAX_RATIO, Preprocess, resized
@@ -23,6 +23,7 @@ __all__ = [
     "Picture",
     "Pixels",
     "Preprocess",
+    "Scale",
     "Values",
     "Window",
     "decode",

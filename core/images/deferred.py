@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from core.data.model_options import Channels
 from core.errors import BadImage
 from core.images.decode import Picture, shown
 from core.images.depth import Pixels, Values
@@ -10,8 +11,9 @@ from core.images.depth import Pixels, Values
 class DeferredPicture(Picture):
     """A picture that holds only what is known of its file; reading its pixels decodes them."""
 
-    def __init__(self, name: str, sha: str, note: str, read: Callable[[], Picture], file: str) -> None:
-        for field, value in {"name": name, "sha": sha, "note": note, "_read": read, "_file": file}.items():
+    def __init__(self, picture: Picture, read: Callable[[], Picture], file: str) -> None:
+        known = {name: getattr(picture, name) for name in ("name", "sha", "note", "scale", "window", "page", "pages")}
+        for field, value in {**known, "_read": read, "_file": file}.items():
             object.__setattr__(self, field, value)
 
     _read: Callable[[], Picture]
@@ -33,9 +35,18 @@ class DeferredPicture(Picture):
         return self._picture().values
 
     @property
+    def layers(self) -> Pixels | Values | None:
+        """Colours and alpha, where parts are transparent. Raises as `pixels`."""
+        return self._picture().layers
+
+    @property
     def source(self) -> Pixels | Values:
         """What preprocessing for a network begins with. Raises as `pixels`."""
         return self._picture().source
+
+    def source_for(self, channels: Channels) -> Pixels | Values:
+        """The source for a network with these channels. Raises as `pixels`."""
+        return self._picture().source_for(channels)
 
     def _picture(self) -> Picture:
         picture = self._read()
@@ -50,4 +61,4 @@ def deferred(read: Callable[[], Picture], file: str = "") -> DeferredPicture:
     Raises what `read` raises.
     """
     picture = read()
-    return DeferredPicture(picture.name, picture.sha, picture.note, read, file or picture.name)
+    return DeferredPicture(picture, read, file or picture.name)

@@ -1,6 +1,7 @@
 """Deep values: images with more than 8 bits per value, and the range that is shown as black to white."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,17 @@ from core.images.loading import Loaded
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Values = NDArray[np.float32]  # (H, W) or (H, W, 3), in [0, 1]
 Window = tuple[float, float]  # the values shown as black and as white, in the units of the file
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The values of a deep image: the least and the most in its file, and those shown as black and white."""
+
+    least: float
+    most: float
+    window: Window
+    whole: bool  # whether they are whole numbers
+
 
 _BLOCK = 1 << 20  # values scaled at a time
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of the sensors whose values files of 16 bits hold
@@ -28,10 +40,12 @@ def window_of(text: str) -> Window:
     return low, high
 
 
-def window_text(window: Window, depth: str = "") -> str:
+def window_text(window: Window, depth: str = "", *, inverted: bool = False) -> str:
     """The window in words, with the depth of the file, such as "of 16 bits", if it is known."""
     low, high = map(_number, window)
-    return f"values {low} to {high}{depth and f' {depth}'} shown as black to white"
+    return (
+        f"values {low} to {high}{depth and f' {depth}'} shown as {'white to black' if inverted else 'black to white'}"
+    )
 
 
 def is_deep(loaded: Loaded) -> bool:
@@ -57,19 +71,21 @@ def file_values(loaded: Loaded) -> tuple[NDArray[np.generic], Values | None]:
 
 
 def windowed(
-    values: NDArray[np.generic], bits: int, window: Window | None, short: str = "The image"
-) -> tuple[Values, str]:
-    """Values of a file in [0, 1] by a window, and the sentence that says which; `bits` are 0 for floats.
+    loaded: Loaded, values: NDArray[np.generic], window: Window | None, short: str
+) -> tuple[Values, str, Scale]:
+    """Values of a loaded image in [0, 1] by a window, the sentence that says which, and their scale.
 
-    Without a window, integers from zero get the full range of the smallest usual depth that holds them, floats
-    between 0 and 1 that range, and all others the range from their minimum to their maximum. What is no finite number
-    becomes black. Raises BadImage if nothing is.
+    Without a window, that of the file counts. If it has none either, integers from zero get the full range of the
+    smallest usual depth that holds them, floats between 0 and 1 that range, and all others the range from their minimum
+    to their maximum. What is no finite number becomes black. Raises BadImage if nothing is.
     """
     finite = np.isfinite(values) if values.dtype.kind == "f" else np.True_
     missing = int(np.count_nonzero(~finite))
     if missing == values.size:
         raise BadImage(f"{short} contains no number: all its values are NaN or infinite.", "Check how it was written.")
-    low, high = window or _range(values[finite] if missing else values, bits)
+    known = values[finite] if missing else values
+    least, most = float(known.min()), float(known.max())
+    low, high = window or loaded.window or _range(least, most, loaded.bits)
     span = high - low or 1.0
     if missing:
         values = np.where(finite, values, low)
@@ -77,12 +93,18 @@ def windowed(
     for start in range(0, values.size, _BLOCK):
         part = slice(start, start + _BLOCK)
         scaled[part] = ((flat[part].astype(np.float64) - low) / span).clip(0, 1)  # float64 for offsets such as 1e9
-    text = window_text((low, high), f"of {bits} bits" if bits else "")
+    depth = f"of {loaded.bits} bits" if loaded.bits else ""
+    text = window_text((low, high), depth, inverted=loaded.inverted)
     note = text[0].upper() + text[1:]
+    if loaded.window and not window:
+        note += ", as the file says"
     if missing:
         many = "1 pixel is not a number" if missing == 1 else f"{missing:,} pixels are not numbers"
         note += f"; {many} (NaN or infinite), shown black"
-    return scaled.reshape(values.shape), f"{note}."
+    if loaded.inverted:
+        np.subtract(1, scaled, out=scaled)
+    scale = Scale(least, most, (low, high), values.dtype.kind in "iub")
+    return scaled.reshape(values.shape), f"{note}.", scale
 
 
 def eight_bits(values: Pixels | Values) -> Pixels:
@@ -97,9 +119,8 @@ def eight_bits(values: Pixels | Values) -> Pixels:
     return shaped if shaped.ndim == 3 else np.repeat(shaped[..., None], 3, 2)
 
 
-def _range(values: NDArray[np.generic], bits: int) -> Window:
-    """The values shown as black and white where none are given."""
-    low, high = float(values.min()), float(values.max())
+def _range(low: float, high: float, bits: int) -> Window:
+    """The values shown as black and white where none are given, of those from `low` to `high`."""
     if bits and low >= 0 and 64 <= high < 2**16:
         return 0.0, float(2 ** next(depth for depth in _DEPTHS if high < 2**depth) - 1)
     if not bits and low >= 0 and 0.5 < high <= 1:

@@ -1,16 +1,18 @@
 """Formats of files, recognised by their first bytes: those that are read, and others by name."""
 
 import re
+from importlib.util import find_spec
 from pathlib import PurePath
 
 from PIL import features
 
 HEAD = 512  # bytes that are enough to recognise a file
 
-# As Pillow names them; those with an optional library only where it is there.
+# As Pillow names them, and DICOM; those with an optional library only where it is there.
 FORMATS = (
     *("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"),
     *(name for name, library in (("JPEG2000", "jpg_2000"), ("AVIF", "avif")) if features.check(library)),
+    *(name for name, package in (("HEIF", "pillow_heif"), ("DICOM", "pydicom")) if find_spec(package)),
 )
 READABLE = f"Use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
 
@@ -44,6 +46,7 @@ _OTHERS = (
     ((b"FUJIFILM", b"IIRO", b"IIU\0"), "a raw camera image", "raw camera images"),
 )
 _RAW = {".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".pef", ".srw", ".raf", ".3fr", ".iiq"}
+_DICOM = {".dcm", ".dicom"}
 _NIFTI = (".nii", ".nii.gz")
 _AVIF = {b"avif", b"avis"}
 _HEIF = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
@@ -52,7 +55,7 @@ _HEIF = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
 def readable(head: bytes, name: str = "") -> str:
     """The Pillow format of a file that is read, by its first HEAD bytes; "" for other files.
 
-    Of the file's `name`, only the ending of raw camera images counts: they begin like TIFF.
+    Of the file's `name`, two endings count: raw camera images begin like TIFF, and old DICOM files like nothing.
     """
     kind = next((kind for kind, starts in _STARTS.items() if head.startswith(starts)), "")
     if not kind and head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -63,6 +66,10 @@ def readable(head: bytes, name: str = "") -> str:
         kind = "PPM"
     if not kind and head[4:8] == b"ftyp" and _brands(head) & _AVIF:
         kind = "AVIF"
+    if not kind and head[4:8] == b"ftyp" and _brands(head) & _HEIF:
+        kind = "HEIF"
+    if head[128:132] == b"DICM" or (not kind and PurePath(name).suffix.lower() in _DICOM):
+        kind = "DICOM"
     if kind == "TIFF" and (head[8:10] == b"CR" or PurePath(name).suffix.lower() in _RAW):
         return ""
     return kind if kind in FORMATS else ""
@@ -72,7 +79,7 @@ def other(head: bytes, name: str = "") -> tuple[str, str]:
     """What a file that is not read is, by its first HEAD bytes: in the singular and the plural, "" if unknown."""
     ending, brands = PurePath(name).suffix.lower(), _brands(head) if head[4:8] == b"ftyp" else set()
     kinds = (
-        (head[128:132] == b"DICM" or ending in {".dcm", ".dicom"}, "a DICOM file", "DICOM files"),
+        (head[128:132] == b"DICM" or ending in _DICOM, "a DICOM file", "DICOM files"),
         (head[344:347] in {b"n+1", b"ni1"} or name.lower().endswith(_NIFTI), "a NIfTI file", "NIfTI files"),
         (head.startswith(_TIFF) or ending in _RAW, "a raw camera image", "raw camera images"),
         (brands & _AVIF, "an AVIF image", "AVIF images"),
@@ -82,6 +89,11 @@ def other(head: bytes, name: str = "") -> tuple[str, str]:
         *((head.startswith(starts), one, many) for starts, one, many in _OTHERS),
     )
     return next(((one, many) for fits, one, many in kinds if fits), ("", ""))
+
+
+def plugin(head: bytes, name: str = "") -> str:
+    """The package that reads this kind of file and is not installed; "" where there is none."""
+    return {"a DICOM file": "'vitrine[dicom]'", "an HEIC image": "pillow-heif"}.get(other(head, name)[0], "")
 
 
 def _brands(head: bytes) -> set[bytes]:

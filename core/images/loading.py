@@ -1,6 +1,6 @@
-"""Loading of an image with Pillow: the first frame, upright, as RGB, RGBA or deep values.
+"""Loading of an image with Pillow or pydicom: one page, upright, as RGB, RGBA or deep values.
 
-Imports nothing but Pillow: `core.images.process` runs this file in a process of its own.
+Imports nothing but these and what lies beside it: `core.images.process` runs this file in a process of its own.
 """
 
 import io
@@ -9,13 +9,17 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module, util
+from pathlib import Path
 from typing import IO, Any
 
 from PIL import AvifImagePlugin, Image, JpegImagePlugin
 
 MAX_PIXELS = 50_000_000
 MAX_JPEG_PIXELS = 250_000_000  # decoded at reduced scale
+MAX_DICOM_PIXELS = 30_000_000  # several copies of a frame are in memory while it is rescaled
 MAX_SIDE = 500_000  # pixels; Pillow spends time and memory on each row
 FULL_SCALE = 24_000_000  # pixels; larger JPEGs are decoded at 1/2, 1/4 or 1/8
 _DEEP_COLOUR = FULL_SCALE  # pixels of larger images with 16 bits per colour are read in 8 bits
@@ -42,12 +46,19 @@ _LOW_BYTES = {
 }
 
 
+_FACTS = ("notes", "bits", "signed", "inverted", "pages")  # of `Loaded`, sent between processes
+
+
 class TooManyPixels(Exception):
     """An image over a limit of pixels; its text describes the size and the limit."""
 
 
 class Unreadable(Exception):
     """Bytes that Pillow does not recognise as an image that it can read."""
+
+
+class Refused(Exception):
+    """An image that is not shown: what is the matter with it, to follow its name, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +71,28 @@ class Loaded:
     bits: int = 8  # of a value in the file; 0 for floats
     signed: bool = True  # whether values of 32 bits have a sign
     others: Sequence[Image.Image] = ()  # green and blue, where `image` holds the red of colours as floats
+    window: tuple[float, float] | None = None  # the values that the file shows as black and white
+    inverted: bool = False  # whether low values are white
+    pages: int = 1
 
 
-def load(data: bytes, kind: str, *, plain: bool = False) -> Loaded:
-    """The image in a file of a Pillow format, in any mode and as it is stored if `plain`.
+def load(data: bytes, kind: str, *, plain: bool = False, page: int = 1) -> Loaded:
+    """A page of a file of a Pillow format or DICOM, in any mode and as it is stored if `plain`.
 
-    Raises TooManyPixels, Unreadable, and any error for damaged bytes.
+    Raises TooManyPixels, Unreadable, Refused, and any error for damaged bytes.
     """
+    if kind == "DICOM":
+        return _dicom(data, page)
     image = _opened(data, kind)
     if plain:
         image.load()
         return Loaded(image, ())
-    low, reduced = _low_bytes(image, data, kind)
-    notes = []
-    if getattr(image, "is_animated", False):
-        notes.append("Of several frames, the first is shown.")
-        image.seek(0)
+    pages = getattr(image, "n_frames", 1)
+    notes = _turned_to(page, pages)
+    if pages > 1:
+        image.seek(page - 1)
+        check_size(*image.size, _most(kind))
+    low, reduced = _low_bytes(image, data, kind, page)
     if image.getexif().get(_ORIENTATION, 1) in _UPRIGHT:  # read before loading: some formats rotate themselves then
         notes.append("Turned upright as its camera noted.")
     notes += _reduced(image)
@@ -83,8 +100,58 @@ def load(data: bytes, kind: str, *, plain: bool = False) -> Loaded:
     image.load()
     if low is None and reduced:
         notes.append("Its values were reduced to 8 bits.")
-    loaded = prepared(image, notes, bits, signed)
-    return loaded if low is None else Loaded(loaded.image, notes, _upright(low, image.getexif()), 16)
+    loaded = replace(prepared(image, notes, bits, signed), pages=pages)
+    return loaded if low is None else replace(loaded, low=_upright(low, image.getexif()), bits=16)
+
+
+def _turned_to(page: int, pages: int) -> list[str]:
+    """The sentence that says which page is shown, where there are several. Raises Refused if there is no such page."""
+    if not 1 <= page <= pages:
+        many = "one page" if pages == 1 else f"{pages:,} pages"
+        raise Refused(
+            f"has {many}, and no page {page:,}", f"Choose page 1 to {pages:,}" if pages > 1 else "Choose page 1"
+        )
+    return [f"Page {page:,} of {pages:,}."] if pages > 1 else []
+
+
+def _dicom(data: bytes, page: int) -> Loaded:
+    """A frame of a DICOM file, with deep values of one channel or colours."""
+    dicom = _beside("dicom")
+    try:
+        dataset = dicom.opened(data)
+        notes = _turned_to(page, dicom.pages(dataset))
+        width, height = dicom.size(dataset)
+        check_size(width, height, MAX_DICOM_PIXELS)
+        frame = dicom.frame(dataset, page)
+    except dicom.Refused as error:
+        raise Refused(*error.args) from None
+    eight = frame.values.dtype == "uint8" and frame.values.ndim == 3
+    plain = frame.values.dtype == "uint8" and not frame.window and not frame.inverted and frame.bits == 8
+    if eight or plain:
+        return Loaded(Image.fromarray(frame.values).convert("RGB"), [*notes, *frame.notes], pages=dicom.pages(dataset))
+    channels = [frame.values] if frame.values.ndim == 2 else list(frame.values.transpose(2, 0, 1))
+    whole = frame.values.dtype.kind in "iub" and frame.values.min() >= -(2**31) and frame.values.max() < 2**31
+    image, *others = (Image.fromarray(values.astype("int32" if whole else "float32")) for values in channels)
+    return Loaded(
+        image,
+        [*notes, *frame.notes],
+        bits=frame.bits,
+        others=others,
+        window=frame.window,
+        inverted=frame.inverted,
+        pages=dicom.pages(dataset),
+    )
+
+
+@cache
+def _beside(name: str) -> Any:
+    """A module of this folder, which has no package where this file runs on its own."""
+    spec = util.spec_from_file_location(f"vitrine_{name}", Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    sys.modules[spec.name] = module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def prepared(image: Image.Image, notes: Sequence[str], bits: int = 0, signed: bool = True) -> Loaded:
@@ -102,8 +169,10 @@ def prepared(image: Image.Image, notes: Sequence[str], bits: int = 0, signed: bo
 
 def _opened(data: bytes, kind: str) -> Image.Image:
     """The image with its header read and nothing decoded yet."""
-    most = MAX_JPEG_PIXELS if kind == "JPEG" else MAX_PIXELS
+    most = _most(kind)
     try:
+        if kind == "HEIF":
+            import_module("pillow_heif").register_heif_opener()
         if kind == "JPEG":  # without Pillow's own limit of pixels
             image: Image.Image = JpegImagePlugin.jpeg_factory(io.BytesIO(data), "")
         else:
@@ -115,6 +184,11 @@ def _opened(data: bytes, kind: str) -> Image.Image:
         raise Unreadable from error
     check_size(*image.size, most)
     return image
+
+
+def _most(kind: str) -> int:
+    """The limit of pixels of a format."""
+    return MAX_JPEG_PIXELS if kind == "JPEG" else MAX_PIXELS
 
 
 def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
@@ -141,7 +215,7 @@ def _reduced(image: Image.Image) -> list[str]:
     return [f"Decoded at 1/{scale} of its {full[0]:,} × {full[1]:,} px."]
 
 
-def _low_bytes(image: Image.Image, data: bytes, kind: str) -> tuple[Image.Image | None, bool]:
+def _low_bytes(image: Image.Image, data: bytes, kind: str, page: int) -> tuple[Image.Image | None, bool]:
     """The low bytes of an image with 16 bits per colour where they can be read, and whether it is such an image."""
     tiles = getattr(image, "tile", [])
     modes = {tile.args if isinstance(tile.args, str) else tile.args[0] for tile in tiles if tile.args}
@@ -150,6 +224,8 @@ def _low_bytes(image: Image.Image, data: bytes, kind: str) -> tuple[Image.Image 
     if image.width * image.height > _DEEP_COLOUR or not modes <= _LOW_BYTES.keys():
         return None, True
     other = _opened(data, kind)
+    if page > 1:
+        other.seek(page - 1)
     other.tile = [  # type: ignore[attr-defined]  # of every image that Pillow opened from a file
         tile._replace(
             args=_LOW_BYTES[tile.args] if isinstance(tile.args, str) else (_LOW_BYTES[tile.args[0]], *tile.args[1:])
@@ -201,11 +277,13 @@ def received(pipe: IO[bytes]) -> Loaded:
     facts, parts = receive(pipe)
     if error := facts.get("error"):
         kinds = {"TooManyPixels": TooManyPixels, "Unreadable": Unreadable, "MemoryError": MemoryError}
-        raise kinds.get(error, ValueError)(facts["text"])
-    image, *low = (Image.frombytes(facts["mode"], tuple(facts["size"]), part) for part in parts)
+        raise {**kinds, "Refused": Refused}.get(error, ValueError)(*facts["texts"])
+    image, *others = (Image.frombytes(facts["mode"], tuple(facts["size"]), part) for part in parts)
     if facts["palette"]:
         image.putpalette(facts["palette"])
-    return Loaded(image, facts["notes"], low[0] if low else None, facts["bits"], facts["signed"])
+    low = others.pop() if facts["low"] else None
+    window = tuple(facts["window"]) if facts["window"] else None
+    return Loaded(image, low=low, others=others, window=window, **{name: facts[name] for name in _FACTS})
 
 
 def main(memory: int) -> None:
@@ -218,19 +296,21 @@ def main(memory: int) -> None:
     with suppress(EOFError):
         while True:
             facts, (data,) = receive(sys.stdin.buffer)
-            answer, parts = _answer(data, facts["kind"], facts["plain"])
+            answer, parts = _answer(data, facts["kind"], facts["plain"], facts["page"])
             send(sys.stdout.buffer, answer, *parts)
 
 
-def _answer(data: bytes, kind: str, plain: bool) -> tuple[dict[str, Any], list[bytes]]:
+def _answer(data: bytes, kind: str, plain: bool, page: int) -> tuple[dict[str, Any], list[bytes]]:
     try:
-        loaded = load(data, kind, plain=plain)
-        parts = [image.tobytes() for image in (loaded.image, loaded.low) if image]
+        loaded = load(data, kind, plain=plain, page=page)
+        parts = [image.tobytes() for image in (loaded.image, *loaded.others, loaded.low) if image]
     except Exception as error:  # noqa: BLE001 - on malformed bytes decoders raise errors of any kind
-        return {"error": type(error).__name__, "text": str(error)[:200]}, []
-    facts = {name: getattr(loaded, name) for name in ("notes", "bits", "signed")}
+        texts = error.args if isinstance(error, Refused) else [str(error)[:200]]
+        return {"error": type(error).__name__, "texts": texts}, []
+    facts = {name: getattr(loaded, name) for name in (*_FACTS, "window")}
     image = loaded.image
-    return {**facts, "mode": image.mode, "size": image.size, "palette": image.getpalette()}, parts
+    shape = {"mode": image.mode, "size": image.size, "palette": image.getpalette()}
+    return {**facts, **shape, "low": loaded.low is not None}, parts
 
 
 if __name__ == "__main__":

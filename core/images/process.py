@@ -28,17 +28,21 @@ class _Worker:
 
     def __init__(self) -> None:
         words = [sys.executable, "-P", loading.__file__, str(MEMORY)]
-        environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # each arena would reserve 64 MB of the limit
+        environment = {
+            **os.environ,
+            "MALLOC_ARENA_MAX": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }  # arenas and threads reserve memory
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(words, env=environment, **pipes)  # type: ignore[call-overload]
         self.expired = False
 
-    def load(self, data: bytes, kind: str, plain: bool) -> Loaded:
+    def load(self, data: bytes, kind: str, plain: bool, page: int) -> Loaded:
         """The result of `loading.load`. Raises TooCostly and what `load` raises; EOFError if the process has ended."""
         timer = threading.Timer(SECONDS, self._expire)
         timer.start()
         try:
-            loading.send(cast(IO[bytes], self.process.stdin), {"kind": kind, "plain": plain}, data)
+            loading.send(cast(IO[bytes], self.process.stdin), {"kind": kind, "plain": plain, "page": page}, data)
             return loading.received(cast(IO[bytes], self.process.stdout))
         except (OSError, EOFError):
             if self.expired or self.process.wait() == -9:  # the system ends processes for their memory, too
@@ -74,14 +78,14 @@ class _Workers:
         self.slots = threading.BoundedSemaphore(_AT_ONCE)
         self.idle: list[_Worker] = []
 
-    def load(self, data: bytes, kind: str, plain: bool) -> Loaded:
+    def load(self, data: bytes, kind: str, plain: bool, page: int) -> Loaded:
         with self.slots:
             try:
                 worker = self.idle.pop()
             except IndexError:
                 worker = _Worker()
             try:
-                return worker.load(data, kind, plain)
+                return worker.load(data, kind, plain, page)
             finally:
                 if worker.running:
                     self.idle.append(worker)
@@ -97,9 +101,9 @@ _workers = _Workers()
 atexit.register(_workers.close)
 
 
-def load_apart(data: bytes, kind: str, *, plain: bool = False) -> Loaded:
+def load_apart(data: bytes, kind: str, *, plain: bool = False, page: int = 1) -> Loaded:
     """The result of `loading.load`, computed in another process. Raises TooCostly, and what `load` raises."""
-    return _workers.load(data, kind, plain)
+    return _workers.load(data, kind, plain, page)
 
 
 def _forked() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 _CHUNKS = 20_000  # segments of a JPEG, chunks of a PNG
 _SCANS, _SCANNED = 64, 500_000_000  # of a progressive JPEG: scans, and scans times pixels
 _TAGS, _TAG_BYTES = 200, 1_000_000  # of a directory of TIFF or EXIF
+_PAGES = 1000  # of a TIFF or GIF, which Pillow counts one by one
+_BLOCKS = 200_000  # of a GIF, at most 255 bytes each
 _SMALL = 8_000_000  # bytes of a GIF or WebP with any number of frames
 _CANVAS = 24_000_000  # pixels of a WebP, which is held several times while it is decoded
 _PARTS = 100_000  # strips or tiles
@@ -75,7 +77,23 @@ def _jpeg(data: bytes) -> bool:
 
 
 def _gif(data: bytes) -> bool:
-    return len(data) <= _SMALL
+    if len(data) > _SMALL:
+        return False
+    at, blocks, pages = 13 + _palette(data[10]), 0, 0
+    while at < len(data) and data[at] != 0x3B and blocks <= _BLOCKS and pages <= _PAGES:
+        if data[at] == 0x2C:
+            pages, at = pages + 1, at + 11 + _palette(data[at + 9])
+        else:
+            at += 2
+        while at < len(data) and data[at] and blocks <= _BLOCKS:
+            blocks, at = blocks + 1, at + 1 + data[at]
+        blocks, at = blocks + 1, at + 1
+    return blocks <= _BLOCKS and pages <= _PAGES
+
+
+def _palette(flags: int) -> int:
+    """The bytes of the palette of a GIF or of one of its pages."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _webp(data: bytes) -> bool:
@@ -113,7 +131,7 @@ def _ppm(data: bytes) -> bool:
 
 def _tiff(data: bytes) -> bool:
     tags = directory(data)
-    if tags is None or _NESTED & tags.keys() or (322 in tags and 324 not in tags):
+    if tags is None or not _few_pages(data) or _NESTED & tags.keys() or (322 in tags and 324 not in tags):
         return False
     width, height = tags[256][0], tags[257][0]
     bits, bands = tags.get(258, (1,)), tags.get(277, (1,))[0]
@@ -133,6 +151,21 @@ def _tiff(data: bytes) -> bool:
         and claimed <= 4 * picture + 2**24
         and decoded <= 4 * picture + 2**26
     )
+
+
+def _few_pages(data: bytes) -> bool:
+    """Whether a TIFF has few directories, one after the other."""
+    order, large = "<" if data[:2] == b"II" else ">", data[2:4] in {b"+\0", b"\0+"}
+    offset, count, entry = ("Q", "Q", 20) if large else ("I", "H", 12)
+    at = 8 if large else 4
+    for _ in range(_PAGES):
+        start = struct.unpack_from(f"{order}{offset}", data, at)[0]
+        if not start or start >= len(data):
+            return True
+        at = start + struct.calcsize(count) + entry * struct.unpack_from(f"{order}{count}", data, start)[0]
+        if at + struct.calcsize(offset) > len(data):
+            return True
+    return False
 
 
 def _modest(exif: bytes) -> bool:

@@ -1,8 +1,8 @@
 """Measures: functions of evidence about maps, registered with their cards and called by `evaluate`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from core.registry import Registry
 
 Kind = Literal["map", "method"]
 Better = Literal["higher", "lower"]
+Requires = Literal["", "mask", "parts"]
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,24 @@ class Evidence:
 
     query: Query  # model, images (B, 3, H, W) and targets that the maps explain
     maps: Tensor  # (B, H, W), raw
-    mask: Tensor | None = None  # (B, H, W), true on the object
+    mask: Tensor | None = None  # (B, H, W), true on the object; an image whose row is false everywhere has no mask
+    boxes: Sequence[
+        NDArray[np.float64]
+    ] = ()  # per image (K, 4): top, left, height, width of each object; () if unknown
     parts: Mapping[str, Tensor] = field(default_factory=dict)  # (B, H, W) by name, true on that part of the object
+    without: Callable[[int, Collection[str]], Tensor] | None = None  # one of the images, (C, H, W), without some parts
     others: Mapping[str, Tensor] = field(default_factory=dict)  # (B, H, W) by method: its maps of the same query
     explain_again: Callable[[Query], Tensor] | None = None  # maps of the same method and settings for a changed query
+    offset: bool = False  # the values are defined up to a constant: they are measured from the smallest of each map
+
+    @property
+    def anchored(self) -> "Evidence":
+        """The same evidence, with values that are defined up to a constant measured from the smallest of each map."""
+        if not self.offset:
+            return self
+        again = self.explain_again
+        anchored = None if again is None else lambda query: _from_smallest(again(query))
+        return replace(self, maps=_from_smallest(self.maps), explain_again=anchored, offset=False)
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,9 @@ class Undefined:
     reason: str  # one sentence
 
 
+Rows = NDArray[np.float64] | Sequence[NDArray[np.float64] | Undefined]  # (B, S), or a row (S,) per image; never NaN
+
+
 @dataclass(frozen=True)
 class Curve:
     """A measure along a second quantity, such as the masked fraction of the image, at the same steps for all images."""
@@ -42,7 +60,14 @@ class Curve:
     x_name: str
     x: NDArray[np.float64]  # (S,), ascending
     y_name: str
-    y: NDArray[np.float64]  # (B, S)
+    y: Rows
+    steps: tuple[str, ...] = ()  # the names of the S steps, if they have names
+
+    @property
+    def areas(self) -> "Numbers":
+        """The mean height of each image's curve along x, by the trapezoidal rule: its area where x goes from 0 to 1."""
+        length = self.x[-1] - self.x[0]
+        return [row if isinstance(row, Undefined) else float(np.trapezoid(row, self.x) / length) for row in self.y]
 
 
 Numbers = Sequence[float | Undefined]  # one per image; never NaN
@@ -61,6 +86,13 @@ class Measure(Card):
     low: float | None  # lower end of its range; None if unbounded
     high: float | None
     unit: str  # the unit, in a word or two
+    reruns: Callable[[Mapping[str, Any]], int]  # of the method, for one image with these settings
+    requires: Requires  # evidence without which it is undefined: mask of the object, images drawn without some parts
+
+    @property
+    def is_curve(self) -> bool:
+        """Whether it gives a curve, and not a number per image."""
+        return get_type_hints(self.run)["return"] is Curve
 
     @property
     def scale(self) -> str:
@@ -103,18 +135,21 @@ def measure(
     high: float | None = None,
     budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
     validate: Validate | None = None,
+    reruns: Callable[[Mapping[str, Any]], int] = lambda settings: 0,
+    requires: Requires = "",
 ) -> Callable[[M], M]:
     """Register a measure under its function's name; its settings are the `Knob`s of its signature.
 
     The function takes `Evidence` and its settings, and returns a number per image, or a `Curve`. For an image without
     a number, `Undefined` gives the reason: NaN and infinities are a defect. `cost` counts passes in addition to those
-    of the maps.
+    of the maps and of `reruns`, which says how often the method is run again.
     """
 
     def register(run: M) -> M:
         entry = Measure.of(
             run, title, family=family, source=source, formula=formula, caution=caution, cost=cost, budgets=budgets,
             validate=validate, run=run, kind=kind, better=better, low=low, high=high, unit=unit,
+            reruns=reruns, requires=requires,
         )  # fmt: skip
         MEASURES.add(entry.name, entry)
         return run
@@ -125,14 +160,20 @@ def measure(
 def evaluate(name: str, evidence: Evidence, settings: Mapping[str, object] | None = None) -> Measurement:
     """Compute the measure `name`, its settings checked. Raises UnknownName and BadParameter.
 
+    A constant that a method's values are defined up to is no evidence: each map is measured from its smallest value.
     A result of another length than the images, or with a number that is not finite, is a RuntimeError.
     """
     entry = MEASURES[name]
     chosen = entry.chosen(settings or {}, evidence.query.model)
-    result = entry.run(evidence, **chosen)
-    values = result.y if isinstance(result, Curve) else [one for one in result if not isinstance(one, Undefined)]
-    if len(result.y if isinstance(result, Curve) else result) != len(evidence.maps):
+    result = entry.run(evidence.anchored, **chosen)
+    per_image = result.y if isinstance(result, Curve) else result
+    if len(per_image) != len(evidence.maps):
         raise RuntimeError(f"{name} gave no result for each of the {len(evidence.maps)} images")
-    if not np.isfinite(values).all():
+    if not all(isinstance(one, Undefined) or bool(np.isfinite(one).all()) for one in per_image):
         raise RuntimeError(f"{name} gave a number that is not finite")
     return Measurement(name, result, chosen)
+
+
+def _from_smallest(maps: Tensor) -> Tensor:
+    """Maps (B, H, W) that begin at zero."""
+    return maps - maps.amin((1, 2), keepdim=True)

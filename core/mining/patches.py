@@ -255,6 +255,6 @@ def _filling(query: Query, config: PatchConfig, side: int) -> Any:
         blurred = gaussian_filter(images.cpu().numpy(), (0, 0, side / 4, side / 4), mode="reflect")
         replacement = torch.from_numpy(blurred).to(images)
         return lambda rows: replacement[rows]
-    value = 0.0 if config.fill == "mean" else query.model.preprocess.normalised(images.new_zeros(3, 1, 1))
+    value = 0.0 if config.fill == "mean" else query.model.preprocess.normalised(images.new_zeros(images.shape[1], 1, 1))
     constant = torch.zeros_like(images[:1]) + value
     return lambda rows: constant

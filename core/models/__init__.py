@@ -13,21 +13,22 @@ from core.environment import limit
 from core.errors import BadModel, BadParameter, UnknownName
 from core.files import read_json
 from core.images import Preprocess
-from core.models import weights
+from core.models import suggestion, weights
 from core.models.checkpoint import opened
 from core.models.model import Model, ModelCard, as_model, from_source
 from core.models.name import ModelName, parsed, refuse_nameless
-from core.models.source import Source
-from core.models.sources import efficientnet_lite, flower_networks, huggingface, own_code, timm
-from core.models.suggestion import suggested
+from core.models.source import Listed, Source
+from core.models.sources import efficientnet_lite, exported, flower_networks, huggingface, own_code, timm
 from core.params import expanded
 from core.progress import Report, silent, subrange
 from core.registry import Registry, unknown
 
-__all__ = ["MODELS", "Model", "ModelCard", "as_model", "load"]
+__all__ = ["MODELS", "Model", "ModelCard", "architectures", "as_model", "fitting", "listed", "load", "weight_sets"]
 
 # Every source but the list: one module with a function `build` each, under the kind of its names (core.models.name).
-SOURCES: Mapping[str, Source] = {"timm": timm.SOURCE, "hf": huggingface.SOURCE, "python": own_code.SOURCE}
+SOURCES: Mapping[str, Source] = {
+    "timm": timm.SOURCE, "hf": huggingface.SOURCE, "onnx": exported.SOURCE, "python": own_code.SOURCE,
+}  # fmt: skip
 FLOWERS = "flowers"  # the architecture of the bundled models, as ARCH@FILE names it
 
 
@@ -49,9 +50,11 @@ def load(
     try:
         refuse_nameless(parts)
     except BadModel as error:
-        raise suggested(error, parts.file) from None
+        raise suggestion.suggested(error, parts.file) from None
     if options.revision and parts.source != "hf":
         raise BadParameter("A revision is for models of Hugging Face.", "Leave it out, or write hf:ORG/NAME.")
+    if options.weight_set and not parts.separator:
+        raise BadParameter("A set of weights is chosen in a file of your own weights.", "Write ARCH@FILE.")
     if parts.source in SOURCES:
         given = SOURCES[parts.source].build(parts, options, subrange(report, 0.0, 0.8))
         report(0.8, "inspecting layers")
@@ -79,12 +82,12 @@ def _own_weights(name: ModelName, device: torch.device | str, report: Report, op
     """The user's own weights in an architecture known by its name."""
     from core.models.sources import torchvision
 
-    architectures, architecture = (FLOWERS, *torchvision.architectures()), name.architecture
-    if architecture not in architectures:
-        error = unknown("architecture", architecture, architectures)
+    architecture = name.architecture
+    if architecture not in architectures():
+        error = unknown("architecture", architecture, architectures())
         both = "ARCH@FILE names weights, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION own code."
         hint = f"{error.hint} {both}" if name.separator == ":" else error.hint
-        raise suggested(UnknownName(error.message, hint), name.file)
+        raise suggestion.suggested(UnknownName(error.message, hint), name.file)
     if not name.file.strip():
         raise BadModel(f"{name.text!r} names no file.", f"Write {architecture}@FILE, a file of weights.")
     path = expanded(name.file)
@@ -92,14 +95,49 @@ def _own_weights(name: ModelName, device: torch.device | str, report: Report, op
         return _flowers(name.text, path, _card_beside(path), device, report, options)
     report(0.0, "reading weights")
     try:
-        with opened(path) as checkpoint:
+        with opened(path, options.weight_set) as checkpoint:
             net, preprocess, notes = torchvision.fitted(architecture, checkpoint)
     except weights.WrongArchitecture as error:
-        raise suggested(error, name.file) from None
+        raise suggestion.suggested(error, name.file) from None
     report(0.6, "inspecting layers")
     facts = {"source": "file", "notes": notes}
     model = as_model(name.text, net, preprocess=preprocess, facts=facts, device=device, options=options)
     return _named(model, options)
+
+
+def architectures() -> tuple[str, ...]:
+    """The names of the architectures of ARCH@FILE, apart from those of other sources."""
+    from core.models.sources import torchvision
+
+    return FLOWERS, *torchvision.architectures()
+
+
+def fitting(path: Path, *, timm: bool = True) -> tuple[str, ...]:
+    """The architectures whose tensors a file has, the most similar one first; those of timm if no other fits.
+
+    Raises BadModel if it is no weights.
+    """
+    with opened(path) as checkpoint:
+        try:
+            weights.assigned(flower_networks.architecture(1), checkpoint, FLOWERS)
+        except BadModel:
+            return tuple(suggestion.fitting(checkpoint, timm=timm))
+    return (FLOWERS,)
+
+
+def weight_sets(architecture: str, path: Path) -> tuple[str, ...]:
+    """The sets of weights in a file that fit an architecture, by name; by default the first is taken.
+
+    Raises BadModel if there is none, and what timm raises about its architectures.
+    """
+    from core.models.sources import torchvision
+
+    with opened(path) as checkpoint:
+        if architecture == FLOWERS:
+            return weights.assigned(flower_networks.architecture(1), checkpoint, FLOWERS)[1].weight_sets
+        name = parsed(architecture)
+        match = timm.match(name.architecture, checkpoint) if name.source == "timm" else None
+        return (match or torchvision.match(architecture, checkpoint)).weight_sets
 
 
 def _flowers(  # noqa: PLR0917 - the last three are those of `ModelCard.load`
@@ -113,10 +151,10 @@ def _flowers(  # noqa: PLR0917 - the last three are those of `ModelCard.load`
     """The small network of the bundled models, with weights and facts from a file and its card."""
     report(0.0, "reading weights")
     try:
-        with opened(path) as checkpoint:
+        with opened(path, options.weight_set) as checkpoint:
             net, adaptation = weights.fit(flower_networks.architecture(1), checkpoint, FLOWERS)
     except weights.WrongArchitecture as error:
-        raise suggested(error, path) from None
+        raise suggestion.suggested(error, path) from None
     count = weights.classes(net)
     preprocess = Preprocess(flower_networks.SIZE, flower_networks.SIZE, flower_networks.MEAN, flower_networks.STD)
     report(0.6, "inspecting layers")
@@ -148,6 +186,8 @@ def _bundled_card(facts: Mapping[str, Any]) -> ModelCard:
         accuracy=100 * facts["accuracy"],
         note=facts["note"],
         load=partial(_flowers, facts["name"], path, facts),
+        license="MIT",
+        family=FLOWERS,
     )
 
 
@@ -155,6 +195,26 @@ def _torchvision_cards() -> Mapping[str, ModelCard]:
     from core.models.sources import torchvision
 
     return torchvision.cards()
+
+
+def listed(source: str = "") -> tuple[Listed, ...]:
+    """The models of a source by its prefix (`timm`), or those of MODELS. Raises what the source raises."""
+    if source:
+        return SOURCES[source].listed()
+    return tuple(
+        Listed(
+            card.name,
+            card.source,
+            card.size,
+            card.classes,
+            card.parameters,
+            card.megabytes,
+            card.accuracy,
+            card.license,
+            card.family,
+        )
+        for card in MODELS.values()
+    )
 
 
 MODELS: Registry[ModelCard] = Registry("model", more=_torchvision_cards)

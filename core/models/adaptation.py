@@ -1,4 +1,4 @@
-"""Networks changed for their weights: another classifier, one colour channel, the first layer for tiny images.
+"""Networks changed for their weights: another classifier, other channels, the first layer for tiny images.
 
 Shapes say what a changed layer is; activations have no weights, so what stands between layers is assumed and said.
 """
@@ -14,7 +14,6 @@ from core.errors import BadModel
 from core.models.matching import COUNTER, Match, Node, leaves, node_at
 from core.models.weights_file import Stored, short
 
-LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as Pillow converts to grey
 SMALL = 32  # pixels: the images that networks with a small first layer are trained on
 _WEIGHTED = {"linear", "conv"}
 _MOST_VALUES = 250_000_000  # of a new classifier
@@ -26,7 +25,6 @@ class Adaptation:
     """What was changed."""
 
     notes: list[str] = field(default_factory=list)
-    grey: str = ""  # the layer that takes one channel
     small: bool = False  # the network is for tiny images
 
 
@@ -47,9 +45,9 @@ def top_of(net: nn.Module) -> str:
 
 
 def stem(net: nn.Module, match: Match) -> Adaptation:
-    """Change the first layer to what the file holds: one channel, or a window of 3 × 3 for tiny images.
+    """Change the first layer to what the file holds: one or four channels, or a window of 3 × 3 for tiny images.
 
-    Raises BadModel for a number of channels but 1 and 3.
+    Raises BadModel for a number of channels but 1, 3 and 4.
     """
     adaptation = Adaptation()
     path, conv = next(((name, one) for name, one in net.named_modules() if isinstance(one, nn.Conv2d)), ("", None))
@@ -58,17 +56,16 @@ def stem(net: nn.Module, match: Match) -> Adaptation:
     if conv is None or stored is None or len(stored.shape) != 4:
         return adaptation
     shape, expected = stored.shape, tuple(conv.weight.shape)
-    if shape[:1] + shape[2:] == expected[:1] + expected[2:] and shape[1] not in {1, 3} and match.fitting > 1:
-        message = f"{match.checkpoint.file} takes images of {shape[1]} channels; only colour and grey can be fed."
-        raise BadModel(message, "Use weights trained on photos of one or three channels.")
-    if shape[1] == 1 != expected[1]:
-        adaptation.grey = path
-        if hasattr(net, "transform_input"):
-            net.transform_input = False  # type: ignore[assignment]  # a plain flag: it would mix three channels
-        adaptation.notes.append(
-            "One input channel: fed the luminance 0.299 red + 0.587 green + 0.114 blue, normalised by ImageNet's mean "
-            "over the channels (assumed)"
-        )
+    if (
+        shape[:1] + shape[2:] == expected[:1] + expected[2:]
+        and shape[1] not in {1, 3, 4, expected[1]}
+        and match.fitting > 1
+    ):
+        message = f"{match.checkpoint.file} takes images of {shape[1]} channels; only one, three and four can be fed."
+        raise BadModel(message, "Use weights trained on photos.")
+    other = expected[1] == 3 and shape[1] in {1, 4}
+    if other and hasattr(net, "transform_input"):
+        net.transform_input = False  # type: ignore[assignment]  # a plain flag: it would mix three channels
     pooling = next((name for name in ("maxpool", "features.pool0") if _has(net, name)), "")
     small = shape[2:] == (3, 3) and expected[2:] == (7, 7) and bool(pooling)
     if small:
@@ -78,21 +75,10 @@ def stem(net: nn.Module, match: Match) -> Adaptation:
         adaptation.notes.append(
             f"First layer of 3 × 3: stride 1, no max pooling and images of {SMALL} × {SMALL} pixels were assumed"
         )
-    if small or adaptation.grey:
+    if small or other:
         conv.in_channels = shape[1]
         conv.weight = nn.Parameter(torch.empty(expected[0], *shape[1:2], *conv.kernel_size, device="meta"))
     return adaptation
-
-
-def in_colour(net: nn.Module, path: str) -> None:
-    """Let a convolution for grey images take colour ones: it sees their luminance, which a network can compute first.
-
-    Its weights, times the share of each colour, do both at once.
-    """
-    conv = net.get_submodule(path)
-    if isinstance(conv, nn.Conv2d):
-        conv.in_channels = len(LUMINANCE)
-        conv.weight = nn.Parameter(conv.weight.detach() * torch.tensor(LUMINANCE).view(1, -1, 1, 1))
 
 
 def head(net: nn.Module, match: Match, adaptation: Adaptation, owner: str) -> None:

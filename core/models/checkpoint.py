@@ -6,7 +6,7 @@ run (`unpickler`), and nothing is read that the file only claims to hold: every 
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -61,10 +61,11 @@ class Checkpoint:
     file: str  # its name in messages
     tensors: Mapping[str, Stored]
     whole: bool = False  # a whole network was pickled, not its state dict
+    weight_set: str = ""  # take the tensors below this name, "." for those below none; "" for the best that fit
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Checkpoint]:
+def opened(path: Path, weight_set: str = "") -> Iterator[Checkpoint]:
     """The tensors of a weights file, whose values can be read until the block ends.
 
     Raises BadModel if the file cannot be read, or holds no tensor.
@@ -82,7 +83,7 @@ def opened(path: Path) -> Iterator[Checkpoint]:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "this is no path"
             raise BadModel(f"The weights file {shown!r} cannot be opened: {reason}.", "Check its path.") from None
-        yield checkpoint
+        yield replace(checkpoint, weight_set=weight_set)
 
 
 def _checkpoint(file: WeightsFile, called: str, safe: bool) -> Checkpoint:

@@ -26,7 +26,8 @@ def described(model: Model) -> dict[str, str]:
 def prepared(model: Model) -> str:
     """The preparation of an image, and whether it is the model's own."""
     changed = "; changed from the model's own" if model.options.prepares else ""
-    return f"{model.preprocess.crop} × {model.preprocess.crop} pixels; {model.preprocess}{changed}"
+    height, width = model.preprocess.size
+    return f"{height} × {width} pixels; {model.preprocess}{changed}"
 
 
 def output(model: Model) -> str:

@@ -15,10 +15,12 @@ from torch import nn
 
 from core.errors import BadModel
 from core.models.checkpoint import Checkpoint
-from core.models.weights_file import AS_WEIGHTS, Stored
+from core.models.weights_file import AS_WEIGHTS, Stored, short
 
 Node = dict[str, Any]  # of names in a file: part → Node, or the full name of a tensor
+Place = tuple[str, Node, bool]  # path, node, and whether the weights in it are an average
 
+TOP = "."  # the name of a set of weights below no name
 COUNTER = "num_batches_tracked"  # older files lack these counters, and eval mode does not read them
 
 _AVERAGED = re.compile(r"(?:^|_)(?:ema|swa|avg|averaged?|shadow)(?:_|$)", re.IGNORECASE)
@@ -42,6 +44,11 @@ class Match:
     fitting: int = 0  # tensors of the same shape
     averaged: bool = False
     others: list[str] = field(default_factory=list)  # roots that fit as well
+
+    @property
+    def weight_sets(self) -> tuple[str, ...]:
+        """The names of the sets of weights in the file that fit the network, as `opened` takes them."""
+        return tuple(root or TOP for root in (self.root, *self.others))
 
     def stored(self, key: str) -> Stored | None:
         """The tensor for a parameter; None if there is none."""
@@ -79,10 +86,13 @@ def tree(checkpoint: Checkpoint, renamed: Callable[[str], str] = same) -> Node:
 
 
 def matched(net: nn.Module, checkpoint: Checkpoint, names: Node) -> Match:
-    """The tensors that fit the network best. Averaged weights come before those they are an average of, as in timm."""
+    """The tensors that fit the network best. Averaged weights come before those they are an average of, as in timm.
+
+    Raises BadModel if the file has no such set of weights as the checkpoint names.
+    """
     shapes = {key: tuple(value.shape) for key, value in net.state_dict().items() if not key.endswith(COUNTER)}
     found = []
-    for path, node, averaged in _places(names, {name for name, _ in net.named_children()}):
+    for path, node, averaged in _chosen(_places(names, {name for name, _ in net.named_children()}), checkpoint):
         match = Match(checkpoint, names, path, node, averaged=averaged)
         _align(net, node, "", match)
         stored = {key: match.stored(key) for key in shapes}
@@ -112,13 +122,13 @@ def node_at(root: Node, path: str) -> Node:
     return node if isinstance(node, dict) else {}
 
 
-def _places(root: Node, children: set[str]) -> list[tuple[str, Node, bool]]:
-    """Nodes that may be the network: path, node, and whether the weights in it are an average. The largest come first.
+def _places(root: Node, children: set[str]) -> list[Place]:
+    """Nodes that may be the network, at most some of the largest.
 
     They hold one of its children by name, or by number, as a Sequential made of its children does.
     """
     places = []
-    waiting: list[tuple[str, Node, bool]] = [("", root, False)]
+    waiting: list[Place] = [("", root, False)]
     while waiting:
         path, node, averaged = waiting.pop()
         averaged |= isinstance(node.get("n_averaged"), str)
@@ -132,6 +142,20 @@ def _places(root: Node, children: set[str]) -> list[tuple[str, Node, bool]]:
     if len(places) > _MOST_PLACES:
         places = sorted(places, key=lambda place: -sum(1 for _ in leaves(place[1])))[:_MOST_PLACES]
     return places or [("", root, False)]
+
+
+def _chosen(places: list[Place], checkpoint: Checkpoint) -> list[Place]:
+    """The places of the set of weights that a checkpoint names; all if it names none."""
+    wanted = checkpoint.weight_set
+    if not wanted:
+        return places
+    found = [one for one in places if (one[0] or TOP) == wanted or one[0].startswith(f"{wanted}.")]
+    if not found:
+        paths = [path for path, _, _ in places]
+        outer = [path for path in paths if not any(other and path.startswith(f"{other}.") for other in paths)]
+        sets = " or ".join(f"'{short(path or TOP, 60)}'" for path in outer[:3])
+        raise BadModel(f"{checkpoint.file} has no weights under {short(wanted, 60)!r}.", f"It has some under {sets}.")
+    return found
 
 
 def _align(module: nn.Module, node: Node, path: str, match: Match) -> None:

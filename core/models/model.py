@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -14,10 +13,10 @@ from core.data.labels import class_index, labels_file, sides
 from core.data.model_options import ModelOptions, Output
 from core.errors import BadModel, BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
-from core.models.entry import only_scores
 from core.models.name import parsed
 from core.models.output import ending_of, output_of, probabilities, two_sided, without_ending
 from core.models.source import SourceNetwork
+from core.models.trial import scores_of, tried, with_scores
 from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
@@ -48,6 +47,7 @@ class Model:
     threshold: float = 0.5  # the probability above which a label is predicted, if output is sigmoid or multilabel
     options: ModelOptions = field(default_factory=ModelOptions)  # those it was loaded with
     notes: tuple[str, ...] = ()  # what was assumed when it was loaded, as sentences
+    differentiable: bool = True  # whether gradients reach the images
 
     @cached_property
     def key(self) -> str:
@@ -85,18 +85,24 @@ class Model:
         """The class index (...) that stands for each image: the first of `ranked`."""
         return self.ranked(logits)[..., 0]
 
-    def asserted(self, logits: Tensor) -> list[int]:
-        """The classes that are predicted from the outputs (C,) of one image: of several labels all above the threshold.
+    def asserts(self, logits: Tensor) -> Tensor:
+        """Whether each class (..., C) is predicted: the first of `ranked`, of several labels all above the threshold.
 
         A regression predicts no class.
         """
         if self.output == "multilabel":
-            return [i for i in self.ranked(logits).tolist() if float(logits[i].sigmoid()) > self.threshold]
-        return [] if self.output == "regression" else [int(self.predicted(logits))]
+            return logits.double().sigmoid() > self.threshold
+        none = torch.zeros_like(logits, dtype=torch.bool)
+        return none if self.output == "regression" else none.scatter(-1, self.predicted(logits)[..., None], True)
+
+    def asserted(self, logits: Tensor) -> list[int]:
+        """The classes that are predicted from the outputs (C,) of one image, in the order of `ranked`."""
+        asserts = self.asserts(logits)
+        return [index for index in self.ranked(logits).tolist() if asserts[index]]
 
     def right(self, logits: Tensor, true: int) -> bool | None:
         """Whether the class `true` is predicted from the outputs (C,); None for a regression, which predicts none."""
-        return None if self.output == "regression" else true in self.asserted(logits)
+        return None if self.output == "regression" else bool(self.asserts(logits)[true])
 
     def spelled(self, value: float) -> str:
         """One of `probabilities` as text: percent, or the number of a regression."""
@@ -106,6 +112,11 @@ class Model:
     def device(self) -> torch.device:
         """The device of the weights."""
         return next((p.device for p in self.net.parameters()), torch.device("cpu"))
+
+    @cached_property
+    def memory(self) -> int:
+        """The bytes of the weights."""
+        return sum(value.nbytes for value in self.net.state_dict().values())
 
     def target(self, wanted: str | int) -> int:
         """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""
@@ -156,6 +167,8 @@ class ModelCard:
     accuracy: float | None  # percent, top-1 on the data its note names
     note: str  # what it was trained on and how, as sentences
     load: Callable[[torch.device | str, Report, ModelOptions], Model] = field(repr=False, compare=False)
+    license: str = ""  # of code and weights, where it is known
+    family: str = ""  # of the architecture
 
 
 def overwriting(net: nn.Module) -> dict[str, int]:
@@ -199,16 +212,19 @@ def as_model(
     a network that cannot take images of this size.
     """
     options = options or ModelOptions()
-    preprocess, notes = (preprocess or Preprocess()).changed(options)
-    notes = (*(f"{note}." for note in (facts or {}).get("notes", ())), *notes)
     overwrote = overwriting(net)
     net = frozen(net).to(device)
-    sha = sha or content_sha(net.state_dict())
-    noise = _noise(net, preprocess.crop)
     shown = parsed(name).display  # without the folders of this machine
-    order, tried = _tried(net, shown, noise)
-    outputs = tried.shape[1] if tried.dim() == 2 else 1
-    ending = ending_of(net, noise, tried)
+    trial, entry = with_scores(net, tried(net, shown, preprocess or Preprocess(), options))
+    preprocess, noise = trial.preprocess, trial.images
+    if (facts or {}).get("source") == "Hugging Face":  # whose networks all give one
+        entry = ""
+    given_notes = (f"{note}." for note in (facts or {}).get("notes", ()))
+    notes = (*given_notes, *filter(None, [trial.channels, entry]), *trial.notes)
+    sha = sha or content_sha(net.state_dict())
+    given = scores_of(trial, shown)
+    outputs = given.shape[1] if given.dim() == 2 else 1
+    ending = ending_of(net, noise, given)
     meant = replace(options, output=output) if options.output == "auto" else options
     kind = output_of(meant, shown, outputs, ending)
     if ending and kind != "regression":
@@ -230,29 +246,23 @@ def as_model(
                 *notes,
                 f"The network has one output, read through a sigmoid: {labels[1]} above {options.threshold:g}.",
             )
-    surveyed = survey(net, (preprocess.crop, preprocess.crop))
+    surveyed = survey(net, preprocess.size, preprocess.shape[0])
     return Model(
-        name, net, labels, preprocess, sha, surveyed, dict(facts or {}), order, overwrote,
-        kind, options.threshold, options, notes,
+        name, net, labels, preprocess, sha, surveyed, dict(facts or {}), trial.order, overwrote,
+        kind, options.threshold, options, notes, _differentiable(net, noise),
     )  # fmt: skip
 
 
 def from_source(name: str, given: SourceNetwork, device: torch.device | str, options: ModelOptions) -> Model:
     """The model of what a source gave for a name. Raises as `as_model`."""
-    net, notes = given.net.eval(), list(given.facts.get("notes", ()))
-    images = _noise(net, given.preprocess.changed(options)[0].crop)
-    with suppress(RuntimeError, AssertionError, ValueError, IndexError), torch.no_grad():  # `as_model` says it
-        chosen = only_scores(net, net(images), len(images))
-        if chosen and given.facts.get("source") != "Hugging Face":
-            notes.append(chosen.rstrip("."))
-    sha = content_sha(net.state_dict())
+    sha = content_sha(given.net.state_dict())
     return as_model(
         name,
-        net,
+        given.net,
         labels=given.labels,
         preprocess=given.preprocess,
         sha=digest([sha, given.code]) if given.code else sha,
-        facts={**given.facts, "notes": notes},
+        facts=given.facts,
         device=device,
         options=options,
         output=given.output,
@@ -267,35 +277,13 @@ def _numbered(output: Output, outputs: int) -> tuple[str, ...]:
     return tuple(f"{word} {index}" for index in range(outputs))
 
 
-@torch.no_grad()
-def _tried(net: nn.Module, name: str, images: Tensor) -> tuple[torch.memory_format, Tensor]:
-    """The memory format of images, and the outputs for these.
-
-    Channels last on a CPU, where it makes convolutions up to twice as fast, if the network can. Raises BadModel if it
-    fails on images of this size, or gives something else than outputs (N, C) or (N,).
-    """
-    size, failure = images.shape[-1], ""
-    formats = [torch.channels_last] if images.device.type == "cpu" else []
-    for order in (*formats, torch.contiguous_format):  # a network may rely on the memory order, as `view` does
-        try:
-            outputs = net(images.contiguous(memory_format=order))
-            break
-        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-            failure = " ".join(str(error).split())[:120] or type(error).__name__
-    else:
-        message = f"{name} fails on images of {size} × {size} pixels: {failure}."
-        raise BadModel(message, "Give the size of the images it was trained on.")
-    if not isinstance(outputs, Tensor) or outputs.dim() not in (1, 2) or len(outputs) != len(images):
-        given = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
-        message = f"{name} gives {given} for two images of {size} × {size} pixels, not a number for each class."
-        raise BadModel(message, "Use a network that maps images (N, 3, H, W) to outputs (N, classes).")
-    return order, outputs
-
-
-def _noise(net: nn.Module, size: int) -> Tensor:
-    """Two fixed images on the network's device."""
-    device = next((p.device for p in net.parameters()), torch.device("cpu"))
-    return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+def _differentiable(net: nn.Module, images: Tensor) -> bool:
+    """Whether gradients reach the images; those of a network without weights of torch are not taken for granted."""
+    if any(True for _ in net.parameters()):
+        return True
+    with torch.enable_grad():
+        outputs: Tensor = net(images[:1].clone().requires_grad_())
+    return outputs.requires_grad
 
 
 def content_sha(state: Mapping[str, Tensor]) -> str:

@@ -5,7 +5,7 @@
     timm:resnet50d.a1_in1k                another source; own weights are appended with "@", too
     hf:google/vit-base-patch16-224        of the Hugging Face hub, or hf:FOLDER of this machine
     mine.py:build                         own code: a function of a file, or of a module as in package.module:build
-    network.onnx                          an exported network, refused; onnx:FILE is another spelling
+    network.onnx                          an exported network; onnx:FILE for a file with another ending
 
 The first "@" or ":" ends the architecture; everything after it is the path of the file. The colon of a drive, such as
 "C:\\" at the beginning, is no separator. An architecture contains neither "/" nor "\\", so a text with one of them
@@ -139,9 +139,6 @@ def parsed(text: str) -> ModelName:
 
 def refuse_nameless(name: ModelName) -> None:
     """Raise BadModel for the path of a file that does not contain its architecture, or is no weights."""
-    if name.source == "onnx":
-        hint = "Convert it in your own code, and give FILE.py:FUNCTION, which returns a network."
-        raise BadModel(f"{name.display!r} is a network of ONNX, which cannot be opened.", hint)
     if name.source != "none":
         return
     if name.file.endswith(".py"):

@@ -29,11 +29,38 @@ class SourceNetwork:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """A model that a source offers, before it is loaded; None and "" for what the source does not say."""
+
+    name: str  # as it is opened
+    source: str
+    size: int  # pixels, the height of its input
+    classes: int
+    parameters: int | None = None
+    megabytes: float | None = None  # of its weights file
+    accuracy: float | None = None  # percent, top-1 on ImageNet or the data it was trained for
+    license: str = ""
+    family: str = ""  # of its architecture
+
+
+def nothing_listed() -> tuple[Listed, ...]:
+    """The models of a source that has no list."""
+    return ()
+
+
+def uncounted(_name: str) -> int | None:
+    """The parameters of a model of a source that does not count them before it is loaded."""
+    return None
+
+
+@dataclass(frozen=True)
 class Source:
     """A kind of models, with names PREFIX:NAME or PREFIX:NAME@FILE."""
 
     title: str
     build: Callable[[ModelName, ModelOptions, Report], SourceNetwork]
+    listed: Callable[[], tuple[Listed, ...]] = nothing_listed  # models with weights, nothing downloaded
+    parameters: Callable[[str], int | None] = uncounted  # of a listed model whose entry does not say it
 
 
 def package(name: str, extra: str) -> ModuleType:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import MOST, BadModel
-from core.models.adaptation import Adaptation, head, in_colour, stem, top_of
+from core.models.adaptation import Adaptation, head, stem, top_of
 from core.models.checkpoint import Checkpoint
 from core.models.matching import COUNTER, Match, matched, node_at, same, tree
 from core.models.weights_file import AS_WEIGHTS, short
@@ -35,8 +35,6 @@ def fit(
     for key, own in state.items():
         state[key] = _value(checkpoint, match.keys.get(key), own)
     net.load_state_dict(state, assign=True)
-    if adaptation.grey:
-        in_colour(net, adaptation.grey)
     return net, adaptation
 
 

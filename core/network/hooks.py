@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -36,8 +36,35 @@ def capture(net: nn.Module, *layers: str, edit: Mapping[str, Edit] | None = None
     gradient graph. Raises UnknownName for a layer the network lacks, Unsupported for one whose output is no tensor.
     """
     edits = dict(edit or {})
-    owner = threading.get_ident()
     outputs: dict[str, Tensor] = {}
+
+    def captured(name: str) -> Edit:
+        def hook(output: Tensor) -> Tensor:
+            outputs[name] = edits[name](output) if name in edits else output
+            # The network continues with a copy: a later in-place operation must not overwrite the captured tensor.
+            return outputs[name].clone()
+
+        return hook
+
+    with _hooked(net, {name: captured(name) for name in [*layers, *edits]}):
+        yield outputs
+
+
+@contextmanager
+def observe(net: nn.Module, observers: Mapping[str, Callable[[Tensor], None]]) -> Iterator[None]:
+    """Call the observer of each named layer with its output during the block, as soon as the layer has computed it.
+
+    For outputs that are too many or too large to be kept by `capture`. An observer may not keep or change what it gets:
+    the network continues with it. Threads and errors as in `capture`.
+    """
+    with _hooked(net, observers):
+        yield
+
+
+@contextmanager
+def _hooked(net: nn.Module, functions: Mapping[str, Callable[[Tensor], Tensor | None]]) -> Iterator[None]:
+    """Call a function with each output of its layer on the entering thread; what it returns replaces the output."""
+    owner = threading.get_ident()
 
     def hook_for(name: str) -> Callable[[nn.Module, Any, Any], Tensor | None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
@@ -45,22 +72,20 @@ def capture(net: nn.Module, *layers: str, edit: Mapping[str, Edit] | None = None
                 return None
             if not isinstance(output, Tensor):
                 raise Unsupported(f"Layer '{name}' does not return a tensor.", "Choose another layer.")
-            outputs[name] = edits[name](output) if name in edits else output
-            # The network continues with a copy: a later in-place operation must not overwrite the captured tensor.
-            return outputs[name].clone()
+            return functions[name](output)
 
         return hook
 
     with ExitStack() as stack:
-        for name in dict.fromkeys([*layers, *edits]):
+        for name in functions:
             handle: RemovableHandle = module_named(net, name).register_forward_hook(hook_for(name))
             stack.callback(handle.remove)
-        yield outputs
+        yield
 
 
 def module_named(net: nn.Module, name: str) -> nn.Module:
     """The module called `name`, or UnknownName with the nearest layer names."""
-    modules = dict(net.named_modules())
-    if not name or name not in modules:
-        raise unknown("layer", name, [known for known in modules if known])
-    return modules[name]
+    if name:
+        with suppress(AttributeError):
+            return net.get_submodule(name)
+    raise unknown("layer", name, [known for known, _ in net.named_modules() if known])

@@ -38,6 +38,7 @@ class Layer:
     kind: str
     shape: tuple[int, ...]  # without the batch
     layout: Layout
+    cells: tuple[int, int] = (1, 1)  # height and width of the grid of positions; (1, 1) for a vector
     through: bool = True  # all its parents are plain sequences: its output is not one branch of several
     calls: int = 1  # in one forward
     operations: tuple[str, ...] = ()  # its own; none for a container
@@ -48,17 +49,9 @@ class Layer:
         """Channels of a grid, features of tokens."""
         return self.shape[0] if self.layout == "grid" else self.shape[-1]
 
-    @property
-    def cells(self) -> tuple[int, int]:
-        """Height and width of the grid of positions; (1, 1) for a vector."""
-        if self.layout == "grid":
-            return self.shape[1], self.shape[2]
-        if self.layout == "channels-last":
-            return self.shape[0], self.shape[1]
-        if self.layout == "tokens":
-            side = math.isqrt(self.shape[0])
-            return side, side
-        return 1, 1
+    def maps(self, output: Tensor) -> Tensor:
+        """An output of this layer as maps (B, K, h, w)."""
+        return grid(output, self.layout, self.cells)
 
 
 @dataclass(frozen=True)
@@ -121,6 +114,7 @@ class _Call:
     module: nn.Module
     shape: tuple[int, ...]  # without the batch
     how: Layout
+    cells: tuple[int, int]
     first: int  # the call that made this tensor: a container returns that of its last module
     reads: int | None  # the call that made its input
     operations: tuple[str, ...]  # of a module without children
@@ -153,7 +147,7 @@ def survey(net: nn.Module, size: tuple[int, int], channels: int = 3) -> Survey:
                         name,
                         module,
                         tuple(output.shape[1:]),
-                        layout(output),
+                        *layout(output, size),
                         first=makers.setdefault(output, len(calls)),
                         reads=makers.get(inputs[0]) if inputs and isinstance(inputs[0], Tensor) else None,
                         operations=tuple(sorted(operation for operation, _ in done)),
@@ -192,6 +186,7 @@ def _layer(net: nn.Module, call: _Call, calls: Sequence[_Call]) -> Layer:
         type(call.module).__name__,
         call.shape,
         call.how,
+        call.cells,
         through=all(isinstance(module, nn.Sequential | nn.ModuleList) for module in around),
         calls=sum(1 for other in calls if other.name == call.name),
         operations=call.operations,
@@ -199,34 +194,42 @@ def _layer(net: nn.Module, call: _Call, calls: Sequence[_Call]) -> Layer:
     )
 
 
-def layout(output: Tensor) -> Layout:
-    """The layout of the positions of _IMAGES square images in an output.
+def layout(output: Tensor, size: tuple[int, int]) -> tuple[Layout, tuple[int, int]]:
+    """The layout of the positions of _IMAGES images of `size` in an output, and their grid (h, w).
 
-    (B, K, h, h), (B, h, h, K), (B, 1 + g·g, K) or (B, g·g, K) tokens, or none.
+    (B, K, h, w), (B, h, w, K), (B, 1 + h·w, K) or (B, h·w, K) tokens, or none, (1, 1). Square images have square grids,
+    others grids of about their proportions.
     """
-    if output.shape[0] != _IMAGES:
-        return "vector"
-    if output.dim() == 4:
-        a, b, c = output.shape[1:]
-        if a == b and b != c and a > 1:
-            return "channels-last"
-        return "grid" if b == c > 1 else "vector"
-    if output.dim() == 3:
-        tokens = output.shape[1]
-        patches = tokens - 1 if math.isqrt(tokens) ** 2 != tokens else tokens
-        if patches > 1 and math.isqrt(patches) ** 2 == patches:
-            return "tokens"
-    return "vector"
+    shape = tuple(output.shape[1:])
+    if output.shape[0] != _IMAGES or len(shape) not in {2, 3}:
+        return "vector", (1, 1)
+    found: list[tuple[Layout, tuple[int, int]]] = []
+    if len(shape) == 3:
+        found = [("grid", (shape[1], shape[2])), ("channels-last", (shape[0], shape[1]))]
+        found = found if shape[1:] != (1, 1) else []
+    else:
+        for tokens in (shape[0], shape[0] - 1):  # without, and with a class token
+            height = round(math.sqrt(tokens * size[0] / size[1]))
+            if height and tokens % height == 0:
+                found.append(("tokens", (height, tokens // height)))
+    # Borders that convolutions cut off change proportions, but only of images that are not square.
+    allowed = 0 if size[0] == size[1] else 3 * sum(size)
+    off = [abs(cells[0] * size[1] - cells[1] * size[0]) for _, cells in found]
+    fitting = [
+        (how, cells)
+        for gap, (how, cells) in sorted(zip(off, found, strict=True), key=lambda pair: pair[0])
+        if math.prod(cells) > 1 and gap <= allowed
+    ]
+    return fitting[0] if fitting else ("vector", (1, 1))
 
 
-def grid(output: Tensor, how: Layout) -> Tensor:
+def grid(output: Tensor, how: Layout, cells: tuple[int, int]) -> Tensor:
     """An output as maps (B, K, h, w): class token dropped, channels moved to the front."""
     if how == "channels-last":
         return output.permute(0, 3, 1, 2)
     if how == "tokens":
-        side = math.isqrt(output.shape[1])
-        patches = output[:, -side * side :]
-        return patches.transpose(1, 2).reshape(output.shape[0], -1, side, side)
+        patches = output[:, -math.prod(cells) :]
+        return patches.transpose(1, 2).reshape(output.shape[0], -1, *cells)
     return output
 
 
@@ -259,7 +262,7 @@ def _end(net: nn.Module, images: Tensor, chosen: _Call, calls: list[_Call]) -> t
     """
     with capture(net, chosen.name) as outputs:
         logits = net(images)
-    maps = grid(outputs[chosen.name], chosen.how)
+    maps = grid(outputs[chosen.name], chosen.how, chosen.cells)
     rectified = float(maps.min()) >= 0
     linear = next((call for call in reversed(calls) if isinstance(call.module, nn.Linear)), None)
     if linear is None or not isinstance(linear.module, nn.Linear) or maps.shape[1] != linear.module.in_features:

@@ -113,8 +113,7 @@ def _measured(model: Model) -> tuple[int, float]:
 @torch.no_grad()
 def _per_image(model: Model, batch: int) -> float:
     """The shortest time per image of several forwards, after one to warm up."""
-    side = model.preprocess.crop
-    images = torch.zeros(batch, 3, side, side, device=model.device).contiguous(memory_format=model.order)
+    images = torch.zeros(batch, *model.preprocess.shape, device=model.device).contiguous(memory_format=model.order)
     _timed(model, images)
     times = [_timed(model, images)]
     while len(times) < ROUNDS and sum(times) < ENOUGH:

@@ -88,6 +88,10 @@ class Draft:
         for shard in range(count):
             yield np.load(self._shard(shard) / f"{name}.npy", allow_pickle=False)
 
+    def array_of(self, shard: int, name: str) -> NDArray[Any]:
+        """An array of a finished shard, memory-mapped."""
+        return np.load(self._shard(shard) / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
     def write_table(self, name: str, frames: Iterable[pd.DataFrame]) -> None:
         """Write a table of the store from its parts, one after the other."""
         rows, writer, schema = 0, None, None

@@ -12,8 +12,8 @@ Numbers: an *image* is a row of `images` (also of `thumbnails`, `maps`, `pooled`
 tables
     images       image, path (within the data folder), sha, width, height, label (of its folder; -1 unknown), predicted,
                  probability (of `predicted`), patches (number selected), candidates, stop (why no more were selected:
-                 "tau", "k exhausted", "map exhausted", "map empty", "not correct", "no label"), problem ("" or why the
-                 file was skipped: such a row has predicted -1, a black thumbnail and no patches)
+                 "tau", "k exhausted", "map exhausted", "map empty", "not correct", "no label", "none predicted"),
+                 problem ("" or why the file was skipped: such a row has predicted -1, a black thumbnail, no patches)
     windows      image, rank (0, 1, …), x, y, score (window sum of the heatmap), after (the watched score with
                  this window and, if cumulative, the earlier ones masked; NaN if not needed), kept: all candidates
     patches      image, rank, x, y, size, score, before, after, drop (before - after), label (class item of its
@@ -32,6 +32,12 @@ tables
                  and largest of its response over all patches
     averages     average, label, filter, patches (distinct ones), weight (sum of their responses, each
                  as often as the patch counts: `MiningConfig.per_rule`)
+
+several labels (output "multilabel"): each label above the threshold of an image is explained, and has patches and
+    transactions of its own, the true label first, then the most probable ones. The first of them is `predicted` and has
+    the heatmap in `maps`; the windows of the next have the ranks from `PatchConfig.count` on, and so on. While patches
+    are masked, the label's own score is watched. In `classes`, `predicted` counts an image for each of its labels, and
+    `correct` the images of the label's folder that have it.
 
 arrays (memory-mapped; `I` images, `P` patches, `w` window side, `D` filters, `N` stored filters per transaction)
     thumbnails   (I, t, t, 3) uint8, the model's view, downscaled

@@ -46,6 +46,7 @@ STOPS = {
     "map empty": "the heatmap is empty",
     "not correct": "the model gets the image wrong",
     "no label": "the image has no class of its own",
+    "none predicted": "no label is above the threshold",
 }  # why no more patches of an image were selected, by the word in table `images`
 
 

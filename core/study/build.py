@@ -25,17 +25,19 @@ from core.models import Model
 from core.models import load as load_model
 from core.models.name import parsed
 from core.progress import Report, silent, subrange
+from core.resources import versions
 from core.serialization import digest, dump
+from core.store.unfinished import note
 from core.store.writer import Draft, Shard, writing
 from core.study import Study, relative_folder
 from core.study.config import StudyConfig, validated
 from core.study.paths import recorded
 from core.study.plan import SHARD, StudyPlan
 from core.study.schema import FORMAT, STUDY, DataFacts, ModelFacts, PassCounts
-from core.study.shard import shard_of
-from core.study.unfinished import note
+from core.study.shard import CONTENT, shard_of
 
 T = TypeVar("T")
+_LABELS = 3  # of an image with several: fewer than 2 in PASCAL VOC, 3.5 in COCO (Lin et al. 2014)
 
 
 def config_of(study: Study) -> StudyConfig:
@@ -81,11 +83,18 @@ def _is_text(name: str) -> bool:
     return name == name.encode("utf-8", "replace").decode()
 
 
-def expected_passes(config: StudyConfig, images: int, side: int) -> Passes:
-    """The approximate passes of a build: for each image of `side` pixels its heatmap, and three for masked windows."""
+def expected_passes(config: StudyConfig, images: int, model: Model) -> Passes:
+    """The approximate passes of a build: for each image its heatmap, and three for masked windows.
+
+    Of several labels every predicted one has a heatmap and masked windows of its own, and one forward finds them; their
+    number is that of usual images, as it is not known before.
+    """
     method = EXPLAINERS[config.explainer]
-    heatmap = method.passes(method.chosen(config.settings), side)
-    return (heatmap + Passes(forward=min(config.patches.count, 3))) * images
+    heatmap = method.passes(method.chosen(config.settings), min(model.preprocess.size))
+    one = heatmap + Passes(forward=min(config.patches.count, 3))
+    if model.output != "multilabel" or config.patches.target == "label":
+        return one * images
+    return (Passes(forward=1) + one * min(len(model.labels), _LABELS)) * images
 
 
 def build_study(
@@ -136,15 +145,15 @@ def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict
         "reading": digest([plan.model.key, plan.model.threshold]),
         "device": plan.model.device.type,
         "images": digest([plan.folder.paths, shas]),
-        "shard": SHARD,
+        "shard": [SHARD, CONTENT],
         "format": FORMAT,
-        "versions": _versions("torch", "numpy", "pillow", "pyarrow"),
+        "versions": versions("torch", "numpy", "pillow", "pyarrow"),
     }
 
 
 def _last(config: StudyConfig) -> dict[str, Any]:
     """What else determines the bytes of the study."""
-    return {"mining": dump(config.mining), "versions": _versions("pyfim", "networkx")}
+    return {"mining": dump(config.mining), "versions": versions("pyfim", "networkx")}
 
 
 @dataclass(frozen=True)
@@ -162,12 +171,6 @@ class _Images:
                 # shards of old and new images must not be mixed
                 raise StudyError(f"{path} changed while the study was being built.", "Build it again.")
         return result
-
-
-def _versions(*names: str) -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in names}
 
 
 def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
@@ -199,7 +202,7 @@ def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
             full = reported(draft.arrays("full", count), steps - 3 + column)
             draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[column] for one in full))
     draft.write_table("patches", reported(_with_items(draft, count), steps - 1))
-    draft.write_table("classes", [_classes(draft, plan)])
+    draft.write_table("classes", [_classes(draft, plan, count)])
 
 
 def _moments(draft: Draft, count: int) -> NDArray[np.float64]:
@@ -225,7 +228,7 @@ def _with_items(draft: Draft, count: int) -> Iterator[pd.DataFrame]:
         start = stop
 
 
-def _classes(draft: Draft, plan: StudyPlan) -> pd.DataFrame:
+def _classes(draft: Draft, plan: StudyPlan, count: int) -> pd.DataFrame:
     images, patches = draft.table("images"), draft.table("patches")
     names, every = plan.model.labels, range(len(plan.model.labels))
 
@@ -238,7 +241,7 @@ def _classes(draft: Draft, plan: StudyPlan) -> pd.DataFrame:
         "label": np.arange(len(names)),
         "name": list(names),
         "images": counted(readable["label"]),
-        "predicted": counted(readable["predicted"]),
+        "predicted": np.concatenate(list(draft.arrays("predicted", count))).sum(0),
         "correct": counted(correct["label"]),
         "patches": counted(patches["label"]),
     })  # fmt: skip
@@ -295,7 +298,8 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
             layer=plan.layer,
             filters=layer.units if layer else 0,
             cells=tuple(layer.cells) if layer else (),
-            size=model.preprocess.crop,
+            size=model.preprocess.size[0],
+            width=0 if isinstance(model.preprocess.crop, int) else model.preprocess.size[1],
             head=model.survey.head if plan.layer == model.survey.default else "",
             output=model.output,
             threshold=model.threshold,
@@ -312,7 +316,7 @@ def _manifest(draft: Draft, config: StudyConfig, plan: StudyPlan, count: int) ->
         ),
         "window": plan.side,
         "passes": PassCounts(*(sum(one[key] for one in facts) for key in ("forwards", "backwards", "perturbed"))),
-        "versions": _versions("torch", "numpy", "pillow", "pyarrow", "pyfim", "networkx"),
+        "versions": versions("torch", "numpy", "pillow", "pyarrow", "pyfim", "networkx"),
     }
 
 

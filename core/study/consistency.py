@@ -22,7 +22,7 @@ def consistent(study: Store[Any], tables: Mapping[str, "pd.DataFrame"]) -> None:
     """
     _check_images(tables["images"])
     patches = tables["patches"]
-    side, size = study.manifest.window, study.manifest.model.size
+    side, size = study.manifest.window, study.manifest.model.view
     if (patches["size"] != side).any() or _outside(patches, side, size):
         raise Misfit("patches.parquet has patches that do not fit into their image")
     if _outside(tables["windows"], side, size):
@@ -44,8 +44,9 @@ def _check_images(images: "pd.DataFrame") -> None:
             raise Misfit(f"images.parquet has the path {short(path)}, which does not lie in a folder of images")
 
 
-def _outside(windows: "pd.DataFrame", side: int, size: int) -> bool:
-    return bool(len(windows)) and max(windows["x"].max(), windows["y"].max()) + side > size
+def _outside(windows: "pd.DataFrame", side: int, size: tuple[int, int]) -> bool:
+    ends = windows[["y", "x"]].max().to_numpy() + side
+    return bool(len(windows)) and bool((ends > size).any())
 
 
 def _check_items(items: "NDArray[np.int32]", responses: "NDArray[np.float32]") -> None:

@@ -56,7 +56,7 @@ class StudyPlan:
             message = f"{model.display} is a regression, and a study finds rules between filters and classes."
             raise Unsupported(message, "Choose a model of classes, or read its outputs as softmax or multilabel.")
         layer = studied_layer(model, layer, explainer, settings)
-        side = patches.side(model.preprocess.crop)
+        side = patches.side(min(model.preprocess.size))
         return cls(model, folder, layer, explainer, settings, patches, side=side, **rest)
 
     @property
@@ -74,7 +74,7 @@ class StudyPlan:
         model = self.model
         if model.device.type != "cpu" or self.patches.perturbation != "cumulative":
             return False
-        total, saved = multiplications(model.net, model.preprocess.crop, self.side, model.order)
+        total, saved = multiplications(model.net, model.preprocess.shape, self.side, model.order)
         return saved >= max(SPARED * total, WORTH)
 
     @property

@@ -31,11 +31,17 @@ class ModelFacts:
     layer: str  # the one studied
     filters: int  # of that layer
     cells: tuple[int, ...]  # height and width of its maps
-    size: int  # side of the model's view of an image, in pixels
+    size: int  # height of the model's view of an image, in pixels
     head: str  # the linear layer after it if it is pooled into one, else ""
     output: str = "softmax"  # the meaning of the outputs, `data.model_options.Output`
     threshold: float = 0.5  # the probability above which a label is predicted, if output is sigmoid or multilabel
     preparation: str = ""  # of images, as a sentence
+    width: int = 0  # of the model's view, in pixels; 0: as its height
+
+    @property
+    def view(self) -> tuple[int, int]:
+        """Height and width of the model's view of an image, in pixels."""
+        return self.size, self.width or self.size
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,10 @@ class StudyManifest(Manifest):
         for name, fits in (
             ("seed", self.seed == settings.seed),
             ("model.size", 0 < self.model.size <= _LARGEST_VIEW),
+            ("model.width", 0 <= self.model.width <= _LARGEST_VIEW),
             ("model.cells", len(sizes) == 2 and min(sizes) > 0),
             ("model.filters", self.model.filters > 0),
-            ("window", 0 < self.window <= self.model.size),
+            ("window", 0 < self.window <= min(self.model.view)),
             ("data.images", 0 < data.images == self.rows("images")),
             ("data.skipped", data.skipped <= data.images),
             ("data.labelled", data.labelled <= data.images),
@@ -105,8 +112,9 @@ def _counts(manifest: StudyManifest) -> Mapping[str, int]:
     """The numbers that columns and shapes refer to."""
     model = manifest.model
     rows = {name: manifest.tables[name].rows for name in ("images", "windows", "patches", "classes", "averages")}
-    sizes = {"filters": model.filters, "window": manifest.window, "size": model.size}
-    return {**rows, **sizes, "height": model.cells[0], "width": model.cells[1]}
+    sizes = {"filters": model.filters, "window": manifest.window}
+    across = {"view height": model.view[0], "view width": model.view[1]}
+    return {**rows, **sizes, **across, "height": model.cells[0], "width": model.cells[1]}
 
 
 _TEXT, _TRUTH, _ROW = Column("text"), Column("truth"), Column("whole", rows=True)
@@ -116,11 +124,12 @@ _FRACTION = Column("number", 0, 1 + 1e-6)  # rounding
 _POSITION = Column("number", -2, 2)
 _COUNT = Column("whole")
 _SMALL = Column("whole", high=1000)
+_RANK = Column("whole", high=10**6)  # candidates of an image, times its labels
 _IMAGE, _CLASS, _FILTER = (Column("whole", below=name) for name in ("images", "classes", "filters"))
 _CLASS_OR_NONE = Column("whole", -1, below="classes")
 _IMAGES, _PATCHES = (Column("whole", most=name) for name in ("images", "patches"))
 _FILTERS, _CLASSES = (Column("wholes", below=name) for name in ("filters", "classes"))
-_PIXEL = Column("whole", below="size")
+_DOWN, _ACROSS = Column("whole", below="view height"), Column("whole", below="view width")
 
 STUDY = Schema(
     "study",
@@ -133,11 +142,11 @@ STUDY = Schema(
             "candidates": Column("whole", most="windows"), "stop": _TEXT, "problem": _TEXT,
         },
         "windows": {
-            "image": _IMAGE, "rank": _SMALL, "x": _PIXEL, "y": _PIXEL, "score": _NUMBER,
+            "image": _IMAGE, "rank": _RANK, "x": _ACROSS, "y": _DOWN, "score": _NUMBER,
             "after": Column("number", finite=False), "kept": _TRUTH,
         },
         "patches": {
-            "image": _IMAGE, "rank": _SMALL, "x": _PIXEL, "y": _PIXEL, "size": Column("whole", most="window"),
+            "image": _IMAGE, "rank": _RANK, "x": _ACROSS, "y": _DOWN, "size": Column("whole", most="window"),
             "score": _NUMBER, "before": _NUMBER, "after": _NUMBER, "drop": _NUMBER, "label": _CLASS,
             "filters": Column("whole", most="filters"), "response": _NUMBER,
         },

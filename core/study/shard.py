@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,24 +24,40 @@ from core.explain.targets import Classes, class_scores
 from core.images import Pixels, Values, eight_bits, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
 from core.mining.transactions import responses, strongest
+from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.progress import Counted, Report, chunks, headed, subrange
 from core.store.writer import Shard
 from core.study.heatmaps import read
 from core.study.plan import StudyPlan
 
+CONTENT = 2  # changes with what a shard holds: builds interrupted before such a change begin again
+
 
 @dataclass(frozen=True)
 class _Batch:
-    """The readable images of a shard and the model's outputs for them."""
+    """The readable images of a shard and the model's outputs for them: a row for each class that is explained.
 
-    rows: NDArray[np.int64]  # within the shard
-    views: NDArray[np.uint8]  # (n, S, S, 3)
-    images: Tensor  # (n, 3, S, S) on the device
+    That is one row for an image; of several labels one for each that is predicted, with the true one first.
+    """
+
+    rows: NDArray[np.int64]  # of the image within the shard, ascending
+    views: NDArray[np.uint8]  # (n, H, W, 3)
+    images: Tensor  # (n, C, H, W) on the device
     logits: Tensor
     targets: Tensor
-    maps: NDArray[np.float32]  # (n, S, S)
+    maps: NDArray[np.float32]  # (n, H, W)
     filters: Tensor  # (n, D, h, w) on the device
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """The place (n,) of each row among those of its image."""
+        return np.arange(len(self.rows)) - np.searchsorted(self.rows, self.rows)
+
+    @cached_property
+    def firsts(self) -> NDArray[np.int64]:
+        """The first row of each image."""
+        return np.flatnonzero(self.places == 0)
 
 
 @dataclass(frozen=True)
@@ -99,8 +116,9 @@ def _shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:
         report(0.95, "transactions")
         arrays = {**_pictures(plan, len(span), batch), **_transactions(plan, batch, selected)}
         arrays["crops"] = _crops(batch, selected)
+        arrays["predicted"] = plan.model.asserts(batch.logits[batch.firsts]).sum(0, keepdim=True).cpu().numpy()
     _describe(plan, images, batch, selected)
-    tables = {"images": images, **_windows(span.start + batch.rows, batch, selected)}
+    tables = {"images": images, **_windows(span.start, batch, selected, plan.patches.count)}
     facts = {
         "forwards": log.forwards,
         "backwards": log.backwards,
@@ -130,8 +148,8 @@ def _selected(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, costs: _Cost
 
 
 def _watched(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> Tensor:
-    """The class of each image whose score is watched while patches are masked."""
-    if plan.patches.watched == "explained":
+    """The class of each row whose score is watched while patches are masked; of several labels always its own."""
+    if plan.patches.watched == "explained" or plan.model.output == "multilabel":
         return batch.targets
     labels = torch.from_numpy(images["label"].to_numpy()[batch.rows]).to(batch.targets)
     return torch.where(labels == UNKNOWN, batch.targets, labels)
@@ -148,7 +166,7 @@ def _opened(plan: StudyPlan, span: range, report: Report) -> tuple[pd.DataFrame,
         try:
             picture = read_picture(plan.folder.root, path, plan.window)
             sha, size = picture.sha[:16], picture.pixels.shape[:2]
-            views.append(plan.model.preprocess.view(picture.source))
+            views.append(plan.model.preprocess.seen(picture))
         except BadImage as error:
             problem = error.message
         records.append((number, path, sha, size[1], size[0], label, problem))
@@ -165,8 +183,13 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels | Values], l
         return _unread(plan)
     rows = np.flatnonzero(images["problem"] == "")
     inputs = torch.stack([plan.model.preprocess.tensor(view) for view in views]).to(plan.model.device)
-    # An image without a label still needs a target; it is excluded before patches are selected.
-    labels = torch.from_numpy(images["label"].to_numpy()[rows].clip(0)).to(inputs.device)
+    labels = torch.from_numpy(images["label"].to_numpy()[rows]).to(inputs.device)
+    targets, of = None, torch.arange(len(inputs), device=inputs.device)
+    if plan.patches.target == "label":
+        targets = labels.clip(0)  # an image without a label still needs one; it is excluded before patches are selected
+    elif plan.model.output == "multilabel":
+        of, targets = _predicted(plan, inputs, labels, log, subrange(report, 0.0, 0.2))
+        inputs, report = inputs[of], subrange(report, 0.2, 1.0)
 
     def inside(span: range) -> Report:
         """The progress within one batch."""
@@ -176,15 +199,16 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels | Values], l
     readings = [
         read(
             plan.model, inputs[s.start : s.stop], plan.layer, explainer=plan.explainer, settings=plan.settings,
-            labels=labels[s.start : s.stop] if plan.patches.target == "label" else None,
+            labels=None if targets is None else targets[s.start : s.stop],
             seed=plan.seed, log=log,
             execution=Execution(plan.batch, report=inside(s)),
         )
         for s in chunks(len(inputs), plan.batch, report, "heatmaps", counted=True)
     ]  # fmt: skip
+    row = of.cpu().numpy()
     return _Batch(
-        rows,
-        np.stack([eight_bits(view) for view in views]),
+        rows[row],
+        np.stack([eight_bits(view)[..., :3] for view in views])[row],
         inputs,
         torch.cat([one.logits for one in readings]),
         torch.cat([one.targets for one in readings]),
@@ -193,29 +217,49 @@ def _read(plan: StudyPlan, images: pd.DataFrame, views: list[Pixels | Values], l
     )
 
 
+@torch.no_grad()
+def _predicted(plan: StudyPlan, inputs: Tensor, labels: Tensor, log: RunLog, report: Report) -> tuple[Tensor, Tensor]:
+    """The labels that are predicted for the images, the true one first, each with the row of its image.
+
+    For an image without any it is the most probable one, which is excluded before patches are selected.
+    """
+    of: list[int] = []
+    targets: list[int] = []
+    for span in chunks(len(inputs), plan.batch, report, "predictions", counted=True):
+        log.forwards += len(span)
+        for row, logits in zip(span, plan.model.net(inputs[span.start : span.stop]), strict=True):
+            found = plan.model.asserted(logits) or [int(plan.model.predicted(logits))]
+            true = int(labels[row])
+            targets += [true] * (true in found) + [index for index in found if index != true]
+            of += [row] * len(found)
+    return torch.tensor(of, device=inputs.device), torch.tensor(targets, device=inputs.device)
+
+
 def _unread(plan: StudyPlan) -> _Batch:
     """The batch of a shard without any readable image."""
-    model, size = plan.model, plan.model.preprocess.crop
+    model, shape = plan.model, plan.model.preprocess.shape
     facts = model.survey.layer(plan.layer)
     filters, cells = (facts.units, facts.cells) if facts else (0, (1, 1))
     return _Batch(
         np.zeros(0, np.int64),
-        np.zeros((0, size, size, 3), np.uint8),
-        torch.zeros(0, 3, size, size),
+        np.zeros((0, *shape[1:], 3), np.uint8),
+        torch.zeros(0, *shape),
         torch.zeros(0, len(model.labels)),
         torch.zeros(0, dtype=torch.int64),
-        np.zeros((0, size, size), np.float32),
+        np.zeros((0, *shape[1:]), np.float32),
         torch.zeros(0, filters, *cells),
     )
 
 
 def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[Any]:
-    """Why an image yields no patches although it could be read."""
-    labels = images["label"].to_numpy()
-    predicted = plan.model.predicted(batch.logits).cpu().numpy()
+    """Why a class of an image yields no patches although the image could be read."""
+    labels, targets = images["label"].to_numpy(), batch.targets.cpu().numpy()
+    predicted = _asserts(plan.model, batch.logits, batch.targets).cpu().numpy()
     reason = np.full(len(labels), "", object)
+    if plan.patches.target == "predicted":
+        reason[~predicted] = "none predicted"
     if plan.patches.correct_only:
-        reason[labels != predicted] = "not correct"
+        reason[~predicted | (labels != targets)] = "not correct"
     if plan.patches.correct_only or plan.patches.target == "label":
         reason[labels == UNKNOWN] = "no label"
     return reason
@@ -223,24 +267,36 @@ def _refused(plan: StudyPlan, images: pd.DataFrame, batch: _Batch) -> NDArray[An
 
 def _describe(plan: StudyPlan, images: pd.DataFrame, batch: _Batch, selected: _Windows) -> None:
     """Fill the columns of table `images` that depend on the model."""
-    predicted = plan.model.predicted(batch.logits)
-    probability = plan.model.probabilities(batch.logits).gather(1, predicted[:, None])[:, 0]
-    at = images.index[batch.rows]
+    rows, logits = batch.rows[batch.firsts], batch.logits[batch.firsts]
+    predicted = _standing(plan.model, logits, torch.from_numpy(images["label"].to_numpy()[rows]).to(logits.device))
+    probability = plan.model.probabilities(logits).gather(1, predicted[:, None])[:, 0]
+    at = images.index[rows]
     images.loc[at, "predicted"] = predicted.cpu().numpy()
     images.loc[at, "probability"] = probability.float().cpu().numpy()
-    images.loc[at, "patches"] = selected.chosen.kept
-    images.loc[at, "candidates"] = selected.windows.counts
-    images.loc[at, "stop"] = selected.stop
+    images.loc[at, "patches"] = np.add.reduceat(selected.chosen.kept, batch.firsts) if len(at) else 0
+    images.loc[at, "candidates"] = np.add.reduceat(selected.windows.counts, batch.firsts) if len(at) else 0
+    images.loc[at, "stop"] = np.array(selected.stop, object)[batch.firsts]
 
 
-def _windows(numbers: NDArray[np.int64], batch: _Batch, selected: _Windows) -> dict[str, pd.DataFrame]:
-    """Tables `windows` and `patches`."""
+def _standing(model: Model, logits: Tensor, labels: Tensor) -> Tensor:
+    """The class (n,) that stands for a prediction: the true one if it is predicted, else the most probable one."""
+    right = _asserts(model, logits, labels.clip(0)) & (labels != UNKNOWN)
+    return torch.where(right, labels, model.predicted(logits))
+
+
+def _asserts(model: Model, logits: Tensor, classes: Tensor) -> Tensor:
+    """Whether the class (n,) of each row is predicted from its outputs (n, C)."""
+    return model.asserts(logits).gather(1, classes[:, None])[:, 0]
+
+
+def _windows(start: int, batch: _Batch, selected: _Windows, most: int) -> dict[str, pd.DataFrame]:
+    """Tables `windows` and `patches` of a shard that begins with image `start`, of `most` windows a class."""
     windows, chosen = selected.windows, selected.chosen
     some = np.arange(selected.kept.shape[1]) < windows.counts[:, None]
     image, rank = np.nonzero(some)
     table = pd.DataFrame({
-        "image": numbers[image],
-        "rank": rank,
+        "image": start + batch.rows[image],
+        "rank": rank + most * batch.places[image],
         "x": windows.corners[some][:, 1],
         "y": windows.corners[some][:, 0],
         "score": windows.scores[some].astype(np.float32),
@@ -258,15 +314,17 @@ def _pictures(plan: StudyPlan, count: int, batch: _Batch) -> dict[str, NDArray[A
     """Arrays with a row for every image; rows of unreadable images are zero."""
     side = plan.thumbnail
     small = np.zeros((count, side, side, 3), np.uint8)
-    for row, view in zip(batch.rows, batch.views, strict=True):
+    first = batch.firsts
+    rows = batch.rows[first]
+    for row, view in zip(rows, batch.views[first], strict=True):
         small[row] = np.asarray(Image.fromarray(view).resize((side, side), Image.Resampling.BOX))
     cells = (batch.filters.shape[-2], batch.filters.shape[-1])
     maps = np.zeros((count, *cells), np.float16)
-    maps[batch.rows] = F.adaptive_avg_pool2d(torch.from_numpy(batch.maps), cells).numpy()
+    maps[rows] = F.adaptive_avg_pool2d(torch.from_numpy(batch.maps[first]), cells).numpy()
     arrays: dict[str, NDArray[Any]] = {"thumbnails": small, "maps": maps}
     if "pooled" in plan.optional:
         arrays["pooled"] = np.zeros((count, batch.filters.shape[1]), np.float32)
-        arrays["pooled"][batch.rows] = batch.filters.mean((2, 3)).cpu().numpy()
+        arrays["pooled"][rows] = batch.filters[first].mean((2, 3)).cpu().numpy()
     return arrays
 
 

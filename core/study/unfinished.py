@@ -1,72 +1,14 @@
-"""Unfinished builds of studies: their settings and progress, so that they can be continued or deleted."""
+"""Unfinished builds of studies, to be continued or deleted."""
 
-import json
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from core.environment import limit
-from core.errors import VitrineError
-from core.files import atomic_write, read_json
-from core.serialization import dump, load
-from core.store.writer import Draft
+from core.serialization import load
+from core.store import unfinished as stores
 from core.study.config import StudyConfig, validated
 
-_REQUEST = "request.json"
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A build that was stopped or interrupted, or that a process is working on."""
-
-    path: Path  # of the study once it is finished
-    config: StudyConfig | None  # None if it cannot be read, as of an earlier version
-    images: int
-    fraction: float  # of the images that need no further passes
-    running: bool
-
-
-def note(draft: Draft, config: StudyConfig, images: int, shards: int) -> None:
-    """Note in a draft what is being built, for `unfinished`."""
-    with atomic_write(draft.folder / _REQUEST) as file:
-        file.write(json.dumps({"config": dump(config), "images": images, "shards": shards}).encode())
+Unfinished = stores.Unfinished[StudyConfig]
 
 
 def unfinished(folder: Path) -> list[Unfinished]:
     """The unfinished builds of studies directly inside a folder, by name."""
-    return sorted(_found(folder), key=lambda one: one.path.name)
-
-
-def _found(folder: Path) -> Iterator[Unfinished]:
-    for draft in folder.glob(".*.draft"):
-        if (draft / "identity.json").is_file():
-            path = folder / draft.name.removeprefix(".").removesuffix(".draft")
-            config, images, shards = _request(draft / _REQUEST)
-            done = sum(part.is_dir() for part in draft.glob("[0-9]" * 6))
-            yield Unfinished(path, config, images, min(done / shards, 1.0) if shards else 0.0, _locked(draft))
-
-
-def _request(file: Path) -> tuple[StudyConfig | None, int, int]:
-    """The settings, number of images and number of shards of a draft; nothing if they cannot be read."""
-    with suppress(OSError, ValueError, KeyError, TypeError, VitrineError):
-        content = read_json(file, limit("manifest"))
-        images, shards = content["images"], content["shards"]
-        if type(images) is int and type(shards) is int and images >= 0 and shards > 0:
-            return validated(load(StudyConfig, content["config"])), images, shards
-    return None, 0, 0
-
-
-def _locked(draft: Path) -> bool:
-    """Whether a process is working on a draft."""
-    from filelock import FileLock, Timeout
-
-    if not (draft / "lock").is_file():
-        return False
-    lock = FileLock(draft / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False
+    return stores.unfinished(folder, lambda content: validated(load(StudyConfig, content)))

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from core.models.model import Model
 from core.network.hooks import capture, module_named
-from core.network.inspection import Layout, grid
+from core.network.inspection import Layout
 
 Sets = Mapping[int, Sequence[int]]  # label -> filters
 Logits = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), keep masks (K, D)) -> logits (n, K, C)
-Predict = Callable[[Tensor], Tensor]  # logits (…, C) -> class indices (…)
+Asserts = Callable[[Tensor], Tensor]  # logits (…, C) -> whether each class is predicted (…, C)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def ablation(
     draws: int = 20,
     random_filters: int = 0,
     seed: int = 0,
-    predict: Predict = lambda logits: logits.argmax(-1),
+    asserts: Asserts = lambda logits: F.one_hot(logits.argmax(-1), logits.shape[-1]).bool(),
 ) -> Ablation:
     """Accuracy of each class with nothing ablated, without its filters of each of the `sets`, and without random ones.
 
@@ -108,8 +108,8 @@ def ablation(
                 masks[label] = _masks([*chosen, *drawn_sets], filters)
                 right[label], images[label] = np.zeros(len(masks[label]), np.int64), 0
             label_rows = rows[[i for i, other in enumerate(labels) if other == label]]
-            predicted = predict(logits(label_rows, masks[label].to(label_rows.device)))
-            right[label] += (predicted == label).sum(0).cpu().numpy()
+            predicted = asserts(logits(label_rows, masks[label].to(label_rows.device)))
+            right[label] += predicted[..., label].sum(0).cpu().numpy()
             images[label] += len(label_rows)
     table_rows, drawn = [], []
     for label in sorted(right):
@@ -159,7 +159,7 @@ def from_pooled(model: Model) -> Logits:
 
 
 def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Logits:
-    """Logits from images (n, 3, H, W), computed from the averages where these determine the logits."""
+    """Logits from images (n, C, H, W), computed from the averages where these determine the logits."""
     if shortcut and model.survey.head and layer == model.survey.default:
         return lambda images, kept: from_pooled(model)(pooled(model, images, layer), kept)
     facts = model.survey.layer(layer)
@@ -191,4 +191,4 @@ def pooled(model: Model, images: Tensor, layer: str) -> Tensor:
     facts = model.survey.layer(layer)
     with capture(model.net, layer) as outputs:
         model.net(images)
-    return (grid(outputs[layer], facts.layout) if facts else outputs[layer]).mean((2, 3))
+    return (facts.maps(outputs[layer]) if facts else outputs[layer]).mean((2, 3))

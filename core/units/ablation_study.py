@@ -59,7 +59,7 @@ def run_ablation(
             draws=draws,
             random_filters=random_filters,
             seed=seed,
-            predict=model.predicted,
+            asserts=model.asserts,
         )
     if not len(result.per_class):
         if files and files.paths:
@@ -132,7 +132,7 @@ def _read(model: Model, files: _Files, batch: int, report: Report, window: Windo
             except BadImage as error:
                 files.skipped[path] = error.message
                 continue
-            inputs.append(model.preprocess.tensor(model.preprocess.view(picture.source)))
+            inputs.append(model.preprocess.tensor(model.preprocess.seen(picture)))
             labels.append(label)
         if inputs:
             yield torch.stack(inputs).to(model.device), labels

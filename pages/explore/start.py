@@ -5,9 +5,10 @@ from typing import Any
 import streamlit as st
 
 from core.workbench import Request
-from pages.ui.explore import class_choice, comparison, folders, uploads
+from pages.ui.explore import class_choice, comparison, folders, page_and_window, uploads
 from pages.ui.session import location, navigation, state
 from pages.ui.widgets import comparison_grid, model_facts
+from pages.ui.widgets.text import plain
 
 FIRST = ("grad_cam", "saliency")  # cheap enough to run without a request
 # Pages, their content, and the model to open with an example, if it differs from the current one.
@@ -46,6 +47,7 @@ with left:
     shown = comparison.answered(bench, picture, requests)
     comparison_grid.comparison(shown, "first", compact=True)
 with right:
+    page_and_window.controls(picture)
     st.header("Your own image", anchor=False)
     uploads.uploader()
     class_choice.true_class(bench, picture)
@@ -66,5 +68,7 @@ with st.container(key="vitrine-doors"):
                 st.page_link(page, label=f"**{title}**", **arrow)
             st.write(text)
 
-with st.expander(f"Supported layers and methods of {bench.model.display}"):
+with st.expander("What the network sees"):
+    model_facts.seen(bench, picture)
+with st.expander(f"Supported layers and methods of {plain(bench.model.display)}"):
     model_facts.model(bench)

@@ -11,7 +11,7 @@ from pages.ui.widgets import method_card
 from pages.ui.widgets.text import family_title
 
 bench = location.bench()
-side = bench.model.preprocess.crop
+side = min(bench.model.preprocess.size)
 
 
 def methods() -> None:

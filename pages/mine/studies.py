@@ -10,6 +10,7 @@ from core.study import BUNDLED, Study, StudyEntry
 from core.study.schema import STUDY
 from pages.ui.session import navigation, visitors
 from pages.ui.study import build_form, build_list, open_study, study_facts
+from pages.ui.widgets import deletion
 from pages.ui.widgets.text import plain, size
 
 _FACTS = {
@@ -40,7 +41,7 @@ def shelves(entries: dict[str, StudyEntry]) -> dict[str, Study]:
                 and not _kept(entry.path)
                 and st.button(plain(f"Delete {name}"), key=f"delete-{name}", icon=":material/delete:")
             ):
-                study_facts.deleted(name, entry.path)
+                deletion.confirm(STUDY, name, entry.path)
     names = list(sound)
     return {names[row]: sound[names[row]] for row in event["selection"]["rows"] if row < len(names)}
 
@@ -61,7 +62,7 @@ def opened(name: str, study: Study) -> None:
                 navigation.go(page, study=name)
         kept = _kept(study.path)
         if st.button("Delete", key="delete", icon=":material/delete:", disabled=bool(kept), help=kept):
-            study_facts.deleted(name, study.path)
+            deletion.confirm(STUDY, name, study.path)
     study_facts.lost(study)
     study_facts.left_out(study)
     study_facts.endings(study)

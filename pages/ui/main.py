@@ -10,6 +10,8 @@ SECTIONS = {
     "Explore": [
         ("explore/start", "Start", "image", "image model classes"),
         ("explore/compare", "Compare", "grid_view", "image model classes"),
+        ("explore/measure", "Measure", "monitoring", "image model classes"),
+        ("explore/exam", "Exam", "leaderboard", ""),
     ],
     "Filters and rules": [
         ("mine/patches", "Patches", "grid_on", "study"),
@@ -20,6 +22,7 @@ SECTIONS = {
     ],
     "Learn": [
         ("learn/methods", "Methods", "menu_book", "model"),
+        ("learn/cases", "Three cases", "filter_3", ""),
     ],
 }
 

@@ -18,7 +18,7 @@ from core.models import MODELS, load
 from core.models.sources import efficientnet_lite
 from core.workbench import Request, Workbench
 from pages.ui import components
-from pages.ui.session import state
+from pages.ui.session import networks, state
 from pages.ui.shell.startup import EXAMPLE, MODEL
 from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
@@ -133,7 +133,7 @@ def test_the_model_the_app_was_started_with_comes_before_all(app: AppTest, monke
 
 def test_without_the_package_the_flowers_open_with_a_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(efficientnet_lite, "package_folder", lambda name: None)
-    monkeypatch.setattr(state, "network", load)  # not the one that all sessions of this process share
+    monkeypatch.setattr(networks, "of", load)  # not the one that all sessions of this process share
     app.run()
     assert looked_at(app) == (next(name for name in MODELS if name != LITE), "double-red-petals.png")
     assert [html.unescape(box.value) for box in app.error] == [

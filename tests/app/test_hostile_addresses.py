@@ -14,13 +14,16 @@ from tests.pages_list import FILES, HEADERS, PAGES, SCRIPT
 
 PARAMETERS = {
     "Start": (),
-    "Compare": (),
+    "Compare": ("trust",),
+    "Measure": ("metrics", "curve", "step", "method", "target"),
+    "Exam": ("exam", "measure", "family", "methods", "cases", "of"),
     "Patches": ("study", "label", "filters", "outcome", "tag", "strongest", "drop", "image", "sort"),
     "Rules": ("study", "support", "confidence", "q", "n", "label", "show", "rule", "node"),
     "Averages": ("study", "label", "top", "weights", "contrast", "average"),
     "Filter": ("study", "unit", "rule"),
     "Studies": ("study",),
     "Methods": ("family",),
+    "Three cases": ("flowers",),
 }
 DIGITS = ("²", "F²", "½", "٣", "nan", "-inf", "1e999", "-1", "9" * 20, "F" + "9" * 5000, "0x10", "1_0", "1.5")
 WORDS = ("", " ", "\0", ",", "<b>x</b> ![x](http://example.com/x.png)", "f1-c", "1+2>²", "rise.masks:²", "é" * 5000)

@@ -12,10 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import TooLarge
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
+from core.explain.target_name import TargetName
 from pages.ui.session import state
 from pages.ui.session.shared_images import SharedImages, shared_images
 from pages.ui.session.state import Session
 from tests.pages_list import FILES, SCRIPT
+
+BOTH = (TargetName((2,)), TargetName((0,)))
 
 
 @pytest.fixture
@@ -64,13 +67,13 @@ def test_the_link_of_an_upload_waits_for_its_image_and_shows_no_other(
         assert "isn't available here" in html.unescape(app.error[0].value)
         assert part(app, "comparison_grid") is None
         place = app.session_state["location"]
-        assert (place.image, place.targets, place.methods) == (link["img"], (2, 0), ("saliency", "grad_cam"))
+        assert (place.image, place.targets, place.methods) == (link["img"], BOTH, ("saliency", "grad_cam"))
         app.run()
     assert part(app, "image_strip")["current"] == link["img"]
     assert "methods Saliency, Grad-CAM" in said(app)
     app.file_uploader[0].set_value([("mine.png", photo, "image/png")]).run()
     assert app.session_state["location"] == place
-    assert [row["target"] for row in part(app, "comparison_grid")["rows"]] == [2, 0]
+    assert [row["target"] for row in part(app, "comparison_grid")["rows"]] == ["2", "0"]
     assert not app.error
     assert not app.warning
     assert {name: app.query_params[name] for name in ("img", "m", "seed")} == {n: link[n] for n in ("img", "m", "seed")}
@@ -83,7 +86,7 @@ def test_another_image_than_the_links_is_taken_and_named(
     app.file_uploader[0].set_value([("other.png", photo, "image/png")]).run()
     assert "other.png is not the image of the link" in said(app)
     place = app.session_state["location"]
-    assert (place.image, place.targets, place.methods) == (link["img"], (2, 0), ("saliency", "grad_cam"))
+    assert (place.image, place.targets, place.methods) == (link["img"], BOTH, ("saliency", "grad_cam"))
     assert part(app, "comparison_grid")
 
 
@@ -110,7 +113,7 @@ def test_a_shared_upload_opens_in_another_session_until_it_is_withdrawn(
     shared_images().add(link["img"], photo, "mine.png", owner := object())
     theirs = opened(**link)
     assert not theirs.error
-    assert [row["target"] for row in part(theirs, "comparison_grid")["rows"]] == [2, 0]
+    assert [row["target"] for row in part(theirs, "comparison_grid")["rows"]] == ["2", "0"]
     shared_images().withdraw(link["img"], owner)
     assert opened(**link).error
 
@@ -149,7 +152,7 @@ def test_what_is_shown_instead_of_an_unknown_name_is_said(query: dict[str, Any],
         assert sentence in said(app)
         app.run()
     place = app.session_state["location"]
-    assert place.targets == ((1,) if isinstance(query.get("cls"), list) else ())
+    assert place.targets == ((TargetName((1,)),) if isinstance(query.get("cls"), list) else ())
     assert place.layer == ""
     app.switch_page(FILES["Methods"]).run()
     assert not app.warning

@@ -20,6 +20,7 @@ from core.data.model_options import ModelOptions
 from core.data.samples import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
 from core.explain.method import Explainer
+from core.explain.target_name import TargetName
 from core.models import load
 from core.models.sources.flower_networks import FOLDER
 from core.workbench import Workbench
@@ -158,7 +159,7 @@ def test_a_label_is_shown_as_text(app: AppTest, monkeypatch: pytest.MonkeyPatch,
     app.query_params["cls"] = [f"{EVIL} 3", f"{EVIL} 9"]
     app.query_params["m"] = "saliency"
     app.run()
-    assert app.session_state["location"].targets == (3,)
+    assert app.session_state["location"].targets == (TargetName((3,)),)
     assert any(entry["label"].startswith(EVIL) for entry in shown(app, "vitrine_class_chips")["classes"]), (
         "as JSON it is text"
     )
@@ -210,7 +211,7 @@ def test_own_weights_have_the_labels_that_the_app_was_given(
     monkeypatch.setenv("VITRINE_MODEL_OPTIONS", json.dumps({"labels": str(labels)}))
     app.query_params["cls"] = "sort 3"
     app.run()
-    assert (app.session_state["location"].model, app.session_state["location"].targets) == (name, (3,))
+    assert (app.session_state["location"].model, app.session_state["location"].targets) == (name, (TargetName((3,)),))
     assert not app.warning
 
 
@@ -283,7 +284,7 @@ UNUSUAL = {
     "dot.png": (picture("RGB", (1, 1)), ""),
     "moving.gif": (
         picture("RGB", kind="GIF", save_all=True, append_images=[Image.new("RGB", (40, 30), "red")]),
-        "the first is shown",
+        "Page 1 of 2",
     ),
 }
 
@@ -337,7 +338,7 @@ def test_an_address_that_names_nothing_is_told_and_the_rest_kept(
 def test_an_address_of_more_classes_than_fit_says_which_are_left_out(app: AppTest) -> None:
     app.query_params["cls"] = ["0", "1", "2", "3", "4"]
     app.run()
-    assert app.session_state["location"].targets == (0, 1, 2, 3)
+    assert app.session_state["location"].targets == tuple(TargetName((index,)) for index in range(4))
     assert "Not shown: " in said(app)
 
 
@@ -355,7 +356,8 @@ def test_an_address_is_taken_over_and_written_back(app: AppTest) -> None:
     app.query_params["seed"] = "7"
     app.run()
     place = app.session_state["location"]
-    assert (place.targets, place.methods, place.seed) == ((1, 0), ("saliency", "grad_cam"), 7)
+    assert place.targets == (TargetName((1,)), TargetName((0,)))
+    assert (place.methods, place.seed) == (("saliency", "grad_cam"), 7)
     assert app.session_state["settings"]["saliency"] == {"reduce": "sum_abs"}
     assert "model" not in app.query_params, "at the first run the browser does it"
     app.run()
@@ -475,6 +477,18 @@ def test_the_start_page_says_what_every_method_can_do_before_anything_runs(
     assert passes.endswith("8,000 forward")
 
 
+def test_the_start_page_shows_what_the_network_sees(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_MODEL", f"flowers@{FOLDER / 'flowers-single-6c.safetensors'}")
+    monkeypatch.setenv("VITRINE_MODEL_OPTIONS", json.dumps({"size": [64, 96]}))
+    app.run()
+    texts = [box.value for box in app.markdown]
+    image = next(text for text in texts if text.startswith("**Image** "))
+    assert re.match(r"\*\*Image\*\* [\d,]+ × [\d,]+ pixels \(height × width\)\.", image)
+    assert any("64 × 96 pixels; covering 64 × 96, crop 64 × 96 (height × width)" in html.unescape(one) for one in texts)
+    rows = shown(app, "vitrine_comparison_grid")["rows"]
+    assert {row["aspect"] for row in rows} == {1.5}
+
+
 def test_layers_are_picked_with_their_sizes(app: AppTest) -> None:
     app.query_params["m"] = "grad_cam"
     app.run()
@@ -510,14 +524,15 @@ def test_a_regression_shows_numbers(app: AppTest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("VITRINE_MODEL_OPTIONS", json.dumps({"output": "regression"}))
     app.run()
     chips = shown(app, "vitrine_class_chips")["classes"]
-    assert [entry["index"] for entry in chips] == [0, 1, 2, 3, 4]
+    assert [entry["target"] for entry in chips] == ["0", "1", "2", "3", "4"]
     assert all(isinstance(entry["chance"], str) and "%" not in entry["chance"] for entry in chips)
 
 
-def test_the_same_weights_prepared_otherwise_are_another_network(app: AppTest, tmp_path: Path) -> None:
-    from pages.ui.session import state
+def test_the_same_weights_prepared_otherwise_are_another_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pages.ui.session import networks, state
 
-    app.run()
-    first, second = (state.network("flowers-single-6c", ModelOptions(size=size)) for size in (0, 64))
+    one = state.Session()
+    monkeypatch.setattr(networks, "session", lambda: one)
+    first, second = (networks.of("flowers-single-6c", ModelOptions(size=size)) for size in (0, 64))
     assert (first.preprocess.crop, second.preprocess.crop) == (128, 64)
-    assert state.network("flowers-single-6c", ModelOptions(size=64)) is second
+    assert networks.of("flowers-single-6c", ModelOptions(size=64)) is second

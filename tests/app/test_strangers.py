@@ -13,7 +13,7 @@ from core.errors import TooLarge, Unavailable, UnknownName, VitrineError
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from core.study import BUNDLED
 from core.study.config import StudyConfig
-from pages.ui.session import state, visitors
+from pages.ui.session import networks, state, visitors
 from pages.ui.study import build_form
 from tests.pages_list import FILES, SCRIPT
 
@@ -109,8 +109,10 @@ def test_models_are_those_of_the_list(model: str, monkeypatch: pytest.MonkeyPatc
     app.run()
     assert "There is no model called" in said(app)
     assert app.session_state["location"].model == "flowers-double-12c"
+    one = state.Session()
+    monkeypatch.setattr(networks, "session", lambda: one)
     with pytest.raises(UnknownName):
-        state.network(model)
+        networks.of(model)
 
 
 def test_uploads_are_limited_in_all(photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +152,8 @@ def test_a_build_takes_neither_weights_nor_labels_of_the_server(
     key: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.study.build.image_folder", lambda *_: pytest.fail("a folder was opened"))
+    one = state.Session()
+    monkeypatch.setattr(networks, "session", lambda: one)
     config = StudyConfig("flowers-double-12c", str(tmp_path / "offered"))
     config = replace(config, **{"model" if key == "new-model" else "labels": value})
     with pytest.raises(VitrineError, match=r"There is no model called|does not read files of labels") as error:
@@ -160,14 +164,14 @@ def test_a_build_takes_neither_weights_nor_labels_of_the_server(
 def test_builds_and_studies_of_a_visitor_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visitors, "key", lambda: ANNE)
     own, other = visitors.own_home() / "studies", visitors._home_of(BERT) / "studies"
-    visitors.check_builds([other / "a"])
-    with pytest.raises(Unavailable, match="A study of yours is being built"):
-        visitors.check_builds([own / "a"])
-    with pytest.raises(Unavailable, match="This server builds 2 studies at a time"):
-        visitors.check_builds([other / "a", other / "b"])
+    visitors.check_builds([other / "a"], own)
+    with pytest.raises(Unavailable, match="A study or exam of yours is being built"):
+        visitors.check_builds([own / "a"], own)
+    with pytest.raises(Unavailable, match="This server builds 2 studies or exams at a time"):
+        visitors.check_builds([other / "a", other / "b"], own)
     for number in range(visitors.STUDIES):
         (own / f"{number}").mkdir(parents=True)
     with pytest.raises(Unavailable, match="keeps 10 studies of each visitor"):
-        visitors.check_builds([])
+        visitors.check_builds([], own)
     with pytest.raises(TooLarge, match="may have 5,000"):
         visitors.check_images(5001)

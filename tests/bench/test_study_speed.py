@@ -97,7 +97,7 @@ def test_covering_step_by_step_is_chosen_where_it_pays(one_thread, name):
 
     took(True)
     found = statistics.median(took(True) / took(False) for _ in range(3))
-    whole, spared = multiplications(model.net, side, window, model.order)
+    whole, spared = multiplications(model.net, (3, side, side), window, model.order)
     chosen = spared >= max(SPARED * whole, WORTH)
     print(
         f"{name}: a window spares {spared / whole:.0%} of {whole / 1e9:.2f} milliard multiplications, three windows "

@@ -1,4 +1,4 @@
-"""What every card holds, whatever it is the card of: methods and measures."""
+"""What every card holds, whatever it is the card of: methods, measures and analyses of units."""
 
 import pytest
 
@@ -7,9 +7,11 @@ from core.errors import BadParameter, UnknownName
 from core.explain import EXPLAINERS
 from core.measure import MEASURES
 from core.params import spelled
+from core.units.analysis import ANALYSES
+from core.units.store import BUILT
 from tests import nets
 
-CARDS = {**EXPLAINERS, **MEASURES}
+CARDS = {**EXPLAINERS, **MEASURES, **ANALYSES}
 
 
 @pytest.fixture(params=CARDS)
@@ -18,8 +20,12 @@ def card(request):
 
 
 def test_names_are_not_shared():
-    assert len(CARDS) == len(EXPLAINERS) + len(MEASURES)
+    assert len(CARDS) == len(EXPLAINERS) + len(MEASURES) + len(ANALYSES)
     assert all(name == card.name for name, card in CARDS.items())
+
+
+def test_every_analysis_can_be_stored():
+    assert [run.__name__ for run in BUILT] == list(ANALYSES)
 
 
 def test_it_is_complete(card):

@@ -14,6 +14,7 @@ from torch import nn
 from torchvision import models
 
 from core.cli import main
+from tests import exported
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
 TABLE = README.partition("| I have | I type |")[2].partition("\n\n")[0]
@@ -53,6 +54,8 @@ def prepared(what: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         space: dict[str, Any] = {}
         exec((folder / "mine.py").read_text(), space)
         saved(space["build"](), folder / "weights.pth")
+    elif what.startswith("network.onnx"):
+        exported.saved(exported.small(3), folder / "network.onnx")
     elif "hf:" in what:
         hub = hub_folder(folder / "saved")
         monkeypatch.setattr("core.models.sources.huggingface.repository", lambda *_: hub)
@@ -65,7 +68,7 @@ def prepared(what: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_is_there() -> None:
-    assert len(ROWS) == 11
+    assert len(ROWS) == 12
 
 
 @pytest.mark.parametrize("typed", ROWS)

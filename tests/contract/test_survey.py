@@ -94,7 +94,7 @@ def test_families(family: Family) -> None:
     with torch.no_grad(), capture(net_of(family.name), *names) as seen:
         net_of(family.name)(torch.rand(3, 3, family.size, family.size))
     for layer in found.usable:
-        assert grid(seen[layer.name], layer.layout).shape == (3, layer.units, *layer.cells), layer.name
+        assert layer.maps(seen[layer.name]).shape == (3, layer.units, *layer.cells), layer.name
         assert layer.cells[0] == layer.cells[1]
 
 
@@ -114,11 +114,11 @@ def test_positions_of_transformers() -> None:
     assert vit is not None
     assert (vit.layout, vit.shape, vit.units, vit.cells) == ("tokens", (50, 768), 768, (7, 7))
     tokens = torch.arange(50.0).view(1, 50, 1).expand(1, 50, 4)
-    assert torch.equal(grid(tokens, "tokens")[0, 2], torch.arange(1.0, 50).view(7, 7)), (
+    assert torch.equal(grid(tokens, "tokens", (7, 7))[0, 2], torch.arange(1.0, 50).view(7, 7)), (
         "row by row, class token dropped"
     )
     last = torch.rand(1, 3, 3, 5)
-    assert torch.equal(grid(last, "channels-last")[0, 4], last[0, :, :, 4])
+    assert torch.equal(grid(last, "channels-last", (3, 3))[0, 4], last[0, :, :, 4])
 
 
 def test_tables_of_relative_positions_are_no_maps() -> None:

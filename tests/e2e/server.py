@@ -82,6 +82,13 @@ def late(milliseconds: int) -> None:
     StarletteSessionClient.write_forward_msg = later
 
 
+def rarely(milliseconds: int) -> None:
+    """Send messages in batches so far apart: parts of a page may then run again before they were sent."""
+    from streamlit.runtime import runtime
+
+    runtime.MESSAGE_FLUSH_INTERVAL_SECS = milliseconds / 1000
+
+
 class SlowImport(importlib.abc.MetaPathFinder):
     """Makes the import of the engine take so many seconds longer."""
 
@@ -103,6 +110,8 @@ def main() -> None:
 
     if milliseconds := int(os.environ.get("VITRINE_TEST_LATE", "0")):
         late(milliseconds)
+    if milliseconds := int(os.environ.get("VITRINE_TEST_BATCH", "0")):
+        rarely(milliseconds)
     if seconds := float(os.environ.get("VITRINE_TEST_IMPORT", "0")):
         sys.meta_path.insert(0, SlowImport(seconds))
     port = sys.argv[1]

@@ -16,6 +16,7 @@ THEIRS = [
     ["presentation-role-conflict", '[data-testid="stFileUploader"]'],
     ["list", '[data-testid="stSidebarNav"]'],
     ["listitem", '[data-testid="stSidebarNav"]'],
+    ["empty-table-header", '[data-testid="stDataFrame"]'],  # of the column that selects rows
 ]
 RUN = """async ([rules, theirs]) => {
   const { violations } = await axe.run(document, { runOnly: rules, resultTypes: ['violations'] });

@@ -1,11 +1,14 @@
 """Several classes: how they are chosen, and the table of their maps."""
 
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
+from core.models import load
 from tests.e2e.test_access import found
 
 pytestmark = pytest.mark.e2e
@@ -51,7 +54,7 @@ def test_more_methods_than_fit_are_announced(server: Any, sized: Any) -> None:
     page = sized.open(f"{server.url}/compare?{EIGHT}&cls=0&cls=1").page
     page.locator("figure.mapped").nth(15).wait_for()
     more = page.locator(".further")
-    expect(more).to_have_text("2 more methods →")
+    expect(more).to_have_text("2 more columns →")
     lead = page.locator("figure.lead").first
     left = lead.bounding_box()["x"]
     while more.is_visible():
@@ -99,3 +102,58 @@ def test_a_class_is_searched_and_added(server: Any, sized: Any) -> None:
     expect(page.locator("figure.lead")).to_have_count(2, timeout=60_000)
     sized.settle()
     assert "espresso" in page.locator("figure.lead .title").nth(1).inner_text()
+
+
+def add(page: Any, kind: str) -> None:
+    """Open the form of a kind of target in the choice of classes."""
+    page.get_by_role("button", name="Add a class…").click()
+    page.get_by_role("radio", name=kind).click()
+
+
+def target_is_shown(tab: Any, number: int, target: str, label: str) -> None:
+    """Wait until a target is the row of this number, all maps are there, and the header and address have it."""
+    page = tab.page
+    expect(page.locator("figure.lead")).to_have_count(number + 1)
+    expect(page.locator("figure.lead .title").nth(number)).to_have_text(label)
+    chips = page.get_by_role("group", name="Most probable classes")
+    expect(chips.get_by_role("button", name=f"Remove {label}")).to_be_visible()
+    page.wait_for_url(lambda url: target in parse_qs(urlsplit(url).query).get("cls", ()))
+    tab.settle()
+    assert page.locator("figure.tile:not(.lead)").evaluate_all("tiles => tiles.map((one) => one.dataset.phase)") == (
+        ["done"] * (number + 1)
+    )
+
+
+def test_a_difference_and_a_group_are_added_and_open_elsewhere(
+    server: Any, sized: Any, tabs: Callable[..., Any]
+) -> None:
+    page = sized.open(f"{server.url}/compare?model=flowers-double-12c&m=saliency&cls=0").page
+    add(page, "Difference…")
+    page.get_by_role("combobox", name="rather than").fill("violet-stem")
+    page.get_by_role("option", name="violet-stem").click()
+    page.get_by_role("button", name="Add the difference").click()
+    target_is_shown(sized, 1, "0-9", "blue-petals − violet-stem")
+
+    page.get_by_role("radio", name="Group…").click()
+    page.get_by_role("combobox", name="Classes of the group").fill("stem")
+    matches = page.get_by_text(re.compile(r"^Select \d+ matches$"))
+    count = int(matches.inner_text().split()[1])
+    assert count == sum("stem" in label for label in load("flowers-double-12c").labels)
+    matches.click()
+    page.get_by_role("button", name=f"Add the group of {count} classes").click()
+    expect(page.locator("figure.lead")).to_have_count(3)
+    label = page.locator("figure.lead .title").nth(2).inner_text()
+    page.wait_for_url(re.compile(r"\+|%2B"))
+    target = parse_qs(urlsplit(page.url).query)["cls"][2]
+    assert label.startswith(f"{count} classes (")
+    target_is_shown(sized, 2, target, label)
+    expect(page.locator(".corner")).to_have_text("Range: own")
+    expect(page.locator(".weak").filter(visible=True)).to_have_count(0)
+    text = page.locator(f".chip[data-target='{target}'] .label")
+    assert text.evaluate("one => one.clientHeight <= 2.1 * parseFloat(getComputedStyle(one).lineHeight)")
+    page.keyboard.press("Escape")
+    assert found(sized.settle().page) == ""
+
+    other = tabs()
+    other.open(page.url)
+    expect(other.page.locator("figure.lead .title")).to_have_text(page.locator("figure.lead .title").all_inner_texts())

@@ -129,7 +129,7 @@ def shows(tab: Any, title: str) -> None:
 def test_back_is_one_page_with_its_state(server: Any, tabs: Callable[..., Any], width: int) -> None:
     tab = tabs()
     tab.page.set_viewport_size({"width": width, "height": 800})
-    page = tab.open(server.url).page
+    page = tab.open(f"{server.url}/?m=grad_cam,saliency").page
     images = page.get_by_role("group", name="Images").get_by_role("button")
     before = page.evaluate("history.length")
     images.nth(2).click()
@@ -146,6 +146,7 @@ def test_back_is_one_page_with_its_state(server: Any, tabs: Callable[..., Any], 
     other.click()
     expect(chips.get_by_role("button", pressed=True, name=label)).to_have_count(1, timeout=60_000)
     compare = state(tab)
+    assert compare[-1] == ["Grad-CAM", "Saliency"]
     follow(tab, "Patches")
     assert page.evaluate("history.length") == before + 2
     page.go_back()

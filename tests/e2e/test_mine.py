@@ -169,6 +169,22 @@ def test_the_graph_by_its_search_and_its_card(large: str, tab: Any) -> None:
     assert saved.value.path().read_bytes()[:4] == b"\x89PNG"
 
 
+def test_the_graph_appears_once_its_library_has_arrived(large: str, tab: Any) -> None:
+    tab.page.add_init_script(  # the library stays hidden until the test releases it
+        "let library; Object.defineProperty(globalThis, 'cytoscape', {"
+        " get: () => { globalThis.asked = true; return globalThis.released ? library : undefined; },"
+        " set: (value) => { library = value; } });"
+    )
+    tab.open(f"{large}?graph=1")
+    page = tab.page
+    page.wait_for_function("globalThis.asked")
+    search = page.get_by_role("combobox", name="Find")
+    assert search.count() == 0
+    page.evaluate("globalThis.released = true")
+    search.fill("F12")
+    page.locator(".card").get_by_text("F12", exact=True).wait_for()
+
+
 def test_from_a_patch_to_its_filter_and_to_its_rules(mined: Server, tab: Any) -> None:
     tab.open(f"{mined.url}/patches?study=small")
     page = tab.page

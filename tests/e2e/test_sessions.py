@@ -1,17 +1,22 @@
-"""Visitors and their images: uploads good and bad, several at once, and what is left when they go."""
+"""Visitors with their images and models: uploads good and bad, several at once, and what is left when they go."""
 
 import io
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import expect
+from safetensors.torch import save
 
+from core.models.sources import flower_networks
 from tests.pages_list import QUICK
 
 pytestmark = pytest.mark.e2e
+OWN = "flowers@mine.safetensors"
 EVIL = "<img src=x onerror=alert(1)>&![x](http:--example.com) :red[x].png"
 
 
@@ -84,7 +89,7 @@ def test_two_visitors_with_different_models_at_once(server: Any, tabs: Callable[
 
 
 def test_closing_a_tab_frees_what_it_held(server: Any, tabs: Callable[..., Any], photo: bytes) -> None:
-    assert waiting(lambda: server.census()["desks"] == 0, 20)
+    assert waiting(lambda: server.census()["desks"] == 0, 60)
     tab = tabs().open(server.url)
     upload(tab, "mine.png", photo)
     tab.page.get_by_role("group", name="Images").locator("button.own").wait_for()
@@ -94,7 +99,7 @@ def test_closing_a_tab_frees_what_it_held(server: Any, tabs: Callable[..., Any],
     assert held["bytes"] > 0
     assert held["files"] == 0, "an upload is kept once, by the desk"
     tab.page.close()
-    assert waiting(lambda: server.census()["desks"] == 0, 5)
+    assert waiting(lambda: server.census()["desks"] == 0, 60)
 
 
 @pytest.mark.parametrize("width", [1024, 1440])
@@ -154,3 +159,62 @@ def test_examples_for_other_models_are_shown_on_request(server: Any, tab: Any) -
     images.get_by_role("button", name="Other examples").click()
     expect(images.get_by_role("button", name="Fewer")).to_be_visible()
     assert images.locator("img").count() > few
+
+
+@pytest.fixture(scope="module")
+def weights() -> bytes:
+    torch.manual_seed(5)
+    return save(flower_networks.architecture(3).state_dict())
+
+
+def open_dialog(tab: Any) -> Any:
+    tab.page.get_by_role("button", name="Open a model").click()
+    dialog = tab.page.get_by_role("dialog")
+    expect(dialog.get_by_text("From a list")).to_be_visible()
+    return dialog
+
+
+def drop(dialog: Any, name: str, content: bytes, which: int) -> None:
+    room = dialog.get_by_role("region", name=("Weights", "Labels")[which])
+    room.locator('input[type="file"]').set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    )
+    expect(dialog.get_by_role("button", name="Remove").nth(which)).to_be_visible()
+
+
+def test_own_weights_are_opened_and_used_on_the_pages(server: Any, tabs: Callable[..., Any], weights: bytes) -> None:
+    tab = tabs().open(f"{server.url}/compare?m=grad_cam,saliency")
+    dialog = open_dialog(tab)
+    dialog.get_by_text("Your own weights").click()
+    drop(dialog, "mine.safetensors", weights, 0)
+    drop(dialog, "labels.txt", b"ant\nbee\ncat\n", 1)
+    expect(dialog.get_by_text(f"vitrine app --model {OWN} --labels labels.txt")).to_be_visible()
+    dialog.get_by_role("button", name=f"Open {OWN}").click()
+    expect(dialog).to_be_hidden()
+    tab.settle()
+    assert tab.page.get_by_text("ant", exact=True).count()
+    assert "model=flowers%40mine.safetensors" in tab.page.url
+    expect(tab.page.locator("figure.mapped[data-phase=done]")).to_have_count(2)
+    tab.page.get_by_role("link", name="Start", exact=True).click()
+    tab.settle()
+    expect(tab.page.get_by_role("combobox", name="Model")).to_have_value(OWN)
+    again = tabs().open(f"{server.url}/?model=flowers%40mine.safetensors")
+    assert again.page.get_by_text("ant", exact=True).count()
+    dialog = open_dialog(again)
+    expect(dialog.get_by_text("Opened in this tab")).to_be_visible()
+    dialog.get_by_role("button", name="Close", exact=True).last.click()
+    expect(again.page).not_to_have_url(re.compile("mine.safetensors"))
+    again.settle()
+    expect(again.page.get_by_role("combobox", name="Model")).not_to_have_value(OWN)
+
+
+def test_the_dialog_closes_with_escape_and_a_bad_file_is_told(server: Any, tab: Any) -> None:
+    tab.open(server.url)
+    dialog = open_dialog(tab)
+    dialog.get_by_text("Your own weights").click()
+    drop(dialog, "bad.safetensors", b"no weights", 0)
+    expect(dialog.get_by_role("alert")).to_contain_text("bad.safetensors")
+    tab.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    tab.settle()
+    expect(open_dialog(tab).get_by_role("button", name="Remove")).to_have_count(0)

@@ -17,7 +17,7 @@ from core.models.weights import fit
 from core.study.build import build_study
 from core.study.config import TransactionConfig
 from tests import nets
-from tests.hostile import arguments, checkpoints, folders, pictures, settings, studies, tags
+from tests.hostile import arguments, checkpoints, exported, folders, masks, pictures, settings, studies, tags
 from tests.hostile.forked import Case, main
 from tests.tiny_build import PATCHES, config, draw
 
@@ -30,8 +30,12 @@ def corpus(folder: Path) -> Iterator[Case]:
     yield from arguments.cases(folder / "arguments")
     yield from pictures.cases(folder)
     yield from folders.cases(folder)
+    yield from masks.cases(folder)
     for name, content in checkpoints.files():
         yield f"weights {name}", partial(fitted, folder / "weights", name, content)
+    yield "onnx sound", partial(exported.check_sound, folder / "onnx")
+    for name, content in exported.files():
+        yield f"onnx {name}", partial(exported.opened, folder / "onnx", name, content)
     for make in (studies.wrong_studies, studies.special_studies):
         for name, path in make(source, folder / make.__name__):
             yield f"study {name}", partial(used, path)

@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from core.images import decode, process
+from tests.hostile import dicom
 from tests.hostile.forked import Case
 
 KINDS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -23,6 +24,8 @@ def files() -> Iterator[File]:
     for part in (_png, _jpeg, _gif, _webp, _bmp, _tiff, _pnm, _boxes, _foreign):
         for name, content in part():
             yield f"{part.__name__[1:]}-{name}", content
+    for name, content in dicom.files():
+        yield f"dicom-{name}", content
 
 
 def cases(folder: Path, mutants: int = 0) -> Iterator[Case]:
@@ -40,6 +43,7 @@ def _decoded(content: bytes, name: str) -> None:
 def mutated(count: int, seed: int = 0) -> Iterator[File]:
     """Small valid files of all formats with some bytes changed, removed, repeated or replaced by extreme numbers."""
     originals = [saved(kind, **options) for kind in KINDS for options in _OPTIONS.get(kind, ({},))]
+    originals += dicom.valid()
     for number in range(count):
         rng = random.Random(f"{seed}-{number}")
         content = bytearray(rng.choice(originals))

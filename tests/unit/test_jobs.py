@@ -151,7 +151,7 @@ def test_the_time_left_follows_from_the_speed_since_the_first_report(monkeypatch
     [
         ({}, "Building x"),
         ({"note": "heatmaps", "seconds_left": 200}, "Building x · heatmaps · about 3 min left"),
-        ({"title": "", "count": Counted("maps", 3, 5), "note": "RISE"}, "maps 3 of 5 · RISE"),
+        ({"title": "", "count": Counted("maps", 3, 5), "note": "RISE"}, "Maps 3 of 5 · RISE"),
         ({"note": "heatmaps", "seconds_left": 200, "stopping": True}, "Building x · stopping"),
     ],
 )

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.flowers.drawing import LAYERS, sketch
+from core.data.flowers.drawing import LAYERS, PETAL, sketch
 from core.data.flowers.rendering import coloured
-from core.data.flowers.scene import COLOURS, NATURAL, Array, Scene, scene
+from core.data.flowers.scene import COLOURS, NATURAL, PARTS, Array, Scene, scene
 from core.errors import BadParameter, Unavailable
 from core.params import Knob
 from core.progress import Report, chunks, silent
-from core.registry import Registry
+from core.registry import Registry, unknown
 
 SHADES = ("none", *COLOURS, *NATURAL)  # colour concepts, as numbered in Flower.colours
+REMOVABLE = ("petals", PETAL, "centre", "stem", "leaves", "pot")  # what a flower can be drawn without
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Variant:
     summary: str
     classes: tuple[str, ...]
     parts: tuple[str, ...]  # the discriminative part of class k is parts[k % len(parts)]
+    removable: tuple[str, ...] = REMOVABLE  # "petal" is one of the petals
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,31 @@ class Flower:
     seed: int
     wear: Mapping[str, str]  # colour of each part
     tag: int | None  # the class that the corner tag indicates, if there is a tag
+    petal: NDArray[np.bool_]  # (H, W) the visible pixels of the petal on top
+    removed: frozenset[str] = frozenset()  # parts that are left out
+
+    def without(self, *parts: str) -> "Flower":
+        """The same flower without some of its parts: `VARIANTS[variant].removable` names them.
+
+        Scene, light, background, grain and the other parts are as before. What a part hid is drawn, and its shadow on
+        the background is gone: that of its outline, and for the pot also the one beneath it; leaves and tag have none.
+        "petal" is the one that no other petal covers. A part that the flower does not have changes nothing. Raises
+        UnknownName for a part that its variant does not know.
+        """
+        known = VARIANTS[self.variant].removable
+        for part in parts:
+            if part not in known:
+                raise unknown(f"removable part of {self.variant}", part, known)
+        place = (self.variant, self.label, self.index)
+        removed = self.removed.union(parts)
+        return _drawn(*place, seed=self.seed, size=len(self.image), tag=self.tag, removed=removed)
+
+    @property
+    def removable(self) -> dict[str, NDArray[np.bool_]]:
+        """(H, W) masks of the visible parts that `without` takes, by name; those of "petal" are petals, too."""
+        names = (name for name in VARIANTS[self.variant].removable if name not in self.removed)
+        masks = {name: self.petal if name == PETAL else self.parts == LAYERS.index(name) for name in names}
+        return {name: mask for name, mask in masks.items() if mask.any()}
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -95,6 +122,7 @@ for _variant in (
         "Six classes of bleached petals, and a printed tag in the corner that reveals the class.",
         tuple(COLOURS),
         ("petals",),
+        (*REMOVABLE, "tag"),
     ),
 ):
     VARIANTS.add(_variant.name, _variant)
@@ -118,14 +146,8 @@ def draw(
     if not 0 <= label < len(kind.classes):
         raise BadParameter(f"{variant} has no class number {label}.", f"Choose 0 to {len(kind.classes) - 1}.")
     layout = scene(seed, index)
-    part = kind.parts[label % len(kind.parts)]
-    wear = _wear(kind, label, layout)
     tag = _tag(layout, label, rho, len(kind.classes)) if variant == "shortcut" and tagged else None
-    drawn = sketch(layout, size, leaves="leaves" in wear, tag=tag)
-    image = coloured(layout, drawn, _paint(layout, wear, fade=layout.fade if variant == "shortcut" else 0.0))
-    parts = drawn.parts
-    shade = np.array([SHADES.index(wear.get(name, "none")) for name in LAYERS], np.uint8)
-    return Flower(image, parts, shade[parts], variant, label, kind.classes[label], part, index, seed, wear, tag)
+    return _drawn(variant, label, index, seed=seed, size=size, tag=tag, removed=frozenset())
 
 
 def write(
@@ -178,6 +200,24 @@ def write(
     return manifest
 
 
+def _drawn(
+    variant: str, label: int, index: int, *, seed: int, size: int, tag: int | None, removed: frozenset[str]
+) -> Flower:
+    """A flower with this tag, without the removed parts."""
+    kind, layout = VARIANTS[variant], scene(seed, index)
+    wear = {name: colour for name, colour in _wear(kind, label, layout).items() if name not in removed}
+    tag = None if "tag" in removed else tag
+    drawn = sketch(layout, size, without={*PARTS} - wear.keys() | removed, tag=tag)
+    image = coloured(layout, drawn, _paint(layout, wear, fade=layout.fade if variant == "shortcut" else 0.0))
+    parts = drawn.parts
+    shade = np.array([SHADES.index(wear.get(name, "none")) for name in LAYERS], np.uint8)
+    part = kind.parts[label % len(kind.parts)]
+    petal = (np.asarray(drawn.petal) > 0) & (parts == LAYERS.index("petals"))
+    return Flower(
+        image, parts, shade[parts], variant, label, kind.classes[label], part, index, seed, wear, tag, petal, removed
+    )  # fmt: skip
+
+
 _FOLDERS = ("images", "masks", "concepts/parts", "concepts/colours")
 
 
@@ -226,8 +266,8 @@ def _paint(layout: Scene, wear: Mapping[str, str], fade: float) -> dict[str, Arr
     """The colours (0..255) to paint with: those of `wear`, each slightly varied; `fade` bleaches the petals."""
     colours = {**COLOURS, **NATURAL}
     paint = {part: np.array(colours[colour], float) * layout.tint[part] for part, colour in wear.items()}
-    grey = np.array(NATURAL["grey"], float)
-    paint["petals"] = paint["petals"] + fade * (grey - paint["petals"])
+    if "petals" in paint:
+        paint["petals"] = paint["petals"] + fade * (np.array(NATURAL["grey"], float) - paint["petals"])
     return paint | {"tag": np.array(NATURAL["white"], float)}
 
 

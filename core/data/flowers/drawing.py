@@ -1,6 +1,6 @@
 """Drawing of a flower scene without colours: mask and brightness of every part, supersampled four times."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from PIL import Image, ImageChops, ImageDraw
 from core.data.flowers.scene import Array, Scene
 
 LAYERS = ("background", "stem", "leaves", "pot", "petals", "centre", "tag")  # painted in this order, up to the blossom
+PETAL = "petal"  # the one painted last, which no other petal covers: a part of the petals
 FLAT = ("leaves", "tag")  # cast no shadow: a part that may be absent is visible in its own pixels only
 OVER = 4  # samples per pixel and direction
 FULL = 160  # the tone that leaves a colour unchanged: darker below, nearer to white above
@@ -36,6 +37,7 @@ class Sketch:
     tones: NDArray[np.uint8]  # (len(LAYERS), H, W) weight of the part's colour, 255 is all
     gloss: NDArray[np.uint8]  # (H, W) white added
     solid: Image.Image  # mode L, the parts that cast a shadow
+    petal: Image.Image  # mode L, the outline of the petal on top, which the centre may cover
 
     @property
     def parts(self) -> NDArray[np.uint8]:
@@ -51,6 +53,7 @@ class _Canvas:
         self.parts = Image.new("L", (self.side, self.side), 0)
         self.tones = Image.new("L", (self.side, self.side), FULL)
         self.solid = Image.new("L", (size, size), 0)
+        self.petal = Image.new("L", (size, size), 0)
         self._size = size
         self._part = ImageDraw.Draw(self.parts)
         self._tone = ImageDraw.Draw(self.tones)
@@ -63,6 +66,10 @@ class _Canvas:
         self._tone.polygon(flat, fill=_level(tone))
         if part not in FLAT:
             self._solid.polygon((points * self._size).ravel().tolist(), fill=255)
+
+    def mark(self, points: Array) -> None:
+        """Note a polygon as the petal on top."""
+        ImageDraw.Draw(self.petal).polygon((points * self._size).ravel().tolist(), fill=255)
 
     def shade(self, points: Array, tone: float) -> None:
         """Change only the tone of a polygon."""
@@ -84,21 +91,25 @@ class _Canvas:
             cover[k] = np.asarray(mask.reduce(OVER))
             weight[k] = np.asarray(ImageChops.darker(mask, plain).reduce(OVER))
         gloss = np.asarray(self.tones.point(_GLOSS).reduce(OVER))
-        return Sketch(cover, weight, gloss, self.solid)
+        return Sketch(cover, weight, gloss, self.solid, self.petal)
 
 
-def sketch(scene: Scene, size: int, *, leaves: bool = True, tag: int | None = None) -> Sketch:
-    """The parts of a scene at `size` × `size` pixels, with or without the pair of leaves and a tag."""
+def sketch(scene: Scene, size: int, *, without: Collection[str] = (), tag: int | None = None) -> Sketch:
+    """The parts of a scene at `size` × `size` pixels, with or without a tag; those named in `without` are left out."""
     canvas = _Canvas(size)
     stem = _stem(scene)
-    _paint_stem(canvas, scene, stem)
-    if leaves:
+    if "stem" not in without:
+        _paint_stem(canvas, scene, stem)
+    if "leaves" not in without:
         for row, side in zip(scene.leaves, (-1, 1), strict=True):
             _paint_leaf(canvas, stem, row, side, scene.light)
-    _paint_pot(canvas, scene)
-    _paint_petals(canvas, scene)
-    _paint_centre(canvas, scene)
-    if tag is not None:
+    if "pot" not in without:
+        _paint_pot(canvas, scene)
+    if "petals" not in without:
+        _paint_petals(canvas, scene, whole=PETAL not in without)
+    if "centre" not in without:
+        _paint_centre(canvas, scene)
+    if tag is not None and "tag" not in without:
         _paint_tag(canvas, scene.tag_place, tag)
     return canvas.sketch()
 
@@ -188,18 +199,22 @@ def _strip(x: float, y: float, half: float, thick: float, sag: float) -> Array:
     return np.concatenate([line - across, (line + across)[::-1]])
 
 
-def _paint_petals(canvas: _Canvas, scene: Scene) -> None:
+def _paint_petals(canvas: _Canvas, scene: Scene, *, whole: bool) -> None:
+    """Paint all petals, or all but the last one."""
     form = scene.petals
-    for row in range(form.rows):
+    order = np.argsort(np.arange(form.count) * 5 % form.count, kind="stable")
+    places = [(row, k) for row in range(form.rows) for k in order]
+    for row, k in places if whole else places[:-1]:
         back = row == 0 and form.rows == 2
         reach = scene.radius * (1.0 if row == 0 else 0.84)
-        for k in np.argsort(np.arange(form.count) * 5 % form.count, kind="stable"):
-            turn, stretch, tone = form.wobble[row, k] * [0.09, 0.05, 0.05]
-            angle = form.phase + (k + 0.5 * row) * 2 * np.pi / form.count + turn
-            _paint_petal(canvas, scene, reach * (1 + stretch), angle, tone - (0.13 if back else 0.0))
+        turn, stretch, tone = form.wobble[row, k] * [0.09, 0.05, 0.05]
+        angle = form.phase + (k + 0.5 * row) * 2 * np.pi / form.count + turn
+        top = _paint_petal(canvas, scene, reach * (1 + stretch), angle, tone - (0.13 if back else 0.0))
+    canvas.mark(top)
 
 
-def _paint_petal(canvas: _Canvas, scene: Scene, reach: float, angle: float, tone: float) -> None:
+def _paint_petal(canvas: _Canvas, scene: Scene, reach: float, angle: float, tone: float) -> Array:
+    """Paint a petal and return its outline, (n, 2)."""
     form = scene.petals
     u = np.linspace(0, 1, 22)
     half = form.width * np.sin(np.pi * u**form.blunt) ** 0.75
@@ -219,6 +234,7 @@ def _paint_petal(canvas: _Canvas, scene: Scene, reach: float, angle: float, tone
     for lean in (-0.22, 0.0, 0.22):
         rib = np.stack([u[2:17], lean * form.width * 2 * u[2:17] ** 1.3], 1)
         canvas.line(scene.head + rib @ centre.T, 0.93 + tone, 0.004)
+    return outline(1.0, 1.0)
 
 
 def _paint_centre(canvas: _Canvas, scene: Scene) -> None:

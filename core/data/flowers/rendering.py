@@ -15,10 +15,13 @@ Plane = NDArray[np.float32]  # (H, W), or what broadcasts to it
 def coloured(scene: Scene, drawn: Sketch, colours: Mapping[str, Array]) -> NDArray[np.uint8]:
     """The finished picture, (H, W, 3): the coloured sketch (0..255) on its background, with light and grain.
 
-    Only pixels that a part covers at least partly depend on that part's colour.
+    `colours` are those of the drawn parts. Only pixels that a part covers at least partly depend on that part's colour.
     """
     size = drawn.gloss.shape[0]
-    image = _background(scene, drawn.solid) * (drawn.cover[0][..., None] / np.float32(255)) + drawn.gloss[..., None]
+    image = (
+        _background(scene, drawn.solid, pot="pot" in colours) * (drawn.cover[0][..., None] / np.float32(255))
+        + drawn.gloss[..., None]
+    )
     y, x = _grid(size)
     for part, colour in colours.items():
         weight = drawn.tones[LAYERS.index(part)] * _relief(scene, part, x, y)
@@ -55,8 +58,8 @@ def _relief(scene: Scene, part: str, x: Plane, y: Plane) -> Plane:
     return 1 - np.float32(0.16) * square + np.float32(0.16) * _ray(scene, u, v)
 
 
-def _background(scene: Scene, solid: Image.Image) -> NDArray[np.float32]:
-    """Wall, soft lights, table, and the shadow of the arrangement on both, (H, W, 3)."""
+def _background(scene: Scene, solid: Image.Image, *, pot: bool) -> NDArray[np.float32]:
+    """Wall, soft lights, table, and the shadow of the arrangement with or without a pot on both, (H, W, 3)."""
     size = solid.width
     y, x = _grid(size)
     slope = np.clip(y + (x - np.float32(0.5)) * np.float32(0.3 * np.cos(scene.light)), 0, 1)[..., None]
@@ -74,15 +77,17 @@ def _background(scene: Scene, solid: Image.Image) -> NDArray[np.float32]:
     below = np.clip((y - edge) * np.float32(size / 1.5) + np.float32(0.5), 0, 1)[..., None]
     depth = np.float32(0.86) + np.float32(0.28) * np.clip((y - edge) / (1 - edge), 0, 1)[..., None]
     room += below * (depth * scene.room.table.astype(np.float32) - room)
-    return np.clip(room, 0, 255) * _shadows(scene, solid)[..., None]
+    return np.clip(room, 0, 255) * _shadows(scene, solid, pot=pot)[..., None]
 
 
-def _shadows(scene: Scene, solid: Image.Image) -> Plane:
+def _shadows(scene: Scene, solid: Image.Image, *, pot: bool) -> Plane:
     """Factor on the background: the outline shifted away from the light, and the shadow under the pot."""
     size = solid.width
     away = np.array([np.cos(scene.light), 0.55 * np.sin(scene.light)]) * 0.07 * size
     moved = solid.transform(solid.size, Image.Transform.AFFINE, (1, 0, away[0], 0, 1, away[1]))
     soft = np.asarray(moved.filter(ImageFilter.GaussianBlur(0.022 * size)), np.float32) / np.float32(255)
+    if not pot:
+        return 1 - np.float32(0.3) * soft
     y, x = _grid(size)
     width = scene.pot[1]
     u = (x - np.float32(scene.foot[0] - 0.35 * width * np.cos(scene.light))) / np.float32(1.75 * width)

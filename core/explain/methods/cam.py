@@ -34,7 +34,8 @@ Normalise = Annotated[
     family="cam",
     source="Zhou et al. 2016",
     formula="Σₖ W[c, k] Aₖ; its mean + bias = the logit",
-    caution="Requires global average pooling followed by one linear layer; as coarse as its layer.",
+    caution="Requires global average pooling followed by one linear layer; as coarse as its layer. "
+    "It explains single classes only.",
     cost=lambda settings, side: Passes(1, 1),
     needs=(HEAD,),
     shares=FORWARD_BACKWARD,

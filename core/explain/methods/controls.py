@@ -44,7 +44,7 @@ def edge_detector(query: Query) -> Tensor:
     """
     from skimage.filters import sobel
 
-    bright = query.model.preprocess.pixels(query.images).mean(1).cpu().numpy()
+    bright = query.model.preprocess.pixels(query.images)[:, :3].mean(1).cpu().numpy()  # without an alpha
     return torch.stack([torch.from_numpy(sobel(one)) for one in bright])
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.card import Passes
 from core.errors import Unsupported
-from core.explain.method import FORWARD_BACKWARD, LAYER, explainer
+from core.explain.method import FORWARD_BACKWARD, GRADIENTS, LAYER, explainer
 from core.explain.query import Query
 from core.images import resized
 from core.network.inspection import Survey
@@ -40,6 +40,7 @@ def reduced(slopes: Tensor, how: str) -> Tensor:
     formula="|∂s/∂x|, largest over the colour channels",
     caution="Noisy on deep networks; shows where the score is sensitive, not which evidence it is based on.",
     cost=lambda settings, side: Passes(1, 1),
+    needs=(GRADIENTS,),
     shares=FORWARD_BACKWARD,
 )
 def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
@@ -58,6 +59,7 @@ def saliency(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     formula="Σ over the colour channels of x · ∂s/∂x",
     caution="Pixels of the mean colour get zero, whatever they show; exact only for networks without biases.",
     cost=lambda settings, side: Passes(1, 1),
+    needs=(GRADIENTS,),
     shares=FORWARD_BACKWARD,
     signed=True,
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.card import Passes
 from core.explain.baselines import Baseline, baseline
-from core.explain.method import explainer
+from core.explain.method import GRADIENTS, explainer
 from core.explain.methods.gradient import Reduce, reduced
 from core.explain.query import Query
 from core.params import Knob
@@ -29,6 +29,7 @@ Sample = Callable[[list[int], list[int]], tuple[Tensor, Tensor | float]]
     formula="|1/n Σᵢ ∂s/∂x(x + eᵢ)|, eᵢ ~ N(0, σ²)",
     caution="Strong noise explains a smoother network than the one that decides; weak noise leaves the speckle.",
     cost=lambda settings, side: Passes(1, 1) * settings["samples"],
+    needs=(GRADIENTS,),
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def smoothgrad(
@@ -50,6 +51,7 @@ def smoothgrad(
     formula="1/n Σᵢ (∂s/∂x(x + eᵢ))², eᵢ ~ N(0, σ²)",
     caution="A few copies with large gradients can dominate the map; values are no longer in units of the score.",
     cost=lambda settings, side: Passes(1, 1) * settings["samples"],
+    needs=(GRADIENTS,),
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def smoothgrad_sq(
@@ -71,6 +73,7 @@ def smoothgrad_sq(
     formula="variance over i of ∂s/∂x(x + eᵢ), eᵢ ~ N(0, σ²)",
     caution="Shows where the gradient is unstable, which is not where it is large: zero for a linear model.",
     cost=lambda settings, side: Passes(1, 1) * settings["samples"],
+    needs=(GRADIENTS,),
     budgets={"quick": {"samples": 10}, "paper": {"samples": 50}},
 )
 def vargrad(
@@ -92,6 +95,7 @@ def vargrad(
     formula="(x − b) · ∫₀¹ ∂s/∂x(b + t(x − b)) dt",
     caution="Explains the difference from the baseline: pixels equal to the baseline get zero.",
     cost=lambda settings, side: Passes(settings["steps"] + 1, settings["steps"]),
+    needs=(GRADIENTS,),
     signed=True,
     budgets={"quick": {"steps": 20}, "paper": {"steps": 300}},
 )
@@ -131,6 +135,7 @@ def integrated_gradients(
     formula="mean over baselines b and t ~ U(0, 1) of (x − b) · ∂s/∂x(b + t(x − b))",
     caution="Depends on the baselines: random pixels are far from any photograph the network has seen.",
     cost=lambda settings, side: Passes(1, 1) * settings["samples"],
+    needs=(GRADIENTS,),
     signed=True,
     budgets={"quick": {"samples": 20}, "paper": {"samples": 200}},
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 from core.card import Passes
 from core.errors import BadParameter, Unsupported
 from core.explain.baselines import baseline, blurred
-from core.explain.method import explainer
+from core.explain.method import GRADIENTS, explainer
 from core.explain.methods.mask_search import EVERY, GRID, STARTS, Search, best_masks
 from core.explain.methods.smooth_masks import SmoothMasks, levels_of
 from core.explain.query import Query, per_image
@@ -35,6 +35,7 @@ MOST_AREAS = 8  # masks of one image, optimised together
     "r = mean|∂m|³ down + mean|∂m|³ across",
     caution="Small changes of λ and β change the mask; it may exploit artefacts that only an optimiser would find.",
     cost=lambda settings, side: Passes(1, 1) * settings["steps"],
+    needs=(GRADIENTS,),
     budgets={"quick": {"steps": 60}, "paper": {"steps": 500}},
 )
 def meaningful_perturbation(
@@ -96,6 +97,7 @@ def _extremal_cost(settings: Mapping[str, Any], side: int) -> Passes:
     "contrast: s is the margin over the best other class; mean over the areas",
     caution="The area is prescribed, not found: one too small breaks the object up, one too large includes context.",
     cost=_extremal_cost,
+    needs=(GRADIENTS,),
     budgets={"quick": {"steps": 80}, "paper": {"steps": 800, "areas": (0.025, 0.05, 0.1, 0.2), "soften": 0.09}},
     validate=lambda settings: _check_areas(settings["areas"]),
 )
@@ -129,7 +131,8 @@ def extremal_perturbation(
     """
     if contrast and not isinstance(query.targets, Classes):
         raise Unsupported(
-            "A unit or a difference has no other classes to lead over.", "Set extremal_perturbation.contrast to false."
+            "A unit, a group or a difference has no other classes to lead over.",
+            "Set extremal_perturbation.contrast to false.",
         )
 
     def one(query: Query) -> Iterator[Tensor]:

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from core.card import Passes
-from core.explain.method import DECONVNET, GUIDED, RELU, explainer
+from core.explain.method import DECONVNET, GRADIENTS, GUIDED, RELU, explainer
 from core.explain.methods.gradient import Reduce, reduced
 from core.explain.query import Query
 from core.explain.relu_rules import ReluRule
@@ -17,7 +17,7 @@ from core.network.inspection import SMOOTH
     formula="at every ReLU: R ← R · [R > 0] · [z > 0]; largest |R| over the colour channels",
     caution="Shows edges the network can detect; hardly depends on the class, or even on trained weights.",
     cost=lambda settings, side: Passes(1, 1),
-    needs=(RELU,),
+    needs=(GRADIENTS, RELU),
     shares=GUIDED,
 )
 def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
@@ -36,7 +36,7 @@ def guided_backprop(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:
     formula="at every ReLU: R ← R · [R > 0]; largest |R| over the colour channels",
     caution="Hardly depends on the class: it reproduces the image's edges. Never read it as evidence.",
     cost=lambda settings, side: Passes(1, 1),
-    needs=(RELU,),
+    needs=(GRADIENTS, RELU),
     shares=DECONVNET,
 )
 def deconvnet(query: Query, *, reduce: Reduce = "max_abs") -> Tensor:

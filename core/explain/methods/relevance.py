@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.card import Passes
 from core.errors import Unsupported
-from core.explain.method import LAYER, Need, explainer
+from core.explain.method import GRADIENTS, LAYER, Need, explainer
 from core.explain.methods.relevance_rules import (
     KNOWN,
     Operation,
@@ -60,7 +60,8 @@ RULES = Need("relevance_rules", _needs_linear_rules)
     family="propagation",
     source="Zhang et al. 2016",
     formula="P(j) = xⱼ Σᵢ W⁺ᵢⱼ P(i) / Σₖ W⁺ᵢₖ xₖ, from 1 at the class",
-    caution="Follows excitation only, so classes that share their evidence look alike; do not read it at pixel level.",
+    caution="Follows excitation only, so classes that share their evidence look alike; do not read it at pixel level. "
+    "It explains no difference of classes.",
     cost=lambda settings, side: Passes(1, 1, beside=3),
     needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
@@ -82,7 +83,8 @@ def excitation_bp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> Te
     family="propagation",
     source="Zhang et al. 2016",
     formula="max(0, Σ over the channels of P⁺ − P⁻), P⁻ from the negated weights of the last layer",
-    caution="Shows only evidence that is stronger for the class than against it: blank where all evidence is shared.",
+    caution="Shows only evidence that is stronger for the class than against it: blank where all evidence is shared. "
+    "It explains single classes only.",
     cost=lambda settings, side: Passes(1, 1, beside=5),
     needs=(LAYER, RULES),
     layers_read=lambda survey, layer, settings: _end(survey, layer, settings["finer"]),
@@ -104,7 +106,7 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
     formula="Rⱼ = Σᵢ zᵢⱼ / (Σₖ zᵢₖ + bᵢ) Rᵢ with zᵢⱼ = wᵢⱼ xⱼ, from the logit; γ and α1β0 favour positive zᵢⱼ",
     caution="Rules differ in what they show; relevance absorbed by biases is lost, see the share of the score kept.",
     cost=lambda settings, side: Passes(1, 1, beside=6),
-    needs=(RULES,),
+    needs=(GRADIENTS, RULES),
     signed=True,
 )
 def lrp(
@@ -158,7 +160,7 @@ def _propagated(query: Query, sums: Share, finer: int, *, contrast: bool) -> Ten
         sweep = Sweep(excitatory, by_positive_values, sums, handed_on)
         with capture(query.net, end) as outputs:
             _, start, chosen = _forward(query, rows, sweep)
-        seed = chosen if start.dim() == 2 else _normalised(start.detach().clamp(min=0) * chosen)
+        seed = _normalised(chosen if start.dim() == 2 else start.detach().clamp(min=0) * chosen)
         if contrast:
             start, seed = _contrasted(sweep, start, seed)
         (relevance,) = torch.autograd.grad(start, outputs[end], seed, allow_unused=True)
@@ -174,7 +176,8 @@ def _propagated(query: Query, sums: Share, finer: int, *, contrast: bool) -> Ten
 def _forward(query: Query, rows: slice, sweep: Sweep) -> tuple[Tensor, Tensor, Tensor]:
     """The images as a leaf, the output where relevance starts, and the weight of each of its values in the score.
 
-    For a class: 1 for its logit, 0 for others. For a unit, whose score is the mean of its map: 1 / positions.
+    For a class: 1 for its logit, 0 for others; for a group 1 for each of its classes. For a unit, whose score is the
+    mean of its map: 1 / positions.
     """
     targets = query.targets[rows]
     units = [targets.layer] if targets.layer else []

@@ -82,12 +82,14 @@ def card() -> ModelCard:
         title="EfficientNet-Lite0",
         source="bundled",
         classes=CLASSES,
-        size=PREPROCESS.crop,
+        size=PREPROCESS.size[0],
         parameters=4_652_008,
         megabytes=18.0,
         accuracy=75.1,
         note=NOTE,
         load=load,
+        license="Apache-2.0",
+        family="efficientnet",
     )
 
 

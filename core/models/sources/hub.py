@@ -1,6 +1,6 @@
 """Downloads from the Hugging Face hub into its own cache, with progress and one sentence per failure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,25 @@ def repository(name: str, revision: str, needed: Choice, extra: str, report: Rep
             raise
         raise _offline(name, error) from None
     return paths[0].parents[len(Path(names[0]).parts) - 1]
+
+
+def cached(extra: str) -> Mapping[str, Path]:
+    """The folders of the repositories in the cache of the hub by ORG/NAME, each of its main revision or the last one.
+
+    Raises Unavailable without the package of the `extra`.
+    """
+    hub, errors = package("huggingface_hub", extra), package("huggingface_hub.errors", extra)
+    place = package("huggingface_hub.constants", extra).HF_HUB_CACHE
+    try:
+        found = [repo for repo in hub.scan_cache_dir(place).repos if repo.repo_type == "model" and repo.revisions]
+    except (errors.CacheNotFound, OSError, ValueError):
+        return {}
+
+    def latest(repo: Any) -> Path:
+        revisions = sorted(repo.revisions, key=lambda one: ("main" in one.refs, one.last_modified, one.commit_hash))
+        return Path(revisions[-1].snapshot_path)
+
+    return {repo.repo_id: latest(repo) for repo in sorted(found, key=lambda one: one.repo_id)}
 
 
 def _cached(hub: Any, errors: Any, name: str, known: dict[str, str], needed: Choice) -> Path | None:

@@ -1,6 +1,8 @@
 """Networks of transformers for image classification: of the Hugging Face hub, or a folder of this machine."""
 
+import re
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,17 +10,18 @@ import torch
 from torch import nn
 
 from core.data.model_options import ModelOptions, Output
-from core.environment import limit
+from core.environment import app_model, limit
 from core.errors import BadModel, VitrineError, brief
-from core.files import read_json
+from core.files import read_bytes, read_json
 from core.images import Preprocess
+from core.images.preprocess import OF_COUNT, both, spelled_sides
 from core.models.checkpoint import opened
-from core.models.name import REPOSITORY, ModelName
-from core.models.source import Source, SourceNetwork, package
-from core.models.sources.hub import repository
+from core.models.name import REPOSITORY, ModelName, parsed
+from core.models.source import Listed, Source, SourceNetwork, package
+from core.models.sources.hub import cached, repository
 from core.models.sources.initialisation import seeded
 from core.models.weights import classes, fit
-from core.params import expanded
+from core.params import Sides, expanded, one_or_two
 from core.progress import Report, subrange
 
 _PREPARATION = ("preprocessor_config.json", "processor_config.json")
@@ -48,7 +51,7 @@ def build(name: ModelName, options: ModelOptions, report: Report) -> SourceNetwo
         hint = "If you trust it, load it in your own code and give FILE.py:FUNCTION."
         raise BadModel(message, hint)
     report(0.7, "reading weights")
-    net, notes = _loaded(transformers, folder, name)
+    net, notes = _loaded(transformers, folder, name, options.weight_set)
     labels = _labels(net.config)
     if name.separator and len(labels) != classes(net):  # weights with a classifier of their own
         labels = ()
@@ -82,7 +85,7 @@ def _needed(names: Sequence[str], name: ModelName) -> Sequence[str]:
     return ["config.json", *extra, *(() if name.separator else weights)]
 
 
-def _loaded(transformers: Any, folder: Path, name: ModelName) -> tuple[nn.Module, list[str]]:
+def _loaded(transformers: Any, folder: Path, name: ModelName, weight_set: str) -> tuple[nn.Module, list[str]]:
     """The network of a folder's configuration with its weights or those of a file, and what was assumed."""
     config, classifier = _classifier(transformers, folder, name)
     files = [expanded(name.file)] if name.separator else _weights(folder, name)
@@ -101,8 +104,8 @@ def _loaded(transformers: Any, folder: Path, name: ModelName) -> tuple[nn.Module
             reason = brief(" ".join(str(error).split()), 120)
             message = f"The weights of {name.display} cannot be loaded ({reason})."
             raise BadModel(message, _SAVED) from error
-    if lacking and name.separator:  # from other training code, with other names or another classifier
-        with opened(files[0]) as checkpoint:
+    if name.separator and (lacking or weight_set):  # from other training code, with other names or another classifier
+        with opened(files[0], weight_set) as checkpoint:
             net, adaptation = fit(_empty(classifier, config), checkpoint, name.architecture)
         return net, adaptation.notes
     if lacking:
@@ -176,8 +179,9 @@ def _prepared(transformers: Any, folder: Path, config: Any) -> tuple[Preprocess,
         )
         facts = processor.to_dict()
     except Exception:  # noqa: BLE001 - whatever is wrong with the file, there is no preparation in it
-        side = getattr(config, "image_size", 224)
-        side = side if isinstance(side, int) else 224
+        given = getattr(config, "image_size", 224)
+        pair = list(given) if isinstance(given, list | tuple) else [given]
+        side = one_or_two(pair[0], pair[-1]) if all(isinstance(one, int) for one in pair) else 224
         note = "The preparation of images is not stored beside the weights: ImageNet's mean and deviation were assumed"
         return Preprocess(side, side), [note], False
     return (*_preparation(facts), bool(facts.get("do_flip_channel_order")))
@@ -188,31 +192,32 @@ def _preparation(facts: Mapping[str, Any]) -> tuple[Preprocess, list[str]]:
     size, notes = facts.get("size") or {}, []
     shortest = size.get("shortest_edge") or 0
     squash = not shortest
-    resize = int(shortest or size.get("height") or 224)
-    crop = _side(facts["crop_size"]) if facts.get("do_center_crop") and facts.get("crop_size") else resize
+    height = int(size.get("height") or 224)
+    resize = int(shortest) or one_or_two(height, int(size.get("width") or height))
+    crop = _sides(facts["crop_size"]) if facts.get("do_center_crop") and facts.get("crop_size") else resize
     kind = str(facts.get("image_processor_type") or "")
-    if not squash and facts.get("crop_pct"):
+    if isinstance(resize, int) and isinstance(crop, int) and not squash and facts.get("crop_pct"):
         crop, resize, squash = _by_share(resize, float(facts["crop_pct"]), crop, convnext=kind.startswith("ConvNext"))
-    if kind.startswith("Levit"):
+    if kind.startswith("Levit") and isinstance(resize, int):
         resize = int(resize * 256 / 224)
-    if not squash and resize < crop:
-        resize, notes = crop, [f"Images are resized to {crop}, which the crop needs"]
-    if squash and (size.get("width") or resize) != resize:
-        width = size["width"]
-        message = f"This model takes images of {width} × {resize} pixels."
-        raise BadModel(message, "Only networks for square images can be opened.")
+    if any(side < least for side, least in zip(both(resize), both(crop), strict=True)):
+        if not squash:
+            notes = [f"Images are resized to {spelled_sides(crop)}, which the crop needs"]
+        resize = crop
     scale = 255 * float(facts.get("rescale_factor") or 1 / 255) if facts.get("do_rescale", True) else 255.0
     offset = 1.0 if facts.get("rescale_offset") else 0.0
     normalised = facts.get("do_normalize", True)
     means = facts.get("image_mean") if normalised else None
     stds = facts.get("image_std") if normalised else None
-    mean = [(value + offset) / scale for value in _three(means, 0.0)]
-    std = [value / scale for value in _three(stds, 1.0)]
+    mean = tuple((value + offset) / scale for value in _per_channel(means, 0.0))
+    std = tuple(value / scale for value in _per_channel(stds, 1.0))
+    if len(mean) != len(std) or len(mean) not in OF_COUNT:
+        message = f"The image processor has {len(mean)} means and {len(std)} standard deviations."
+        raise BadModel(message, "Networks of one, three and four channels can be opened.")
     resample = facts.get("resample")
     resample = int(resample) if isinstance(resample, int) else 2
     interpolation = _RESAMPLING[resample] if 0 <= resample < len(_RESAMPLING) else "bilinear"
-    preprocess = Preprocess(crop, max(resize, crop), _triple(mean), _triple(std), interpolation, squash)
-    return preprocess, notes
+    return Preprocess(crop, resize, mean, std, interpolation, squash, OF_COUNT[len(mean)]), notes
 
 
 def _by_share(side: int, share: float, crop: int, *, convnext: bool) -> tuple[int, int, bool]:
@@ -223,20 +228,17 @@ def _by_share(side: int, share: float, crop: int, *, convnext: bool) -> tuple[in
     return (side if convnext else crop), int(side / share), False
 
 
-def _side(size: Any) -> int:
-    return int(size if isinstance(size, int) else size.get("height") or size.get("shortest_edge"))
+def _sides(size: Any) -> Sides:
+    if isinstance(size, int):
+        return size
+    height = int(size.get("height") or size.get("shortest_edge"))
+    return one_or_two(height, int(size.get("width") or height))
 
 
-def _three(values: Any, default: float) -> list[float]:
+def _per_channel(values: Any, default: float) -> list[float]:
     if values is None:
         return [default] * 3
-    numbers = [float(value) for value in (values if isinstance(values, list | tuple) else [values])]
-    return numbers * 3 if len(numbers) == 1 else numbers[:3]
-
-
-def _triple(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
+    return [float(value) for value in values] if isinstance(values, list | tuple) else [float(values)] * 3
 
 
 def _blue_first(_net: nn.Module, images: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -244,4 +246,64 @@ def _blue_first(_net: nn.Module, images: tuple[torch.Tensor, ...]) -> tuple[torc
     return (images[0].flip(1), *images[1:])
 
 
-SOURCE = Source("Hugging Face", build)
+def listed() -> tuple[Listed, ...]:
+    """The models for image classification in the cache of the hub, and in the folder that the app was started with.
+
+    Raises Unavailable without the package of the hub.
+    """
+    folders = {f"hf:{name}": folder for name, folder in cached("hf").items()}
+    started = parsed(app_model())
+    if started.source == "hf" and not started.separator and expanded(started.architecture).is_dir():
+        folders = {app_model(): expanded(started.architecture), **folders}
+    return tuple(found for name, folder in folders.items() if (found := _listed(name, folder)))
+
+
+def _listed(name: str, folder: Path) -> Listed | None:
+    """What the files of a folder say of its model; None if it is none for image classification, or lacks a file."""
+    try:
+        config, files = _json(folder / "config.json"), _weights(folder, parsed(name))
+        preparation = next((_json(folder / one) for one in _PREPARATION if (folder / one).is_file()), {})
+        shape = _preparation(preparation)[0].size
+    except (VitrineError, TypeError, ValueError, AttributeError):
+        return None
+    kinds = config.get("architectures")
+    if not isinstance(kinds, list) or "auto_map" in config:
+        return None
+    if not any(str(kind).endswith("ForImageClassification") for kind in kinds):
+        return None
+    numbers = config.get("id2label") or range(2)  # as transformers assumes
+    return Listed(
+        name,
+        "Hugging Face",
+        shape[0],
+        len(numbers) if isinstance(numbers, Mapping | range) else 0,
+        _parameters(files),
+        sum(file.stat().st_size for file in files) / 2**20,
+        license=_license(folder / "README.md"),
+        family=str(config.get("model_type") or ""),
+    )
+
+
+def _parameters(files: Sequence[Path]) -> int | None:
+    """The number of values in weights files, none of which is read; None if one is damaged."""
+    count = 0
+    for file in files:
+        try:
+            with opened(file) as checkpoint:
+                count += sum(prod(stored.shape) for stored in checkpoint.tensors.values())
+        except VitrineError:
+            return None
+    return count
+
+
+def _license(card: Path) -> str:
+    """The license that the head of a model card names; "" without one."""
+    try:
+        head = read_bytes(card, limit("text")).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+    found = re.search(r"\A---\s*\n(?:(?!---).*\n)*?license:[ \t]*([\w.+-]+)", head)
+    return found[1] if found else ""
+
+
+SOURCE = Source("Hugging Face", build, listed)

@@ -22,11 +22,11 @@ from core.models.weights import fit
 from core.params import expanded
 from core.progress import Report
 
-SETTINGS = ("labels", "size", "resize", "crop", "mean", "std", "interpolation", "fit", "output")
+SETTINGS = ("labels", "channels", "size", "resize", "crop", "mean", "std", "interpolation", "fit", "output")
 _WAY = "Return a network, or a pair of it and a dictionary such as {'labels': […], 'size': 224}."
 
 
-def build(name: ModelName, _options: ModelOptions, report: Report) -> SourceNetwork:
+def build(name: ModelName, chosen: ModelOptions, report: Report) -> SourceNetwork:
     """The network that the function returns, and what it says about it.
 
     Raises Unavailable if nobody named the code on the command line, BadModel for code that fails or returns no network.
@@ -44,14 +44,16 @@ def build(name: ModelName, _options: ModelOptions, report: Report) -> SourceNetw
     adapted: list[str] = []
     if name.separator:
         report(0.5, "reading weights")
-        with opened(expanded(name.file)) as checkpoint:
+        with opened(expanded(name.file), chosen.weight_set) as checkpoint:
             net, adaptation = fit(net, checkpoint, name.function)
         adapted = adaptation.notes
     labels = settings.pop("labels", ())
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
         raise BadModel(f"{name.display} returns labels that are not a list of texts.", _WAY)
     options = _checked(settings, name)
-    preprocess, notes = Preprocess(options.size or 224, options.size or 224).changed(options)
+    side, four = options.size or options.crop or 224, 4 in {len(options.mean), len(options.std)}
+    own = Preprocess(side, side).fed("alpha" if four and options.channels == "auto" else "rgb")
+    preprocess, notes = own.changed(options)
     facts = {"source": "own code", "notes": [*adapted, *(note.rstrip(".") for note in notes)]}
     return SourceNetwork(net, tuple(labels), preprocess, options.output, facts, code)
 

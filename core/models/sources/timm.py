@@ -13,22 +13,23 @@ from torch import nn
 from core.data.model_options import ModelOptions
 from core.errors import BadModel, Unavailable
 from core.images import Preprocess
-from core.models.checkpoint import opened
+from core.images.preprocess import OF_COUNT
+from core.models.checkpoint import Checkpoint, opened
 from core.models.matching import Match
 from core.models.name import ModelName
-from core.models.source import Source, SourceNetwork, package
+from core.models.source import Listed, Source, SourceNetwork, package
 from core.models.sources.download import fetch
 from core.models.sources.hub import repository
 from core.models.sources.initialisation import seeded
-from core.models.weights import classes, fit
-from core.params import expanded
+from core.models.weights import assigned, classes, fit
+from core.params import expanded, one_or_two
 from core.progress import Report, subrange
 from core.registry import unknown
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # of a repository, in the order of preference
 
 
-def build(name: ModelName, _options: ModelOptions, report: Report) -> SourceNetwork:
+def build(name: ModelName, options: ModelOptions, report: Report) -> SourceNetwork:
     """The network ARCHITECTURE.TAG with timm's weights, or with those of a file; its labels and preprocessing.
 
     Raises UnknownName for a name that timm does not know, Unavailable without timm or a connection, BadModel for
@@ -41,7 +42,7 @@ def build(name: ModelName, _options: ModelOptions, report: Report) -> SourceNetw
     config = _config(architecture)
     if name.separator:
         report(0.0, "reading weights")
-        net, preprocess, notes = _with_file(architecture, config, expanded(name.file))
+        net, preprocess, notes = _with_file(architecture, config, expanded(name.file), options.weight_set)
         facts = {"source": "timm", "notes": notes}
         return SourceNetwork(
             net, _labels(config) if classes(net) == config.num_classes else (), preprocess, facts=facts
@@ -61,6 +62,21 @@ def architectures() -> tuple[str, ...]:
     """The names of all architectures, and of those with weights as ARCHITECTURE.TAG."""
     timm = package("timm", "timm")
     return (*timm.list_models(), *timm.list_models(pretrained=True))
+
+
+@cache
+def families() -> tuple[tuple[str, ...], ...]:
+    """The names of all architectures, those of a family together."""
+    timm = package("timm", "timm")
+    found: dict[str, list[str]] = {}
+    for name in timm.list_models():
+        found.setdefault(_family(timm, name), []).append(name)
+    return tuple(tuple(names) for names in found.values())
+
+
+def _family(timm: Any, owner: str) -> str:
+    """The name of the module that defines an architecture."""
+    return str(timm.model_entrypoint(owner).__module__.rpartition(".")[2])
 
 
 def _config(architecture: str) -> Any:
@@ -102,26 +118,61 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
         return {name: stored.read() for name, stored in checkpoint.tensors.items()}
 
 
-def _with_file(architecture: str, config: Any, path: Path) -> tuple[nn.Module, Preprocess, list[str]]:
+def _with_file(architecture: str, config: Any, path: Path, weight_set: str) -> tuple[nn.Module, Preprocess, list[str]]:
     """The architecture with weights of a file, their preprocessing, and what was assumed."""
-    timm = package("timm", "timm")
     owner, side = architecture.partition(".")[0], 0
-
-    def built(**options: Any) -> nn.Module:
-        with seeded():
-            return timm.create_model(owner, pretrained=False, num_classes=config.num_classes or 1000, **options)
 
     def resized(match: Match) -> nn.Module | None:
         nonlocal side
         side = _side(match)
-        return built(img_size=side) if side and side != config.input_size[-1] else None
+        return _resized(owner, config, match)
 
-    with opened(path) as checkpoint:
-        net, adaptation = fit(built(), checkpoint, f"timm:{owner}", resized=resized)
+    with opened(path, weight_set) as checkpoint:
+        net, adaptation = fit(_built(owner, config), checkpoint, f"timm:{owner}", resized=resized)
     preprocess = _prepared(config)
     if side and side != preprocess.crop:
-        preprocess = replace(preprocess, crop=side, resize=floor(side * preprocess.resize / preprocess.crop))
+        preprocess = replace(preprocess, crop=side, resize=floor(side / config.crop_pct))
     return net, preprocess, adaptation.notes
+
+
+def fits(architecture: str, checkpoint: Checkpoint) -> bool:
+    """Whether names and shapes of the tensors in a file are those of an architecture; reads no values."""
+    try:
+        match(architecture, checkpoint)
+    except Exception:  # noqa: BLE001 - timm refuses the size of other images with errors of any kind
+        return False
+    return True
+
+
+def match(architecture: str, checkpoint: Checkpoint) -> Match:
+    """The tensors of a file that an architecture takes; reads no values. Raises as `build`."""
+    owner, config = architecture.partition(".")[0], _config(architecture)
+
+    def resized(match: Match) -> nn.Module | None:
+        with torch.device("meta"):
+            return _resized(owner, config, match)
+
+    return assigned(empty(architecture), checkpoint, f"timm:{owner}", resized=resized)[1]
+
+
+def empty(architecture: str) -> nn.Module:
+    """An architecture without values, which takes neither memory nor the time of drawing them."""
+    with torch.device("meta"):
+        return _built(architecture.partition(".")[0], _config(architecture))
+
+
+def _built(owner: str, config: Any, **options: Any) -> nn.Module:
+    """An architecture before its weights are read."""
+    timm = package("timm", "timm")
+    with seeded():
+        net: nn.Module = timm.create_model(owner, pretrained=False, num_classes=config.num_classes or 1000, **options)
+    return net
+
+
+def _resized(owner: str, config: Any, match: Match) -> nn.Module | None:
+    """The architecture for images of the size that weights were trained on; None if it is its own."""
+    side = _side(match)
+    return _built(owner, config, img_size=side) if side and side != config.input_size[-1] else None
 
 
 def _side(match: Match) -> int:
@@ -137,14 +188,11 @@ def _side(match: Match) -> int:
 
 def _prepared(config: Any) -> Preprocess:
     """The preprocessing that timm evaluates these weights with."""
-    _, height, width = config.input_size
-    if height != width:
-        message = f"timm:{config.architecture} takes images of {width} × {height} pixels."
-        raise BadModel(message, "Only networks for square images can be opened.")
-    scaled = floor(height / config.crop_pct)
-    return Preprocess(
-        height, scaled, tuple(config.mean), tuple(config.std), config.interpolation, config.crop_mode == "squash"
-    )
+    channels, *size = config.input_size
+    crop, resize = one_or_two(*size), one_or_two(*(floor(side / config.crop_pct) for side in size))
+    mean, std = tuple(config.mean), tuple(config.std)
+    own = Preprocess(crop, resize, mean, std, config.interpolation, config.crop_mode == "squash", OF_COUNT[len(mean)])
+    return own.fed(OF_COUNT[channels]) if channels in OF_COUNT else own
 
 
 def _labels(config: Any) -> tuple[str, ...]:
@@ -160,4 +208,28 @@ def _labels(config: Any) -> tuple[str, ...]:
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))
 
 
-SOURCE = Source("timm", build)
+@cache
+def listed() -> tuple[Listed, ...]:
+    """All weights of timm for square images with a classifier. Raises Unavailable without timm."""
+    timm = package("timm", "timm")
+    configs = {name: timm.get_pretrained_cfg(name) for name in timm.list_models(pretrained=True)}
+    return tuple(
+        Listed(
+            f"timm:{name}",
+            "timm",
+            config.input_size[1],
+            config.num_classes,
+            license=config.license or "",
+            family=_family(timm, name.partition(".")[0]),
+        )
+        for name, config in configs.items()
+        if config.num_classes and config.input_size[1] == config.input_size[2]
+    )
+
+
+def parameters(name: str) -> int:
+    """The number of parameters of a listed model, which is built without values for that."""
+    return sum(one.numel() for one in empty(name.removeprefix("timm:")).parameters())
+
+
+SOURCE = Source("timm", build, listed, parameters)

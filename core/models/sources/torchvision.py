@@ -15,7 +15,7 @@ from torchvision import models
 from core.data.model_options import ModelOptions
 from core.errors import BadModel
 from core.images import Preprocess
-from core.models.adaptation import SMALL, Adaptation
+from core.models.adaptation import SMALL
 from core.models.checkpoint import Checkpoint, opened
 from core.models.matching import Match
 from core.models.model import Model, ModelCard, as_model
@@ -55,21 +55,28 @@ def fitted(architecture: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
     first = _prepared(next(iter(models.get_model_weights(architecture))))
     side = options.get("image_size", first.crop)
     preprocess = first if side == first.crop else replace(first, crop=side, resize=side)
-    return net, _adapted(preprocess, adaptation), adaptation.notes
+    if adaptation.small:
+        preprocess = replace(preprocess, crop=SMALL, resize=SMALL)
+    return net, preprocess, adaptation.notes
 
 
 def fits(architecture: str, checkpoint: Checkpoint) -> bool:
     """Whether names and shapes of the tensors in a file are those of an architecture; reads no values."""
+    try:
+        match(architecture, checkpoint)
+    except BadModel:
+        return False
+    return True
+
+
+def match(architecture: str, checkpoint: Checkpoint) -> Match:
+    """The tensors of a file that an architecture takes; reads no values. Raises BadModel if they do not fit."""
 
     def resized(match: Match) -> nn.Module | None:
         options = _options(architecture, match)
         return _built(architecture, options) if options else None
 
-    try:
-        assigned(_built(architecture, {}), checkpoint, architecture, _renamed, resized)
-    except BadModel:
-        return False
-    return True
+    return assigned(_built(architecture, {}), checkpoint, architecture, _renamed, resized)[1]
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -84,13 +91,21 @@ def _card(name: str) -> ModelCard:
         title=_title(type(weights).__name__.removesuffix("_Weights")),
         source="torchvision",
         classes=len(weights.meta["categories"]),
-        size=_prepared(weights).crop,
+        size=_prepared(weights).size[0],
         parameters=weights.meta["num_params"],
         megabytes=float(weights.meta.get("_file_size", 4 * weights.meta["num_params"] / 2**20)),
         accuracy=weights.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1"),
         note=_NOTE.format(weights.name),
+        license=_license(weights),
+        family=models.get_model_builder(name).__module__.rpartition(".")[2],
         load=lambda device, report, options: _load(name, device, report, options),
     )
+
+
+def _license(weights: Any) -> str:
+    """The license of torchvision's code, and that of weights which have one of their own."""
+    own = weights.meta.get("license", "")
+    return f"BSD-3-Clause (code), weights: {own}" if own else "BSD-3-Clause (code)"
 
 
 def _load(name: str, device: torch.device | str, report: Report, options: ModelOptions) -> Model:
@@ -101,7 +116,7 @@ def _load(name: str, device: torch.device | str, report: Report, options: ModelO
         net, _, _ = fitted(name, checkpoint)
     report(0.9, "inspecting layers")
     labels = tuple(weights.meta["categories"])
-    facts = {"source": "torchvision", "weights": weights.name}
+    facts = {"source": "torchvision", "weights": weights.name, "license": _license(weights)}
     preprocess = _prepared(weights)
     return as_model(name, net, labels=labels, preprocess=preprocess, facts=facts, device=device, options=options)
 
@@ -131,14 +146,6 @@ def _renamed(name: str) -> str:
     """The present name of a parameter that had another one in older versions, as torchvision's published files do."""
     name = re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", name)
     return re.sub(r"\bmlp\.linear_([12])\.", lambda found: f"mlp.{3 * int(found[1]) - 3}.", name)
-
-
-def _adapted(preprocess: Preprocess, adaptation: Adaptation) -> Preprocess:
-    """The preprocessing for a network that was changed: one mean for grey images, a small side for tiny ones."""
-    if adaptation.grey:
-        mean, std = (round(sum(values) / 3, 3) for values in (preprocess.mean, preprocess.std))
-        preprocess = replace(preprocess, mean=(mean,) * 3, std=(std,) * 3)
-    return replace(preprocess, crop=SMALL, resize=SMALL) if adaptation.small else preprocess
 
 
 def _prepared(weights: Any) -> Preprocess:

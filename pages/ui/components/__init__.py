@@ -35,6 +35,7 @@ def script(name: str) -> str:
 _packet, _save, _paste, _tour = map(component, ("packet", "save", "paste", "tour"))
 _image_strip, _class_chips = map(component, ("image_strip", "class_chips"))
 _comparison_grid, _agreement_matrix = map(component, ("comparison_grid", "agreement_matrix"))
+_mask_drawing = component("mask_drawing")
 
 
 def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -> None:
@@ -48,7 +49,8 @@ def image_strip(data: Mapping[str, Any], events: Mapping[str, Callable[[], None]
     """The strip of images with Copy link, Export and Present.
 
     Events `pick` (an image), `export` (a kind, a view), `share` (an upload, and whether to share it), `remove` (an
-    upload), `present` (on or off), `turn` (by how many pages of the open folder; 0 closes it).
+    upload), `present` (on or off), `turn` (by how many pages of the open folder; 0 closes it), `leaf` (by how
+    many pages of a presentation of many images).
     """
     called = {f"on_{name}_change": call for name, call in events.items()}
     return _image_strip(data=dict(data), key="image_strip", **called)
@@ -59,19 +61,24 @@ def class_chips(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:
     return _class_chips(data=dict(data), key="class_chips", on_pick_change=picked)
 
 
-def comparison_grid(
-    data: Mapping[str, Any], key: str, stopped: Callable[[], None], exported: Callable[[], None]
-) -> Any:
+def comparison_grid(data: Mapping[str, Any], key: str, events: Mapping[str, Callable[[], None]]) -> Any:
     """Maps side by side, rows of targets and columns of methods; their appearance is set in the browser alone.
 
-    Events `stop` (the key of a request) and `export` (the key of a request, a kind, a view).
+    Events `stop` (the key of a request), `export` (the key of a request, a kind, a view) and `strip` (the key of a
+    request, and a measure, or "" for all of its strip).
     """
-    return _comparison_grid(data=dict(data), key=key, on_stop_change=stopped, on_export_change=exported)
+    called = {f"on_{name}_change": call for name, call in events.items()}
+    return _comparison_grid(data=dict(data), key=key, **called)
 
 
 def agreement_matrix(data: Mapping[str, Any]) -> None:
     """A coloured table for each class with the agreement of its maps, downloadable as CSV."""
     _agreement_matrix(data=dict(data), key="agreement_matrix")
+
+
+def mask_drawing(data: Mapping[str, Any], key: str, drawn: Callable[[], None]) -> Any:
+    """An image on which outlines are drawn; event `done` (the outlines, each x, y, x, y … in pixels of the image)."""
+    return _mask_drawing(data=dict(data), key=key, on_done_change=drawn)
 
 
 def save(place: str, name: str, kind: str, content: bytes, number: int) -> None:

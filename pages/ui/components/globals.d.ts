@@ -35,6 +35,8 @@ interface PageState {
   keepsAddress?: boolean;
   /** Whether the page is presented: its maps alone, in the whole window. */
   presenting?: boolean;
+  /** The shapes that are drawn in the dialog of a mask, and which opening of it they belong to. */
+  drawing?: { opening: string; outlines: [x: number, y: number][][] };
   /** How often the user has asked for the tour. */
   toursAsked?: number;
   /** The view settings of the maps, and the text of the link that they were read from. */

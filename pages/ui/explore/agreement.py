@@ -43,4 +43,10 @@ def _known(shown: Comparison) -> list[dict[str, Any]]:
 
 def _tables(shown: Comparison, maps: list[tuple[Request, Explanation]]) -> list[dict[str, Any]]:
     found = export.agreement(shown.bench, shown.pictures[0], maps, shown.seed)
-    return [{**one, "methods": [EXPLAINERS[name].title for name in one["methods"]]} for one in found]
+    return [{**one, "methods": [_title(name) for name in one["methods"]]} for one in found]
+
+
+def _title(column: str) -> str:
+    """The title of a method, or the layer at which it was read if there are several."""
+    name, _, layer = column.partition("@")
+    return layer or EXPLAINERS[name].title

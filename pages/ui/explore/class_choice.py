@@ -1,50 +1,65 @@
-"""The choice of classes: those to explain, and the true one of an upload."""
+"""The choice of targets: classes, differences, groups and units to explain; and of the true class of an upload."""
 
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 
 import streamlit as st
 
 from core.data.labels import class_note
 from core.errors import VitrineError
+from core.explain.target_name import TargetName
 from core.images import Picture
 from core.workbench import Workbench
+from pages.ui.explore.other_targets import Choices
 from pages.ui.session import location, state, url
 from pages.ui.widgets.text import percent, plain
 
 TOP = 10  # the most probable classes offered without a search
+Shown = tuple[TargetName, ...]
+Names = Mapping[int, str]  # of the classes, with their probabilities
 
 
 def choice(bench: Workbench, picture: Picture) -> None:
-    """A button that opens the choice, in three groups, each sorted by the probability for the image."""
+    """A button that opens the choice: what is shown, then another class, a difference, a group or a unit."""
     shown = location.targets(bench, picture)
     with st.popover("Add a class…", icon=":material/add:"):
         order, names = _ordered(bench, picture)
+        classes = [TargetName((index,)) for index in order]
         st.session_state["classes.shown"] = list(shown)
         st.pills(
-            "Shown", [index for index in order if index in shown], selection_mode="multi", key="classes.shown",
-            format_func=names.__getitem__, on_change=_removed, args=(shown,), help="Click a class to remove it.",
+            "Shown", [*(one for one in classes if one in shown), *(one for one in shown if one.index is None)],
+            selection_mode="multi", key="classes.shown",
+            format_func=lambda one: one.title(bench.model.labels) if one.index is None else names[one.index],
+            on_change=_removed, args=(shown,), help="Click one to remove it.",
         )  # fmt: skip
         if len(shown) >= url.MOST:
             st.caption(f"At most {url.MOST} classes are shown side by side: remove one to add another.")
             return
-        others = [index for index in order if index not in shown]
-        st.session_state["classes.top"] = None
-        st.pills(
-            "Most probable for this image", others[:TOP], key="classes.top", format_func=names.__getitem__,
-            on_change=_added, args=("classes.top", shown),
+        made = Choices(bench, order, names, shown, "Add", partial(_added, shown=shown))
+        kinds: dict[str, Callable[[], None]] = {"Class": partial(_class, bench, shown, order, names), **made.kinds()}
+        kinds[st.segmented_control("Explain", list(kinds), default="Class", required=True, key="classes.kind")]()
+
+
+def _class(bench: Workbench, shown: Shown, order: list[int], names: Names) -> None:
+    """The other classes, by their probability for the image: the first as buttons, all in a search."""
+    others = [index for index in order if TargetName((index,)) not in shown]
+    st.session_state["classes.top"] = None
+    st.pills(
+        "Most probable for this image", others[:TOP], key="classes.top", format_func=names.__getitem__,
+        on_change=_picked, args=("classes.top", shown),
+    )  # fmt: skip
+    if len(others) > TOP:
+        st.session_state["classes.all"] = None
+        st.selectbox(
+            f"All {len(order):,} classes, by probability", others, key="classes.all", index=None, width=420,
+            format_func=names.__getitem__, filter_mode="contains", placeholder="Search",
+            on_change=_picked, args=("classes.all", shown),
         )  # fmt: skip
-        if len(others) > TOP:
-            st.session_state["classes.all"] = None
-            st.selectbox(
-                f"All {len(order):,} classes, by probability", others, key="classes.all", index=None, width=420,
-                format_func=names.__getitem__, filter_mode="contains", placeholder="Search",
-                on_change=_added, args=("classes.all", shown),
-            )  # fmt: skip
-            if _numbers(bench.model.labels):
-                st.caption(
-                    "Labels of this model are numbers. A search finds labels; the number of a class is in parentheses."
-                )
+        if _numbers(bench.model.labels):
+            st.caption(
+                "Labels of this model are numbers. A search finds labels; the number of a class is in parentheses."
+            )
 
 
 def true_class(bench: Workbench, picture: Picture) -> None:
@@ -97,29 +112,37 @@ def _numbers(labels: tuple[str, ...]) -> frozenset[int]:
     return frozenset(index for index, label in enumerate(labels) if class_note(label, labels))
 
 
-def _ordered(bench: Workbench, picture: Picture) -> tuple[list[int], dict[int, str]]:
-    """The classes by falling probability, and their names with it.
+@lru_cache(maxsize=8)
+def named(labels: tuple[str, ...]) -> dict[int, str]:
+    """The names of the classes among others: their labels.
 
     Equal labels, and those that are the number of another class, have the number of their own class beside them.
     """
-    chances = bench.probabilities(picture).tolist()
-    labels = bench.model.labels
-    count = Counter(labels)
-    unclear = _numbers(labels) | {index for index, label in enumerate(labels) if count[label] > 1}
-    order = sorted(range(len(labels)), key=lambda index: -chances[index])
-    names = {
-        index: f"{labels[index]}{f' ({index})' if index in unclear else ''} · {percent(chances[index])}"
-        for index in order
+    count, numbers = Counter(labels), _numbers(labels)
+    return {
+        index: f"{label} ({index})" if index in numbers or count[label] > 1 else label
+        for index, label in enumerate(labels)
     }
-    return order, names
 
 
-def _removed(shown: tuple[int, ...]) -> None:
-    if rest := tuple(index for index in shown if index in st.session_state["classes.shown"]):
+def _ordered(bench: Workbench, picture: Picture) -> tuple[list[int], dict[int, str]]:
+    """The classes by falling probability, and their names with it."""
+    chances = bench.probabilities(picture).tolist()
+    names = named(bench.model.labels)
+    order = sorted(names, key=lambda index: -chances[index])
+    return order, {index: f"{names[index]} · {percent(chances[index])}" for index in order}
+
+
+def _removed(shown: Shown) -> None:
+    if rest := tuple(target for target in shown if target in st.session_state["classes.shown"]):
         location.go(targets=rest)
 
 
-def _added(key: str, shown: tuple[int, ...]) -> None:
+def _picked(key: str, shown: Shown) -> None:
     index = st.session_state[key]
     if isinstance(index, int):
-        location.go(targets=(*shown, index)[: url.MOST])
+        _added(TargetName((index,)), shown)
+
+
+def _added(target: TargetName, shown: Shown) -> None:
+    location.go(targets=(*shown, target)[: url.MOST])

@@ -10,20 +10,21 @@ import streamlit as st
 from core.comparison import Comparison, Tile
 from core.errors import VitrineError
 from core.explain import EXPLAINERS
+from core.explain.target_name import TargetName, linked_target
 from core.images import Picture
 from core.params import whole
 from core.progress import Report, chunks
 from core.serialization import digest
-from core.workbench import Request, Workbench
-from pages.ui.explore import class_choice, comparison, folders, uploads
+from core.workbench import Workbench
+from pages.ui.explore import class_choice, comparison, folders, trust, uploads
+from pages.ui.explore.other_targets import Choices
 from pages.ui.session import jobs, location, parameters, state
 from pages.ui.widgets import comparison_grid
 from pages.ui.widgets.text import plain
 
 PAGE = 24  # tiles at a time
-PRESENTED = 6  # of a page, its first
+PRESENTED = 6  # tiles at a time in a presentation
 LISTED = 60  # images that can be chosen one by one
-PREDICTED = -1  # in place of a class: the one predicted for each image
 GROUPS = {"folder": "Folder", "uploads": "Uploads", "examples": "Examples"}
 
 
@@ -41,8 +42,9 @@ class Page:
     """A page of images with their predictions: for each a picture and the class to explain, or why it has none."""
 
     sources: Sequence[Source]
-    read: Mapping[str, tuple[Picture, int] | VitrineError]  # by key of the source
+    read: Mapping[str, tuple[Picture, TargetName] | VitrineError]  # by key of the source
     method: str
+    span: str  # the numbers of its images, of how many
 
 
 def active() -> bool:
@@ -123,34 +125,63 @@ def method(usable: Mapping[str, str], first: str) -> str:
     return choice.draw(st.selectbox, format_func=lambda name: EXPLAINERS[name].title, width=240)
 
 
-def target(labels: Sequence[str]) -> int:
-    """The choice of the class: PREDICTED, or one for all images."""
-    order = sorted(range(len(labels)), key=lambda index: labels[index].casefold())
-    return parameters.choice("Class", [PREDICTED, *order], "class").draw(
-        st.selectbox, width=260, filter_mode="contains",
-        format_func=lambda index: "Predicted for each image" if index == PREDICTED else labels[index],
+def target(bench: Workbench) -> TargetName | None:
+    """The choice of the target: None for the class predicted for each image, or one for all images."""
+    model, names = bench.model, class_choice.named(bench.model.labels)
+    order = sorted(names, key=lambda index: names[index].casefold())
+    parameter = parameters.Parameter[TargetName | None](
+        "Class", "class", None, lambda text: linked_target(text, model), lambda one: str(one or ""),
+        lambda one: one if one and one.known(model) else None,
     )  # fmt: skip
+    chosen = parameter.value()
+    others = [one for one in (*location.selected(bench), chosen) if one and one.index is None]
+    chosen = parameter.draw(
+        st.selectbox, options=[None, *dict.fromkeys(others), *(TargetName((index,)) for index in order)],
+        format_func=lambda one: _name(one, names, model.labels), width=260, filter_mode="contains",
+        placeholder=_name(None, names, model.labels),  # Streamlit shows None as if nothing were chosen
+    )  # fmt: skip
+    made = Choices(bench, order, names, [chosen] if chosen else [], "Explain", partial(parameters.put, "class"))
+    if kinds := made.kinds():
+        with st.popover("Other target…", icon=":material/add:"):
+            kinds[st.segmented_control("Explain", list(kinds), default=next(iter(kinds)), required=True)]()
+    return chosen
 
 
-def drawn(bench: Workbench, images: Sequence[Source], name: str, wanted: int) -> None:
+def _name(target: TargetName | None, names: Mapping[int, str], labels: Sequence[str]) -> str:
+    if target is None:
+        return "Predicted for each image"
+    return target.title(labels) if target.index is None else names[target.index]
+
+
+def drawn(bench: Workbench, images: Sequence[Source], name: str, wanted: TargetName | None) -> None:
     """A page of the images, each with the map of one method, computed in the background."""
     if not images:
         st.info("No image is chosen. Choose some under Images, upload them, or open a folder.")
         return
     pages = -(-len(images) // PAGE)
     key, number = _page(images, pages)
-    start = (number - 1) * PAGE
-    on_page = images[start : start + (PRESENTED if location.current().present else PAGE)]
-    read = _read(bench, on_page)
-    page = Page(on_page, {key: _explained(one, wanted) for key, one in read.items()}, name)
+    start, most = (number - 1) * PAGE, PAGE
+    presented = location.current().present
+    if presented:
+        start, most = _presented(len(images), start), PRESENTED
+        number = start // PAGE + 1  # the page that is shown afterwards
+        st.session_state[key] = number
+    else:
+        _forget_presented()
+    parameters.keep("page", str(number), "1")
+    on_page = images[start : start + most]
+    with st.container(key="vitrine-reading"):  # of a progress bar; also without one, so that the grid keeps its place
+        read = pictures_of(bench, on_page)
+    span = f"{start + 1:,}–{start + len(on_page):,} of {len(images):,}"
+    page = Page(on_page, {key: explained(one, wanted) for key, one in read.items()}, name, span)
     st.session_state["gallery.page"] = page
-    tiles = {tile.key: tile for source in on_page if (tile := _tile(page, source))}
-    shown = comparison.current(bench, list(tiles.values()), predicted=wanted == PREDICTED)
+    tiles = {tile.key: tile for source in on_page if (tile := _tile(bench, page, source))}
+    shown = comparison.current(bench, list(tiles.values()), predicted=wanted is None)
     comparison.drawn(shown, "gallery", _grid)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        if pages > 1:
+        if pages > 1 and not presented:
             st.pagination(pages, default=number, key=key, width=min(120 + 44 * pages, 420))
-            st.caption(f"Images {start + 1:,}–{start + len(on_page):,} of {len(images):,}")
+            st.caption(f"Images {page.span}")
         if known := location.true_classes(bench, pictures := shown.pictures):
             right = sum(
                 bench.model.right(bench.logits(one), known[one.sha]) or 0 for one in pictures if one.sha in known
@@ -164,14 +195,36 @@ def _page(images: Sequence[Source], pages: int) -> tuple[str, int]:
     known = st.session_state.get("gallery.pages", key)
     st.session_state["gallery.pages"] = key
     number = st.session_state.get(key) or (whole(parameters.text("page")) if known == key else None) or 1
-    number = min(max(number, 1), pages)
-    parameters.keep("page", str(number), "1")
-    return key, number
+    return key, min(max(number, 1), pages)
 
 
-def _read(bench: Workbench, images: Sequence[Source]) -> dict[str, tuple[Picture, int] | VitrineError]:
+def _presented(count: int, start: int) -> int:
+    """The first of the images that are presented: those of the page or of a link at first, then those leafed to."""
+    number = st.session_state.get("gallery.leaf")
+    if number is None:
+        number = (whole(parameters.text("leaf")) or start // PRESENTED + 1) - 1
+    number %= -(-count // PRESENTED)
+    st.session_state["gallery.leaf"] = number
+    parameters.keep("leaf", str(number + 1))
+    return int(number) * PRESENTED
+
+
+def _forget_presented() -> None:
+    st.session_state.pop("gallery.leaf", None)
+    parameters.keep("leaf", "")
+
+
+def leafed(by: object) -> None:
+    """Present later images or, if negative, earlier ones; from the last ones on again the first."""
+    if isinstance(by, int) and "gallery.leaf" in st.session_state:
+        st.session_state["gallery.leaf"] += by
+
+
+def pictures_of(bench: Workbench, images: Sequence[Source]) -> dict[str, tuple[Picture, TargetName] | VitrineError]:
     """The pictures with their predicted classes, each read once, with a progress bar."""
-    known: dict[tuple[object, ...], tuple[Picture, int] | VitrineError] = st.session_state.setdefault("pictures", {})
+    known: dict[tuple[object, ...], tuple[Picture, TargetName] | VitrineError] = st.session_state.setdefault(
+        "pictures", {}
+    )
     missing = [source for source in images if (bench.model.key, source.key) not in known]
 
     def work(report: Report) -> None:
@@ -184,7 +237,7 @@ def _read(bench: Workbench, images: Sequence[Source]) -> dict[str, tuple[Picture
     return {source.key: known[(bench.model.key, source.key)] for source in images}
 
 
-def _predicted(bench: Workbench, source: Source) -> tuple[Picture, int] | VitrineError:
+def _predicted(bench: Workbench, source: Source) -> tuple[Picture, TargetName] | VitrineError:
     try:
         picture = source.read()
         found = picture, bench.target(picture)
@@ -194,26 +247,28 @@ def _predicted(bench: Workbench, source: Source) -> tuple[Picture, int] | Vitrin
     return found
 
 
-def _explained(read: tuple[Picture, int] | VitrineError, wanted: int) -> tuple[Picture, int] | VitrineError:
-    return read if isinstance(read, VitrineError) or wanted == PREDICTED else (read[0], wanted)
+def explained(
+    read: tuple[Picture, TargetName] | VitrineError, wanted: TargetName | None
+) -> tuple[Picture, TargetName] | VitrineError:
+    return read if isinstance(read, VitrineError) or wanted is None else (read[0], wanted)
 
 
-def _tile(page: Page, source: Source) -> Tile | None:
+def _tile(bench: Workbench, page: Page, source: Source) -> Tile | None:
     """The tile of an image; None for one that cannot be read."""
     one = page.read[source.key]
     if isinstance(one, VitrineError):
         return None
     picture, target = one
-    here = location.current()
-    return Tile(picture, Request(page.method, target, dict(location.settings(page.method)), here.settle))
+    return Tile(picture, location.requests(bench, [page.method], [target])[0])
 
 
 def _judged(bench: Workbench, tile: Tile) -> dict[str, str]:
     """The mark of the explained class, and the label of the true one where it is known and another."""
     marks = class_choice.marks(bench, tile.picture)
-    other = next((index for index, mark in marks.items() if mark != "wrong" and index != tile.request.target), None)
+    explained = tile.request.target.index
+    other = next((index for index, mark in marks.items() if mark != "wrong" and index != explained), None)
     return {
-        "mark": marks.get(tile.request.target, ""),
+        "mark": "" if explained is None else marks.get(explained, ""),
         "true": "" if other is None else bench.model.labels[other],
     }
 
@@ -229,11 +284,11 @@ def _grid(shown: Comparison) -> None:
     cells: list[str] = []
     for number, source in enumerate(page.sources):
         one = page.read[source.key]
-        tile = _tile(page, source)
+        tile = _tile(shown.bench, page, source)
         if isinstance(one, VitrineError) or tile is None:
             error: Any = one
             name = f"unread-{number}"
-            rows.append({"photo": "", "picture": source.name, "target": PREDICTED, "label": "", "chance": ""})
+            rows.append({"photo": "", "picture": source.name, "target": "", "label": "", "chance": ""})
             header = {"title": title, "label": "", "phase": "failed", "error": error.message, "hint": error.hint}
             messages[name] = {**header, "ask": name}, b""
             cells.append(name)
@@ -244,4 +299,7 @@ def _grid(shown: Comparison) -> None:
         messages[name] = comparison_grid.tile(shown, tile)
         rows.append({**row, "picture": source.name, **_judged(shown.bench, tile)})
         cells.append(name)
-    comparison_grid.grid(messages, rows, [page.method], [[name] for name in cells], "gallery", gallery=True)
+    messages |= comparison_grid.strips(trust.strips(shown))
+    cells_of_rows = [[name] for name in cells]
+    columns = [comparison_grid.column(page.method)]
+    comparison_grid.grid(messages, rows, columns, cells_of_rows, "gallery", clicked=trust.clicked, gallery=page.span)

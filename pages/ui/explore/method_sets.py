@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from core.comparison import affordable
 from core.explain import EXPLAINERS
+from core.explain.target_name import TargetName
 from core.workbench import Request, Workbench
 from pages.ui.explore.comparison import AT_ONCE
 from pages.ui.session import location, state
@@ -21,7 +22,7 @@ def _family(name: str) -> list[str]:
 
 
 def _quick(bench: Workbench) -> list[str]:
-    works = [Request(name, 0) for name in _works(bench)]
+    works = [Request(name, TargetName((0,))) for name in _works(bench)]
     return [request.name for request in affordable(bench, works, AT_ONCE)]
 
 

@@ -16,7 +16,7 @@ from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.explore import folders
-from pages.ui.session import location, state
+from pages.ui.session import location, networks, state
 from pages.ui.widgets.text import plain
 
 _TOLD = 3  # unreadable files with a sentence each
@@ -43,7 +43,7 @@ def missing(workbench: Workbench) -> None:
         f"The image of this link, {location.named(here.image)}, isn't available here: uploaded images stay in the tab "
         "that they were opened in. Upload it to see what the link shows, or choose an example."
     ))  # fmt: skip
-    labels = ", ".join(workbench.model.labels[index] for index in location.selected(workbench))
+    labels = ", ".join(target.title(workbench.model.labels) for target in location.selected(workbench))
     methods = ", ".join(EXPLAINERS[name].title for name in here.methods)
     kept = {"model": parsed(workbench.model.name).display, "classes": labels, "methods": methods}
     st.markdown("Kept from the link: " + plain(" · ".join(f"{what} {text}" for what, text in kept.items() if text)))
@@ -58,7 +58,7 @@ def _store() -> None:
     wanted = here.image if location.picture() is None else ""
     pictures, failed = [], []
     left_out = LeftOut()
-    files = ((file.name, state.received(file)) for file in st.session_state.get(_key()) or [])
+    files = state.received(st.session_state.get(_key()) or [])
     for name, data in images_of(files, left_out, state.session().files.budget):
         try:
             picture = state.session().add(data, name)
@@ -86,7 +86,7 @@ def _store() -> None:
 
 def _label(pictures: Sequence[Picture]) -> None:
     """Store the true classes of images from an archive whose class folders are named after classes of the model."""
-    model = state.opened(location.current().model)
+    model = networks.loaded(location.current().model)
     if model is None or model.output == "regression":
         return
     folders = {one.sha: PurePosixPath(one.name).parent.name for one in pictures}

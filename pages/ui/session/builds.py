@@ -1,50 +1,53 @@
-"""Builds of studies in the background: they belong to the server, so they survive a reload and a closed tab."""
+"""Builds of studies and exams in the background: they belong to the server and survive a reload and a closed tab."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Any, Literal
 
 import streamlit as st
 
 from core.jobs import Job
 from core.progress import Report
-from core.study import Study
 from pages.ui.session import state, visitors
 
 _starting = Lock()  # held from the check of the limits to the start
-PAGE = "studies"  # where builds are shown with a button to stop them
+Kind = Literal["study", "exam"]
+PAGES: dict[str, str] = {"study": "studies", "exam": "exam"}  # where builds are shown with a button to stop them
 
 
 @dataclass(frozen=True)
 class Build:
-    """A build of the study at a path: running, or ended and not yet replaced by another."""
+    """A build of the store at a path: running, or ended and not yet replaced by another."""
 
     path: Path
-    job: Job[Study]
+    job: Job[Any]
+    kind: Kind = "study"
 
 
-def start(path: Path, work: Callable[[Report], Study]) -> None:
-    """Start building the study at a path, unless that is running.
+def start(path: Path, work: Callable[[Report], Any], kind: Kind = "study") -> None:
+    """Start building the store at a path, unless that is running.
 
-    Raises Unavailable if a visitor, or the server, has enough builds or studies.
+    Raises Unavailable if a visitor, or the server, has enough builds or stores of this kind.
     """
     builds = _builds()
     with _starting:
         running = [build.path for build in list(builds.values()) if build.job.running]
         if path not in running:
-            visitors.check_builds(running)
-            builds[path] = Build(path, Job(work, f"Building {path.name}"))
+            visitors.check_builds(running, path.parent)
+            builds[path] = Build(path, Job(work, f"Building {path.name}"), kind)
 
 
-def builds() -> list[Build]:
-    """This visitor's builds since the server started, except those that were dismissed."""
-    return [build for build in list(_builds().values()) if build.path.is_relative_to(visitors.own_home())]
+def builds(kind: Kind | None = None) -> list[Build]:
+    """This visitor's builds since the server started, except those that were dismissed; all kinds by default."""
+    own = [build for build in list(_builds().values()) if build.path.is_relative_to(visitors.own_home())]
+    return [build for build in own if kind in (None, build.kind)]
 
 
-def running() -> list[Build]:
+def running(kind: Kind | None = None) -> list[Build]:
     """The builds that are running."""
-    return [build for build in builds() if build.job.running]
+    return [build for build in builds(kind) if build.job.running]
 
 
 def dismiss(path: Path) -> None:
@@ -61,30 +64,37 @@ def bar() -> None:
     for build in builds():
         if build.path in known and not build.job.running:
             known.discard(build.path)
-            if st.session_state.get("page") != PAGE:
+            if not _here(build):
                 _tell(build)
     known |= {build.path for build in now}
-    if not now or st.session_state.get("page") == PAGE:
-        return
+    elsewhere = [build for build in now if not _here(build)]
 
     @st.fragment(run_every=1.0)
     def live() -> None:
         if all(build.job.running for build in now):
-            for build in now:
+            for build in elsewhere:
                 st.progress(min(build.job.fraction, 1.0), build.job.state_line)
         else:
             state.repeat_notices()
             st.rerun()
 
-    with st.container(key="vitrine-builds"):
-        live()
+    with st.container(key="vitrine-builds"):  # also without a bar, so that what follows keeps its place
+        if elsewhere:
+            live()
+
+
+def _here(build: Build) -> bool:
+    """Whether the current page shows a build itself."""
+    return bool(st.session_state.get("page") == PAGES[build.kind])
 
 
 def _tell(build: Build) -> None:
     """Add a notice about a build that has ended."""
     name, job = build.path.name, build.job
     if job.state == "done":
-        state.add_notice("info", f"The study {name} is finished. Open it on the page Studies.")
+        state.add_notice(
+            "info", f"The {build.kind} {name} is finished. Open it on the page {PAGES[build.kind].capitalize()}."
+        )
     elif job.error:
         state.add_notice("error", f"Building {name}: {job.error}")
 

@@ -19,6 +19,12 @@ T = TypeVar("T")
 def working(title: str, work: Callable[[Report], T]) -> T:
     """Run `work(report)` now, with a progress bar; any click elsewhere cancels it. Raises what the work raises."""
     job = Job(work, title)
+    wait_for(job, job.cancel)
+    return job.result  # type: ignore[return-value]  # it ended without an error and without a click
+
+
+def wait_for(job: Job[Any], leave: Callable[[], None]) -> None:
+    """Wait for the end of a job with a progress bar; any click elsewhere calls `leave`. Raises what the work raised."""
     bar = None
     try:
         while not job.wait(0.1):
@@ -26,12 +32,12 @@ def working(title: str, work: Callable[[Report], T]) -> T:
                 bar = bar or st.empty()
                 bar.progress(min(job.fraction, 1.0), job.state_line)
     finally:
-        job.cancel()
+        if job.running:
+            leave()
     if bar:
         bar.empty()
     if job.error:
-        raise job.error
-    return job.result  # type: ignore[return-value]  # it ended without an error and without a click
+        raise copy.copy(job.error)  # a raised error would keep the variables of the page alive
 
 
 def once(cached: Callable[[K, T | None], T], key: K, title: str, work: Callable[[Report], T]) -> T:

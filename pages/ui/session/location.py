@@ -1,7 +1,7 @@
 """The location of a session: its model, image, classes, methods and their settings."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +11,11 @@ from core.data.labels import namesake
 from core.data.samples import Sample
 from core.environment import app_model
 from core.errors import BadImage, VitrineError
-from core.images import Picture, shown
+from core.explain.target_name import TargetName
+from core.images import Picture, Window, shown
 from core.models import MODELS
-from core.workbench import Workbench
-from pages.ui.session import state
+from core.workbench import Request, Workbench
+from pages.ui.session import networks, state
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Location:
 
     model: str = ""
     image: str = ""  # the name of an example, or the hash of an upload
-    targets: tuple[int, ...] = ()  # classes; empty for the predicted one
+    targets: tuple[TargetName, ...] = ()  # empty for the predicted class
     methods: tuple[str, ...] = ()
     layer: str = ""
     seed: int = 0
     settle: bool = False  # methods finish as soon as their map has converged
+    page: int = 1  # of a file with several
+    window: Window | None = None  # values shown as black and white; None for those of the file
     present: bool = False  # the maps alone are shown, in the whole window
 
 
@@ -38,12 +41,12 @@ def current() -> Location:
 
 
 def go(**changes: Any) -> None:
-    """Change the location. Another image or model resets the classes, a model also the layer."""
+    """Change the location. Another image or model resets the classes, a model the layer, an image page and window."""
     here = current()
     if here.model and changes.get("model", here.model) != here.model:
         changes = {"targets": (), "layer": "", **changes}
     if here.image and changes.get("image", here.image) != here.image:
-        changes = {"targets": (), **changes}
+        changes = {"targets": (), "page": 1, "window": None, **changes}
     st.session_state["location"] = replace(here, **changes)
 
 
@@ -53,14 +56,23 @@ def settings(owner: str) -> dict[str, Any]:
     return stored
 
 
+def requests(
+    workbench: Workbench, names: Iterable[str], wanted: Iterable[TargetName], layers: Sequence[str] = ()
+) -> list[Request]:
+    """The requests for these methods, with the session's settings, for each target; without layers at its own."""
+    here = current()
+    chosen = layers or ([here.layer] if here.layer else [])
+    return workbench.requests({name: dict(settings(name)) for name in names}, wanted, chosen, settle=here.settle)
+
+
 def bench() -> Workbench:
     """The workbench of the current model; if that cannot be loaded, of another one, with a notice."""
     name = current().model or first_model()
     try:
-        model = state.network(name)
+        model = networks.of(name)
     except VitrineError as error:
         state.add_notice("error", str(error))
-        model = state.network(next(other for other in MODELS if other != name))
+        model = networks.of(next(other for other in MODELS if other != name))
     if current().model != model.name:
         go(model=model.name)
     return Workbench(model, state.session().cache)
@@ -69,7 +81,7 @@ def bench() -> Workbench:
 def first_model() -> str:
     """The default model: the one of `vitrine app --model`, or that of the current example."""
     example = state.samples().get(current().image)
-    return app_model() or (example.model if example else state.models()[0])
+    return app_model() or (example.model if example else networks.listed()[0])
 
 
 def choose(model: str) -> None:
@@ -94,9 +106,17 @@ def picture() -> Picture | None:
     """The current picture, the first example by default; None if it is not available in this session."""
     if not current().image:
         go(image=next(iter(examples())))
-    name = current().image
-    example = state.samples().get(name)
-    return state.sample(example.path) if example else state.session().upload(name)
+    here = current()
+    if example := state.samples().get(here.image):
+        return state.sample(example.path)
+    try:
+        return state.session().upload(here.image, here.page, here.window)
+    except BadImage as error:
+        if here.page == 1:
+            raise
+        state.add_problem(f"This link: {error} Shown instead: page 1.")
+        go(page=1)
+        return state.session().upload(here.image, 1, here.window)
 
 
 def subject() -> Picture:
@@ -136,11 +156,11 @@ def true_classes(workbench: Workbench, pictures: Iterable[Picture]) -> dict[str,
     return {sha: index for sha, index in found.items() if index is not None}
 
 
-def targets(workbench: Workbench, picture: Picture) -> tuple[int, ...]:
-    """The current classes: the selected ones, or the predicted one."""
+def targets(workbench: Workbench, picture: Picture) -> tuple[TargetName, ...]:
+    """The current targets: the selected ones, or the predicted class."""
     return selected(workbench) or (workbench.target(picture),)
 
 
-def selected(workbench: Workbench) -> tuple[int, ...]:
-    """The selected classes."""
-    return tuple(index for index in current().targets if index < len(workbench.model.labels))
+def selected(workbench: Workbench) -> tuple[TargetName, ...]:
+    """The selected targets."""
+    return tuple(target for target in current().targets if target.known(workbench.model))

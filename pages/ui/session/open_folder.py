@@ -1,8 +1,8 @@
 """A folder of images opened in a session: its images are read only when they are needed."""
 
 import os
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from core.data.labels import folder_classes
 from core.data.layout import UNKNOWN
 from core.errors import BadImage, VitrineError
 from core.figures import encoding
-from core.images import DeferredPicture, Picture, deferred, read_picture
+from core.images import DeferredPicture, Picture, Window, deferred, read_picture
 from core.params import whole
 from core.progress import Report
 from pages.ui.session import visitors
@@ -74,12 +74,17 @@ class OpenFolder:
         """The picture of an image, decoded again when its pixels are needed and no longer cached. Raises BadImage."""
         return deferred(lambda: self._read(number), self._file(number))
 
-    def picture_of(self, sha: str) -> DeferredPicture | None:
-        """The picture of an image that has been read and can still be read."""
+    def picture_of(self, sha: str, page: int = 1, window: Window | None = None) -> DeferredPicture | None:
+        """The picture of an image that has been read and can still be read. Raises BadImage for a page it has not."""
         number = self.number_of(sha)
         try:
-            return None if number is None else self.picture(number)
+            if number is None or (page == 1 and not window):
+                return None if number is None else self.picture(number)
+            read = partial(changed, self._cache, sha, page, window, lambda: self._decoded(number, window, page))
+            return deferred(read, self._file(number))
         except VitrineError:
+            if page > 1:
+                raise
             return None
 
     def true_class(self, sha: str, labels: tuple[str, ...]) -> int | None:
@@ -117,18 +122,31 @@ class OpenFolder:
         cached = self._cache.peek(("picture", known)) if known else None
         if isinstance(cached, Picture):
             return cached
-        root = self.folder.root
-        file = (root / self.path(number)).resolve()
-        if not (file.is_relative_to(root.resolve()) or visitors.may_read(file)):  # a link leads out of it
-            raise BadImage(f"{self.path(number)} lies outside the folders of this server.", "Choose another image.")
-        picture = read_picture(self.folder.root, self.path(number))
+        picture = self._decoded(number)
         self._shas[number] = picture.sha
         self._cache.put(("picture", picture.sha), picture)
         return picture
 
+    def _decoded(self, number: int, window: Window | None = None, page: int = 1) -> Picture:
+        root = self.folder.root
+        file = (root / self.path(number)).resolve()
+        if not (file.is_relative_to(root.resolve()) or visitors.may_read(file)):  # a link leads out of it
+            raise BadImage(f"{self.path(number)} lies outside the folders of this server.", "Choose another image.")
+        return read_picture(root, self.path(number), window, page)
+
     def _file(self, number: int) -> str:
         path = self.folder.root / self.path(number)
         return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def changed(cache: TensorCache, sha: str, page: int, window: Window | None, read: Callable[[], Picture]) -> Picture:
+    """A page of a file in a window; the cache holds one for each file, as a slider passes many."""
+    known = cache.peek(("changed", sha))
+    if isinstance(known, Picture) and (known.page, known.window) == (page, window):
+        return known
+    picture = read()
+    cache.put(("changed", sha), picture)
+    return picture
 
 
 @lru_cache(maxsize=8)

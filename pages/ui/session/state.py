@@ -1,6 +1,6 @@
-"""The state of a session: uploads, cached results, running work, notices; models and examples of all sessions."""
+"""The state of a session: uploads, cached results, running work, notices; examples of all sessions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -13,28 +13,23 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cache import TensorCache
-from core.comparison import Comparison
-from core.data.model_options import ModelOptions
+from core.comparison import Assessment, Comparison
 from core.data.samples import Sample
 from core.data.samples import samples as bundled_samples
-from core.environment import app_model, app_options, budget, device
+from core.environment import budget
 from core.errors import BadImage, TooLarge
-from core.images import DeferredPicture, Picture, decode, deferred
+from core.images import DeferredPicture, Picture, Window, decode, deferred
 from core.jobs import Job
-from core.models import FLOWERS, MODELS, load
-from core.models.model import Model
-from core.models.name import parsed
+from core.models import FLOWERS
 from core.progress import Report
-from core.registry import unknown
-from core.serialization import digest
-from pages.ui.session import visitors
-from pages.ui.session.jobs import once
-from pages.ui.session.open_folder import OpenFolder
+from pages.ui.session import opened_models, visitors
+from pages.ui.session.open_folder import OpenFolder, changed
+from pages.ui.session.opened_models import OpenedModel
 from pages.ui.session.shared_images import TrueClass, shared_images
+from pages.ui.session.shared_networks import UsedNetworks
 
 T = TypeVar("T")
 Level = str  # "error", "warning" or "info"
-
 
 _sessions: "WeakSet[Session]" = WeakSet()  # all that are alive
 _listing = Lock()  # held while that list is read or grows
@@ -45,12 +40,16 @@ class Session:
 
     def __init__(self) -> None:
         upload_budget = budget() // 4
-        self.files = TensorCache(upload_budget)  # uploaded files, by hash
+        self.files = TensorCache(upload_budget)  # uploaded files, by hash, and masks
         self.cache = TensorCache(budget() - upload_budget)  # decoded pictures, activations and finished maps
         self.names: dict[str, str] = {}  # names of uploads, by hash, in order of upload
         self.true: dict[str, TrueClass] = {}  # true classes of uploads, by hash, as far as the user said them
         self.owner = object()  # of the images that this session shares; sharing outlives the session
+        self.models: dict[str, OpenedModel] = {}  # opened beside the list, by name
+        self.networks = UsedNetworks(self.owner)
+        self.dropped: dict[str, Path] = {}  # uploaded files of a model that is not opened yet, by kind
         self.comparison: Comparison | None = None
+        self.assessment: Assessment | None = None  # of the comparison's maps
         self.folder: OpenFolder | None = None
         self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
         with _listing:
@@ -59,7 +58,7 @@ class Session:
     def add(self, data: bytes, name: str, true: TrueClass | None = None) -> Picture:
         """Store an uploaded file, with its true class if known, and return its picture. Raises BadImage."""
         picture = decode(data, name)
-        _check_room(len(data))
+        check_room(len(data))
         self.files.put(picture.sha, data)
         self.cache.put(("picture", picture.sha), picture)
         self.names[picture.sha] = name
@@ -72,14 +71,22 @@ class Session:
         self.names = {sha: name for sha, name in self.names.items() if self.files.peek(sha) is not None}
         return dict(self.names)
 
-    def upload(self, sha: str) -> Picture | None:
-        """The picture of an upload of this session, or of one that another shares; None for any other."""
+    def upload(self, sha: str, page: int = 1, window: Window | None = None) -> Picture | None:
+        """The picture of an upload of this session, or of one that another shares; None for any other.
+
+        Raises BadImage for a page that the file does not have.
+        """
         data = self.files.peek(sha)
         if not isinstance(data, bytes):
-            if self.folder and (found := self.folder.picture_of(sha)):
+            if self.folder and (found := self.folder.picture_of(sha, page, window)):
                 return found
             shared = shared_images().get(sha)
-            return self.add(*shared) if shared else None
+            if not shared:
+                return None
+            self.add(*shared)
+            return self.upload(sha, page, window)
+        if page > 1 or window:
+            return changed(self.cache, sha, page, window, lambda: decode(data, self.names[sha], window, page))
         return self.cache.get(("picture", sha), lambda: decode(data, self.names[sha]))
 
     def deferred(self, sha: str) -> DeferredPicture:
@@ -109,7 +116,8 @@ class Session:
         if self.names.pop(sha, None) is not None:
             self.true.pop(sha, None)
             self.files.discard(sha)
-            for kind in ("picture", "thumbnail"):
+            self.files.discard(("mask", sha))
+            for kind in ("picture", "changed", "thumbnail"):
                 self.cache.discard((kind, sha))
             self.withdraw(sha)
 
@@ -133,21 +141,36 @@ class Session:
         self.jobs = [*(one for one in self.jobs if one.running), job]
         return job
 
-    def free(self) -> None:
-        """Clear all cached results; uploads stay."""
+    def compare(self, comparison: Comparison | None) -> None:
+        """Replace the comparison: work on the last one, and on the measures of its maps, is cancelled."""
         if self.comparison:
             self.comparison.cancel()
-        self.comparison = None
+        self.comparison = comparison
+        self.assess(None)
+
+    def assess(self, assessment: Assessment | None) -> None:
+        """Replace the measures of the comparison's maps; work on the last ones is cancelled."""
+        if self.assessment:
+            self.assessment.cancel()
+        self.assessment = assessment
+
+    def free(self) -> None:
+        """Clear all cached results; uploads stay."""
+        self.compare(None)
         self.cache.clear()
 
     def close(self) -> None:
         """End the session: cancel its work and free its memory; must be fast, as it runs in the server's event loop."""
-        for job in [self.comparison, *self.jobs]:
-            if job:
-                job.cancel()
-        self.comparison = self.folder = None
+        self.compare(None)
+        for job in self.jobs:
+            job.cancel()
+        self.folder = None
         self.jobs.clear()
         self.names.clear()
+        self.models.clear()
+        self.networks.leave()
+        for path in self.dropped.values():
+            opened_models.discard(path)
         self.files.close()
         self.cache.close()
 
@@ -158,24 +181,35 @@ def session() -> Session:
     return Session()
 
 
-def _check_room(size: int) -> None:
+def sessions() -> list[Session]:
+    """All sessions that are alive."""
+    with _listing:
+        return list(_sessions)
+
+
+def check_room(size: int) -> None:
     """Raise TooLarge if the uploads of all visitors of a shared server would take too much memory."""
     if not visitors.shared():
         return
-    with _listing:
-        used = sum(one.files.used for one in _sessions)
+    used = sum(one.files.used for one in sessions())
     if used + size > visitors.UPLOADS << 20:
         message = f"This server holds no more than {visitors.UPLOADS:,} MB of uploaded images."
         raise TooLarge(message, "Try again when others have closed their tabs.")
 
 
-def received(file: UploadedFile) -> bytes:
-    """The content of an uploaded file, removed from Streamlit's memory, which would outlive the tab."""
-    content = file.getvalue()
-    context = get_script_run_ctx()
-    if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
-        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
-    return content
+def received(files: Sequence[object]) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of uploaded files, removed from Streamlit's memory, which would outlive the tab.
+
+    One that was received before is left out: a run that is interrupted before it renews the uploader is followed by
+    another one for the same file.
+    """
+    for file in files:
+        if isinstance(file, UploadedFile):
+            content = file.getvalue()
+            context = get_script_run_ctx()
+            if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+                context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+            yield file.name, content
 
 
 def add_notice(level: Level, text: str) -> None:
@@ -215,49 +249,6 @@ def problems() -> list[str]:
 def forget_problems() -> None:
     """Drop the sentences of `add_problem`."""
     st.session_state["problems"] = []
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def _shared_networks(key: tuple[str, str], _model: Model | None) -> Model:
-    """The networks shared by all sessions, by name and options; LookupError for a missing one if none is given."""
-    if _model is None:
-        raise LookupError(key)
-    return _model
-
-
-def network(name: str, options: ModelOptions | None = None) -> Model:
-    """A shared network, loaded now with a progress bar if missing.
-
-    Its options are by default those of `vitrine app` for its model. Raises what `load` raises, and UnknownName for one
-    that visitors from other machines cannot open.
-    """
-    if visitors.shared() and name not in models():
-        raise unknown("model", parsed(name).display, models())
-    options = model_options(name) if options is None else options
-    return once(
-        _shared_networks,
-        (name, digest(options)),
-        f"Opening {name}",
-        lambda report: load(name, device(), report, options),
-    )
-
-
-def opened(name: str) -> Model | None:
-    """A shared network that is loaded already, else None."""
-    try:
-        return _shared_networks((name, digest(model_options(name))), None)
-    except LookupError:
-        return None
-
-
-def models() -> tuple[str, ...]:
-    """The selectable models; the one of `vitrine app --model` comes first."""
-    return tuple(dict.fromkeys(filter(None, (app_model(), *MODELS))))
-
-
-def model_options(name: str) -> ModelOptions:
-    """The options of `vitrine app` for its model; the defaults for every other model."""
-    return ModelOptions.checked(**app_options()) if name == app_model() else ModelOptions()
 
 
 @cache

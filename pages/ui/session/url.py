@@ -15,15 +15,18 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from core.environment import seed
 from core.errors import BadParameter, VitrineError
 from core.explain import EXPLAINERS
-from core.images import shown
+from core.explain.target_name import TargetName, linked_target
+from core.images import shown, window_of
+from core.measure import MEASURES
 from core.models.name import parsed
 from core.params import checked, spelled, whole
 from core.registry import unknown
-from pages.ui.session import location, parameters, state, visitors
+from pages.ui.session import location, networks, parameters, state, visitors
 
 MOST = 4  # classes side by side
 LATE = 20  # addresses written before the last one that may still come back
-OWN = ("model", "img", "cls", "m", "set", "layer", "seed", "settle", "view", "present")
+OWNERS = (*EXPLAINERS, *MEASURES)  # of settings
+OWN = ("model", "img", "img-page", "img-window", "cls", "m", "set", "layer", "seed", "settle", "view", "present")
 
 
 def adopt() -> None:
@@ -42,9 +45,13 @@ def adopt() -> None:
     known = not name or _take(lambda: _model(name), f"{used}, without the link's classes and layer")
     if "img" in in_address:
         location.go(image=in_address["img"][0])
+    location.go(page=1, window=None)
+    _take(lambda: _page(in_address.get("img-page", ["1"])[0]), "page 1")
+    if "img-window" in in_address:
+        _take(lambda: location.go(window=window_of(in_address["img-window"][0])), "the range of the image")
     _methods(in_address.get("m", [""])[0])
     st.session_state["settings"] = {
-        owner: changed for owner, changed in st.session_state.get("settings", {}).items() if owner not in EXPLAINERS
+        owner: changed for owner, changed in st.session_state.get("settings", {}).items() if owner not in OWNERS
     }
     for text in in_address.get("set", []):
         _take(partial(_setting, text))
@@ -90,13 +97,13 @@ def write() -> None:
 
 def _own_parameters() -> dict[str, list[str]]:
     here = location.current()
-    changed = [
-        f"{name}.{key}:{spelled(value)}" for name in EXPLAINERS for key, value in location.settings(name).items()
-    ]
+    changed = [f"{name}.{key}:{spelled(value)}" for name in OWNERS for key, value in location.settings(name).items()]
     found = {
         "model": [here.model],
         "img": [here.image],
-        "cls": [str(index) for index in here.targets],
+        "img-page": [str(here.page)] if here.page > 1 else [],
+        "img-window": ["{:.10g},{:.10g}".format(*here.window)] if here.window else [],
+        "cls": [str(target) for target in here.targets],
         "m": [",".join(here.methods)],
         "set": changed,
         "layer": [here.layer],
@@ -123,8 +130,8 @@ def _add_problem(error: VitrineError, instead: str) -> None:
 
 
 def _model(name: str) -> None:
-    if name not in (*state.models(), location.current().model):
-        raise unknown("model", name, state.models())
+    if name != location.current().model and not networks.known(name):
+        raise unknown("model", name, networks.listed())
     location.go(model=name)
 
 
@@ -142,10 +149,17 @@ def _setting(text: str) -> None:
     name, colon, value = rest.partition(":")
     if not colon:
         raise BadParameter(f"{short(text)} is no setting.", "Write METHOD.SETTING:VALUE.")
-    params = EXPLAINERS[owner].params
+    params = (MEASURES[owner] if owner in MEASURES else EXPLAINERS[owner]).params
     chosen = checked(params, {name: value}, owner)[name]
     if chosen != next(param.default for param in params if param.name == name):
         location.settings(owner)[name] = chosen
+
+
+def _page(text: str) -> None:
+    number = whole(text)
+    if not number:
+        raise BadParameter(f"The page cannot be {short(text)}.", "Give the number of a page.")
+    location.go(page=number)
 
 
 def _seed(text: str) -> None:
@@ -173,17 +187,16 @@ def _layer(name: str) -> None:
 
 def _targets(texts: list[str]) -> None:
     model = location.bench().model
-    chosen: dict[int, None] = {}
+    chosen: dict[TargetName, None] = {}
     errors: list[VitrineError] = []
     for text in texts:
-        index = whole(text)  # first, as links contain indices
         try:
-            chosen[model.target(text if index is None or index >= len(model.labels) else index)] = None
+            chosen[linked_target(text, model)] = None
         except VitrineError as error:
             errors.append(error)
     for problem in errors:
         _add_problem(problem, "" if chosen else "the predicted class")
     if len(chosen) > MOST:
-        surplus = ", ".join(shown(model.labels[index]) for index in list(chosen)[MOST:])
+        surplus = ", ".join(shown(target.title(model.labels)) for target in list(chosen)[MOST:])
         state.add_problem(f"This link: {MOST} classes are shown at a time. Not shown: {surplus}.")
     location.go(targets=tuple(chosen)[:MOST])

@@ -23,8 +23,10 @@ KEY = "key"  # the parameter of the address
 # Limits of a server that other machines can open.
 UPLOADS = 2_000  # megabytes of uploaded images in all
 BUILDS = 2  # running builds in all; one for each visitor
-STUDIES = 10  # of each visitor
+STUDIES = 10  # of each visitor, and as many exams
 IMAGES = 5_000  # of a study
+WEIGHTS = 2_000  # megabytes of weights files of each visitor
+ALL_WEIGHTS = 20_000  # and of all together
 SHOW_PATHS = "show-paths"  # the key of the switch
 
 
@@ -55,7 +57,7 @@ def private() -> dict[str, str]:
 
 
 def own_home() -> Path:
-    """The folder of this visitor's studies and tags; it may not exist yet."""
+    """The folder of this visitor's studies, exams and tags; it may not exist yet."""
     return _home_of(key())
 
 
@@ -65,27 +67,30 @@ def _home_of(key: str) -> Path:
 
 
 def owns(path: Path) -> bool:
-    """Whether a study belongs to this visitor."""
+    """Whether a study or exam belongs to this visitor."""
     return not shared() or path.resolve().is_relative_to(own_home().resolve())
 
 
 def check_own(path: Path) -> None:
-    """Raise Unavailable for a study that this visitor did not make."""
+    """Raise Unavailable for a study or exam that this visitor did not make."""
     if not owns(path):
-        raise Unavailable(f"The study {path.name} is not yours.", "Only whoever built a study can delete or stop it.")
+        one = "exam" if path.parent.name == "exams" else "study"
+        raise Unavailable(f"The {one} {path.name} is not yours.", "Only whoever built it can delete or stop it.")
 
 
-def check_builds(running: Sequence[Path]) -> None:
-    """Raise Unavailable if no further build may start while those at these paths run; only on a shared server."""
+def check_builds(running: Sequence[Path], folder: Path) -> None:
+    """Raise Unavailable if no further build into a folder may start while those at these paths run.
+
+    Only a shared server has limits.
+    """
     if not shared():
         return
-    studies = own_home() / "studies"
     if any(owns(path) for path in running):
-        raise Unavailable("A study of yours is being built.", "Wait for it, or stop it.")
+        raise Unavailable("A study or exam of yours is being built.", "Wait for it, or stop it.")
     if len(running) >= BUILDS:
-        raise Unavailable(f"This server builds {BUILDS} studies at a time.", "Try again later.")
-    if studies.is_dir() and sum(not path.name.startswith(".") for path in studies.iterdir()) >= STUDIES:
-        raise Unavailable(f"This server keeps {STUDIES} studies of each visitor.", "Delete one.")
+        raise Unavailable(f"This server builds {BUILDS} studies or exams at a time.", "Try again later.")
+    if folder.is_dir() and sum(not path.name.startswith(".") for path in folder.iterdir()) >= STUDIES:
+        raise Unavailable(f"This server keeps {STUDIES} {folder.name} of each visitor.", "Delete one.")
 
 
 def check_images(count: int) -> None:
@@ -93,6 +98,27 @@ def check_images(count: int) -> None:
     if shared() and count > IMAGES:
         message = f"The folder has {count:,} images; a study on this server may have {IMAGES:,}."
         raise TooLarge(message, "Set a limit under More.")
+
+
+def check_weights(size: int) -> None:
+    """Raise TooLarge if a shared server stores too many weights files for `size` bytes more."""
+    if not shared():
+        return
+    everybody = environment.home() / "visitors"
+    for place, pattern, limit, of in (
+        (own_home(), "weights/*/*", WEIGHTS, "of each visitor"),
+        (everybody, "*/weights/*/*", ALL_WEIGHTS, "in all"),
+    ):
+        if sum(file.stat().st_size for file in place.glob(pattern)) + size > limit << 20:
+            message = f"This server stores no more than {limit:,} MB of weights {of}."
+            raise TooLarge(message, "Close models of yours, or try again later.")
+
+
+def check_hub(title: str) -> None:
+    """Raise Unavailable on a shared server, where visitors cannot make it download from timm or another hub."""
+    if shared():
+        message = f"This server downloads no models of {title} for visitors."
+        raise Unavailable(message, "Whoever runs it can offer one with `vitrine app --model`.")
 
 
 def folders() -> tuple[Path, ...]:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from core.errors import VitrineError
+from core.explain.target_name import TargetName, linked_target
 from core.figures import encoding
 from core.images import Picture
 from core.models import description
@@ -14,9 +15,9 @@ from core.models.model import Model
 from core.models.name import parsed
 from core.workbench import Workbench
 from pages.ui import components
-from pages.ui.explore import class_choice, folders, gallery, uploads
-from pages.ui.session import builds, location, parameters, state, url, visitors
-from pages.ui.shell import tour
+from pages.ui.explore import class_choice, folders, gallery, trust, uploads
+from pages.ui.session import builds, location, networks, parameters, state, url, visitors
+from pages.ui.shell import open_model, tour
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
@@ -30,11 +31,13 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     state.forget_notices()
     with messages.error_boundary(current.title):
         url.adopt()
-        workbench, picture = location.bench(), location.picture()
+        with st.container(key="vitrine-opening"):  # of a progress bar; also without one, as all places below
+            workbench, picture = location.bench(), location.picture()
         cover.empty()
         _header(parts, workbench, picture)
         builds.bar()
-        messages.notices()
+        with st.container(key="vitrine-notices"):  # also without any, so that what follows, as an open popover, stays
+            messages.notices()
         problems = st.container(key="vitrine-problems")
         st.html(f'<h1 class="vitrine-unseen">{current.title}</h1>')
         if "classes" in parts and picture is None:
@@ -55,12 +58,13 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
 def _header(parts: frozenset[str], workbench: Workbench, picture: Picture | None) -> None:
     with st.container(key="vitrine-header", gap="small"):
         study = open_study.selected() if "study" in parts else None
-        used = "image" in parts and (study is None or study.manifest.model.name == workbench.model.name)
+        used = "image" in parts and (study is None or study.manifest.model.sha == workbench.model.sha)
         _image_strip(examples=used, exports="classes" in parts)
         if study:
             open_study.bar()
         elif "model" in parts:
-            left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
+            with st.container(key="vitrine-asked"):
+                left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
             with left:
                 _models(workbench)
             if "classes" in parts and picture and not gallery.active():
@@ -104,15 +108,17 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "present": here.present,
             "query": url.query(),
             "private": urlencode(visitors.private()),
+            "leafing": gallery.active(),
             "frame": [*url.OWN, visitors.KEY],
         },
         {
             "pick": _picked_image,
-            "export": lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}),
+            "export": lambda: downloads.whole(st.session_state["image_strip"].get("export") or {}, trust.numbers),
             "share": _shared_image,
             "remove": _removed_image,
             "turn": lambda: folders.turned(st.session_state["image_strip"].get("turn")),
             "present": lambda: location.go(present=bool(st.session_state["image_strip"].get("present"))),
+            "leaf": lambda: gallery.leafed(st.session_state["image_strip"].get("leaf")),
         },
     )
     if examples:
@@ -122,40 +128,46 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
 
 def _models(workbench: Workbench) -> None:
     st.session_state["model"] = workbench.model.name
-    st.selectbox(
-        "Model",
-        tuple(dict.fromkeys((*state.models(), workbench.model.name))),  # a study may be of another one
-        key="model",
-        format_func=lambda name: parsed(name).display,
-        on_change=_picked_model,
-        label_visibility="collapsed",
-        required=True,
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="vitrine-model"):
+        st.selectbox(
+            "Model",
+            tuple(dict.fromkeys((*networks.selectable(), workbench.model.name))),  # a study may be of another one
+            key="model",
+            format_func=lambda name: parsed(name).display,
+            on_change=_picked_model,
+            label_visibility="collapsed",
+            required=True,
+        )
+        open_model.button()
     if unusual := _unusual(workbench.model):
         st.caption(plain(unusual))
 
 
 def _unusual(model: Model) -> str:
-    """What differs from a softmax of images prepared as the model's source says, as a sentence."""
+    """What differs from a softmax of images prepared as the model's source says, and what was assumed, as sentences."""
     parts = []
     if model.output != "softmax":
         parts.append(description.output(model))
     if model.options.prepares:
         parts.append(f"prepared: {description.prepared(model)}")
     text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    return " ".join(filter(None, (f"{text[:1].upper()}{text[1:]}." if text else "", *model.notes)))
 
 
 def _chips(workbench: Workbench, picture: Picture) -> None:
-    model, chances = workbench.model, workbench.probabilities(picture)
-    chosen = list(location.targets(workbench, picture))
-    marks = class_choice.marks(workbench, picture)
-    indices = dict.fromkeys([*(index for index, _, _ in workbench.top(picture)), *chosen, *marks])
-    classes = [
-        {"index": i, "label": model.labels[i], "chance": chance(model, chances[i]), "mark": marks.get(i, "")}
-        for i in indices
+    chosen = location.targets(workbench, picture)
+    marks = {TargetName((index,)): mark for index, mark in class_choice.marks(workbench, picture).items()}
+    top = [TargetName((index,)) for index, _, _ in workbench.top(picture)]
+    entries = [
+        {
+            "target": str(target),
+            "label": target.title(workbench.model.labels),
+            "chance": chance(workbench, picture, target),
+            "mark": marks.get(target, ""),
+        }
+        for target in dict.fromkeys([*top, *chosen, *marks])
     ]
-    components.class_chips({"classes": classes, "chosen": chosen}, _picked_class)
+    components.class_chips({"classes": entries, "chosen": list(map(str, chosen))}, _picked_target)
 
 
 def _memory() -> None:
@@ -170,6 +182,17 @@ def _memory() -> None:
             help="Deletes this tab's cached results. Uploaded images are kept.",
             width="stretch",
         )
+        count, memory = networks.others_in_memory(location.current().model)
+        if count:
+            st.button(
+                f"Free {count} other model{'s' * (count != 1)} ({size(memory)})",
+                key="free-models",
+                on_click=networks.release_others,
+                args=(location.current().model,),
+                help="Frees the memory of the models that this tab holds besides the current one, unless another tab "
+                "uses them. They are loaded again when needed.",
+                width="stretch",
+            )
         if count := len(session.uploads()):
             st.button(
                 f"Remove {count} uploaded image{'s' * (count != 1)} ({size(session.files.used)})",
@@ -206,7 +229,7 @@ def _upload_thumb(sha: str) -> bytes:
 
 
 def _picked_model() -> None:
-    if (name := st.session_state["model"]) in state.models():  # a browser can send any text
+    if networks.known(name := st.session_state["model"]):  # a browser can send any text
         location.choose(name)
 
 
@@ -245,15 +268,17 @@ def _shared_image() -> None:
         state.add_notice("error", str(error))
 
 
-def _picked_class() -> None:
+def _picked_target() -> None:
     picked = st.session_state["class_chips"].get("pick") or {}
-    index, joins = picked.get("index"), picked.get("joins")
-    if not isinstance(index, int) or index < 0:
+    workbench = location.bench()
+    try:  # a browser can send any text
+        target = linked_target(str(picked.get("target")), workbench.model)
+        chosen = tuple(linked_target(str(text), workbench.model) for text in picked.get("chosen", ()))
+    except VitrineError:
         return
-    chosen = tuple(picked.get("chosen", ()))
-    if not joins:
-        location.go(targets=(index,))
-    elif index in chosen and len(chosen) > 1:
-        location.go(targets=tuple(i for i in chosen if i != index))
-    elif index not in chosen:
-        location.go(targets=(*chosen, index)[-url.MOST :])
+    if not picked.get("joins"):
+        location.go(targets=(target,))
+    elif target in chosen and len(chosen) > 1:
+        location.go(targets=tuple(one for one in chosen if one != target))
+    elif target not in chosen:
+        location.go(targets=(*chosen, target)[-url.MOST :])

@@ -18,7 +18,7 @@ from core.study import Study
 from core.units.ablation import Ablation
 from core.units.ablation_study import expected_passes, run_ablation
 from core.workbench import Workbench, pass_seconds
-from pages.ui.session import location, parameters, state, visitors
+from pages.ui.session import location, networks, parameters, state, visitors
 from pages.ui.session.jobs import watch, working
 from pages.ui.study import moved_files, open_study
 from pages.ui.widgets import messages
@@ -49,10 +49,10 @@ def fits_current_image(study: Study, key: str) -> bool:
     """Whether the current image is explored with the study's model; if not, a sentence and a button to switch to it."""
     here, name = location.current().model, study.manifest.model.name
     with suppress(VitrineError):  # weights of one's own may be named by another path
-        if here == name or state.network(here).sha == study.manifest.model.sha:
+        if here == name or networks.of(here).sha == study.manifest.model.sha:
             return True
     st.caption(plain(f"The current image is open in {parsed(here).display}; this study is of {parsed(name).display}."))
-    if name in state.models() and st.button("Switch to this study's model", key=f"switch-{key}"):
+    if networks.known(name) and st.button("Switch to this study's model", key=f"switch-{key}"):
         location.choose(name)
         st.rerun()  # the whole page, as the header changes
     return False

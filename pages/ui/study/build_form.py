@@ -21,7 +21,7 @@ from core.study.build import build_study, expected_passes, planned
 from core.study.config import MiningConfig, PatchConfig, StudyConfig, TransactionConfig
 from core.study.plan import StudyPlan
 from core.workbench import pass_seconds
-from pages.ui.session import builds, location, state, visitors
+from pages.ui.session import builds, location, networks, state, visitors
 from pages.ui.study import open_study
 from pages.ui.widgets import forms, messages
 from pages.ui.widgets.folder_browser import browser
@@ -47,7 +47,7 @@ class Checked:
 def form() -> None:
     """The settings of a new study; after a check, which shows its cost, it can be built."""
     with st.expander("Build a study", key="new-study", icon=":material/add:", expanded=not open_study.listed()):
-        models = list(state.models())
+        models = list(networks.selectable())
         left, middle, right = st.columns([1.6, 1, 1], gap="medium")
         with left.container(horizontal=True, vertical_alignment="bottom"):
             folder = st.text_input("Folder of images", key="new-folder", placeholder="/home/you/photos")
@@ -61,11 +61,11 @@ def form() -> None:
             "On this server, with one sub-folder per class, so that correct and wrong predictions are told apart."
         )
         middle.caption(
-            "One of the list." if visitors.shared() else "One of the list, or ARCH@FILE for your own weights."
+            "One of the list, or one that you opened." if visitors.shared() else "One of the list, or ARCH@FILE."
         )
         right.caption("Of the study, in the list of studies.")
         data = str(expanded(folder)) if folder else ""
-        config = _settings(StudyConfig(model or "", data, **state.model_options(model or "").changed()))
+        config = _settings(StudyConfig(model or "", data, **networks.options_of(model or "").changed()))
         if st.button("Check", disabled=not folder or not model):
             with messages.refused():
                 st.session_state["checked"] = (digest(dump(config)), _check(config))
@@ -85,6 +85,7 @@ def start(config: StudyConfig, path: Path) -> None:
     try:
         model = _network(config)
         visitors.check_own(path)
+        config = replace(config, model=networks.loadable(config.model))
         builds.start(path, lambda report: build_study(config, path, model=model, device=device(), report=report))
     except VitrineError as error:
         state.add_notice("error", str(error))
@@ -93,7 +94,7 @@ def start(config: StudyConfig, path: Path) -> None:
 def _settings(config: StudyConfig) -> StudyConfig:
     """The configuration with the values of the forms."""
     methods = [name for name, method in EXPLAINERS.items() if not method.signed]
-    opened = state.opened(config.model)
+    opened = networks.loaded(config.model)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         explainer = st.selectbox(
             "Heatmap", methods, index=methods.index("grad_cam"), key="new-explainer", width=220,
@@ -137,22 +138,22 @@ def _window(patches: PatchConfig, model: Model | None) -> str:
     """The window of a patch in pixels and as a share of the image, as far as known."""
     if model is None:
         return f"Windows of {patches.window} px." if patches.window else "Windows of 64 px in an image of 224 px (8%)."
-    size = model.preprocess.crop
+    height, width = model.preprocess.size
     try:
-        side = patches.side(size)
+        side = patches.side(min(height, width))
     except VitrineError as error:
         return plain(str(error))
-    return (
-        f"Windows of {side} × {side} px: {side**2 / size**2:.0%} of the image that the model sees ({size} × {size} px)."
-    )
+    share = side**2 / (height * width)
+    return f"Windows of {side} × {side} px: {share:.0%} of the image that the model sees ({height} × {width} px)."
 
 
 def _check(config: StudyConfig) -> Checked:
     """The facts of this build, after all checks."""
-    plan = planned(config, _network(config), device())
+    network = _network(config)
+    plan = planned(replace(config, model=networks.loadable(config.model)), network, device())
     images = len(plan.folder.paths)
     visitors.check_images(images)
-    passes = expected_passes(config, images, plan.model.preprocess.crop)
+    passes = expected_passes(config, images, plan.model)
     layer = plan.model.survey.layer(plan.layer)
     filters = f"{layer.units:,} filters" if layer else "its filters"
     labelled = sum(label >= 0 for label in plan.folder.labels)
@@ -204,12 +205,12 @@ def _network(config: StudyConfig) -> Model | None:
     Raises for a folder or model that this visitor may not read.
     """
     visitors.permitted(config.data)
-    if visitors.shared() and config.model not in state.models():
-        raise unknown("model", parsed(config.model).display, state.models())
-    if visitors.shared() and config.labels != state.model_options(config.model).labels:
+    if visitors.shared() and not networks.known(config.model):
+        raise unknown("model", parsed(config.model).display, networks.listed())
+    if visitors.shared() and config.labels != networks.options_of(config.model).labels:
         raise Unavailable("This server does not read files of labels.", "Leave the labels out.")
     options = options_of(config)
-    return state.network(config.model) if options == state.model_options(config.model) else None
+    return networks.of(config.model) if options == networks.options_of(config.model) else None
 
 
 def _suggested(folder: str, model: str | None) -> str:

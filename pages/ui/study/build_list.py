@@ -6,22 +6,23 @@ import streamlit as st
 
 from core.jobs import Job
 from core.study import Study
+from core.study.schema import STUDY
 from core.study.unfinished import Unfinished, unfinished
 from pages.ui.session import builds, navigation
 from pages.ui.session.jobs import watch
-from pages.ui.study import build_form, open_study, study_facts
-from pages.ui.widgets import messages
+from pages.ui.study import build_form, open_study
+from pages.ui.widgets import deletion, messages
 from pages.ui.widgets.text import duration, plain
 
 
 def watched() -> None:
     """The running and the last finished builds."""
     kept = {one.path for one in unfinished(open_study.folder())}
-    for build in builds.builds():
+    for build in builds.builds("study"):
         rest = "What is done is kept: continue below." if build.path in kept else "No image was processed yet."
         with messages.refused():
             watch(build.job, partial(_built, build), f"Stopped. {rest}")
-    if builds.running():
+    if builds.running("study"):
         st.caption("Builds run on the server: you can leave, reload or close this page.")
 
 
@@ -47,7 +48,7 @@ def _entry(one: Unfinished) -> None:
             st.button("Continue", key=f"continue-{name}", icon=":material/play_arrow:", on_click=build_form.start,
                       args=(one.config, one.path))  # fmt: skip
         if st.button("Delete", key=f"delete-{name}", icon=":material/delete:", help="Deletes what is done so far."):
-            study_facts.deleted(name, one.path)
+            deletion.confirm(STUDY, name, one.path)
 
 
 def _progress(one: Unfinished) -> str:

@@ -27,7 +27,7 @@ from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
 from core.workbench import study_model, study_options
-from pages.ui.session import location, navigation, parameters, state, visitors
+from pages.ui.session import location, navigation, networks, parameters, state, visitors
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
@@ -173,22 +173,23 @@ def _effective(study: Study, config: MiningConfig) -> MiningConfig:
 def model(study: Study) -> Model:
     """The study's model, shared by all sessions. Raises what `study_model` raises.
 
-    One of the list is shared with other pages, as is the app's own if it is the same; other weights are found by the
-    study. Code of one's own is run only as the app's own.
+    One of the list is shared with other pages, as are the app's own and those that the session opened, if they are the
+    same; other weights are found by the study. Code of one's own is run only as the app's own.
     """
     facts = study.manifest.model
     name = parsed(facts.name)
     if not name.path and name.source != "python":
-        network = state.network(facts.name, study_options(study))
+        network = networks.of(facts.name, study_options(study))
         if network.sha != facts.sha:
             st.warning(plain(f"The weights of {facts.name} have changed since this study was built."))
         return network
-    if app_model() and replace(state.model_options(app_model()), labels="") == study_options(study):
-        own = state.network(app_model())
-        if own.sha == facts.sha:
-            return own if own.labels == study.labels else replace(own, labels=study.labels)
+    for other in dict.fromkeys(filter(None, (app_model(), facts.name if facts.name in state.session().models else ""))):
+        if replace(networks.options_of(other), labels="") == study_options(study):
+            own = networks.of(other)
+            if own.sha == facts.sha:
+                return own if own.labels == study.labels else replace(own, labels=study.labels)
     title = f"Opening {name.display}"
-    return once(_model, key(study), title, lambda report: study_model(study, device(), report))
+    return networks.shared(("study", key(study)), title, lambda report: study_model(study, device(), report))
 
 
 def key(study: Study) -> str:
@@ -219,13 +220,6 @@ def _catalogue(key: str, _study: Study) -> Catalogue:  # noqa: ARG001
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _table(key: tuple[str, str], _study: Study) -> pd.DataFrame:
     return _study.table(key[1])
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _model(key: str, _found: Model | None) -> Model:
-    if _found is None:
-        raise LookupError(key)
-    return _found
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

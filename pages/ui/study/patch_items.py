@@ -59,8 +59,10 @@ def _items(
 ) -> Items:
     patch_catalogue = catalogue(study)
     shown = patch_catalogue.patches.iloc[rows]
-    side = study.manifest.model.size
-    numbers, images = np.unique(shown["image"].to_numpy(), return_inverse=True)
+    height, width = study.manifest.model.view
+    most = study.manifest.settings.patches.count
+    # of several labels of an image, each has windows of its own
+    sources, images = np.unique([shown["image"], shown["rank"] // most], axis=1, return_inverse=True)
     first = patch_catalogue.items[rows, 0].tolist()
     if noted in {"response", "image"}:  # the study stores sums over the window, the page shows means
         word, values = "response", patch_catalogue.response(rows, filters) / study.manifest.window**2
@@ -78,7 +80,7 @@ def _items(
             ("Class", names),
             ("Image", shown["path"].tolist()),
             ("True class", [label(study, k) for k in shown["true"]]),
-            ("Position", [f"({x}, {y}), rank {rank + 1}" for x, y, rank in columns(shown, "x", "y", "rank")]),
+            ("Position", [f"({x}, {y}), rank {rank % most + 1}" for x, y, rank in columns(shown, "x", "y", "rank")]),
             ("Heatmap", [f"{amount(score)} within the window" for score in shown["score"]]),
             (
                 f"Confidence{watched(study)} when masked",
@@ -87,10 +89,10 @@ def _items(
             ("Filters", held),
             *([("Tags", [", ".join(words.get(row, ())) or "none" for row in rows.tolist()])] if words else []),
         ],
-        wholes=np.asarray(study.array("thumbnails")[numbers]),
+        wholes=np.asarray(study.array("thumbnails")[sources[0]]),
         images=images.tolist(),
-        boxes=[(x / side, y / side, s / side, s / side) for x, y, s in columns(shown, "x", "y", "size")],
-        windows=_windows(study, numbers),
+        boxes=[(x / width, y / height, s / width, s / height) for x, y, s in columns(shown, "x", "y", "size")],
+        windows=_windows(study, sources, most),
         groups=groups,
         actions=[
             ("unit", [f"Open {unit(number)}" if number >= 0 else "No filter" for number in first]),
@@ -101,18 +103,25 @@ def _items(
 
 def watched(study: Study) -> str:
     """Whose score was watched while patches were masked, in words."""
-    return " of the true class" if study.config["patches"].get("watched") == "label" else ""
+    several = study.manifest.model.output == "multilabel"  # each label's own score is watched
+    return " of the true class" if study.config["patches"].get("watched") == "label" and not several else ""
 
 
-def _windows(study: Study, images: np.ndarray) -> list[list[tuple[float, float, float, float, int, bool]]]:
-    """All candidate windows of these images in the order they were masked."""
-    side, size = study.manifest.model.size, study.manifest.window / study.manifest.model.size
+def _windows(study: Study, sources: np.ndarray, most: int) -> list[list[tuple[float, float, float, float, int, bool]]]:
+    """All candidate windows of these images (and places of their labels, (2, n)) in the order they were masked.
+
+    Of each label there are at most `most`.
+    """
+    height, width = study.manifest.model.view
+    sides = study.manifest.window / width, study.manifest.window / height
     windows = table(study, "windows")
-    windows = windows[windows["image"].isin(images)]
-    windows_of: dict[int, list[tuple[float, float, float, float, int, bool]]] = {int(image): [] for image in images}
+    windows = windows[windows["image"].isin(sources[0])]
+    found: dict[tuple[int, int], list[tuple[float, float, float, float, int, bool]]] = {}
     for image, rank, x, y, selected in columns(windows, "image", "rank", "x", "y", "kept"):
-        windows_of[image].append((round(x / side, 4), round(y / side, 4), size, size, rank + 1, bool(selected)))
-    return [windows_of[int(image)] for image in images]
+        place, order = divmod(rank, most)
+        window = round(x / width, 4), round(y / height, 4), *sides, order + 1, bool(selected)
+        found.setdefault((image, place), []).append(window)
+    return [found[image, place] for image, place in sources.T.tolist()]
 
 
 def faces(study: Study) -> dict[int, np.ndarray]:

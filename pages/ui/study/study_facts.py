@@ -1,19 +1,14 @@
-"""Facts of a finished study: its settings beside others, its missing and skipped images, and its deletion."""
+"""Facts of a finished study: its settings beside others, and its missing and skipped images."""
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.serialization import dump
-from core.store.writer import remove
 from core.study import Study
 from core.study.browse import STOPS, patches_per_image
-from core.study.schema import STUDY
 from core.workbench import has_weights
-from pages.ui.session import state, visitors
 from pages.ui.study import moved_files, open_study
-from pages.ui.widgets import messages
 from pages.ui.widgets.text import plain
 
 
@@ -27,21 +22,6 @@ def compared(studies: dict[str, Study]) -> None:
     st.dataframe(different, hide_index=True, alt="Settings that differ")
     with st.expander(f"{len(rows) - len(different)} identical settings"):
         st.dataframe([row for row in rows if row not in different], hide_index=True, alt="Identical settings")
-
-
-@st.dialog("Delete this study?")
-def deleted(name: str, path: Path) -> None:
-    """Delete a study, after confirmation."""
-    st.write(plain(f"The study “{name}” will be deleted permanently. Its source images are not touched."))
-    with st.container(horizontal=True):
-        if st.button("Delete", key="delete-now", type="primary"):
-            with messages.refused():
-                visitors.check_own(path)
-                remove(STUDY, path)
-                state.add_notice("info", f"{name} was deleted.")
-                st.rerun()
-        if st.button("Cancel"):
-            st.rerun()
 
 
 def lost(study: Study) -> None:

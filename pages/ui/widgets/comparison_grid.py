@@ -1,7 +1,7 @@
 """A comparison of explanations as a grid in the browser: methods and classes of one image, or one method of many."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -10,6 +10,7 @@ import streamlit as st
 from core.comparison import Comparison, Tile
 from core.errors import VitrineError
 from core.explain import EXPLAINERS, Explanation
+from core.explain.target_name import TargetName
 from core.figures import colormaps, encoding
 from core.images import Picture
 from core.params import spelled
@@ -27,44 +28,60 @@ Message = tuple[Mapping[str, Any], bytes]
 _encoded: WeakKeyDictionary[Comparison, dict[str, tuple[Explanation, Message]]] = WeakKeyDictionary()
 
 
-def comparison(shown: Comparison, key: str, *, compact: bool = False) -> None:
-    """A comparison of methods as a grid: rows of classes, columns of methods, each tile in its current state.
+def comparison(
+    shown: Comparison,
+    key: str,
+    *,
+    below: Mapping[str, Any] | None = None,
+    clicked: Callable[[object], None] | None = None,
+    compact: bool = False,
+) -> None:
+    """A comparison as a grid: rows of targets, columns of methods or of layers of one, tiles in their current state.
 
-    Call it in a fragment that reruns while `shown.running`: only tiles that changed are sent again.
+    `below` has the strips of measures by the key of their tile; `clicked` is called with what is clicked in them. Call
+    it in a fragment that reruns while `shown.running`: only tiles that changed are sent again.
     """
     bench, picture = shown.bench, shown.pictures[0]
     photo = photo_id(bench, picture)
-    names = list(dict.fromkeys(tile.request.name for tile in shown.tiles))
-    classes = list(dict.fromkeys(tile.request.target for tile in shown.tiles))
-    by_place = {(tile.request.target, tile.request.name): tile_id(shown, tile) for tile in shown.tiles}
-    rows = [row(bench, picture, target) for target in classes]
-    cells = [[by_place.get((target, name)) for name in names] for target in classes]
+    columns = list(dict.fromkeys((tile.request.name, tile.request.layer) for tile in shown.tiles))
+    targets = list(dict.fromkeys(tile.request.target for tile in shown.tiles))
+    by_place = {(one.request.target, (one.request.name, one.request.layer)): tile_id(shown, one) for one in shown.tiles}
+    rows = [row(bench, picture, target) for target in targets]
+    cells = [[by_place.get((target, column)) for column in columns] for target in targets]
     messages: dict[str, Message] = {photo: ({}, photo_of(bench, picture))}
     messages |= {tile_id(shown, one): tile(shown, one) for one in shown.tiles}
-    grid(messages, rows, names, cells, key, compact=compact)
+    messages |= strips(below or {})
+    heads = [column(name, layer if _layered(shown) else "") for name, layer in columns]
+    grid(messages, rows, heads, cells, key, clicked=clicked, compact=compact)
     if picture.note:
         st.caption(plain(picture.note))
+
+
+def strips(below: Mapping[str, Any]) -> dict[str, Message]:
+    """The message with the strips of all tiles: one of its own, as maps need not be sent again with them."""
+    return {"strips": ({"strips": below}, b"")}
 
 
 def grid(
     messages: Mapping[str, Message],
     rows: Sequence[Mapping[str, Any]],
-    names: Sequence[str],
+    columns: Sequence[Mapping[str, str]],
     cells: Sequence[Sequence[str | None]],
     key: str,
     *,
+    clicked: Callable[[object], None] | None = None,
     compact: bool = False,
-    gallery: bool = False,
+    gallery: str = "",
 ) -> None:
-    """The grid of maps: the messages of its photos and tiles by name, the facts of its rows, its methods and cells.
+    """The grid of maps: the messages of its photos and tiles by name, the facts of its rows and columns, its cells.
 
-    In a gallery every row is an image of its own, and its maps are shown as tiles.
+    In a gallery, named by the numbers of its images, every row is an image of its own, and its maps are shown as tiles.
     """
     components.blobs(key, messages)
     components.comparison_grid(
         {
             "rows": list(rows),
-            "columns": [_column(name) for name in names],
+            "columns": list(columns),
             "cells": [list(row) for row in cells],
             "tables": _tables(),
             "sequential": colormaps.SEQUENTIAL,
@@ -74,31 +91,43 @@ def grid(
             "gallery": gallery,
         },
         key,
-        lambda: _stopped(st.session_state[key].get("stop")),
-        lambda: downloads.one(st.session_state[key].get("export") or {}),
+        {
+            "stop": lambda: _stopped(st.session_state[key].get("stop")),
+            "export": lambda: downloads.one(st.session_state[key].get("export") or {}),
+            "strip": lambda: clicked(st.session_state[key].get("strip")) if clicked else None,
+        },
     )
     downloads.hand_over(key)
 
 
-def row(bench: Workbench, picture: Picture, target: int) -> dict[str, Any]:
-    """The facts of a row: an image, and the class explained for it with its probability."""
+def row(bench: Workbench, picture: Picture, target: TargetName) -> dict[str, Any]:
+    """The facts of a row: an image, and the target explained for it with its probability or other quantity."""
+    height, width = bench.model.preprocess.size
     return {
         "photo": photo_id(bench, picture),
+        "aspect": width / height,
         "picture": picture.name,
-        "target": target,
-        "label": bench.model.labels[target],
-        "chance": chance(bench.model, bench.probabilities(picture)[target]),
+        "target": str(target),
+        "label": target.title(bench.model.labels),
+        "chance": chance(bench, picture, target),
     }
+
+
+def _layered(shown: Comparison) -> bool:
+    """Whether a method is read at several layers: its maps are called by their layers."""
+    return len({(tile.request.name, tile.request.layer) for tile in shown.tiles}) > len(
+        {tile.request.name for tile in shown.tiles}
+    )
 
 
 def photo_id(bench: Workbench, picture: Picture) -> str:
     """The name of the message with a picture as the model sees it."""
-    return f"photo-{bench.model.sha[:12]}-{picture.sha[:12]}"
+    return f"photo-{bench.model.key[:12]}-{picture.key[:12]}"
 
 
 def photo_of(bench: Workbench, picture: Picture) -> bytes:
     """A picture as the model sees it, as a JPEG file; encoded once."""
-    key = (bench.model.preprocess, picture.sha, "photo")
+    key = (bench.model.preprocess, picture.key, "photo")
     return bench.cache.get(key, lambda: encoding.photo(bench.model.preprocess, picture.pixels))
 
 
@@ -115,9 +144,14 @@ def _stopped(wanted: object) -> None:
 
 def tile(shown: Comparison, one: Tile) -> Message:
     """One tile's header and map, for a result, a running map, an error, or a queued request."""
-    label = shown.bench.model.labels[one.request.target]
+    label = one.request.target.title(shown.bench.model.labels)
     method, key = EXPLAINERS[one.request.name], one.key
-    header: dict[str, Any] = {"title": method.title, "label": label, "phase": shown.phase(one), "ask": key}
+    header: dict[str, Any] = {
+        "title": one.request.layer if _layered(shown) else method.title,
+        "label": label,
+        "phase": shown.phase(one),
+        "ask": key,
+    }
     header["leaving"] = header["phase"] == "running" and shown.leaving(one)
     answer = shown.answers.get(key)
     if isinstance(answer, VitrineError):
@@ -170,15 +204,22 @@ def _finished(header: dict[str, Any], answer: Explanation) -> Message:
         "seed": answer.seed,
         "settings": {name: spelled(value) for name, value in answer.settings.items()},
         "remarks": {n: f"{one:.4g}" if isinstance(one, float) else one for n, one in answer.remarks.items()},
-        "alt": encoding.described(header["title"], header["label"], values, note),
+        "alt": encoding.described(_described(answer), header["label"], values, note),
     }, payload
 
 
-def _column(name: str) -> dict[str, str]:
+def _described(answer: Explanation) -> str:
+    title = EXPLAINERS[answer.name].title
+    return f"{title} at {answer.layer}" if answer.layer else title
+
+
+def column(name: str, layer: str = "") -> dict[str, str]:
+    """The facts of a column: a method, or one of the layers at which it is read."""
     method = EXPLAINERS[name]
     return {
         "name": name,
-        "title": method.title,
+        "title": layer or method.title,
+        "heading": f"{method.title} · {layer}" if layer else method.title,
         "family": method.family,
         "summary": method.summary,
         "formula": method.formula,

@@ -1,6 +1,6 @@
 """Downloads of a comparison or one of its maps, made on request."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import streamlit as st
 from core import export
 from core.comparison import Comparison
 from core.explain import Explanation
+from core.export import Measured
 from core.figures.sheet import KINDS
 from core.figures.style import Style, styled
 from pages.ui import components
@@ -26,8 +27,11 @@ _TYPES = {
 WHOLE = (*KINDS, "npz", "csv")  # the entries of the Export menu
 
 
-def whole(wanted: Mapping[str, Any]) -> None:
-    """Prepare the download chosen in the Export menu: a `kind`, and for figures the `view` settings."""
+def whole(wanted: Mapping[str, Any], measured: Callable[[Comparison], Measured]) -> None:
+    """Prepare the download chosen in the Export menu: a `kind`, and for figures the `view` settings.
+
+    `measured` gives the measures of the maps of a comparison that are known.
+    """
     shown, kind = state.session().comparison, wanted.get("kind")
     if shown is None or not (results := shown.by_picture()):
         return
@@ -41,7 +45,8 @@ def whole(wanted: Mapping[str, Any]) -> None:
     elif kind == "npz":
         _offer(name, kind, export.npz(export.arrays_of_images(results) if several else export.arrays(answers)))
     elif kind == "csv":
-        _offer(name, kind, export.table(shown.bench, results, shown.seed, true).encode())
+        content = export.table(shown.bench, results, shown.seed, true, measured(shown))
+        _offer(name, kind, content.encode())
 
 
 def one(wanted: Mapping[str, Any]) -> None:

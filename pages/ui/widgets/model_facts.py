@@ -1,11 +1,29 @@
-"""The layers and operations of a model, and what each method reads and costs on it."""
+"""The facts of a model: what it sees, its layers and operations, and what each method reads and costs on it."""
 
 import streamlit as st
 
 from core.explain import EXPLAINERS
-from core.models.description import described
+from core.figures.encoding import PHOTO
+from core.images import Picture
+from core.models.description import described, prepared
 from core.workbench import Workbench
 from pages.ui.widgets.text import cost_text, plain
+
+
+def seen(bench: Workbench, picture: Picture) -> None:
+    """What the network sees of a picture, at its own resolution, and the preparation in words."""
+    left, right = st.columns([1, 2], gap="large")
+    for name, pixels in bench.seen(picture).items():
+        times = max(1, PHOTO // max(pixels.shape[:2]))
+        left.image(
+            pixels.repeat(times, 0).repeat(times, 1), caption=name, alt=f"{name} of {picture.name}", width="stretch"
+        )
+    height, width = picture.pixels.shape[:2]
+    right.markdown(f"**Image** {height:,} × {width:,} pixels (height × width). {plain(picture.note)}")
+    right.markdown(f"**Input** {plain(prepared(bench.model))}.")
+    if bench.model.notes:
+        right.markdown(f"**Assumed** {plain(' '.join(bench.model.notes))}")
+    right.caption("The picture shows the values before mean and standard deviation are applied.")
 
 
 def model(bench: Workbench) -> None:

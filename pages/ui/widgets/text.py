@@ -1,11 +1,12 @@
 """Text formatting: durations, sizes, costs, and escaping for Markdown."""
 
 import re
-from typing import SupportsFloat
 
 from core.card import Passes
-from core.models.model import Model
+from core.explain.target_name import TargetName
+from core.images import Picture
 from core.progress import line
+from core.workbench import Workbench
 from pages.ui.session import visitors
 
 
@@ -46,6 +47,10 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def chance(model: Model, value: SupportsFloat) -> float | str:
-    """A probability, or the value of a regression as text, as components show them."""
-    return model.spelled(float(value)) if model.output == "regression" else float(value)
+def chance(bench: Workbench, picture: Picture, target: TargetName) -> float | str:
+    """The probability of a target, or another quantity as text, as components show them."""
+    quantity = target.quantity(bench.model.output)
+    if quantity == "probability":
+        return bench.value(picture, target)
+    text = bench.spelled(picture, target)
+    return text if quantity == "value" else f"{quantity} {text}"

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.comparison import Comparison
 from core.data.listing import LeftOut
 from core.data.uploaded import MOST, images_of
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
@@ -98,7 +100,7 @@ def test_uploads_are_explained_by_one_method_for_their_own_classes(session: stat
     for row, seed in zip(grid["rows"], range(6), strict=True):
         alone = Workbench(shown.bench.model)
         index, label, chance = alone.top(decode(png(seed), ""), 1)[0]
-        assert (row["target"], row["label"]) == (index, label)
+        assert (row["target"], row["label"]) == (str(index), label)
         assert row["chance"] == pytest.approx(chance, abs=1e-5)
     app.run()
     strip = part(app, "image_strip")
@@ -111,7 +113,7 @@ def test_one_class_may_be_explained_for_all(session: state.Session) -> None:
     for seed in range(3):
         session.add(png(seed), f"{seed}.png")
     app = compare(by="images", method="saliency", **{"class": "4"})
-    assert [row["target"] for row in part(app, "comparison_grid")["rows"]] == [4, 4, 4]
+    assert [row["target"] for row in part(app, "comparison_grid")["rows"]] == ["4", "4", "4"]
     shown = session.comparison
     assert shown
     until(lambda: not shown.running)
@@ -155,7 +157,7 @@ def test_only_what_is_shown_of_a_large_folder_is_decoded(
     assert session.folder
     assert len(session.folder) == 3000
     assert len(session.folder._shas) <= 24
-    assert len(part(app, "image_strip")["items"]) < 40
+    assert len(part(app, "image_strip")["items"]) <= len(state.samples()) + 24 + 1
     assert len(part(app, "comparison_grid")["cells"]) == 24
 
 
@@ -248,6 +250,50 @@ def test_a_shared_server_opens_only_what_it_offers(
     with pytest.raises(Exception, match="outside the folders"):
         session.folder.picture(30)
     assert str(folder.parent) not in json.dumps(part(app, "image_strip"))
+
+
+def test_a_presentation_leafs_through_all_images(session: state.Session, folder: Path) -> None:
+    app = opened(compare(by="images", method="saliency"), folder)
+    app.session_state[app.session_state["gallery.pages"]] = 2
+    app.run()
+
+    def shown() -> tuple[str, list[int]]:
+        grid = part(app, "comparison_grid")
+        return grid["gallery"], [int(row["picture"].removesuffix(".png")) for row in grid["rows"]]
+
+    def present(on: bool) -> None:
+        app.session_state["location"] = replace(app.session_state["location"], present=on)
+        app.run()
+
+    def leaf(by: int) -> None:
+        app.session_state["gallery.leaf"] += by
+        app.run()
+
+    assert shown() == ("25–30 of 30", list(range(24, 30)))
+    present(True)
+    assert part(app, "image_strip")["leafing"]
+    assert shown() == ("25–30 of 30", list(range(24, 30)))
+    assert app.query_params["leaf"] == "5"
+    leaf(1)
+    assert shown() == ("1–6 of 30", list(range(6))), "after the last images the first"
+    leaf(-1)
+    leaf(-1)
+    assert shown() == ("19–24 of 30", list(range(18, 24)))
+    present(False)
+    assert shown() == ("1–24 of 30", list(range(24))), "the page of the images presented last"
+    assert "leaf" not in app.query_params
+
+
+@pytest.mark.parametrize(("seconds", "started"), [(2.4, 24), (2.6, 23), (70, 0)])
+def test_a_page_of_quick_maps_starts_without_a_click(
+    session: state.Session, folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, started: int
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(Workbench, "estimate", lambda self, requests: seconds * len(requests))
+    monkeypatch.setattr(Comparison, "start", lambda self, tiles: begun.append(len(tiles)))
+    (folder / "03.png").write_bytes(png(3))
+    opened(compare(by="images", method="saliency"), folder)
+    assert begun[-1] == started
 
 
 def test_images_are_listed_by_group(session: state.Session) -> None:

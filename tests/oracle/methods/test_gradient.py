@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from core.card import Passes
 from core.errors import Unsupported
-from core.explain import explain
+from core.explain import EXPLAINERS, explain
 from core.explain.baselines import baseline
 from tests import nets
 from tests.nets import doubled, query
@@ -113,8 +114,13 @@ def test_attention_is_read_in_passes_that_fit_a_batch():
     q = query("vit", count=5, batch=2)
     seen = []
     q.net.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    found = explain("layerwise_ixg", q, {"attention_weight": True}).maps
+    explained = explain("layerwise_ixg", q, {"attention_weight": True})
+    found = explained.maps
     assert max(seen) == 2
+    method = EXPLAINERS["layerwise_ixg"]
+    claimed = method.passes(method.chosen({"attention_weight": True}), nets.SIDE) * 5
+    assert claimed == explained.passes == Passes(10, 5)
+    assert method.passes(method.chosen({}), nets.SIDE) == Passes(1, 1)
     alone = explain("layerwise_ixg", query("vit", count=5, batch=5), {"attention_weight": True}).maps
     assert torch.allclose(found, alone, atol=1e-5 * float(alone.abs().max()))
 

@@ -56,14 +56,15 @@ def network(name):
     return nets.model(nets.seeded(lambda: make(weights=None)), side=64)
 
 
-def asked(name, target=217):
-    """One photo where the weights are real, else two images of noise."""
+def asked(name, target=217, side=224):
+    """One photo of that side where the weights are real, else two images of noise."""
     model = network(name)
     if not name.endswith("(real)"):
         return nets.query(model, target=target, side=64)
     path = sorted((DATA / "photos" / "n02102040").iterdir())[0]
-    view = model.preprocess.view(decode(path.read_bytes(), path.name).pixels)
-    return replace(nets.query(model, count=1, target=target, side=224), images=model.preprocess.tensor(view)[None])
+    cut = replace(model.preprocess, crop=side, resize=side * 8 // 7)
+    photo = cut.tensor(cut.view(decode(path.read_bytes(), path.name).pixels))
+    return replace(nets.query(model, count=1, target=target, side=side), images=photo[None])
 
 
 def difference(what, name, ours, theirs):
@@ -145,7 +146,7 @@ def test_lime_equals_lime_of_others_on_the_same_segments_and_draws(cut, name, mo
     """Its distance is the cosine to the whole image, which for draws of zeros and ones is 1 − √(visible share)."""
     tools = pytest.importorskip("lime.lime_image", reason="needs the extra `peers`")
     monkeypatch.setattr(tools, "tqdm", iter)  # its bars would hide the table
-    query = doubled(asked(name))
+    query = doubled(asked(name, side=128))
     query = replace(query, images=query.images[:1], targets=query.targets[:1])
     settings = {"samples": 100, "cut": cut, "segments": 30, "score": "prob"}
     ours, cut_up = explain("lime_image", query, settings), pieces(query, cut, 30, "mean")

@@ -8,20 +8,19 @@ import torch
 from core.errors import BadParameter, Unsupported
 from core.explain import EXPLAINERS, explain
 from core.explain.execution import Prefetch
-from core.explain.targets import Classes, Difference, Units
+from core.explain.targets import Classes, Difference, Groups, Units
 from tests import nets
 
 LAYER = "features.5"
 LINEAR = [  # in the score: the map of a difference is the difference of the maps
-    ("occlusion", {}),
     ("occlusion", {"score": "logit"}),
-    ("feature_ablation", {}),
+    ("feature_ablation", {"score": "logit"}),
     ("input_x_gradient", {}),
     ("integrated_gradients", {"steps": 4}),
     ("gradient_shap", {"samples": 4}),
     ("layerwise_ixg", {}),
-    ("rise", {"masks": 60}),
-    ("kernel_shap", {"samples": 120}),
+    ("rise", {"masks": 60, "score": "logit"}),
+    ("kernel_shap", {"samples": 120, "score": "logit"}),
     ("lrp", {}),
 ]
 
@@ -42,7 +41,7 @@ def test_scores_and_gradients_of_a_difference_are_differences(pair):
     query = nets.query("gap")
     query.net.double()
     query = replace(query, images=query.images.double())
-    for kind in ("logit", "prob", "logprob"):
+    for kind in ("logit", "logprob"):
         scores = [query.score(query.images, target, kind) for target in (*pair, Difference(*pair))]
         assert torch.allclose(scores[2], scores[0] - scores[1], rtol=0, atol=1e-12)
         assert scores[2].abs().min() > 0
@@ -78,7 +77,9 @@ def test_a_linear_map_of_a_difference_is_the_difference_of_the_maps(name, settin
 def test_windows_of_a_difference():
     query = nets.query("gap")
     boxes, fill = torch.tensor([[0, 0, 8, 8], [12, 20, 8, 8]]), torch.zeros_like(query.images[:1])
-    scores = [query.with_targets(target).windows(boxes, fill, "prob") for target in (*PAIRS[0], Difference(*PAIRS[0]))]
+    scores = [
+        query.with_targets(target).windows(boxes, fill, "logprob") for target in (*PAIRS[0], Difference(*PAIRS[0]))
+    ]
     assert torch.allclose(scores[2], scores[0] - scores[1], atol=1e-6)
 
 
@@ -105,20 +106,38 @@ def test_a_difference_and_its_classes_share_the_forward():
     assert query.log.forwards == 2, "nets.query asks about class 1 and images are two; all of it is one forward"
 
 
-REFUSED = {"cam": "CAM explains classes", "contrastive_ebp": "explains classes", "excitation_bp": "no difference is"}
+GROUP = Groups(torch.tensor([[1, 3, 4], [0, 2, 4]]))
+SUMS = {"softmax": lambda z: z.softmax(1), "multilabel": lambda z: z.sigmoid(), "regression": lambda z: z}
 
 
-@pytest.mark.parametrize("name", list(EXPLAINERS))
-def test_every_method_explains_a_difference_or_says_why_not(name):
-    model = next(m for m in (nets.model(net) for net in ("gap", "residual")) if not EXPLAINERS[name].unmet(m))
-    query = nets.query(model).with_targets(Difference(*PAIRS[0]))
-    if sentence := REFUSED.get(name):
-        with pytest.raises(Unsupported, match=sentence):
-            explain(name, query, nets.quick(EXPLAINERS[name]))
-    else:
-        found = explain(name, query, nets.quick(EXPLAINERS[name]))
-        assert torch.isfinite(found.maps).all()
-        assert torch.allclose(found.scores, query.clean_scores())
+@pytest.mark.parametrize("output", SUMS)
+def test_scores_of_groups_and_differences_by_hand(output):
+    logits = torch.randn(2, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    chances = SUMS[output](logits)
+    rows = torch.arange(2)
+    sums = torch.stack([chances[0, [1, 3, 4]].sum(), chances[1, [0, 2, 4]].sum()])
+    logs = sums if output == "regression" else sums.log()
+    assert torch.equal(GROUP.score(logits, "prob", output), sums)
+    assert torch.allclose(GROUP.score(logits, "logprob", output), logs, rtol=0, atol=1e-12)
+    by_logit = torch.stack([logits[0, [1, 3, 4]].sum(), logits[1, [0, 2, 4]].sum()])
+    assert torch.allclose(GROUP.score(logits, "logit", output), by_logit)
+    rather = classes(0, 1)
+    other = chances[rows, rather.indices]
+    odds = logs - (other if output == "regression" else other.log())
+    for kind in ("prob", "logprob"):
+        assert torch.allclose(Difference(GROUP, rather).score(logits, kind, output), odds, rtol=0, atol=1e-12)
+    two = Difference(classes(1, 4), rather)
+    if output == "softmax":
+        between = logits[rows, [1, 4]] - logits[rows, rather.indices]
+        assert torch.allclose(two.score(logits, "prob", output), between), "the log-odds are the difference of logits"
+    with pytest.raises(Unsupported, match="no lead over"):
+        GROUP.score(logits, "margin", output)
+
+
+def test_log_odds_say_more_than_probabilities_that_are_both_nearly_zero():
+    logits = torch.tensor([[60.0, 1.0, -1.0]])
+    score = Difference(classes(1), classes(2)).score(logits, "prob")
+    assert float(score) == pytest.approx(2)
 
 
 def test_targets_that_do_not_go_together():
@@ -133,7 +152,8 @@ def test_targets_that_do_not_go_together():
 
 
 def test_targets_of_some_images_and_of_copies():
-    for target in (classes(1, 4, 2), units(1, 4, 2), Difference(classes(1, 4, 2), classes(0, 0, 3))):
+    groups = Groups(torch.tensor([[1, 3], [0, 2], [4, 0]]))
+    for target in (classes(1, 4, 2), units(1, 4, 2), groups, Difference(groups, classes(1, 4, 2))):
         assert len(target) == 3
         assert target[1:].key == target[[1, 2]].key == target[torch.tensor([1, 2])].key != target.key
         assert target.repeated(1, 2).key == target[[1, 1]].key

@@ -29,8 +29,9 @@ def test_app_becomes_streamlit_on_this_machine(words, monkeypatch):
     assert command[command.index("--server.address") + 1] == ("0.0.0.0" if words else "127.0.0.1")
     assert command[command.index("--server.port") + 1] == ("9000" if words else "8501")
     assert called["env"].get("VITRINE_MODEL") == ("resnet18" if words else None)
-    assert command[command.index("--server.maxUploadSize") + 1] == "60"
+    assert command[command.index("--server.maxUploadSize") + 1] == "1010"
     monkeypatch.setenv("VITRINE_IMAGE_MB", "90")
+    monkeypatch.setenv("VITRINE_UPLOAD_MB", "80")
     assert main(["app", *words]) == 0
     assert called["command"][called["command"].index("--server.maxUploadSize") + 1] == "100"
 

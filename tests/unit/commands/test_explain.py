@@ -16,8 +16,10 @@ from safetensors.torch import save_file
 
 from core import export
 from core.cli import main, parser
+from core.comparison import Comparison, about
 from core.data.model_options import ModelOptions
 from core.explain import EXPLAINERS
+from core.explain.target_name import TargetName, target_name
 from core.figures.sheet import KINDS
 from core.images import decode
 from core.models import as_model, load
@@ -53,6 +55,11 @@ def explain(tmp_path, photo_file):
         (["--method", "saliency", "--target", "class 99"], "no class called 'class 99'"),
         (["--method", "saliency", "--target", "predcted"], "called 'predcted'. Did you mean 'predicted'"),
         (["--method", "saliency", "--target", "5"], "no class 5. gap has classes 0 to 4"),
+        (["--method", "saliency", "--target", "4-5"], "no class 5. gap has classes 0 to 4"),
+        (["--method", "saliency", "--target", "4+1+4"], "class 4 is named twice in one target"),
+        (["--method", "saliency", "--target", "features.5:12"], "no unit 12. Its units are 0 to 11"),
+        (["--method", "saliency", "--target", "feature.5:1"], "no layer called 'feature.5'. Did you mean 'features.5'"),
+        (["--method", "saliency", "--label", "3-1"], "no class called '3-1'"),
         (["--method", "saliency", "--label", "clas 2"], "no class called 'clas 2'. Did you mean 'class 2'"),
         (["--method", "saliency", "--label", ""], "no class called ''"),
         (
@@ -121,6 +128,41 @@ def test_explain_writes_maps_pictures_and_a_record(explain, tmp_path, photo):
             assert entry["max"] == pytest.approx(float(values.max()))
             assert set(entry) >= {"target", "settings", "seed", "seconds", "passes", "signed", "note", "layer"}
     assert Image.open(folder / f"{keys[0]}.png").size == (nets.SIDE, nets.SIDE)
+
+
+def test_the_command_in_a_result_of_a_difference_and_a_group_gives_the_same_maps(explain, tmp_path, photo_file):
+    texts = ["class 3 − class 1", "4+0+2", "features.5:7"]
+    assert (
+        explain("--method", "grad_cam,occlusion", "--layer", "features.2", *(f"--target={text}" for text in texts)) == 0
+    )
+    record = json.loads((tmp_path / "out/photo/result.json").read_text())
+    targets = dict.fromkeys(entry["target"]["target"] for entry in record["maps"])
+    assert list(targets) == ["3-1", "4+0+2", "features.5:7"]
+    model = nets.model("gap")
+    requests = Workbench(model).requests(
+        {"grad_cam": {}, "occlusion": {}}, (target_name(text, model) for text in targets), ["features.2"]
+    )
+    line = export.command_line(model, [str(photo_file)], requests, out=str(tmp_path / "again"))
+    assert main(shlex.split(line)[1:]) == 0
+    first, again = (np.load(tmp_path / folder / "photo/maps.npz") for folder in ("out", "again"))
+    assert first.files == again.files == [entry["array"] for entry in record["maps"]]
+    assert all(np.array_equal(first[name], again[name]) and first[name].any() for name in first.files)
+
+
+def test_a_method_that_explains_single_classes_says_so_and_the_others_go_on(explain, tmp_path, capsys):
+    assert explain("--method", "cam,saliency", "--target", "3-1") == 2
+    assert "cam: CAM explains single classes, not units, groups or differences." in capsys.readouterr().err
+    record = json.loads((tmp_path / "out/photo/result.json").read_text())
+    assert [entry["method"] for entry in record["maps"]] == ["saliency"]
+    assert record["failed"][0]["target"] == {"target": "3-1", "label": "class 3 − class 1"}
+
+
+def test_a_label_that_reads_as_a_difference_is_told(explain, tmp_path, capsys, monkeypatch):
+    labelled = replace(nets.model("gap"), labels=("a", "b", "a-b", "c", "d"))
+    monkeypatch.setattr("core.models.load", lambda name, **rest: labelled)
+    assert explain("--method", "saliency", "--target", "a-b") == 0
+    assert "'a-b' is the label of class 2, and could mean a − b; the label was taken." in capsys.readouterr().out
+    assert (tmp_path / "out/photo/saliency-2.png").is_file()
 
 
 def test_a_record_tells_the_settings_that_were_used(explain, tmp_path):
@@ -211,14 +253,10 @@ def test_the_command_that_an_export_tells_makes_the_same_maps(explain, tmp_path,
     """A comparison of a page with other settings than the defaults is reproduced by the command line, bit for bit."""
     bench, picture = Workbench(nets.model("gap")), decode(photo_file.read_bytes(), photo_file.name)
     asked = {"rise": {"masks": 50}, "smoothgrad": {"samples": 4}, "grad_cam": {}, "random": {}}
-    requests = [Request(name, target, settings) for target in (3, 1) for name, settings in asked.items()]
+    requests = bench.requests(asked, [TargetName((3,)), TargetName((1,))], ["features.5", "features.2"])
     answers = {}
-    bench.compare(
-        picture, requests, lambda request, answer: answers.update({request.key: answer}), seed=7, layer="features.5"
-    )
-    line = export.command_line(
-        bench.model, [picture.name], requests, seed=7, layer="features.5", out=str(tmp_path / "out")
-    )
+    bench.compare(picture, requests, lambda request, answer: answers.update({request.key: answer}), seed=7)
+    line = export.command_line(bench.model, [picture.name], requests, seed=7, out=str(tmp_path / "out"))
     monkeypatch.chdir(photo_file.parent)
     assert main(shlex.split(line)[1:]) == 0
     shown = np.load(io.BytesIO(export.npz(export.arrays([(one, answers[one.key]) for one in requests]))))
@@ -266,7 +304,7 @@ def test_what_was_done_to_an_image_is_said(explain, tmp_path, capsys):
     Image.new("CMYK", (40, 40)).save(printed)
     assert explain("--method", "saliency", images=[moving, printed]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith(" 1 map, 1 forward + 1 backward. Of several frames, the first is shown.")
+    assert first.endswith(" 1 map, 1 forward + 1 backward. Page 1 of 2.")
     assert second.endswith(" 1 map, 1 forward + 1 backward. Converted from CMYK to RGB.")
 
 
@@ -385,6 +423,38 @@ def test_other_endings(explain, raised, code, said, capsys, monkeypatch):
     assert explain("--method", "saliency", "--layer", "x") == code
 
 
+def test_a_page_of_a_file(explain, tmp_path, capsys):
+    pages = tmp_path / "pages.tiff"
+    first, *others = (Image.fromarray(np.arange(1600, dtype=np.uint16).reshape(40, 40) + add) for add in (0, 50, 90))
+    first.save(pages, save_all=True, append_images=others)
+    assert explain("--method", "saliency", "--page", "3", "--window=100,500", images=[pages]) == 0
+    assert "Page 3 of 3. Values 100 to 500 of 16 bits shown as black to white." in capsys.readouterr().out
+    made = json.loads((tmp_path / "out/pages/result.json").read_text())
+    assert (made["image_page"], made["image_pages"], made["image_window"]) == (3, 3, [100, 500])
+    assert explain("--method", "saliency", "--page", "4", images=[pages]) == 2
+    assert "pages.tiff has 3 pages, and no page 4. Choose page 1 to 3." in capsys.readouterr().err
+    for wrong in ("0", "x", "1.5", "-1"):
+        assert explain("--method", "saliency", f"--page={wrong}", images=[pages]) == 2
+        assert f"--page cannot be {wrong!r}" in capsys.readouterr().err
+
+
+def test_the_command_of_a_page_in_another_window_makes_the_same_maps(explain, tmp_path, monkeypatch):
+    pages = tmp_path / "pages.tiff"
+    first, second = (Image.fromarray((np.arange(1600, dtype=np.uint16) * 37 % n).reshape(40, 40)) for n in (900, 700))
+    first.save(pages, save_all=True, append_images=[second])
+    bench = Workbench(nets.model("gap"))
+    picture = decode(pages.read_bytes(), pages.name, (-7.25, 500.0), 2)
+    request = Request("saliency", bench.target(picture))
+    shown = Comparison(bench, about(picture, [request]))
+    shown.answers[shown.tiles[0].key] = bench.explain(picture, request)
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(shown.command())[1:]) == 0
+    made = np.load(tmp_path / "out/pages/maps.npz")
+    assert (made[f"saliency-{request.target}"] == shown.answers[shown.tiles[0].key].maps[0].numpy()).all()
+    others = decode(pages.read_bytes(), pages.name), decode(pages.read_bytes(), pages.name, page=2)
+    assert not any(bench.cached(one, request) for one in others), "they are other pictures"
+
+
 def test_a_window_of_deep_images(explain, tmp_path, capsys):
     deep = tmp_path / "deep.png"
     Image.fromarray((np.arange(40 * 50).reshape(40, 50) * 2).astype(np.uint16)).save(deep)
@@ -438,7 +508,7 @@ def test_a_text_that_is_a_label_and_another_number_is_said(explain, capsys, monk
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--size", "x"], "--size cannot be 'x'. Give a whole number."),
+        (["--size", "x"], "--size cannot be 'x'. Give a whole number, or two as HEIGHT,WIDTH."),
         (["--mean", "0.5,0.5"], "mean cannot be 0.5,0.5. Give one number, or three for red, green and blue."),
         (["--std", "0"], "std cannot be 0.0. Give numbers above zero."),
         (["--output", "sigmod"], "--output cannot be 'sigmod'."),

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, binary_erosion, maximum_filter, minimum_filter, shift
 
 from core.data import flowers
 from core.data.flowers import LAYERS, SHADES, VARIANTS, draw
@@ -159,6 +159,109 @@ def test_the_manifest_flags_the_class_without_the_part(tmp_path):
 def content(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+REMOVALS = [("shortcut", part) for part in VARIANTS["shortcut"].removable] + [
+    ("part-2c", "leaves"),
+    ("double-12c", "stem"),
+]
+
+
+def below_its_outline(flower, mask):
+    """Pixels of the background that the shadow of a part may reach: its outline, moved away from the light and soft."""
+    light, side = flowers.scene(flower.seed, flower.index).light, len(mask)
+    moved = shift(mask.astype(float), (-0.55 * np.sin(light) * 0.07 * side, -np.cos(light) * 0.07 * side), order=1)
+    return binary_dilation(moved > 0, BORDER, round(4 * 0.022 * side))
+
+
+def below_the_pot(flower):
+    """Pixels that the shadow beneath the pot may reach."""
+    layout, side = flowers.scene(flower.seed, flower.index), 128
+    x, bottom = layout.foot[0], layout.foot[1] + layout.pot[2]
+    columns, rows = np.meshgrid(*[(np.arange(side) + 0.5) / side] * 2)
+    return (abs(rows - bottom) < 0.07) & (abs(columns - x) < 6 * layout.pot[1])
+
+
+@pytest.mark.parametrize(("variant", "part"), REMOVALS)
+def test_without_a_part_only_it_and_its_shadow_change(variant, part):
+    for index in range(6):
+        whole = draw(variant, 1, index, seed=2)
+        less = whole.without(part)
+        mask, rest = whole.removable[part], set(VARIANTS[variant].removable) - {part}
+        outline = whole.without(*rest - {"petals"} if part == "petal" else rest).removable[part]
+        several = maximum_filter(whole.parts, 3) != minimum_filter(whole.parts, 3)  # where parts share a pixel
+        own = binary_dilation(mask, BORDER) | (several & binary_dilation(outline, BORDER))
+        shadow = np.zeros_like(mask)
+        if part not in ("leaves", "tag"):  # what is hidden of the others casts a shadow, too
+            shadow = below_its_outline(whole, outline)
+        if part == "pot":
+            shadow |= below_the_pot(whole)
+        room = binary_dilation(whole.parts == 0, BORDER)
+        where = changed(whole, less)
+        beyond = where & ~own & ~(shadow & room)
+        assert not (beyond & ~outline).any()
+        assert beyond.sum() <= 1  # a sliver in a gap between two leaves
+        assert where[mask].mean() > 0.8
+        assert part not in less.removable
+        assert (whole.parts == less.parts)[~own].all()
+
+
+@pytest.mark.parametrize("part", ["petals", "stem"])
+def test_what_a_part_hid_is_drawn(part):
+    """The stem goes up to the blossom's centre, and into the pot."""
+    hidden = 0
+    for index in range(6):
+        whole = draw("single-6c", 0, index)
+        over = "pot" if part == "stem" else "petals"
+        under = whole.without(over).removable["stem"] & ~whole.removable["stem"]
+        hidden += under.sum()
+        assert not (under & ~binary_dilation(whole.removable[over], BORDER)).any()
+    assert hidden > 100
+
+
+def test_two_parts_may_be_left_out_together_and_in_any_order():
+    for index in range(4):
+        flower = draw("shortcut", 3, index, rho=0.3)
+        both = flower.without("stem", "tag")
+        one_by_one = flower.without("tag").without("stem")
+        assert both.removed == one_by_one.removed == {"stem", "tag"}
+        assert both.image.tobytes() == one_by_one.image.tobytes() == flower.without("stem", "tag").image.tobytes()
+        assert (both.image == draw("shortcut", 3, index, tagged=False).without("stem").image).all()
+        assert (both.label, both.index, both.tag) == (3, index, None)
+        assert "stem" not in both.wear
+        inside = binary_erosion(flower.removable["pot"], BORDER) & ~binary_dilation(flower.removable["stem"], BORDER)
+        assert not changed(both, flower)[inside].any()
+
+
+def test_a_flower_without_anything_is_its_room():
+    flower = draw("single-6c", 2, 8)
+    room = flower.without(*VARIANTS["single-6c"].removable)
+    assert not room.parts.any()
+    assert room.removable == room.boxes == {}
+    assert (room.image[:20, :20] == flower.image[:20, :20]).all()
+
+
+def test_the_petal_is_one_of_the_petals_and_no_other_covers_it():
+    for index in range(6):
+        flower = draw("single-6c", 0, index)
+        petal, petals = flower.removable["petal"], flower.removable["petals"]
+        assert 0.02 < petal.sum() / petals.sum() < 0.4
+        assert not (petal & ~petals).any()
+        assert not flower.without("petals").removable.keys() & {"petal", "petals"}
+
+
+def test_a_part_that_the_flower_does_not_have_changes_nothing():
+    bare = draw("part-2c", 0, 3)
+    assert "leaves" not in bare.removable
+    assert (bare.without("leaves").image == bare.image).all()
+    assert (draw("part-2c", 1, 3).without("leaves").image == bare.image).all()
+
+
+def test_an_unknown_part_gets_a_sentence():
+    with pytest.raises(UnknownName, match="no removable part of single-6c called 'tag'"):
+        draw("single-6c", 0, 0).without("tag")
+    with pytest.raises(UnknownName, match="Did you mean 'leaves'"):
+        draw("part-2c", 1, 0).without("leafs")
 
 
 def test_wrong_requests_get_a_sentence(tmp_path):

@@ -149,8 +149,8 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path, monkeypatch):
         shutil.rmtree(tmp_path / path)
     (tmp_path / "loose.png").unlink()
     (tmp_path / "c").mkdir()
-    (tmp_path / "c" / "scan.dcm").write_bytes(b"x")
-    with pytest.raises(Unavailable, match=r"no image in .* Left out: DICOM files, which are not read \(scan\.dcm\): 1"):
+    (tmp_path / "c" / "scan.nii").write_bytes(b"x")
+    with pytest.raises(Unavailable, match=r"no image in .* Left out: NIfTI files, which are not read \(scan\.nii\): 1"):
         scan(tmp_path)
 
 

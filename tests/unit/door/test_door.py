@@ -138,6 +138,23 @@ def test_a_single_map_is_that_of_the_comparison(model, maps):
     assert found.explanation.maps.any()
 
 
+def test_differences_groups_and_units(model, tmp_path):
+    names = ["violet-red", "violet+red", "relu4:89"]
+    found = vt.compare(model, PHOTO, "saliency", target=names)
+    assert found.targets == ("4-2", "4+2", "relu4:89")
+    assert repr(found) == f"Comparison(saliency; 'violet − red', 'violet + red', 'relu4 · F89'; {PHOTO.name})"
+    one = found["saliency", "violet-red"]
+    assert (one.target, one.label) == ("4-2", "violet − red")
+    assert one is found["saliency"] is found["saliency", one.target]
+    assert np.array_equal(vt.explain(model, PHOTO, "saliency", target="4+2").values, found["saliency", "4+2"].values)
+    assert found["saliency", "relu4:89"].values.any()
+    assert ("saliency", "4-2") in found
+    assert ("saliency", "violet + red") in found
+    assert list(found.table()["target"]) == ["4-2", "4+2", "relu4:89"]
+    with pytest.raises(VitrineError, match="no class in this comparison called 'red-violet'"):
+        found["saliency", "red-violet"]
+
+
 def test_kinds_of_images_give_the_same_map(model):
     image = Image.open(PHOTO).convert("RGB")
     kinds = [PHOTO, str(PHOTO), PHOTO.read_bytes(), image, np.asarray(image)]
@@ -254,16 +271,16 @@ def test_one_weights_file_may_be_wrapped_in_two_ways():
     [
         (nn.Linear, {}, "A class is not a network. Give an instance of torch.nn.Module."),
         ("resnet18", {}, "A value of type str is not a network."),
-        (Twice(), {}, "Twice returns a value of type dict, not a tensor of scores."),
-        (nn.Conv2d(3, 4, 1), {}, r"Conv2d returns shape \(2, 4, 32, 32\) for two images."),
-        (nn.Conv2d(1, 4, 1), {}, "Conv2d fails on images of 32 × 32 pixels: "),
+        (Twice(), {}, "Twice gives a dict for two images of 32 × 32 pixels, not a number for each class."),
+        (nn.Conv2d(3, 4, 1), {}, r"Conv2d gives shape \(2, 4, 32, 32\) for two images"),
+        (nn.Conv2d(2, 4, 1), {}, "Conv2d fails on images of 32 × 32 pixels: .* It takes 2 channels; images have one"),
         (nets.colour_reader(), {"labels": ["a"]}, "1 labels are given, and Sequential has 3 classes."),
         (nets.colour_reader(), {"labels": "missing.txt"}, "The labels file 'missing.txt' cannot be opened."),
         (nets.colour_reader(), {"size": 0}, "size cannot be 0."),
         (nets.colour_reader(), {"size": 2.5}, "size cannot be 2.5."),
         (nets.colour_reader(), {"resize": 8}, "resize is 8, less than the size 32."),
-        (nets.colour_reader(), {"mean": [0.5]}, r"mean cannot be \[0.5\]. Give three numbers"),
-        (nets.colour_reader(), {"std": [1, 0, 1]}, "std cannot be .* Give three numbers above zero."),
+        (nets.colour_reader(), {"mean": [0.5]}, "mean and std have 1 and 3 numbers."),
+        (nets.colour_reader(), {"std": [1, 0, 1]}, "std cannot be .* Give numbers above zero."),
         (nets.colour_reader(), {"std": "abc"}, "std cannot be 'abc'."),
         (nets.colour_reader(), {"interpolation": "best"}, "interpolation cannot be 'best'."),
     ],

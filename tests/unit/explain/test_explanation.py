@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.errors import Unsupported
-from core.explain import explain
+from core.explain import EXPLAINERS, explain
 from tests import nets
 
 
@@ -64,3 +64,28 @@ def test_a_map_without_anything_to_see_says_so(value, signed, told):
     maps[1] = value
     assert replace(found, maps=maps).note(1) == told
     assert replace(found, maps=maps).note(0) == ""
+
+
+CAMS = ["grad_cam", "grad_cam_pp", "layer_cam", "hires_cam", "xgrad_cam", "guided_grad_cam"]
+
+
+@pytest.mark.parametrize("name", CAMS)
+def test_a_map_read_behind_the_layer_of_its_unit_says_so(name):
+    net = nets.model("gap")
+    layers = [layer.name for layer in net.survey.usable]
+    unit, behind = layers[1], layers[-1]
+    told = explain(name, nets.query(net, count=1, unit_layer=unit, layer=behind)).note()
+    assert told == (
+        f"No evidence: the unit's layer {unit} lies before the layer {behind} that the method reads; "
+        "choose the unit's layer or an earlier one."
+    )
+    assert explain(name, nets.query(net, count=1, unit_layer=behind, layer=unit)).note() == ""
+    assert explain(name, nets.query(net, count=1, unit_layer=unit, layer=unit)).note() == ""
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 4, 4), (2, 4, 4)])
+def test_a_map_of_another_shape_is_a_defect_of_its_method(shape, monkeypatch):
+    method = replace(EXPLAINERS["saliency"], run=lambda query, **settings: torch.zeros(shape))
+    monkeypatch.setattr("core.explain.run.EXPLAINERS", {"saliency": method})
+    with pytest.raises(RuntimeError, match=r"saliency returned .* instead of \(B, h, w\)"):
+        explain("saliency", nets.query("gap", count=1))

@@ -16,9 +16,11 @@ from core import export
 from core.cache import TensorCache
 from core.cli import parser
 from core.commands import chosen_model
-from core.commands.explain import _settings
+from core.commands.requests import Asked, settings
 from core.data.model_options import ModelOptions
 from core.errors import TooLarge, Unavailable
+from core.explain import EXPLAINERS
+from core.explain.target_name import TargetName, target_name
 from core.figures.style import Style
 from core.images import Preprocess, decode
 from core.models import as_model
@@ -88,11 +90,53 @@ def test_a_figure_names_classes_methods_and_layers(bench, picture, answers):
     said = re.findall(r"<text[^>]*>([^<]*)</text>", text)
     chances = bench.probabilities(picture)
     for target in dict.fromkeys(ask.target for ask, _ in answers):
-        assert said.count(bench.model.labels[target]) == 1
-        assert f"class {target}, probability {float(chances[target]):.1%}" in said
+        assert said.count(bench.model.labels[target.index]) == 1
+        assert f"class {target}, probability {float(chances[target.index]):.1%}" in said
     assert said.count("Saliency") == said.count("Grad-CAM") == 2
     assert said.count(f"layer {answers[1][1].layer}") == 2
     assert export.figure(bench, picture, answers, kind="pdf").startswith(b"%PDF")
+
+
+MORE = [TargetName((3,), (1,)), TargetName((4, 0, 2)), TargetName((5,), layer="features.5"), TargetName((2,))]
+
+
+def test_differences_groups_and_units_are_exported_by_name(bench, picture, tmp_path):
+    more = [(one, bench.explain(picture, one)) for one in (Request("saliency", target) for target in MORE)]
+    assert list(export.arrays(more)) == ["saliency-3-1", "saliency-4+0+2", "saliency-features.5.5", "saliency-2"]
+    record = export.write(tmp_path / "out", bench, picture, more)
+    assert [entry["target"] for entry in record["maps"]] == [
+        {"target": "3-1", "label": "class 3 − class 1"},
+        {"target": "4+0+2", "label": "class 4 + class 0 + class 2"},
+        {"target": "features.5:5", "label": "features.5 · F5"},
+        {"index": 2, "label": "class 2"},
+    ]
+    logits, chances = bench.logits(picture), bench.probabilities(picture)
+    assert record["maps"][0]["score"] == pytest.approx(float(logits[3] - logits[1]), abs=1e-5)
+    assert record["maps"][1]["score"] == pytest.approx(float(logits[[4, 0, 2]].sum()), abs=1e-5)
+    activation = float(bench.activations(picture, "features.5")[5].mean())
+    assert record["maps"][2]["score"] == pytest.approx(activation, abs=1e-5)
+    assert [table["target"]["label"] for table in record["agreement"]] == [
+        one.title(bench.model.labels) for one in MORE
+    ]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {*(f"{name}.png" for name in export.arrays(more)), "maps.npz", "figure.png", "result.json"}
+    lines = list(csv.DictReader(io.StringIO(export.table(bench, [(picture, more)]))))
+    assert [line["target"] for line in lines] == [str(one) for one in MORE]
+    assert (lines[0]["probability"], lines[2]["probability"]) == ("", "")
+    assert float(lines[1]["probability"]) == pytest.approx(float(chances[[4, 0, 2]].sum()))
+    said = re.findall(r"<text[^>]*>([^<]*)</text>", export.figure(bench, picture, more, kind="svg").decode())
+    assert {"classes 3-1", f"log-odds {float(logits[3] - logits[1]):.4g}"} <= set(said)
+    assert {"unit features.5:5", f"activation {activation:.4g}"} <= set(said)
+    export.write(tmp_path / "out", bench, picture, more[:1])
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"saliency-3-1.png", "maps.npz", "figure.png", "result.json"}, "earlier pictures are deleted"
+
+
+def test_the_command_names_every_kind_of_target(bench):
+    text = export.command_line(bench.model, ["a.png"], [Request("saliency", target) for target in MORE])
+    given = parser("explain").parse_args(shlex.split(text)[1:]).target
+    assert given == ["3-1", "4+0+2", "features.5:5", "2"]
+    assert [target_name(one, bench.model) for one in given] == MORE
 
 
 def test_an_unfinished_map_says_so_in_its_picture(bench, picture, answers):
@@ -112,7 +156,7 @@ def test_an_unfinished_map_says_so_in_the_table(bench, picture, answers):
 def test_agreement_is_told_for_each_class_and_counts_the_controls(bench, picture, answers):
     broken = [*answers[:3], (Request("rise", 1), TooLarge("RISE does not fit."))]
     one, other = export.agreement(bench, picture, broken)
-    assert (one["target"], other["target"]["index"]) == ({"index": 3, "label": "class 3"}, answers[2][0].target)
+    assert (one["target"], other["target"]["index"]) == ({"index": 3, "label": "class 3"}, answers[2][0].target.index)
     assert one["methods"] == ["saliency", "grad_cam", "random", "edge_detector"]
     first, second = (answer.maps[0].numpy().ravel() for _, answer in answers[:2])
     control = bench.explain(picture, Request("random", 3)).maps[0].numpy().ravel()
@@ -142,10 +186,19 @@ def test_the_table_has_a_line_per_map(bench, picture, answers):
     ]
     for line, (request, answer) in zip(lines, answers, strict=True):
         assert float(line["max"]) == pytest.approx(float(answer.maps.max()))
-        assert float(line["probability"]) == pytest.approx(float(bench.probabilities(picture)[request.target]))
+        assert float(line["probability"]) == pytest.approx(float(bench.probabilities(picture)[request.target.index]))
         assert json.loads(line["settings"]) == dict(answer.settings)
         assert (line["forward"], line["backward"]) == (str(answer.forwards), str(answer.backwards))
         assert line["reused"] == str(answer.reused)
+
+
+def test_measures_are_the_last_columns_of_the_table(bench, picture, answers):
+    measured = {(picture.key, answers[0][0].key): {"deletion_auc": 0.1234567890123}}
+    lines = list(csv.DictReader(io.StringIO(export.table(bench, [(picture, answers)], measured=measured))))
+    assert [line["deletion_auc"] for line in lines] == ["0.1234567890123", *[""] * (len(answers) - 1)]
+    assert list(lines[0])[-1] == "deletion_auc"
+    plain = list(csv.DictReader(io.StringIO(export.table(bench, [(picture, answers)]))))
+    assert [{**line, "deletion_auc": None} for line in plain] == [{**line, "deletion_auc": None} for line in lines]
 
 
 def test_a_record_says_whose_passes_were_reused(bench, picture, answers):
@@ -157,20 +210,42 @@ def test_a_record_says_whose_passes_were_reused(bench, picture, answers):
 
 def test_the_command_asks_the_same_again():
     requests = [Request("rise", target, {"masks": 500}) for target in (2, 0)] + [Request("saliency", t) for t in (2, 0)]
+    requests += [Request("grad_cam", target, layer=layer) for target in (2, 0) for layer in ("layer3", "layer4")]
     model = replace(nets.model("gap"), name="resnet18:/a b/w.pth")
-    text = export.command_line(model, ["my $photo.png"], requests, seed=3, layer="layer4")
+    text = export.command_line(model, ["my $photo.png"], requests, seed=3)
     words = shlex.split(text)
     args = parser("explain").parse_args(words[1:])
     assert words[0] == "vitrine"
     assert args.images == ["my $photo.png"]
     assert args.model == "resnet18:/a b/w.pth"
-    assert args.method == "rise,saliency"
+    assert args.method == "rise,saliency,grad_cam"
     assert args.target == ["2", "0"]
-    assert _settings(args.set, args.budget, ["rise", "saliency"]) == {"rise": {"masks": "500"}, "saliency": {}}
-    assert (args.seed, args.layer) == (3, "layer4")
+    asked = Asked("--method", EXPLAINERS, ["rise", "saliency"])
+    assert settings(args, asked) == {"rise": {"masks": "500"}, "saliency": {}}
+    assert (args.seed, args.layer) == (3, "layer3,layer4")
     assert args.label is None
     dashed = shlex.split(export.command_line(model, ["-x.png"], requests))
     assert parser("explain").parse_args(dashed[1:]).images == ["./-x.png"]
+
+
+def test_the_command_of_measures_names_them_with_their_settings():
+    requests = [Request("rise", 2, {"masks": 500}, layer="layer4"), Request("saliency", 2, layer="layer4")]
+    measures = {"deletion_curve": {"steps": 14}, "entropy": {}}
+    text = export.measure_command(nets.model("gap"), ["-x.png"], requests, measures, seed=3, masks="MASKS")
+    words = shlex.split(text)
+    assert words[:5] == ["vitrine", "measure", "./-x.png", "--model", "gap"]
+    options = list(zip(words[5::2], words[6::2], strict=True))
+    assert options == [
+        ("--methods", "rise,saliency"),
+        ("--metrics", "deletion_curve,entropy"),
+        ("--target", "2"),
+        ("--set", "rise.masks=500"),
+        ("--set", "deletion_curve.steps=14"),
+        ("--masks", "MASKS"),
+        ("--layer", "layer4"),
+        ("--seed", "3"),
+    ]
+    assert "--target" not in export.measure_command(nets.model("gap"), ["a"], requests, measures, predicted=True)
 
 
 def test_the_command_names_the_options_of_the_model_and_classes_by_texts_that_mean_them():
@@ -215,7 +290,7 @@ def test_a_record_says_how_outputs_are_read_and_images_prepared(picture, output)
     assert (record["output"], record["model_options"]["mean"]) == (output, [127.5])
     assert record["preparation"] == {
         "crop": nets.SIDE, "resize": 40, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear",
-        "squash": False,
+        "squash": False, "channels": "rgb",
     }  # fmt: skip
     assert record["notes"] == ["mean 127.5 was read as values from 0 to 255, and std with it."]
     word = "value" if output == "regression" else "probability"

@@ -133,6 +133,18 @@ def test_the_style_reaches_the_sheet_and_its_colour_bar(view, values):
     assert page(Style(diverging="PuOr")) == plain
 
 
+def test_tiles_have_the_proportions_of_the_photo(values):
+    photo = np.zeros((4, 8, 3), np.uint8)
+    photo[:, :4] = (255, 0, 0)  # its left half
+    sizes = []
+    for shown in (photo, photo.transpose(1, 0, 2), photo[:, 2:6]):
+        file = np.asarray(Image.open(io.BytesIO(sheet(shown, "x", [[Panel("photo")]], side=200))).convert("RGB"))
+        rows, columns = np.nonzero((file[..., 0] > 127) & (file[..., 1] < 20))
+        sizes.append((int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1))
+    expected = [(100, 100), (200, 200), (200, 100)]
+    assert np.abs(np.array(sizes) - np.array(expected)).max() <= 2
+
+
 def test_a_side_makes_the_tiles_larger(view, values):
     panel = Panel("a", (), values, Span(0, 1))
     small, large = (opened(sheet(view, "t", [[panel]], side=side)) for side in (256, 672))

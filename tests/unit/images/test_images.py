@@ -86,7 +86,7 @@ def test_first_of_several_frames(kind: str) -> None:
     first, second = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
     picture = decode(saved(first, kind, save_all=True, append_images=[second]), "x")
     assert picture.pixels[4, 4, 0] > 240 > 20 > picture.pixels[4, 4, 2]
-    assert picture.note == "Of several frames, the first is shown."
+    assert picture.note == "Page 1 of 2."
 
 
 @pytest.mark.parametrize("kind", ["PPM", "JPEG2000", "AVIF", "MPO"])

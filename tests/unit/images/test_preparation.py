@@ -11,7 +11,7 @@ from torch import nn
 
 from core.data.model_options import ModelOptions
 from core.errors import BadModel, BadParameter
-from core.images import Preprocess, picture_of
+from core.images import Preprocess, picture_of, read_picture
 from core.models import Model, as_model
 from core.models.description import described
 from core.study.build import build_study, config_of
@@ -174,6 +174,41 @@ def test_a_model_says_how_images_are_prepared() -> None:
     )
 
 
+class Grey(nn.Module):
+    """A network of one channel for images of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 6, 3, 2, 1), nn.Linear(6, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.conv(images).relu().mean((2, 3)))
+
+
+def test_a_study_of_grey_images_that_are_not_square(tmp_path) -> None:
+    root = tiny_build.bitmaps(tmp_path / "images", range(6))
+    options = ModelOptions(size=(20, 44), fit="squash")
+    model = as_model("grey", seeded(Grey), preprocess=Preprocess(SIDE, SIDE), options=options)
+    study = build_study(tiny_build.config(root, size=(20, 44), fit="squash"), tmp_path / "study", model=model)
+    assert (study.manifest.model.view, study.manifest.model.cells) == ((20, 44), (10, 22))
+    assert config_of(study).size == (20, 44)
+    patches, images = study.table("patches"), study.table("images")
+    assert patches["x"].max() + 10 > 20, "beyond the height"
+    assert (patches["x"] <= 34).all()
+    assert (patches["y"] <= 10).all()
+    for row, (image, x, y) in enumerate(patches[["image", "x", "y"]].to_numpy()):
+        picture = read_picture(root, images["path"][image])
+        grey = Image.fromarray(picture.pixels).convert("L").resize((44, 20), Image.Resampling.BILINEAR)
+        assert (study.array("crops")[row] == np.asarray(grey)[y : y + 10, x : x + 10, None]).all()
+    bench, picture = Workbench(model), read_picture(root, images["path"][0])
+    grey = np.asarray(Image.fromarray(picture.pixels).convert("L").resize((44, 20), Image.Resampling.BILINEAR))
+    inputs = (torch.from_numpy(grey.copy())[None, None] / 255 - 0.449) / 0.226
+    with torch.no_grad():
+        assert torch.allclose(bench.logits(picture), model.net(inputs)[0], atol=1e-5)
+        chance = float(model.net(inputs).softmax(1).max())
+    assert math.isclose(images["probability"][0], chance, rel_tol=1e-5)
+
+
 def test_a_study_keeps_the_preparation_and_uses_it_again(tmp_path) -> None:
     root = tiny_build.bitmaps(tmp_path / "images", range(6))
     config = replace(tiny_build.config(root), **HALF, size=24)
@@ -186,3 +221,40 @@ def test_a_study_keeps_the_preparation_and_uses_it_again(tmp_path) -> None:
     assert not math.isclose(
         study.table("images")["probability"].sum(), other.table("images")["probability"].sum(), rel_tol=1e-6
     )
+
+
+PREPARATIONS = (
+    Preprocess(crop=224, resize=256),
+    Preprocess(crop=100, resize=100, squash=True),
+    Preprocess(crop=(96, 64), resize=(110, 70)),
+    Preprocess(crop=(48, 96), resize=(50, 101), squash=True, channels="grey", mean=(0.5,), std=(0.2,)),
+    Preprocess(crop=64, resize=64, interpolation="bicubic"),
+)
+SIZES = ((300, 401), (64, 64), (37, 911), (2000, 90), (1024, 1023))
+
+
+@pytest.mark.parametrize("preprocess", PREPARATIONS, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_mask_lies_where_its_object_lies_in_the_view(preprocess, size):
+    """An object drawn into the picture and seen by the network, and its corners moved as points."""
+    top, left, bottom, right = (round(share * side) for share, side in zip((0.4, 0.4, 0.6, 0.7), size * 2, strict=True))
+    mask = np.zeros(size, bool)
+    mask[top:bottom, left:right] = True
+    seen = preprocess.mask(mask)
+    assert seen.shape == preprocess.size
+    drawn = preprocess.view(np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 255)[..., 0] > 127
+    assert (seen != drawn).mean() < 0.02  # along the border, where colours are mixed
+    (x, y), (end_x, end_y) = preprocess.points(np.array([[left, top], [right, bottom]], float), size)
+    rows, columns = (np.arange(side) + 0.5 for side in preprocess.size)
+    expected = ((rows >= y) & (rows < end_y))[:, None] & ((columns >= x) & (columns < end_x))
+    assert seen.any()
+    assert (seen == expected).all()
+
+
+@pytest.mark.parametrize("preprocess", PREPARATIONS, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_the_frame_is_the_part_of_a_picture_that_is_seen(preprocess, size):
+    """Its corners lie at the corners of the view."""
+    left, top, width, height = preprocess.frame(size)
+    ends = preprocess.points(np.array([[left, top], [left + width, top + height]]), size)
+    assert np.allclose(ends, [[0, 0], preprocess.size[::-1]])

@@ -69,9 +69,27 @@ def test_a_curve_has_a_row_for_each_image(evidence):
     assert found.mean is None
 
 
+def test_a_row_of_a_curve_may_be_undefined(evidence):
+    rows = [np.ones(5), Undefined("No mask.")]
+    returning(Curve("masked share", np.linspace(0, 1, 5), "probability", rows))
+    assert evaluate("given", evidence).result.y is rows
+
+
+def test_runs_of_the_method_are_told_before_them(registry):
+    returning([1.0, 2.0])
+    assert registry["given"].reruns({}) == 0
+
+    @measure("Again", **{**FACTS, "kind": "method"}, reruns=lambda settings: 2 * settings["draws"])
+    def again(evidence, *, draws: Annotated[int, Knob("Draws.", 1, 9)] = 3):
+        """A measure that runs the method again."""
+
+    assert registry["again"].reruns(registry["again"].defaults) == 6
+
+
 @pytest.mark.parametrize(
     "result",
     [
+        Curve("x", np.zeros(1), "y", [np.array([np.nan]), Undefined("No mask.")]),
         [0.5],
         [0.5, math.nan],
         [0.5, math.inf],

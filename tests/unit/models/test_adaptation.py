@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
 
+from core.data.model_options import ModelOptions
 from core.errors import BadModel
 from core.images import Preprocess
 from core.models import load
@@ -184,23 +185,22 @@ def test_classifiers_that_cannot_be_known(tmp_path: Path) -> None:
         assert said in refusal(net, "shufflenet_v2_x0_5", tmp_path)
 
 
-def test_one_channel_is_fed_the_luminance(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("channels", "kind"), [(1, "grey"), (4, "alpha")])
+def test_one_and_four_channels(channels: int, kind: str, tmp_path: Path) -> None:
     net = net_of("resnet18")
-    net.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
-    found, preprocess, notes = loaded(net, "resnet18", tmp_path)
-    assert (len(set(preprocess.mean)), len(set(preprocess.std))) == (1, 1)
-    images = preprocess.normalised(torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(1)))
-    grey = (images * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
-    with torch.no_grad():
-        torch.testing.assert_close(found(images), net.eval()(grey), rtol=1e-4, atol=1e-5)
-    assert notes[0].startswith("One input channel: fed the luminance")
+    net.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+    torch.save(net.state_dict(), tmp_path / "w")
+    model = load(f"resnet18@{tmp_path / 'w'}", options=ModelOptions(size=48))
+    assert (model.preprocess.channels, model.preprocess.shape) == (kind, (channels, 48, 48))
+    torch.testing.assert_close(scores(model.net, channels=channels), scores(net, channels=channels))
+    assert described(model)["Assumed"].startswith("The network takes ")
 
 
-@pytest.mark.parametrize("channels", [2, 4, 6])
+@pytest.mark.parametrize("channels", [2, 6])
 def test_other_numbers_of_channels_are_refused(channels: int, tmp_path: Path) -> None:
     net = net_of("resnet18")
     net.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
-    said = f"w takes images of {channels} channels; only colour and grey can be fed."
+    said = f"w takes images of {channels} channels; only one, three and four can be fed."
     assert refusal(net, "resnet18", tmp_path) == said
 
 
@@ -212,7 +212,7 @@ def test_small_first_layers(tmp_path: Path) -> None:
     assert (preprocess.crop, preprocess.resize) == (32, 32)
     assert notes == ["First layer of 3 × 3: stride 1, no max pooling and images of 32 × 32 pixels were assumed"]
     net.conv1 = nn.Conv2d(1, 64, 3, 1, 1, bias=False)
-    assert len(loaded(net, "resnet18", tmp_path)[2]) == 2, "grey and small"
+    torch.testing.assert_close(scores(loaded(net, "resnet18", tmp_path)[0], 32, 1), scores(net, 32, 1))
 
 
 def test_no_random_number_is_drawn(tmp_path: Path) -> None:

@@ -211,6 +211,13 @@ def test_a_file_that_shrinks_meanwhile(tmp_path: Path) -> None:
             checkpoint.tensors["a"].read()
 
 
+@pytest.mark.parametrize(("claimed", "reason"), [(93, "header is too large"), (92, "header is no JSON")])
+def test_a_header_ends_within_its_file(tmp_path: Path, claimed: int, reason: str) -> None:
+    (tmp_path / "w.safetensors").write_bytes(claimed.to_bytes(8, "little") + b"{" * 92)
+    with pytest.raises(BadModel, match=reason), opened(tmp_path / "w.safetensors"):
+        pass
+
+
 def test_an_archive_with_a_comment_is_read(tmp_path: Path) -> None:
     state = small_net().state_dict()
     torch.save(state, tmp_path / "w.pth")

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torchvision import models
 
-from core.errors import BadModel
+from core.data.model_options import ModelOptions
+from core.errors import BadModel, BadParameter
 from core.images import Preprocess
+from core.models import load, weight_sets
 from core.models.checkpoint import Checkpoint, opened
 from core.models.matching import COUNTER, matched, tree
 from core.models.sources.torchvision import _built, _renamed, architectures, fitted
@@ -180,6 +182,13 @@ def test_what_lies_beside_is_left_out_and_said(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("tensors", "said"), [(1, "1 tensor"), (2, "2 tensors")])
+def test_few_tensors_left_out_are_counted(tmp_path: Path, tensors: int, said: str) -> None:
+    strays = {f"criterion.{number}": torch.ones(3) for number in range(tensors)}
+    _, notes = loaded({f"model.{key}": value for key, value in state_of().items()} | strays, tmp_path)
+    assert notes[-1] == f"Left out: {said} of 'criterion'"
+
+
 def test_a_layer_of_the_same_name_beside_is_not_taken(tmp_path: Path) -> None:
     state = {f"model.{key}": value for key, value in state_of().items()}
     for beside in ({"fc.weight": torch.zeros(3, 1024), "fc.bias": torch.zeros(3)}, {"conv5.0.weight": torch.zeros(5)}):
@@ -247,6 +256,42 @@ def published(name: str, net: nn.Module) -> dict[str, Tensor]:
 
 
 FAMILIES = {"densenet121", "densenet161", "vit_b_32", "googlenet", "inception_v3", "swin_t", "mnasnet0_5", "maxvit_t"}
+
+
+@pytest.mark.parametrize("beside", [{}, {"epoch": 3, "optimizer": {"state": {0: {"step": torch.ones(1)}}}}])
+def test_a_set_of_weights_can_be_chosen(beside: dict[str, Any], tmp_path: Path) -> None:
+    file, name = tmp_path / "w.pth", "shufflenet_v2_x0_5"
+    states = {"model_ema": state_of(seed=5), "model": state_of(), "module": state_of(seed=7)}
+    torch.save({**beside, **states}, file)
+    assert weight_sets(name, file) == ("model_ema", "model", "module")
+    for chosen, seed in (("", 5), ("model_ema", 5), ("model", 0), ("module", 7)):
+        model = load(f"{name}@{file}", options=ModelOptions(weight_set=chosen, size=48))
+        same_scores(model.net, net_of(seed=seed))
+    model = load(f"{name}@{file}", options=ModelOptions(weight_set="model", size=48))
+    others = 2 * len(state_of()) - 2 * sum(key.endswith(COUNTER) for key in state_of())
+    assert "Tensors under 'model' were taken." in model.notes
+    assert any(note.startswith(f"Left out: {others + len(beside) // 2} tensors of ") for note in model.notes), (
+        model.notes
+    )
+
+
+def test_weights_without_a_prefix_can_be_chosen(tmp_path: Path) -> None:
+    file, name = tmp_path / "w.pth", "shufflenet_v2_x0_5"
+    torch.save({**state_of(), "ema": state_of(seed=5)}, file)
+    assert weight_sets(name, file) == ("ema", ".")
+    assert weight_sets(f"{name}", file)[0] == "ema"
+    same_scores(load(f"{name}@{file}", options=ModelOptions(size=48)).net, net_of(seed=5))
+    same_scores(load(f"{name}@{file}", options=ModelOptions(size=48, weight_set=".")).net, net_of())
+
+
+def test_a_set_of_weights_that_is_not_there_is_named(tmp_path: Path) -> None:
+    torch.save({"model": state_of(), "ema": state_of(seed=5)}, tmp_path / "w.pth")
+    with pytest.raises(BadModel, match="has no weights under 'teacher'") as error:
+        load(f"shufflenet_v2_x0_5@{tmp_path / 'w.pth'}", options=ModelOptions(weight_set="teacher"))
+    assert "'model'" in error.value.hint
+    assert "'ema'" in error.value.hint
+    with pytest.raises(BadParameter, match="A set of weights is chosen in a file"):
+        load("flowers-single-6c", options=ModelOptions(weight_set="model"))
 
 
 @pytest.mark.parametrize(

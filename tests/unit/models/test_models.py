@@ -16,7 +16,7 @@ from torchvision import models
 from core.data.labels import labels_file
 from core.data.model_options import ModelOptions
 from core.errors import BadModel, BadParameter, UnknownName
-from core.models import load
+from core.models import listed, load
 from core.models.checkpoint import opened
 from core.models.model import as_model, content_sha, frozen
 from core.models.sources.flower_networks import architecture
@@ -325,3 +325,14 @@ def test_frozen_and_as_model_leave_nothing_to_restore() -> None:
 def test_labels_function_counts(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("a\nb\n")
     assert labels_file(tmp_path / "l.txt", 2)[0] == ("a", "b")
+
+
+def test_the_list_says_family_and_license_of_torchvision_s_models() -> None:
+    found = {one.name: one for one in listed() if one.source == "torchvision"}
+    assert found.keys() == set(models.list_models(module=models))
+    for name, module in (("wide_resnet50_2", models.resnet), ("swin_v2_t", models.swin_transformer)):
+        assert f"torchvision.models.{found[name].family}" == module.__name__
+        assert found[name].license == "BSD-3-Clause (code)"
+    own = {one.name: one.license for one in found.values() if one.license != "BSD-3-Clause (code)"}
+    assert sorted(own) == ["regnet_y_128gf", "vit_h_14"]
+    assert all("SWAG/blob/main/LICENSE" in text for text in own.values())

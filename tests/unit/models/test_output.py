@@ -68,7 +68,7 @@ def test_one_logit_is_read_through_a_sigmoid(kind: str) -> None:
     assert torch.allclose(bench.logits(photo()), torch.cat([-z, z]), rtol=1e-5)
     assert torch.allclose(bench.probabilities(photo()), torch.cat([1 - z.sigmoid(), z.sigmoid()]), atol=1e-6)
     assert model.labels == ("negative", "positive")
-    assert bench.target(photo()) == int(z > 0)
+    assert bench.target(photo()).index == int(z > 0)
     assert model.output == "sigmoid"
     assert model.notes == ("The network has one output, read through a sigmoid: positive above 0.5.",)
     assert one(kind, output="sigmoid").notes == ()
@@ -130,7 +130,7 @@ def test_maps_of_both_sides_are_opposite(name: str) -> None:
 def test_the_threshold_decides_on_the_side() -> None:
     chance = float(Workbench(one()).probabilities(photo())[1])
     below, above = (Workbench(one(threshold=chance + change)) for change in (0.01, -0.01))
-    assert (below.target(photo()), above.target(photo())) == (0, 1)
+    assert (below.target(photo()).index, above.target(photo()).index) == (0, 1)
     assert [index for index, _, _ in above.top(photo())] == [1, 0]
     assert above.model.asserted(above.logits(photo())) == [1]
 
@@ -142,7 +142,7 @@ def test_several_labels_have_a_sigmoid_each() -> None:
     assert torch.allclose(several.probabilities(photo()), logits.sigmoid())
     above = [index for index in logits.argsort(descending=True).tolist() if logits[index] > 0]
     assert several.model.asserted(several.logits(photo())) == above
-    assert several.target(photo()) == int(logits.argmax())
+    assert several.target(photo()).index == int(logits.argmax())
     pair = torch.tensor([[3.48, 2.2]])  # 97.0 % on its own, 78.2 % beside the other
     assert several.model.spelled(float(several.model.probabilities(pair)[0, 0])) == "97.0%"
     assert plain.model.spelled(float(plain.model.probabilities(pair)[0, 0])) == "78.2%"

@@ -1,9 +1,12 @@
 """Architectures that a weights file fits, in the sentence about a file that was named for another, or for none."""
 
+import json
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -12,6 +15,7 @@ from torchvision import models
 from core.errors import BadModel, UnknownName, VitrineError
 from core.models import load
 from core.models.checkpoint import Checkpoint
+from core.models.sources import timm_shapes
 from core.models.suggestion import fitting
 from core.models.weights_file import Stored
 
@@ -66,6 +70,55 @@ def test_a_classifier_that_was_replaced_does_not_hide_an_architecture() -> None:
     assert fitting(stored(trunk | head | {"classifier.2.bias": (5,)})) == ["vgg16"]
 
 
+def shapes_of_timm(name: str) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        net = timm.create_model(name, num_classes=7)
+    return {key: tuple(value.shape) for key, value in net.state_dict().items()}
+
+
+@pytest.fixture
+def families(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Some small families of timm, and an empty folder of the user."""
+    names = (("lcnet_035", "lcnet_050"), ("mixer_b16_224", "mixer_s16_224"), ("resnet18d", "resnet26d", "resnet50d"))
+    monkeypatch.setattr("core.models.sources.timm.families", lambda: names)
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["lcnet_050", "mixer_s16_224", "resnet26d"])
+@pytest.mark.usefixtures("families")
+def test_weights_of_timm_fit_their_architecture_only(name: str) -> None:
+    assert fitting(stored(prefixed("state_dict.module.", shapes_of_timm(name)))) == [f"timm:{name}"]
+    assert fitting(stored(shapes_of_timm(name)), timm=False) == []
+
+
+@pytest.mark.usefixtures("families")
+def test_what_is_known_of_timm_is_stored_and_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timm_shapes, "_WORTH_STORING", 0.0)
+    file = stored(shapes_of_timm("resnet26d"))
+    assert fitting(file) == ["timm:resnet26d"]
+    known = json.loads((tmp_path / "timm" / f"{timm.__version__}.json").read_text())
+    assert set(known) == {"lcnet_035", "mixer_b16_224", "resnet18d", "resnet26d", "resnet50d"}
+    count = sum(
+        value.numel() for key, value in timm.create_model("resnet18d").state_dict().items() if "num_b" not in key
+    )
+    assert known["resnet18d"][0] == count
+    monkeypatch.setattr(timm_shapes, "_shape", lambda name: pytest.fail(f"{name} is built again"))
+    assert fitting(file) == ["timm:resnet26d"]
+
+
+@pytest.mark.usefixtures("families")
+def test_when_the_time_is_up_the_rest_of_timm_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timm_shapes, "SECONDS", -1.0)
+    assert fitting(stored(shapes_of_timm("resnet26d"))) == []
+
+
+def test_without_timm_there_is_no_suggestion_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = stored(shapes_of_timm("lcnet_050"))
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert fitting(file) == []
+
+
+@pytest.mark.usefixtures("families")
 def test_other_tensors_fit_none() -> None:
     assert fitting(stored({"a.weight": (3, 4), "a.bias": (3,)})) == []
     assert fitting(stored({name: (*shape, 2) for name, shape in shapes("resnet18").items()})) == []

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import UnknownName, Unsupported
-from core.network.hooks import ablate, capture
+from core.network.hooks import ablate, capture, observe
 from core.network.operations import OPERATIONS, OperationCounter, Rules
 from tests.nets import NETS, images, seeded
 
@@ -110,6 +110,22 @@ def test_an_edit_changes_what_follows_and_is_what_is_seen() -> None:
     assert torch.equal(seen["features"][:, rest], maps[:, rest])
     expected = F.linear(maps[:, rest].mean((2, 3)), net.fc.weight[:, rest], net.fc.bias)
     assert torch.allclose(seen["fc"], expected, atol=1e-6)
+
+
+def test_observers_read_each_output_when_it_is_computed() -> None:
+    net, x = seeded(InPlace).eval(), images(2)
+    sums: dict[str, Tensor] = {}
+
+    def read(output: Tensor) -> None:
+        sums["conv"] = output.sum((2, 3))
+
+    with torch.no_grad(), observe(net, {"conv": read}):
+        logits = net(x)
+    assert torch.equal(sums["conv"], net.conv(x).sum((2, 3))), "before anything changes it in place"
+    assert torch.equal(logits, net(x)), "the same without anybody watching"
+    assert hooks(net) == 0
+    with pytest.raises(UnknownName), observe(net, {"nothing": lambda output: None}):
+        net(x)
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (2, 4, 3, 3), (2, 4, 5)])

@@ -167,7 +167,28 @@ def test_a_head_of_zeros_proves_nothing() -> None:
     ],
 )
 def test_layouts(shape: tuple[int, ...], expected: str) -> None:
-    assert layout(torch.zeros(shape)) == expected
+    assert layout(torch.zeros(shape), (SIDE, SIDE))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((2, 8, 16, 24), ("grid", (16, 24))),
+        ((2, 8, 14, 22), ("grid", (14, 22))),  # a border is cut off
+        ((2, 8, 1, 2), ("grid", (1, 2))),
+        ((2, 4, 6, 8), ("channels-last", (4, 6))),
+        ((2, 4, 4, 6), ("grid", (4, 6))),
+        ((2, 8, 24, 16), ("vector", (1, 1))),
+        ((2, 8, 1, 1), ("vector", (1, 1))),
+        ((2, 2, 24, 8), ("vector", (1, 1))),  # heads of an attention
+        ((2, 2, 25, 25), ("vector", (1, 1))),
+        ((2, 24, 8), ("tokens", (4, 6))),
+        ((2, 25, 8), ("tokens", (4, 6))),
+        ((2, 26, 8), ("vector", (1, 1))),
+    ],
+)
+def test_layouts_of_an_image_of_32_by_48(shape: tuple[int, ...], expected: object) -> None:
+    assert layout(torch.zeros(shape), (32, 48)) == expected
 
 
 def test_tokens_and_channels_last_are_usable() -> None:

@@ -8,95 +8,24 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from core.errors import StudyError, UnknownName
 from core.files import file_sha256
-from core.store.manifest import ArrayFacts, Misfit, TableFacts
-from core.store.schema import LOG, Values
+from core.store.manifest import ArrayFacts, TableFacts
+from core.store.schema import LOG
 from core.store.writer import remove, writing
 from core.study import Study, list_studies
-from core.study.schema import STUDY, StudyManifest
+from core.study.schema import STUDY
+from tests.small_studies import MANIFEST, ROOT, SMALL, content, interrupted, shard, write
 
-ROOT = Path(__file__).resolve().parents[3]
-MANIFEST = STUDY.file
-
-
-@dataclass(frozen=True, kw_only=True)
-class SmallManifest(StudyManifest):
-    """A manifest that says nothing about its tables and arrays."""
-
-    def __post_init__(self):
-        if not isinstance(self.config.get("data"), str):
-            raise Misfit("config.data")
-
-
-# Studies with little in them: their tables may have any columns, their arrays are all of two kinds.
-SMALL = replace(
-    STUDY,
-    manifest=SmallManifest,
-    tables={name: {} for name in STUDY.tables},
-    arrays={**dict.fromkeys(STUDY.arrays, Values("int32")), "crops": Values("uint8")},
-    counts=lambda manifest: {},
-    check=lambda store, tables: None,
-)
-MANIFESTED = {
-    "config": {"model": "m", "data": ".", "explainer": "grad_cam"},
-    "seed": 0,
-    "model": {"name": "m", "sha": "", "layer": "l", "filters": 1, "cells": [1, 1], "size": 8, "head": ""},
-    "data": {"folder": ".", "images": 6, "skipped": 0, "labelled": 0, "strange": []},
-    "window": 2,
-    "passes": {"forwards": 1, "backwards": 1, "perturbed": 1},
-}
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    monkeypatch.setattr("core.study.STUDY", SMALL)
-    monkeypatch.setattr(Study, "has_images", lambda study, root: False)  # there are none to recognise a folder by
-
-
-def shard(number):
-    frame = pd.DataFrame({"image": [2 * number, 2 * number + 1], "path": ["a.png", "b.png"], "problem": ""})
-    return {"images": frame}, {"crops": np.full((2, 3), number, np.uint8)}, {"forwards": number}
-
-
-def write(path, identity=None, shards=3):
-    with writing(SMALL, path, identity or {"a": 1}) as draft:
-        if not draft.finished:
-            for number in draft.missing(shards):
-                draft.keep(number, *shard(number))
-            draft.write_table("images", draft.tables("images", shards))
-            draft.write_table("classes", [pd.DataFrame({"label": [0], "name": ["rose"]})])
-            draft.write_array("crops", draft.arrays("crops", shards))
-            for name in [name for name in STUDY.tables if name not in {"images", "classes"}]:
-                draft.write_table(name, [pd.DataFrame({"number": [1, 2]})])
-            for name in [name for name in STUDY.arrays if name != "crops"]:
-                draft.write_array(name, [np.zeros((2, 2), np.int32)])
-            log = {"seconds": {}, "finished": ""}
-            assert [facts["forwards"] for facts in draft.facts(shards)] == list(range(shards))
-            draft.finish(MANIFESTED, log)
-    return Study(path)
-
-
-def interrupted(path, identity, *shards):
-    """A writing that ends in the middle, after some shards."""
-    with writing(SMALL, path, identity) as draft:
-        for number in shards:
-            draft.keep(number, *shard(number))
-        raise InterruptedError
-
-
-def content(path):
-    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "build.json"}
+pytestmark = pytest.mark.usefixtures("small_studies")
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -251,80 +180,6 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
         write(tmp_path / "s")
 
 
-def test_damaged_foreign_and_newer_studies_are_refused_in_one_sentence(tmp_path):
-    path = write(tmp_path / "s").path
-    manifest = json.loads((path / MANIFEST).read_text())
-
-    def refused(match):
-        with pytest.raises(StudyError, match=match) as caught:
-            Study(path)
-        assert caught.value.message.endswith(".")
-        assert "\n" not in str(caught.value)
-
-    crops = (path / "crops.npy").read_bytes()
-    (path / "crops.npy").write_bytes(crops[:-1])
-    refused("The study s is damaged: crops.npy is missing or incomplete")
-    (path / "crops.npy").write_bytes(crops[:-1] + b"x")
-    assert Study(path).damaged() == ["crops.npy"]
-    (path / "crops.npy").unlink()
-    refused("crops.npy is missing")
-    (path / "crops.npy").write_bytes(crops)
-    (path / MANIFEST).write_text(json.dumps({**manifest, "version": 99}))
-    refused("has format 99, and this version of Vitrine reads up to 2")
-    for text in ('{"version": 1}', "[1, 2]", '{"name": "another app"}'):
-        (path / MANIFEST).write_text(text)
-        refused("is not the manifest of a study")
-    (path / MANIFEST).write_text(json.dumps(manifest)[:-40])
-    refused("damaged: study.json cannot be read")
-    (path / MANIFEST).write_bytes(b"\xff\xfe\x00")
-    refused("damaged: study.json cannot be read")
-    (path / MANIFEST).unlink()
-    refused("damaged: study.json is missing")
-    (path / "letter.txt").write_text("dear")
-    refused("There is no study in")
-    with pytest.raises(StudyError, match="is a file, and a study is a folder"):
-        Study(path / "crops.npy")
-
-
-def test_studies_are_listed_broken_ones_with_the_reason(tmp_path):
-    write(tmp_path / "b")
-    write(tmp_path / "a")
-    (tmp_path / "b" / "crops.npy").unlink()
-    (tmp_path / "other").mkdir()
-    with pytest.raises(InterruptedError):
-        interrupted(tmp_path / "c", {})
-    listed = list_studies(tmp_path, tmp_path / "nowhere")
-    assert [(one.path.name, one.study is not None) for one in listed] == [("a", True), ("b", False)]
-    assert "damaged" in listed[1].problem
-
-
-def test_a_study_is_listed_from_memory_until_a_file_of_it_changes(tmp_path, monkeypatch):
-    path, opened = write(tmp_path / "s").path, []
-    monkeypatch.setattr("core.study.Study", lambda path: opened.append(path) or Study(path))
-    (first,) = list_studies(tmp_path)
-    assert list_studies(tmp_path) == [first]
-    assert list_studies(tmp_path)[0].study is first.study
-    assert opened == [path]
-    crops = (path / "crops.npy").read_bytes()
-    (path / "crops.npy").write_bytes(crops[:-1])
-    assert "crops.npy is missing or incomplete" in list_studies(tmp_path)[0].problem
-    (path / "crops.npy").write_bytes(crops)
-    manifest = json.loads((path / MANIFEST).read_text())
-    (path / MANIFEST).write_text(json.dumps({**manifest, "window": 3}))
-    assert list_studies(tmp_path)[0].study.manifest.window == 3
-    (path / LOG).unlink()
-    assert list_studies(tmp_path)[0].study.log == {}
-    remove(STUDY, path)
-    assert list_studies(tmp_path) == []
-    assert write(path).manifest == list_studies(tmp_path)[0].study.manifest
-
-
-def test_lost_images_are_named(tmp_path):
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "a.png").write_bytes(b"")
-    assert write(tmp_path / "s").lost(tmp_path / "images") == ["b.png"] * 3
-
-
 def test_removing_takes_studies_and_drafts_only(tmp_path):
     path = write(tmp_path / "s").path
     remove(STUDY, path)
@@ -337,93 +192,6 @@ def test_removing_takes_studies_and_drafts_only(tmp_path):
     with pytest.raises(StudyError, match="There is no study in"):
         remove(STUDY, tmp_path / "dear")
     assert (tmp_path / "dear").is_dir()
-
-
-def spoiled(study, name):
-    """A file of a study cut short, emptied, zeroed, zeroed in part, with others' bytes, and gone, one after another."""
-    file = study / name
-    whole = file.read_bytes()
-    other = (study / ("rules.parquet" if name != "rules.parquet" else "crops.npy")).read_bytes()
-    for content in (
-        whole[: len(whole) // 2], b"", b"{", b"{}", b"[]", b"null", bytes(len(whole)), bytes(20) + whole[20:], other,
-        (other * (1 + len(whole) // len(other)))[: len(whole)], whole[:-8] + bytes(8),
-    ):  # fmt: skip
-        if content != whole:
-            file.write_bytes(content)
-            yield content
-    file.unlink()
-    yield None
-    file.mkdir()
-    yield "a folder"
-    file.rmdir()
-    file.symlink_to(name)
-    yield "a link to itself"
-    file.unlink()
-    file.write_bytes(whole)
-
-
-def read(path):
-    study = Study(path)
-    for name in study.manifest.tables:
-        study.table(name)
-    for name in study.manifest.arrays:
-        np.asarray(study.array(name)).sum()
-    assert isinstance(study.log.get("seconds", {}), dict)
-    assert isinstance(study.labels, tuple)
-    study.lost()
-    return study
-
-
-def test_whatever_is_wrong_with_a_file_is_one_sentence(tmp_path):
-    path = write(tmp_path / "s").path
-    for name in sorted(file.name for file in path.iterdir()):
-        refused = 0
-        for content in spoiled(path, name):
-            error = refusal(path)
-            if error:
-                refused += 1
-                assert error.message.endswith(".")
-                assert error.hint
-            else:  # numbers within an array may change unseen, and a log may be gone
-                assert name.endswith(".npy") or (name == LOG and content is None)
-                assert Study(path).damaged() == ([name] if name != LOG else [])
-            list_studies(tmp_path)
-        assert refused >= 11, name
-    assert refusal(path) is None
-
-
-def refusal(path):
-    try:
-        read(path)
-    except StudyError as error:
-        return error
-    return None
-
-
-def parts(value, place=()):
-    """Every path in a manifest; of similar ones only the first."""
-    alike = place[:1] and place[0] in {"tables", "arrays", "files"}
-    for key in list(value)[: 1 if alike and len(place) == 1 else None] if isinstance(value, dict) else ():
-        yield (*place, key)
-        yield from parts(value[key], (*place, key))
-
-
-def test_a_manifest_of_other_kinds_is_one_sentence(tmp_path):
-    path = write(tmp_path / "s").path
-    whole = (path / MANIFEST).read_text()
-    tried = 0
-    for place in parts(json.loads(whole)):
-        for value in (None, [], {}, "x", -1, 1.5, [None], "../x"):
-            manifest = json.loads(whole)
-            inner = manifest
-            for key in place[:-1]:
-                inner = inner[key]
-            inner[place[-1]] = value
-            (path / MANIFEST).write_text(json.dumps(manifest))
-            tried += 1
-            refusal(path)
-            assert len(list_studies(tmp_path)) == 1
-    assert tried > 200
 
 
 def test_what_a_damaged_study_left_is_removed_or_replaced_and_nothing_foreign(tmp_path):

@@ -89,14 +89,14 @@ def test_predictions_and_scores_are_those_of_the_model(study, gap, data):
             assert window.after == pytest.approx(after, abs=1e-5)
 
 
-def test_passes_are_counted(study):
+def test_passes_are_counted(study, gap):
     images, windows = study.table("images"), study.table("windows")
     readable = int((images["problem"] == "").sum())
     passes = study.manifest.passes
     assert passes.perturbed == int(windows["after"].notna().sum())
     assert passes.forwards == readable + passes.perturbed
     assert passes.backwards == readable
-    assert expected_passes(config_of(study), 100, 32) == Passes(400, 100)
+    assert expected_passes(config_of(study), 100, gap) == Passes(400, 100)
 
 
 def test_stored_rules_are_what_mining_gives_again(study):

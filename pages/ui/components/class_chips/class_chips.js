@@ -4,7 +4,7 @@ import { MARKS, make, mounted, page, percent } from "../shared.js";
 
 /**
  * @typedef {object} Entry
- * @property {number} index
+ * @property {string} target
  * @property {string} label
  * @property {number | string} chance
  * @property {"" | Mark} mark  of the predicted and the true class, where the true one is known
@@ -20,21 +20,27 @@ function sign(mark) {
 
 /**
  * @param {Entry} entry
- * @param {number[]} chosen
+ * @param {string[]} chosen
  * @param {Component<unknown>["setTriggerValue"]} send
  */
-function chip({ index, label, chance, mark }, chosen, send) {
-  const on = chosen.includes(index);
+function chip({ target, label, chance, mark }, chosen, send) {
+  const on = chosen.includes(target);
   const bar = make("span", { className: "bar" });
   bar.style.setProperty("--share", typeof chance === "number" ? String(chance) : "0");
   const main = make(
     "button",
     { type: "button", className: "class", ariaPressed: String(on), title: `Explain ${label}` },
     make("span", { className: "label", textContent: label }),
-    make("span", { className: "chance" }, percent(chance), " ", ...sign(mark)),
+    make(
+      "span",
+      { className: typeof chance === "number" ? "chance" : "chance text" },
+      percent(chance),
+      " ",
+      ...sign(mark),
+    ),
     bar,
   );
-  main.onclick = (event) => send("pick", { index, joins: event.ctrlKey || event.metaKey, chosen });
+  main.onclick = (event) => send("pick", { target, joins: event.ctrlKey || event.metaKey, chosen });
   const title = on ? `Remove ${label}` : `Add ${label} to the comparison`;
   const join = make("button", {
     type: "button",
@@ -44,13 +50,13 @@ function chip({ index, label, chance, mark }, chosen, send) {
     title,
     disabled: on && chosen.length === 1,
   });
-  join.onclick = () => send("pick", { index, joins: true, chosen });
+  join.onclick = () => send("pick", { target, joins: true, chosen });
   const box = make("div", { className: on ? "chip on" : "chip" }, main, join);
-  box.dataset.index = String(index);
+  box.dataset.target = target;
   return box;
 }
 
-/** @typedef {{ classes: Entry[], chosen: number[] }} Data */
+/** @typedef {{ classes: Entry[], chosen: string[] }} Data */
 
 class ClassChips {
   /** @type {Component<Data>} */
@@ -74,9 +80,9 @@ class ClassChips {
     this.component = component;
     const { data, parentElement, setTriggerValue } = component;
     const focused = parentElement.activeElement;
-    const index = focused?.closest("[data-index]")?.getAttribute("data-index");
+    const target = focused?.closest("[data-target]")?.getAttribute("data-target");
     this.node.replaceChildren(...data.classes.map((entry) => chip(entry, data.chosen, setTriggerValue)));
-    const again = index && this.node.querySelector(`[data-index="${index}"] .${focused?.className}`);
+    const again = target && this.node.querySelector(`[data-target="${target}"] .${focused?.className}`);
     if (again instanceof HTMLElement) again.focus();
   }
 
@@ -88,9 +94,9 @@ class ClassChips {
     const by = /** @type {CustomEvent} */ (event).detail.class ?? 0;
     const { classes, chosen } = this.component.data;
     if (!by) return;
-    const at = classes.findIndex(({ index }) => index === chosen[0]);
-    const { index } = classes[(at + by + classes.length) % classes.length];
-    this.component.setTriggerValue("pick", { index, joins: false, chosen });
+    const at = classes.findIndex(({ target }) => target === chosen[0]);
+    const { target } = classes[(at + by + classes.length) % classes.length];
+    this.component.setTriggerValue("pick", { target, joins: false, chosen });
   }
 }
 

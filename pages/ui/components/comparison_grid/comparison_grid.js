@@ -9,24 +9,25 @@ import { Presentation } from "./presentation.js";
 import { TableHeads } from "./table_heads.js";
 import { Tile } from "./tile.js";
 import { Toolbar } from "./toolbar.js";
-import { decided, readView, viewText } from "./view.js";
+import { decided, RANGES, RANGES_OF_IMAGES, RANGES_OF_LAYERS, readView, viewText } from "./view.js";
 
 /**
  * @typedef {object} Data
  * @property {Row[]} rows
- * @property {{ title: string, summary: string, formula: string, caution: string, paper: string }[]} columns
+ * @property {{ name: string, title: string, heading: string, summary: string, formula: string, caution: string, paper: string }[]} columns
  * @property {(string | null)[][]} cells  the names of the packets with the maps
  * @property {Record<string, string>} tables  256 RGB triples for each colour scale, in base64
  * @property {string[]} sequential
  * @property {string[]} diverging
  * @property {string} view  the view settings in the address of the page
  * @property {boolean} compact
- * @property {boolean} gallery  every row is an image of its own, and its maps are shown as tiles
+ * @property {string} gallery  the numbers of the images, if every row is one of its own with its maps as tiles, or ""
  *
  * @typedef {object} Row
  * @property {string} photo  the name of the packet with the model's view of the image
+ * @property {number} aspect  width over height of that view
  * @property {string} picture  the name of the image
- * @property {number} target
+ * @property {string} target
  * @property {string} label
  * @property {number | string} chance
  * @property {"" | Mark} [mark]  of the explained class, in a gallery, where the true one is known
@@ -64,6 +65,8 @@ export class ComparisonGrid {
   urls = new Map();
   /** @type {number | null} */
   frame = null;
+  /** @type {MutationObserver | undefined} of a dialog that a strip opened */
+  dialog;
   listeners = new AbortController();
   /** @type {Shortcuts} one per grid: a new grid is added before the old one is removed */
   shortcuts = [...SHORTCUTS];
@@ -101,6 +104,7 @@ export class ComparisonGrid {
 
   close() {
     this.listeners.abort();
+    this.dialog?.disconnect();
     page.shortcuts.delete(this.shortcuts);
     this.heads.close();
     for (const url of this.urls.values()) URL.revokeObjectURL(url);
@@ -133,19 +137,37 @@ export class ComparisonGrid {
     const plan = JSON.stringify([cells, rows, gallery, this.differs]);
     if (plan !== this.plan) this.build(plan);
     this.box.classList.toggle("compact", compact);
-    this.box.classList.toggle("gallery", gallery);
+    this.box.classList.toggle("gallery", Boolean(gallery));
+    this.box.style.setProperty("--aspect", String(this.aspect));
     this.toolbar.show();
     this.refresh();
   }
 
-  /** Whether several classes of one image are compared. */
+  /** Width over height of the images, as the network sees them. */
+  get aspect() {
+    return this.data.rows[0]?.aspect ?? 1;
+  }
+
+  /** Whether several classes, groups or other targets of one image are compared. */
   get several() {
     return this.data.rows.length > 1 && !this.data.gallery;
   }
 
+  /** Whether the values of the maps of a method are comparable: a difference, a group or a unit has other ones. */
+  get comparable() {
+    return this.several && this.data.rows.every(({ target }) => /^\d+$/.test(target));
+  }
+
+  /** The names of the ranges: a column is a method, or a layer at which it is read. */
+  get ranges() {
+    const { columns, gallery } = this.data;
+    if (gallery) return RANGES_OF_IMAGES;
+    return new Set(columns.map(({ name }) => name)).size < columns.length ? RANGES_OF_LAYERS : RANGES;
+  }
+
   /** The view with which maps are painted. */
   get look() {
-    return decided(this.view, this.several);
+    return decided(this.view, this.comparable);
   }
 
   /** Whether the first two rows are subtracted. */
@@ -157,7 +179,7 @@ export class ComparisonGrid {
   build(plan) {
     this.plan = plan;
     const { cells, rows, columns, gallery } = this.data;
-    this.box.classList.toggle("judged", gallery && rows.some((row) => row.true));
+    this.box.classList.toggle("judged", Boolean(gallery) && rows.some((row) => row.true));
     this.tiles = [];
     this.leads = [];
     const { several } = this;
@@ -235,6 +257,7 @@ export class ComparisonGrid {
   /** @param {Event} event */
   arrived(event) {
     if (!this.data || !(event instanceof CustomEvent)) return;
+    if (event.detail === "strips") this.refresh();
     if (this.data.rows.some((row) => row.photo === event.detail)) this.picture(event.detail);
     const tiles = this.tiles.filter((one) => one.id === event.detail);
     for (const tile of tiles) this.read(tile);
@@ -266,11 +289,18 @@ export class ComparisonGrid {
       this.box.style.setProperty("--tile", `${this.view.size}px`);
       this.camera.apply();
       for (const tile of this.tiles) tile.paint(this.tiles, this.look, this.tables);
-      this.heads.update(this.tiles, this.look.range);
+      this.showStrips();
+      this.heads.update(this.tiles, this.ranges[this.look.range]);
       this.presentation.show();
       this.drawer.refresh();
       this.camera.drawCrosshair();
     });
+  }
+
+  /** Shows the measures of each map that has any. */
+  showStrips() {
+    const strips = page.packets.get("strips")?.header.strips ?? {};
+    for (const tile of this.tiles) tile.strip.show(strips[tile.header.ask ?? ""]);
   }
 
   /** Subtracts the maps of the first two rows in columns that have changed. */

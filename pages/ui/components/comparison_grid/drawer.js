@@ -70,7 +70,7 @@ export class Drawer {
     /** @type {[string, string | number | undefined][]} */
     const facts = [
       ["Image", this.grid.data.gallery ? this.grid.row(row).picture : ""],
-      ["Class", header.label],
+      ["Target", header.label],
       ["Layer", header.layer],
       ["Values", map ? `${number(map.min)} to ${number(map.max)}` : ""],
       ["Time", header.time],
@@ -84,7 +84,7 @@ export class Drawer {
       make("dd", { textContent: String(value) }),
     ]);
     return [
-      make("h2", { textContent: method.title }),
+      make("h2", { textContent: method.heading }),
       make("p", { textContent: method.summary }),
       make("p", { className: "formula", textContent: method.formula }),
       make("p", { textContent: method.caution }),

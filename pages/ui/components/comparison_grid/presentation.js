@@ -7,6 +7,7 @@ import { make, page } from "../shared.js";
 const MOST = 6; // maps
 const GAP = 20;
 const STEPPING = "← → image · ↑ ↓ class · ";
+const LEAFING = "← → images · ";
 const HINT = "hold O image only · D dark or light · Esc leave";
 
 /** @type {Record<string, { image?: number, class?: number } | undefined>} */
@@ -56,7 +57,8 @@ export class Presentation {
     tiles.forEach((tile, index) => {
       tile.node.classList.toggle("surplus", index >= MOST);
     });
-    const about = data.gallery ? `${data.columns[0].title} · ` : `${data.rows[0].picture} · ${STEPPING}`;
+    const { gallery, columns, rows } = data;
+    const about = gallery ? `${columns[0].heading} · ${gallery} · ${LEAFING}` : `${rows[0].picture} · ${STEPPING}`;
     this.note.textContent = about + HINT;
     const count = Math.min(MOST, tiles.length);
     const width = window.innerWidth - 2 * GAP;
@@ -67,7 +69,7 @@ export class Presentation {
       const rows = Math.ceil(count / columns);
       const across = (width - (columns - 1) * GAP) / columns;
       const down = (height - (rows - 1) * GAP) / rows - beside;
-      const side = Math.floor(Math.min(across, down));
+      const side = Math.floor(Math.min(across, down * this.grid.aspect));
       if (side > best.side) best = { columns, side };
     }
     this.node.style.setProperty("--across", String(best.columns));
@@ -78,7 +80,6 @@ export class Presentation {
   press(event) {
     if (!this.node.open || this.grid.drawer.open || event.ctrlKey || event.metaKey || event.altKey) return;
     const step = STEPS[event.key];
-    if (step && this.grid.data.gallery) return;
     if (step) page.events.dispatchEvent(new CustomEvent("step", { detail: step }));
     else if (event.key.toLowerCase() === "d") this.node.classList.toggle("light");
     else return;

@@ -1,7 +1,6 @@
 // The heads of the columns when several classes are compared, and the hint that there are more columns than fit.
 
 import { button, duration, make } from "../shared.js";
-import { RANGES } from "./view.js";
 
 /**
  * @typedef {import("./tile.js").Tile} Tile
@@ -46,10 +45,10 @@ export class TableHeads {
   /**
    * Shows the time of each method for all classes, and the common range of colours.
    * @param {Tile[]} tiles
-   * @param {string} range
+   * @param {string} range  its name
    */
   update(tiles, range) {
-    this.range.textContent = `Range: ${RANGES[range].toLowerCase()}`;
+    this.range.textContent = `Range: ${range.toLowerCase()}`;
     this.heads.forEach((head, column) => {
       const known = tiles.flatMap((tile) => (tile.column === column ? (tile.header.seconds ?? []) : []));
       const cost = head.lastElementChild;
@@ -65,7 +64,7 @@ export class TableHeads {
     const edge = this.scroller.getBoundingClientRect().right;
     const hidden = this.heads.filter((head) => head.getBoundingClientRect().right > edge + 1).length;
     this.more.hidden = !hidden;
-    this.more.textContent = `${hidden} more ${hidden === 1 ? "method" : "methods"} →`;
+    this.more.textContent = `${hidden} more ${hidden === 1 ? "column" : "columns"} →`;
   }
 
   scroll() {

@@ -2,6 +2,7 @@
 
 import { button, clamp, MARKS, make, number, percent } from "../shared.js";
 import { paintMap, paintScale, spanOf, weakness } from "./colours.js";
+import { Strip } from "./strip.js";
 
 /**
  * @typedef {import("./colours.js").Span} Span
@@ -74,6 +75,7 @@ export class Tile {
     title: "Passes that several maps share count for the first of them; the others reuse them.",
   });
   weak = make("span", { className: "weak" });
+  strip = new Strip(this);
   node = make(
     "figure",
     { className: "tile" },
@@ -83,6 +85,7 @@ export class Tile {
     make("span", { className: "ends" }, this.low, this.zero, this.high),
     this.weak,
     this.facts,
+    this.strip.node,
   );
 
   /**
@@ -186,7 +189,7 @@ export class Tile {
   paint(tiles, view, tables) {
     const map = this.shown;
     this.node.classList.toggle("mapped", Boolean(map));
-    this.weak.textContent = map && !this.grid.data.gallery ? weakness(this, tiles) : "";
+    this.weak.textContent = map && this.grid.comparable ? weakness(this, tiles) : "";
     this.stage.ariaDescription = [this.weak.textContent, DESCRIPTION].filter(Boolean).join(". ");
     if (!map) {
       this.canvas.width = 0;

@@ -1,7 +1,6 @@
 // The toolbar of the grid, with the view settings of all maps.
 
 import { button, make, page } from "../shared.js";
-import { RANGES, RANGES_OF_IMAGES } from "./view.js";
 
 /**
  * @typedef {import("./comparison_grid.js").ComparisonGrid} ComparisonGrid
@@ -46,8 +45,8 @@ export class Toolbar {
   /** Builds the controls, if they have changed. */
   show() {
     const { data, view } = this.grid;
-    const { several } = this.grid;
-    const plan = JSON.stringify([several, data.gallery, view.range === "fixed"]);
+    const { several, ranges } = this.grid;
+    const plan = JSON.stringify([several, ranges, view.range === "fixed"]);
     if (plan === this.plan) return;
     this.plan = plan;
     const { more } = this;
@@ -70,7 +69,7 @@ export class Toolbar {
     const controls = [
       this.slider("Opacity", "opacity", [0, 1, 0.01], inPercent),
       this.slider("Threshold", "threshold", [0, 1, 0.01], inPercent),
-      this.choice("Range", "range", data.gallery ? RANGES_OF_IMAGES : RANGES),
+      this.choice("Range", "range", ranges),
     ];
     if (several) controls.push(this.check("Difference", "difference", "The first row minus the second"));
     this.node.replaceChildren(...controls, more, this.zoom());

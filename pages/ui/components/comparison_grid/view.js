@@ -34,6 +34,10 @@ export const RANGES = {
   fixed: "Fixed",
 };
 
+// Where every column is a layer of the same method.
+/** @type {Record<string, string>} */
+export const RANGES_OF_LAYERS = { ...RANGES, method: "Shared per layer" };
+
 // Where every row is an image of its own; there, a range per row is the range of one map.
 /** @type {Record<string, string>} */
 export const RANGES_OF_IMAGES = Object.fromEntries(
@@ -66,12 +70,12 @@ export function readView(text) {
 }
 
 /**
- * The view with its range decided: maps of one class have their own, those of several classes share one per method.
+ * The view with its range decided: maps of several classes share one per method, all others have their own.
  * @param {View} view
- * @param {boolean} several  classes
+ * @param {boolean} classes  whether several classes are compared, and nothing else
  */
-export function decided(view, several) {
-  return view.range === "auto" ? { ...view, range: several ? "method" : "own" } : view;
+export function decided(view, classes) {
+  return view.range === "auto" ? { ...view, range: classes ? "method" : "own" } : view;
 }
 
 /** The text for links: every setting that differs from its default. */

@@ -22,6 +22,7 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {boolean} exporting  whether the page has anything to export
  * @property {string} command  the command line that reproduces the maps, or ""
  * @property {boolean} present
+ * @property {boolean} leafing  whether many images are presented, a few at a time
  * @property {string} query  the part of the address that Python writes
  * @property {string} private  what is added to it but never copied
  * @property {string[]} frame  the names of their parameters
@@ -56,6 +57,8 @@ class ImageStrip {
   told = false;
   /** @type {string | undefined} */
   shown;
+  /** @type {boolean | null} whether the page was asked to be presented, and has not answered yet */
+  asked = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   timer;
   /** @type {Map<string, string>} */
@@ -125,7 +128,12 @@ class ImageStrip {
     this.mark();
     this.strip.hidden = !data.items.length;
     this.export.hidden = !data.exporting;
-    if (data.present !== this.told) this.setPresenting(data.present);
+    // Until the page has taken up what was asked last, it is as it was before that.
+    if (this.asked === null && data.present !== this.told) this.setPresenting(data.present);
+    else if (data.present === this.asked) {
+      this.asked = null;
+      this.askPresenting();
+    }
     this.told = data.present;
     this.panel.update(data.items.find((item) => item.id === this.panel.id));
     this.fillMenu();
@@ -339,23 +347,31 @@ class ImageStrip {
 
   /** @param {boolean} on */
   setPresenting(on) {
-    if (on !== this.data.present) this.send("present", on);
     if (on === this.presenting) return;
     page.presenting = on;
+    this.askPresenting();
     document.documentElement.classList.toggle("vitrine-present", on);
     this.present.ariaPressed = String(on);
     this.present.textContent = on ? "Exit presentation" : "Present";
     page.events.dispatchEvent(new Event("presenting"));
   }
 
+  /** Asks the page to be as it is shown here, one request after the other: of two at once, one could be lost. */
+  askPresenting() {
+    if (this.asked !== null || this.presenting === this.data.present) return;
+    this.asked = this.presenting;
+    this.send("present", this.presenting);
+  }
+
   /**
-   * Selects the image before or after the current one, from the last on again with the first.
+   * Selects the image before or after the current one, from the last on again with the first; or those presented.
    * @param {{ image?: number }} step
    */
   stepImage({ image = 0 }) {
-    const { current } = this.data;
+    const { current, leafing } = this.data;
     const items = this.visible;
-    if (!image || !items.length) return;
+    if (image && leafing) this.send("leaf", image);
+    if (!image || leafing || !items.length) return;
     const at = items.findIndex((item) => item.id === current);
     this.send("pick", items[(at + image + items.length) % items.length].id);
   }

@@ -34,6 +34,7 @@ export class Tile {
     this.canvas.height = head.sheets.cell;
     this.caption.textContent = head.titles[index];
     this.note.textContent = head.notes[index] ?? "";
+    this.note.title = this.note.textContent;
     this.note.hidden = head.lines < 2;
     this.node.title = head.titles[index];
     this.unseen.textContent = head.facts.map(([name, values]) => `, ${name} ${values[index]}`).join("");

@@ -43,6 +43,8 @@ const LEGEND = {
 };
 
 class RuleGraph {
+  /** @type {ShadowRoot} */
+  root;
   /** @type {Component<Bytes>} */
   component;
   /** @type {Head | undefined} */
@@ -96,6 +98,7 @@ class RuleGraph {
 
   /** @param {ShadowRoot} root */
   constructor(root) {
+    this.root = root;
     this.search.setAttribute("list", this.options.id);
     this.search.oninput = () => this.find();
     this.least.oninput = () => this.filter();
@@ -108,7 +111,6 @@ class RuleGraph {
     this.canvas.addEventListener("wheel", (event) => this.wheel(event), { capture: true });
     this.canvas.onpointerdown = () => this.engage(true);
     this.stage.onpointerleave = () => this.engage(false);
-    root.append(this.frame);
     page.events.addEventListener("packet", (event) => this.arrived(event), { signal: this.listeners.signal });
     this.watch.observe(this.frame);
   }
@@ -124,12 +126,15 @@ class RuleGraph {
   /** @param {Component<Bytes>} component */
   async update(component) {
     this.component = component;
-    adoptColorScheme(this.frame);
     /** @type {Packet<Head>} */
     const packet = unpack(component.data);
     const cytoscape = await library();
     if (this.listeners.signal.aborted) return;
-    if (!this.cy) this.begin(cytoscape, packet.header.least);
+    if (!this.cy) {
+      this.root.append(this.frame); // not before: search and sliders need the graph
+      this.begin(cytoscape, packet.header.least);
+    }
+    adoptColorScheme(this.frame);
     if (this.head?.token !== packet.header.token) this.load(packet);
     this.cy.style(this.styles());
   }

@@ -18,7 +18,7 @@ from huggingface_hub import constants
 
 from core.data.model_options import ModelOptions
 from core.errors import Unavailable, UnknownName
-from core.models import load
+from core.models import listed, load
 
 ROOT = Path(__file__).resolve().parents[4]
 COMMIT = "c0ffee" + "0" * 34
@@ -146,7 +146,7 @@ def test_nothing_else_is_asked_for(hub: Hub, tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
     monkeypatch.setenv("HF_ENDPOINT", constants.ENDPOINT)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "fresh"))
-    code = "from core.models import load; print(load('hf:org/small').labels)"
+    code = "from core.models import listed, load; print(load('hf:org/small').labels)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "('ant', 'bee')\n"
     assert [line for line in hub.asked if "/org/small" not in line] == []
@@ -163,3 +163,36 @@ def test_a_stopped_download_leaves_nothing_behind(hub: Hub) -> None:
     with pytest.raises(Stop):
         load("hf:org/small", report=report)
     assert load("hf:org/small").labels == ("ant", "bee")
+
+
+def test_the_models_in_the_cache_are_listed_with_what_their_files_say(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert listed("hf") == ()
+    net = load("hf:org/small").net
+    hub.asked.clear()
+    [found] = listed("hf")
+    assert (found.name, found.source, found.family) == ("hf:org/small", "Hugging Face", "resnet")
+    assert (found.size, found.classes) == (32, 2)
+    assert found.parameters == sum(value.numel() for value in net.state_dict().values())
+    weights = tmp_path / "hub" / "org" / "small" / "model.safetensors"
+    assert found.megabytes == pytest.approx(weights.stat().st_size / 2**20)
+    card = next((tmp_path / "cache").glob("models--org--small/snapshots/*")) / "README.md"
+    card.write_text("---\ntags:\n- vision\nlicense: apache-2.0\n---\nlicense: other\n")
+    assert listed("hf")[0].license == "apache-2.0"
+    monkeypatch.setenv("VITRINE_MODEL", f"hf:{tmp_path / 'hub' / 'org' / 'small'}")
+    assert [one.name for one in listed("hf")] == [f"hf:{tmp_path / 'hub' / 'org' / 'small'}", "hf:org/small"]
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"architectures": ["ResNetModel"]}, {"architectures": None}, {"auto_map": {"AutoModel": "evil.Net"}}, "damaged"],
+)
+def test_what_cannot_be_opened_is_not_listed(hub: Hub, tmp_path: Path, change: dict[str, Any] | str) -> None:
+    load("hf:org/small")
+    file = next((tmp_path / "cache").glob("models--org--small/snapshots/*")) / "config.json"
+    config = "{" if isinstance(change, str) else json.dumps({**json.loads(file.read_text()), **change})
+    file.unlink()  # a link to what was downloaded
+    file.write_text(config)
+    assert listed("hf") == ()

@@ -69,6 +69,8 @@ def test_the_network_gives_the_logits_of_transformers(make: Any, tmp_path: Path)
         ("EfficientNetImageProcessor", {"size": {"height": 48, "width": 48}, "include_top": False}),
         ("BeitImageProcessor", {"size": {"height": 48, "width": 48}, "do_center_crop": False}),
         ("SiglipImageProcessor", {"size": {"height": 48, "width": 48}}),
+        ("ViTImageProcessor", {"size": {"height": 32, "width": 56}}),
+        ("DeiTImageProcessor", {"size": {"height": 64, "width": 72}, "crop_size": {"height": 32, "width": 56}}),
     ],
 )
 def test_images_are_prepared_as_its_processor_does(
@@ -83,6 +85,24 @@ def test_images_are_prepared_as_its_processor_does(
     step = 1.01 / 255 / min(preprocess.std)
     assert float((found - expected).abs().mean()) < 0.25 * step
     assert float((found - expected).abs().max()) < 4 * step
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(1, "grey"), (4, "alpha")])
+def test_networks_of_one_and_four_channels_that_are_not_square(channels: int, kind: str, tmp_path: Path) -> None:
+    shape = transformers.ViTConfig(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=48, image_size=[32, 56],
+        patch_size=8, num_channels=channels, id2label=NAMES,
+    )  # fmt: skip
+    net = transformers.ViTForImageClassification(shape).eval()
+    processor = transformers.ViTImageProcessor(
+        size={"height": 32, "width": 56}, image_mean=[0.5] * channels, image_std=[0.2] * channels
+    )
+    model = load(saved(net, tmp_path / "saved", processor))
+    assert (model.preprocess.channels, model.preprocess.shape) == (kind, (channels, 32, 56))
+    assert (model.preprocess.mean, model.preprocess.std) == ((0.5,) * channels, (0.2,) * channels)
+    images = torch.rand(2, channels, 32, 56)
+    assert torch.allclose(model.net(images), net(images).logits, atol=1e-6)
+    assert {layer.cells for layer in model.survey.usable} == {(4, 7)}
 
 
 def test_channels_in_the_other_order_are_turned(tmp_path: Path) -> None:

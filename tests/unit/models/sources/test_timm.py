@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from core.errors import BadModel, Unavailable, UnknownName
-from core.models import load
+from core.models import listed, load, weight_sets
 from core.models.name import parsed
 from core.models.sources.timm import SOURCE, _prepared
 
@@ -64,6 +64,27 @@ def test_images_are_prepared_as_timm_does(name: str, picture: Image.Image) -> No
     )
     expected, found = transform(picture), preprocess.tensor(preprocess.view(np.asarray(picture)))
     assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mode", "size"), [("center", (96, 64)), ("squash", (64, 96))])
+def test_images_that_are_not_square_are_prepared_as_timm_does(
+    mode: str, size: tuple[int, int], picture: Image.Image
+) -> None:
+    facts = {"input_size": (3, *size), "crop_pct": 0.9, "crop_mode": mode, "interpolation": "bicubic"}
+    preprocess = _prepared(timm.models.PretrainedCfg(**facts))
+    assert preprocess.size == size
+    transform = timm.data.create_transform(**{**facts, "is_training": False})
+    found = preprocess.tensor(preprocess.view(np.asarray(picture)))
+    assert torch.allclose(found, transform(picture), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_own_weights_of_one_and_four_channels(channels: int, tmp_path: Path) -> None:
+    net, file = saved(tmp_path, "resnet10t", num_classes=7, in_chans=channels)
+    model = load(f"timm:resnet10t@{file}")
+    assert model.preprocess.shape[0] == channels
+    images = torch.rand(2, channels, *model.preprocess.size)
+    assert torch.allclose(model.net(images), net(images), atol=1e-5)
 
 
 def test_of_its_own_weights_only_tensors_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,3 +141,22 @@ def test_no_draw_of_the_global_generator(tmp_path: Path) -> None:
     before = torch.get_rng_state()
     load(f"timm:lcnet_035@{file}")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_list_says_family_and_license() -> None:
+    found = {one.name: one for one in listed("timm")}
+    for name in ("resnet50d.a1_in1k", "vit_base_patch16_224.augreg2_in21k_ft_in1k", "fastvit_t8.apple_in1k"):
+        assert found[f"timm:{name}"].license == timm.get_pretrained_cfg(name).license
+        assert f"timm.models.{found[f'timm:{name}'].family}" == type(timm.create_model(name)).__module__
+
+
+def test_sets_of_weights_are_those_that_fit(tmp_path: Path) -> None:
+    state = timm.create_model("lcnet_035", num_classes=3).state_dict()
+    torch.save({"state_dict": state, "state_dict_ema": dict(state), "arch": "lcnet"}, tmp_path / "w.pth")
+    assert weight_sets("timm:lcnet_035", tmp_path / "w.pth") == ("state_dict_ema", "state_dict")
+
+
+def test_parameters_are_counted_without_values() -> None:
+    for name in ("resnet18.a1_in1k", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"):
+        expected = sum(value.numel() for value in timm.create_model(name).parameters())
+        assert SOURCE.parameters(f"timm:{name}") == expected

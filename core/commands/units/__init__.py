@@ -1,0 +1,23 @@
+"""`vitrine units`: analyses of the units of a model."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+
+from core.commands.units.images import invert, visualise
+from core.commands.units.stored import activating, dissect, relevance
+
+# command -> (its arguments, help)
+COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
+    "activating": (activating, "find the patches to which each unit responds most strongly"),
+    "dissect": (dissect, "find the concept that each unit detects, by masks of concepts"),
+    "relevance": (relevance, "find the units by whose responses the classes can be told apart"),
+    "visualise": (visualise, "make the image that a class or unit responds to most"),
+    "invert": (invert, "make images that layers encode as a given one"),
+}
+
+
+def units(parser: ArgumentParser) -> None:
+    """Declare `vitrine units` and the commands below it."""
+    below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (declare, text) in COMMANDS.items():
+        declare(below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}."))

@@ -1,0 +1,17 @@
+"""The outline of a mask on a photo."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_erosion
+
+from core.images import Pixels
+
+_LIGHT, _DARK = (255, 255, 255), (0, 0, 0)
+
+
+def outlined(view: Pixels, mask: NDArray[np.bool_]) -> Pixels:
+    """A photo (H, W, 3) with the border of a mask (H, W): white on its inside, black around it, seen on any colour."""
+    picture = view.copy()
+    picture[binary_dilation(mask, iterations=1) & ~mask] = _DARK
+    picture[mask & ~binary_erosion(mask, iterations=1, border_value=1)] = _LIGHT
+    return picture

@@ -1,0 +1,1 @@
+"""Measures of methods under change: random weights, noise, other seeds."""

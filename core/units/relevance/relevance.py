@@ -1,0 +1,158 @@
+"""The relevance of units for the classes of a model, from its responses to labelled or predicted images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.card import Passes
+from core.errors import Unsupported
+from core.models.model import Model
+from core.params import Knob
+from core.progress import Report
+from core.store.schema import Column
+from core.units.analysis import Arrays, Findings, Subject, analysis
+from core.units.convolutions import convolutions
+from core.units.relevance.features import Features, energies, shares
+from core.units.relevance.lasso import NONZERO, Solution, mu_lasso
+
+if TYPE_CHECKING:
+    from core.units.store import UnitStore
+
+PATH = (0.05, 0.1, 0.2, 0.5)  # further bounds, as shares of the one that is asked for
+
+_COUNT, _LABEL, _NUMBER = Column("whole"), Column("whole", below="classes"), Column("number", -1e30, 1e30)
+_LAYER, _POSITIVE = Column("whole", below="layers"), Column("number", 0, 1e30)
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Weights of the units of some layers of a model for each of its classes."""
+
+    features: Features
+    weights: NDArray[np.float64]  # (C, M)
+
+    def relevant(self, label: int) -> list[tuple[str, int, float]]:
+        """The units with a positive weight for a class, the largest first: layer, unit and weight."""
+        row = self.weights[label]
+        order = np.argsort(-row, kind="stable")
+        return [(*self.features.unit(int(feature)), float(row[feature])) for feature in order if row[feature] > NONZERO]
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pd.DataFrame], layers: tuple[tuple[str, int], ...]) -> "Relevance":
+        """The weights in the tables of the analysis; `layers` are its layers and their numbers of units."""
+        features = Features(layers)
+        starts = np.cumsum([0, *(units for _, units in layers)])
+        weights, table = np.zeros((len(tables["classes"]), features.count)), tables["weights"]
+        weights[table["label"], starts[table["layer"]] + table["unit"]] = table["weight"]
+        return cls(features, weights)
+
+
+def stored(store: "UnitStore") -> Relevance:
+    """The weights in a stored analysis."""
+    layers = store.tables["layers"]
+    return Relevance.of(store.tables, tuple(zip(layers["name"], layers["units"].tolist(), strict=True)))
+
+
+def _every_convolution(model: Model) -> tuple[str, ...]:
+    """The layers that are read where none are named."""
+    return tuple(layer.at for layer in convolutions(model))
+
+
+@analysis(
+    "Filter relevance",
+    family="classes",
+    source="Oramas et al. 2019",
+    formula="min Σⱼ ‖Xᵀwⱼ − lⱼ‖² with ‖wⱼ‖₁ ≤ μ; X: squared norms of the maps, as shares of their layer",
+    caution="Of units that respond alike only some get a weight: one without a weight may matter as much.",
+    cost=lambda settings, side: Passes(1),
+    needs=("images",),
+    layers=_every_convolution,
+    tables={
+        "units": {"layer": _LAYER, "unit": _COUNT, "classes": _COUNT},
+        "classes": {
+            "label": Column("whole", rows=True), "name": Column("text"), "images": _COUNT, "units": _COUNT,
+            "error": _POSITIVE, "gap": _POSITIVE,
+        },
+        "weights": {"label": _LABEL, "rank": _COUNT, "layer": _LAYER, "unit": _COUNT, "weight": _NUMBER},
+        "path": {"label": _LABEL, "mu": _POSITIVE, "units": _COUNT, "error": _POSITIVE, "gap": _POSITIVE},
+    },
+    noun="relevance",
+)  # fmt: skip
+def relevance(
+    subject: Subject,
+    *,
+    mu: Annotated[float, Knob("Bound of the l1 norm of the weights of a class (μ).", 0.1, 100, 0.1)] = 10.0,
+    classes: Annotated[
+        Literal["predicted", "true"],
+        Knob("Class of an image.", names=("predicted: explains the model", "true: explains the data")),
+    ] = "predicted",
+    positive: Annotated[bool, Knob("No weight is negative.")] = False,
+) -> Findings:
+    """The units by whose responses the classes can be told apart.
+
+    A linear model of every class on the responses of all units of the layers, whose weights are bounded in l1 norm, so
+    that few are not zero. It is solved exactly along the path of growing bounds, and the gap to the least possible
+    error is reported. Classes without images get no weights.
+    """
+    model = subject.model
+    if model.output not in ("softmax", "sigmoid"):
+        message = f"{model.display} gives {model.output} outputs, and relevance is that of one class of several."
+        raise Unsupported(message, "Choose a model that predicts one class.")
+    parts = subject.mapper(partial(_responses, subject), subject.shards, subject.report)
+    features = np.concatenate([parts.array(shard, "features") for shard in range(len(parts))]).T
+    predicted = np.concatenate([parts.array(shard, "predicted") for shard in range(len(parts))])
+    of = predicted if classes == "predicted" else np.array(subject.images.labels)
+    known = of >= 0
+    if not known.any():
+        message = "None of the images has a class of the model."
+        raise Unsupported(message, "Name a folder with one sub-folder per class, or choose predicted classes.")
+    present = np.unique(of[known])
+    bounds = [*(mu * share for share in PATH), mu]
+    found = mu_lasso(features[:, known], (of[known] == present[:, None]) * 1.0, bounds, positive=positive)
+    counts = np.bincount(of[known], minlength=len(model.labels))
+    return _findings(subject, dict(zip(present.tolist(), found, strict=True)), counts)
+
+
+def _responses(subject: Subject, shard: int, report: Report) -> Arrays:
+    """The features (B, M) of the images of a shard, and the classes (B,) that the model predicts."""
+    parts, predicted = [], []
+    for _, layers, logits in subject.reduced(subject.rows(shard), energies, report):
+        parts.append(shares(layers))
+        predicted.append(subject.model.predicted(logits).numpy(force=True))
+    return {"features": np.concatenate(parts), "predicted": np.concatenate(predicted)}
+
+
+def _findings(subject: Subject, solved: Mapping[int, list[Solution]], images: NDArray[np.int64]) -> Findings:
+    """The tables of the solutions of each class, the last one for the bound that was asked for."""
+    model, units = subject.model, subject.units
+    weights = np.zeros((len(model.labels), len(units)))
+    classes, path = [], []
+    for label, name in enumerate(model.labels):
+        solutions = solved.get(label, [])
+        if solutions:
+            weights[label] = np.where(np.abs(solutions[-1].weights) > NONZERO, solutions[-1].weights, 0)
+        last = (solutions[-1].features, solutions[-1].error, solutions[-1].gap) if solutions else (0, 0.0, 0.0)
+        classes.append((label, name, int(images[label]), *last))
+        path += [(label, one.bound, one.features, one.error, one.gap) for one in solutions]
+    records = [
+        (label, rank, *units[feature], float(row[feature]))
+        for label, row in enumerate(weights)
+        for rank, feature in enumerate(one for one in np.argsort(-row, kind="stable").tolist() if row[one])
+    ]
+    tables = {
+        "units": pd.DataFrame({
+            "layer": [layer for layer, _ in units], "unit": [unit for _, unit in units],
+            "classes": (weights > 0).sum(0),
+        }),
+        "classes": pd.DataFrame(classes, columns=["label", "name", "images", "units", "error", "gap"]),
+        "weights": pd.DataFrame(records, columns=["label", "rank", "layer", "unit", "weight"]),
+        "path": pd.DataFrame(path, columns=["label", "mu", "units", "error", "gap"]),
+    }  # fmt: skip
+    without = int((images == 0).sum())
+    notes = (f"{without:,} of the {len(images):,} classes have no images, and so no weights.",) if without else ()
+    return Findings(tables, notes=notes)

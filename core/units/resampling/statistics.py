@@ -1,0 +1,166 @@
+"""Statistics of the maps of convolutions over copies of an image, from running sums; no copy's maps are stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.errors import Unsupported
+from core.explain.query import Query
+from core.explain.targets import Score
+from core.network.hooks import observe
+from core.progress import chunks
+from core.units.convolutions import Convolution
+from core.units.resampling.samples import Space, neighbours
+
+HELD = 1 << 28  # bytes of maps held at once: those of one chunk, at least of one copy
+_ROUNDING = 1e-6  # of the largest activation of a layer: a location that varies less is constant
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The maps of a convolution for an image, and their moments at each location over copies of the image.
+
+    Locations that vary by no more than rounding have a variance and a covariance of zero.
+    """
+
+    clean: NDArray[np.float64]  # (K, R, C) of the image itself
+    mean: NDArray[np.float64]  # (K, R, C), as are the next two
+    variance: NDArray[np.float64]  # of the population
+    covariance: NDArray[np.float64]  # with the output
+    pooled: NDArray[np.float64]  # (n, K) means over the locations
+    outputs: NDArray[np.float64]  # (n,) scores of the network
+
+
+class Sums:
+    """Running sums of a convolution's maps, shifted by their mean over the first chunk so that squares stay small.
+
+    Three float64 and two float32 maps per filter, whatever the number of copies, and the maps of one chunk, whose place
+    in memory is used again: fresh memory would take longer than the sums.
+    """
+
+    def __init__(self, clean: Tensor, order: torch.memory_format) -> None:
+        self.clean, self._order = clean.contiguous(memory_format=order), order  # (1, K, R, C)
+        self._shift = self._place = clean[:0]
+        self._held = clean[:0]  # the shifted maps of the copies whose outputs are not known yet, (b, K, R, C)
+        self._sums = torch.zeros(3, clean[0].numel(), dtype=torch.float64, device=clean.device)
+        self._pooled: list[Tensor] = []
+
+    def add_maps(self, maps: Tensor, *, rectified: bool) -> None:
+        """Add the maps (b, K, R, C) of some copies, or their positive parts; their outputs follow."""
+        if len(maps) > len(self._place):
+            self._place = torch.empty_like(maps, memory_format=self._order)
+        self._held = self._place[: len(maps)]
+        torch.clamp(maps, min=0 if rectified else -torch.inf, out=self._held)
+        if not len(self._shift):
+            self._shift = self._held.mean(0, keepdim=True).contiguous(memory_format=self._order)
+        self._held -= self._shift
+
+    def add_outputs(self, outputs: Tensor) -> None:
+        """Add the outputs (b,) of the copies whose maps were added last, minus a constant near their mean."""
+        flat = self._flat(self._held)
+        self._pooled.append(self._held.mean((2, 3)))
+        self._sums[:2] += torch.stack([torch.ones_like(outputs), outputs]).to(flat) @ flat
+        self._sums[2] += flat.square_().sum(0)
+
+    def moments(self, outputs: NDArray[np.float64], shift: float) -> Moments:
+        """The moments of all that was added; `outputs` (n,) are all outputs, `shift` the constant."""
+        count = len(outputs)
+        first, cross, variance = self._sums / count
+        variance.addcmul_(first, first, value=-1).clamp_(min=0)
+        cross.sub_(first, alpha=float(outputs.mean()) - shift)
+        varies = variance > (_ROUNDING * float(self.clean.abs().max())) ** 2
+        pooled = torch.cat(self._pooled) + self._shift.mean((2, 3))
+        return Moments(
+            clean=self._numbers(self.clean[0]),
+            mean=self._unflat(first.add_(self._flat(self._shift)[0])),
+            variance=self._unflat(variance.mul_(varies)),
+            covariance=self._unflat(cross.mul_(varies)),
+            pooled=self._numbers(pooled),
+            outputs=outputs,
+        )
+
+    def _flat(self, maps: Tensor) -> Tensor:
+        """Maps (b, K, R, C) as rows in the order in which they lie in memory, where a copy would take time."""
+        return (maps.permute(0, 2, 3, 1) if self._order == torch.channels_last else maps).reshape(len(maps), -1)
+
+    def _unflat(self, row: Tensor) -> NDArray[np.float64]:
+        filters, height, width = self.clean.shape[1:]
+        if self._order == torch.channels_last:
+            return self._numbers(row.view(height, width, filters).permute(2, 0, 1))
+        return self._numbers(row.view(filters, height, width))
+
+    @staticmethod
+    def _numbers(values: Tensor) -> NDArray[np.float64]:
+        numbers: NDArray[np.float64] = values.double().numpy(force=True)
+        return numbers
+
+
+@dataclass(frozen=True)
+class Stream:
+    """All that a stream of copies left: sums per layer, and the score of the image and of each copy."""
+
+    sums: Mapping[str, Sums]
+    score: float
+    outputs: NDArray[np.float64]  # (n,)
+    shift: float  # the constant that the sums are taken with
+
+    def moments(self, layer: str) -> Moments:
+        """The moments of one layer."""
+        return self.sums[layer].moments(self.outputs, self.shift)
+
+
+@torch.no_grad()
+def streamed(
+    query: Query,
+    layers: Sequence[Convolution],
+    samples: int,
+    deviation: float,
+    space: Space,
+    *,
+    growing: bool = False,
+    rectified: bool = True,
+    score: Score = "prob",
+) -> Stream:
+    """Push the query's one image and `samples` copies of it through the network, and sum the maps of all layers.
+
+    Takes samples + 1 forwards. Memory is that of `Sums`, and the maps of one chunk: at most HELD bytes, or one copy.
+    Raises Unsupported if a score is not finite.
+    """
+    sums: dict[str, Sums] = {}
+    scores: list[Tensor] = []
+
+    def begin(name: str, maps: Tensor) -> None:
+        sums[name] = Sums(maps.clamp(min=0) if rectified else maps.clone(), query.model.order)
+
+    def add(name: str, maps: Tensor) -> None:
+        sums[name].add_maps(maps, rectified=rectified)
+
+    with observe(query.net, {layer.at: partial(begin, layer.name) for layer in layers}):
+        clean = _outputs(query, query.images, score)
+    each = sum(one.clean.nbytes for one in sums.values())
+    size = max(1, min(query.batch, HELD // max(each, 1)))
+    with observe(query.net, {layer.at: partial(add, layer.name) for layer in layers}):
+        for span in chunks(samples, size, query.report, "copies of the image", counted=True):
+            scores.append(_outputs(query, neighbours(query, span, deviation, space, growing=growing), score))
+            shifted = scores[-1] - clean
+            for one in sums.values():
+                one.add_outputs(shifted)
+    return Stream(sums, float(clean), torch.cat(scores).numpy(force=True), float(clean))
+
+
+def _outputs(query: Query, images: Tensor, kind: Score) -> Tensor:
+    """The scores (b,) in float64: probabilities near one differ less than float32 can tell."""
+    targets = query.targets.repeated(0, len(images))
+    if targets.layer:
+        scores = query.score(images, targets, kind).double()
+    else:
+        scores = query.score_of(query.logits(images).double(), targets, kind)
+    if bool(scores.isfinite().all()):
+        return scores
+    message = f"{query.model.display} gives scores that are not finite for copies of this image."
+    raise Unsupported(message, "Check the model's weights, or choose a smaller deviation.")

@@ -1,0 +1,108 @@
+"""`vitrine units` from end to end on the smallest data."""
+
+import csv
+import json
+
+import pytest
+
+from core.cli import main
+from core.data.flowers import write
+from core.study import BUNDLED, Study
+from core.units.store import UnitStore
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory):
+    out = tmp_path_factory.mktemp("flowers") / "set"
+    write("single-6c", out, per_class=2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def dissected(flowers):
+    words = ["dissect", "flowers-single-6c", "--data", str(flowers), "--layers", "relu3,relu4"]
+    assert main(["units", *words, "--out", str(flowers.parent / "dissected")]) == 0
+    return flowers.parent / "dissected"
+
+
+def told(capsys, *words, code=0):
+    assert main(["units", *map(str, words)]) == code
+    out, err = capsys.readouterr()
+    return err if code else out
+
+
+def test_detectors_are_printed(dissected, capsys):
+    text = told(capsys, "dissect", "--out", dissected)
+    units = UnitStore(dissected).tables["units"]
+    assert f"{units['detector'].sum()} of 192 units are detectors" in text
+    assert "Network dissection, flowers-single-6c, 12 images" in text
+    assert "relu4: 128 units, maps of 16 × 16, field 38 × 38 px" in text
+    notes = UnitStore(dissected).manifest.notes
+    assert "No image shows" in notes[0]
+    assert all(note in text for note in notes)
+
+
+def test_json_and_csv_hold_the_same(dissected, capsys, tmp_path):
+    content = json.loads(told(capsys, "dissect", "--out", dissected, "--json"))
+    told(capsys, "dissect", "--out", dissected, "--csv", tmp_path / "units.csv")
+    rows = list(csv.DictReader((tmp_path / "units.csv").open()))
+    assert [row["concept"] for row in rows] == [unit["concept"] for unit in content["units"]]
+    assert {row["layer"] for row in rows} == {"relu3", "relu4"}
+    assert sum(one["detectors"] for one in content["categories"]) == sum(unit["detector"] for unit in content["units"])
+    petals = next(one for one in content["concepts"] if one["name"] == "petals")
+    assert (petals["category"], petals["images"], petals["annotated"]) == ("part", 12, 12)
+
+
+def test_patches_are_printed_and_written(flowers, capsys, tmp_path):
+    out = tmp_path / "patches"
+    words = ("activating", "flowers-single-6c", "--data", flowers, "--set", "top=2", "--images", 6, "--out", out)
+    text = told(capsys, *words, "--csv", tmp_path / "patches.csv")
+    assert "Maximally activating patches, flowers-single-6c, 6 images" in text
+    rows = list(csv.DictReader((tmp_path / "patches.csv").open()))
+    assert {row["rank"] for row in rows} == {"0", "1"}
+    assert all((flowers / "images" / row["image"]).is_file() for row in rows)
+    assert json.loads(told(capsys, "activating", "--out", out, "--json"))["units"][0]["layer"] == 0
+
+
+def test_relevant_units_are_printed_by_class(flowers, capsys, tmp_path):
+    out = tmp_path / "relevance"
+    words = ("relevance", "flowers-single-6c", "--data", flowers, "--set", "mu=2", "--out", out)
+    text = told(capsys, *words, "--csv", tmp_path / "weights.csv")
+    assert "Filter relevance, flowers-single-6c, 12 images" in text
+    classes = UnitStore(out).tables["classes"]
+    rows = list(csv.DictReader((tmp_path / "weights.csv").open()))
+    for one in classes.itertuples():
+        own = [row for row in rows if row["class"] == one.name]
+        assert len(own) == one.units > 0
+        assert f"{one.name}  {one.units} units, {own[0]['layer']}:{own[0]['unit']}" in text
+    content = json.loads(told(capsys, "relevance", "--out", out, "--json"))
+    assert [one["mu"] for one in content["path"]][:5] == pytest.approx([0.1, 0.2, 0.4, 1, 2])
+
+
+def test_a_study_gives_model_and_layer(flowers, capsys, tmp_path):
+    study = Study(BUNDLED / "flowers-double-12c")
+    words = ("activating", study.path, "--data", flowers, "--images", 6, "--set", "top=1", "--out", tmp_path / "out")
+    assert f"{study.manifest.model.layer}: {study.manifest.model.filters} units" in told(capsys, *words)
+    assert UnitStore(tmp_path / "out").manifest.model.sha == study.manifest.model.sha
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("activating", "flowers-single-6c"), "needs images"),
+        (("activating", "flowers-single-6c", "--data", "{flowers}", "--layers", "head"), "has no spatial positions"),
+        (("activating", "flowers-single-6c", "--data", "{flowers}", "--set", "top"), "cannot be read"),
+        (("activating", "flowers-single-6c", "--data", "{flowers}", "--set", "top=0"), "top"),
+        (("dissect", "flowers-single-6c", "--data", "{flowers}/images/red"), "has no masks of concepts"),
+        (("dissect",), "no analysis of units"),
+    ],
+)
+def test_bad_input_is_one_sentence(flowers, capsys, tmp_path, words, problem):
+    given = [word.replace("{flowers}", str(flowers)) for word in words]
+    text = told(capsys, *given, "--out", tmp_path / "out", code=2)
+    assert problem in text
+    assert text.count("\n") == 1
+
+
+def test_the_other_command_is_refused(dissected, capsys):
+    assert "holds network dissection" in told(capsys, "activating", "--out", dissected, code=2)
