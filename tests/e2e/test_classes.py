@@ -95,7 +95,7 @@ def test_a_class_is_searched_and_added(server: Any, sized: Any) -> None:
     page.get_by_role("button", name="Add a class…").click()
     search = page.get_by_role("combobox", name="All 1,000 classes, by probability")
     search.fill("espresso")
-    assert page.get_by_text("Select all").count() == 0
+    expect(page.get_by_text("Select all")).to_have_count(0)
     page.get_by_role("option").filter(has_text="espresso").first.click()
     chips = page.get_by_role("group", name="Most probable classes")
     expect(chips.get_by_role("button", name="Remove espresso")).to_be_visible(timeout=60_000)

@@ -18,15 +18,15 @@ pytestmark = pytest.mark.e2e
 def test_a_deep_link_is_the_first_visit(fresh_server: Any, tab: Any, address: str) -> None:
     tab.open(f"{fresh_server.url}/{QUICK[address]}")
     page = tab.page
-    assert page.get_by_text("Page not found").count() == 0
+    expect(page.get_by_text("Page not found")).to_have_count(0)
     assert page.locator("h1").first.inner_text() == PAGES[address]
     parts = HEADERS[PAGES[address]]
     if "image" in parts:
         expect(page.get_by_role("group", name="Images").get_by_role("button")).not_to_have_count(0, timeout=60_000)
     chosen = page.get_by_role("group", name="Most probable classes").get_by_role("button", pressed=True)
     expect(chosen).to_have_count(int("classes" in parts), timeout=60_000)
-    assert page.get_by_test_id("stSidebarNav").get_by_role("link").count() == len(PAGES)
-    assert page.get_by_role("alert").count() == 0
+    expect(page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(len(PAGES))
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_newcomer_sees_a_photo_explained_and_the_flowers_at_a_click(newcomers:
     expect(classes.get_by_role("button", pressed=True)).to_contain_text("espresso")
     for method in ("Grad-CAM", "Saliency"):
         expect(tab.tile(method)).to_have_attribute("data-phase", "done")
-    assert page.get_by_role("alert").count() == 0
+    expect(page.get_by_role("alert")).to_have_count(0)
     page.get_by_role("button", name="Flowers").click()
     page.wait_for_function("() => location.search.includes('model=flowers-double-12c')")
     tab.settle()
@@ -53,7 +53,7 @@ def test_a_newcomer_sees_a_photo_explained_and_the_flowers_at_a_click(newcomers:
     expect(classes.get_by_role("button", pressed=True)).to_contain_text("red-petals")
     for method in ("Grad-CAM", "Saliency"):
         expect(tab.tile(method)).to_have_attribute("data-phase", "done")
-    assert page.get_by_role("alert").count() == 0
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 CARD = ".st-key-vitrine-doors [data-testid=stVerticalBlock]:not(:has([data-testid=stVerticalBlock]))"
@@ -100,7 +100,7 @@ def test_a_new_visitor_gets_a_tour_of_five_hints_once(
     tab.open(server.url)
     for number in range(1, len(THINGS) + 1):
         assert tab.until(lambda: beside(tab, number)), number  # noqa: B023 - called at once
-        assert hint(tab, number).get_by_role("button", name="Back").count() == int(number > 1)
+        expect(hint(tab, number).get_by_role("button", name="Back")).to_have_count(int(number > 1))
         if number in {1, 5}:
             assert found(page) == ""
         expect(page.locator(".next")).to_be_focused()
@@ -158,5 +158,5 @@ def test_a_tile_is_opened_and_closed_during_the_tour_and_a_presentation_ends_it(
 @pytest.mark.parametrize("address", ["?img=double-violet-stem.png", "?present=1", "compare?m=saliency", "methods"])
 def test_a_link_to_something_specific_shows_no_tour(server: Server, tabs: Callable[..., Tab], address: str) -> None:
     page = tabs(tour=True).open(f"{server.url}/{address}").page
-    assert page.get_by_role("dialog", name="Tour").count() == 0
+    expect(page.get_by_role("dialog", name="Tour")).to_have_count(0)
     assert page.evaluate("localStorage.getItem('vitrine-tour')") is None

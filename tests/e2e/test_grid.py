@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from core.explain import EXPLAINERS
 from core.figures.style import DrawnMap, Style, spans
@@ -110,7 +111,7 @@ def test_zoom_is_linked_and_the_crosshair_follows_the_keyboard(compared: Any) ->
     assert shapes[0].startswith("matrix(1.5")
     values = [compared.tile(name).locator(".value").inner_text() for name in ("Grad-CAM", "Saliency")]
     assert all(values)
-    assert page.get_by_role("status").filter(has_text="Saliency").count() == 1
+    expect(page.get_by_role("status").filter(has_text="Saliency")).to_have_count(1)
     page.keyboard.press("0")
     assert page.locator(".sheet").first.evaluate("one => getComputedStyle(one).transform").startswith("matrix(1,")
 
@@ -125,19 +126,19 @@ def test_a_tile_opens_at_large_and_gives_the_focus_back(compared: Any) -> None:
     stage.focus()
     compared.page.keyboard.press("Enter")
     drawer = compared.page.get_by_role("dialog")
-    assert drawer.get_by_role("heading", name="Grad-CAM").is_visible()
-    assert drawer.get_by_text("Passes", exact=True).is_visible()
-    assert drawer.get_by_text(layer, exact=True).is_visible()
-    assert drawer.get_by_text(EXPLAINERS["grad_cam"].formula).is_visible()
+    expect(drawer.get_by_role("heading", name="Grad-CAM")).to_be_visible()
+    expect(drawer.get_by_text("Passes", exact=True)).to_be_visible()
+    expect(drawer.get_by_text(layer, exact=True)).to_be_visible()
+    expect(drawer.get_by_text(EXPLAINERS["grad_cam"].formula)).to_be_visible()
     compared.page.keyboard.press("Escape")
-    assert compared.page.get_by_role("dialog").count() == 0
+    expect(compared.page.get_by_role("dialog")).to_have_count(0)
     assert stage.evaluate("node => node === node.getRootNode().activeElement")
 
 
 def test_two_classes_and_their_difference(server: Any, tab: Any) -> None:
     tab.open(f"{server.url}/compare?cls=0&cls=1&{CHEAP}")
     tab.page.get_by_role("checkbox", name="Difference").check()
-    assert tab.page.locator("figure.lead").count() == 3
+    expect(tab.page.locator("figure.lead")).to_have_count(3)
     assert "−" in tab.tile("Grad-CAM", 2).locator(".target").inner_text()
     low, zero, high = (number(text) for text in tab.tile("Grad-CAM", 2).locator(".ends span").all_inner_texts())
     assert (low, zero) == (-high, 0)
@@ -209,7 +210,7 @@ def test_agreement_follows_the_maps(server: Any, tab: Any) -> None:
     tab.open(f"{server.url}/compare?{TWELVE}")
     page = tab.page
     page.locator(".matrix tbody th").nth(3 * 6 - 1).wait_for()
-    assert page.locator(".matrix table").count() == 3
+    expect(page.locator(".matrix table")).to_have_count(3)
     rows = page.locator(".matrix table").first.locator("tbody th").all_inner_texts()
     assert rows == ["Grad-CAM", "Saliency", "Guided backprop", "Input × gradient", "Random", "Edge detector"]
     raw = np.load(io.BytesIO(exported(tab, "Raw maps")))
@@ -290,7 +291,7 @@ def test_the_link_holds_the_look(server: Any, tabs: Callable[..., Any]) -> None:
     other = tabs().open(link)
     assert other.page.get_by_role("slider", name="Opacity").input_value() == "0.4"
     assert other.page.get_by_role("combobox", name="Range", exact=True).input_value() == "row"
-    assert other.page.locator("figure.tile:not(.lead)").count() == 3
+    expect(other.page.locator("figure.tile:not(.lead)")).to_have_count(3)
 
 
 def test_exports(compared: Any) -> None:
@@ -317,7 +318,7 @@ def test_a_question_mark_lists_the_keys_of_the_page(server: Any, tab: Any, addre
     tab.page.keyboard.press("?")
     keys.wait_for()
     assert keys.get_by_role("heading", level=3).all_inner_texts() == ["On every page", "In the image strip", *rooms]
-    assert keys.get_by_text("presentation").is_visible()
+    expect(keys.get_by_text("presentation")).to_be_visible()
     assert not found(tab.page)
     tab.page.keyboard.press("Escape")
     keys.wait_for(state="hidden")

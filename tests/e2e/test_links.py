@@ -1,10 +1,12 @@
 """Addresses: links opened by others, and Back and Forward, of which one press is one page with its state."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.e2e.test_access import found
 from tests.e2e.test_sessions import upload
@@ -43,7 +45,7 @@ def test_the_link_of_an_upload(server: Any, tabs: Callable[..., Any], photo: byt
     theirs.page.set_viewport_size({"width": width, "height": 800})
     alert = theirs.page.get_by_role("alert").filter(has_text="isn't available here")
     expect(alert).to_be_visible()
-    assert theirs.page.locator("figure.tile").count() == 0
+    expect(theirs.page.locator("figure.tile")).to_have_count(0)
     theirs.page.reload()
     expect(theirs.settle().page.get_by_role("alert").filter(has_text="isn't available here")).to_be_visible()
     assert found(theirs.page) == ""
@@ -178,3 +180,25 @@ def test_back_from_a_shared_link_restores_what_it_named(server: Any, tab: Any) -
     page.go_back()
     shows(tab, "Compare")
     assert state(tab) == linked
+
+
+def test_an_address_that_was_lost_is_written_again(server: Any, tab: Any) -> None:
+    losing = []
+
+    def through(socket: Any) -> None:
+        above = socket.connect_to_server()
+
+        def passed(data: bytes) -> None:
+            if not losing or ForwardMsg.FromString(data).WhichOneof("type") != "page_info_changed":
+                socket.send(data)
+
+        above.on_message(passed)
+
+    tab.page.route_web_socket("**/_stcore/stream", through)
+    tab.open(f"{server.url}/?model=flowers-double-12c")
+    losing.append(True)
+    follow(tab, "Filter")
+    assert tab.page.url.endswith("/unit")
+    losing.clear()
+    tab.page.get_by_role("button", name="Next").click()
+    expect(tab.page).to_have_url(re.compile(r"/unit\?.*model=flowers-double-12c.*unit="))

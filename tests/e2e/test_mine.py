@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from core.models.sources.flower_networks import FILTERS
 from core.study import Study
@@ -134,7 +135,7 @@ def test_hovering_shows_the_whole_image_and_texts_stay_texts(large: str, tab: An
     page = tab.page
     page.get_by_role("option").nth(5).hover()
     page.locator(".panel").get_by_text("patch 5", exact=True).wait_for()
-    assert page.locator(".panel").get_by_text("<b>5</b>.png").count() == 1
+    expect(page.locator(".panel").get_by_text("<b>5</b>.png")).to_have_count(1)
     whole = page.get_by_role("img", name="Full image of patch 5")
     painted = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, 512, 512).data).size"
     assert tab.until(lambda: whole.evaluate(painted) > 50)
@@ -179,7 +180,7 @@ def test_the_graph_appears_once_its_library_has_arrived(large: str, tab: Any) ->
     page = tab.page
     page.wait_for_function("globalThis.asked")
     search = page.get_by_role("combobox", name="Find")
-    assert search.count() == 0
+    expect(search).to_have_count(0)
     page.evaluate("globalThis.released = true")
     search.fill("F12")
     page.locator(".card").get_by_text("F12", exact=True).wait_for()
@@ -273,7 +274,7 @@ def test_rules_are_tried_on_other_images(mined: Server, tab: Any, home: Path) ->
     folder.press("Enter")
     page.get_by_role("button", name="Run ablation").click()
     page.get_by_text("of others").wait_for(timeout=LONG)
-    assert tab.until(lambda: page.get_by_text("300", exact=True).count() == 1)
+    expect(page.get_by_text("300", exact=True)).to_have_count(1)
     folder.fill(str(home / "studies"))
     folder.press("Enter")
     page.get_by_role("button", name="Run ablation").click()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import Server
 
@@ -58,7 +59,7 @@ def test_the_first_visitor_sees_a_stored_result_while_pytorch_is_imported(
         tab.page.get_by_text("Starting: loading PyTorch").wait_for()
         tab.page.get_by_alt_text("A cup of coffee, classified as espresso").wait_for()
         tab.settle()
-        assert tab.page.get_by_text("Starting: loading PyTorch").count() == 0
-        assert tab.page.locator("figure.tile").count() == 3
+        expect(tab.page.get_by_text("Starting: loading PyTorch")).to_have_count(0)
+        expect(tab.page.locator("figure.tile")).to_have_count(3)
     finally:
         server.stop()

@@ -45,7 +45,7 @@ def test_an_upload_is_explained_and_named_as_text(server: Any, tab: Any, photo: 
     assert own.get_attribute("aria-current") == "true"
     assert tab.tile("Grad-CAM").locator(".ends").inner_text() or tab.tile("Grad-CAM").locator(".cover").inner_text()
     assert tab.page.locator("figure.lead .ends").first.inner_text() == EVIL
-    assert tab.page.locator("img[src='x']").count() == 0
+    expect(tab.page.locator("img[src='x']")).to_have_count(0)
 
 
 def test_a_file_that_is_no_image_leaves_all_else_standing(server: Any, tab: Any) -> None:
@@ -55,9 +55,9 @@ def test_a_file_that_is_no_image_leaves_all_else_standing(server: Any, tab: Any)
     alert = tab.page.get_by_role("alert").first
     alert.wait_for()
     assert "onerror" in alert.inner_text()
-    assert alert.locator("img, a").count() == 0
+    expect(alert.locator("img, a")).to_have_count(0)
     tab.settle()
-    assert tab.page.locator("figure.tile").count() == before
+    expect(tab.page.locator("figure.tile")).to_have_count(before)
 
 
 def test_an_image_pasted_anywhere_is_taken(server: Any, tab: Any, photo: bytes) -> None:
@@ -85,7 +85,7 @@ def test_two_visitors_with_different_models_at_once(server: Any, tabs: Callable[
     for one, name in zip(both, names, strict=True):
         assert f"model={name}" in one.page.url
         assert one.page.get_by_role("combobox", name="Model").input_value() == name
-        assert one.page.locator("figure.mapped").count() == 2
+        expect(one.page.locator("figure.mapped")).to_have_count(2)
 
 
 def test_closing_a_tab_frees_what_it_held(server: Any, tabs: Callable[..., Any], photo: bytes) -> None:
@@ -124,7 +124,7 @@ def test_what_a_link_lacks_is_still_said_when_the_maps_are_there(server: Any, ta
     tab.open(f"{server.url}/compare?cls=gone&m=grad_cam,saliency")
     tab.page.locator("figure.mapped[data-phase=done]").nth(1).wait_for()
     tab.settle()
-    assert tab.page.get_by_text("no class called 'gone'").is_visible()
+    expect(tab.page.get_by_text("no class called 'gone'")).to_be_visible()
     tab.page.get_by_role("link", name="Methods").click()
     tab.page.get_by_text("no class called 'gone'").wait_for(state="detached")
 

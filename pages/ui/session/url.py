@@ -93,6 +93,29 @@ def write() -> None:
     wanted = expected | {name: [text] for name, text in private.items()}
     if changed := {name: texts for name, texts in wanted.items() if st.query_params.get_all(name) != texts}:
         st.query_params.update(changed)
+    _remember()
+
+
+def repeat() -> None:
+    """Write the address again, in the run of a fragment, if the browser does not show it.
+
+    Streamlit drops the last messages of a run when the run of a fragment begins just as it ends, and with them the
+    address of a page that was opened a moment before.
+    """
+    context = get_script_run_ctx()
+    if context is None or not context.fragment_ids_this_run:
+        return
+    page, written = st.session_state.get("written", ("", {}))
+    if page == st.session_state.get("page") and "model" in written and "model" not in st.query_params:
+        st.query_params.from_dict(written)
+    else:
+        _remember()
+
+
+def _remember() -> None:
+    """Note what the address of this page is."""
+    written = {name: st.query_params.get_all(name) for name in st.query_params}
+    st.session_state["written"] = (st.session_state.get("page"), written)
 
 
 def _own_parameters() -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core.errors import VitrineError
-from pages.ui.session import state
+from pages.ui.session import state, url
 from pages.ui.widgets.text import plain
 
 
@@ -18,6 +18,7 @@ def error_boundary(title: str) -> Iterator[None]:
     A fragment needs its own, as Streamlit shows its traceback before the error reaches the page.
     """
     try:
+        url.repeat()
         yield
     except VitrineError as error:
         st.error(plain(str(error)))

@@ -50,4 +50,4 @@ def test_a_worst_case_is_one_click_away_and_opens_in_compare(examined: Server, e
     page.get_by_role("button", name="Open in Compare").first.click()
     expect(page).to_have_url(re.compile("/compare.*m=saliency"))
     page.locator("figure.mapped").first.wait_for()
-    assert tab.tile("Saliency").count() == 1
+    expect(tab.tile("Saliency")).to_have_count(1)
