@@ -26,12 +26,18 @@ from core.units.activating import activating
 from core.units.analysis import ANALYSES, Analysis
 from core.units.config import UnitsConfig, validated
 from core.units.dissection import dissection
+from core.units.overview import profiles
 from core.units.relevance import relevance
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BUILT = (activating, dissection, relevance)  # analyses that can be stored; importing them registers their cards
+BUILT = (
+    activating,
+    dissection,
+    profiles,
+    relevance,
+)  # analyses that can be stored; importing them registers their cards
 FORMAT = 1
 
 

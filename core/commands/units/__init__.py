@@ -4,12 +4,13 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 
 from core.commands.units.images import invert, visualise
-from core.commands.units.stored import activating, dissect, relevance
+from core.commands.units.stored import activating, dissect, profiles, relevance
 
 # command -> (its arguments, help)
 COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
     "activating": (activating, "find the patches to which each unit responds most strongly"),
     "dissect": (dissect, "find the concept that each unit detects, by masks of concepts"),
+    "profiles": (profiles, "find the mean response of each unit to the images of each class"),
     "relevance": (relevance, "find the units by whose responses the classes can be told apart"),
     "visualise": (visualise, "make the image that a class or unit responds to most"),
     "invert": (invert, "make images that layers encode as a given one"),

@@ -1,4 +1,4 @@
-"""`vitrine units activating`, `dissect` and `relevance`: analyses of the images of a folder, stored in another one."""
+"""`vitrine units activating`, `dissect`, `profiles`, `relevance`: stored analyses of the images of a folder."""
 
 import json
 import sys
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from core.units.store import UnitStore
 
-_TABLES = {"activating": "patches", "dissection": "units", "relevance": "weights"}  # what people read
+# what people read
+_TABLES = {"activating": "patches", "dissection": "units", "profiles": "units", "relevance": "weights"}
 _SHOWN = 3  # units of a class
 _LISTED = 20  # rows that are printed
 
@@ -33,6 +34,11 @@ def dissect(parser: ArgumentParser) -> None:
     """Declare `vitrine units dissect`."""
     data = "folder of images and masks of concepts: flowers, masks/CONCEPT or Broden"
     _declare(parser, "dissection", data=data)
+
+
+def profiles(parser: ArgumentParser) -> None:
+    """Declare `vitrine units profiles`."""
+    _declare(parser, "profiles")
 
 
 def relevance(parser: ArgumentParser) -> None:
@@ -129,6 +135,8 @@ def _named(found: "UnitStore") -> "pd.DataFrame":
     """The table that people read, with the names of layers, images, concepts and classes."""
     tables = found.tables
     table = tables[_TABLES[found.analysis.name]].copy()
+    if found.analysis.name == "profiles":
+        table = _profiled(found, table)
     if "label" in table:
         table.insert(1, "class", table["label"].map(tables["classes"]["name"]))
     table["layer"] = table["layer"].map(tables["layers"]["name"])
@@ -142,9 +150,30 @@ def _named(found: "UnitStore") -> "pd.DataFrame":
     return table
 
 
+def _profiled(found: "UnitStore", table: "pd.DataFrame") -> "pd.DataFrame":
+    """The units with their best class and their mean response to every class."""
+    import pandas as pd
+
+    from core.units.overview import Profiles
+
+    classes = found.tables["classes"]
+    named = [f"{label} {name}" for label, name in zip(classes["label"], classes["name"], strict=True)]
+    parts = []
+    for layer in found.tables["layers"]["name"]:
+        own = Profiles.of_store(found, layer)
+        if own:
+            facts: dict[str, Any] = {"class": [own.classes[one] for one in own.best]}
+            if own.selectivity is not None:
+                facts["selectivity"] = own.selectivity
+            parts.append(pd.concat([pd.DataFrame(facts), pd.DataFrame(own.means, columns=named)], axis=1))
+    return pd.concat([table, pd.concat(parts, ignore_index=True)], axis=1)
+
+
 def _reports(found: "UnitStore", table: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
     if found.analysis.name == "activating":
         return {"patches": table, "units": found.tables["units"]}
+    if found.analysis.name == "profiles":
+        return {"units": table, "classes": found.tables["classes"]}
     if found.analysis.name == "relevance":
         return {"weights": table, **{name: found.tables[name] for name in ("classes", "path", "units")}}
     from core.units.dissection import categories
@@ -172,6 +201,11 @@ def _summarise(found: "UnitStore", table: "pd.DataFrame") -> None:
             f"{one.layer}:{one.unit}  {one.value:.4g} in {one.image} at {one.top}, {one.left}"
             for one in best.head(_LISTED).itertuples()
         ]
+    elif found.analysis.name == "profiles":
+        best, order = table[~table["dead"]], "selectivity" if "selectivity" in table else "highest"
+        best = best.sort_values([order, "layer", "unit"], ascending=[False, True, True])
+        rows = best.head(_LISTED)[["layer", "unit", "class", order]].itertuples(index=False, name=None)
+        lines = [f"{layer}:{unit}  {name}, {order} {value:.3g}" for layer, unit, name, value in rows]
     elif found.analysis.name == "relevance":
         best = tables["classes"][tables["classes"]["images"] > 0]
         lines = [

@@ -79,6 +79,31 @@ def test_relevant_units_are_printed_by_class(flowers, capsys, tmp_path):
     assert [one["mu"] for one in content["path"]][:5] == pytest.approx([0.1, 0.2, 0.4, 1, 2])
 
 
+def test_profiles_are_printed_and_written(flowers, capsys, tmp_path):
+    out = tmp_path / "profiles"
+    words = ("profiles", "flowers-single-6c", "--data", flowers, "--layers", "relu3,relu4", "--out", out)
+    text = told(capsys, *words, "--set", "classes=true", "--csv", tmp_path / "units.csv")
+    assert "Class profiles, flowers-single-6c, 12 images" in text
+    store, rows = UnitStore(out), list(csv.DictReader((tmp_path / "units.csv").open()))
+    classes = store.tables["classes"]
+    assert classes["images"].tolist() == [2] * 6
+    means = store.array("profiles")
+    assert len(rows) == len(means) == 192
+    for row, own in zip(rows, means, strict=True):
+        assert [float(row[f"{one.label} {one.name}"]) for one in classes.itertuples()] == pytest.approx(own.tolist())
+        assert row["class"] == classes["name"][own.argmax()]
+    most = max((row for row in rows if row["dead"] == "False"), key=lambda row: float(row["selectivity"]))
+    assert f"{most['layer']}:{most['unit']}  {most['class']}, selectivity" in text
+    assert json.loads(told(capsys, "profiles", "--out", out, "--json"))["units"][0]["class"] == rows[0]["class"]
+
+
+def test_profiles_of_one_class_have_no_selectivity(flowers, capsys, tmp_path):
+    words = ("profiles", "flowers-single-6c", "--data", flowers, "--images", 1, "--out", tmp_path / "out")
+    text = told(capsys, *words, "--csv", tmp_path / "units.csv")
+    assert "selectivity" not in text
+    assert "selectivity" not in (tmp_path / "units.csv").read_text()
+
+
 def test_a_study_gives_model_and_layer(flowers, capsys, tmp_path):
     study = Study(BUNDLED / "flowers-double-12c")
     words = ("activating", study.path, "--data", flowers, "--images", 6, "--set", "top=1", "--out", tmp_path / "out")

@@ -35,7 +35,10 @@ def config(folder):
     return UnitsConfig(analysis="dissection", model="planted", data=str(folder), layers=LAYERS)
 
 
-@pytest.mark.parametrize(("name", "settings"), [("dissection", {"quantile": 0.02}), ("activating", {"signal": True})])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("dissection", {"quantile": 0.02}), ("activating", {"signal": True}), ("profiles", {"classes": "true"})],
+)
 def test_a_store_holds_what_is_computed_in_memory(config, tmp_path, name, settings):
     config = replace(config, analysis=name, settings=settings)
     plan = planned(config, planted_model())
