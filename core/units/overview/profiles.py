@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from core.study import Study
     from core.units.store import UnitStore
 
+FLAT = 1e-9  # a profile's deviation from its mean, as a share of its size, that is rounding
 _COUNT, _NUMBER = Column("whole"), Column("number", -1e30, 1e30)
 
 
@@ -89,6 +90,13 @@ class Profiles:
         others = (self.means.sum(1) - highest) / (len(self.classes) - 1)
         size = np.abs(highest) + np.abs(others)
         return np.divide(highest - others, size, out=np.zeros_like(size), where=size > 0).clip(0, 1)
+
+    def likeness(self, unit: int) -> NDArray[np.float64]:
+        """(K,) The correlation of every unit's profile with that of one, -1 to 1; NaN where a profile is flat."""
+        centred = self.means - self.means.mean(1, keepdims=True)
+        lengths = np.linalg.norm(centred, axis=1)
+        lengths[lengths <= FLAT * np.linalg.norm(self.means, axis=1)] = np.nan
+        return ((centred @ centred[unit]) / (lengths * lengths[unit])).clip(-1, 1)
 
 
 @analysis(

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.units.overview.profiles import Profiles
-
-_FLAT = 1e-9  # a profile's deviation from its mean, as a share of its size, that is rounding
+from core.units.overview.profiles import FLAT, Profiles
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ def projected(profiles: Profiles) -> Projection:
     """
     centred = profiles.means - profiles.means.mean(1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1)
-    shaped = lengths > _FLAT * np.linalg.norm(profiles.means, axis=1)
+    shaped = lengths > FLAT * np.linalg.norm(profiles.means, axis=1)
     units = np.flatnonzero(shaped & ~profiles.dead)
     rows = centred[units] / lengths[units, None]
     spread = rows - rows.mean(0) if len(rows) else rows

@@ -35,7 +35,7 @@ def script(name: str) -> str:
 _packet, _save, _paste, _tour = map(component, ("packet", "save", "paste", "tour"))
 _image_strip, _class_chips = map(component, ("image_strip", "class_chips"))
 _comparison_grid, _agreement_matrix = map(component, ("comparison_grid", "agreement_matrix"))
-_mask_drawing = component("mask_drawing")
+_mask_drawing, _layer_strip = map(component, ("mask_drawing", "layer_strip"))
 
 
 def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -> None:
@@ -79,6 +79,11 @@ def agreement_matrix(data: Mapping[str, Any]) -> None:
 def mask_drawing(data: Mapping[str, Any], key: str, drawn: Callable[[], None]) -> Any:
     """An image on which outlines are drawn; event `done` (the outlines, each x, y, x, y … in pixels of the image)."""
     return _mask_drawing(data=dict(data), key=key, on_done_change=drawn)
+
+
+def layer_strip(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:
+    """The layers of a network in a row, in groups of equal maps; event `pick` (a layer)."""
+    return _layer_strip(data=dict(data), key="layer_strip", on_pick_change=picked)
 
 
 def save(place: str, name: str, kind: str, content: bytes, number: int) -> None:

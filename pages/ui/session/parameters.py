@@ -64,7 +64,8 @@ class Parameter(Generic[T]):
         """The current value: of the widget, else of the address, else the last one on this page, else the default."""
         key = widget_key(self.key)
         current = self.valid(st.session_state[key] if key in st.session_state else self._first())
-        st.session_state[key] = current
+        if key not in st.session_state or st.session_state[key] != current:  # drawn widgets may not be written to
+            st.session_state[key] = current
         return current
 
     def draw(self, make: Callable[..., T], **look: Any) -> T:

@@ -66,22 +66,26 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
     if not fits_current_image(study, key):
         return
     with messages.refused():
-        model, picture = bench(study, key), location.subject()
-        layer = study.manifest.model.layer
-        before, logits = model.probabilities(picture), model.logits_without(picture, layer, filters)
-        after, ranked = model.model.probabilities(logits), model.model.ranked(logits).tolist()
-        top = [index for index, _, _ in model.top(picture)]
-        top += [index for index in ranked[:5] if index not in top]
-        names = [study.labels[index] for index in top]
-        left, right = st.columns([1, 3], vertical_alignment="center")
-        left.image(model.view(picture), caption=plain(picture.name), alt=picture.name, width="stretch")
-        right.plotly_chart(
-            charts.switched(*(dict(zip(names, values[top].tolist(), strict=True)) for values in (before, after))),
-            key=f"switched-{key}", config={"displayModeBar": False},
-        )  # fmt: skip
-        first, then = names[0], study.labels[ranked[0]]
-        change = f"Prediction unchanged: {first}" if then == first else f"Prediction changes to {then}; {first}"
-        st.caption(plain(f"{change} ({float(before[top[0]]):.1%} → {float(after[top[0]]):.1%})"))
+        without(bench(study, key), study.manifest.model.layer, filters, key)
+
+
+def without(bench: Workbench, layer: str, filters: Sequence[int], key: str) -> None:
+    """The most probable classes of the current image with all filters of a layer, and without these."""
+    picture, labels = location.subject(), bench.model.labels
+    before, logits = bench.probabilities(picture), bench.logits_without(picture, layer, filters)
+    after, ranked = bench.model.probabilities(logits), bench.model.ranked(logits).tolist()
+    top = [index for index, _, _ in bench.top(picture)]
+    top += [index for index in ranked[:5] if index not in top]
+    names = [labels[index] for index in top]
+    left, right = st.columns([1, 3], vertical_alignment="center")
+    left.image(bench.view(picture), caption=plain(picture.name), alt=picture.name, width="stretch")
+    right.plotly_chart(
+        charts.switched(*(dict(zip(names, values[top].tolist(), strict=True)) for values in (before, after))),
+        key=f"switched-{key}", config={"displayModeBar": False},
+    )  # fmt: skip
+    first, then = labels[top[0]], labels[ranked[0]]
+    change = f"Prediction unchanged: {first}" if ranked[0] == top[0] else f"Prediction changes to {then}; {first}"
+    st.caption(plain(f"{change} ({float(before[top[0]]):.1%} → {float(after[top[0]]):.1%})"))
 
 
 def ablation(study: Study, mined: Mined) -> None:

@@ -54,12 +54,13 @@ def listed() -> dict[str, StudyEntry]:
 
 def bar(*, alone: bool = False) -> AbstractContextManager[object]:
     """The open study in the header: its choice, its model and data; the place right of it, empty without a study."""
-    entries = _sound()
+    entries, alone_name = _sound(), f"{parsed(location.current().model).display}, without a study"
     left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
     with left:
         name = _choice(entries, alone=alone).draw(
-            st.selectbox, label_visibility="collapsed", help="The study shown on this page.", format_func=_titled
-        )
+            st.selectbox, label_visibility="collapsed", help="The study shown on this page.",
+            format_func=lambda name: alone_name if name == ALONE else name,
+        )  # fmt: skip
     if name in entries:
         right.caption(plain(summary(entries[name])))
         unstudied(entries.values())
@@ -88,10 +89,6 @@ def study() -> Study:
 
 def _sound() -> dict[str, Study]:
     return {name: entry.study for name, entry in listed().items() if entry.study}
-
-
-def _titled(name: str) -> str:
-    return f"{parsed(location.current().model).display}, without a study" if name == ALONE else name
 
 
 def _choice(entries: dict[str, Study], *, alone: bool = False) -> parameters.Parameter[str]:

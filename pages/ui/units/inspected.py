@@ -1,6 +1,6 @@
 """The layer whose units a page shows: of the open study's model, or of the current model without a study."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from core.errors import VitrineError
@@ -50,6 +50,11 @@ class Inspected:
         return next((one for one in self.layers if one.name == self.layer), None)
 
     @property
+    def default(self) -> str:
+        """The layer that is shown until another one is chosen."""
+        return self.study.manifest.model.layer if self.study else self.bench.model.resolve_layer()
+
+    @property
     def units(self) -> int:
         """The number of units of the layer."""
         if facts := self.facts:
@@ -70,6 +75,8 @@ def current() -> Inspected:
         problem, default = str(error), study.manifest.model.layer
         names = [default]
     choice = parameters.choice("Layer", names, "layer", default=default)
+    if not problem:
+        choice = replace(choice, read=model.resolve_layer)
     layer = choice.value()
     parameters.keep("layer", layer, default)
     return Inspected(study, layer, problem)

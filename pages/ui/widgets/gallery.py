@@ -53,6 +53,7 @@ def gallery(
     label: str,
     noun: tuple[str, str] = ("patch", "patches"),
     many: bool = False,
+    opens: bool = False,
     panel: bool = True,
     tile: int = 88,
     height: int | None = 620,
@@ -60,10 +61,13 @@ def gallery(
     """Show the pictures of `make()` and return the user's input.
 
     `token` identifies their content: `make` is called only for a token that is not cached. `many` allows selecting
-    several; `panel` shows one picture enlarged. A gallery without a `height` is as high as its pictures and does not
-    scroll: for few.
+    several, and a click then opens a picture only if it `opens`; `panel` shows one picture enlarged. A gallery without
+    a `height` is as high as its pictures and does not scroll: for few.
     """
-    options = {"label": label, "noun": noun, "many": many, "panel": panel, "tile": tile, "height": height}
+    options = {
+        "label": label, "noun": noun, "many": many, "opens": opens or not many, "panel": panel, "tile": tile,
+        "height": height,
+    }  # fmt: skip
     data = _packed((token, digest(options)), make, options)
     result = _gallery(key=key, data=data, on_opened_change=_nothing, on_selected_change=_nothing)
     opened = result.get("opened") or {}

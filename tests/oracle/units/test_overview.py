@@ -106,6 +106,16 @@ def test_selectivity_is_how_much_the_best_class_exceeds_the_mean_of_the_others()
     assert of_means([[1], [2]]).selectivity is None
 
 
+def test_likeness_is_the_correlation_of_two_profiles():
+    means = np.random.default_rng(2).random((6, 7))
+    means[4] = 3.0
+    found = of_means(means).likeness(2)
+    for unit in (0, 1, 2, 3, 5):
+        assert found[unit] == pytest.approx(np.corrcoef(means[unit], means[2])[0, 1])
+    assert np.isnan(found[4])
+    assert np.isnan(of_means(means).likeness(4)).all()
+
+
 def test_the_map_is_the_principal_components_of_scaled_profiles():
     rng = np.random.default_rng(0)
     means = rng.random((30, 6))

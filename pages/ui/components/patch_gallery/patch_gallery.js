@@ -279,8 +279,8 @@ class PatchGallery {
       return;
     }
     this.selection.anchor = index;
-    if (!head.many) this.open(index);
-    else if (check || event.ctrlKey || event.metaKey) this.selection.toggle(index);
+    if (head.many && (check || event.ctrlKey || event.metaKey)) this.selection.toggle(index);
+    else if (head.opens) this.open(index);
     else this.show(index);
   }
 
