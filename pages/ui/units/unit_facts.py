@@ -1,4 +1,4 @@
-"""What the study and the stored analyses know of the units of a layer, and which of them are shown."""
+"""Facts about the units of a layer, from the study and stored analyses, and the filters that choose some of them."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
