@@ -56,6 +56,7 @@ class Ablation:
             **facts,
             "random_std": _deviation(drawn),
             "filters_per_class": size,
+            **{f"{name}_per_class": count for name, count in [*sizes.items()][1:]},
             "random_filters": self.random_filters or size,
             "images": int(table["images"].sum()),
             "skipped": [{"path": path, "problem": problem} for path, problem in self.skipped.items()],
