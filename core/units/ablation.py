@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.models.model import Model
-from core.network.hooks import capture, module_named
+from core.network.hooks import Edit, capture, module_named
 from core.network.inspection import Layout
 
 Sets = Mapping[int, Sequence[int]]  # label -> filters
@@ -167,15 +167,21 @@ def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Logits:
 
     @torch.no_grad()
     def logits(images: Tensor, keep: Tensor) -> Tensor:
-        return torch.stack([_copies(model, layer, image, _shaped(keep, how)) for image in images])
+        masks = _shaped(keep, how)
+        return torch.stack([edited(model, layer, image, lambda output: output * masks) for image in images])
 
     return logits
 
 
-def _copies(model: Model, layer: str, image: Tensor, keep: Tensor) -> Tensor:
-    """Logits (K, C) of one image under every mask: one copy up to the layer, K copies after it."""
-    with capture(model.net, edit={layer: lambda output: output * keep}):
-        return model.net(image[None])
+@torch.no_grad()
+def edited(model: Model, layer: str, image: Tensor, edit: Edit) -> Tensor:
+    """Logits (K, C) of one image for K edited copies of a layer's output: one pass up to the layer, K after it.
+
+    `edit` makes the copies (K, …) of the output (1, …).
+    """
+    with capture(model.net, edit={layer: edit}):
+        logits: Tensor = model.net(image[None])
+    return logits
 
 
 def _shaped(keep: Tensor, how: Layout) -> Tensor:
