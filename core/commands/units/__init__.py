@@ -3,7 +3,9 @@
 from argparse import ArgumentParser
 from collections.abc import Callable
 
+from core.commands.units.concepts import concepts
 from core.commands.units.images import invert, visualise
+from core.commands.units.resampling import resample
 from core.commands.units.stored import activating, dissect, relevance
 
 # command -> (its arguments, help)
@@ -11,6 +13,8 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
     "activating": (activating, "find the patches to which each unit responds most strongly"),
     "dissect": (dissect, "find the concept that each unit detects, by masks of concepts"),
     "relevance": (relevance, "find the units by whose responses the classes can be told apart"),
+    "concepts": (concepts, "find directions of filters that make up the patches of a study"),
+    "resample": (resample, "find the filters that matter in a neighbourhood of an image, and their patches"),
     "visualise": (visualise, "make the image that a class or unit responds to most"),
     "invert": (invert, "make images that layers encode as a given one"),
 }
