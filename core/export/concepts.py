@@ -48,12 +48,18 @@ def concept_sheet(study: Study, found: StudyConcepts, kind: Kind = "png") -> byt
     rows = []
     for concept in range(len(found.concepts.directions)):
         shown = found.concepts.patches(concept)[:_PATCHES]
-        filters = found.concepts.filters(concept)[:_NAMED]
-        lines = [f"strength {found.concepts.strengths[row, concept]:.3g}" for row in shown]
-        titles = [f"Concept {concept}", ", ".join(f"F{number}" for number in filters), *[""] * _PATCHES]
-        rows.append([
-            Panel(title, (line,), view=np.asarray(crops[row]))
-            for title, line, row in zip(titles, lines, shown, strict=False)
-        ])  # fmt: skip
+        filters = ", ".join(f"F{number}" for number in found.concepts.filters(concept)[:_NAMED])
+        rows.append(
+            [
+                Panel(
+                    f"Concept {concept}" if first else "",
+                    (filters, strength) if first else (strength,),
+                    view=np.asarray(crops[row]),
+                )
+                for row in shown
+                for first in [row == shown[0]]
+                for strength in [f"strength {found.concepts.strengths[row, concept]:.3g}"]
+            ]
+        )
     title = f"{study.name} · {study.manifest.model.layer} · {len(rows)} concepts, strongest patches"
     return sheet(np.asarray(crops[0]), title, rows, side=_SIDE, kind=kind)

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from core.commands.units.concepts import concepts
+from core.commands.units.factorisation import concepts
 from core.commands.units.images import invert, visualise
 from core.commands.units.resampling import resample
 from core.commands.units.stored import activating, dissect, relevance

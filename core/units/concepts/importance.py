@@ -44,9 +44,10 @@ class Importance:
     skipped: Mapping[str, str] = field(default_factory=dict)  # images that were skipped, and why
 
     def drops(self) -> pd.DataFrame:
-        """A row per concept: the losses of probability, mean over classes and largest, and of accuracy.
+        """A row per concept: what is lost without it, and without random directions, in the class that loses most.
 
-        `drop` and `drop_random` are means over classes; `largest` is the loss of class `label`, which loses most.
+        `label` and `name` are that class, `drop`, `drop_random` and `drop_accuracy` its losses; `mean` and
+        `mean_random` are the losses of probability averaged over the classes.
         """
         table = self.per_class
         table = table.assign(
@@ -54,10 +55,10 @@ class Importance:
             drop_random=table["probability"] - table["probability_random"],
             drop_accuracy=table["accuracy"] - table["accuracy_without"],
         )
-        names = ["drop", "drop_random", "drop_accuracy"]
-        means = table.groupby("concept")[names].mean()
-        most = table.loc[table.groupby("concept")["drop"].idxmax()].set_index("concept")
-        return means.assign(largest=most["drop"], label=most["label"], name=most["name"]).reset_index()
+        most = table.loc[table.groupby("concept")["drop"].idxmax()]
+        most = most[["concept", "label", "name", "drop", "drop_random", "drop_accuracy"]].set_index("concept")
+        means = table.groupby("concept")[["drop", "drop_random"]].mean()
+        return most.assign(mean=means["drop"], mean_random=means["drop_random"]).reset_index()
 
 
 def importance(
@@ -109,7 +110,7 @@ def study_importance(
     folder: str | Path = "",
     draws: int = DRAWS,
     seed: int = 0,
-    batch: int = 16,
+    batch: int = 4,
     report: Report = silent,
 ) -> Importance:
     """The importance of directions (K, D) of a study's layer, on its images or on those of another `folder`.
@@ -149,7 +150,7 @@ def _of_layer(model: Model, layer: str, images: Tensor, directions: Tensor, *, l
     with capture(model.net, layer) as outputs:
         model.net(images)
     values = outputs[layer] if last else outputs[layer].movedim(1, -1)
-    found = strengths(values.flatten(0, -2), directions)
+    found = strengths(values.flatten(0, -2), directions).to(values)
     return found.reshape(*values.shape[:-1], -1).movedim(-1, 1)
 
 
@@ -157,9 +158,10 @@ def _subtracted(directions: Tensor, scale: Tensor, *, last: bool) -> Edit:
     """The edit that makes R copies of an output, without each of the directions (R, D) times its strengths (R, …)."""
 
     def edit(output: Tensor) -> Tensor:
-        vectors = directions.to(output.device).reshape(len(directions), *[1] * (output.dim() - 2), -1)
-        parts = scale[..., None] * vectors
-        return output - (parts if last else parts.movedim(-1, 1)).to(output)
+        vectors = directions.to(output)
+        if last:
+            return output - scale[..., None] * vectors.reshape(len(vectors), *[1] * (output.dim() - 2), -1)
+        return output - scale[:, None] * vectors.reshape(*vectors.shape, *[1] * (output.dim() - 2))
 
     return edit
 

@@ -1,6 +1,8 @@
 """The strength of concepts at each position of a layer, by non-negative least squares."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _SWEEPS = 1000
@@ -27,7 +29,8 @@ def strengths(activations: Tensor, directions: Tensor) -> Tensor:
     return found
 
 
-def concept_maps(maps: Tensor, directions: Tensor) -> Tensor:
+def concept_maps(maps: Tensor, directions: NDArray[np.float64]) -> NDArray[np.float32]:
     """The strength (K, h, w) of each concept at each position of a layer's maps (D, h, w) of an image."""
-    rows = maps.flatten(1).T
-    return strengths(rows, directions).T.reshape(len(directions), *maps.shape[1:])
+    found = strengths(maps.flatten(1).T, torch.from_numpy(directions)).T
+    values: NDArray[np.float32] = found.reshape(len(directions), *maps.shape[1:]).float().numpy(force=True)
+    return values

@@ -52,7 +52,11 @@ def tables(found: StudyConcepts, measured: Importance | None = None) -> Mapping[
     })  # fmt: skip
     whole = whole.merge(_rules_of(found), on="concept", how="left")
     if measured is not None:
-        drops = measured.drops().drop(columns="label").rename(columns={"name": "largest_class"})
+        drops = (
+            measured.drops()
+            .drop(columns="label")
+            .rename(columns={"name": "drop_class", "mean": "drop_mean", "mean_random": "drop_mean_random"})
+        )
         whole = whole.merge(drops, on="concept", how="left")
     by_class = concepts.by_class(labels, len(found.names))
     for label in np.unique(labels).tolist():

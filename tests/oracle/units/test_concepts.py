@@ -138,7 +138,9 @@ def test_a_patch_has_the_strengths_that_the_factorisation_gave_it():
     weights, directions = planted()
     found = factorised(weights @ directions, 4)
     maps = torch.from_numpy((weights @ directions).T.reshape(20, 6, 10))
-    assert np.allclose(concept_maps(maps, torch.from_numpy(found.directions)).flatten(1).T, found.strengths, atol=1e-4)
+    drawn = concept_maps(maps, found.directions)
+    assert drawn.shape == (4, 6, 10)
+    assert np.allclose(drawn.reshape(4, 60).T, found.strengths, atol=1e-4)
 
 
 def test_a_unit_vector_is_a_filter():
@@ -162,7 +164,7 @@ def test_a_unit_vector_is_a_filter():
         assert row.accuracy_without == float((truth[own, row.concept].argmax(-1) == row.label).float().mean())
     drops = found.drops().set_index("concept")
     assert drops["name"].tolist() == ["cross", "red"], "the classes of these filters"
-    assert (drops["largest"] > 1e-5).all()
+    assert (drops["drop"] > 1e-5).all()
     assert drops["drop_random"].isna().all()
 
 

@@ -106,6 +106,6 @@ def _summary(found: "StudyConcepts", table: Any) -> list[str]:
         lines.append("The factorisation was still improving when it was ended.")
     for row in table.head(_LISTED).itertuples():
         rule = f"rule {row.rule_filters} → {row.rule_class}" if isinstance(row.rule_class, str) else "no rule"
-        drop = f", probability falls by {100 * row.drop:.1f} points without it" if "drop" in table else ""
+        drop = f"; without it {row.drop_class} loses {row.drop:.1%} of probability" if "drop" in table else ""
         lines.append(f"Concept {row.concept}: {row.filters}, strongest in {row.patches:,} patches; {rule}{drop}")
     return [*lines, *([f"… and {len(table) - _LISTED:,} more"] if len(table) > _LISTED else [])]
