@@ -81,7 +81,7 @@ def _shown(measured: Importance) -> None:
     """The losses as a table, and what was skipped."""
     drops = measured.drops()
     st.dataframe(
-        drops[["concept", "name", "drop", "drop_random", "drop_accuracy", "mean", "mean_random"]],
+        drops[["concept", "name", "drop", "drop_random", "drop_accuracy"]],
         hide_index=True,
         alt="What is lost without each concept",
         column_config={
@@ -90,8 +90,6 @@ def _shown(measured: Importance) -> None:
             "drop": st.column_config.NumberColumn("Probability lost", format="percent"),
             "drop_random": st.column_config.NumberColumn("… random direction", format="percent"),
             "drop_accuracy": st.column_config.NumberColumn("Accuracy lost", format="percent"),
-            "mean": st.column_config.NumberColumn("Mean over classes", format="percent"),
-            "mean_random": st.column_config.NumberColumn("… random direction ", format="percent"),
         },
     )
     if measured.skipped:

@@ -22,7 +22,7 @@ from pages.ui.widgets.gallery import gallery
 from pages.ui.widgets.text import plain
 
 _PATCHES = 12  # of a concept
-_WEAK = 0.02  # of the highest strength, below which a map looks empty
+_WEAK = 0.05  # of the highest strength, below which a map looks empty
 _FILTERS = 6  # links to filters of a concept
 _TYPES = {"csv": "text/csv", "npz": "application/octet-stream", "png": "image/png", "svg": "image/svg+xml"}
 _FILES = ("concepts.csv", "filters.csv", "patches.csv", "rules.csv", "result.npz", "concepts.png", "concepts.svg")
@@ -49,7 +49,7 @@ def downloads(study: Study, found: StudyConcepts, measured: Importance | None, c
                     _TYPES[name.rpartition(".")[2]], key=f"concepts-{name}", on_click="ignore",
                 )  # fmt: skip
         st.caption("This command makes the same files:")
-        command = concepts_command(str(study.path), count, folder=concept_importance.folder() if measured else "")
+        command = concepts_command(study.name, count, folder=concept_importance.folder() if measured else "")
         st.code(visitors.public(command), language="sh", wrap_lines=True)
 
 
@@ -79,7 +79,7 @@ def rows(study: Study, found: StudyConcepts, measured: Importance | None) -> Non
 def _described(study: Study, found: StudyConcepts, concept: int, measured: Importance | None) -> None:
     """Its filters, the classes of its patches, its rule, and what is lost without it."""
     concepts = found.concepts
-    st.subheader(f"Concept {concept}", anchor=False)
+    st.header(f"Concept {concept}", anchor=False)
     filters = concepts.filters(concept)
     with st.container(horizontal=True, gap="small"):
         for number in filters[:_FILTERS].tolist():
@@ -105,7 +105,7 @@ def _described(study: Study, found: StudyConcepts, concept: int, measured: Impor
             f"Without it the probability of {loss['name']} falls by {100 * loss['drop']:.0f} points; without a random "
             f"direction by {100 * loss['drop_random']:.0f}."
         )
-    st.caption(plain(" ".join(lines)))
+    st.caption("  \n".join(plain(line) for line in lines))  # two spaces end a line
     if match is not None:
         navigation.link("mine/rules", "Open this rule", rule=rule.name)
 
