@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.units.concepts import Importance, StudyConcepts
 
 _LISTED = 20  # concepts that are printed
+_NAMED = 6  # filters of each
 
 
 def concepts(parser: ArgumentParser) -> None:
@@ -107,5 +108,7 @@ def _summary(found: "StudyConcepts", table: Any) -> list[str]:
     for row in table.head(_LISTED).itertuples():
         rule = f"rule {row.rule_filters} → {row.rule_class}" if isinstance(row.rule_class, str) else "no rule"
         drop = f"; without it {row.drop_class} loses {row.drop:.1%} of probability" if "drop" in table else ""
-        lines.append(f"Concept {row.concept}: {row.filters}, strongest in {row.patches:,} patches; {rule}{drop}")
+        filters = row.filters.split()
+        shown = " ".join(filters[:_NAMED]) + " …" * (len(filters) > _NAMED)
+        lines.append(f"Concept {row.concept}: {shown}, strongest in {row.patches:,} patches; {rule}{drop}")
     return [*lines, *([f"… and {len(table) - _LISTED:,} more"] if len(table) > _LISTED else [])]
