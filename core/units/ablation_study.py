@@ -10,15 +10,46 @@ from torch import Tensor
 
 from core.data.image_folder import image_folder
 from core.data.layout import UNKNOWN
-from core.errors import BadImage, Unavailable, Unsupported
+from core.errors import BadImage, Unavailable, Unsupported, VitrineError
+from core.explain.filter_relevance import relevance_for
 from core.images import Window, read_picture
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
+from core.network.inspection import RELUS
 from core.progress import Report, chunks, silent
 from core.study import Study
 from core.units.ablation import Ablation, Sets, ablation, from_images, from_pooled
 
 Batches = Iterator[tuple[Tensor, Sequence[int]]]
+_KEEPING = RELUS | {"dropout"}  # operations that leave rectified maps as they are
+
+
+def compared_sets(model: Model, layer: str, mined: Sets) -> tuple[dict[str, Sets], str]:
+    """The sets of table 1: "mined", and "relevant" with as many filters of the layer that are relevant for the class.
+
+    Relevant are those with the largest weights in the stored relevance of the model (Oramas et al. 2019, column [6] of
+    the table); there may be fewer. The second part says why there is no such set; it is empty if there is.
+    """
+    try:
+        relevance = relevance_for(model).relevance
+    except VitrineError as error:
+        return {"mined": mined}, f"{error.message} {error.hint}"
+    at = _rectified(model, layer, [name for name, _ in relevance.features.layers])
+    if not at:
+        return {"mined": mined}, f"The stored relevance of filters of {model.display} has no layer {layer}."
+    relevant = {
+        label: [unit for _, unit, _ in relevance.relevant(label, at)][: len(set(filters))]
+        for label, filters in mined.items()
+    }
+    return {"mined": mined, "relevant": relevant}, ""
+
+
+def _rectified(model: Model, layer: str, known: Sequence[str]) -> str:
+    """The known layer whose rectified maps are those of a layer: itself, or what its ReLU reads; "" for none."""
+    while layer and layer not in known:
+        facts = model.survey.layer(layer)
+        layer = facts.reads if facts and facts.operations and set(facts.operations) <= _KEEPING else ""
+    return layer
 
 
 def run_ablation(
@@ -41,7 +72,7 @@ def run_ablation(
     """
     layer, count = study.manifest.model.layer, int(study.manifest.model.filters)
     use_pooled = not folder and "pooled" in study.manifest.arrays
-    files = None if use_pooled else _of_folder(model, folder) if folder else _of_study(study)
+    files = None if use_pooled else files_of_folder(model, folder) if folder else files_of_study(study)
     if files is None:
         logits, skipped = from_pooled(model), _unread(study)
     else:
@@ -50,7 +81,7 @@ def run_ablation(
         told = repeated.report
         result = ablation(
             logits,
-            _read(model, files, batch, told, study.manifest.settings.value_window())
+            read_batches(model, files, batch, told, study.manifest.settings.value_window())
             if files
             else _stored(study, model, told),
             sets,
@@ -77,7 +108,7 @@ def expected_passes(study: Study, model: Model, images: int, sets: int) -> float
 
 
 @dataclass(frozen=True)
-class _Files:
+class LabelledFiles:
     """Images to read, and the skipped ones with reasons; reading may add to them."""
 
     root: Path
@@ -103,7 +134,8 @@ def _unread(study: Study) -> dict[str, str]:
     return dict(zip(images["path"], images["problem"], strict=True))
 
 
-def _of_study(study: Study) -> _Files:
+def files_of_study(study: Study) -> LabelledFiles:
+    """The images of a study with known class, at their place. Raises Unavailable if none is there."""
     root, images, skipped = study.folder, study.table("images"), _unread(study)
     images = images[(images["label"] >= 0) & (images["problem"] == "")]
     exists = np.array([(root / path).is_file() for path in images["path"]], bool)
@@ -112,17 +144,20 @@ def _of_study(study: Study) -> _Files:
             f"The study's images are not in {root}.", "Give the folder that contains them, or other images."
         )
     skipped |= {path: f"{path} is no longer in {root}." for path in images["path"][~exists]}
-    return _Files(root, images["path"][exists].tolist(), images["label"][exists].tolist(), skipped)
+    return LabelledFiles(root, images["path"][exists].tolist(), images["label"][exists].tolist(), skipped)
 
 
-def _of_folder(model: Model, folder: str | Path) -> _Files:
+def files_of_folder(model: Model, folder: str | Path) -> LabelledFiles:
+    """The images of a folder in sub-folders of the model's classes."""
     images = image_folder(folder, model.labels)
     usable = [number for number, label in enumerate(images.labels) if label != UNKNOWN]
     skipped = {f"{name}/": reason for name, reason in images.unmatched.items()}
-    return _Files(images.root, [images.paths[n] for n in usable], [images.labels[n] for n in usable], skipped)
+    return LabelledFiles(images.root, [images.paths[n] for n in usable], [images.labels[n] for n in usable], skipped)
 
 
-def _read(model: Model, files: _Files, batch: int, report: Report, window: Window | None = None) -> Batches:
+def read_batches(
+    model: Model, files: LabelledFiles, batch: int, report: Report, window: Window | None = None
+) -> Batches:
     """Images as network inputs, in batches; `window` as in `core.images.read_picture`."""
     for span in chunks(len(files.paths), batch, report, "images ablated", counted=True):
         inputs, labels = [], []

@@ -56,7 +56,13 @@ ROOMS = (
 PLACES = {
     "captum": ("core.explain",),
     "fim": ("core.mining.itemsets",),
-    "matplotlib": ("core.figures.sheet", "core.figures.curve_file", "core.figures.means", "core.figures.unit_map"),
+    "matplotlib": (
+        "core.figures.boxes",
+        "core.figures.curve_file",
+        "core.figures.means",
+        "core.figures.sheet",
+        "core.figures.unit_map",
+    ),
     "plotly": ("core.figures",),
     "pydicom": ("core.images.dicom",),
     "shtab": ("core.cli",),

@@ -3,7 +3,10 @@
 from argparse import ArgumentParser
 from collections.abc import Callable
 
+from core.commands.units.ablate import ablate
+from core.commands.units.factorisation import concepts
 from core.commands.units.images import invert, visualise
+from core.commands.units.resampling import resample
 from core.commands.units.selections import selections
 from core.commands.units.stored import activating, dissect, profiles, relevance
 
@@ -13,6 +16,9 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
     "dissect": (dissect, "find the concept that each unit detects, by masks of concepts"),
     "profiles": (profiles, "find the mean response of each unit to the images of each class"),
     "relevance": (relevance, "find the units by whose responses the classes can be told apart"),
+    "ablate": (ablate, "measure the accuracy that classes lose without the units relevant for them"),
+    "concepts": (concepts, "find directions of filters that make up the patches of a study"),
+    "resample": (resample, "find the filters that matter in a neighbourhood of an image, and their patches"),
     "selections": (selections, "compare metrics of resampling over images, or over the epochs of a training"),
     "visualise": (visualise, "make the image that a class or unit responds to most"),
     "invert": (invert, "make images that layers encode as a given one"),

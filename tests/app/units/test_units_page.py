@@ -97,7 +97,7 @@ def test_the_strip_names_all_layers_in_order_and_opens_another(bare: AppTest) ->
     assert [layer["name"] for layer in layers] == [layer.name for layer in survey.usable]
     assert [layer["units"] for layer in layers] == [layer.units for layer in survey.usable]
     assert [group["size"] for group in strip(bare)["groups"]] == ["128 × 128", "64 × 64", "32 × 32", "16 × 16"]
-    assert [layer["name"] for layer in layers if layer["note"]] == ["relu4"]
+    assert [layer["name"] for layer in layers if layer["note"] == "study"] == ["relu4"]
     bare.selectbox(key="units.layer").set_value("conv2").run()
     assert strip(bare)["chosen"] == "conv2"
     assert bare.query_params["layer"] == "conv2"

@@ -9,13 +9,14 @@ from captum.attr import NeuronGuidedBackprop
 from torch import nn
 
 from core.errors import BadParameter, Unsupported
+from core.explain.filter_relevance import Features, Relevance, StoredRelevance
+from core.explain.methods.relevant_filters import combined, filter_maps
 from core.explain.targets import Classes, Units
-from core.network.hooks import capture
+from core.network.hooks import ablate, capture
 from core.units.analysis import Subject, analyse
 from core.units.build import build_analysis
 from core.units.config import UnitsConfig
-from core.units.relevance import Relevance, combined, mu_lasso, stored, vebi
-from core.units.relevance.features import Features
+from core.units.relevance import mu_lasso, relevance_ablation
 from core.units.store import UnitStore
 from tests import nets
 from tests.planted_units import InMemory, planted_images, planted_model
@@ -114,7 +115,7 @@ def test_it_is_stored_and_read_again(tmp_path):
     config = UnitsConfig(analysis="relevance", model="planted", data=str(folder), settings={"mu": 3.0})
     store = build_analysis(config, tmp_path / "out", model=planted_model())
     assert store.tables["layers"]["name"].tolist() == ["conv", "copy"]  # every convolution, where none is named
-    again = stored(UnitStore(tmp_path / "out"))
+    again = StoredRelevance(UnitStore(tmp_path / "out").path).relevance
     assert again.features.layers == (("conv", 6), ("copy", 6))
     assert np.count_nonzero(again.weights) == len(store.tables["weights"]) > 0
 
@@ -123,7 +124,7 @@ def test_one_weight_selects_its_filter_and_the_map_is_captums(model):
     query = nets.query("gap", count=2)
     query = query.with_targets(Classes(torch.tensor([1, 1])))
     for feature, layer, unit in ((10, "features.4", 2), (3, "features.1", 3)):
-        shown = vebi(query, given({1: {feature: 0.7}}))
+        shown = filter_maps(query, given({1: {feature: 0.7}}))
         module = dict(model.net.named_modules())[layer]
         guided = NeuronGuidedBackprop(model.net, module)
         signal = guided.attribute(
@@ -140,7 +141,7 @@ def test_one_weight_selects_its_filter_and_the_map_is_captums(model):
 def test_filters_are_ranked_by_response_times_weight(model):
     query = nets.query("gap", count=1).with_targets(Classes(torch.tensor([0])))
     weights = {0: 0.5, 9: 0.3, 21: 0.9, 22: -3.0, 30: 0.2}
-    (shown,) = vebi(query, given({0: weights}), filters=4)
+    (shown,) = filter_maps(query, given({0: weights}), filters=4)
     (vector,) = vectors(model, query.images)
     total = sum(map(abs, weights.values()))
     evidence = {feature: vector[feature] * weight / total for feature, weight in weights.items()}
@@ -155,7 +156,7 @@ def test_filters_are_ranked_by_response_times_weight(model):
 
 def test_a_class_without_relevant_filters_has_no_map(model):
     query = nets.query("gap", count=1).with_targets(Classes(torch.tensor([2])))
-    assert vebi(query, given({1: {4: 1.0}})) == [[]]
+    assert filter_maps(query, given({1: {4: 1.0}})) == [[]]
     assert not combined([], (32, 32)).any()
 
 
@@ -169,22 +170,72 @@ def test_strides_leave_no_checkerboard():
     image = torch.ones(1, 3, nets.SIDE, nets.SIDE)
     query = replace(nets.query(model, count=1, target=0), images=image)
     last = Relevance(Features((("2", 2),)), np.array([[1.0, 0], [0, 0]]))
-    ((plain,),) = vebi(query, last, smooth=False)
+    ((plain,),) = filter_maps(query, last, smooth=False)
     assert plain.map[::2, ::2].min() == 1
     assert plain.map[1::2].max() == 0
-    assert not vebi(query, last)[0][0].map.any()  # the signal is the same everywhere
+    assert not filter_maps(query, last)[0][0].map.any()  # the signal is the same everywhere
 
 
 def test_what_cannot_be_asked_gets_a_sentence(model):
     query = nets.query("gap", count=1)
     known = given({0: {1: 1.0}})
     with pytest.raises(Unsupported, match="VEBI explains single classes"):
-        vebi(query.with_targets(Units(torch.tensor([1]), "features.4")), known)
+        filter_maps(query.with_targets(Units(torch.tensor([1]), "features.4")), known)
     with pytest.raises(BadParameter, match="This relevance is that of 2 classes"):
-        vebi(query, replace(known, weights=known.weights[:2]))
+        filter_maps(query, replace(known, weights=known.weights[:2]))
     smooth = nets.query("norelu", count=1)
     with pytest.raises(Unsupported, match="uses no ReLU"):
-        vebi(smooth, Relevance(Features((("features.0", 8),)), np.ones((5, 8))))
+        filter_maps(smooth, Relevance(Features((("features.0", 8),)), np.ones((5, 8))))
     subject = Subject(replace(model, output="regression"), LAYERS, InMemory(nets.images(2), [0, 1]))
     with pytest.raises(Unsupported, match="relevance is that of one class of several"):
         analyse("relevance", subject)
+
+
+def test_accuracy_lost_is_that_of_networks_without_the_filters():
+    model, images = nets.model("gap", seed=3), nets.images(30)
+    with torch.no_grad():
+        labels = model.net(images).argmax(1).tolist()
+    labels[0] = (labels[0] + 1) % 5  # one that is wrong from the start
+    known = given({0: {1: 1.0, **dict.fromkeys(range(8, 14), 0.5), 30: 0.1, 31: -2.0}, 1: {2: 0.1, 21: 0.2}})
+    table = relevance_ablation(model, known, InMemory(images, [*labels[:-1], -1]), draws=0, batch=7)
+    sets = {0: ({1}, set(range(6)), {10}), 1: ({2}, set(), {1})}
+    present = sorted(set(labels[:-1]))
+    assert table["label"].tolist() == [*present, -1]
+    for one in table[:-1].itertuples():
+        rows = [row for row, label in enumerate(labels[:-1]) if label == one.label]
+        without = {layer: ablate(some) for layer, some in zip(LAYERS, sets.get(one.label, ()), strict=False)}
+        with torch.no_grad(), capture(model.net, edit=without):
+            right = model.net(images[rows]).argmax(1) == one.label
+        clean = 1 - (0 in rows) / len(rows)
+        assert one.baseline == pytest.approx(clean)
+        assert one.lost == pytest.approx(clean - float(right.float().mean()))
+        assert one.units == sum(map(len, sets.get(one.label, ())))
+    assert 0.5 < table["lost"].max() < 1
+    assert table["lost"].iloc[-1] == pytest.approx(np.average(table["lost"][:-1], weights=table["images"][:-1]))
+    assert table["random"].isna().all()
+    most = relevance_ablation(model, known, InMemory(images, labels), top=1, draws=0)
+    assert most["units"].tolist() == [1] * len(most)
+
+
+def test_random_filters_are_as_many_of_each_layer_and_cost_less_than_the_planted_ones():
+    net = nets.colour_reader()
+    with torch.no_grad():
+        net[4].bias.copy_(torch.tensor([0.1, 0.05, 0.0]))
+    model, rows, labels = nets.model(net), torch.zeros(12, 3, 32, 32), [row % 3 for row in range(12)]
+    for row, label in zip(rows, labels, strict=True):
+        row[label] = 1
+    images, features = InMemory(rows, labels), Features((("0", 6), ("1", 6)))
+    known = Relevance(features, np.hstack([np.zeros((3, 6)), np.eye(3, 6)]))
+    table = relevance_ablation(model, known, images, draws=60)
+    assert table["baseline"].tolist() == [1, 1, 1, 1]
+    assert table["lost"].tolist() == [0, 1, 1, pytest.approx(2 / 3)]  # of the first class the largest bias is left
+    assert table["random"].iloc[1] == pytest.approx(1 / 6, abs=0.15)  # one of the six of the second layer
+    assert (table["lost_low"].iloc[-1], table["lost_high"].iloc[-1]) == (
+        pytest.approx(2 / 3, abs=0.3), pytest.approx(2 / 3, abs=0.35)
+    )  # fmt: skip
+    assert table["lost_low"].iloc[-1] < 2 / 3 < table["lost_high"].iloc[-1]
+    assert relevance_ablation(model, known, images, draws=60, batch=5).equals(table)
+    everything = relevance_ablation(model, Relevance(features, np.ones((3, 12))), images, draws=2)
+    assert everything["lost"].tolist() == everything["random"].tolist() == table["lost"].tolist()
+    with pytest.raises(Unsupported, match="None of the images has a class"):
+        relevance_ablation(model, known, InMemory(nets.images(2), [-1, -1]))
