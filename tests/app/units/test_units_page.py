@@ -38,13 +38,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     monkeypatch.setenv("VITRINE_HOME", str(home))
+    monkeypatch.setattr("pages.ui.units.analyses.BUNDLED", home / "none")
     yield from opened()
 
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The app of a user without analyses."""
+    """The app of a user without analyses, and without the bundled ones."""
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    monkeypatch.setattr("pages.ui.units.analyses.BUNDLED", tmp_path / "none")
     yield from opened()
 
 
