@@ -41,7 +41,7 @@ def run_ablation(
     """
     layer, count = study.manifest.model.layer, int(study.manifest.model.filters)
     use_pooled = not folder and "pooled" in study.manifest.arrays
-    files = None if use_pooled else _of_folder(model, folder) if folder else _of_study(study)
+    files = None if use_pooled else folder_images(model, folder) if folder else study_images(study)
     if files is None:
         logits, skipped = from_pooled(model), _unread(study)
     else:
@@ -50,9 +50,9 @@ def run_ablation(
         told = repeated.report
         result = ablation(
             logits,
-            _read(model, files, batch, told, study.manifest.settings.value_window())
+            read_batches(model, files, batch, told, study.manifest.settings.value_window())
             if files
-            else _stored(study, model, told),
+            else stored_batches(study, model, told),
             sets,
             count,
             model.labels,
@@ -77,8 +77,8 @@ def expected_passes(study: Study, model: Model, images: int, sets: int) -> float
 
 
 @dataclass(frozen=True)
-class _Files:
-    """Images to read, and the skipped ones with reasons; reading may add to them."""
+class LabelledFiles:
+    """Images of known class to read, and the skipped ones with reasons; reading may add to them."""
 
     root: Path
     paths: Sequence[str]
@@ -86,7 +86,7 @@ class _Files:
     skipped: dict[str, str]
 
 
-def _stored(study: Study, model: Model, report: Report) -> Batches:
+def stored_batches(study: Study, model: Model, report: Report) -> Batches:
     """The averages of the filters' maps, as stored in the study."""
     pooled, images = study.array("pooled"), study.table("images")
     usable = np.flatnonzero((images["label"] >= 0) & (images["problem"] == ""))
@@ -103,7 +103,8 @@ def _unread(study: Study) -> dict[str, str]:
     return dict(zip(images["path"], images["problem"], strict=True))
 
 
-def _of_study(study: Study) -> _Files:
+def study_images(study: Study) -> LabelledFiles:
+    """The images of a study that have a class. Raises Unavailable if none of them is in its folder."""
     root, images, skipped = study.folder, study.table("images"), _unread(study)
     images = images[(images["label"] >= 0) & (images["problem"] == "")]
     exists = np.array([(root / path).is_file() for path in images["path"]], bool)
@@ -112,18 +113,21 @@ def _of_study(study: Study) -> _Files:
             f"The study's images are not in {root}.", "Give the folder that contains them, or other images."
         )
     skipped |= {path: f"{path} is no longer in {root}." for path in images["path"][~exists]}
-    return _Files(root, images["path"][exists].tolist(), images["label"][exists].tolist(), skipped)
+    return LabelledFiles(root, images["path"][exists].tolist(), images["label"][exists].tolist(), skipped)
 
 
-def _of_folder(model: Model, folder: str | Path) -> _Files:
+def folder_images(model: Model, folder: str | Path) -> LabelledFiles:
+    """The images of a folder that have a class of the model. Raises as `image_folder`."""
     images = image_folder(folder, model.labels)
     usable = [number for number, label in enumerate(images.labels) if label != UNKNOWN]
     skipped = {f"{name}/": reason for name, reason in images.unmatched.items()}
-    return _Files(images.root, [images.paths[n] for n in usable], [images.labels[n] for n in usable], skipped)
+    return LabelledFiles(images.root, [images.paths[n] for n in usable], [images.labels[n] for n in usable], skipped)
 
 
-def _read(model: Model, files: _Files, batch: int, report: Report, window: Window | None = None) -> Batches:
-    """Images as network inputs, in batches; `window` as in `core.images.read_picture`."""
+def read_batches(
+    model: Model, files: LabelledFiles, batch: int, report: Report, window: Window | None = None
+) -> Batches:
+    """Images as network inputs, with their classes; `window` as in `core.images.read_picture`."""
     for span in chunks(len(files.paths), batch, report, "images ablated", counted=True):
         inputs, labels = [], []
         for path, label in zip(files.paths[span.start : span.stop], files.labels[span.start : span.stop], strict=True):
