@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.data.labels import class_text
-from core.data.model_options import ModelOptions
+from core.data.model_options import ModelOptions, options_of
 from core.images import Window
 from core.models.model import Model
-from core.params import spelled
+from core.params import params_of, spelled
+from core.units.config import UnitsConfig
 from core.workbench import Request
 
 
@@ -49,6 +50,20 @@ def command_line(
     if true is not None:
         words += ["--label", class_text(true, model.labels)]
     return shlex.join([*words, "--seed", str(seed), "--out", out])
+
+
+def analysis_command(config: UnitsConfig, out: str) -> str:
+    """The command line that makes this analysis of units in a folder."""
+    command = {"dissection": "dissect"}.get(config.analysis, config.analysis)
+    words = ["vitrine", "units", command, *model_words(config.model, options_of(config))[1:], "--data", config.data]
+    words += ["--layers", ",".join(config.layers)] if config.layers else []
+    for name, value in config.settings.items():
+        words += ["--set", f"{name}={spelled(value)}"]
+    for param in params_of(UnitsConfig):
+        value = getattr(config, param.name)
+        if value != param.default and param.name not in options_of(config).changed():
+            words += [f"--{param.name.replace('_', '-')}", spelled(value)]
+    return shlex.join([*words, "--out", out])
 
 
 def measure_command(

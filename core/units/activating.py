@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.card import Passes
+from core.images import eight_bits
 from core.network.receptive_field import receptive_fields
 from core.params import Knob
 from core.progress import Report, chunks, subrange
-from core.store.schema import Column
+from core.store.schema import Column, Values
 from core.units.analysis import Arrays, Findings, Parts, Subject, analysis
 from core.units.signal import signal_boxes
 
@@ -47,8 +48,9 @@ _SIGNAL = ("signal_top", "signal_left", "signal_height", "signal_width")
             **dict.fromkeys(_SIGNAL, _OR_NONE),
         },
     },
+    arrays={"crops": Values("uint8", ("patches", "side", "side", 3))},
     noun="gallery",
-    rounds=2,
+    rounds=3,
 )  # fmt: skip
 def activating(
     subject: Subject,
@@ -59,14 +61,16 @@ def activating(
     ] = 1,
     signal: Annotated[bool, Knob("Also the box of the guided-backprop signal, by another pass per patch.")] = False,
     least: Annotated[float, Knob("Fraction of the strongest signal above which pixels count.", 0, 1, 0.01)] = 0.0,
+    side: Annotated[int, Knob("Height and width of the stored pictures of the patches, in pixels.", 8, 256)] = 48,
 ) -> Findings:
     """The patches to which each unit responds most strongly, with their positions and boxes.
 
     The box is the exact receptive field of the position, inside the image; the field of a deep layer is larger than
     most images, so the box of the signal that reaches the position can be added. A unit has no patch where its response
-    is its lowest one, and a dead unit, whose response never changes, has none at all.
+    is its lowest one, and a dead unit, whose response never changes, has none at all. Array `crops` shows each patch:
+    the square around its box, or around that of the signal, as far as the image goes.
     """
-    first, last = (0.0, 0.7 if signal else 1.0), (0.7, 1.0)
+    first, middle, last = (0.0, 0.6 if signal else 0.9), (0.6, 0.9), (0.9, 1.0)
     parts = subject.mapper(
         partial(_strongest, subject, top, per_image), subject.shards, subrange(subject.report, *first)
     )
@@ -74,16 +78,20 @@ def activating(
     patches = _patches(subject, best, low)
     if signal and len(patches):
         work = partial(_signals, subject, patches, least)
-        boxes = subject.mapper(work, -(-len(patches) // _PATCHES), subrange(subject.report, *last))
+        boxes = subject.mapper(work, -(-len(patches) // _PATCHES), subrange(subject.report, *middle))
         found = np.concatenate([boxes.array(shard, "boxes") for shard in range(len(boxes))])
         patches.loc[:, list(_SIGNAL)] = found
+    crops = np.zeros((len(patches), side, side, 3), np.uint8)
+    pictures = subject.mapper(partial(_crops, subject, patches, side), subject.shards, subrange(subject.report, *last))
+    for shard in range(len(pictures)):
+        crops[_of_images(patches, subject.rows(shard))] = pictures.array(shard, "crops")
     layers, units = zip(*subject.units, strict=True)
     counts = patches.groupby(["layer", "unit"]).size().to_dict()
     table = pd.DataFrame({
         "layer": layers, "unit": units, "lowest": low.astype(float), "highest": high.astype(float),
         "patches": [counts.get(one, 0) for one in subject.units], "dead": low == high,
     })  # fmt: skip
-    return Findings({"units": table, "patches": patches}, notes=_notes(subject, table))
+    return Findings({"units": table, "patches": patches}, {"crops": crops}, notes=_notes(subject, table))
 
 
 def _notes(subject: Subject, units: pd.DataFrame) -> tuple[str, ...]:
@@ -228,3 +236,38 @@ def _of_layers(subject: Subject, patches: pd.DataFrame, least: float) -> NDArray
         inputs = subject.inputs(own["image"].tolist())
         boxes[chosen] = signal_boxes(subject.model, inputs, subject.layers[layer], places, least=least)
     return boxes
+
+
+def _of_images(patches: pd.DataFrame, rows: range) -> NDArray[np.int64]:
+    """The patches of some images, image by image."""
+    own = np.flatnonzero(patches["image"].between(rows.start, rows.stop - 1))
+    return own[np.argsort(patches["image"].to_numpy()[own], kind="stable")]
+
+
+def _crops(subject: Subject, patches: pd.DataFrame, side: int, shard: int, report: Report) -> Arrays:
+    """The pictures (n, side, side, 3) of the patches of a shard's images; each image is read once."""
+    chosen = patches.iloc[_of_images(patches, subject.rows(shard))]
+    crops = np.zeros((len(chosen), side, side, 3), np.uint8)
+    images = chosen["image"].to_numpy()
+    every = np.unique(images)
+    for span in chunks(len(every), 1, report, "patches"):
+        image = every[span.start]
+        pixels = subject.model.preprocess.colours(subject.images.input(int(image)))
+        for number in np.flatnonzero(images == image):
+            rows, columns = _square(chosen.iloc[number], (pixels.shape[1], pixels.shape[2]))
+            cut = F.interpolate(pixels[None, :, rows, columns], (side, side), mode="bilinear", antialias=True)
+            crops[number] = eight_bits(cut[0].permute(1, 2, 0).numpy())
+    return {"crops": crops}
+
+
+def _square(patch: "pd.Series[Any]", size: tuple[int, int]) -> tuple[slice, slice]:
+    """The rows and columns of the square around a patch's box, in an image of this height and width."""
+    names = _SIGNAL if patch[_SIGNAL[0]] >= 0 else ("top", "left", "height", "width")
+    top, left, height, width = (int(patch[name]) for name in names)
+    side = min(max(height, width, 1), *size)
+    starts = (
+        min(max(first + length // 2 - side // 2, 0), whole - side)
+        for first, length, whole in zip((top, left), (height, width), size, strict=True)
+    )
+    rows, columns = (slice(start, start + side) for start in starts)
+    return rows, columns

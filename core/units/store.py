@@ -60,7 +60,7 @@ class UnitsManifest(Manifest):
 
 def _counts(manifest: UnitsManifest) -> Mapping[str, int]:
     """The numbers that columns and shapes refer to."""
-    names = ("images", "layers", "concepts", "units", "classes")
+    names = ("images", "layers", "concepts", "units", "classes", "patches")
     return {name: manifest.tables[name].rows for name in names if name in manifest.tables}
 
 

@@ -5,7 +5,8 @@ import streamlit as st
 from pages.ui.shell import startup
 
 # A new page is one file in pages/<section>/ and one line here: file, title, icon, and what the header shows of what the
-# page depends on: the current "image", its "model" and "classes", or the "study". Its address is the file's name.
+# page depends on: the current "image", its "model" and "classes", the "study", or the "units" of a layer, of a study
+# or of the model alone. Its address is the file's name.
 SECTIONS = {
     "Explore": [
         ("explore/start", "Start", "image", "image model classes"),

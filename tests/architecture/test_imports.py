@@ -47,7 +47,7 @@ ROOMS = (
     ("components", "session"),
     ("widgets",),
     ("explore", "study"),
-    ("exam", "measure"),
+    ("exam", "measure", "units"),
     ("shell",),
     ("main",),
 )

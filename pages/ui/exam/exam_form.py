@@ -27,7 +27,7 @@ from pages.ui.session import builds, location, networks, state, visitors
 from pages.ui.session.jobs import working
 from pages.ui.widgets import forms, messages
 from pages.ui.widgets.folder_browser import browser
-from pages.ui.widgets.text import cost_text, plain
+from pages.ui.widgets.text import cost_text, folder_name, plain
 
 _FOLDER = "Your own images"
 _OWNER = "exam"  # of the settings in forms
@@ -66,7 +66,7 @@ def form(*, expanded: bool) -> None:
         if ready and checked == digest(dump(config)):
             for sentence in facts:
                 st.info(plain(sentence))
-            path = open_exam.folder() / file_name(name or _suggested(config))
+            path = open_exam.folder() / folder_name(name or _suggested(config), "exam")
             busy = any(build.path == path for build in builds.running())
             st.button("Build", key="build-exam", type="primary", disabled=busy, on_click=start, args=(config, path),
                       help="This exam is already being built." if busy else "")  # fmt: skip
@@ -157,9 +157,4 @@ def _network(config: ExamConfig) -> Model | None:
 
 
 def _suggested(config: ExamConfig) -> str:
-    return file_name(f"{config.variant or Path(config.data).name or 'exam'}-{config.images}-{config.quality}")
-
-
-def file_name(name: str) -> str:
-    """A name usable as a folder name."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or "exam"
+    return folder_name(f"{config.variant or Path(config.data).name}-{config.images}-{config.quality}", "exam")

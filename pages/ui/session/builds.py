@@ -1,4 +1,4 @@
-"""Builds of studies and exams in the background: they belong to the server and survive a reload and a closed tab."""
+"""Builds of studies, exams and analyses in the background: they belong to the server, whatever becomes of a tab."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,12 @@ from core.progress import Report
 from pages.ui.session import state, visitors
 
 _starting = Lock()  # held from the check of the limits to the start
-Kind = Literal["study", "exam"]
-PAGES: dict[str, str] = {"study": "studies", "exam": "exam"}  # where builds are shown with a button to stop them
+Kind = Literal["study", "exam", "analysis"]
+PAGES: dict[str, str] = {
+    "study": "studies",
+    "exam": "exam",
+    "analysis": "units",
+}  # where builds are shown with a button to stop them
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,11 @@ def enter(page: str) -> None:
     st.session_state["page"] = page
 
 
+def about_units() -> bool:
+    """Whether the current page is about units of a layer, which its address names."""
+    return "units" in st.session_state.get("headers", {}).get(st.session_state.get("page"), ())
+
+
 def widget_key(key: str, page: str | None = None) -> str:
     """The key of a parameter's widget, on the current page or another one."""
     if key in SHARED:

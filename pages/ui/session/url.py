@@ -26,6 +26,7 @@ from pages.ui.session import location, networks, parameters, state, visitors
 MOST = 4  # classes side by side
 LATE = 20  # addresses written before the last one that may still come back
 OWNERS = (*EXPLAINERS, *MEASURES)  # of settings
+# Parameters of the frame, on every page; on pages about units `layer` is the page's.
 OWN = ("model", "img", "img-page", "img-window", "cls", "m", "set", "layer", "seed", "settle", "view", "present")
 
 
@@ -35,7 +36,7 @@ def adopt() -> None:
     Names that do not exist add problems, which say what is shown instead. An address that this session wrote may come
     back late, with a click on what the browser had not drawn anew, and is not applied.
     """
-    in_address = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
+    in_address = {name: st.query_params.get_all(name) for name in own() if name in st.query_params}
     context = get_script_run_ctx()
     returned = context is not None and context.is_history_navigation
     if not in_address or (in_address in st.session_state.get("addresses", []) and not returned):
@@ -59,13 +60,20 @@ def adopt() -> None:
     _take(lambda: _seed(in_address.get("seed", ["0"])[0]))
     for switch in ("settle", "present"):
         _take(partial(_switch, switch, in_address.get(switch, ["false"])[0]))
-    location.go(targets=(), layer="")
+    location.go(targets=())
+    if "layer" in own():
+        location.go(layer="")
     if known:  # classes and layers of another model mean nothing to this one
         _targets(in_address.get("cls", []))
         if "layer" in in_address:
             _take(lambda: _layer(in_address["layer"][0]), "the default layer")
     st.session_state["view"] = ""
     _take(lambda: _view(in_address.get("view", [""])[0]))
+
+
+def own() -> tuple[str, ...]:
+    """The parameters of the frame on the current page."""
+    return tuple(name for name in OWN if name != "layer" or not parameters.about_units())
 
 
 def query() -> str:
@@ -82,12 +90,12 @@ def write() -> None:
     expected = _own_parameters()
     private = visitors.private()
     if "addresses" not in st.session_state:
-        in_address = {name: st.query_params.get_all(name) for name in OWN if name in st.query_params}
+        in_address = {name: st.query_params.get_all(name) for name in own() if name in st.query_params}
         st.session_state["addresses"] = [in_address, expected]
         return
     earlier = [address for address in st.session_state["addresses"] if address != expected]
     st.session_state["addresses"] = [*earlier[-LATE:], expected]
-    for name in OWN:
+    for name in own():
         if name not in expected and name in st.query_params:
             del st.query_params[name]
     wanted = expected | {name: [text] for name, text in private.items()}
@@ -134,7 +142,7 @@ def _own_parameters() -> dict[str, list[str]]:
         "settle": ["true"] if here.settle else [],
         "present": ["1"] if here.present else [],
     }
-    return {name: values for name, values in found.items() if values and values[0]}
+    return {name: found[name] for name in own() if name in found and found[name] and found[name][0]}
 
 
 def _take(step: Callable[[], object], instead: str = "") -> bool:

@@ -74,7 +74,7 @@ def owns(path: Path) -> bool:
 def check_own(path: Path) -> None:
     """Raise Unavailable for a study or exam that this visitor did not make."""
     if not owns(path):
-        one = "exam" if path.parent.name == "exams" else "study"
+        one = {"exams": "exam", "units": "analysis"}.get(path.parent.name, "study")
         raise Unavailable(f"The {one} {path.name} is not yours.", "Only whoever built it can delete or stop it.")
 
 

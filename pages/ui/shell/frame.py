@@ -57,11 +57,15 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
 
 def _header(parts: frozenset[str], workbench: Workbench, picture: Picture | None) -> None:
     with st.container(key="vitrine-header", gap="small"):
-        study = open_study.selected() if "study" in parts else None
+        alone = "units" in parts
+        study = open_study.selected(alone=alone) if "study" in parts else None
         used = "image" in parts and (study is None or study.manifest.model.sha == workbench.model.sha)
         _image_strip(examples=used, exports="classes" in parts)
         if study:
-            open_study.bar()
+            open_study.bar(alone=alone)
+        elif alone:
+            with open_study.bar(alone=True):
+                _models(workbench)
         elif "model" in parts:
             with st.container(key="vitrine-asked"):
                 left, right = st.columns([1.25, 3.8], vertical_alignment="center", gap="medium")
@@ -109,7 +113,7 @@ def _image_strip(*, examples: bool, exports: bool) -> None:
             "query": url.query(),
             "private": urlencode(visitors.private()),
             "leafing": gallery.active(),
-            "frame": [*url.OWN, visitors.KEY],
+            "frame": [*url.own(), visitors.KEY],
         },
         {
             "pick": _picked_image,

@@ -25,7 +25,7 @@ from pages.ui.session import builds, location, networks, state, visitors
 from pages.ui.study import open_study
 from pages.ui.widgets import forms, messages
 from pages.ui.widgets.folder_browser import browser
-from pages.ui.widgets.text import duration, plain
+from pages.ui.widgets.text import duration, folder_name, plain
 
 _PARTS = {"patches": PatchConfig, "transactions": TransactionConfig, "mining": MiningConfig}
 _ABOUT = {
@@ -74,7 +74,7 @@ def form() -> None:
         checked_config, checked = st.session_state.get("checked", ("", None))
         if checked and checked_config == digest(dump(config)):
             _report(checked)
-            path = open_study.folder() / _file(name or _suggested(folder, model))
+            path = open_study.folder() / folder_name(name or _suggested(folder, model), "study")
             busy = any(build.path == path for build in builds.running())
             st.button("Build", type="primary", disabled=busy, on_click=start, args=(config, path),
                       help="This study is already being built." if busy else "")  # fmt: skip
@@ -214,9 +214,4 @@ def _network(config: StudyConfig) -> Model | None:
 
 
 def _suggested(folder: str, model: str | None) -> str:
-    return _file(f"{Path(folder).name}-{parsed(model or '').architecture}") if folder else "study"
-
-
-def _file(name: str) -> str:
-    """A name usable as a folder name."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or "study"
+    return folder_name(f"{Path(folder).name}-{parsed(model or '').architecture}", "study") if folder else "study"

@@ -1,6 +1,7 @@
 """The open study of a session: its choice, its tables in memory, and links to pages about it."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from pages.ui.session import location, navigation, networks, parameters, state, 
 from pages.ui.session.jobs import once
 from pages.ui.widgets.text import plain
 
+ALONE = "none"  # in addresses: the current model without a study, on pages that need none
+
 
 def folder() -> Path:
     """The folder of this user's own studies, or of this visitor's."""
@@ -49,21 +52,24 @@ def listed() -> dict[str, StudyEntry]:
     return entries
 
 
-def bar() -> None:
-    """The open study in the header: its choice, its model and data."""
-    if not (entries := _sound()):
-        return
+def bar(*, alone: bool = False) -> AbstractContextManager[object]:
+    """The open study in the header: its choice, its model and data; the place right of it, empty without a study."""
+    entries = _sound()
     left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
     with left:
-        name = _choice(entries).draw(st.selectbox, label_visibility="collapsed", help="The study shown on this page.")
-    right.caption(plain(summary(entries[name])))
-    unstudied(entries.values())
+        name = _choice(entries, alone=alone).draw(
+            st.selectbox, label_visibility="collapsed", help="The study shown on this page.", format_func=_titled
+        )
+    if name in entries:
+        right.caption(plain(summary(entries[name])))
+        unstudied(entries.values())
+    return right
 
 
-def selected() -> Study | None:
-    """The open study, None if there is none at all."""
+def selected(*, alone: bool = False) -> Study | None:
+    """The open study, None if there is none; `alone` also where the current model was chosen without one."""
     entries = _sound()
-    return entries[_choice(entries).value()] if entries else None
+    return entries.get(_choice(entries, alone=alone).value()) if entries else None
 
 
 def study() -> Study:
@@ -84,12 +90,20 @@ def _sound() -> dict[str, Study]:
     return {name: entry.study for name, entry in listed().items() if entry.study}
 
 
-def _choice(entries: dict[str, Study]) -> parameters.Parameter[str]:
-    """The parameter for the study, by default one of the current model."""
+def _titled(name: str) -> str:
+    return f"{parsed(location.current().model).display}, without a study" if name == ALONE else name
+
+
+def _choice(entries: dict[str, Study], *, alone: bool = False) -> parameters.Parameter[str]:
+    """The parameter for the study, by default one of the current model; `alone` adds the choice of none."""
     fitting = [name for name, entry in entries.items() if entry.manifest.model.name == location.current().model]
-    chosen = parameters.choice("Study", list(entries), "study", default=(fitting or list(entries))[0])
+    names = [*entries, *([ALONE] if alone else [])]
+    default = [*fitting, *([ALONE] if alone else []), *entries][0]
+    chosen = parameters.choice("Study", names, "study", default=default)
 
     def read(text: str) -> str:
+        if text == ALONE:
+            return ALONE if alone else default
         entry = listed().get(text)
         if entry and entry.problem:
             raise StudyError(entry.problem)

@@ -15,6 +15,11 @@ def plain(text: str) -> str:
     return re.sub(r"([^\w\s,;/'\"%=?])", lambda match: f"&#{ord(match[0])};", visitors.public(text))
 
 
+def folder_name(name: str, otherwise: str) -> str:
+    """A name usable as that of a folder; `otherwise` if nothing of it is."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or otherwise
+
+
 def cost_text(seconds: float, passes: Passes) -> str:
     """The cost of work in seconds and passes."""
     return line(duration(seconds), str(passes))

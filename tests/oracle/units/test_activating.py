@@ -128,3 +128,17 @@ def test_each_image_is_passed_once():
     model.net.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
     analyse("activating", Subject(model, LAYERS, planted_images(40).image_set()))
     assert sum(seen) == 40 + 1  # one of zeros, for receptive fields
+
+
+def test_crops_show_the_squares_of_the_patches():
+    images = planted_images(40)
+    subject = Subject(planted_model(), LAYERS, images.image_set())
+    found = analyse("activating", subject, {"top": 3, "side": 10})
+    patches, crops = found.tables["patches"], found.arrays["crops"]
+    assert crops.shape == (len(patches), 10, 10, 3)
+    inner = patches[(patches["height"] == 10) & (patches["width"] == 10)]  # need no resizing
+    assert len(inner) > 10
+    for number, one in inner.iterrows():
+        pixels = subject.model.preprocess.colours(subject.images.input(int(one["image"]))).permute(1, 2, 0).numpy()
+        expected = pixels[one["top"] : one["top"] + 10, one["left"] : one["left"] + 10]
+        assert np.array_equal(crops[number], np.round(255 * expected).astype(np.uint8))

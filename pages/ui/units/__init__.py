@@ -1,0 +1,1 @@
+"""Parts of the pages about units: the layer they are of, and the stored analyses of its model."""
