@@ -28,6 +28,41 @@ class Clarity:
     difference: Interval | None  # of the two: above zero, the patches are more alike than chance
 
 
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the patches of one unit are, and which other unit has patches like them."""
+
+    clarity: Clarity | None  # None for fewer than two patches
+    redundancy: tuple[int, float] | None  # the most similar other unit, and the cosine; None without others
+
+
+def likeness(
+    model: Model,
+    crops: NDArray[np.uint8],
+    images: Sequence[int],
+    rows: Mapping[int, Sequence[int]],
+    unit: int,
+    *,
+    seed: int = 0,
+    report: Report = silent,
+) -> Likeness:
+    """Clarity and redundancy of a unit, from patches (P, s, s, 3) and the number of the image of each.
+
+    `rows` are the patches of every unit: a few of the others are enough. Chance is that of other patches of the same
+    images. One forward per patch that is used. Raises as `patch_features`.
+    """
+    chance = companions(images, rows[unit], seed)
+    used = sorted({row for own in (*rows.values(), chance) for row in own})
+    place = {row: number for number, row in enumerate(used)}
+    features = patch_features(model, crops[used], report=report)
+
+    def of(some: Sequence[int]) -> Features:
+        return features[[place[row] for row in some]]
+
+    clear = clarity(of(rows[unit]), of(chance), seed=seed)
+    return Likeness(clear, redundancy({number: of(own) for number, own in rows.items() if own}, unit))
+
+
 def patch_features(
     model: Model, crops: Sequence[Pixels] | Pixels, *, batch: int = 16, report: Report = silent
 ) -> Features:

@@ -8,18 +8,14 @@ MOSTLY = 0.5  # share of the patches above which a class is named as theirs
 LEAST = 0.5  # points of accuracy that are worth a word
 
 
-def sentence(lead: str, count: int, total: int, classes: Mapping[str, int], effect: pd.DataFrame | None = None) -> str:
-    """What a unit does: "Active in 53 of 536 patches, mostly blue; ablating it costs blue 12 points of accuracy."
+def sentence(first: str, classes: Mapping[str, int], effect: pd.DataFrame | None = None) -> str:
+    """What is known: "Active in 53 of 536 patches, mostly blue; ablating it costs blue 12 points of accuracy."
 
-    `lead` is what `count` of `total` patches have in common, `classes` the number of them by name, `effect` the table
-    of its ablation (`passport.effect.Effect.per_class`) if that is known.
+    `first` says of how many patches, `classes` the number of them by name of their class, `effect` is the table of the
+    unit's ablation (`passport.effect.Effect.per_class`) where that is known.
     """
-    parts = [
-        f"{lead} {count:,} of {total:,} patches{_mostly(classes)}" if count else f"{lead} none of {total:,} patches"
-    ]
-    if effect is not None and len(effect):
-        parts.append(cost(effect))
-    return f"{'; '.join(parts)}."
+    costs = f"; {cost(effect)}" if effect is not None and len(effect) else ""
+    return f"{first}{_mostly(classes)}{costs}."
 
 
 def cost(effect: pd.DataFrame) -> str:

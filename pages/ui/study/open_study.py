@@ -69,6 +69,9 @@ def bar(*, alone: bool = False) -> AbstractContextManager[object]:
 def selected(*, alone: bool = False) -> Study | None:
     """The open study, None if there is none; `alone` also where the current model was chosen without one."""
     entries = _sound()
+    drawn = parameters.shown("study")  # its widget may have been drawn in this run
+    if drawn in entries or (alone and drawn == ALONE):
+        return entries.get(drawn)
     return entries.get(_choice(entries, alone=alone).value()) if entries else None
 
 

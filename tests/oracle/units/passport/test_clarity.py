@@ -8,7 +8,7 @@ import torch
 
 from core.errors import Unsupported
 from core.progress import silent
-from core.units.passport.clarity import clarity, companions, patch_features, redundancy
+from core.units.passport.clarity import clarity, companions, likeness, patch_features, redundancy
 from tests.nets import LinearNet, model
 from tests.planted_units import CONCEPTS, UNITS, planted_images, planted_model
 
@@ -94,6 +94,23 @@ def test_patches_of_a_planted_unit_are_clear_and_their_features_are_those_of_the
     units = {UNITS.index(name): features[of == name] for name in CONCEPTS if name in UNITS}
     copy = {**units, 9: features[of == "red"][:3]}
     assert redundancy(copy, 0)[0] == 9
+
+
+def test_the_likeness_of_a_unit_is_made_of_its_parts():
+    planted, images = planted_model(), planted_images(30)
+    of = np.array(images.shown)
+    rows = {0: np.flatnonzero(of == "red").tolist(), 1: np.flatnonzero(of == "blue")[:2].tolist(), 2: []}
+    rows[3] = rows[0][:2]
+    numbers = [k // 2 for k in range(30)]  # two patches of every image
+    notes = []
+    found = likeness(planted, images.pixels, numbers, rows, 0, report=lambda fraction, note: notes.append(str(note)))
+    features = patch_features(planted, images.pixels)
+    chance = companions(numbers, rows[0])
+    assert found.clarity.patches.mean == pytest.approx(clarity(features[rows[0]], features[chance]).patches.mean)
+    assert found.clarity.chance.n == len(chance) > 2
+    assert found.redundancy[0] == 3
+    used = {*rows[0], *rows[1], *chance}
+    assert notes[-1] == f"patches {len(used)} of {len(used)}", "each once"
 
 
 def test_work_is_counted_stopped_and_refused():
