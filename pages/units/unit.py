@@ -1,6 +1,7 @@
 """Filter: everything about one unit of any layer."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
@@ -21,6 +22,8 @@ from pages.ui.study import open_study, patch_items, rule_views
 from pages.ui.units import analyses, inspected
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
+
+Part = Callable[[], None]
 
 
 @st.fragment
@@ -44,11 +47,7 @@ def _of_study(shown: Inspected, study: Study, number: int) -> None:
         data = study.manifest.data
         read = data.images - data.skipped
         st.info(f"{patch_items.unit(number)} was never active in a patch of the {read:,} images of this study.")
-    grid = st.grid(3, min_column_width=270, gap="medium")
-    for part in (of_study.averages, of_study.spread):
-        with grid.cell():
-            part(study, number)
-    _tiles(grid, shown, number)
+    _tiles(shown, number, partial(of_study.averages, study, number), partial(of_study.spread, study, number))
     left, right = rule_views.sides(1.6)
     with left:
         of_study.patches(study, number)
@@ -62,10 +61,7 @@ def _of_study(shown: Inspected, study: Study, number: int) -> None:
 def _of_any_layer(shown: Inspected, number: int) -> None:
     """A unit of another layer, of which only stored analyses say something."""
     strongest.patches(shown, number)
-    grid = st.grid(3, min_column_width=270, gap="medium")
-    with grid.cell():
-        strongest.average(shown, number)
-    _tiles(grid, shown, number)
+    _tiles(shown, number, partial(strongest.average, shown, number))
     left, right = rule_views.sides(1.6)
     with left:
         resampled.resampled(shown, number)
@@ -74,11 +70,14 @@ def _of_any_layer(shown: Inspected, number: int) -> None:
     classes.ablated(shown, number)
 
 
-def _tiles(grid: Any, shown: Inspected, number: int) -> None:
-    """The tiles of every layer."""
-    for part in (on_image.current_image, visualised.visualised, concept.concept, alike.alike):
+def _tiles(shown: Inspected, number: int, first: Part, *others: Part) -> None:
+    """The tiles of every layer, between those that are passed."""
+    everywhere = (on_image.current_image, visualised.visualised, concept.concept)
+    alikeness = partial(alike.alike, shown, number)
+    grid = st.grid(3, min_column_width=270, gap="medium")
+    for part in (first, *(partial(one, shown, number) for one in everywhere), *others, alikeness):
         with grid.cell():
-            part(shown, number)
+            part()
 
 
 passport()

@@ -1,4 +1,4 @@
-"""How alike the patches of a unit are for the network itself, on demand: clarity and redundancy."""
+"""The likeness of the patches of a unit for the network itself, on demand: clarity and redundancy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

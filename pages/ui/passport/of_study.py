@@ -1,4 +1,4 @@
-"""What a study says of a unit of its own layer: average patches, responses by class, patches and rules."""
+"""Parts about a unit of the layer of a study: average patches, responses by class, patches and rules."""
 
 import numpy as np
 import streamlit as st
@@ -98,4 +98,4 @@ def rules(study: Study, number: int) -> None:
         st.caption("None at this study's support. Other settings can be tried on the Rules page.")
         return
     if chosen := rule_views.picked(study, own_rules, mined.config.filters, "unit-rules", 8):
-        ablation.switch(study, chosen.filters, "unit")
+        ablation.switch(study, chosen.filters, "unit-rule")

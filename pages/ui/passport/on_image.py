@@ -16,15 +16,15 @@ from pages.ui.widgets import messages
 from pages.ui.widgets.text import plain
 
 
-def fits(inspected: Inspected) -> bool:
+def fits(inspected: Inspected, key: str) -> bool:
     """Whether the current image is explored with this model; if not, a sentence and a button to switch to it."""
-    return inspected.study is None or ablation.fits_current_image(inspected.study, "unit")
+    return inspected.study is None or ablation.fits_current_image(inspected.study, key)
 
 
 def current_image(inspected: Inspected, number: int) -> None:
     """The map over the image, on a scale that reaches up to the strongest response that is known."""
     st.header("On the current image", anchor=False)
-    if not fits(inspected):
+    if not fits(inspected, "unit"):
         return
     with messages.refused():
         bench, picture, unit = _bench(inspected), location.subject(), patch_items.unit(number)

@@ -1,4 +1,4 @@
-"""Where a unit ranks in its layer by the metrics of input resampling, for the current image, on demand."""
+"""The ranks of a unit in its layer by the metrics of input resampling, for the current image, on demand."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def resampled(inspected: Inspected, number: int) -> None:
     if not convolution:
         st.caption(plain(f"They are scores of the channels of a convolution, and {layer} is not made of those of one."))
         return
-    if not fits(inspected):
+    if not fits(inspected, "unit-resampled"):
         return
     with messages.refused():
         picture = location.subject()
