@@ -371,8 +371,9 @@ class Workbench:
 
     def _key(self, picture: Picture, request: Request, seed: int) -> tuple[object, ...]:
         method = EXPLAINERS[request.name]
-        settings = digest(checked(method.params, request.settings, request.name))
-        own_key = (request.name, request.target, settings, request.settle)
+        settings = checked(method.params, request.settings, request.name)
+        read = method.stored_read(self.model, settings)
+        own_key = (request.name, request.target, digest(settings), read, request.settle)
         return (self.model.key, picture.key, *own_key, seed, request.layer or self.model.survey.default)
 
     def _tensor(self, picture: Picture) -> Tensor:

@@ -73,6 +73,8 @@ def _identity(plan: ExamPlan) -> dict[str, Any]:
     """
     config = dump(plan.config)
     del config["folds"]
+    read = {one.name: EXPLAINERS[one.name].stored_read(plan.model, one.settings) for _, one in plan.working}
+    stored = {name: content for name, content in read.items() if content}
     return {
         "config": config,
         "model": plan.model.sha,
@@ -85,6 +87,7 @@ def _identity(plan: ExamPlan) -> dict[str, Any]:
         "shard": [SHARD, CONTENT],
         "format": FORMAT,
         "versions": versions(*_PACKAGES),
+        **({"stored": stored} if stored else {}),
     }
 
 

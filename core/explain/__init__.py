@@ -7,7 +7,7 @@ from core.explain.run import Explanation, Snapshot, Watch, explain
 
 # Lists show the methods in this order.
 from core.explain.methods import cam, controls, gradient, mask_optimisation, perturbation, modified_backprop  # isort: skip
-from core.explain.methods import relevance, gradient_sampling, surrogate  # isort: skip
+from core.explain.methods import relevance, relevant_filters, gradient_sampling, surrogate  # isort: skip
 
 __all__ = [
     "BUDGETS",
@@ -26,5 +26,6 @@ __all__ = [
     "modified_backprop",
     "perturbation",
     "relevance",
+    "relevant_filters",
     "surrogate",
 ]

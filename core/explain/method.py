@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from core.card import Budget, Card, Cost, Passes, Validate
+from core.errors import Unsupported
 from core.models.model import Model
 from core.network.inspection import RELUS, SMOOTH, Survey
 from core.registry import Registry
@@ -14,6 +15,7 @@ from core.registry import Registry
 Method = Callable[..., Tensor | Iterator[Tensor]]
 M = TypeVar("M", bound=Method)
 LayersRead = Callable[[Survey, str, Mapping[str, Any]], str]
+StoredRead = Callable[[Model, Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Need:
     reason: Callable[
         [Model, str], str
     ]  # (model, title of the method) -> why it cannot work, one sentence; "" if it can
+    hint: Callable[[Model], str] = lambda model: "Choose another method or another model."
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Explainer(Card):
     offset: bool  # values are defined up to a constant: the colour map begins at the smallest one, not at zero
     shares: tuple[Shared, ...]  # parts of its cost that other methods share
     layers_read: LayersRead  # (survey, requested layer, settings) -> the layers it reads; "" is the image
+    stored_read: StoredRead  # (model, settings) -> what identifies the stored results that it reads; "" for none
 
     def follows_layer(self, survey: Survey) -> bool:
         """Whether its map depends on the requested layer."""
@@ -64,6 +68,12 @@ class Explainer(Card):
     def unmet(self, model: Model) -> str:
         """Why this method cannot work on this model, as one sentence; "" if it can."""
         return next((reason for need in self.needs if (reason := need.reason(model, self.title))), "")
+
+    def check(self, model: Model) -> None:
+        """Raise Unsupported if this method cannot work on this model."""
+        for need in self.needs:
+            if reason := need.reason(model, self.title):
+                raise Unsupported(reason, need.hint(model))
 
 
 EXPLAINERS: Registry[Explainer] = Registry("method")
@@ -94,6 +104,7 @@ def explainer(
     needs: tuple[Need, ...] = (),
     shares: tuple[Shared, ...] = (),
     layers_read: LayersRead | None = None,
+    stored_read: StoredRead = lambda model, settings: "",
     signed: bool = False,
     offset: bool = False,
     budgets: Mapping[Budget, Mapping[str, Any]] | None = None,
@@ -105,8 +116,9 @@ def explainer(
     early is a generator that yields running maps, the last of which is the result. `budgets` holds the settings for a
     quick run and those of the paper; the defaults are the standard. `validate` rejects incompatible settings before
     any work. `layers_read` is for a method that reads other layers than the query's layer, or than the image if it
-    needs no layer. A generator yields after fixed numbers of passes, never by the clock: convergence must not depend
-    on the machine.
+    needs no layer, and `stored_read` for one that reads stored results of analyses: the key of its cached maps depends
+    on it. A generator yields after fixed numbers of passes, never by the clock: convergence must not depend on the
+    machine.
     """
 
     def register(run: M) -> M:
@@ -114,7 +126,7 @@ def explainer(
         entry = Explainer.of(
             run, title, family=family, source=source, formula=formula, caution=caution, cost=cost, budgets=budgets,
             validate=validate, run=run, needs=needs, signed=signed, offset=offset,
-            shares=tuple(dict.fromkeys(shares)), layers_read=reads,
+            shares=tuple(dict.fromkeys(shares)), layers_read=reads, stored_read=stored_read,
         )  # fmt: skip
         EXPLAINERS.add(entry.name, entry)
         return run

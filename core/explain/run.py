@@ -110,8 +110,7 @@ def explain(
     """
     method = EXPLAINERS[name]
     chosen = method.chosen(settings or {})
-    if reason := method.unmet(query.model):
-        raise Unsupported(reason, "Choose another method or another model.")
+    method.check(query.model)
     while True:
         try:
             return _answered(method, query, chosen, watch, settle)

@@ -136,8 +136,9 @@ def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict
     Images are identified by their content and labels by their names. Reading all images takes seconds, passes take
     hours.
     """
-    settings = dump(config)
+    settings, method = dump(config), EXPLAINERS[plan.explainer]
     del settings["mining"]
+    stored = method.stored_read(plan.model, method.chosen(plan.settings))
     return {
         "config": settings,
         "model": plan.model.sha,
@@ -148,6 +149,7 @@ def _identity(config: StudyConfig, plan: StudyPlan, shas: Sequence[str]) -> dict
         "shard": [SHARD, CONTENT],
         "format": FORMAT,
         "versions": versions("torch", "numpy", "pillow", "pyarrow"),
+        **({"stored": stored} if stored else {}),
     }
 
 

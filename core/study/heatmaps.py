@@ -40,8 +40,7 @@ def studied_layer(model: Model, layer: str, explainer: str, settings: Mapping[st
     if method.signed:
         way = "Choose one whose maps are not signed, such as grad_cam."
         raise Unsupported(f"{method.title} gives maps of both signs, and patches require non-negative ones.", way)
-    if reason := method.unmet(model):
-        raise Unsupported(reason, "Choose another method or another model.")
+    method.check(model)
     name = layer or model.survey.default
     if not name:
         raise Unsupported(f"{model.display} has no layer with spatial positions.", "Choose a convolutional network.")

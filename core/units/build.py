@@ -23,12 +23,13 @@ from core.resources import versions
 from core.serialization import digest, dump
 from core.store.facts import DataFacts, ModelFacts
 from core.store.unfinished import note
+from core.store.unit_tables import FORMAT
 from core.store.writer import Draft, Shard, writing
 from core.study import relative_folder
 from core.units.analysis import ANALYSES, SHARD, Analysis, Findings, Part, Parts, Subject, check_needs
 from core.units.config import UnitsConfig, validated
 from core.units.folder_images import FolderImages
-from core.units.store import FORMAT, UnitStore, schema_of
+from core.units.store import UnitStore, schema_of
 
 _PACKAGES = ("torch", "numpy", "pillow", "pyarrow", "pandas")
 CONTENT = 1  # changes with what a shard holds: builds interrupted before such a change begin again

@@ -21,7 +21,8 @@ from core.serialization import load
 from core.store.facts import DataFacts, ModelFacts
 from core.store.manifest import Manifest, Misfit
 from core.store.reader import Store
-from core.store.schema import Column, Schema
+from core.store.schema import Schema
+from core.store.unit_tables import FORMAT, TABLES, check_tables, check_units, counts
 from core.units.activating import activating
 from core.units.analysis import ANALYSES, Analysis
 from core.units.config import UnitsConfig, validated
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BUILT = (activating, dissection, relevance)  # analyses that can be stored; importing them registers their cards
-FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,7 @@ class UnitsManifest(Manifest):
     versions: Mapping[str, str] = field(default_factory=dict)  # of the libraries
 
     def __post_init__(self) -> None:
-        for name in ("images", "layers", "units"):
-            if name not in self.tables or not self.tables[name].rows:
-                raise Misfit(f"tables.{name}")
+        check_tables(self)
         if self.settings.analysis not in ANALYSES:
             raise Misfit("config.analysis")
 
@@ -56,25 +54,6 @@ class UnitsManifest(Manifest):
     def settings(self) -> UnitsConfig:
         """The settings it was built with. Raises BadParameter or UnknownName if they are not valid."""
         return validated(load(UnitsConfig, self.config))
-
-
-def _counts(manifest: UnitsManifest) -> Mapping[str, int]:
-    """The numbers that columns and shapes refer to."""
-    names = ("images", "layers", "concepts", "units", "classes", "patches")
-    return {name: manifest.tables[name].rows for name in names if name in manifest.tables}
-
-
-def _consistent(_store: Store[Any], tables: Mapping[str, "pd.DataFrame"]) -> None:
-    """Raise Misfit if the units are not those of the layers."""
-    sizes = tables["layers"]["units"].tolist()
-    expected = [
-        (layer, unit) for layer, size in enumerate(sizes) for unit in range(min(size, len(tables["units"]) + 1))
-    ]
-    if list(tables["units"][["layer", "unit"]].itertuples(index=False, name=None)) != expected:
-        raise Misfit("units.parquet has other units than its layers")
-
-
-_TEXT, _ROW, _COUNT, _SIZE = Column("text"), Column("whole", rows=True), Column("whole"), Column("whole", 1)
 
 
 @cache
@@ -85,19 +64,11 @@ def schema_of(name: str) -> Schema[UnitsManifest]:
         entry.noun,
         FORMAT,
         UnitsManifest,
-        tables={
-            "images": {"image": _ROW, "name": _TEXT, "label": Column("whole", -1)},
-            "layers": {
-                "layer": _ROW, "name": _TEXT, "units": _SIZE, "height": _SIZE, "width": _SIZE, "field_height": _COUNT,
-                "field_width": _COUNT, "jump_down": _COUNT, "jump_right": _COUNT,
-            },
-            "concepts": {"concept": _ROW, "name": _TEXT, "category": _TEXT},
-            **entry.tables,
-        },
+        tables={**TABLES, **entry.tables},
         arrays=entry.arrays,
-        counts=_counts,
-        check=_consistent,
-    )  # fmt: skip
+        counts=counts,
+        check=check_units,
+    )
 
 
 class UnitStore(Store[UnitsManifest]):

@@ -14,6 +14,7 @@ from pages.ui.passport import (
     marks,
     of_study,
     on_image,
+    relevance_map,
     resampled,
     strongest,
     visualised,
@@ -72,10 +73,11 @@ def _of_any_layer(shown: Inspected, number: int) -> None:
 
 def _tiles(shown: Inspected, number: int, first: Part, *others: Part) -> None:
     """The tiles of every layer, between those that are passed."""
-    everywhere = (on_image.current_image, visualised.visualised, concept.concept)
-    alikeness = partial(alike.alike, shown, number)
+    everywhere = (
+        on_image.current_image, visualised.visualised, concept.concept, relevance_map.relevance_map, alike.alike
+    )  # fmt: skip
     grid = st.grid(3, min_column_width=270, gap="medium")
-    for part in (first, *(partial(one, shown, number) for one in everywhere), *others, alikeness):
+    for part in (first, *[partial(one, shown, number) for one in everywhere], *others):
         with grid.cell():
             part()
 

@@ -90,6 +90,16 @@ def test_a_method_that_cannot_work_leaves_its_reason_in_the_tile(photo: bytes) -
     assert comparison_grid.tile(shown, shown.tiles[1])[0]["phase"] == "done"
 
 
+def test_a_method_without_stored_relevance_says_how_to_store_it(photo: bytes) -> None:
+    bench = Workbench(nets.model("gap"), TensorCache(1 << 26))
+    shown = Comparison(bench, about(decode(photo, "photo.png"), (Request("vebi", 0),)))
+    shown.start(shown.open())
+    until(lambda: not shown.running)
+    header, _ = comparison_grid.tile(shown, shown.tiles[0])
+    assert (header["phase"], header["error"]) == ("failed", EXPLAINERS["vebi"].unmet(shown.bench.model))
+    assert "vitrine units relevance gap --data FOLDER" in header["hint"]
+
+
 def test_a_finished_map_is_encoded_once_while_others_run(
     compare: Callable[..., Comparison], monkeypatch: pytest.MonkeyPatch
 ) -> None:

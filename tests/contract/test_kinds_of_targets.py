@@ -28,6 +28,7 @@ SENTENCES = {
     ("contrastive_ebp", "unit"): "explains single classes",
     ("excitation_bp", "difference"): "which no difference is",
     ("excitation_bp", "groups"): "which no difference is",
+    **{("vebi", kind): "VEBI explains single classes" for kind in KINDS},
 }
 
 

@@ -87,7 +87,7 @@ SOURCES = {
 }
 WITH_GRADIENTS = [source for source in SOURCES if source != "black_box"]
 # What explains none but networks of ReLUs and convolutions; everything else works on all.
-RELU = {"deconvnet", "guided_backprop", "guided_grad_cam", "guided_grad_cam_pp"}
+RELU = {"deconvnet", "guided_backprop", "guided_grad_cam", "guided_grad_cam_pp", "vebi"}
 RULES = {"excitation_bp", "contrastive_ebp", "lrp"}
 OUTPUTS_ALONE = {
     "occlusion", "rise", "lime_image", "kernel_shap", "feature_ablation", "superpixel_tree", "random", "edge_detector",

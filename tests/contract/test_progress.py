@@ -32,6 +32,7 @@ def settings_of(name: str) -> list[Settings]:
         "choice": lambda param: param.choices,
         "bool": lambda param: (True, False),
         "numbers": lambda param: ((0.1, 0.3), (0.05, 0.1, 0.2)),
+        "text": lambda param: (),  # names something that is read, and changes no work
     }
     found = [cheapest]
     for param in method.params:

@@ -53,6 +53,11 @@ def rectified_slope(query: Query, kind: ReluRule) -> Tensor:
 
     Raises Unsupported if no ReLU was called: the result would be the plain gradient under another name.
     """
+    remark_smooth(query)
+    return query.rectified(kind)
+
+
+def remark_smooth(query: Query) -> None:
+    """Name the activations besides ReLU, whose backward rule stays the gradient, in a remark."""
     if others := ", ".join(sorted(SMOOTH & set(query.model.survey.operations))):
         query.log.remarks["plain gradient at"] = others
-    return query.rectified(kind)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.card import Passes
 from core.errors import Unsupported
-from core.explain.method import GRADIENTS, LAYER, Need, explainer
+from core.explain.method import EXPLAINERS, GRADIENTS, LAYER, Need, explainer
 from core.explain.methods.relevance_rules import (
     KNOWN,
     Operation,
@@ -99,6 +99,14 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
     return _propagated(query, SUMS[skip], finer, contrast=True).relu()
 
 
+Rule = Annotated[
+    Literal["composite", "epsilon", "gamma", "alpha1beta0"],
+    Knob("Rule for convolutions and linear layers; composite: α1β0 for the former, ε for the latter."),
+]
+Epsilon = Annotated[float, Knob("Stabiliser: denominators are kept at least this far from zero.", 1e-9, 1)]
+Gamma = Annotated[float, Knob("Extra weight of contributions that agree with the output's sign (rule gamma).", 0, 10)]
+
+
 @explainer(
     "LRP",
     family="propagation",
@@ -109,24 +117,58 @@ def contrastive_ebp(query: Query, *, skip: Skip = "clamp", finer: Finer = 1) -> 
     needs=(GRADIENTS, RULES),
     signed=True,
 )
-def lrp(
-    query: Query,
-    *,
-    rule: Annotated[
-        Literal["composite", "epsilon", "gamma", "alpha1beta0"],
-        Knob("Rule for convolutions and linear layers; composite: α1β0 for the former, ε for the latter."),
-    ] = "composite",
-    epsilon: Annotated[float, Knob("Stabiliser: denominators are kept at least this far from zero.", 1e-9, 1)] = 1e-6,
-    gamma: Annotated[
-        float, Knob("Extra weight of contributions that agree with the output's sign (rule gamma).", 0, 10)
-    ] = 0.25,
-) -> Tensor:
+def lrp(query: Query, *, rule: Rule = "composite", epsilon: Epsilon = 1e-6, gamma: Gamma = 0.25) -> Tensor:
     """The contribution of each pixel to the score, propagated back layer by layer.
 
     The score is distributed among the inputs of each operation in proportion to their contributions, from the class
     down to the pixels. With the ε rule this approaches input × gradient; rules that favour positive contributions give
     less noisy maps.
     """
+    maps, fractions = [], []
+    for rows in _batches(query):
+        leaf, start, chosen = _forward(query, rows, _sweep(rule, epsilon, gamma))
+        score = start.detach() * chosen
+        (relevance,) = torch.autograd.grad(start, leaf, score)
+        maps.append(relevance.sum(1))
+        fractions.append(relevance.sum((1, 2, 3)) / score.flatten(1).sum(1))
+    conserved = torch.cat(fractions)
+    finite = conserved[conserved.isfinite()]
+    worst = float(finite[(finite - 1).abs().argmax()]) if len(finite) else "none to keep: the score is zero"
+    query.log.remarks["share of the score kept"] = worst
+    return torch.cat(maps)
+
+
+def conditional_relevance(
+    query: Query, layer: str, unit: int, *, rule: Rule = "composite", epsilon: Epsilon = 1e-6, gamma: Gamma = 0.25
+) -> Tensor:
+    """The contribution (B, H, W) of each pixel to the score by way of one unit of a layer, by the rules of `lrp`.
+
+    The relevance that arrives at the other units of the layer is dropped, and the rest propagated on to the pixels
+    (Achtibat et al. 2023). Where all relevance passes the layer, the maps of its units sum to that of `lrp`. A batch
+    norm is read with the convolution before it: name the layer of the norm then, not that of the convolution. Raises
+    UnknownName and Unsupported for a layer, unit or network that cannot be explained so.
+    """
+    EXPLAINERS["lrp"].check(query.model)
+    layer, unit = query.model.resolve_unit(f"{query.model.resolve_layer(layer)}:{unit}")
+    maps = []
+    for rows in _batches(query):
+        with capture(query.net, layer) as outputs:
+            leaf, start, chosen = _forward(query, rows, _sweep(rule, epsilon, gamma))
+        arrived = _arrived(start, outputs[layer], start.detach() * chosen, layer)
+        # The gradient of the maps by the output brings maps into the layout of the network.
+        with torch.enable_grad():
+            output = outputs[layer].detach().requires_grad_()
+            units = query.maps_at(output, layer)
+        kept = torch.zeros_like(units)
+        kept[:, unit] = query.maps_at(arrived, layer)[:, unit]
+        (seed,) = torch.autograd.grad(units, output, kept)
+        (relevance,) = torch.autograd.grad(outputs[layer], leaf, seed)
+        maps.append(relevance.sum(1))
+    return torch.cat(maps)
+
+
+def _sweep(rule: str, epsilon: float, gamma: float) -> Sweep:
+    """The rules of LRP."""
     weights: dict[str, Share] = {
         "epsilon": partial(by_epsilon, epsilon=epsilon),
         "gamma": partial(by_gamma, gamma=gamma, epsilon=epsilon),
@@ -137,19 +179,7 @@ def lrp(
         return weights["epsilon" if operation.weight.dim() == 2 else "alpha1beta0"](operation, received)
 
     values = partial(by_values, epsilon=epsilon)
-    maps, fractions = [], []
-    for rows in _batches(query):
-        sweep = Sweep(weights.get(rule, composite), values, values, weights["epsilon"])
-        leaf, start, chosen = _forward(query, rows, sweep)
-        score = start.detach() * chosen
-        (relevance,) = torch.autograd.grad(start, leaf, score)
-        maps.append(relevance.sum(1))
-        fractions.append(relevance.sum((1, 2, 3)) / score.flatten(1).sum(1))
-    conserved = torch.cat(fractions)
-    finite = conserved[conserved.isfinite()]
-    worst = float(finite[(finite - 1).abs().argmax()]) if len(finite) else "none to keep: the score is zero"
-    query.log.remarks["share of the score kept"] = worst
-    return torch.cat(maps)
+    return Sweep(weights.get(rule, composite), values, values, weights["epsilon"])
 
 
 def _propagated(query: Query, sums: Share, finer: int, *, contrast: bool) -> Tensor:
@@ -163,10 +193,7 @@ def _propagated(query: Query, sums: Share, finer: int, *, contrast: bool) -> Ten
         seed = _normalised(chosen if start.dim() == 2 else start.detach().clamp(min=0) * chosen)
         if contrast:
             start, seed = _contrasted(sweep, start, seed)
-        (relevance,) = torch.autograd.grad(start, outputs[end], seed, allow_unused=True)
-        if relevance is None:
-            raise Unsupported(f"Layer '{end}' does not lie before what is explained.", "Choose an earlier layer.")
-        maps.append(query.maps_at(relevance, end).sum(1))
+        maps.append(query.maps_at(_arrived(start, outputs[end], seed, end), end).sum(1))
     arrived = torch.cat(maps)
     if not contrast:
         query.log.remarks["probability kept"] = float(arrived.sum((1, 2)).min())
@@ -190,6 +217,15 @@ def _forward(query: Query, rows: slice, sweep: Sweep) -> tuple[Tensor, Tensor, T
         (chosen,) = torch.autograd.grad(query.score_of(outputs, targets).sum(), outputs)
     query.log.backwards += len(leaf)
     return leaf, start, chosen
+
+
+def _arrived(start: Tensor, output: Tensor, seed: Tensor, layer: str) -> Tensor:
+    """The relevance of a layer's output. Raises Unsupported if what is explained does not depend on it."""
+    (relevance,) = torch.autograd.grad(start, output, seed, retain_graph=True, allow_unused=True)
+    if relevance is None:
+        raise Unsupported(f"Layer '{layer}' does not lie before what is explained.", "Choose an earlier layer.")
+    found: Tensor = relevance
+    return found
 
 
 def _contrasted(sweep: Sweep, start: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 MOSTLY = 0.5  # share of the patches above which a class is named as theirs
-LEAST = 0.5  # points of accuracy that are worth a word
+LEAST = 0.5  # points of accuracy or probability that are worth a word
 
 
 def sentence(first: str, classes: Mapping[str, int], effect: pd.DataFrame | None = None) -> str:
@@ -19,12 +19,13 @@ def sentence(first: str, classes: Mapping[str, int], effect: pd.DataFrame | None
 
 
 def cost(effect: pd.DataFrame) -> str:
-    """The class that loses most accuracy without the unit, in words."""
-    points = 100 * (effect["accuracy"] - effect["accuracy_without"]).to_numpy()
-    most = int(points.argmax())
-    if points[most] < LEAST:
-        return "ablating it costs no class accuracy"
-    return f"ablating it costs {effect['name'].iloc[most]} {points[most]:.0f} points of accuracy"
+    """The class that loses most accuracy without the unit, else most probability, in words."""
+    for what in ("accuracy", "probability"):
+        points = 100 * (effect[what] - effect[f"{what}_without"]).to_numpy()
+        most = int(points.argmax())
+        if points[most] >= LEAST:
+            return f"ablating it costs {effect['name'].iloc[most]} {points[most]:.0f} points of {what}"
+    return "ablating it costs no class half a point"
 
 
 def _mostly(classes: Mapping[str, int]) -> str:

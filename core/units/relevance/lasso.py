@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadParameter
+from core.explain.filter_relevance import NONZERO
 
 Floats = NDArray[np.float64]
 
-NONZERO = 1e-6  # weights up to this magnitude count as zero
 _TOLERANCE = 1e-4  # of the duality gap, as a share of the squared labels
 _KNOTS = 32  # of a path at first; doubled until the norm is reached
 _PRECOMPUTED = 4000  # features up to which their products are computed once

@@ -1,9 +1,8 @@
 """The relevance of units for the classes of a model, from its responses to labelled or predicted images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,51 +10,15 @@ from numpy.typing import NDArray
 
 from core.card import Passes
 from core.errors import Unsupported
+from core.explain.filter_relevance import NONZERO, WEIGHTS, energies, shares
 from core.models.model import Model
 from core.params import Knob
 from core.progress import Report
-from core.store.schema import Column
 from core.units.analysis import Arrays, Findings, Subject, analysis
 from core.units.convolutions import convolutions
-from core.units.relevance.features import Features, energies, shares
-from core.units.relevance.lasso import NONZERO, Solution, mu_lasso
-
-if TYPE_CHECKING:
-    from core.units.store import UnitStore
+from core.units.relevance.lasso import Solution, mu_lasso
 
 PATH = (0.05, 0.1, 0.2, 0.5)  # further bounds, as shares of the one that is asked for
-
-_COUNT, _LABEL, _NUMBER = Column("whole"), Column("whole", below="classes"), Column("number", -1e30, 1e30)
-_LAYER, _POSITIVE = Column("whole", below="layers"), Column("number", 0, 1e30)
-
-
-@dataclass(frozen=True)
-class Relevance:
-    """Weights of the units of some layers of a model for each of its classes."""
-
-    features: Features
-    weights: NDArray[np.float64]  # (C, M)
-
-    def relevant(self, label: int) -> list[tuple[str, int, float]]:
-        """The units with a positive weight for a class, the largest first: layer, unit and weight."""
-        row = self.weights[label]
-        order = np.argsort(-row, kind="stable")
-        return [(*self.features.unit(int(feature)), float(row[feature])) for feature in order if row[feature] > NONZERO]
-
-    @classmethod
-    def of(cls, tables: Mapping[str, pd.DataFrame], layers: tuple[tuple[str, int], ...]) -> "Relevance":
-        """The weights in the tables of the analysis; `layers` are its layers and their numbers of units."""
-        features = Features(layers)
-        starts = np.cumsum([0, *(units for _, units in layers)])
-        weights, table = np.zeros((len(tables["classes"]), features.count)), tables["weights"]
-        weights[table["label"], starts[table["layer"]] + table["unit"]] = table["weight"]
-        return cls(features, weights)
-
-
-def stored(store: "UnitStore") -> Relevance:
-    """The weights in a stored analysis."""
-    layers = store.tables["layers"]
-    return Relevance.of(store.tables, tuple(zip(layers["name"], layers["units"].tolist(), strict=True)))
 
 
 def _every_convolution(model: Model) -> tuple[str, ...]:
@@ -72,17 +35,9 @@ def _every_convolution(model: Model) -> tuple[str, ...]:
     cost=lambda settings, side: Passes(1),
     needs=("images",),
     layers=_every_convolution,
-    tables={
-        "units": {"layer": _LAYER, "unit": _COUNT, "classes": _COUNT},
-        "classes": {
-            "label": Column("whole", rows=True), "name": Column("text"), "images": _COUNT, "units": _COUNT,
-            "error": _POSITIVE, "gap": _POSITIVE,
-        },
-        "weights": {"label": _LABEL, "rank": _COUNT, "layer": _LAYER, "unit": _COUNT, "weight": _NUMBER},
-        "path": {"label": _LABEL, "mu": _POSITIVE, "units": _COUNT, "error": _POSITIVE, "gap": _POSITIVE},
-    },
+    tables=WEIGHTS,
     noun="relevance",
-)  # fmt: skip
+)
 def relevance(
     subject: Subject,
     *,

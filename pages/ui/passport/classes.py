@@ -60,7 +60,11 @@ def weights(inspected: Inspected, number: int) -> None:
     own = table[table["unit"] == number].sort_values("weight", ascending=False)
     names = analyses.table(store, "classes")["name"]
     unit, mu = patch_items.unit(number), store.manifest.settings.settings["mu"]
-    of = "" if layer == inspected.layer else f" Read at {layer}, which {inspected.layer} is made of."
+    of = (
+        ""
+        if layer == inspected.layer
+        else f" Those of {layer}, from whose channels {inspected.layer} is computed one by one."
+    )
     if not len(own):
         st.markdown(plain(f"No class has a weight for {unit}: others tell the classes apart, or respond alike."))
     else:
@@ -77,7 +81,7 @@ def weights(inspected: Inspected, number: int) -> None:
 
 def ablated(inspected: Inspected, number: int) -> None:
     """The effect of ablating the unit on each class: known, or computed on a folder of images."""
-    st.header("Without it", anchor=False)
+    st.header("Ablation by class", anchor=False)
     if inspected.problem:
         st.caption("This needs the model, which cannot be opened.")
         return

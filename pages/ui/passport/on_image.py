@@ -1,12 +1,16 @@
 """The activation map of a unit of any layer for the current image."""
 
+import io
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
 from core.figures.encoding import described
-from core.figures.sheet import overlay
-from core.figures.style import Span
-from core.images import resized
+from core.figures.sheet import overlay, png
+from core.figures.style import Map, Span
+from core.images import Pixels, resized
 from core.workbench import Workbench
 from pages.ui.passport import strongest
 from pages.ui.session import location
@@ -14,6 +18,8 @@ from pages.ui.study import ablation, open_study, patch_items
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
 from pages.ui.widgets.text import plain
+
+_NPY = "application/octet-stream"
 
 
 def fits(inspected: Inspected, key: str) -> bool:
@@ -38,6 +44,23 @@ def current_image(inspected: Inspected, number: int) -> None:
         st.image(shaded, caption=plain(words), alt=words, width="stretch")
         if not note:
             st.caption(f"Maximum {high:.3g} in this image{what}.")
+            taken(shaded, activation.float().numpy(), f"{inspected.layer}-{unit}-{Path(picture.name).stem}", "unit-map")
+
+
+def taken(shaded: Pixels, values: Map, name: str, key: str) -> None:
+    """The downloads of a map: the picture, and its values as they were computed."""
+    with st.container(horizontal=True):
+        for kind, mime, make in (("png", "image/png", partial(png, shaded)), ("npy", _NPY, partial(_npy, values))):
+            st.download_button(
+                kind.upper(), make, f"{name}.{kind}", mime, key=f"{key}-{kind}", on_click="ignore",
+                icon=":material/download:",
+            )  # fmt: skip
+
+
+def _npy(values: Map) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, values)
+    return stream.getvalue()
 
 
 def _usual(inspected: Inspected, number: int) -> tuple[float, str]:

@@ -27,7 +27,9 @@ def resampled(inspected: Inspected, number: int) -> None:
     bench, layer = inspected.bench, inspected.layer
     convolution = convolution_of(bench.model, layer)
     if not convolution:
-        st.caption(plain(f"They are scores of the channels of a convolution, and {layer} is not made of those of one."))
+        st.caption(
+            plain(f"They are scores of the channels of a convolution, and {layer} is not computed from those of one.")
+        )
         return
     if not fits(inspected, "unit-resampled"):
         return
@@ -43,7 +45,7 @@ def resampled(inspected: Inspected, number: int) -> None:
             "resampled", key, "Resampling", work, button="Compute scores", estimate=takes(bench, 1 + _SAMPLES)
         )
         if found:
-            of = "" if convolution == layer else f", whose channels {layer} is made of"
+            of = "" if convolution == layer else f" (from whose channels {layer} is computed one by one)"
             what = f"of {bench.model.labels[target.index]}" if target.index is not None else "of the prediction"
             _shown(
                 found, convolution, number, f"{convolution}{of}, by {_SAMPLES} copies with noise and the score {what}"

@@ -23,7 +23,7 @@ from core.explain import explain
 from core.explain.baselines import scaled
 from core.explain.methods.cam import grad_cam, grad_cam_pp, hires_cam, layer_cam, responses, xgrad_cam
 from core.explain.methods.modified_backprop import rectified_slope
-from core.explain.methods.relevance import SUMS, _propagated
+from core.explain.methods.relevance import SUMS, _propagated, conditional_relevance
 from core.explain.methods.surrogate import coins
 from core.explain.segments import pieces
 from core.images import decode
@@ -207,6 +207,21 @@ def test_relevance_equals_zennit(rule, name):
     theirs = from_zennit(lrp_like(rule), query)
     found = difference(f"LRP {rule}, zennit", name, explain("lrp", query, {"rule": rule}).maps, theirs)
     assert found <= 1e-5
+
+
+def test_relevance_by_way_of_a_unit_equals_zennit():
+    query, layer, unit = doubled(asked("vgg11")), "features.9", 5
+
+    def only(_module, received):  # what a ReLU receives is the relevance of its output
+        kept = torch.zeros_like(received[0])
+        kept[:, unit] = received[0][:, unit]
+        return (kept,)
+
+    handle = query.net.get_submodule(layer).register_full_backward_pre_hook(only)
+    theirs = from_zennit(lrp_like("composite"), query)
+    handle.remove()
+    ours = conditional_relevance(query, layer, unit)
+    assert difference("LRP by way of a unit, zennit", "vgg11", ours, theirs) <= 1e-5
 
 
 @pytest.mark.parametrize("name", ["vgg11", REAL])

@@ -6,9 +6,9 @@ import torch
 import torchvision
 from torch import nn
 
-from core.errors import Unsupported
+from core.errors import Unsupported, VitrineError
 from core.explain import EXPLAINERS, explain
-from core.explain.methods.relevance import SUMS, _propagated
+from core.explain.methods.relevance import SUMS, _propagated, conditional_relevance
 from core.explain.methods.relevance_rules import (
     Operation,
     by_alpha1beta0,
@@ -16,6 +16,8 @@ from core.explain.methods.relevance_rules import (
     by_gamma,
     excitatory,
 )
+from core.explain.targets import Units
+from core.network.hooks import capture
 from tests import nets
 from tests.nets import doubled, query, relative
 
@@ -309,3 +311,41 @@ def test_excitation_in_a_residual_network_with_batch_norms_equals_matrices(skip,
         expected = walk.down(received, "excitation", "excitation", share).view(6, 8, 8).sum(0)
         assert float(expected.abs().max()) > 1e-3
         assert relative(found, expected) <= 1e-9
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("net", "layer"), [("gap", "features.1"), ("gap", "features.5"), ("residual", "norm")])
+def test_maps_by_way_of_every_unit_sum_to_the_whole_map(net, layer, rule):
+    q = doubled(query(net))
+    units = q.model.survey.layer(layer).units
+    parts = torch.stack([conditional_relevance(q, layer, unit, rule=rule) for unit in range(units)])
+    assert relative(parts.sum(0), explain("lrp", q, {"rule": rule}).maps) <= 1e-6
+    assert relative(parts[0], parts.sum(0)) > 1e-3
+
+
+def test_the_map_by_way_of_a_unit_is_the_gradient_of_what_it_passes_on():
+    """Without biases the ε rule gives input × gradient, here of the unit's map times its own slope."""
+    q, layer, unit = doubled(query(nets.seeded(lambda: nets.GapNet(bias=False, norm=False)))), "features.4", 3
+    leaf = q.images.clone().requires_grad_()
+    with torch.enable_grad(), capture(q.net, layer) as outputs:
+        score = q.net(leaf).gather(1, q.targets.indices[:, None]).sum()
+    (slope,) = torch.autograd.grad(score, outputs[layer], retain_graph=True)
+    (through,) = torch.autograd.grad((outputs[layer] * slope)[:, unit].sum(), leaf)
+    ours = conditional_relevance(q, layer, unit, rule="epsilon", epsilon=1e-9)
+    assert relative(ours, (leaf.detach() * through).sum(1)) <= 1e-3
+
+
+def test_the_map_of_a_unit_by_way_of_itself_is_its_whole_map():
+    q = query("gap", layer="features.5").with_targets(Units(torch.tensor([2, 2]), "features.5"))
+    assert relative(conditional_relevance(q, "features.5", 2), explain("lrp", q).maps) <= 1e-5
+    assert not conditional_relevance(q, "features.5", 1).any()
+    with pytest.raises(Unsupported, match="does not lie before what is explained"):
+        conditional_relevance(q, "features.8", 0)
+
+
+def test_a_map_by_way_of_what_is_not_there_is_refused():
+    for layer, unit in (("features.5", 99), ("nothing", 0)):
+        with pytest.raises(VitrineError, match=r"features.5|nothing"):
+            conditional_relevance(query("gap"), layer, unit)
+    with pytest.raises(Unsupported, match="LRP has no rule for"):
+        conditional_relevance(query("vit"), "", 0)

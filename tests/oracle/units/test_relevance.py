@@ -9,13 +9,14 @@ from captum.attr import NeuronGuidedBackprop
 from torch import nn
 
 from core.errors import BadParameter, Unsupported
+from core.explain.filter_relevance import Features, Relevance, StoredRelevance
+from core.explain.methods.relevant_filters import combined, filter_maps
 from core.explain.targets import Classes, Units
 from core.network.hooks import capture
 from core.units.analysis import Subject, analyse
 from core.units.build import build_analysis
 from core.units.config import UnitsConfig
-from core.units.relevance import Relevance, combined, mu_lasso, stored, vebi
-from core.units.relevance.features import Features
+from core.units.relevance import mu_lasso
 from core.units.store import UnitStore
 from tests import nets
 from tests.planted_units import InMemory, planted_images, planted_model
@@ -114,7 +115,7 @@ def test_it_is_stored_and_read_again(tmp_path):
     config = UnitsConfig(analysis="relevance", model="planted", data=str(folder), settings={"mu": 3.0})
     store = build_analysis(config, tmp_path / "out", model=planted_model())
     assert store.tables["layers"]["name"].tolist() == ["conv", "copy"]  # every convolution, where none is named
-    again = stored(UnitStore(tmp_path / "out"))
+    again = StoredRelevance(UnitStore(tmp_path / "out").path).relevance
     assert again.features.layers == (("conv", 6), ("copy", 6))
     assert np.count_nonzero(again.weights) == len(store.tables["weights"]) > 0
 
@@ -123,7 +124,7 @@ def test_one_weight_selects_its_filter_and_the_map_is_captums(model):
     query = nets.query("gap", count=2)
     query = query.with_targets(Classes(torch.tensor([1, 1])))
     for feature, layer, unit in ((10, "features.4", 2), (3, "features.1", 3)):
-        shown = vebi(query, given({1: {feature: 0.7}}))
+        shown = filter_maps(query, given({1: {feature: 0.7}}))
         module = dict(model.net.named_modules())[layer]
         guided = NeuronGuidedBackprop(model.net, module)
         signal = guided.attribute(
@@ -140,7 +141,7 @@ def test_one_weight_selects_its_filter_and_the_map_is_captums(model):
 def test_filters_are_ranked_by_response_times_weight(model):
     query = nets.query("gap", count=1).with_targets(Classes(torch.tensor([0])))
     weights = {0: 0.5, 9: 0.3, 21: 0.9, 22: -3.0, 30: 0.2}
-    (shown,) = vebi(query, given({0: weights}), filters=4)
+    (shown,) = filter_maps(query, given({0: weights}), filters=4)
     (vector,) = vectors(model, query.images)
     total = sum(map(abs, weights.values()))
     evidence = {feature: vector[feature] * weight / total for feature, weight in weights.items()}
@@ -155,7 +156,7 @@ def test_filters_are_ranked_by_response_times_weight(model):
 
 def test_a_class_without_relevant_filters_has_no_map(model):
     query = nets.query("gap", count=1).with_targets(Classes(torch.tensor([2])))
-    assert vebi(query, given({1: {4: 1.0}})) == [[]]
+    assert filter_maps(query, given({1: {4: 1.0}})) == [[]]
     assert not combined([], (32, 32)).any()
 
 
@@ -169,22 +170,22 @@ def test_strides_leave_no_checkerboard():
     image = torch.ones(1, 3, nets.SIDE, nets.SIDE)
     query = replace(nets.query(model, count=1, target=0), images=image)
     last = Relevance(Features((("2", 2),)), np.array([[1.0, 0], [0, 0]]))
-    ((plain,),) = vebi(query, last, smooth=False)
+    ((plain,),) = filter_maps(query, last, smooth=False)
     assert plain.map[::2, ::2].min() == 1
     assert plain.map[1::2].max() == 0
-    assert not vebi(query, last)[0][0].map.any()  # the signal is the same everywhere
+    assert not filter_maps(query, last)[0][0].map.any()  # the signal is the same everywhere
 
 
 def test_what_cannot_be_asked_gets_a_sentence(model):
     query = nets.query("gap", count=1)
     known = given({0: {1: 1.0}})
     with pytest.raises(Unsupported, match="VEBI explains single classes"):
-        vebi(query.with_targets(Units(torch.tensor([1]), "features.4")), known)
+        filter_maps(query.with_targets(Units(torch.tensor([1]), "features.4")), known)
     with pytest.raises(BadParameter, match="This relevance is that of 2 classes"):
-        vebi(query, replace(known, weights=known.weights[:2]))
+        filter_maps(query, replace(known, weights=known.weights[:2]))
     smooth = nets.query("norelu", count=1)
     with pytest.raises(Unsupported, match="uses no ReLU"):
-        vebi(smooth, Relevance(Features((("features.0", 8),)), np.ones((5, 8))))
+        filter_maps(smooth, Relevance(Features((("features.0", 8),)), np.ones((5, 8))))
     subject = Subject(replace(model, output="regression"), LAYERS, InMemory(nets.images(2), [0, 1]))
     with pytest.raises(Unsupported, match="relevance is that of one class of several"):
         analyse("relevance", subject)

@@ -8,11 +8,12 @@ from core.units.passport.sentence import cost, sentence
 
 def effect(*losses):
     names = [f"c{number}" for number in range(len(losses))]
-    return pd.DataFrame({"name": names, "accuracy": 0.9, "accuracy_without": [0.9 - loss for loss in losses]})
+    table = pd.DataFrame({"name": names, "accuracy": 0.9, "accuracy_without": [0.9 - loss for loss in losses]})
+    return table.assign(probability=0.5, probability_without=0.5)
 
 
 def test_the_sentence_of_the_drawing():
-    table = pd.DataFrame({"name": ["red-petals", "blue-petals"], "accuracy": [1.0, 0.92], "accuracy_without": [1, 0.8]})
+    table = effect(0, 0.12).assign(name=["red-petals", "blue-petals"])
     words = sentence("Active in 53 of 536 patches", {"blue-petals": 40, "red-petals": 13}, table)
     assert (
         words == "Active in 53 of 536 patches, mostly blue-petals; ablating it costs blue-petals 12 points of accuracy."
@@ -34,6 +35,8 @@ def test_classes_are_named_where_most_patches_are_theirs(classes, words):
 
 
 def test_a_unit_without_patches_or_loss():
-    assert cost(effect(0.004, -0.2)) == "ablating it costs no class accuracy"
+    assert cost(effect(0.004, -0.2)) == "ablating it costs no class half a point"
+    unsure = effect(0.0, 0.0).assign(probability_without=[0.5, 0.43])
+    assert cost(unsure) == "ablating it costs c1 7 points of probability"
     assert cost(effect(0.1, 0.25)) == "ablating it costs c1 25 points of accuracy"
     assert sentence("In none of 536 patches", {}, effect()) == "In none of 536 patches."
