@@ -24,8 +24,6 @@ from pages.ui.units import analyses, inspected
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
 
-Part = Callable[[], None]
-
 
 @st.fragment
 @messages.error_boundary("Filter")
@@ -48,13 +46,14 @@ def _of_study(shown: Inspected, study: Study, number: int) -> None:
         data = study.manifest.data
         read = data.images - data.skipped
         st.info(f"{patch_items.unit(number)} was never active in a patch of the {read:,} images of this study.")
-    _tiles(shown, number, partial(of_study.averages, study, number), partial(of_study.spread, study, number))
+    _tiles(shown, number, partial(of_study.averages, study, number))
     left, right = rule_views.sides(1.6)
     with left:
         of_study.patches(study, number)
         resampled.resampled(shown, number)
     with right:
         of_study.rules(study, number)
+        of_study.spread(study, number)
         classes.weights(shown, number)
     classes.ablated(shown, number)
 
@@ -71,13 +70,14 @@ def _of_any_layer(shown: Inspected, number: int) -> None:
     classes.ablated(shown, number)
 
 
-def _tiles(shown: Inspected, number: int, first: Part, *others: Part) -> None:
-    """The tiles of every layer, between those that are passed."""
+def _tiles(shown: Inspected, number: int, first: Callable[[], None]) -> None:
+    """The tiles of every layer, after the first one."""
     everywhere = (
         on_image.current_image, visualised.visualised, concept.concept, relevance_map.relevance_map, alike.alike
     )  # fmt: skip
+    tiles: list[Callable[[], None]] = [first, *(partial(one, shown, number) for one in everywhere)]
     grid = st.grid(3, min_column_width=270, gap="medium")
-    for part in (first, *[partial(one, shown, number) for one in everywhere], *others):
+    for part in tiles:
         with grid.cell():
             part()
 

@@ -20,7 +20,7 @@ PARAMETERS = {
     "Patches": ("study", "label", "filters", "outcome", "tag", "strongest", "drop", "image", "sort"),
     "Rules": ("study", "support", "confidence", "q", "n", "label", "show", "rule", "node"),
     "Averages": ("study", "label", "top", "weights", "contrast", "average"),
-    "Filter": ("study", "unit", "rule"),
+    "Filter": ("study", "layer", "unit", "rule"),
     "Studies": ("study",),
     "Methods": ("family",),
     "Three cases": ("flowers",),

@@ -19,6 +19,7 @@ from pages.ui.session.jobs import working
 from pages.ui.study import patch_items
 from pages.ui.units import analyses
 from pages.ui.units.inspected import Inspected
+from pages.ui.widgets import messages
 from pages.ui.widgets.folder_browser import browser
 from pages.ui.widgets.text import plain
 
@@ -29,7 +30,9 @@ _SHARES = ("accuracy", "accuracy_without", "probability", "probability_without",
 def known_effect(inspected: Inspected, number: int) -> Effect | None:
     """The effect of ablating the unit that is known: at once from a study's averages, else as it was asked for."""
     study, cache = inspected.study, state.session().cache
-    if study and inspected.of_study and "pooled" in study.manifest.arrays and not inspected.problem:
+    if inspected.problem:
+        return None
+    if study and _at_once(inspected):
         key = ("passport", _PART, study.manifest.digest, number)
         if cache.peek(key) is None:
             with suppress(VitrineError):  # images without classes, a regression
@@ -40,9 +43,7 @@ def known_effect(inspected: Inspected, number: int) -> Effect | None:
 
                 cache.put(key, working(_TITLE, work))
         return cast("Effect | None", cache.peek(key))
-    return (
-        None if inspected.problem else cast("Effect | None", cache.peek(("passport", _PART, _key(inspected, number))))
-    )
+    return cast("Effect | None", cache.peek(("passport", _PART, _key(inspected, number))))
 
 
 def weights(inspected: Inspected, number: int) -> None:
@@ -85,11 +86,16 @@ def ablated(inspected: Inspected, number: int) -> None:
     if inspected.problem:
         st.caption("This needs the model, which cannot be opened.")
         return
-    found = known_effect(inspected, number)
-    if found is None:
-        found = _asked(inspected, number)
-    if found is None:
-        return
+    with messages.refused():
+        found = known_effect(inspected, number) if _at_once(inspected) else _asked(inspected, number)
+        if found and found.images:
+            _shown(inspected, number, found)
+        elif _at_once(inspected):
+            st.caption("None of the images of this study has a class that the model predicts.")
+
+
+def _shown(inspected: Inspected, number: int, found: Effect) -> None:
+    """The table, as it is and as CSV."""
     table, unit = found.per_class, patch_items.unit(number)
     st.dataframe(
         table[["name", "images", *_SHARES]].rename(columns=_heading), hide_index=True,
@@ -107,6 +113,11 @@ def ablated(inspected: Inspected, number: int) -> None:
     )  # fmt: skip
     if found.skipped:
         st.caption(plain(f"Skipped: {', '.join(list(found.skipped)[:5])}{' …' * (len(found.skipped) > 5)}."))
+
+
+def _at_once(inspected: Inspected) -> bool:
+    """Whether the averages of a study determine the effect."""
+    return inspected.study is not None and inspected.of_study and "pooled" in inspected.study.manifest.arrays
 
 
 def _asked(inspected: Inspected, number: int) -> Effect | None:

@@ -18,7 +18,7 @@ from pages.ui.study import patch_items
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets.text import plain
 
-_NAMES = {
+_NAMES: dict[str, str] = {
     "fourier": "Fourier (Olah et al. 2017)",
     "l2": "L2 penalty (Simonyan et al. 2014)",
     **{f"yosinski-{number}": f"Yosinski et al. 2015, {number} of 4" for number in range(1, 5)},
@@ -33,13 +33,7 @@ def visualised(inspected: Inspected, number: int) -> None:
         st.caption("It needs the model, which cannot be opened.")
         return
     model, layer = inspected.bench.model, inspected.layer
-    preset = st.selectbox(
-        "Preset",
-        tuple(MAXIMISATIONS),
-        format_func=lambda name: _NAMES.get(name, name),
-        key="unit-preset",
-        required=True,
-    )
+    preset = st.selectbox("Preset", _NAMES, format_func=lambda name: _NAMES[name], key="unit-preset") or "fourier"
     key = (model.key, layer, number, preset)
     so_far: dict[Hashable, NDArray[np.float32]] = st.session_state.setdefault("visualising", {})
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def bar(*, alone: bool = False) -> AbstractContextManager[object]:
     left, right = st.columns([1, 2.6], vertical_alignment="center", gap="medium")
     with left:
         name = _choice(entries, alone=alone).draw(
-            st.selectbox, label_visibility="collapsed", help="The study shown on this page.", format_func=_titled
+            st.selectbox,
+            label_visibility="collapsed",
+            help="The study shown on this page.",
+            format_func=partial(_titled, location.current().model),
         )
     if name in entries:
         right.caption(plain(summary(entries[name])))
@@ -93,8 +97,8 @@ def _sound() -> dict[str, Study]:
     return {name: entry.study for name, entry in listed().items() if entry.study}
 
 
-def _titled(name: str) -> str:
-    return f"{parsed(location.current().model).display}, without a study" if name == ALONE else name
+def _titled(model: str, name: str) -> str:
+    return f"{parsed(model).display}, without a study" if name == ALONE else name
 
 
 def _choice(entries: dict[str, Study], *, alone: bool = False) -> parameters.Parameter[str]:
