@@ -22,15 +22,18 @@ from pages.ui.widgets.text import plain
 _NPY = "application/octet-stream"
 
 
-def fits(inspected: Inspected, key: str) -> bool:
-    """Whether the current image is explored with this model; if not, a sentence and a button to switch to it."""
-    return inspected.study is None or ablation.fits_current_image(inspected.study, key)
+def fits(inspected: Inspected) -> bool:
+    """Whether the current image is explored with this model; a sentence if not, as the map offers to switch."""
+    if inspected.study is None or ablation.is_current(inspected.study):
+        return True
+    st.caption("It needs a current image that is open in this model.")
+    return False
 
 
 def current_image(inspected: Inspected, number: int) -> None:
     """The map over the image, on a scale that reaches up to the strongest response that is known."""
     st.header("On the current image", anchor=False)
-    if not fits(inspected, "unit"):
+    if inspected.study and not ablation.fits_current_image(inspected.study, "unit"):
         return
     with messages.refused():
         bench, picture, unit = _bench(inspected), location.subject(), patch_items.unit(number)

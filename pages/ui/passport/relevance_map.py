@@ -23,7 +23,7 @@ def relevance_map(inspected: Inspected, number: int) -> None:
     if inspected.problem:
         st.caption("It needs the model, which cannot be opened.")
         return
-    if not fits(inspected, "unit-relevance-map"):
+    if not fits(inspected):
         return
     with messages.refused():
         bench, picture, unit = inspected.bench, location.subject(), patch_items.unit(number)

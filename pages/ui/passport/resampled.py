@@ -31,7 +31,7 @@ def resampled(inspected: Inspected, number: int) -> None:
             plain(f"They are scores of the channels of a convolution, and {layer} is not computed from those of one.")
         )
         return
-    if not fits(inspected, "unit-resampled"):
+    if not fits(inspected):
         return
     with messages.refused():
         picture = location.subject()
