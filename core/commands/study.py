@@ -254,7 +254,7 @@ def _filters(study: "Study", text: str) -> list[int]:
 
 def _ablate(args: Namespace) -> int:
     from core.environment import device
-    from core.units.ablation_study import run_ablation
+    from core.units.ablation_study import compared_sets, run_ablation
     from core.workbench import study_model
 
     study = _opened(args)
@@ -262,7 +262,8 @@ def _ablate(args: Namespace) -> int:
     label = study.target(args.label) if args.label else None
     mined = _mined(args, study)
     model = study_model(study, device(), model=named_model(args))
-    sets: dict[str, Sets] = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
+    own: Sets = {label: mined.filters_of(label) for label in range(len(study.labels))}
+    sets, missing = compared_sets(model, study.manifest.model.layer, own)
     result = run_ablation(
         study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,
         seed=chance.seed, report=printed(sys.stderr),
@@ -271,35 +272,43 @@ def _ablate(args: Namespace) -> int:
     if label is not None:
         table = table[table["label"] == label]
     if args.json:
-        summary = {**result.summary(), "per_class": json.loads(table.to_json(orient="records"))}
+        per_class = json.loads(table.to_json(orient="records"))
+        summary = {**result.summary(), "per_class": per_class, "notes": [missing] if missing else []}
         say_json(summary, allow_nan=False)
         return 0
     for path, problem in result.skipped.items():
         say(f"skipped {path}: {problem}")
+    if missing:
+        say(f"without relevant filters: {missing}")
     if not args.csv:
         _averaged(result.summary())
     return _output(args, table, [str(name) for name in table if table[name].notna().any()])
 
 
 def _averaged(summary: Mapping[str, Any]) -> None:
-    """Print an ablation in two lines; random filters only if there were any."""
+    """Print an ablation in two lines; relevant and random filters only if there were any."""
 
     def percent(name: str) -> str:
         return "–" if summary[name] is None else f"{summary[name]:.1%}"
 
-    means = [
-        f"{percent('baseline')} unchanged",
-        f"{percent('mined')} without {summary['filters_per_class']:.1f} rule filters",
-        f"{percent('random_mean')} ± {percent('random_std')} without {summary['random_filters']:.1f} random filters",
-    ]
-    spread = [f"{percent(f'{name}_std_over_classes')}" for name in ("baseline", "mined", "random")]
-    prices = [
-        f"removing one rule filter costs {percent('mined_drop_per_filter')}",
-        f"removing a random one {percent('random_drop_per_filter')}",
-    ]
-    sets = 3 if summary["random_mean"] is not None else 2
-    say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means[:sets])}")
-    say(f"deviation over classes: {', '.join(spread[:sets])}; on average {', '.join(prices[: sets - 1])}")
+    relevant, chance = "relevant" in summary, summary["random_mean"] is not None
+    rules = f"{percent('mined')} without {summary['filters_per_class']:.1f} rule filters"
+    means = [f"{percent('baseline')} unchanged", rules]
+    if relevant:
+        means.append(f"{percent('relevant')} without {summary['relevant_per_class']:.1f} relevant filters")
+    if chance:
+        drawn = f"{percent('random_mean')} ± {percent('random_std')}"
+        means.append(f"{drawn} without {summary['random_filters']:.1f} random filters")
+    shown = ["mined", *(["relevant"] if relevant else []), *(["random"] if chance else [])]
+    spread = [f"{percent(f'{name}_std_over_classes')}" for name in ("baseline", *shown)]
+    titles = {
+        "mined": "removing one rule filter costs",
+        "relevant": "removing a relevant one",
+        "random": "removing a random one",
+    }
+    prices = [f"{titles[name]} {percent(f'{name}_drop_per_filter')}" for name in shown]
+    say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means)}")
+    say(f"deviation over classes: {', '.join(spread)}; on average {', '.join(prices)}")
 
 
 def _opened(args: Namespace) -> "Study":

@@ -15,7 +15,8 @@ _PATTERNS = ("", "/", "x", ".", "-")
 def ablation(table: pd.DataFrame) -> go.Figure:
     """Accuracy of each class with all filters, without its mined ones, and without random ones of the same number.
 
-    `table` is `Ablation.per_class` with a column "mined"; error bars are one standard deviation over random draws.
+    `table` is `Ablation.per_class` with a column "mined", and perhaps one of as many "relevant" filters; error bars are
+    one standard deviation over random draws.
     """
     table = table.sort_values("mined", ascending=False, kind="stable")
     names = table["name"]
@@ -41,6 +42,12 @@ def ablation(table: pd.DataFrame) -> go.Figure:
         marker={"symbol": "square", "size": 12, "color": ORANGE}, customdata=table["filters"],
         hovertemplate="%{y}: %{x:.1%} without its %{customdata} rule filters<extra></extra>",
     )  # fmt: skip
+    if "relevant" in table:
+        figure.add_scatter(
+            x=table["relevant"], y=names, mode="markers", name="relevant filters removed",
+            marker={"symbol": "triangle-up", "size": 12, "color": GREEN},
+            hovertemplate="%{y}: %{x:.1%} without its relevant filters<extra></extra>",
+        )  # fmt: skip
     figure.update_xaxes(title="Accuracy", range=[-0.03, 1.03], tickformat=".0%", zeroline=False)
     return laid(figure, 90 + 30 * len(table))
 

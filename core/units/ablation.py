@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.models.model import Model
-from core.network.hooks import capture, module_named
+from core.network.hooks import Edit, capture, module_named
 from core.network.inspection import Layout
 
 Sets = Mapping[int, Sequence[int]]  # label -> filters
@@ -30,6 +31,8 @@ class Ablation:
     draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets
     random_filters: int  # in each of these; 0 for as many as the first set has
     ablated: Mapping[str, NDArray[np.int64]]  # set -> (classes,) number of filters
+    # label -> (images, 1 + sets + draws) whether an image got its class: with all filters, without each set, at random
+    right: Mapping[int, NDArray[np.bool_]]
     skipped: Mapping[str, str] = field(default_factory=dict)  # what was skipped, and why
 
     def summary(self) -> dict[str, Any]:
@@ -53,6 +56,7 @@ class Ablation:
             **facts,
             "random_std": _deviation(drawn),
             "filters_per_class": size,
+            **{f"{name}_per_class": count for name, count in [*sizes.items()][1:]},
             "random_filters": self.random_filters or size,
             "images": int(table["images"].sum()),
             "skipped": [{"path": path, "problem": problem} for path, problem in self.skipped.items()],
@@ -80,7 +84,7 @@ def ablation(
     logits: Logits,
     batches: Iterable[tuple[Tensor, Sequence[int]]],
     sets: Mapping[str, Sets],
-    filters: int,
+    filters: int | Sequence[int],
     names: Sequence[str],
     *,
     draws: int = 20,
@@ -90,50 +94,59 @@ def ablation(
 ) -> Ablation:
     """Accuracy of each class with nothing ablated, without its filters of each of the `sets`, and without random ones.
 
-    The batches contain rows for `logits` and their labels. Random sets have as many filters as the first of the `sets`,
-    or `random_filters` of them (10 in table 1; at most all), and depend on seed, class and draw alone. Section 4.2 of
+    The batches contain rows for `logits` and their labels; `filters` is the number of filters, or that of each of
+    several layers. Random sets have as many filters as the first of the `sets`, and as many of each layer, or
+    `random_filters` of one layer (10 in table 1; at most all), and depend on seed, class and draw alone. Section 4.2 of
     Meynen et al. 2023.
     """
+    sizes = (filters,) if isinstance(filters, int) else tuple(filters)
     masks: dict[int, Tensor] = {}
-    right: dict[int, NDArray[np.int64]] = {}
-    images: dict[int, int] = {}
-    random_filters = min(random_filters, filters)
+    seen: dict[int, list[NDArray[np.bool_]]] = {}
+    random_filters = min(random_filters, sum(sizes))
     first = next(iter(sets.values()))
     for rows, labels in batches:
         for label in sorted(set(labels)):
             if label not in masks:
                 chosen = [one.get(label, ()) for one in sets.values()]
-                count = random_filters or len(set(chosen[0]))
-                drawn_sets = [_drawn(filters, count, (seed, label, draw)) for draw in range(draws)]
-                masks[label] = _masks([*chosen, *drawn_sets], filters)
-                right[label], images[label] = np.zeros(len(masks[label]), np.int64), 0
+                counts = [random_filters] if random_filters else _counted(chosen[0], sizes)
+                drawn_sets = [_drawn(sizes, counts, (seed, label, draw)) for draw in range(draws)]
+                masks[label], seen[label] = _masks([*chosen, *drawn_sets], sum(sizes)), []
             label_rows = rows[[i for i, other in enumerate(labels) if other == label]]
             predicted = asserts(logits(label_rows, masks[label].to(label_rows.device)))
-            right[label] += predicted[..., label].sum(0).cpu().numpy()
-            images[label] += len(label_rows)
+            seen[label].append(predicted[..., label].cpu().numpy())
+    right = {label: np.concatenate(seen[label]) for label in sorted(seen)}
     table_rows, drawn = [], []
-    for label in sorted(right):
-        accuracies = right[label] / images[label]
+    for label, outcomes in right.items():
+        accuracies = outcomes.mean(0)
         chance = accuracies[1 + len(sets) :]
         drawn.append(chance)
         table_rows.append((
-            label, names[label], images[label], len(set(first.get(label, ()))), *accuracies[: 1 + len(sets)].tolist(),
+            label, names[label], len(outcomes), len(set(first.get(label, ()))), *accuracies[: 1 + len(sets)].tolist(),
             float(chance.mean()) if draws else np.nan, float(chance.std()) if draws else np.nan,
         ))  # fmt: skip
     columns = ["label", "name", "images", "filters", "baseline", *sets, "random_mean", "random_std"]
     table = pd.DataFrame(table_rows, columns=columns)
     lost = table["baseline"] - table[next(iter(sets))]
     table["drop_per_filter"] = lost / table["filters"].where(table["filters"] > 0)
-    counts = {
-        name: np.array([len(set(one.get(label, ()))) for label in sorted(right)], np.int64)
-        for name, one in sets.items()
+    ablated = {
+        name: np.array([len(set(one.get(label, ()))) for label in right], np.int64) for name, one in sets.items()
     }
-    return Ablation(table, np.array(drawn).reshape(len(drawn), draws), random_filters, counts)
+    return Ablation(table, np.array(drawn).reshape(len(drawn), draws), random_filters, ablated, right)
 
 
-def _drawn(filters: int, count: int, seed: tuple[int, int, int]) -> list[int]:
-    """A random set of `count` of the filters."""
-    drawn: list[int] = np.random.default_rng(seed).choice(filters, count, replace=False).tolist()
+def _counted(chosen: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """How many of the chosen filters each layer has."""
+    layers = np.repeat(np.arange(len(sizes)), sizes)
+    counts: list[int] = np.bincount(layers[sorted(set(chosen))], minlength=len(sizes)).tolist()
+    return counts
+
+
+def _drawn(sizes: Sequence[int], counts: Sequence[int], seed: tuple[int, int, int]) -> list[int]:
+    """A random set of so many filters of each layer."""
+    rng, drawn, start = np.random.default_rng(seed), list[int](), 0
+    for size, count in zip(sizes, counts, strict=True):
+        drawn += (start + rng.choice(size, count, replace=False)).tolist()
+        start += size
     return drawn
 
 
@@ -162,19 +175,27 @@ def from_images(model: Model, layer: str, *, shortcut: bool = True) -> Logits:
     """Logits from images (n, C, H, W), computed from the averages where these determine the logits."""
     if shortcut and model.survey.head and layer == model.survey.default:
         return lambda images, kept: from_pooled(model)(pooled(model, images, layer), kept)
-    facts = model.survey.layer(layer)
-    how = facts.layout if facts else "grid"
+    return from_layers(model, {layer: slice(None)})
+
+
+def from_layers(model: Model, layers: Mapping[str, slice]) -> Logits:
+    """Logits from images (n, C, H, W) with filters of several layers ablated; each has its part of the keep masks."""
+    layouts: dict[str, Layout] = {}
+    for layer in layers:
+        facts = model.survey.layer(layer)
+        layouts[layer] = facts.layout if facts else "grid"
 
     @torch.no_grad()
     def logits(images: Tensor, keep: Tensor) -> Tensor:
-        return torch.stack([_copies(model, layer, image, _shaped(keep, how)) for image in images])
+        edits = {name: partial(torch.mul, _shaped(keep[:, part], layouts[name])) for name, part in layers.items()}
+        return torch.stack([_copies(model, edits, image) for image in images])
 
     return logits
 
 
-def _copies(model: Model, layer: str, image: Tensor, keep: Tensor) -> Tensor:
-    """Logits (K, C) of one image under every mask: one copy up to the layer, K copies after it."""
-    with capture(model.net, edit={layer: lambda output: output * keep}):
+def _copies(model: Model, edits: Mapping[str, Edit], image: Tensor) -> Tensor:
+    """Logits (K, C) of one image under every mask: one copy up to the first layer, K copies after it."""
+    with capture(model.net, edit=edits):
         return model.net(image[None])
 
 

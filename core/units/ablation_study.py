@@ -10,15 +10,46 @@ from torch import Tensor
 
 from core.data.image_folder import image_folder
 from core.data.layout import UNKNOWN
-from core.errors import BadImage, Unavailable, Unsupported
+from core.errors import BadImage, Unavailable, Unsupported, VitrineError
+from core.explain.filter_relevance import relevance_for
 from core.images import Window, read_picture
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
+from core.network.inspection import RELUS
 from core.progress import Report, chunks, silent
 from core.study import Study
 from core.units.ablation import Ablation, Sets, ablation, from_images, from_pooled
 
 Batches = Iterator[tuple[Tensor, Sequence[int]]]
+_KEEPING = RELUS | {"dropout"}  # operations that leave rectified maps as they are
+
+
+def compared_sets(model: Model, layer: str, mined: Sets) -> tuple[dict[str, Sets], str]:
+    """The sets of table 1: "mined", and "relevant" with as many filters of the layer that are relevant for the class.
+
+    Relevant are those with the largest weights in the stored relevance of the model (Oramas et al. 2019, column [6] of
+    the table); there may be fewer. The second part says why there is no such set; it is empty if there is.
+    """
+    try:
+        relevance = relevance_for(model).relevance
+    except VitrineError as error:
+        return {"mined": mined}, f"{error.message} {error.hint}"
+    at = _rectified(model, layer, [name for name, _ in relevance.features.layers])
+    if not at:
+        return {"mined": mined}, f"The stored relevance of filters of {model.display} has no layer {layer}."
+    relevant = {
+        label: [unit for _, unit, _ in relevance.relevant(label, at)][: len(set(filters))]
+        for label, filters in mined.items()
+    }
+    return {"mined": mined, "relevant": relevant}, ""
+
+
+def _rectified(model: Model, layer: str, known: Sequence[str]) -> str:
+    """The known layer whose rectified maps are those of a layer: itself, or what its ReLU reads; "" for none."""
+    while layer and layer not in known:
+        facts = model.survey.layer(layer)
+        layer = facts.reads if facts and facts.operations and set(facts.operations) <= _KEEPING else ""
+    return layer
 
 
 def run_ablation(

@@ -4,7 +4,8 @@
 what it stored, and the method `vebi` shows those of one image.
 """
 
+from core.units.relevance.ablation import relevance_ablation
 from core.units.relevance.lasso import Solution, mu_lasso
 from core.units.relevance.relevance import relevance
 
-__all__ = ["Solution", "mu_lasso", "relevance"]
+__all__ = ["Solution", "mu_lasso", "relevance", "relevance_ablation"]

@@ -16,7 +16,7 @@ from core.progress import Report
 from core.serialization import digest
 from core.study import Study
 from core.units.ablation import Ablation
-from core.units.ablation_study import expected_passes, run_ablation
+from core.units.ablation_study import compared_sets, expected_passes, run_ablation
 from core.workbench import Workbench, pass_seconds
 from pages.ui.session import location, networks, parameters, state, visitors
 from pages.ui.session.jobs import watch, working
@@ -93,10 +93,13 @@ def switch(study: Study, filters: Sequence[int], key: str) -> None:
 
 def ablation(study: Study, mined: Mined) -> None:
     """The accuracy of every class without the filters of its rules, compared with as many random filters."""
-    sets = {int(label): mined.filters_of(int(label)) for label in sorted(mined.rules["label"].unique())}
+    model = bench(study, "ablation").model
+    own = {int(label): mined.filters_of(int(label)) for label in sorted(mined.rules["label"].unique())}
+    sets, missing = compared_sets(model, study.manifest.model.layer, own)
     st.markdown(
         "Do these filters matter? Each class is classified again with the filters of its rules ablated (set to zero), "
         f"and with random filters ablated, {DRAWS} times."
+        + ("" if missing else " Relevant filters are as many of the same layer by which VEBI tells the class apart.")
     )
     count = parameters.choice("Random filters", list(_RANDOM), "random").draw(
         st.segmented_control, required=True, format_func=_RANDOM.get,
@@ -110,34 +113,34 @@ def ablation(study: Study, mined: Mined) -> None:
     ).strip()  # fmt: skip
     if folder:
         visitors.permitted(folder)
-    key = (open_study.key(study), digest({str(label): list(filters) for label, filters in sets.items()}), folder, count)
+    content = digest([[name, label, list(filters)] for name, one in sets.items() for label, filters in one.items()])
+    key = (open_study.key(study), content, folder, count)
     results = st.session_state.setdefault("ablation", {})
     if key not in results:
-        model = bench(study, "ablation").model
 
         def work(report: Report) -> Ablation:
-            return run_ablation(
-                study, {"mined": sets}, model, folder=folder, draws=DRAWS, random_filters=count, report=report
-            )
+            return run_ablation(study, sets, model, folder=folder, draws=DRAWS, random_filters=count, report=report)
 
         if folder or "pooled" not in study.manifest.arrays:
             if not folder and not study.has_images(study.folder):
                 st.caption(plain(f"The images of the study are not in {study.folder}."))
                 moved_files.images(study, "ablation-images")
-            _watched(key, work, _estimate(study, model, folder))
+            _watched(key, work, _estimate(study, model, folder, len(sets)))
         else:
             results[key] = working(TITLE, work)
     if key in results:
         _shown(results[key], folder)
+    if missing:
+        st.caption(plain(f"Relevant filters (VEBI) are not compared. {missing}"))
 
 
-def _estimate(study: Study, model: Model, folder: str) -> str:
+def _estimate(study: Study, model: Model, folder: str, sets: int) -> str:
     """How long the ablation takes, as far as known before it has begun."""
     try:
         images = len(scan(Path(folder))) if folder else int((open_study.table(study, "images")["label"] >= 0).sum())
     except VitrineError:
         return ""  # the ablation itself says what is wrong with the folder
-    seconds = expected_passes(study, model, images, 1 + DRAWS) * pass_seconds(model)
+    seconds = expected_passes(study, model, images, sets + DRAWS) * pass_seconds(model)
     return f"Takes about {duration(seconds)} for {images:,} images, at most." if images else ""
 
 
@@ -164,9 +167,21 @@ def _shown(result: Ablation, folder: str) -> None:
     """Averages in a line, the classes as a chart and as a table, and what was skipped."""
     summary = result.summary()
     source = plain(f"of {Path(folder).name}") if folder else "the study's own images"
+    relevant = (
+        [
+            (
+                "Relevant filters removed",
+                f"{summary['relevant']:.1%}",
+                f"{summary['relevant_per_class']:.1f} filters per class",
+            )
+        ]
+        if "relevant" in summary
+        else []
+    )
     numbers = (
         ("All filters", f"{summary['baseline']:.1%}", "accuracy, mean over classes"),
         ("Rule filters removed", f"{summary['mined']:.1%}", f"{summary['filters_per_class']:.1f} filters per class"),
+        *relevant,
         (
             "Random filters removed",
             f"{summary['random_mean']:.1%}",
@@ -174,7 +189,7 @@ def _shown(result: Ablation, folder: str) -> None:
         ),
         ("Images", f"{summary['images']:,}", source),
     )
-    grid = st.grid(4, min_column_width=200)
+    grid = st.grid(len(numbers), min_column_width=180)
     for name, value, text in numbers:
         grid.metric(name, value, text, delta_color="off", delta_arrow="off")
     whole, own, chance = (summary[f"{name}_std_over_classes"] for name in ("baseline", "mined", "random"))
@@ -187,6 +202,11 @@ def _shown(result: Ablation, folder: str) -> None:
         words += (
             f" On average, accuracy falls by {100 * mined:.1f} percentage points per rule filter removed, and by "
             f"{100 * random:.1f} per random filter."
+        )
+    if relevant and summary["relevant_drop_per_filter"] is not None:
+        words += (
+            f" Without relevant filters the deviation is {summary['relevant_std_over_classes']:.1%}, and accuracy "
+            f"falls by {100 * summary['relevant_drop_per_filter']:.1f} points per filter."
         )
     st.caption(words)
     if result.skipped:
@@ -202,7 +222,8 @@ def _shown(result: Ablation, folder: str) -> None:
             table.drop(columns="label"), hide_index=True, alt="Accuracy of each class with filters ablated",
             column_config={
                 name: st.column_config.NumberColumn(format="percent")
-                for name in ("baseline", "mined", "random_mean", "random_std", "drop_per_filter")
+                for name in ("baseline", "mined", "relevant", "random_mean", "random_std", "drop_per_filter")
+                if name in table
             },
         )  # fmt: skip
     st.caption(

@@ -18,7 +18,7 @@ from core.models import load
 from core.study import Study
 from core.study.build import config_of
 from core.study.config import MiningConfig
-from core.units.ablation_study import run_ablation
+from core.units.ablation_study import compared_sets, run_ablation
 from core.workbench import Workbench
 from pages.ui.study.rule_views import Rule
 from tests import small_study
@@ -35,6 +35,14 @@ def test_every_view_of_the_rules(app: AppTest, view: str) -> None:
     if view == "ablation":
         values = {metric.label: metric.value for metric in app.metric}
         assert float(values["Rule filters removed"].rstrip("%")) < float(values["Random filters removed"].rstrip("%"))
+
+
+def test_without_relevance_the_ablation_says_so(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.explain.filter_relevance.BUNDLED", Path("/nowhere"))
+    visit(app, "Rules", study="small", show="ablation")
+    assert "Relevant filters (VEBI) are not compared. No relevance of the filters of" in said(app)
+    assert "Relevant filters removed" not in {metric.label for metric in app.metric}
+    assert "relevant" not in app.dataframe[0].value
 
 
 def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home: Path) -> None:
@@ -54,6 +62,13 @@ def test_the_ablation_tells_spread_and_the_price_of_a_filter(app: AppTest, home:
         in words
     )
     assert any(html.unescape(metric.delta).startswith("10.0 filters per class, ±") for metric in app.metric)
+    model = load(study.manifest.model.name)
+    both, _ = compared_sets(model, study.manifest.model.layer, sets["mined"])
+    relevant = run_ablation(study, both, model, random_filters=10).summary()
+    metrics = {metric.label: metric for metric in app.metric}
+    assert metrics["Relevant filters removed"].value == f"{relevant['relevant']:.1%}"
+    assert f"falls by {100 * relevant['relevant_drop_per_filter']:.1f} points per filter" in words
+    assert "relevant" in app.dataframe[0].value
     table = app.dataframe[0].value
     assert table["drop_per_filter"].tolist() == pytest.approx(
         [row["drop_per_filter"] for row in facts["per_class"]], nan_ok=True

@@ -12,11 +12,11 @@ from core.errors import BadParameter, Unsupported
 from core.explain.filter_relevance import Features, Relevance, StoredRelevance
 from core.explain.methods.relevant_filters import combined, filter_maps
 from core.explain.targets import Classes, Units
-from core.network.hooks import capture
+from core.network.hooks import ablate, capture
 from core.units.analysis import Subject, analyse
 from core.units.build import build_analysis
 from core.units.config import UnitsConfig
-from core.units.relevance import mu_lasso
+from core.units.relevance import mu_lasso, relevance_ablation
 from core.units.store import UnitStore
 from tests import nets
 from tests.planted_units import InMemory, planted_images, planted_model
@@ -189,3 +189,53 @@ def test_what_cannot_be_asked_gets_a_sentence(model):
     subject = Subject(replace(model, output="regression"), LAYERS, InMemory(nets.images(2), [0, 1]))
     with pytest.raises(Unsupported, match="relevance is that of one class of several"):
         analyse("relevance", subject)
+
+
+def test_accuracy_lost_is_that_of_networks_without_the_filters():
+    model, images = nets.model("gap", seed=3), nets.images(30)
+    with torch.no_grad():
+        labels = model.net(images).argmax(1).tolist()
+    labels[0] = (labels[0] + 1) % 5  # one that is wrong from the start
+    known = given({0: {1: 1.0, **dict.fromkeys(range(8, 14), 0.5), 30: 0.1, 31: -2.0}, 1: {2: 0.1, 21: 0.2}})
+    table = relevance_ablation(model, known, InMemory(images, [*labels[:-1], -1]), draws=0, batch=7)
+    sets = {0: ({1}, set(range(6)), {10}), 1: ({2}, set(), {1})}
+    present = sorted(set(labels[:-1]))
+    assert table["label"].tolist() == [*present, -1]
+    for one in table[:-1].itertuples():
+        rows = [row for row, label in enumerate(labels[:-1]) if label == one.label]
+        without = {layer: ablate(some) for layer, some in zip(LAYERS, sets.get(one.label, ()), strict=False)}
+        with torch.no_grad(), capture(model.net, edit=without):
+            right = model.net(images[rows]).argmax(1) == one.label
+        clean = 1 - (0 in rows) / len(rows)
+        assert one.baseline == pytest.approx(clean)
+        assert one.lost == pytest.approx(clean - float(right.float().mean()))
+        assert one.units == sum(map(len, sets.get(one.label, ())))
+    assert 0.5 < table["lost"].max() < 1
+    assert table["lost"].iloc[-1] == pytest.approx(np.average(table["lost"][:-1], weights=table["images"][:-1]))
+    assert table["random"].isna().all()
+    most = relevance_ablation(model, known, InMemory(images, labels), top=1, draws=0)
+    assert most["units"].tolist() == [1] * len(most)
+
+
+def test_random_filters_are_as_many_of_each_layer_and_cost_less_than_the_planted_ones():
+    net = nets.colour_reader()
+    with torch.no_grad():
+        net[4].bias.copy_(torch.tensor([0.1, 0.05, 0.0]))
+    model, rows, labels = nets.model(net), torch.zeros(12, 3, 32, 32), [row % 3 for row in range(12)]
+    for row, label in zip(rows, labels, strict=True):
+        row[label] = 1
+    images, features = InMemory(rows, labels), Features((("0", 6), ("1", 6)))
+    known = Relevance(features, np.hstack([np.zeros((3, 6)), np.eye(3, 6)]))
+    table = relevance_ablation(model, known, images, draws=60)
+    assert table["baseline"].tolist() == [1, 1, 1, 1]
+    assert table["lost"].tolist() == [0, 1, 1, pytest.approx(2 / 3)]  # of the first class the largest bias is left
+    assert table["random"].iloc[1] == pytest.approx(1 / 6, abs=0.15)  # one of the six of the second layer
+    assert (table["lost_low"].iloc[-1], table["lost_high"].iloc[-1]) == (
+        pytest.approx(2 / 3, abs=0.3), pytest.approx(2 / 3, abs=0.35)
+    )  # fmt: skip
+    assert table["lost_low"].iloc[-1] < 2 / 3 < table["lost_high"].iloc[-1]
+    assert relevance_ablation(model, known, images, draws=60, batch=5).equals(table)
+    everything = relevance_ablation(model, Relevance(features, np.ones((3, 12))), images, draws=2)
+    assert everything["lost"].tolist() == everything["random"].tolist() == table["lost"].tolist()
+    with pytest.raises(Unsupported, match="None of the images has a class"):
+        relevance_ablation(model, known, InMemory(nets.images(2), [-1, -1]))

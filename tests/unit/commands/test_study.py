@@ -265,7 +265,9 @@ def test_ablate_tells_spread_and_price_and_leaves_out_what_was_not_tried(built, 
     text = told(capsys, "ablate", built / "s", "--draws", "3")
     spread, price = facts["mined_std_over_classes"], facts["mined_drop_per_filter"]
     assert f"deviation over classes: 0.0%, {spread:.1%}, " in text
-    assert f"; on average removing one rule filter costs {price:.1%}, removing a random one " in text
+    assert f"; on average removing one rule filter costs {price:.1%}, removing a relevant one " in text
+    assert f"{facts['relevant_drop_per_filter']:.1%}, removing a random one " in text
+    assert f"{facts['relevant']:.1%} without {facts['relevant_per_class']:.1f} relevant filters" in text
 
     def refused(word):
         raise AssertionError(f"{word} is no JSON")

@@ -106,3 +106,26 @@ def test_bad_input_is_one_sentence(flowers, capsys, tmp_path, words, problem):
 
 def test_the_other_command_is_refused(dissected, capsys):
     assert "holds network dissection" in told(capsys, "activating", "--out", dissected, code=2)
+
+
+def test_the_price_of_relevant_units_is_printed_and_written(flowers, capsys, tmp_path):
+    stored = BUNDLED.parent / "units" / "flowers-single-6c-relevance"
+    words = ("ablate", stored, "--data", flowers, "--top", 8, "--draws", 3)
+    text = told(capsys, *words)
+    assert "all  12 images, 100.0%; 8 units cost " in text
+    assert ", random units " in text
+    rows = json.loads(told(capsys, *words, "--json"))
+    told(capsys, *words, "--csv", tmp_path / "lost.csv")
+    assert [row["name"] for row in csv.DictReader((tmp_path / "lost.csv").open())] == [row["name"] for row in rows]
+    assert [row["units"] for row in rows] == [8] * 7
+    assert rows[-1]["lost"] > rows[-1]["random"] + 0.2
+    without = told(capsys, *words[:4], "--draws", 0)
+    assert "random" not in without.partition("\n")[2]
+
+
+def test_the_price_of_what_cannot_be_ablated_gets_a_sentence(flowers, dissected, capsys, tmp_path):
+    stored = BUNDLED.parent / "units" / "flowers-single-6c-relevance"
+    assert "There is no relevance in" in told(capsys, "ablate", dissected, code=2)
+    other = told(capsys, "ablate", stored, "--model", "flowers-shortcut-6c", "--data", flowers, code=2)
+    assert "flowers-shortcut-6c is not the model that flowers-single-6c-relevance is about" in other
+    assert told(capsys, "ablate", stored, "--data", tmp_path / "nothing", code=2)

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 
 from core.errors import Unavailable, Unsupported
-from core.units.ablation_study import expected_passes, run_ablation
+from core.explain.filter_relevance import BUNDLED, StoredRelevance
+from core.models import load
+from core.units.ablation_study import compared_sets, expected_passes, run_ablation
 from tests.nets import SIDE, model
 
 
@@ -126,3 +128,35 @@ def test_as_many_passes_are_made_as_its_time_is_estimated_from(net, tmp_path, la
     net.net.get_submodule(module).register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
     run_ablation(study, {"mined": {0: [1, 2], 1: [3]}}, net, draws=3, batch=4)
     assert sum(rows) == expected_passes(study, net, images=6, sets=1 + 3) == (30 if layer else 6)
+
+
+def test_relevant_filters_are_those_of_the_layer_with_the_largest_weights():
+    flowers, mined = load("flowers-single-6c"), {0: [3, 1, 3], 2: range(128), 5: ()}
+    weights = StoredRelevance(BUNDLED / "flowers-single-6c-relevance").relevance.weights[:, 16 + 32 + 64 :]
+    sets, missing = compared_sets(flowers, "relu4", mined)  # reads norm4, whose relevance is stored
+    assert not missing
+    assert sets["mined"] == mined
+    assert sets["relevant"][0] == np.argsort(-weights[0], kind="stable")[:2].tolist()
+    assert set(sets["relevant"][2]) == set(np.flatnonzero(weights[2] > 1e-6))
+    assert len(sets["relevant"][2]) < 128
+    assert sets["relevant"][5] == []
+    assert compared_sets(flowers, "norm4", mined)[0] == sets
+
+
+def test_without_relevance_of_the_layer_there_is_a_sentence(net, tmp_path, monkeypatch):
+    flowers, mined = load("flowers-single-6c"), {0: [1]}
+    sets, missing = compared_sets(flowers, "pool4", mined)
+    assert sets == {"mined": mined}
+    assert missing == "The stored relevance of filters of flowers-single-6c has no layer pool4."
+    sets, missing = compared_sets(net, net.survey.default, mined)
+    assert sets == {"mined": mined}
+    assert missing.startswith("No relevance of the filters of gap is stored. Store it: vitrine units relevance gap")
+
+
+def test_the_table_has_relevant_filters_beside_those_of_rules(net, tmp_path):
+    sets = {"mined": {0: [1, 2], 1: [3]}, "relevant": {0: [4], 1: [3]}}
+    found = run_ablation(Shelf(net, tmp_path), sets, net, draws=2)
+    alone = run_ablation(Shelf(net, tmp_path), {"mined": sets["relevant"]}, net, draws=0)
+    assert found.per_class["relevant"].tolist() == alone.per_class["mined"].tolist()
+    summary = found.summary()
+    assert (summary["filters_per_class"], summary["relevant_per_class"]) == (1.5, 1.0)
