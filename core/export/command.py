@@ -118,3 +118,10 @@ def _request_words(
     for name, value in settings.items():
         words += ["--set", f"{name}={spelled(value)}"]
     return words
+
+
+def concepts_command(study: str, count: int, *, folder: str = "", out: str = "out/concepts") -> str:
+    """The command line that finds the concepts of a study again, and measures their importance on a folder's images."""
+    words = ["vitrine", "units", "concepts", study, "--count", str(count)]
+    words += ["--importance", "--data", folder] if folder else []
+    return shlex.join([*words, "--out", out])

@@ -24,7 +24,7 @@ from core.images import Picture
 from core.workbench import Answer, Request, Workbench
 
 
-def npz(maps: Mapping[str, NDArray[np.float32]]) -> bytes:
+def npz(maps: Mapping[str, NDArray[Any]]) -> bytes:
     """Raw maps by name as the file that `numpy.load` reads."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **maps)  # type: ignore[arg-type]  # the stub mistakes the names for options

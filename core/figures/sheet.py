@@ -169,7 +169,10 @@ def _foot(elements: list[_Picture | _Text], at: tuple[int, int], panel: Panel, s
     elements.append(_Text(left, top, low, _BODY, colour=_QUIET))
     elements.append(_Text(left + side, top, high, _BODY, colour=_QUIET, align="right"))
     middle = _number((span.low + span.high) / 2) if span.signed else ""
-    if middle and _width(middle, _BODY) / 2 + max(_width(low, _BODY), _width(high, _BODY)) + _PAD <= side / 2:
+    if (
+        middle
+        and text_width(middle, _BODY) / 2 + max(text_width(low, _BODY), text_width(high, _BODY)) + _PAD <= side / 2
+    ):
         elements.append(_Text(left + side / 2, top, middle, _BODY, colour=_QUIET, align="center"))
     return top + _leading(_BODY)
 
@@ -226,13 +229,13 @@ def _broken(text: str, width: int, most: int, size: int, *, bold: bool = False) 
     """
     lines = [""]
     for piece in re.split(r"(?<=[\s./_-])", printable(text, bold)):
-        if _width(lines[-1] + piece.rstrip(), size, bold) <= width:
+        if text_width(lines[-1] + piece.rstrip(), size, bold) <= width:
             lines[-1] += piece
             continue
         if lines[-1]:
             lines.append("")
         for char in piece:
-            if _width((lines[-1] + char).rstrip(), size, bold) > width:
+            if text_width((lines[-1] + char).rstrip(), size, bold) > width:
                 lines.append("")
             lines[-1] += char
         if len(lines) > most:
@@ -240,7 +243,7 @@ def _broken(text: str, width: int, most: int, size: int, *, bold: bool = False) 
     lines = [line.strip() for line in lines]
     if len(lines) > most:
         last = lines[most - 1]
-        while last and _width(last + "…", size, bold) > width:
+        while last and text_width(last + "…", size, bold) > width:
             last = last[:-1]
         lines[most - 1 :] = [last.rstrip() + "…"]
     return [line for line in lines if line]
@@ -255,7 +258,7 @@ def printable(text: str, bold: bool = False) -> str:
     )
 
 
-def _width(text: str, size: int, bold: bool = False) -> float:
+def text_width(text: str, size: int, bold: bool = False) -> float:
     """The width of a text in pixels, without kerning."""
     return size * sum(_advance(char, bold) for char in text)
 

@@ -188,15 +188,20 @@ def from_layers(model: Model, layers: Mapping[str, slice]) -> Logits:
     @torch.no_grad()
     def logits(images: Tensor, keep: Tensor) -> Tensor:
         edits = {name: partial(torch.mul, _shaped(keep[:, part], layouts[name])) for name, part in layers.items()}
-        return torch.stack([_copies(model, edits, image) for image in images])
+        return torch.stack([edited(model, image, edits) for image in images])
 
     return logits
 
 
-def _copies(model: Model, edits: Mapping[str, Edit], image: Tensor) -> Tensor:
-    """Logits (K, C) of one image under every mask: one copy up to the first layer, K copies after it."""
+@torch.no_grad()
+def edited(model: Model, image: Tensor, edits: Mapping[str, Edit]) -> Tensor:
+    """Logits (K, C) of one image for K edited copies of layers' outputs: one pass up to the first layer, K after it.
+
+    The edit of the first layer makes the copies (K, …) of its output (1, …).
+    """
     with capture(model.net, edit=edits):
-        return model.net(image[None])
+        logits: Tensor = model.net(image[None])
+    return logits
 
 
 def _shaped(keep: Tensor, how: Layout) -> Tensor:

@@ -72,7 +72,7 @@ def run_ablation(
     """
     layer, count = study.manifest.model.layer, int(study.manifest.model.filters)
     use_pooled = not folder and "pooled" in study.manifest.arrays
-    files = None if use_pooled else folder_images(model, folder) if folder else study_images(study)
+    files = None if use_pooled else files_of_folder(model, folder) if folder else files_of_study(study)
     if files is None:
         logits, skipped = from_pooled(model), _unread(study)
     else:
@@ -109,7 +109,7 @@ def expected_passes(study: Study, model: Model, images: int, sets: int) -> float
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """Images of known class to read, and the skipped ones with reasons; reading may add to them."""
+    """Images to read, and the skipped ones with reasons; reading may add to them."""
 
     root: Path
     paths: Sequence[str]
@@ -134,8 +134,8 @@ def _unread(study: Study) -> dict[str, str]:
     return dict(zip(images["path"], images["problem"], strict=True))
 
 
-def study_images(study: Study) -> LabelledFiles:
-    """The images of a study that have a class. Raises Unavailable if none of them is in its folder."""
+def files_of_study(study: Study) -> LabelledFiles:
+    """The images of a study with known class, at their place. Raises Unavailable if none is there."""
     root, images, skipped = study.folder, study.table("images"), _unread(study)
     images = images[(images["label"] >= 0) & (images["problem"] == "")]
     exists = np.array([(root / path).is_file() for path in images["path"]], bool)
@@ -147,8 +147,8 @@ def study_images(study: Study) -> LabelledFiles:
     return LabelledFiles(root, images["path"][exists].tolist(), images["label"][exists].tolist(), skipped)
 
 
-def folder_images(model: Model, folder: str | Path) -> LabelledFiles:
-    """The images of a folder that have a class of the model. Raises as `image_folder`."""
+def files_of_folder(model: Model, folder: str | Path) -> LabelledFiles:
+    """The images of a folder in sub-folders of the model's classes."""
     images = image_folder(folder, model.labels)
     usable = [number for number, label in enumerate(images.labels) if label != UNKNOWN]
     skipped = {f"{name}/": reason for name, reason in images.unmatched.items()}
@@ -158,7 +158,7 @@ def folder_images(model: Model, folder: str | Path) -> LabelledFiles:
 def read_batches(
     model: Model, files: LabelledFiles, batch: int, report: Report, window: Window | None = None
 ) -> Batches:
-    """Images as network inputs, with their classes; `window` as in `core.images.read_picture`."""
+    """Images as network inputs, in batches; `window` as in `core.images.read_picture`."""
     for span in chunks(len(files.paths), batch, report, "images ablated", counted=True):
         inputs, labels = [], []
         for path, label in zip(files.paths[span.start : span.stop], files.labels[span.start : span.stop], strict=True):

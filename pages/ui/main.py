@@ -18,6 +18,7 @@ SECTIONS = {
         ("mine/patches", "Patches", "grid_on", "study"),
         ("mine/rules", "Rules", "rule", "study image"),
         ("mine/averages", "Averages", "blur_on", "study"),
+        ("mine/concepts", "Concepts", "category", "study image"),
         ("units/unit", "Filter", "filter_tilt_shift", "study units image"),
         ("mine/studies", "Studies", "science", ""),
     ],

@@ -142,7 +142,7 @@ def test_without_the_package_the_flowers_open_with_a_sentence(app: AppTest, monk
     ]
 
 
-@pytest.mark.parametrize("title", ["Patches", "Rules", "Averages", "Studies"])
+@pytest.mark.parametrize("title", ["Patches", "Rules", "Averages", "Concepts", "Studies"])
 def test_pages_of_studies_say_why_there_is_none_of_this_model(app: AppTest, title: str) -> None:
     app.run()
     app.switch_page(FILES[title]).run()

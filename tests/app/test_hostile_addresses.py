@@ -20,6 +20,7 @@ PARAMETERS = {
     "Patches": ("study", "label", "filters", "outcome", "tag", "strongest", "drop", "image", "sort"),
     "Rules": ("study", "support", "confidence", "q", "n", "label", "show", "rule", "node"),
     "Averages": ("study", "label", "top", "weights", "contrast", "average"),
+    "Concepts": ("study", "count"),
     "Filter": ("study", "layer", "unit", "rule"),
     "Studies": ("study",),
     "Methods": ("family",),

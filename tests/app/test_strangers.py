@@ -123,7 +123,7 @@ def test_uploads_are_limited_in_all(photo: bytes, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_path_of_the_server_is_shown(of_anne: str, tmp_path: Path) -> None:
-    for title in ("Studies", "Patches", "Rules", "Averages", "Filter", "Start"):
+    for title in ("Studies", "Patches", "Rules", "Averages", "Concepts", "Filter", "Start"):
         app = visit(title, ANNE, study=of_anne)
         assert str(tmp_path) not in said(app), title
         assert visitors.SHOW_PATHS not in [toggle.key for toggle in app.toggle]

@@ -57,7 +57,7 @@ ROOMS = (
 PLACES = {
     "captum": ("core.explain",),
     "fim": ("core.mining.itemsets",),
-    "matplotlib": ("core.figures.sheet", "core.figures.curve_file", "core.figures.means"),
+    "matplotlib": ("core.figures.boxes", "core.figures.curve_file", "core.figures.means", "core.figures.sheet"),
     "plotly": ("core.figures",),
     "pydicom": ("core.images.dicom",),
     "shtab": ("core.cli",),

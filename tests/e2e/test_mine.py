@@ -338,6 +338,7 @@ def test_axe_finds_nothing_of_ours_in_a_study(mined: Server, tabs: Any, scheme: 
         "rules?show=shared",
         "rules?show=ablation",
         "averages",
+        "concepts",
         "unit",
     ):
         tab.open(f"{mined.url}/{address}")

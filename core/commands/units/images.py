@@ -25,7 +25,7 @@ STOPPED = 130
 
 def visualise(parser: ArgumentParser) -> None:
     """Declare `vitrine units visualise`."""
-    _shared(parser)
+    request(parser)
     parser.add_argument(
         "--target", required=True, metavar="TARGET",
         help="what the image drives: a class (index or label), a difference A-B, a group A+B or a unit LAYER:NUMBER",
@@ -37,7 +37,7 @@ def visualise(parser: ArgumentParser) -> None:
 
 def invert(parser: ArgumentParser) -> None:
     """Declare `vitrine units invert`."""
-    _shared(parser)
+    request(parser)
     parser.add_argument("--image", required=True, type=path_argument, metavar="FILE", help="image that is encoded")
     parser.add_argument(
         "--layers", default="", metavar="NAMES",
@@ -47,7 +47,8 @@ def invert(parser: ArgumentParser) -> None:
     parser.set_defaults(run=_invert)
 
 
-def _shared(parser: ArgumentParser) -> None:
+def request(parser: ArgumentParser) -> None:
+    """Declare what all commands have whose results are files: model, settings, seed and folder."""
     parser.add_argument("model", metavar="MODEL", help="name, or ARCH@FILE for your own weights")
     options(parser, ModelOptions)
     setting = "change a setting; README.md lists the main ones"
@@ -130,19 +131,27 @@ def _invert(args: Namespace) -> int:
 
 def _asked(args: Namespace, card: "Card", presets: Mapping[str, Mapping[str, Any]]) -> "tuple[Model, dict[str, Any]]":
     """The model and all settings, checked before any work."""
-    from core.environment import device, seed
-    from core.models import load
+    from core.environment import seed
 
     seed(args.seed)
     if args.preset not in presets:
         raise unknown("preset", args.preset, presets)
     given = {**presets[args.preset], **pairs(args.set)}
     card.chosen(given)
+    model = opened(args)
+    return model, card.chosen(given, model)
+
+
+def opened(args: Namespace) -> "Model":
+    """The model, once the folder of the results can be written; what is to be said about it is printed."""
+    from core.environment import device
+    from core.models import load
+
     writable(args.out)
     model = load(named_model(args), device(), options=chosen_model(args))
     if not args.json:
         say(*model.notes)
-    return model, card.chosen(given, model)
+    return model
 
 
 def _examples(args: Namespace, model: "Model") -> Any:
@@ -166,22 +175,29 @@ def _write(
     """Write every picture as PNG and as numbers, the curves, and what was asked."""
     import numpy as np
 
-    from core.export.files import npz, write_files
+    from core.export.files import npz
     from core.figures.sheet import png
 
-    content = {"model": model.name, "sha": model.sha, "preparation": str(model.preprocess), **facts}
     files: dict[str, bytes] = {
         f"{name}.png": png((255 * picture.clip(0, 1)).round().astype(np.uint8)) for name, picture in pictures.items()
     }
     files["result.npz"] = npz({**pictures, **curves})
-    files["result.json"] = (json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n").encode()
-    write_files(args.out, files)
-    if args.json:
-        say_json(content, default=str)
-        return
-    say(*(f"{args.out / name}" for name in files))
     notes = [
         facts.get("note", ""),
         *(f"{one['layer']}: {one['note']}" for one in facts.get("layers", ()) if one["note"]),
     ]
-    say(*filter(None, notes))
+    write(args, model, files, facts, *filter(None, notes))
+
+
+def write(args: Namespace, model: "Model", files: Mapping[str, bytes], facts: Mapping[str, Any], *notes: str) -> None:
+    """Write files and, as result.json, the facts of model and request; print their paths and notes, or the facts."""
+    from core.export.files import write_files
+
+    content = {"model": model.name, "sha": model.sha, "preparation": str(model.preprocess), **facts}
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    every = {**files, "result.json": f"{text}\n".encode()}
+    write_files(args.out, every)
+    if args.json:
+        say_json(content, default=str)
+        return
+    say(*(f"{args.out / name}" for name in every), *notes)

@@ -14,7 +14,7 @@ from core.network.cancellation import RepeatedReport
 from core.progress import Report, silent
 from core.study import Study
 from core.units.ablation import Logits, from_images, from_pooled
-from core.units.ablation_study import Batches, folder_images, read_batches, stored_batches, study_images
+from core.units.ablation_study import Batches, files_of_folder, files_of_study, read_batches, stored_batches
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def effect_on_study(study: Study, model: Model, layer: str, unit: int, *, report
     if layer == study.manifest.model.layer and "pooled" in study.manifest.arrays:
         with RepeatedReport(report) as repeated:
             return _effect(model, layer, unit, from_pooled(model), stored_batches(study, model, repeated.report))
-    files = study_images(study)
+    files = files_of_study(study)
     window = study.manifest.settings.value_window()
     with RepeatedReport(report) as repeated:
         batches = read_batches(model, files, 16, repeated.report, window)
@@ -52,7 +52,7 @@ def effect_on_folder(
 
     Raises Unsupported for a regression and if no image has a class of the model, Unavailable if none can be read.
     """
-    files = folder_images(model, folder)
+    files = files_of_folder(model, folder)
     with RepeatedReport(report) as repeated:
         batches = read_batches(model, files, batch, repeated.report)
         found = _effect(model, layer, unit, from_images(model, layer), batches)

@@ -1,6 +1,6 @@
 """Ablation of a rule's filters: its effect on the accuracy of a class, and on the current image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,13 +19,12 @@ from core.units.ablation import Ablation
 from core.units.ablation_study import compared_sets, expected_passes, run_ablation
 from core.workbench import Workbench, pass_seconds
 from pages.ui.session import location, networks, parameters, state, visitors
-from pages.ui.session.jobs import watch, working
+from pages.ui.session.jobs import working
 from pages.ui.study import moved_files, open_study
-from pages.ui.widgets import messages
+from pages.ui.widgets import messages, on_demand
 from pages.ui.widgets.text import duration, plain
 
 TITLE = "Ablating filters"
-Key = tuple[str, str, str, int]  # of a study, of sets of filters, the folder of other images, number of random filters
 _RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
 
 
@@ -115,8 +114,8 @@ def ablation(study: Study, mined: Mined) -> None:
         visitors.permitted(folder)
     content = digest([[name, label, list(filters)] for name, one in sets.items() for label, filters in one.items()])
     key = (open_study.key(study), content, folder, count)
-    results = st.session_state.setdefault("ablation", {})
-    if key not in results:
+    result = on_demand.done("ablation", key)
+    if result is None:
 
         def work(report: Report) -> Ablation:
             return run_ablation(study, sets, model, folder=folder, draws=DRAWS, random_filters=count, report=report)
@@ -125,11 +124,12 @@ def ablation(study: Study, mined: Mined) -> None:
             if not folder and not study.has_images(study.folder):
                 st.caption(plain(f"The images of the study are not in {study.folder}."))
                 moved_files.images(study, "ablation-images")
-            _watched(key, work, _estimate(study, model, folder, len(sets)))
+            note = f"{_estimate(study, model, folder, len(sets))} It runs in the background.".strip()
+            result = on_demand.watched("ablation", key, work, title=TITLE, button="Run ablation", note=note)
         else:
-            results[key] = working(TITLE, work)
-    if key in results:
-        _shown(results[key], folder)
+            result = on_demand.keep("ablation", key, working(TITLE, work))
+    if result is not None:
+        _shown(result, folder)
     if missing:
         st.caption(plain(f"Relevant filters (VEBI) are not compared. {missing}"))
 
@@ -142,25 +142,6 @@ def _estimate(study: Study, model: Model, folder: str, sets: int) -> str:
         return ""  # the ablation itself says what is wrong with the folder
     seconds = expected_passes(study, model, images, sets + DRAWS) * pass_seconds(model)
     return f"Takes about {duration(seconds)} for {images:,} images, at most." if images else ""
-
-
-def _watched(key: Key, work: Callable[[Report], Ablation], estimate: str) -> None:
-    """An ablation that reads images: started by a button, with progress and stop button; its result is stored."""
-    requested, job = st.session_state.get("ablating", (None, None))
-    if requested == key:
-        with messages.refused():
-            watch(job, lambda ended: st.session_state["ablation"].update({key: ended.result}))
-    if key not in st.session_state["ablation"] and (requested != key or not job.running):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button("Run ablation", type="primary", on_click=_begin, args=(key, work))
-            st.caption(f"{estimate} It runs in the background.".strip())
-
-
-def _begin(key: Key, work: Callable[[Report], Ablation]) -> None:
-    _, earlier = st.session_state.get("ablating", (None, None))
-    if earlier:
-        earlier.cancel()
-    st.session_state["ablating"] = (key, state.session().start(work, TITLE))
 
 
 def _shown(result: Ablation, folder: str) -> None:
