@@ -66,9 +66,10 @@ def analysis_command(config: UnitsConfig, out: str) -> str:
     return shlex.join([*words, "--out", out])
 
 
-def visualise_command(model: str, options: ModelOptions, layer: str, unit: int) -> str:
+def visualise_command(model: str, options: ModelOptions, layer: str, unit: int, preset: str = "fourier") -> str:
     """The command line that makes the image to which a unit responds most."""
     words = ["vitrine", "units", "visualise", *model_words(model, options)[1:], "--target", f"{layer}:{unit}"]
+    words += ["--preset", preset] if preset != "fourier" else []
     return shlex.join([*words, "--out", f"{layer}-F{unit}".replace("/", "_")])
 
 

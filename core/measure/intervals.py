@@ -43,14 +43,14 @@ def _intervals(values: NDArray[np.float64], level: float, draws: int, seed: int)
     n, means = len(values), values.mean(0).tolist()
     if n < 2:
         return [Interval(n, mean, None, None) for mean in means]
-    drawn = _samples(n, draws, seed) @ values / n
+    drawn = samples(n, draws, seed) @ values / n
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0).tolist()
     return [Interval(n, *bounds) for bounds in zip(means, low, high, strict=True)]
 
 
 @lru_cache(maxsize=8)
-def _samples(n: int, draws: int, seed: int) -> NDArray[np.uint16]:
+def samples(n: int, draws: int, seed: int) -> NDArray[np.uint16]:
     """How often each of n images is in each sample (draws, n): the same for all methods and measures."""
     samples = np.empty((draws, n), np.uint16)
     for draw in range(draws):

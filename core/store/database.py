@@ -27,6 +27,10 @@ _STEPS = (
         WITHOUT ROWID;
     CREATE TABLE imported (file TEXT PRIMARY KEY) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE marks (model TEXT NOT NULL, label INTEGER NOT NULL, layer TEXT NOT NULL, unit INTEGER NOT NULL,
+        verdict TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (model, label, layer, unit)) WITHOUT ROWID;
+    """,
 )
 
 
@@ -74,7 +78,7 @@ def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(file, timeout=WAIT, isolation_level=None)) as connection:
             _upgrade(connection, file)
-            if not _layout(connection) >= _own_layout():
+            if not _layout(connection) >= _own_layout(len(_STEPS)):
                 raise damaged(folder)
             yield connection
     except (sqlite3.Error, UnicodeDecodeError) as error:  # a message may quote bytes of the file
@@ -87,7 +91,7 @@ def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def damaged(folder: Path) -> Unavailable:
-    """The error about a database that holds something else than tags; it is never replaced unasked."""
+    """The error about a database that holds something else than tags and marks; it is never replaced unasked."""
     message = f"{folder / NAME} is damaged and cannot be read."
     return Unavailable(message, "Restore it from a backup, or move it away to begin anew.")
 
@@ -114,10 +118,10 @@ def _layout(connection: sqlite3.Connection) -> set[tuple[str, str]]:
 
 
 @cache
-def _own_layout() -> frozenset[tuple[str, str]]:
-    """The layout of a new database of this version."""
+def _own_layout(version: int) -> frozenset[tuple[str, str]]:
+    """The layout of a new database of a version."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for step in _STEPS:
+        for step in _STEPS[:version]:
             connection.executescript(step)
         return frozenset(_layout(connection))
 
@@ -132,6 +136,8 @@ def _upgrade(connection: sqlite3.Connection, file: Path) -> None:
         raise Unavailable(f"{file} was written by a newer version of Vitrine.", "Update Vitrine.")
     if version == len(_STEPS):
         return
+    if not _layout(connection) >= _own_layout(version):
+        raise damaged(file.parent)  # before it is changed
     connection.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for each other
     connection.execute("BEGIN IMMEDIATE")
     for step in _STEPS[_version(connection) :]:  # another process may have upgraded meanwhile

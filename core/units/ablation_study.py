@@ -83,7 +83,7 @@ def run_ablation(
             logits,
             read_batches(model, files, batch, told, study.manifest.settings.value_window())
             if files
-            else _stored(study, model, told),
+            else stored_batches(study, model, told),
             sets,
             count,
             model.labels,
@@ -117,7 +117,7 @@ class LabelledFiles:
     skipped: dict[str, str]
 
 
-def _stored(study: Study, model: Model, report: Report) -> Batches:
+def stored_batches(study: Study, model: Model, report: Report) -> Batches:
     """The averages of the filters' maps, as stored in the study."""
     pooled, images = study.array("pooled"), study.table("images")
     usable = np.flatnonzero((images["label"] >= 0) & (images["problem"] == ""))

@@ -85,6 +85,27 @@ def outgoing_weights(model: Model, layers: Sequence[str]) -> dict[str, NDArray[n
     return {source: np.concatenate(found, 1) for source, found in parts.items()}
 
 
+def convolution_of(model: Model, layer: str) -> str:
+    """The convolution each of whose channels, on its own, becomes the unit of the same number of a layer, or "".
+
+    The layer itself if it is one, else the one before norms, activations and pooling.
+    """
+    facts = model.survey.layer(layer)
+    while facts is not None and facts.calls == 1:
+        module = module_named(model.net, facts.name)
+        if isinstance(module, nn.Conv2d):
+            return facts.name
+        if isinstance(module, nn.Sequential) and len(module):
+            last = list(dict(module.named_children()))[-1]
+            facts = model.survey.layer(f"{facts.name}.{last}")
+            continue
+        # Those without an operation, such as dropout after training, do nothing.
+        if any(True for _ in module.children()) or not set(facts.operations) <= _APART:
+            return ""
+        facts = model.survey.layer(facts.reads)
+    return ""
+
+
 def _reason(model: Model, layer: Layer) -> str:
     """Why a layer is no convolution with maps, or ""."""
     if not isinstance(module_named(model.net, layer.name), nn.Conv2d):
@@ -99,20 +120,7 @@ def _source(model: Model, reader: Layer) -> str:
     survey = model.survey
     if not isinstance(module_named(model.net, reader.name), nn.Conv2d | nn.Linear) or reader.calls > 1:
         return ""
-    layer = survey.layer(survey.default if reader.name == survey.head else reader.reads)
-    while layer is not None and layer.calls == 1:
-        module = module_named(model.net, layer.name)
-        if isinstance(module, nn.Conv2d):
-            return layer.name
-        if isinstance(module, nn.Sequential) and len(module):
-            last = list(dict(module.named_children()))[-1]
-            layer = survey.layer(f"{layer.name}.{last}")
-            continue
-        # Those without an operation, such as dropout after training, do nothing.
-        if any(True for _ in module.children()) or not set(layer.operations) <= _APART:
-            return ""
-        layer = survey.layer(layer.reads)
-    return ""
+    return convolution_of(model, survey.default if reader.name == survey.head else reader.reads)
 
 
 def _weighted(model: Model, layer: str) -> nn.Conv2d | nn.Linear:

@@ -20,7 +20,7 @@ SECTIONS = {
         ("mine/averages", "Averages", "blur_on", "study"),
         ("mine/concepts", "Concepts", "category", "study image"),
         ("units/units", "Units", "apps", "study image units"),
-        ("units/unit", "Filter", "filter_tilt_shift", "study image"),
+        ("units/unit", "Filter", "filter_tilt_shift", "study image units"),
         ("mine/studies", "Studies", "science", ""),
     ],
     "Learn": [

@@ -142,7 +142,7 @@ def test_without_the_package_the_flowers_open_with_a_sentence(app: AppTest, monk
     ]
 
 
-@pytest.mark.parametrize("title", ["Patches", "Rules", "Averages", "Concepts", "Filter", "Studies"])
+@pytest.mark.parametrize("title", ["Patches", "Rules", "Averages", "Concepts", "Studies"])
 def test_pages_of_studies_say_why_there_is_none_of_this_model(app: AppTest, title: str) -> None:
     app.run()
     app.switch_page(FILES[title]).run()
@@ -151,6 +151,13 @@ def test_pages_of_studies_say_why_there_is_none_of_this_model(app: AppTest, titl
     app.query_params["model"] = "flowers-double-12c"
     app.run()
     assert SENTENCE not in said(app)
+
+
+def test_units_are_those_of_this_model_without_a_study(app: AppTest) -> None:
+    app.run()
+    app.switch_page(FILES["Filter"]).run()
+    assert SENTENCE not in said(app)
+    assert "They have not been found for this layer yet" in said(app)
 
 
 def test_the_stored_result_is_what_the_page_computes() -> None:

@@ -35,7 +35,7 @@ PARAMETERS = {
         "colour",
         "every",
     ),
-    "Filter": ("study", "unit", "rule"),
+    "Filter": ("study", "layer", "unit", "rule"),
     "Studies": ("study",),
     "Methods": ("family",),
     "Three cases": ("flowers",),

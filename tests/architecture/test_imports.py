@@ -48,6 +48,7 @@ ROOMS = (
     ("widgets",),
     ("explore", "study"),
     ("exam", "measure", "units"),
+    ("passport",),
     ("shell",),
     ("main",),
 )

@@ -86,7 +86,7 @@ def test_pages_of_a_study_show_its_model_and_feed_it_no_image_of_another(
 ) -> None:
     tab = tabs()
     tab.page.set_viewport_size({"width": width, "height": 800})
-    tab.open(f"{server.url}/unit?model=efficientnet_lite0&img=chelsea.png")
+    tab.open(f"{server.url}/unit?model=efficientnet_lite0&img=chelsea.png&study=flowers-double-12c")
     page = tab.page
     header = page.locator(".st-key-vitrine-header")
     expect(header).to_contain_text("layer")

@@ -73,7 +73,7 @@ def damaged_tags(folder: Path, study: str) -> Iterator[tuple[str, Path]]:
         home = _home(folder, name)
         _database(home, *some)
         yield name, home
-    for version in (-1, 2, 2**31 - 1):
+    for version in (-1, 2, 3, 2**31 - 1):
         home = _home(folder, f"version {version}")
         _database(home, _TAGS, _IMPORTED, version=version)
         yield f"version {version}", home

@@ -52,10 +52,15 @@ def once(cached: Callable[[K, T | None], T], key: K, title: str, work: Callable[
         return cached(key, working(title, work))
 
 
-def watch(job: Job[T], done: Callable[[Job[T]], None], stopped: str = "Stopped.") -> None:
+def watch(
+    job: Job[T],
+    done: Callable[[Job[T]], None],
+    stopped: str = "Stopped.",
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Show a job's progress while it runs, refreshed twice a second; at its end call `done(job)`, or show `stopped`.
 
-    Raises what the work raised.
+    `meanwhile` draws what the work has so far. Raises what the work raised.
     """
 
     @st.fragment(run_every=0.5)
@@ -63,6 +68,7 @@ def watch(job: Job[T], done: Callable[[Job[T]], None], stopped: str = "Stopped."
         if job.running:
             with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
                 progress(job, job.cancel, f"stop-{job.title}")
+            meanwhile()
         else:
             from pages.ui.session import state
 

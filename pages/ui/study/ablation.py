@@ -44,12 +44,19 @@ def bench(study: Study, key: str) -> Workbench:
         raise StudyError(error.message, "Say where they are now.") from None
 
 
+def is_current(study: Study) -> bool:
+    """Whether the current image is explored with the study's model."""
+    here = location.current().model
+    with suppress(VitrineError):  # weights of one's own may be named by another path
+        return here == study.manifest.model.name or networks.of(here).sha == study.manifest.model.sha
+    return False
+
+
 def fits_current_image(study: Study, key: str) -> bool:
     """Whether the current image is explored with the study's model; if not, a sentence and a button to switch to it."""
+    if is_current(study):
+        return True
     here, name = location.current().model, study.manifest.model.name
-    with suppress(VitrineError):  # weights of one's own may be named by another path
-        if here == name or networks.of(here).sha == study.manifest.model.sha:
-            return True
     st.caption(plain(f"The current image is open in {parsed(here).display}; this study is of {parsed(name).display}."))
     if networks.known(name) and st.button("Switch to this study's model", key=f"switch-{key}"):
         location.choose(name)

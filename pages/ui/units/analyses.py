@@ -68,7 +68,7 @@ def offer(inspected: Inspected, analysis: str, key: str, *, every_layer: bool = 
         with st.container(horizontal=True, vertical_alignment="bottom"):
             given = st.text_input(
                 "Folder of images and masks" if "concepts" in entry.needs else "Folder of images",
-                _images_of(inspected), key=f"{key}-data", placeholder="/home/you/photos", width=380,
+                images_of(inspected), key=f"{key}-data", placeholder="/home/you/photos", width=380,
             )  # fmt: skip
             browser(f"{key}-data")
             with st.popover("Settings", icon=":material/tune:"):
@@ -127,7 +127,7 @@ def _built(build: builds.Build, job: Job[UnitStore]) -> None:
             st.button("Close", key=f"close-{store.name}", on_click=builds.dismiss, args=(build.path,))
 
 
-def _images_of(inspected: Inspected) -> str:
+def images_of(inspected: Inspected) -> str:
     """The folder of the study's images, if they are there."""
     study = inspected.study
     return str(study.folder) if study and study.has_images(study.folder) else ""

@@ -16,10 +16,10 @@ from tests.mine_pages import Plant, parts, said, visit
 from tests.packets import packets
 from tests.pages_list import FILES
 
-MINE = ("Patches", "Rules", "Averages", "Filter", "Studies")
+MINE = ("Patches", "Rules", "Averages", "Concepts", "Filter", "Studies")
 
 
-@pytest.mark.parametrize("title", MINE)
+@pytest.mark.parametrize("title", [title for title in MINE if title != "Filter"])
 def test_without_a_study_the_page_says_the_way_to_one(
     app: AppTest, title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -28,6 +28,15 @@ def test_without_a_study_the_page_says_the_way_to_one(
     assert not app.error
     offers = [box.label for box in app.expander] + [link.proto.label for link in app.get("page_link")]
     assert "Build a study" in offers
+
+
+def test_without_a_study_a_unit_of_the_current_model_is_shown(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    visit(app, "Filter")
+    assert not app.error
+    assert any("F0" in one.value for one in app.title)
 
 
 @pytest.mark.parametrize("title", MINE)

@@ -1,0 +1,73 @@
+"""Work that a part of the page does when it is asked: started by a button, stopped, and kept by the session."""
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+import streamlit as st
+
+from core.jobs import Job
+from core.progress import Report
+from core.workbench import Workbench, pass_seconds
+from pages.ui.session import state
+from pages.ui.session.jobs import watch
+from pages.ui.widgets import messages
+from pages.ui.widgets.text import duration, plain
+
+T = TypeVar("T")
+
+
+def on_demand(
+    part: str,
+    key: Hashable,
+    title: str,
+    work: Callable[[Report], T],
+    *,
+    button: str,
+    estimate: str = "",
+    meanwhile: Callable[[], None] = lambda: None,
+) -> T | None:
+    """The result under a key once it was asked for; until then a button, and while it is computed its progress.
+
+    One job per part runs at a time: another one stops it. Results stay while the session's cache has room.
+    """
+    cache, full = state.session().cache, ("passport", part, key)
+
+    def kept(report: Report) -> T:
+        result = work(report)
+        cache.put(full, result)  # also if the page has gone on to another unit
+        return result
+
+    asked, job = _jobs().get(part, (None, None))
+    if asked == key and job and (job.running or job.state != "done"):
+        with messages.refused():
+            watch(job, lambda _: None, meanwhile=meanwhile)
+    found = cache.peek(full)
+    if found is None and not (asked == key and job and job.running):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(button, key=f"{part}-start", on_click=_begin, args=(part, key, title, kept))
+            if estimate:
+                st.caption(plain(estimate))
+    return cast("T | None", found)
+
+
+def again(part: str, key: Hashable) -> None:
+    """Forget a result, in a callback, so that it can be computed anew."""
+    state.session().cache.discard(("passport", part, key))
+
+
+def takes(bench: Workbench, passes: float) -> str:
+    """How long this many forward passes take, in words."""
+    return f"About {duration(passes * pass_seconds(bench.model))}."
+
+
+def _begin(part: str, key: Hashable, title: str, work: Callable[[Report], Any]) -> None:
+    _, earlier = _jobs().get(part, (None, None))
+    if earlier:
+        earlier.cancel()
+    _jobs()[part] = (key, state.session().start(work, title))
+
+
+def _jobs() -> dict[str, tuple[Hashable, Job[Any]]]:
+    """The last job of every part, with its key."""
+    jobs: dict[str, tuple[Hashable, Job[Any]]] = st.session_state.setdefault("passport", {})
+    return jobs
