@@ -36,5 +36,5 @@ cover = startup.cover()
 from pages.ui.session import navigation  # noqa: E402
 from pages.ui.shell import frame  # noqa: E402
 
-page = st.navigation(navigation.pages(SECTIONS))
+page = st.navigation(navigation.pages(SECTIONS), expanded=True)
 frame.around(page, navigation.header(page), cover)
