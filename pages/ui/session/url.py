@@ -105,7 +105,7 @@ def write() -> None:
 
 
 def repeat() -> None:
-    """Write the address again, in the run of a fragment, if the browser does not show it.
+    """Write the address again, in the run of a fragment, if the browser shows none.
 
     Streamlit drops the last messages of a run when the run of a fragment begins just as it ends, and with them the
     address of a page that was opened a moment before.
@@ -114,7 +114,7 @@ def repeat() -> None:
     if context is None or not context.fragment_ids_this_run:
         return
     page, written = st.session_state.get("written", ("", {}))
-    if page == st.session_state.get("page") and "model" in written and "model" not in st.query_params:
+    if page == st.session_state.get("page") and written and not st.query_params:
         st.query_params.from_dict(written)
     else:
         _remember()
