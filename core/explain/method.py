@@ -71,9 +71,9 @@ class Explainer(Card):
 
     def check(self, model: Model) -> None:
         """Raise Unsupported if this method cannot work on this model."""
-        for need in self.needs:
-            if reason := need.reason(model, self.title):
-                raise Unsupported(reason, need.hint(model))
+        if reason := self.unmet(model):
+            hints = (need.hint(model) for need in self.needs if need.reason(model, self.title) == reason)
+            raise Unsupported(reason, next(hints, "Choose another method or another model."))
 
 
 EXPLAINERS: Registry[Explainer] = Registry("method")

@@ -21,7 +21,7 @@ def _relevance_for(model: Model, name: str = "") -> SimpleNamespace:
     return SimpleNamespace(relevance=Relevance(features, np.ones((len(model.labels), facts.units))), source="made up")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _stored_relevance() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(relevant_filters, "stored_for", lambda model: Path("made up"))

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from core.errors import Unsupported
 from core.explain.methods.relevance import conditional_relevance
 from core.figures.encoding import described
 from core.figures.sheet import overlay
@@ -34,7 +35,11 @@ def relevance_map(inspected: Inspected, number: int) -> None:
             return conditional_relevance(query, inspected.layer, number)[0].float().numpy(force=True)
 
         key = ("passport", "relevance map", bench.model.key, picture.key, str(target), inspected.layer, number)
-        values = bench.cache.get(key, lambda: working("Relevance", work))
+        try:
+            values = bench.cache.get(key, lambda: working("Relevance", work))
+        except Unsupported as error:  # of a network, or of a target that does not depend on this layer
+            st.caption(plain(str(error)))
+            return
         most = float(np.abs(values).max())
         name = target.title(bench.model.labels)
         note = "" if most > 0 else f"no relevance passes {unit} in this image."

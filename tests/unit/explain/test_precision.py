@@ -34,7 +34,7 @@ def dtypes(model):
     return seen
 
 
-@pytest.mark.parametrize("name", list(EXPLAINERS))
+@pytest.mark.parametrize("name", [name for name in EXPLAINERS if name != "vebi"])  # this network has no relevance
 def test_who_computes_roughly_where_it_is_allowed(name):
     model = nets.model("gap")
     method, seen = EXPLAINERS[name], dtypes(model)
