@@ -18,7 +18,7 @@ from core.study import Study
 from core.study import plan as plans
 from core.study.build import build_study, config_of, planned
 from core.study.config import EARLIER, MiningConfig, PatchConfig, TransactionConfig
-from core.units.ablation_study import _of_folder, _read, run_ablation
+from core.units.ablation_study import files_of_folder, read_batches, run_ablation
 from tests.nets import SIDE, model
 from tests.tiny_build import PATCHES, bitmaps, config, content, deep, draw
 
@@ -280,7 +280,7 @@ def test_a_window_of_values_is_that_of_every_image_that_is_read(gap, tmp_path):
     pd.testing.assert_frame_equal(tables[0], tables[1])
     pd.testing.assert_frame_equal(tables[0], tables[2])
     inputs = [
-        torch.cat([batch for batch, _ in _read(gap, _of_folder(gap, folder), 16, silent, window)])
+        torch.cat([batch for batch, _ in read_batches(gap, files_of_folder(gap, folder), 16, silent, window)])
         for folder, window in ((plain, shown.manifest.settings.value_window()), (scaled, None))
     ]
     assert torch.allclose(inputs[0], inputs[1], atol=1e-3)
