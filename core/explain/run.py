@@ -136,10 +136,11 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
             maps, finished = outcome, True
         else:
             query.clean_scores()  # before the first map, so that a cancelled one needs no further pass
-            maps, finished = _driven(query, outcome, watch, planned)
-        maps = _sound(method, query, maps.detach())
-        if finished:
-            query.report(1.0, "")
+            maps, finished = _driven(query, outcome, watch, planned, repeated)
+    # From here on no report is repeated: it may cancel once more, and what there is would be lost.
+    maps = _sound(method, query, maps.detach())
+    if finished:
+        query.report(1.0, "")
     scores = query.with_report(silent).clean_scores()
     signed = method.signed or bool((maps < 0).any())  # a setting may give negative values that the default does not
     layer = method.layers_read(query.model.survey, query.layer, settings)
@@ -178,7 +179,9 @@ def _monotonic(log: RunLog, report: Report) -> Report:
     return keep
 
 
-def _driven(query: Query, snapshots: Iterator[Tensor], watch: Watch, planned: float) -> tuple[Tensor, bool]:
+def _driven(
+    query: Query, snapshots: Iterator[Tensor], watch: Watch, planned: float, repeated: RepeatedReport
+) -> tuple[Tensor, bool]:
     """The last map of a generator, and whether it ran to its end or converged before its `planned` passes."""
     last: Tensor | None = None
     convergence = Convergence()
@@ -198,6 +201,7 @@ def _driven(query: Query, snapshots: Iterator[Tensor], watch: Watch, planned: fl
             raise
         return last, False
     finally:
+        repeated.end()
         getattr(snapshots, "close", lambda: None)()
     if last is None:
         raise RuntimeError("a method yielded no map")

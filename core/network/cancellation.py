@@ -21,11 +21,16 @@ class RepeatedReport(TorchFunctionMode):
     def __init__(self, report: Report) -> None:
         super().__init__()
         self._report, self._last, self._then = report, (0.0, ""), time.monotonic()
+        self._ended = False
 
     def report(self, fraction: float, note: str) -> None:
         """Report, and store the last report."""
         self._last, self._then = (fraction, note), time.monotonic()
         self._report(fraction, note)
+
+    def end(self) -> None:
+        """Repeat no more: what follows, such as leaving contexts, must not be cancelled once again."""
+        self._ended = True
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch."""
@@ -36,5 +41,5 @@ class RepeatedReport(TorchFunctionMode):
         return result
 
     def _repeat(self, _gradient: Tensor | None = None) -> None:
-        if time.monotonic() - self._then >= EVERY:
+        if not self._ended and time.monotonic() - self._then >= EVERY:
             self.report(*self._last)

@@ -1,13 +1,15 @@
 """What becomes of numbers that are none, and what a map without anything to see says of itself."""
 
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from core.errors import Unsupported
+from core.errors import Cancelled, Unsupported
 from core.explain import EXPLAINERS, explain
+from core.network.cancellation import EVERY
 from tests import nets
 
 
@@ -89,3 +91,20 @@ def test_a_map_of_another_shape_is_a_defect_of_its_method(shape, monkeypatch):
     monkeypatch.setattr("core.explain.run.EXPLAINERS", {"saliency": method})
     with pytest.raises(RuntimeError, match=r"saliency returned .* instead of \(B, h, w\)"):
         explain("saliency", nets.query("gap", count=1))
+
+
+def test_a_map_that_was_stopped_is_kept_when_later_reports_cancel():
+    stopped = []
+
+    def report(fraction, note):
+        if stopped:
+            raise Cancelled
+
+    def watch(snapshot):
+        stopped.append(snapshot)
+        time.sleep(2 * EVERY)  # the last report is due to be repeated at the next operation
+        return True
+
+    found = explain("rise", nets.query("gap", count=1).with_report(report), {"masks": 400}, watch)
+    assert not found.finished
+    assert torch.equal(found.maps, stopped[0].maps)
