@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from core.errors import VitrineError
-from core.resources import ASSETS
+from core.explain import filter_relevance
 from core.serialization import load
 from core.store import unfinished as stores
 from core.units.analysis import ANALYSES
 from core.units.config import UnitsConfig, validated
 from core.units.store import BUILT, UnitStore
 
-BUNDLED = ASSETS / "units"
+BUNDLED = filter_relevance.BUNDLED
 Unfinished = stores.Unfinished[UnitsConfig]
 
 

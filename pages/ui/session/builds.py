@@ -14,11 +14,8 @@ from pages.ui.session import state, visitors
 
 _starting = Lock()  # held from the check of the limits to the start
 Kind = Literal["study", "exam", "analysis"]
-PAGES: dict[str, str] = {
-    "study": "studies",
-    "exam": "exam",
-    "analysis": "units",
-}  # where builds are shown with a button to stop them
+# Where builds are shown with a button to stop them.
+PAGES: dict[str, str] = {"study": "studies", "exam": "exam", "analysis": "units"}
 
 
 @dataclass(frozen=True)

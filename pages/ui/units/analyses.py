@@ -60,8 +60,8 @@ def rows(store: UnitStore, name: str, layer: str) -> pd.DataFrame:
     return every[every["layer"] == number]
 
 
-def offer(inspected: Inspected, analysis: str, key: str, *, every_layer: bool = False) -> None:
-    """A form that computes an analysis of the layer (or of those that it reads by default), in the background."""
+def offer(inspected: Inspected, analysis: str, key: str) -> None:
+    """A form that computes an analysis of the layer in the background."""
     entry = ANALYSES[analysis]
     with st.expander(f"Compute: {entry.title}", key=f"offer-{key}", icon=":material/add:"):
         st.caption(plain(entry.summary))
@@ -78,7 +78,7 @@ def offer(inspected: Inspected, analysis: str, key: str, *, every_layer: bool = 
             return
         config = UnitsConfig(
             analysis=analysis, model=inspected.name, data=str(expanded(given)),
-            layers=() if every_layer else (inspected.layer,), settings=location.settings(_owner(analysis)),
+            layers=(inspected.layer,), settings=location.settings(_owner(analysis)),
             **_options(inspected).changed(),
         )  # fmt: skip
         name = f"{parsed(inspected.name).architecture}-{analysis}-{digest(dump(config))[:6]}"
