@@ -31,7 +31,7 @@ LAYERS = (
     ("models", "data", "explain"),
     ("measure", "study.heatmaps"),
     ("study.plan", "study.unfinished", "figures.curves"),
-    ("mining", "units", "figures.curve_file", "figures.means"),
+    ("mining", "units", "tables", "figures.curve_file", "figures.means"),
     ("study.shard",),
     ("study.build", "study.browse", "train", "exam"),
     ("workbench",),
@@ -67,6 +67,7 @@ PLACES = {
     "plotly": ("core.figures",),
     "pydicom": ("core.images.dicom",),
     "shtab": ("core.cli",),
+    "statsmodels": ("core.tables",),
     "streamlit": ("app", "pages"),
     "torchvision": ("core.models.sources.torchvision",),
 }

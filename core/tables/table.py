@@ -1,0 +1,88 @@
+"""Tables: rows of features and the target that models predict."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Kind = Literal["number", "category"]
+# Values of features (n, p) -> probabilities of the classes (n, C), or predicted values (n, 1) of a number.
+Predict = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A feature or target: a number, or one of several categories."""
+
+    name: str
+    kind: Kind = "number"
+    categories: tuple[str, ...] = ()  # a value is an index of these
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows without gaps; the values of a category are indices of its names."""
+
+    name: str
+    columns: tuple[Column, ...]
+    values: NDArray[np.float64]  # (n, p)
+    target: Column
+    answers: NDArray[np.float64]  # (n,)
+    notes: tuple[str, ...] = ()  # what was assumed or left out
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; none if the target is a number."""
+        return self.target.categories
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Features and target as people read them, with the names of categories."""
+        shown = {column.name: _named(column, self.values[:, number]) for number, column in enumerate(self.columns)}
+        return pd.DataFrame({**shown, self.target.name: _named(self.target, self.answers)})
+
+    def rows(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
+        """Some of the rows."""
+        return replace(self, values=self.values[chosen], answers=self.answers[chosen])
+
+    def encoded(self, values: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Numbers as they are and a column of zeros and ones for each category: (n, q)."""
+        given = self.values if values is None else values
+        parts = [
+            given[:, number, None]
+            if column.kind == "number"
+            else (given[:, number, None] == np.arange(len(column.categories))).astype(float)
+            for number, column in enumerate(self.columns)
+        ]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((len(given), 0))
+
+    @property
+    def encoded_names(self) -> tuple[str, ...]:
+        """The names of the columns of `encoded`, such as `colour = red`."""
+        return tuple(
+            name
+            for column in self.columns
+            for name in ((column.name,) if column.kind == "number" else _equalities(column))
+        )
+
+
+def _equalities(column: Column) -> tuple[str, ...]:
+    return tuple(f"{column.name} = {category}" for category in column.categories)
+
+
+def _named(column: Column, values: NDArray[np.float64]) -> pd.Series:
+    if column.kind == "number":
+        return pd.Series(values)
+    return pd.Series(pd.Categorical.from_codes(values.astype(int).tolist(), pd.Index(column.categories)))
