@@ -4,6 +4,7 @@ import html
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time
 from core.images import picture_file
 from core.models import MODELS, load
 from core.models.sources import efficientnet_lite
+from core.study import BUNDLED
 from core.workbench import Request, Workbench
 from pages.ui import components
 from pages.ui.session import networks, state
 from pages.ui.shell.startup import EXAMPLE, MODEL
+from pages.ui.study import open_study
 from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
 
@@ -150,6 +153,15 @@ def test_pages_of_studies_say_why_there_is_none_of_this_model(app: AppTest, titl
     assert f"vitrine study build --model {LITE} --data PHOTOS --out STUDY" in said(app)
     app.query_params["model"] = "flowers-double-12c"
     app.run()
+    assert SENTENCE not in said(app)
+
+
+def test_a_study_of_ones_own_is_shown_without_that_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_study, "BUNDLED", Path("elsewhere"))
+    monkeypatch.setattr(open_study, "folder", lambda: BUNDLED)
+    app.run()
+    app.switch_page(FILES["Patches"]).run()
+    assert "selected by" in said(app)  # the study in the header
     assert SENTENCE not in said(app)
 
 

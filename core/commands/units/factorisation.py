@@ -100,7 +100,7 @@ def _importance(args: Namespace, study: "Study", found: "StudyConcepts", draws: 
 
 def _summary(found: "StudyConcepts", table: Any) -> list[str]:
     """The concepts in a line each, and what is to be said about them."""
-    lines = [f"{len(table)} concepts make up the responses but for {found.concepts.error:.1%} of their length"]
+    lines = [f"sums of {len(table)} concepts differ from the responses by {found.concepts.error:.1%} of their norm"]
     if not found.complete:
         lines.append("The study stores only the strongest filters of each patch; the others count as zero.")
     if not found.concepts.converged:

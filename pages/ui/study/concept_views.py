@@ -29,9 +29,11 @@ _FILES = ("concepts.csv", "filters.csv", "patches.csv", "rules.csv", "result.npz
 
 
 def summary(found: StudyConcepts) -> str:
-    """How well the concepts make up the responses, as text."""
+    """How close sums of the concepts come to the responses, as text."""
     concepts = found.concepts
-    text = f"{len(concepts.directions)} concepts make up the responses, but for {concepts.error:.1%} of their length."
+    text = (
+        f"Sums of {len(concepts.directions)} concepts differ from the responses by {concepts.error:.1%} of their norm."
+    )
     if not found.complete:
         text += " This study stores only the strongest filters of each patch; the others count as zero."
     if not concepts.converged:
@@ -95,8 +97,9 @@ def _described(study: Study, found: StudyConcepts, concept: int, measured: Impor
     else:
         own_rule = found.rules[found.rules["rule"] == match["rule"]]
         rule = Rule(tuple(map(int, own_rule["filters"].iloc[0])), int(own_rule["label"].iloc[0]), 0)
+        which = "Rule" if match["patches"] > 0 else "No rule has patches in common; closest in filters is"
         lines.append(
-            f"Rule {patch_items.units(rule.filters, 4)} → {open_study.label(study, rule.label)}: "
+            f"{which} {patch_items.units(rule.filters, 4)} → {open_study.label(study, rule.label)}: "
             f"{match['filters']:.0%} of filters and {match['patches']:.0%} of patches in common."
         )
     if measured is not None:

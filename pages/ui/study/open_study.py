@@ -63,7 +63,8 @@ def bar(*, alone: bool = False) -> AbstractContextManager[object]:
         )  # fmt: skip
     if name in entries:
         right.caption(plain(summary(entries[name])))
-        unstudied(entries.values())
+        if entries[name].path.parent == BUNDLED:
+            unstudied(entries.values())
     return right
 
 

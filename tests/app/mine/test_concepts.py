@@ -25,7 +25,7 @@ def test_every_concept_has_its_patches_filters_and_rule(app: AppTest, home: Path
     assert headings(app) == [f"Concept {k}" for k in range(4)]
     words = said(app)
     assert "A concept here is a group of filters that respond together" in words
-    assert f"4 concepts make up the responses, but for {found.concepts.error:.1%} of their length" in words
+    assert f"Sums of 4 concepts differ from the responses by {found.concepts.error:.1%} of their norm" in words
     assert "stores only the strongest filters" in words, "as it is built by default"
     galleries = {packet["label"]: packet for packet in packets(app, "patch_gallery")}
     for concept in range(4):

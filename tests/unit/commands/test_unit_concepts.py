@@ -29,7 +29,7 @@ def rows(path):
 def test_each_concept_of_the_flowers_is_a_rule(capsys, tmp_path):
     text = told(capsys, STUDY, "--count", 12, "--out", tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
-    assert "12 concepts make up the responses but for 2.1% of their length" in text
+    assert "sums of 12 concepts differ from the responses by 2.1% of their norm" in text
     table = rows(tmp_path / "out" / "concepts.csv")
     study = Study(BUNDLED / STUDY)
     assert sorted(row["rule_class"] for row in table) == sorted(study.labels), "one for each class"
