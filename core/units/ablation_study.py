@@ -15,13 +15,12 @@ from core.explain.filter_relevance import relevance_for
 from core.images import Window, read_picture
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
-from core.network.inspection import RELUS
 from core.progress import Report, chunks, silent
 from core.study import Study
 from core.units.ablation import Ablation, Sets, ablation, from_images, from_pooled
+from core.units.convolutions import of_same_units
 
 Batches = Iterator[tuple[Tensor, Sequence[int]]]
-_KEEPING = RELUS | {"dropout"}  # operations that leave rectified maps as they are
 
 
 def compared_sets(model: Model, layer: str, mined: Sets) -> tuple[dict[str, Sets], str]:
@@ -34,7 +33,8 @@ def compared_sets(model: Model, layer: str, mined: Sets) -> tuple[dict[str, Sets
         relevance = relevance_for(model).relevance
     except VitrineError as error:
         return {"mined": mined}, f"{error.message} {error.hint}"
-    at = _rectified(model, layer, [name for name, _ in relevance.features.layers])
+    known = [name for name, _ in relevance.features.layers]
+    at = next((name for name in of_same_units(model, layer) if name in known), "")
     if not at:
         return {"mined": mined}, f"The stored relevance of filters of {model.display} has no layer {layer}."
     relevant = {
@@ -42,14 +42,6 @@ def compared_sets(model: Model, layer: str, mined: Sets) -> tuple[dict[str, Sets
         for label, filters in mined.items()
     }
     return {"mined": mined, "relevant": relevant}, ""
-
-
-def _rectified(model: Model, layer: str, known: Sequence[str]) -> str:
-    """The known layer whose rectified maps are those of a layer: itself, or what its ReLU reads; "" for none."""
-    while layer and layer not in known:
-        facts = model.survey.layer(layer)
-        layer = facts.reads if facts and facts.operations and set(facts.operations) <= _KEEPING else ""
-    return layer
 
 
 def run_ablation(

@@ -90,20 +90,35 @@ def convolution_of(model: Model, layer: str) -> str:
 
     The layer itself if it is one, else the one before norms, activations and pooling.
     """
-    facts = model.survey.layer(layer)
+    path = _back(model, layer)
+    return path[-1] if path and isinstance(module_named(model.net, path[-1]), nn.Conv2d) else ""
+
+
+def of_same_units(model: Model, layer: str) -> tuple[str, ...]:
+    """The layers whose unit of a number is the filter that the unit of this number of a layer is computed from.
+
+    The layer itself, those before it back to its convolution, and the batch norm after that.
+    """
+    path = _back(model, layer)
+    norms = (norm.name for norm in model.survey.folded if norm.calls == 1 and norm.reads in path)
+    return tuple(dict.fromkeys((layer, *path, *norms)))
+
+
+def _back(model: Model, layer: str) -> list[str]:
+    """A layer and those before it, as long as each computes its channels from those of the one before, one by one."""
+    path, facts = [], model.survey.layer(layer)
     while facts is not None and facts.calls == 1:
+        path.append(facts.name)
         module = module_named(model.net, facts.name)
-        if isinstance(module, nn.Conv2d):
-            return facts.name
         if isinstance(module, nn.Sequential) and len(module):
             last = list(dict(module.named_children()))[-1]
             facts = model.survey.layer(f"{facts.name}.{last}")
             continue
-        # Those without an operation, such as dropout after training, do nothing.
+        # Those without an operation, such as dropout after training, do nothing; a convolution mixes channels.
         if any(True for _ in module.children()) or not set(facts.operations) <= _APART:
-            return ""
+            break
         facts = model.survey.layer(facts.reads)
-    return ""
+    return path
 
 
 def _reason(model: Model, layer: Layer) -> str:

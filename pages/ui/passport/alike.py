@@ -11,11 +11,11 @@ from core.measure.intervals import Interval
 from core.progress import Report
 from core.study import Study
 from core.units.passport.clarity import Clarity, Likeness, likeness
-from pages.ui.passport.on_demand import on_demand, takes
 from pages.ui.study import open_study, patch_items
 from pages.ui.units import analyses
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
+from pages.ui.widgets.on_demand import on_demand, takes
 from pages.ui.widgets.text import plain
 
 _OWN, _OTHERS = 64, 4  # strongest patches of the unit, and of each other one
@@ -50,7 +50,7 @@ def alike(inspected: Inspected, number: int) -> None:
         count = len({row for rows in patches.rows.values() for row in rows})
         found = on_demand(
             "alike", (model.key, patches.key, inspected.layer, number), "Comparing patches", work, button="Compare",
-            estimate=f"{takes(inspected.bench, count)} How alike are its patches for the network?",
+            note=f"{takes(inspected.bench, count)} How alike are its patches for the network?",
         )  # fmt: skip
         if found:
             _shown(found)

@@ -10,17 +10,17 @@ import streamlit as st
 from core.errors import VitrineError
 from core.export.spreadsheet import as_csv
 from core.progress import Report
-from core.units.convolutions import convolution_of, convolutions
+from core.units.convolutions import of_same_units
 from core.units.passport.effect import Effect, effect_on_folder, effect_on_study
 from core.units.store import UnitStore
-from pages.ui.passport.on_demand import on_demand
-from pages.ui.session import state, visitors
+from pages.ui.session import visitors
 from pages.ui.session.jobs import working
 from pages.ui.study import patch_items
 from pages.ui.units import analyses
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
 from pages.ui.widgets.folder_browser import browser
+from pages.ui.widgets.on_demand import done, keep, on_demand
 from pages.ui.widgets.text import plain
 
 _PART, _TITLE = "effect", "Ablating the unit"
@@ -29,21 +29,21 @@ _SHARES = ("accuracy", "accuracy_without", "probability", "probability_without",
 
 def known_effect(inspected: Inspected, number: int) -> Effect | None:
     """The effect of ablating the unit that is known: at once from a study's averages, else as it was asked for."""
-    study, cache = inspected.study, state.session().cache
+    study = inspected.study
     if inspected.problem:
         return None
     if study and _at_once(inspected):
-        key = ("passport", _PART, study.manifest.digest, number)
-        if cache.peek(key) is None:
+        key = (study.manifest.digest, number)
+        if done(_PART, key) is None:
             with suppress(VitrineError):  # images without classes, a regression
 
                 def work(report: Report) -> Effect:
                     model = inspected.bench.model
                     return effect_on_study(study, model, inspected.layer, number, report=report)
 
-                cache.put(key, working(_TITLE, work))
-        return cast("Effect | None", cache.peek(key))
-    return cast("Effect | None", cache.peek(("passport", _PART, _key(inspected, number))))
+                keep(_PART, key, working(_TITLE, work))
+        return cast("Effect | None", done(_PART, key))
+    return cast("Effect | None", done(_PART, _key(inspected, number)))
 
 
 def weights(inspected: Inspected, number: int) -> None:
@@ -145,13 +145,8 @@ def _key(inspected: Inspected, number: int) -> tuple[str, str, int, str]:
 
 
 def _relevance(inspected: Inspected) -> tuple[UnitStore | None, str]:
-    """The newest analysis of the layer, or of the convolution that it is made of, and the layer it has."""
-    model = inspected.bench.model
-    names = [inspected.layer]
-    if convolution := convolution_of(model, inspected.layer):
-        with suppress(VitrineError):
-            names += [convolution, *(one.at for one in convolutions(model, [convolution]))]
-    for name in names:
+    """The newest analysis of the layer, or of one before it that has the same units, and the layer it has."""
+    for name in of_same_units(inspected.bench.model, inspected.layer):
         if store := analyses.newest(replace(inspected, layer=name), "relevance"):
             return store, name
     return None, inspected.layer

@@ -7,12 +7,12 @@ import streamlit as st
 from core.progress import Report
 from core.units.convolutions import convolution_of
 from core.units.resampling import METRICS, Resampled, resample
-from pages.ui.passport.on_demand import on_demand, takes
 from pages.ui.passport.on_image import fits
 from pages.ui.session import location
 from pages.ui.study import patch_items
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
+from pages.ui.widgets.on_demand import on_demand, takes
 from pages.ui.widgets.text import plain
 
 _SAMPLES = 50
@@ -42,7 +42,7 @@ def resampled(inspected: Inspected, number: int) -> None:
 
         key = (bench.model.key, picture.key, str(target), convolution)
         found = on_demand(
-            "resampled", key, "Resampling", work, button="Compute scores", estimate=takes(bench, 1 + _SAMPLES)
+            "resampled", key, "Resampling", work, button="Compute scores", note=takes(bench, 1 + _SAMPLES)
         )
         if found:
             of = "" if convolution == layer else f" (from whose channels {layer} is computed one by one)"

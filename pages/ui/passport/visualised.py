@@ -12,10 +12,10 @@ from core.images import eight_bits
 from core.progress import Report
 from core.units.visualisation import MAXIMISATIONS, Running, Visualisation, channel, maximise
 from core.units.visualisation.cards import MAXIMISATION
-from pages.ui.passport.on_demand import again, on_demand, takes
 from pages.ui.session import visitors
 from pages.ui.study import patch_items
 from pages.ui.units.inspected import Inspected
+from pages.ui.widgets.on_demand import again, on_demand, takes
 from pages.ui.widgets.text import plain
 
 _NAMES: dict[str, str] = {
@@ -53,7 +53,7 @@ def visualised(inspected: Inspected, number: int) -> None:
     cost = MAXIMISATION.passes(settings, min(model.preprocess.size))
     made = on_demand(
         _PART, key, "Feature visualisation", work, button="Visualise", meanwhile=meanwhile,
-        estimate=takes(inspected.bench, cost.weight),
+        note=takes(inspected.bench, cost.weight),
     )  # fmt: skip
     if made:
         _shown(inspected, number, preset, made, key)

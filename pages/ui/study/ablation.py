@@ -21,7 +21,8 @@ from core.workbench import Workbench, pass_seconds
 from pages.ui.session import location, networks, parameters, state, visitors
 from pages.ui.session.jobs import working
 from pages.ui.study import moved_files, open_study
-from pages.ui.widgets import messages, on_demand
+from pages.ui.widgets import messages
+from pages.ui.widgets.on_demand import done, keep, on_demand
 from pages.ui.widgets.text import duration, plain
 
 TITLE = "Ablating filters"
@@ -118,7 +119,7 @@ def ablation(study: Study, mined: Mined) -> None:
         visitors.permitted(folder)
     content = digest([[name, label, list(filters)] for name, one in sets.items() for label, filters in one.items()])
     key = (open_study.key(study), content, folder, count)
-    result = on_demand.done("ablation", key)
+    result = done("ablation", key)
     if result is None:
 
         def work(report: Report) -> Ablation:
@@ -129,9 +130,9 @@ def ablation(study: Study, mined: Mined) -> None:
                 st.caption(plain(f"The images of the study are not in {study.folder}."))
                 moved_files.images(study, "ablation-images")
             note = f"{_estimate(study, model, folder, len(sets))} It runs in the background.".strip()
-            result = on_demand.watched("ablation", key, work, title=TITLE, button="Run ablation", note=note)
+            result = on_demand("ablation", key, TITLE, work, button="Run ablation", note=note)
         else:
-            result = on_demand.keep("ablation", key, working(TITLE, work))
+            result = keep("ablation", key, working(TITLE, work))
     if result is not None:
         _shown(result, folder)
     if missing:

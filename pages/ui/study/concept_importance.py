@@ -14,7 +14,7 @@ from core.units.concepts.importance import DRAWS
 from core.workbench import pass_seconds
 from pages.ui.session import visitors
 from pages.ui.study import ablation, moved_files, open_study
-from pages.ui.widgets import on_demand
+from pages.ui.widgets.on_demand import done, on_demand
 from pages.ui.widgets.text import duration, plain
 
 _NAME = "importance"
@@ -27,7 +27,7 @@ def folder() -> str:
 
 def known(study: Study, found: StudyConcepts) -> Importance | None:
     """The importance of these concepts on these images, if it was measured before."""
-    result: Importance | None = on_demand.done(_NAME, _key(study, found))
+    result: Importance | None = done(_NAME, _key(study, found))
     return result
 
 
@@ -58,8 +58,8 @@ def section(study: Study, found: StudyConcepts) -> None:
         images = _images(study, where)
         seconds = images * pass_seconds(model) * (2 + len(directions) * (1 + DRAWS))
         note = f"Takes at most {duration(seconds)} for {images:,} images." if images else ""
-        measured = on_demand.watched(
-            _NAME, _key(study, found), work, title="Removing concepts", button="Measure importance", note=note
+        measured = on_demand(
+            _NAME, _key(study, found), "Removing concepts", work, button="Measure importance", note=note
         )
         if measured is not None:
             _shown(measured)

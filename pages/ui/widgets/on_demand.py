@@ -1,55 +1,90 @@
-"""Long work that a button starts: its progress with a stop button, and its result, stored in the session."""
+"""Work that a part of a page does when it is asked: started by a button, stopped, and kept by the session."""
 
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import streamlit as st
 
+from core.jobs import Job
 from core.progress import Report
+from core.workbench import Workbench, pass_seconds
 from pages.ui.session import state
 from pages.ui.session.jobs import watch
 from pages.ui.widgets import messages
+from pages.ui.widgets.text import duration, plain
 
 T = TypeVar("T")
 
 
-def done(name: str, key: Hashable) -> Any:
-    """The result of earlier work under a name and key, None if there is none."""
-    return _results(name).get(key)
+def on_demand(
+    part: str,
+    key: Hashable,
+    title: str,
+    work: Callable[[Report], T],
+    *,
+    button: str,
+    note: str = "",
+    meanwhile: Callable[[], None] = lambda: None,
+) -> T | None:
+    """The result under a key once it was asked for; until then a button, and while it is computed its progress.
+
+    One job per part runs at a time: another one stops it. An error is shown above the button. Results stay while the
+    session's cache has room.
+    """
+    cache, place = state.session().cache, _place(part, key)
+
+    def kept(report: Report) -> T:
+        result = work(report)
+        cache.put(place, result)  # also if the page has gone on to another key
+        return result
+
+    asked, job = _jobs().get(part, (None, None))
+    if asked == key and job and (job.running or job.state != "done"):
+        with messages.refused():
+            watch(job, lambda _: None, meanwhile=meanwhile)
+    found = done(part, key)
+    if found is None and not (asked == key and job and job.running):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(button, key=f"{part}-start", on_click=_begin, args=(part, key, title, kept))
+            if note:
+                st.caption(plain(note))
+    return cast("T | None", found)
 
 
-def keep(name: str, key: Hashable, result: T) -> T:
+def done(part: str, key: Hashable) -> Any:
+    """The result of earlier work under a key, None if there is none."""
+    return state.session().cache.peek(_place(part, key))
+
+
+def keep(part: str, key: Hashable, result: T) -> T:
     """Store a result and return it."""
-    _results(name)[key] = result
+    state.session().cache.put(_place(part, key), result)
     return result
 
 
-def watched(
-    name: str, key: Hashable, work: Callable[[Report], T], *, title: str, button: str, note: str = ""
-) -> T | None:
-    """The result of work that a button starts in the background, None while there is none.
-
-    Work of the same name with another key is cancelled when it starts. An error of the work is shown above the button.
-    """
-    requested, job = st.session_state.get(f"{name}-job", (None, None))
-    if requested == key:
-        with messages.refused():
-            watch(job, lambda ended: _results(name).update({key: ended.result}))
-    if key not in _results(name) and (requested != key or not job.running):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(button, type="primary", on_click=_begin, args=(name, key, work, title))
-            st.caption(note)
-    found: T | None = done(name, key)
-    return found
+def again(part: str, key: Hashable) -> None:
+    """Forget a result, in a callback, so that it can be computed anew."""
+    state.session().cache.discard(_place(part, key))
 
 
-def _begin(name: str, key: Hashable, work: Callable[[Report], Any], title: str) -> None:
-    _, earlier = st.session_state.get(f"{name}-job", (None, None))
+def takes(bench: Workbench, passes: float) -> str:
+    """How long this many forward passes take, in words."""
+    return f"About {duration(passes * pass_seconds(bench.model))}."
+
+
+def _begin(part: str, key: Hashable, title: str, work: Callable[[Report], Any]) -> None:
+    _, earlier = _jobs().get(part, (None, None))
     if earlier:
         earlier.cancel()
-    st.session_state[f"{name}-job"] = (key, state.session().start(work, title))
+    _jobs()[part] = (key, state.session().start(work, title))
 
 
-def _results(name: str) -> dict[Hashable, Any]:
-    results: dict[Hashable, Any] = st.session_state.setdefault(f"{name}-results", {})
-    return results
+def _place(part: str, key: Hashable) -> tuple[str, str, Hashable]:
+    """The key of the session's cache."""
+    return "on demand", part, key
+
+
+def _jobs() -> dict[str, tuple[Hashable, Job[Any]]]:
+    """The last job of every part, with its key."""
+    jobs: dict[str, tuple[Hashable, Job[Any]]] = st.session_state.setdefault("on demand", {})
+    return jobs

@@ -70,7 +70,7 @@ def test_a_concept_without_a_rule_says_so(app: AppTest, plant: Plant) -> None:
 def test_importance_is_measured_on_a_click_and_said_of_each_concept(app: AppTest) -> None:
     visit(app, "Concepts", count="2")
     next(button for button in app.button if button.label == "Measure importance").click().run()
-    assert app.session_state["importance-job"][1].wait(120)
+    assert app.session_state["on demand"]["importance"][1].wait(120)
     app.run()
     words = said(app)
     assert words.count("Without it the probability of") == 2

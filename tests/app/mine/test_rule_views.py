@@ -80,7 +80,7 @@ def silenced(app: AppTest, folder: Path) -> AppTest:
     app.text_input(key="ablation-folder").set_value(str(folder)).run()
     assert not app.metric
     next(button for button in app.button if button.label == "Run ablation").click().run()
-    assert app.session_state["ablation-job"][1].wait(60)
+    assert app.session_state["on demand"]["ablation"][1].wait(60)
     return app.run()
 
 

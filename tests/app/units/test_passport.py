@@ -197,7 +197,7 @@ def test_a_visualisation_is_started_stopped_and_kept(app: AppTest, monkeypatch: 
     monkeypatch.setattr("pages.ui.passport.visualised.MAXIMISATIONS", presets)
     visit(app, "Filter", study=MODEL, layer=LAYER, unit="43")
     app.button(key="visualised-start").click().run()
-    _, job = app.session_state["passport"]["visualised"]
+    _, job = app.session_state["on demand"]["visualised"]
     until(lambda: app.session_state["visualising"])
     assert job.running
     app.run()

@@ -14,7 +14,7 @@ from core.explain import Query
 from core.images import decode
 from core.models import load
 from core.network.hooks import capture
-from core.units.convolutions import convolution_of, outgoing_weights
+from core.units.convolutions import convolution_of, of_same_units, outgoing_weights
 from core.units.resampling import METRICS, convolutions, patches, resample
 from core.units.resampling.metrics import EPSILON
 from core.units.resampling.samples import neighbours
@@ -209,6 +209,9 @@ def test_the_convolution_of_a_layer_is_the_one_whose_channels_become_its_units()
     expected = {"conv3": "conv3", "norm3": "conv3", "relu3": "conv3", "pool3": "conv3", "head": ""}
     assert {layer: convolution_of(flowers, layer) for layer in expected} == expected
     assert convolution_of(flowers, "nothing") == ""
+    assert of_same_units(flowers, "pool3") == ("pool3", "relu3", "norm3", "conv3")
+    assert of_same_units(flowers, "conv3") == ("conv3", "norm3"), "one linear layer together"
+    assert of_same_units(flowers, "head") == ("head",)
 
 
 def test_outgoing_weights_are_those_that_read_the_filter():

@@ -133,21 +133,21 @@ def test_as_many_passes_are_made_as_its_time_is_estimated_from(net, tmp_path, la
 def test_relevant_filters_are_those_of_the_layer_with_the_largest_weights():
     flowers, mined = load("flowers-single-6c"), {0: [3, 1, 3], 2: range(128), 5: ()}
     weights = StoredRelevance(BUNDLED / "flowers-single-6c-relevance").relevance.weights[:, 16 + 32 + 64 :]
-    sets, missing = compared_sets(flowers, "relu4", mined)  # reads norm4, whose relevance is stored
+    sets, missing = compared_sets(flowers, "relu4", mined)  # its channels are those of norm4, which is stored
     assert not missing
     assert sets["mined"] == mined
     assert sets["relevant"][0] == np.argsort(-weights[0], kind="stable")[:2].tolist()
     assert set(sets["relevant"][2]) == set(np.flatnonzero(weights[2] > 1e-6))
     assert len(sets["relevant"][2]) < 128
     assert sets["relevant"][5] == []
-    assert compared_sets(flowers, "norm4", mined)[0] == sets
+    assert all(compared_sets(flowers, layer, mined)[0] == sets for layer in ("conv4", "norm4"))
 
 
 def test_without_relevance_of_the_layer_there_is_a_sentence(net, tmp_path, monkeypatch):
     flowers, mined = load("flowers-single-6c"), {0: [1]}
-    sets, missing = compared_sets(flowers, "pool4", mined)
+    sets, missing = compared_sets(flowers, "head", mined)
     assert sets == {"mined": mined}
-    assert missing == "The stored relevance of filters of flowers-single-6c has no layer pool4."
+    assert missing == "The stored relevance of filters of flowers-single-6c has no layer head."
     sets, missing = compared_sets(net, net.survey.default, mined)
     assert sets == {"mined": mined}
     assert missing.startswith("No relevance of the filters of gap is stored. Store it: vitrine units relevance gap")
