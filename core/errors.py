@@ -95,5 +95,9 @@ class StudyDamaged(StudyError, StoreDamaged):
     """A study with files that are missing, or not as they were written."""
 
 
+class Conflict(VitrineError):
+    """A change of something that another person has changed meanwhile; nothing was overwritten."""
+
+
 class Cancelled(BaseException):
     """Raised inside a report to stop the work that reports."""

@@ -1,7 +1,8 @@
-"""Intervals of means over images, by the bootstrap."""
+"""Intervals of means over images, by the bootstrap, and of shares of images."""
 
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,19 @@ def intervals(curve: Curve, *, level: float = LEVEL, draws: int = DRAWS, seed: i
     """The same for each step of a curve (S): every draw takes whole curves; an empty list if no image has one."""
     rows = [row for row in curve.y if not isinstance(row, Undefined)]
     return _intervals(np.stack(rows), level, draws, seed) if rows else []
+
+
+def proportion(count: int, n: int, *, level: float = LEVEL) -> Interval | None:
+    """The share of images that have a property, with Wilson's score interval (1927); None of no images.
+
+    Unlike the bootstrap's, it has a width where all images agree: five of five say little about the next one.
+    """
+    if not n:
+        return None
+    z, share = NormalDist().inv_cdf((1 + level) / 2), count / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+    return Interval(n, share, max(0.0, centre - half), min(1.0, centre + half))
 
 
 def _intervals(values: NDArray[np.float64], level: float, draws: int, seed: int) -> list[Interval]:

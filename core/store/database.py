@@ -1,10 +1,11 @@
-"""The user's database: one SQLite file for what users add to stored results."""
+"""Databases of what users add to results: SQLite files, safe for several processes and threads at a time."""
 
 import os
 import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _REFUSED = {
     sqlite3.SQLITE_READONLY,
 }  # fmt: skip
 
-# Each step upgrades a database from the version of its index to the next; released steps never change.
+# Of tags and marks.
 _STEPS = (
     """
     CREATE TABLE tags (study TEXT NOT NULL, patch INTEGER NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (study, patch, tag))
@@ -34,66 +35,95 @@ _STEPS = (
 )
 
 
-@contextmanager
-def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
-    """A connection to the database in a folder; None if there is none, as reading creates no file.
+def user_database(folder: Path) -> "Database":
+    """The database of tags and marks in the user's own folder."""
+    return Database(folder / NAME, _STEPS)
 
-    Raises Unavailable, as `writing` does.
+
+@dataclass(frozen=True)
+class Database:
+    """An SQLite file with a layout of its own; each use opens a new connection, so that users need no coordination.
+
+    Every method raises Unavailable if the file is damaged, of a newer version of Vitrine, or cannot be opened.
     """
-    if not os.path.lexists(folder / NAME):
-        yield None
-        return
-    with _connected(folder) as connection:
-        yield connection
 
+    file: Path
+    steps: tuple[str, ...]  # each upgrades the layout from the version of its index to the next; none ever changes
 
-@contextmanager
-def writing(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to the database in a folder; the block is one transaction.
-
-    Raises Unavailable if the file is damaged, of a newer version of Vitrine, or cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, str(error.strerror)) from None
-    with _connected(folder) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                raise damaged(folder)  # nothing is added to what may have to be repaired
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection for reading; None if there is no file, as reading creates none."""
+        if not os.path.lexists(self.file):
+            yield None
+            return
+        with self._connected() as connection:
             yield connection
-        except BaseException:
-            connection.rollback()
-            raise
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection for writing; the block is one transaction, of which all or nothing is stored."""
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(str(error.strerror)) from None
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                    raise self.damaged()  # nothing is added to what may have to be repaired
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    def damaged(self) -> Unavailable:
+        """The error about a file that holds something else than its layout; it is never replaced unasked."""
+        message = f"{self.file} is damaged and cannot be read."
+        return Unavailable(message, "Restore it from a backup, or move it away to begin anew.")
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        for ending in ("", "-wal", "-shm", "-journal"):  # SQLite opens all of these
+            _refuse_special(self.file.with_name(f"{self.file.name}{ending}"))
+        try:
+            with closing(sqlite3.connect(self.file, timeout=WAIT, isolation_level=None)) as connection:
+                self._upgrade(connection)
+                if not _layout(connection) >= _own_layout(self.steps):
+                    raise self.damaged()
+                yield connection
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # a message may quote bytes of the file
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                message = f"{self.file} is in use by another program."
+                raise Unavailable(message, "Try again when it has finished.") from None
+            if code in _REFUSED:
+                raise self._unwritable(str(error)) from None
+            raise self.damaged() from None
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        """Upgrade the tables to this version; done once for each file."""
+        version, newest = _version(connection), len(self.steps)
+        # Asked again, as another process may have upgraded meanwhile: tables and version appear together.
+        if version < 0 or (version == 0 and _layout(connection) and _version(connection) == 0):
+            raise self.damaged()
+        if version > newest:
+            raise Unavailable(f"{self.file} was written by a newer version of Vitrine.", "Update Vitrine.")
+        if version == newest:
+            return
+        if not _layout(connection) >= _own_layout(self.steps[:version]):
+            raise self.damaged()  # before it is changed
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for each other
+        connection.execute("BEGIN IMMEDIATE")
+        for step in self.steps[_version(connection) :]:  # another process may have upgraded meanwhile
+            for statement in step.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={newest}")
         connection.commit()
 
-
-@contextmanager
-def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A new connection for each use, so that threads and processes need no coordination."""
-    file = folder / NAME
-    for ending in ("", "-wal", "-shm", "-journal"):  # SQLite opens all of these
-        _refuse_special(folder / f"{NAME}{ending}")
-    try:
-        with closing(sqlite3.connect(file, timeout=WAIT, isolation_level=None)) as connection:
-            _upgrade(connection, file)
-            if not _layout(connection) >= _own_layout(len(_STEPS)):
-                raise damaged(folder)
-            yield connection
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # a message may quote bytes of the file
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise Unavailable(f"{file} is in use by another program.", "Try again when it has finished.") from None
-        if code in _REFUSED:
-            raise _unwritable(folder, str(error)) from None
-        raise damaged(folder) from None
-
-
-def damaged(folder: Path) -> Unavailable:
-    """The error about a database that holds something else than tags and marks; it is never replaced unasked."""
-    message = f"{folder / NAME} is damaged and cannot be read."
-    return Unavailable(message, "Restore it from a backup, or move it away to begin anew.")
+    def _unwritable(self, reason: str) -> Unavailable:
+        message = f"Tags and reviews cannot be stored in {self.file.parent}: {reason}."
+        return Unavailable(message, "Make that folder writable, or point VITRINE_HOME elsewhere.")
 
 
 def _refuse_special(file: Path) -> None:
@@ -106,7 +136,7 @@ def _refuse_special(file: Path) -> None:
         raise Unavailable(f"{file} cannot be opened ({error.strerror}).", "Move it away to begin anew.") from None
     if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit("tags"):
         problem = "is too large" if stat.S_ISREG(facts.st_mode) else "is not a regular file"
-        raise Unavailable(f"{file} {problem}, so tags cannot be read.", "Move it away to begin anew.")
+        raise Unavailable(f"{file} {problem}, so it cannot be read.", "Move it away to begin anew.")
 
 
 def _layout(connection: sqlite3.Connection) -> set[tuple[str, str]]:
@@ -118,39 +148,13 @@ def _layout(connection: sqlite3.Connection) -> set[tuple[str, str]]:
 
 
 @cache
-def _own_layout(version: int) -> frozenset[tuple[str, str]]:
-    """The layout of a new database of a version."""
+def _own_layout(steps: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """The layout of a new database after these steps."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for step in _STEPS[:version]:
+        for step in steps:
             connection.executescript(step)
         return frozenset(_layout(connection))
 
 
-def _upgrade(connection: sqlite3.Connection, file: Path) -> None:
-    """Upgrade the tables to this version; done once for each file."""
-    version = _version(connection)
-    # Asked again, as another process may have upgraded meanwhile: tables and version appear together.
-    if version < 0 or (version == 0 and _layout(connection) and _version(connection) == 0):
-        raise damaged(file.parent)
-    if version > len(_STEPS):
-        raise Unavailable(f"{file} was written by a newer version of Vitrine.", "Update Vitrine.")
-    if version == len(_STEPS):
-        return
-    if not _layout(connection) >= _own_layout(version):
-        raise damaged(file.parent)  # before it is changed
-    connection.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for each other
-    connection.execute("BEGIN IMMEDIATE")
-    for step in _STEPS[_version(connection) :]:  # another process may have upgraded meanwhile
-        for statement in step.split(";"):
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version={len(_STEPS)}")
-    connection.commit()
-
-
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _unwritable(folder: Path, reason: str) -> Unavailable:
-    message = f"Tags and reviews cannot be stored in {folder}: {reason}."
-    return Unavailable(message, "Make that folder writable, or point VITRINE_HOME elsewhere.")

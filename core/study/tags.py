@@ -9,7 +9,7 @@ from core.environment import limit
 from core.errors import BadParameter, Unavailable, printable
 from core.files import read_json
 from core.params import whole
-from core.store import database
+from core.store.database import user_database
 
 TAGS = ("interesting", "artefact", "wrong label")  # suggestions; any other word may be used
 LONGEST = 1000  # characters of a tag
@@ -29,7 +29,7 @@ class Tags:
 
     def all(self) -> dict[int, tuple[str, ...]]:
         """The tags of every patch that has any. Raises Unavailable if they cannot be read."""
-        with database.reading(self.folder) as connection:
+        with user_database(self.folder).reading() as connection:
             pairs = set() if connection is None else self._stored(connection)
             if connection is None or not self._imported(connection):
                 pairs |= self._earlier()
@@ -48,7 +48,7 @@ class Tags:
             raise BadParameter(
                 f"A tag cannot be {short(tag)}.", f"Use 1 to {LONGEST:,} characters that can be printed."
             )
-        with database.writing(self.folder) as connection:
+        with user_database(self.folder).writing() as connection:
             self._stored(connection)  # raises if there is something else
             if not self._imported(connection):
                 self._insert(connection, self._earlier())
@@ -62,7 +62,7 @@ class Tags:
     def _stored(self, connection: sqlite3.Connection) -> set[tuple[int, str]]:
         pairs = set(connection.execute("SELECT patch, tag FROM tags WHERE study = ?", (self.study,)))
         if not all(_is_tag(patch, tag) for patch, tag in pairs):
-            raise database.damaged(self.folder)
+            raise user_database(self.folder).damaged()
         return pairs
 
     def _insert(self, connection: sqlite3.Connection, pairs: set[tuple[int, str]]) -> None:

@@ -33,7 +33,7 @@ LAYERS = (
     ("study.plan", "study.unfinished", "figures.curves"),
     ("mining", "units", "tables", "figures.curve_file", "figures.means"),
     ("study.shard",),
-    ("study.build", "study.browse", "train", "exam"),
+    ("study.build", "study.browse", "train", "exam", "review"),
     ("workbench",),
     ("export",),
     ("comparison",),

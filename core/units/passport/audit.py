@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from core.errors import BadParameter, printable
-from core.store import database
+from core.store.database import user_database
 
 Verdict = Literal["expected", "unexpected", "unclear"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -37,7 +37,7 @@ class AuditSheet:
 
     def marks(self) -> tuple[Mark, ...]:
         """All marks by class, layer and unit. Raises Unavailable if they cannot be read."""
-        with database.reading(self.folder) as connection:
+        with user_database(self.folder).reading() as connection:
             return () if connection is None else self._stored(connection)
 
     def set(self, mark: Mark) -> None:
@@ -47,14 +47,14 @@ class AuditSheet:
         if len(mark.note) > LONGEST or mark.note != printable(mark.note):
             message = f"A note cannot be {short(mark.note)}."
             raise BadParameter(message, f"Use at most {LONGEST:,} characters that can be printed.")
-        with database.writing(self.folder) as connection:
+        with user_database(self.folder).writing() as connection:
             self._stored(connection)  # raises if there is something else
             row = (self.model, *astuple(mark))
             connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def remove(self, label: int, layer: str, unit: int) -> None:
         """Remove the mark of a class and unit, if there is one. Raises Unavailable."""
-        with database.writing(self.folder) as connection:
+        with user_database(self.folder).writing() as connection:
             query = "DELETE FROM marks WHERE model = ? AND label = ? AND layer = ? AND unit = ?"
             connection.execute(query, (self.model, label, layer, unit))
 
@@ -71,7 +71,7 @@ class AuditSheet:
         query = "SELECT label, layer, unit, verdict, note FROM marks WHERE model = ? ORDER BY label, layer, unit"
         rows = connection.execute(query, (self.model,)).fetchall()
         if not all(_is_mark(*row) for row in rows):
-            raise database.damaged(self.folder)
+            raise user_database(self.folder).damaged()
         return tuple(Mark(*row) for row in rows)
 
 

@@ -57,7 +57,7 @@ def test_a_page_of_the_database_that_was_overwritten_is_a_sentence(tmp_path):
 
 def test_a_database_of_a_newer_version_is_a_sentence(tmp_path):
     Tags(tmp_path, "b" * 64).change([1], "x", True)
-    with database.writing(tmp_path) as connection:
+    with database.user_database(tmp_path).writing() as connection:
         connection.execute("PRAGMA user_version=99")
     with pytest.raises(Unavailable, match="newer version of Vitrine"):
         Tags(tmp_path, "b" * 64).all()
@@ -140,7 +140,7 @@ def test_readers_are_not_stopped_by_a_writer(tmp_path):
     tags = Tags(tmp_path, "e" * 64)
     tags.change([1], "x", True)
     read = threading.Event()
-    with database.writing(tmp_path) as connection:
+    with database.user_database(tmp_path).writing() as connection:
         connection.execute("DELETE FROM tags")
         thread = threading.Thread(target=lambda: tags.all() == {1: ("x",)} and read.set())
         thread.start()

@@ -64,7 +64,7 @@ def test_a_database_of_the_version_before_gets_a_place_for_marks_and_keeps_its_t
 def test_a_row_that_is_no_mark_is_a_sentence(tmp_path, column):
     sheet = AuditSheet(tmp_path, "a" * 64)
     sheet.set(Mark(0, "relu4", 1, "expected"))
-    with database.writing(tmp_path) as connection:
+    with database.user_database(tmp_path).writing() as connection:
         connection.execute(f"UPDATE marks SET {column}")
     for act in (sheet.marks, lambda: sheet.set(Mark(0, "relu4", 2, "expected"))):
         with pytest.raises(Unavailable, match="is damaged"):

@@ -1,0 +1,125 @@
+"""`vitrine failures`: the errors of a model on a study or folder, as text, JSON, CSV and a report."""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from core.commands import chosen_model, complain, named_model, options, path_argument, say, say_json, write_text
+from core.commands.interruption import Interruption
+from core.data.model_options import ModelOptions
+from core.errors import BadParameter, Cancelled
+from core.params import expanded, whole
+from core.progress import Report, printed, subrange
+
+if TYPE_CHECKING:
+    from core.review.predictions import Predictions
+    from core.review.queue import Rows
+
+_SHOWN = 10  # confusions and cases in the text
+_FORMATS = (".html", ".csv", ".json")
+
+
+def failures(parser: ArgumentParser) -> None:
+    """Declare `vitrine failures`."""
+    text = "a study, by folder or name, or a folder of images, with one sub-folder per class where these are known"
+    parser.add_argument("source", metavar="STUDY|DIR", help=text)
+    model = "of a folder: name, or ARCH@FILE for your own weights; of a study only if its model was moved"
+    parser.add_argument("--model", default="", metavar="MODEL", help=model)
+    options(parser, ModelOptions)
+    parser.add_argument("--images", default="0", metavar="N", help="use at most N images, evenly spread; 0 for all")
+    form = parser.add_mutually_exclusive_group()
+    report = "write all errors with what reviewers say of them: .html with pictures, .csv or .json"
+    form.add_argument("--report", type=path_argument, metavar="FILE", help=report)
+    form.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.set_defaults(run=_failures)
+
+
+def _failures(args: Namespace) -> int:
+    from core.review.queue import CaseFilter, matching, ordered
+
+    limit = whole(args.images)
+    if limit is None:
+        raise BadParameter(f"--images cannot be {args.images!r}.", "Give a whole number; 0 for all images.")
+    if args.report and args.report.suffix.lower() not in _FORMATS:
+        raise BadParameter(f"{args.report.name} is no report.", f"Give a name that ends in {', '.join(_FORMATS)}.")
+    with Interruption(printed(sys.stderr)) as interruption:
+        try:
+            found = _predicted(args, limit, interruption.report)
+        except Cancelled:
+            complain("stopped. The same command continues.")
+            return 130
+    known = len(found.judged) > 0
+    rows = ordered(found, matching(found, CaseFilter("wrong" if known else "all")), "confident" if known else "unsure")
+    if args.json or args.report:
+        _write(args, found, rows)
+    else:
+        _summarise(found, rows)
+    return 0
+
+
+def _predicted(args: Namespace, limit: int, report: Report) -> "Predictions":
+    """The predictions of the study or folder that the command names."""
+    from core.environment import device
+    from core.models import load
+    from core.review.predictions import predictions
+    from core.review.source import folder_source, study_source
+    from core.study.schema import STUDY
+    from core.workbench import find_study, study_model
+
+    reading, computing = subrange(report, 0.0, 0.1), subrange(report, 0.1, 1.0)
+    path = expanded(args.source)
+    if path.exists() and not (path / STUDY.file).exists():
+        if not args.model:
+            message = f"{args.source} is a folder of images, and no model is named."
+            raise BadParameter(message, "Add --model NAME, such as --model resnet18.")
+        model = load(named_model(args), device=device(), report=report, options=chosen_model(args))
+        source = folder_source(path, model.labels, limit=limit, report=reading)
+    else:
+        study = find_study(args.source)
+        model = study_model(study, device(), model=named_model(args) if args.model else "")
+        source = study_source(study, limit=limit)
+    return predictions(source, model, report=computing)
+
+
+def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:
+    """Print JSON, or write the report."""
+    from core.export.report import as_html
+    from core.export.review import review_json, review_report, review_table
+    from core.export.spreadsheet import as_csv
+    from core.review.reviews import Reviews
+
+    reviews = Reviews(found.source.key, found.manifest.model.sha).all()
+    table = review_table(found, rows, reviews)
+    ending = args.report.suffix.lower() if args.report else ""
+    if args.json:
+        say_json(review_json(found, table), allow_nan=False)
+    elif ending == ".json":
+        text = json.dumps(review_json(found, table), indent=2, ensure_ascii=False, allow_nan=False)
+        write_text(args.report, text, f"{len(rows):,} cases")
+    elif ending == ".csv":
+        write_text(args.report, as_csv(table), f"{len(rows):,} cases")
+    else:
+        content = as_html(review_report(found, rows, reviews, report=printed(sys.stderr)))
+        write_text(args.report, content, f"{len(rows):,} cases")
+
+
+def _summarise(found: "Predictions", rows: "Rows") -> None:
+    """Print accuracy, confusions and the first cases."""
+    from core.export.review import extremes, spelled
+    from core.review.confusion import accuracy, calibration, pairs
+
+    say(f"{found.source.name}: {found.manifest.model.name}, {len(found.images):,} images", *found.notes)
+    say(f"accuracy: {spelled(accuracy(found))}")
+    if reliability := calibration(found):
+        say(f"expected calibration error: {reliability.error:.1%}")
+        if not len(rows):
+            say("All images are right.")
+    say(*(f"{name.lower()}: {text}" for name, text in extremes(found)))
+    columns = ["images", "true_name", "predicted_name", "share"]
+    for count, true, predicted, share in pairs(found)[columns].head(_SHOWN).itertuples(index=False):
+        say(f"{count:6,}  {true} as {predicted or 'no class'} ({share:.0%} of the class)")
+    for row in rows[:_SHOWN].tolist():
+        image = found.images.iloc[row]
+        named = " as ".join(filter(None, map(found.class_name, (image["label"], image["predicted"]))))
+        say(f"{image['confidence']:6.1%}  {image['path']}: {named}")

@@ -1,0 +1,186 @@
+"""The work on one shard of predictions: from image files, or from means that a study stores, to a table and arrays."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.data.layout import UNKNOWN
+from core.errors import StoreError, TooLarge
+from core.explain.run import is_memory
+from core.images import shown
+from core.models.model import Model
+from core.network.cancellation import RepeatedReport
+from core.network.hooks import capture
+from core.progress import Report
+from core.review.reading import SIDE, batches
+from core.review.source import Source
+from core.store.writer import Shard
+from core.units.ablation import from_pooled
+
+SHARD = 256  # images; a crash loses at most the work of one
+BATCH = 16  # images per pass: fixed, as rounding depends on it
+TOP = 5  # classes stored of each image
+CONTENT = 1  # changes with what a shard holds: builds interrupted before such a change begin again
+
+_NOT_FINITE = "The network's outputs are not finite."
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """The outputs of a model for some images."""
+
+    rows: NDArray[np.int64]  # of the images
+    logits: Tensor  # (n, C) on the CPU
+    pooled: NDArray[np.float32]  # (n, D)
+    thumbnails: NDArray[np.uint8]  # (n, t, t, 3)
+
+
+@dataclass(frozen=True)
+class PredictionWork:
+    """The work of the shards."""
+
+    source: Source
+    model: Model
+
+    @cached_property
+    def pooled(self) -> NDArray[np.float32] | None:
+        """The means of the layer's maps that the study stores, if these alone determine the logits."""
+        survey, study = self.model.survey, self.source.study
+        exact = bool(survey.head) and (survey.rectified or not survey.head_rectifies)
+        return study.array("pooled") if exact and study and "pooled" in study.manifest.arrays else None
+
+    @cached_property
+    def units(self) -> int:
+        """The number of means stored of each image; 0 for a model without a layer that has positions."""
+        facts = self.model.survey.layer(self.model.survey.default)
+        return facts.units if facts else 0
+
+    @cached_property
+    def side(self) -> int:
+        """The side of the thumbnails, in pixels."""
+        study = self.source.study
+        return SIDE if self.pooled is None or study is None else study.array("thumbnails").shape[1]
+
+    def __call__(self, shard: int, report: Report) -> Shard:
+        """The table `images` and the arrays of a shard. Raises TooLarge, and StoreError for an image that changed."""
+        start = time.perf_counter()
+        rows = range(shard * SHARD, min((shard + 1) * SHARD, len(self.source)))
+        table, arrays = self._empty(rows)
+        problems = dict[int, str]()
+        try:
+            with RepeatedReport(report) as repeated:
+                for outputs in self._outputs(rows, problems, repeated.report):
+                    self._fill(table, arrays, outputs, rows.start, problems)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not is_memory(error):
+                raise
+            message = f"{BATCH} images at a time do not fit into memory."
+            raise TooLarge(message, "Use a smaller model, or free memory.") from None
+        table["problem"] = [problems.get(row, "") for row in rows]
+        return Shard({"images": table}, arrays, {"seconds": time.perf_counter() - start})
+
+    def _outputs(self, rows: range, problems: dict[int, str], report: Report) -> Iterator[_Outputs]:
+        """The outputs of the images that can be read; adds why others cannot."""
+        if self.pooled is not None and self.source.study:
+            yield self._from_study(rows, problems)
+            return
+        for batch in batches(self.source, self.model, rows, BATCH, report):
+            problems |= batch.problems
+            for row, sha in zip(batch.rows, batch.shas, strict=True):
+                if not (self.source.shas[row] and sha.startswith(self.source.shas[row])):
+                    message = f"{shown(self.source.paths[row])} changed while predictions were being computed."
+                    raise StoreError(message, "Start again.")
+            if batch.inputs is not None:
+                logits, pooled = self._computed(batch.inputs.to(self.model.device))
+                yield _Outputs(np.array(batch.rows), logits, pooled, batch.thumbnails)
+
+    def _from_study(self, rows: range, problems: dict[int, str]) -> _Outputs:
+        """The logits that follow from the means in the study."""
+        study, stored = self.source.study, np.array(self.source.rows)[rows.start : rows.stop]
+        if study is None or self.pooled is None:
+            raise ValueError("the study stores no means")
+        reasons = study.table("images")["problem"].iloc[stored].tolist()
+        problems |= {row: reason for row, reason in zip(rows, reasons, strict=True) if reason}
+        read = np.array([row not in problems for row in rows])
+        pooled = np.array(self.pooled[stored[read]])
+        keep = torch.ones(1, pooled.shape[1], device=self.model.device)
+        logits = from_pooled(self.model)(torch.from_numpy(pooled).to(self.model.device), keep)[:, 0].cpu()
+        return _Outputs(np.array(rows)[read], logits, pooled, np.array(study.array("thumbnails")[stored[read]]))
+
+    @torch.no_grad()
+    def _computed(self, inputs: Tensor) -> tuple[Tensor, NDArray[np.float32]]:
+        """Logits and means of images (n, C, H, W)."""
+        layer = self.model.survey.layer(self.model.survey.default)
+        if layer is None:
+            return self.model.net(inputs).cpu(), np.zeros((len(inputs), 0), np.float32)
+        with capture(self.model.net, layer.name) as outputs:
+            logits = self.model.net(inputs).cpu()
+        return logits, layer.maps(outputs[layer.name]).mean((2, 3)).float().cpu().numpy()
+
+    def _empty(self, rows: range) -> tuple[pd.DataFrame, dict[str, NDArray[Any]]]:
+        """The table and arrays of images without predictions."""
+        count, top = len(rows), min(TOP, len(self.model.labels))
+        labels = np.array(self.source.labels[rows.start : rows.stop], np.int64)
+        table = pd.DataFrame({
+            "image": np.array(rows), "path": self.source.paths[rows.start : rows.stop], "label": labels,
+            "predicted": UNKNOWN, "confidence": np.nan, "margin": np.nan, "truth": np.nan, "rank": UNKNOWN,
+            "right": UNKNOWN,
+        })  # fmt: skip
+        arrays: dict[str, NDArray[Any]] = {
+            "top": np.full((count, top), UNKNOWN, np.int32),
+            "logits": np.zeros((count, top), np.float32),
+            "probabilities": np.zeros((count, top), np.float32),
+            "thumbnails": np.zeros((count, self.side, self.side, 3), np.uint8),
+        }
+        return table, arrays | ({"pooled": np.zeros((count, self.units), np.float32)} if self.units else {})
+
+    def _fill(
+        self,
+        table: pd.DataFrame,
+        arrays: dict[str, NDArray[Any]],
+        outputs: _Outputs,
+        first: int,
+        problems: dict[int, str],
+    ) -> None:
+        """Write the predictions of some images into the table and arrays of a shard that begins at `first`."""
+        finite = outputs.logits.isfinite().all(1).numpy() & np.isfinite(outputs.pooled).all(1)
+        problems |= dict.fromkeys(outputs.rows[~finite].tolist(), _NOT_FINITE)
+        at, logits, model = outputs.rows[finite] - first, outputs.logits[finite], self.model
+        arrays["thumbnails"][outputs.rows - first] = outputs.thumbnails
+        if not len(at):
+            return
+        if self.units:
+            arrays["pooled"][at] = outputs.pooled[finite]
+        order, probabilities = model.ranked(logits), model.probabilities(logits)
+        top = order[:, : arrays["top"].shape[1]]
+        arrays["top"][at] = top.numpy()
+        arrays["logits"][at] = logits.gather(1, top).numpy()
+        arrays["probabilities"][at] = probabilities.gather(1, top).numpy()
+        ranked = probabilities.gather(1, order).double()
+        columns = {
+            "predicted": order[:, 0].numpy(), "confidence": ranked[:, 0].numpy(),
+            "margin": self._margins(probabilities.double(), ranked).numpy(),
+        }  # fmt: skip
+        for name, values in columns.items():
+            table.loc[at, name] = values
+        labels = torch.from_numpy(table["label"].to_numpy()[at].copy())
+        known = (labels != UNKNOWN).numpy()
+        own = labels[known][:, None]
+        table.loc[at[known], "truth"] = probabilities[known].gather(1, own)[:, 0].double().numpy()
+        table.loc[at[known], "rank"] = (order[known] == own).int().argmax(1).numpy()
+        table.loc[at[known], "right"] = model.asserts(logits[known]).gather(1, own)[:, 0].long().numpy()
+
+    def _margins(self, probabilities: Tensor, ranked: Tensor) -> Tensor:
+        """The margin (n,) of each prediction: to the next class, or to the threshold that decides."""
+        if self.model.output == "softmax":
+            return ranked[:, 0] - ranked[:, 1]
+        decisive = probabilities[:, 1] if self.model.output == "sigmoid" else ranked[:, 0]
+        return (decisive - self.model.threshold).abs()
