@@ -39,6 +39,7 @@ PARAMETERS = {
     "Studies": ("study",),
     "Methods": ("family",),
     "Three cases": ("flowers",),
+    "Filter selection": ("left", "right", "training"),
 }
 DIGITS = ("²", "F²", "½", "٣", "nan", "-inf", "1e999", "-1", "9" * 20, "F" + "9" * 5000, "0x10", "1_0", "1.5")
 WORDS = ("", " ", "\0", ",", "<b>x</b> ![x](http://example.com/x.png)", "f1-c", "1+2>²", "rise.masks:²", "é" * 5000)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _IN_A_ROW = 6  # patches of a layer in the sheet
 _SIDE = 128  # pixels of a patch there
-_DRAWN = 40  # boxes on the image
 _PAPER = 255
 _KINDS: tuple["Kind", ...] = ("png", "svg")
 _BOX = ("top", "left", "height", "width")
@@ -108,7 +107,7 @@ def _resample(args: Namespace) -> int:
         title = f"{picture.name} · {bench.model.display} · {resampling.METRICS[args.metric].title}"
         view = bench.view(picture)
         for kind in _KINDS:
-            files[f"boxes.{kind}"] = _boxes(found, view, patches, title, kind)
+            files[f"boxes.{kind}"] = resampling.picture(found, view, patches, title=title, kind=kind)
             files[f"patches.{kind}"] = _sheet(view, patches, title, kind)
     facts = {
         "image": str(args.image),
@@ -157,8 +156,10 @@ def _selected(
     """The selected filters, the best of each layer first, with their patches; empty for one that is not projected."""
     import pandas as pd
 
+    from core.units.resampling.picture import drawn
+
     projected = {(patch.layer, patch.filter): patch for patch in patches}
-    numbers = [(patch.layer, patch.filter) for patch in _drawn(patches) if patch.box]
+    numbers = [(patch.layer, patch.filter) for patch in drawn(patches) if patch.box]
     rows = []
     for layer, filters in chosen.items():
         for rank, number in enumerate(filters.tolist()):
@@ -183,32 +184,6 @@ def _arrays(found: "Resampled") -> "dict[str, NDArray[Any]]":
     return {"outputs": found.outputs, **arrays}
 
 
-def _drawn(patches: "Sequence[Patch]") -> "list[Patch]":
-    """The patches in the picture: of many layers only the best filters of each."""
-    each: dict[str, list[Patch]] = {}
-    for patch in patches:
-        each.setdefault(patch.layer, []).append(patch)
-    most = max(1, _DRAWN // max(len(each), 1))
-    return [patch for some in each.values() for patch in some[:most]]
-
-
-def _boxes(found: "Resampled", view: "Pixels", patches: "Sequence[Patch]", title: str, kind: "Kind") -> bytes:
-    """The patches as boxes on the image, coloured by depth: figure 4 of Lengerich et al. 2017."""
-    from core.figures.boxes import Boxed, boxes_file
-
-    groups = []
-    for group in range(1 + max(layer.group for layer in found.layers)):
-        same = [layer for layer in found.layers if layer.group == group]
-        names = f"{same[0].name} to {same[-1].name}" if len(same) > 1 else same[0].name
-        groups.append(f"{names}: maps of {same[0].shape[1]} × {same[0].shape[2]}")
-    drawn = _drawn(patches)
-    boxes = [Boxed(_name(patch), patch.group, patch.box) for patch in drawn if patch.box]
-    notes = [f"no patch: {_name(patch)}" for patch in drawn if not patch.box]
-    if len(drawn) < len(patches):
-        notes.append("of each layer only the best")
-    return boxes_file(view, boxes, groups, title=title, notes=notes, kind=kind)
-
-
 def _sheet(view: "Pixels", patches: "Sequence[Patch]", title: str, kind: "Kind") -> bytes:
     """The patches themselves, a row or more for each layer."""
     from core.figures.sheet import Panel, sheet
@@ -216,9 +191,9 @@ def _sheet(view: "Pixels", patches: "Sequence[Patch]", title: str, kind: "Kind")
     rows = []
     for layer in dict.fromkeys(patch.layer for patch in patches):
         panels = [
-            Panel(_name(patch), (f"activation {patch.activation:.3g}",), view=_square(view, patch))
+            Panel(patch.name, (f"activation {patch.activation:.3g}",), view=_square(view, patch))
             if patch.box
-            else Panel(_name(patch), note="Not active in this image.", view=_square(view, patch))
+            else Panel(patch.name, note="Not active in this image.", view=_square(view, patch))
             for patch in patches
             if patch.layer == layer
         ]
@@ -238,10 +213,6 @@ def _square(view: "Pixels", patch: "Patch | None") -> "Pixels":
     return square
 
 
-def _name(patch: "Patch") -> str:
-    return f"{patch.layer} · F{patch.filter}"
-
-
 def _notes(
     found: "Resampled", metric: str, chosen: "Mapping[str, NDArray[np.int64]]", patches: "Sequence[Patch]"
 ) -> list[str]:
@@ -252,7 +223,7 @@ def _notes(
         notes.append(f"{metric} is not defined for {_listed(lacking)}: other operations lie behind them.")
     if empty := [name for name in chosen if not len(chosen[name])]:
         notes.append(f"No filter of {_listed(empty)} reaches the threshold of {metric}.")
-    if silent := [_name(patch) for patch in patches if not patch.box]:
+    if silent := [patch.name for patch in patches if not patch.box]:
         notes.append(f"No patch, as they are not active in this image: {_listed(silent)}.")
     return notes
 

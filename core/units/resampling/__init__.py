@@ -9,7 +9,11 @@ embedding of patches is the one convolution.
 from core.units.convolutions import Convolution, convolutions
 from core.units.resampling.metrics import METRICS, Metric
 from core.units.resampling.patches import Patch, patches
+from core.units.resampling.picture import picture
 from core.units.resampling.resampled import Resampled, resample
 from core.units.resampling.selection import select
 
-__all__ = ["METRICS", "Convolution", "Metric", "Patch", "Resampled", "convolutions", "patches", "resample", "select"]
+__all__ = [
+    "METRICS", "Convolution", "Metric", "Patch", "Resampled", "convolutions", "patches", "picture", "resample",
+    "select",
+]  # fmt: skip

@@ -16,6 +16,7 @@ from torch import Tensor
 from core.errors import BadParameter
 from core.explain.query import Query
 from core.explain.target_name import TargetName
+from core.measure.intervals import interval
 from core.models.model import Model
 from core.progress import Report, chunks, silent, subrange
 from core.units.resampling.evaluation import expected_similarity, patch_localisation, set_similarity
@@ -27,7 +28,7 @@ from core.units.resampling.secondary_classifier import crops, secondary_classifi
 PAIR = ("corr", "prec")  # the two metrics of the paper
 TOPS = (5, 20)  # of table 1
 _LEARN = 0.2  # share of the work that secondary classifiers take
-_EVALUATED = ("localisation", "low", "high", "area", "patches", "accuracy", "chance", "tested")
+_EVALUATED = ("localisation", "low", "high", "area", "patches", "images", "accuracy", "chance", "tested")
 
 Selection = Mapping[str, NDArray[np.int64]]  # layer -> filters
 
@@ -116,9 +117,9 @@ def followed(
     """Figures 2 and 3 of Lengerich et al. 2017: a row for the network after each epoch of its training.
 
     `network` is its accuracy on the images, `accuracy_METRIC` that of a secondary classifier on patches by a metric;
-    `similarity` the Jaccard index of the filters that the two metrics select, averaged over the images, and `random`
-    the one expected of random sets of the same sizes. Raises as `compared`, and BadParameter unless all models have the
-    same classes.
+    `similarity` the Jaccard index of the filters that the two metrics select, averaged over the images, from `low` to
+    `high` with other images, and `random` the one expected of random sets of the same sizes. Raises as `compared`, and
+    BadParameter unless all models have the same classes.
     """
     if len({model.labels for model in models}) != 1:
         raise BadParameter("These models have different classes.", "Give the epochs of one training.")
@@ -132,9 +133,11 @@ def followed(
         ]
         accuracies = [one[_EVALUATED.index("accuracy")] for one in found]
         alike, chance = zip(*(_similarity(one, metrics, top) for one in own), strict=True)
-        rows.append((number + 1, _accuracy(model, examples), *accuracies, np.mean(alike), np.mean(chance)))
+        around = interval(alike, seed=seed)
+        low, high = (around.low, around.high) if around else (np.nan, np.nan)
+        rows.append((number + 1, _accuracy(model, examples), *accuracies, np.mean(alike), low, high, np.mean(chance)))
     names = [f"accuracy_{metric}" for metric in metrics]
-    return pd.DataFrame(rows, columns=["epoch", "network", *names, "similarity", "random"])
+    return pd.DataFrame(rows, columns=["epoch", "network", *names, "similarity", "low", "high", "random"])
 
 
 def _evaluated(
@@ -143,7 +146,7 @@ def _evaluated(
     """The numbers `_EVALUATED` of the patches of each image; nan where these have too few patches."""
     counts = [len(own) for own in boxes]
     if not sum(counts):
-        return (np.nan,) * 4 + (0,) + (np.nan,) * 2 + (0,)
+        return (np.nan,) * 4 + (0, 0) + (np.nan,) * 2 + (0,)
     place = patch_localisation(boxes, [one.mask for one in examples], seed=seed)
     around = place.interval
     low, high = (around.low, around.high) if around else (np.nan, np.nan)
@@ -154,8 +157,8 @@ def _evaluated(
     try:
         told = secondary_classifier(parts, images.tolist(), labels.tolist(), seed=seed, report=report)
     except BadParameter:  # a class has patches of fewer than two images
-        return place.share, low, high, place.area, place.patches, np.nan, np.nan, 0
-    return place.share, low, high, place.area, place.patches, told.accuracy, told.chance, told.tested
+        return place.share, low, high, place.area, place.patches, place.images, np.nan, np.nan, 0
+    return place.share, low, high, place.area, place.patches, place.images, told.accuracy, told.chance, told.tested
 
 
 def _similarity(chosen: _Chosen, metrics: tuple[str, str], top: int) -> tuple[float, float]:

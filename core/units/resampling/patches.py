@@ -29,6 +29,11 @@ class Patch:
     activation: float
     box: Box | None  # None for a filter that is nowhere active, or from which nothing reaches the image
 
+    @property
+    def name(self) -> str:
+        """The name of its filter, such as `conv4 · F12`."""
+        return f"{self.layer} · F{self.filter}"
+
 
 def patches(
     query: Query,

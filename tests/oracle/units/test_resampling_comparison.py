@@ -12,6 +12,7 @@ from core.cli import main
 from core.errors import BadParameter, Cancelled
 from core.explain.query import Query
 from core.explain.target_name import TargetName
+from core.measure.intervals import interval
 from core.units.resampling import patches, resample
 from core.units.resampling.comparison import Example, compared, followed
 from core.units.resampling.evaluation import expected_similarity, patch_localisation, set_similarity
@@ -67,6 +68,8 @@ def test_epochs_have_the_similarity_of_their_sets(examples):
         counts = {"conv": 6, "copy": 6}
         random.append(expected_similarity([(counts[layer], len(first[layer]), len(second[layer])) for layer in first]))
     assert found["similarity"][0] == pytest.approx(np.mean(alike))
+    around = interval(alike)
+    assert (found["low"][0], found["high"][0]) == (around.low, around.high)
     assert found["random"][0] == pytest.approx(np.mean(random))
     logits = model.net(torch.stack([one.input for one in examples]))
     assert found["network"][0] == np.mean(logits.argmax(1).numpy() == [one.label for one in examples])
@@ -113,7 +116,8 @@ def test_the_command_writes_the_table_and_the_epochs(tmp_path, capsys):
     assert out["images"] == 12
     told("flowers-single-6c", "flowers-single-6c", *shared, "--top", "2", "--out", tmp_path / "two")
     epochs = pd.read_csv(tmp_path / "two" / "epochs.csv")
-    assert epochs.columns.tolist() == ["epoch", "network", "accuracy_corr", "accuracy_prec", "similarity", "random"]
+    numbers = ["accuracy_corr", "accuracy_prec", "similarity", "low", "high", "random"]
+    assert epochs.columns.tolist() == ["epoch", "network", *numbers]
     assert epochs["network"].tolist() == [1, 1]
     for words, sentence in (
         (("flowers-single-6c", *shared, "--top", "some"), "Numbers of filters"),
