@@ -27,9 +27,9 @@ def nearest(predictions: Predictions, image: int, count: int = 5, label: int | N
     images, pooled = predictions.images, predictions.pooled
     right = (images["right"] == 1).to_numpy()
     if label is not None:
-        right &= (images["label"] == label).to_numpy()
-    right[image] = False
+        right = right & (images["label"] == label).to_numpy()
     rows = np.flatnonzero(right)
+    rows = rows[rows != image]
     own = _unit(pooled[image : image + 1])[0]
     cosines = [_unit(pooled[rows[start : start + _BLOCK]]) @ own for start in range(0, len(rows), _BLOCK)]
     similarity = np.concatenate([np.zeros(0, np.float32), *cosines])
@@ -90,7 +90,8 @@ def ordinary(predictions: Predictions, image: int, *, seed: int = 0) -> Ordinary
     if label == UNKNOWN:
         return Ordinary(None, 0, 0, "The image has no prediction.")
     if len(rows) < ENOUGH:
-        few = f"Only {len(rows):,} other images of {predictions.labels[label]} are right, and clusters need {ENOUGH}."
+        number = f"only {len(rows):,}" if len(rows) else "none"
+        few = f"Clusters of {predictions.labels[label]} need {ENOUGH} other right images, and there are {number}."
         return Ordinary(None, len(rows), 0, few)
     known = np.asarray(pooled[rows], np.float64)
     if np.ptp(known, axis=0).max() <= 0:

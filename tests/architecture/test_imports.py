@@ -47,7 +47,7 @@ ROOMS = (
     ("components", "session"),
     ("widgets",),
     ("explore", "study"),
-    ("exam", "measure", "units"),
+    ("exam", "failures", "measure", "units"),
     ("passport",),
     ("shell",),
     ("main",),

@@ -213,6 +213,11 @@ def _described(answer: Explanation) -> str:
     return f"{title} at {answer.layer}" if answer.layer else title
 
 
+def title(name: str) -> str:
+    """The title of a method."""
+    return EXPLAINERS[name].title
+
+
 def column(name: str, layer: str = "") -> dict[str, str]:
     """The facts of a column: a method, or one of the layers at which it is read."""
     method = EXPLAINERS[name]

@@ -1,0 +1,60 @@
+"""A chart of the confusions of a model: its true against its predicted classes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from core.figures.charts import BLUE, ORANGE, escaped, laid
+
+_LARGEST, _LEAST = 26, 5  # pixels across a marker
+_ROW, _MOST = 26, 900  # pixels of a class, and of the chart
+_NAMED = 40  # classes whose names fit at the axes
+
+
+def confusions(
+    counts: NDArray[np.int64], classes: Sequence[int], names: Sequence[str], chosen: tuple[int, int] | None = None
+) -> go.Figure:
+    """A marker for each pair of classes that occurs, its area the number of images: blue circles right, orange wrong.
+
+    `counts` (K, K) has a row for each true class; `classes` (K) are their numbers, `names` (K) their names, and
+    `chosen` is a pair of numbers that is framed. Markers have their true and predicted class as `customdata`.
+    """
+    names = [escaped(name) for name in names]
+    present = np.flatnonzero(counts.sum(1)), np.flatnonzero(counts.sum(0))  # classes of images, and predicted ones
+    counts = counts[np.ix_(*present)]
+    rows, columns = np.nonzero(counts)
+    images = counts[rows, columns]
+    true, predicted = present[0][rows], present[1][columns]
+    largest = max(int(images.max(initial=1)), 1)
+    figure = go.Figure()
+    for name, right, colour, symbol in (("right", True, BLUE, "circle"), ("wrong", False, ORANGE, "square")):
+        some = (true == predicted) == right
+        pairs = [(classes[t], classes[p]) for t, p in zip(true[some], predicted[some], strict=True)]
+        figure.add_scatter(
+            x=columns[some], y=rows[some], mode="markers", name=name, customdata=pairs,
+            text=[
+                f"{names[t]} as {names[p]}: {count:,}"
+                for t, p, count in zip(true[some], predicted[some], images[some], strict=True)
+            ],
+            hovertemplate="%{text}<extra></extra>",
+            marker={
+                "symbol": symbol, "color": colour,
+                "size": np.maximum(_LARGEST * np.sqrt(images[some] / largest), _LEAST),
+                "line": {"width": [3 if pair == chosen else 0 for pair in pairs], "color": "#777777"},
+            },
+        )  # fmt: skip
+    for axis, name, classes_of in (
+        (figure.update_yaxes, "True", present[0]),
+        (figure.update_xaxes, "Predicted", present[1]),
+    ):
+        texts = [names[one] for one in classes_of]
+        axis(
+            title=name, tickvals=list(range(len(texts))), ticktext=texts, showticklabels=len(texts) <= _NAMED,
+            range=[-0.7, len(texts) - 0.3], zeroline=False,
+        )  # fmt: skip
+    figure.update_xaxes(tickangle=-45)
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(clickmode="event+select")
+    return laid(figure, min(_MOST, 190 + _ROW * len(present[0])))

@@ -1,0 +1,34 @@
+"""Failures: what a model gets wrong on a study or folder, case by case, with what reviewers say of it."""
+
+import streamlit as st
+
+from pages.ui.failures import exports, overview, queues, verdict
+from pages.ui.failures.case import case
+from pages.ui.failures.opened import Opened, opened
+from pages.ui.widgets import messages
+
+st.header("Failures", anchor=False)
+
+
+def review(shown: Opened) -> None:
+    """The overview, the queue, and the case that is looked at."""
+    found = shown.predictions
+    overview.overview(found)
+    store = verdict.reviews_of(found)
+    known = store.all()
+    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    left.header("Cases", anchor=False)
+    rows = queues.queue(found, known)
+    with right:
+        exports.menu(found, rows, known)
+    if not len(rows):
+        return
+    row = queues.current(found, rows, store.position(verdict.reviewer()))
+    verdict.steps(found, rows, row, known)
+    verdict.verdict(found, rows, row, store.get(found.images["path"].iloc[row]))
+    case(shown, row)
+
+
+with messages.error_boundary("Failures"):
+    if chosen := opened():
+        review(chosen)

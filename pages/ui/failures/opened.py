@@ -1,0 +1,98 @@
+"""The study or folder whose failures are reviewed, and the predictions of a model for its images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from core.progress import Report, subrange
+from core.review.predictions import Predictions, predictions
+from core.review.source import folder_source, study_source
+from core.study import Study
+from core.workbench import Workbench, pass_seconds
+from pages.ui.session import location, parameters, visitors
+from pages.ui.session.jobs import working
+from pages.ui.study import ablation, open_study
+from pages.ui.widgets.folder_browser import browser
+from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.text import duration, plain
+
+FOLDER = "folder"  # in the address, instead of the name of a study
+_PART, _TITLE = "predictions", "Predicting"
+_AT_ONCE = 6.0  # seconds of predictions that start without a click
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Predictions, and the model that made them."""
+
+    predictions: Predictions
+    bench: Workbench
+
+    @property
+    def study(self) -> Study | None:
+        """The study, unless the images are those of a folder."""
+        return self.predictions.source.study
+
+
+def opened() -> Opened | None:
+    """The choice of the images at the top of the page; None until there are predictions for them."""
+    studies = {name: entry.study for name, entry in open_study.listed().items() if entry.study}
+    names = [*studies, FOLDER]
+    name = parameters.choice("Images of", names, "of").draw(
+        st.selectbox, width=330, format_func=lambda one: "a folder of images" if one == FOLDER else f"the study {one}"
+    )
+    return _folder() if name == FOLDER else _study(studies[name])
+
+
+def _study(study: Study) -> Opened | None:
+    """The predictions for the images of a study by its own model."""
+    bench = ablation.bench(study, "failures")
+    source, key = study_source(study), (study.manifest.digest, bench.model.key)
+
+    def work(report: Report) -> Predictions:
+        return predictions(source, bench.model, folder=_stored(), report=report)
+
+    found = done(_PART, key)
+    seconds = len(source) * pass_seconds(bench.model)
+    if found is None and seconds < _AT_ONCE:
+        found = keep(_PART, key, working(_TITLE, work))
+    if found is None:
+        note = f"About {duration(seconds)} for {len(source):,} images."
+        found = on_demand(_PART, key, _TITLE, work, button="Predict", note=note)
+    return Opened(found, bench) if found else None
+
+
+def _folder() -> Opened | None:
+    """The predictions for the images of a folder by the model that images are explored with."""
+    bench = location.bench()
+    field = parameters.widget_key("folder")
+    if field not in st.session_state:
+        st.session_state[field] = parameters.text("folder")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        folder = st.text_input(
+            "Folder of images", key=field, width=420, placeholder="/home/you/photos",
+            help="On this server, with one sub-folder per class where these are known.",
+        ).strip()  # fmt: skip
+        browser(field)
+    parameters.keep("folder", folder)
+    if not folder:
+        st.info(
+            "Name a folder. Classes are those of its sub-folders; without them there are predictions, but no errors."
+        )
+        return None
+    path = visitors.permitted(folder)
+
+    def work(report: Report) -> Predictions:
+        source = folder_source(path, bench.model.labels, report=subrange(report, 0, 0.1))
+        return predictions(source, bench.model, folder=_stored(), report=subrange(report, 0.1, 1))
+
+    key = (str(path), bench.model.key)
+    note = f"By {bench.model.display}, the model that images are explored with."
+    found = on_demand(_PART, key, _TITLE, work, button="Predict", note=plain(note))
+    return Opened(found, bench) if found else None
+
+
+def _stored() -> Path:
+    """The folder of the predictions of this user or visitor."""
+    return visitors.own_home() / "predictions"
