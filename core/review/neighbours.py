@@ -25,11 +25,7 @@ def nearest(predictions: Predictions, image: int, count: int = 5, label: int | N
     With a `label`, only right images of that class. Raises Unsupported for a model without activations.
     """
     images, pooled = predictions.images, predictions.pooled
-    right = (images["right"] == 1).to_numpy()
-    if label is not None:
-        right = right & (images["label"] == label).to_numpy()
-    rows = np.flatnonzero(right)
-    rows = rows[rows != image]
+    rows = _right(images if label is None else images[images["label"] == label], image)
     own = _unit(pooled[image : image + 1])[0]
     cosines = [_unit(pooled[rows[start : start + _BLOCK]]) @ own for start in range(0, len(rows), _BLOCK)]
     similarity = np.concatenate([np.zeros(0, np.float32), *cosines])
@@ -84,9 +80,7 @@ def ordinary(predictions: Predictions, image: int, *, seed: int = 0) -> Ordinary
     """
     images, pooled = predictions.images, predictions.pooled
     label = int(images["predicted"].iloc[image])
-    others = (images["right"] == 1).to_numpy() & (images["label"] == label).to_numpy()
-    others[image] = False
-    rows = np.flatnonzero(others)
+    rows = _right(images[images["label"] == label], image)
     if label == UNKNOWN:
         return Ordinary(None, 0, 0, "The image has no prediction.")
     if len(rows) < ENOUGH:
@@ -101,6 +95,11 @@ def ordinary(predictions: Predictions, image: int, *, seed: int = 0) -> Ordinary
     densities = mixture.score_samples(reduced)
     share = float((densities < mixture.score_samples(own)[0]).mean())
     return Ordinary(share, len(rows), int(mixture.n_components), "")
+
+
+def _right(images: pd.DataFrame, image: int) -> NDArray[np.int64]:
+    """The images of a table that are right, without one of them."""
+    return images.loc[(images["right"] == 1) & (images["image"] != image), "image"].to_numpy(np.int64)
 
 
 def _mixture(points: NDArray[np.float64], seed: int) -> Any:

@@ -13,7 +13,7 @@ SECTIONS = {
         ("explore/compare", "Compare", "grid_view", "image model classes"),
         ("explore/measure", "Measure", "monitoring", "image model classes"),
         ("explore/exam", "Exam", "leaderboard", ""),
-        ("explore/failures", "Failures", "rule_folder", "model"),
+        ("explore/failures", "Failures", "rule_folder", ""),
     ],
     "Filters and rules": [
         ("mine/patches", "Patches", "grid_on", "study"),

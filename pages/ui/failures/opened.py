@@ -88,7 +88,7 @@ def _folder() -> Opened | None:
         return predictions(source, bench.model, folder=_stored(), report=subrange(report, 0.1, 1))
 
     key = (str(path), bench.model.key)
-    note = f"By {bench.model.display}, the model that images are explored with."
+    note = f"By {bench.model.display}, the model that is open on Start."
     found = on_demand(_PART, key, _TITLE, work, button="Predict", note=plain(note))
     return Opened(found, bench) if found else None
 
