@@ -29,7 +29,7 @@ _USUAL = "grad_cam"  # the method until another one is chosen
 
 
 def case(opened: Opened, row: int) -> None:
-    """The maps on the left, the facts on the right, alike images below."""
+    """The maps, and below them the facts and alike images."""
     found = opened.predictions
     image = found.images.iloc[row]
     true, predicted = int(image["label"]), int(image["predicted"])
@@ -38,16 +38,16 @@ def case(opened: Opened, row: int) -> None:
         words += f", but it is {found.labels[true]} ({image['truth']:.1%})"
     st.header(plain(words), anchor=False)
     st.caption(plain(str(image["path"])))
-    left, right = st.columns([2.4, 1], gap="medium")
-    with left, messages.refused():
-        picture = _picture(found, row)
-        _maps(opened, picture, true, predicted)
-    with right:
+    with messages.refused():
+        _maps(opened, _picture(found, row), true, predicted)
+    left, right = st.columns([1, 2.2], gap="medium")
+    with left:
         _facts(opened, row, true, predicted)
         if st.button("Open in Compare", key="failures-compare", icon=":material/grid_view:"):
             _compare(opened, row, true, predicted)
-    for label in dict.fromkeys(one for one in (true, predicted) if one >= 0):
-        _alike(found, row, label)
+    with right:
+        for label in dict.fromkeys(one for one in (true, predicted) if one >= 0):
+            _alike(found, row, label)
 
 
 def _picture(found: Predictions, row: int) -> Picture:

@@ -47,10 +47,14 @@ def overview(found: Predictions) -> None:
         st.caption(f"A click on a marker chooses that pair of classes below.{more}")
     with right:
         table = accuracy_by_class(found).drop(columns="label")
-        percent = {
-            name: st.column_config.NumberColumn(format="percent") for name in ("accuracy", "low", "high", "precision")
+        heads: dict[str, Any] = {name: name.capitalize() for name in ("images", "right", "predicted")} | {
+            "name": "Class"
         }
-        st.dataframe(table, hide_index=True, height=320, column_config=percent, alt="Accuracy by class")
+        heads |= {name: st.column_config.NumberColumn(head, format="percent") for name, head in _SHARES.items()}
+        st.dataframe(
+            table.sort_values("images", ascending=False, kind="stable"), hide_index=True, height=320,
+            column_config=heads, alt="Accuracy by class",
+        )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="center"):
             st.download_button(
                 "CSV", lambda: as_csv(table), "classes.csv", "text/csv", key="failures-classes", on_click="ignore",
@@ -70,3 +74,4 @@ def _clicked() -> None:
     true, predicted = (int(one) for one in chosen) if chosen else (-1, -1)
     parameters.put("pair", "" if not chosen else f"{true}-{predicted}")
     parameters.put("which", "right" if chosen and true == predicted else "wrong")
+    queues.restart()

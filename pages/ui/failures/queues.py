@@ -38,12 +38,13 @@ def queue(found: Predictions, reviews: Mapping[str, Review]) -> Rows:
             st.selectbox, width=220, format_func=lambda name: f"{_OUTCOMES[name]} ({numbers[name]:,})",
             help="Sure errors are at least as confident as half of the right predictions; unsure right ones have at "
             "most the margin of half of the errors.",
+            on_change=restart,
         )  # fmt: skip
         _confusions(found)
         order = parameters.choice("Order", list(_ORDERS), "order").draw(
-            st.selectbox, width=220, format_func=_ORDERS.__getitem__
+            st.selectbox, width=220, format_func=_ORDERS.__getitem__, on_change=restart
         )
-        unseen = parameters.switch("Not reviewed yet", "open").draw(st.toggle)
+        unseen = parameters.switch("Not reviewed yet", "open").draw(st.toggle, on_change=restart)
     chosen = pair(found)
     true, predicted = chosen or (None, None)
     reviewed = [path for path, one in reviews.items() if one.verdict]
@@ -70,6 +71,11 @@ def current(found: Predictions, rows: Rows, stopped_at: str | None) -> int:
     return number if number is not None else int(rows[0])
 
 
+def restart() -> None:
+    """Begin another queue where the reviewer stopped, or with its first case; in a callback."""
+    parameters.keep("case", "")
+
+
 def pair(found: Predictions) -> tuple[int, int] | None:
     """The chosen pair of true and predicted class; None for all."""
     text = str(parameters.shown("pair", "") or parameters.text("pair"))
@@ -93,7 +99,7 @@ def _confusions(found: Predictions) -> None:
         true, predicted = chosen
         titles.setdefault(f"{true}-{predicted}", f"{found.labels[true]} as {found.labels[predicted]}")
     parameters.choice("Confusion", list(titles), "pair", default="").draw(
-        st.selectbox, width=300, format_func=titles.__getitem__
+        st.selectbox, width=300, format_func=titles.__getitem__, on_change=restart
     )
 
 

@@ -12,7 +12,7 @@ from core.review.reviews import VERDICTS, Review, Reviews, Verdict, progress
 from pages.ui.session import parameters, state, visitors
 from pages.ui.widgets.text import plain
 
-_REVIEWER = "failures-reviewer"
+_REVIEWER = "reviewer"  # of this session
 
 
 def reviews_of(found: Predictions) -> Reviews:
@@ -40,7 +40,10 @@ def steps(found: Predictions, rows: Rows, row: int, known: dict[str, Review]) ->
         where = f"case {number + 1:,} of {len(rows):,}" if number is not None else "a case outside this queue"
         st.markdown(f"**{where}** · {progress(known, paths)} reviewed")
         st.space("stretch")
-        st.text_input("Reviewer", key=_REVIEWER, width=180, help="Verdicts are stored under this name.")
+        st.text_input(
+            "Reviewer", reviewer(), key="failures-reviewer", width=180, on_change=_renamed,
+            help="Verdicts are stored under this name.",
+        )  # fmt: skip
 
 
 def verdict(found: Predictions, rows: Rows, row: int, review: Review) -> None:
@@ -66,6 +69,10 @@ def verdict(found: Predictions, rows: Rows, row: int, review: Review) -> None:
             words = tuple(dict.fromkeys(filter(None, (one.strip() for one in tags.split(",")))))
             _store(found, replace(review, tags=words, note=note.strip(), assignee=assignee.strip()))
             st.rerun()
+
+
+def _renamed() -> None:
+    st.session_state[_REVIEWER] = st.session_state["failures-reviewer"].strip()
 
 
 def _judge(found: Predictions, rows: Rows, row: int, review: Review, name: Verdict) -> None:

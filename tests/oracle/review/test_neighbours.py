@@ -71,7 +71,7 @@ def test_few_images_and_equal_ones_are_said(tmp_path):
     eye = np.tile([0.9, 0.1], (count + 1, 1))
     few = ordinary(planted(tmp_path / "a", [0] * count + [1], eye, pooled=rng.normal(size=(count + 1, 3))), count)
     assert (few.share, few.images) == (None, count)
-    assert few.reason == f"Only {count} other images of class 0 are right, and clusters need {ENOUGH}."
+    assert few.reason == f"Clusters of class 0 need {ENOUGH} other right images, and there are only {count}."
     eye = np.tile([0.9, 0.1], (40, 1))
     equal = ordinary(planted(tmp_path / "b", [0] * 39 + [1], eye, pooled=np.ones((40, 3))), 39)
     assert (equal.share, equal.reason) == (None, "All of the class's activations are the same.")
