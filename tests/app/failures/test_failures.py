@@ -1,0 +1,211 @@
+"""The page of failures, without a browser."""
+
+import html
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data.flowers import write
+from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
+from core.review.reviews import Review, Reviews
+from pages.ui.failures import overview, verdict
+from pages.ui.session import parameters, state
+from tests.pages_list import FILES, SCRIPT
+from tests.waiting import until
+
+MODEL = "flowers-single-6c"
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two flowers of each of six colours; one blue and one red flower lie in the folder of orange ones."""
+    root = tmp_path_factory.mktemp("flowers")
+    write("single-6c", root / "all", per_class=2, seed=11)
+    images = root / "all" / "images"
+    for colour in ("blue", "red"):
+        first = sorted((images / colour).iterdir())[0]
+        shutil.move(first, images / "orange" / f"{colour}.png")
+    return images
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[state.Session]:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    one = state.Session()
+    monkeypatch.setattr(state, "session", lambda: one)
+    yield one
+    one.close()
+
+
+def page(folder: Path | str, **query: str) -> AppTest:
+    """The page with the predictions of a folder."""
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    for name, value in {"model": MODEL, **query}.items():
+        app.query_params[name] = value
+    app.run()
+    for name, value in {"of": "folder", "folder": str(folder), **query}.items():
+        app.query_params[name] = value
+    app.switch_page(FILES["Failures"]).run()
+    if starts := [button for button in app.button if button.label == "Predict"]:
+        starts[0].click().run()
+        until(lambda: not [button for button in app.run().button if button.label == "Stop"])
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    texts = [*app.markdown, *app.caption, *app.info, *app.success, *app.header, *app.error]
+    return html.unescape(" | ".join(str(one.value) for one in texts))
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def at(app: AppTest) -> str:
+    """The image of the case that is looked at."""
+    return html.unescape(next(one.value for one in app.caption if one.value.endswith("png")))
+
+
+def test_errors_are_counted_and_the_surest_is_shown_first(flowers: Path, session: state.Session) -> None:
+    app = page(flowers)
+    text = said(app)
+    assert "**83.3%** of 12 images are right (55.2% to 95.3%)." in text
+    assert "**case 1 of 2** · 0 of 2 reviewed" in text
+    assert "but it is orange" in text
+    (pairs,) = [box for box in app.selectbox if box.label == "Confusion"]
+    assert sorted(pairs.options) == ["all", "orange as blue (1)", "orange as red (1)"]
+    assert len(app.get("plotly_chart")) == 1
+    shown = session.comparison
+    assert shown is not None
+    label = shown.bench.model.labels.index("orange")
+    assert [str(tile.request.target).endswith(str(label)) for tile in shown.tiles] == [False, True, True]
+    shown.cancel()
+
+
+def test_a_verdict_leads_on_and_is_taken_back(flowers: Path, session: state.Session) -> None:
+    app = page(flowers)
+    first = at(app)
+    app = press(app, "Label wrong")
+    second = at(app)
+    assert second != first
+    assert "**case 2 of 2** · 1 of 2 reviewed" in said(app)
+    app = press(app, "Previous")
+    assert at(app) == first
+    assert "Changed last by" in said(app)
+    app = press(app, "Undo")
+    assert "**case 1 of 2** · 0 of 2 reviewed" in said(app)
+    app = press(app, "Undo")
+    assert "There is nothing to take back." in said(app)
+
+
+def test_words_are_kept_and_another_reviewer_is_told(flowers: Path, session: state.Session) -> None:
+    app = page(flowers)
+    app.text_input(key=next(one.key for one in app.text_input if one.label == "Reviewer")).set_value("Ada").run()
+    inputs = {one.label: one for one in app.text_input}
+    inputs["Tags"].set_value("brass, pot, brass")
+    inputs["Note"].set_value("why <b>")
+    app = press(app, "Save")
+    (path,) = (session_home() / "reviews").glob("*.db")
+    stored = reviews(path)
+    (one,) = stored.all().values()
+    assert (one.reviewer, one.tags, one.note) == ("Ada", ("brass", "pot"), "why <b>")
+    stored.set(Review(one.image, "unclear", revision=one.revision), "Grace")  # on another page meanwhile
+    app = press(app, "Model wrong")
+    assert f"Grace has changed {one.image} meanwhile: unclear." in said(app)
+    assert stored.get(one.image).verdict == "unclear"
+
+
+def session_home() -> Path:
+    from core.environment import home
+
+    return home()
+
+
+def reviews(path: Path) -> Reviews:
+    """The reviews in a file, of the only model in it."""
+    import sqlite3
+
+    with sqlite3.connect(path) as connection:
+        ((model,),) = connection.execute("SELECT DISTINCT model FROM cases").fetchall()
+    return Reviews(path.stem, model, path.parent)
+
+
+def test_a_click_on_the_chart_chooses_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, object] = {}
+    monkeypatch.setattr(parameters, "put", written.__setitem__)
+    monkeypatch.setattr(parameters, "keep", written.__setitem__)
+    event = {"selection": {"points": [{"customdata": [1, 0]}]}}
+    monkeypatch.setattr(overview.st, "session_state", {"failures-confusions": event})
+    overview._clicked()
+    assert written == {"pair": "1-0", "which": "wrong", "case": ""}
+    event["selection"]["points"] = [{"customdata": [2, 2]}]
+    overview._clicked()
+    assert written == {"pair": "2-2", "which": "right", "case": ""}
+    event["selection"]["points"] = []
+    overview._clicked()
+    assert written == {"pair": "", "which": "wrong", "case": ""}
+
+
+def test_a_link_opens_a_pair_and_a_case(flowers: Path, session: state.Session) -> None:
+    app = page(flowers)
+    labels = session.comparison.bench.model.labels if session.comparison else ()
+    pair = f"{labels.index('orange')}-{labels.index('red')}"
+    app = page(flowers, pair=pair)
+    assert "**case 1 of 1** · 0 of 1 reviewed" in said(app)
+    assert at(app) == "orange/red.png"
+    app = page(flowers, which="all", case="0")
+    assert "of 12** · 0 of 12 reviewed" in said(app)
+
+
+def test_without_classes_there_are_predictions_and_no_errors(
+    flowers: Path, session: state.Session, tmp_path: Path
+) -> None:
+    for number, path in enumerate(sorted(flowers.rglob("*.png"))[:3]):
+        shutil.copy(path, tmp_path / f"{number}.png")
+    app = page(tmp_path)
+    assert "No image has a class that the model predicts, so nothing is right or wrong." in said(app)
+    assert "**case 1 of 3** · 0 of 3 reviewed" in said(app)
+    assert not app.get("plotly_chart")
+
+
+def test_all_right_is_said(flowers: Path, session: state.Session, tmp_path: Path) -> None:
+    shutil.copytree(flowers / "blue", tmp_path / "one" / "blue")
+    app = page(tmp_path / "one")
+    assert "All images are right." in said(app)
+    assert "**case 1 of 1**" in said(app)
+
+
+def test_an_image_that_has_vanished_is_told_and_keeps_its_facts(
+    flowers: Path, session: state.Session, tmp_path: Path
+) -> None:
+    shutil.copytree(flowers, tmp_path / "some")
+    app = page(tmp_path / "some")
+    (tmp_path / "some" / at(app)).unlink()
+    app = press(press(app, "Next"), "Previous")
+    assert [box.value for box in app.error if "png" in box.value]
+    assert "of 2** · 0 of 2 reviewed" in said(app)
+
+
+def test_no_folder_and_a_wrong_one_are_told(session: state.Session, tmp_path: Path) -> None:
+    assert "Name a folder." in said(page(""))
+    app = page(tmp_path / "nowhere")
+    assert "nowhere" in said(app)
+    assert "Traceback" not in said(app)
+
+
+def test_the_name_of_the_user_is_the_reviewer_but_on_a_server_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict.getpass, "getuser", lambda: "ada")
+    assert verdict._name() == "ada"
+
+    def unknown() -> str:
+        raise KeyError("uid")
+
+    monkeypatch.setattr(verdict.getpass, "getuser", unknown)
+    assert verdict._name() == "reviewer"
+    monkeypatch.setattr(verdict, "visitors", SimpleNamespace(shared=lambda: True))
+    assert verdict._name() == "visitor"
