@@ -18,7 +18,7 @@ from core.explain.run import is_memory
 from core.images import shown
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
-from core.network.hooks import capture
+from core.network.hooks import observe
 from core.progress import Report
 from core.review.reading import SIDE, batches
 from core.review.source import Source
@@ -121,9 +121,10 @@ class PredictionWork:
         layer = self.model.survey.layer(self.model.survey.default)
         if layer is None:
             return self.model.net(inputs).cpu(), np.zeros((len(inputs), 0), np.float32)
-        with capture(self.model.net, layer.name) as outputs:
+        means: list[Tensor] = []
+        with observe(self.model.net, {layer.name: lambda output: means.append(layer.maps(output).mean((2, 3)))}):
             logits = self.model.net(inputs).cpu()
-        return logits, layer.maps(outputs[layer.name]).mean((2, 3)).float().cpu().numpy()
+        return logits, means[-1].float().cpu().numpy()
 
     def _empty(self, rows: range) -> tuple[pd.DataFrame, dict[str, NDArray[Any]]]:
         """The table and arrays of images without predictions."""
