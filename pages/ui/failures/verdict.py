@@ -1,4 +1,4 @@
-"""What a reviewer says of a case: a verdict by button or key, tags, a note and an assignee, with undo."""
+"""The words of a reviewer about a case: a verdict by button or key, tags, a note and an assignee, with undo."""
 
 import getpass
 from dataclasses import replace
