@@ -38,12 +38,19 @@ def case(opened: Opened, row: int) -> None:
         words += f", but it is {found.labels[true]} ({image['truth']:.1%})"
     st.header(plain(words), anchor=False)
     st.caption(plain(str(image["path"])))
-    with messages.refused():
-        _maps(opened, _picture(found, row), true, predicted)
+    try:
+        picture = _picture(found, row)
+    except BadImage as error:
+        st.image(np.asarray(found.array("thumbnails")[row]), width=160, alt=str(image["path"]))
+        st.info(plain(f"{error.message} Without it there are no maps, only what was stored of it."))
+        picture = None
+    if picture is not None:
+        with messages.refused():
+            _maps(opened, picture, true, predicted)
     left, right = st.columns([1, 2.2], gap="medium")
     with left:
         _facts(opened, row, true, predicted)
-        if st.button("Open in Compare", key="failures-compare", icon=":material/grid_view:"):
+        if picture and st.button("Open in Compare", key="failures-compare", icon=":material/grid_view:"):
             _compare(opened, row, true, predicted)
     with right:
         for label in dict.fromkeys(one for one in (true, predicted) if one >= 0):

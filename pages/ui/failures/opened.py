@@ -5,19 +5,22 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.data.flowers.misleading import misleading
 from core.progress import Report, subrange
 from core.review.predictions import Predictions, predictions
 from core.review.source import folder_source, study_source
 from core.study import Study
 from core.workbench import Workbench, pass_seconds
-from pages.ui.session import location, parameters, visitors
+from pages.ui.session import location, networks, parameters, state, visitors
 from pages.ui.session.jobs import working
 from pages.ui.study import ablation, open_study
 from pages.ui.widgets.folder_browser import browser
 from pages.ui.widgets.on_demand import done, keep, on_demand
 from pages.ui.widgets.text import duration, plain
 
-FOLDER = "folder"  # in the address, instead of the name of a study
+EXAMPLE, FOLDER = "example", "folder"  # in the address, instead of the name of a study
+_TITLES = {EXAMPLE: "an example: flowers with misleading tags", FOLDER: "a folder of images"}
+_TAGGED = "flowers-shortcut-6c"  # the network of the example, which relies on the tag
 _PART, _TITLE = "predictions", "Predicting"
 _AT_ONCE = 6.0  # seconds of predictions that start without a click
 
@@ -38,11 +41,30 @@ class Opened:
 def opened() -> Opened | None:
     """The choice of the images at the top of the page; None until there are predictions for them."""
     studies = {name: entry.study for name, entry in open_study.listed().items() if entry.study}
-    names = [*studies, FOLDER]
+    names = [EXAMPLE, *studies, FOLDER]
     name = parameters.choice("Images of", names, "of").draw(
-        st.selectbox, width=330, format_func=lambda one: "a folder of images" if one == FOLDER else f"the study {one}"
+        st.selectbox, width=380, format_func=lambda one: _TITLES.get(one, f"the study {one}")
     )
-    return _folder() if name == FOLDER else _study(studies[name])
+    if name in studies:
+        return _study(studies[name])
+    return _folder() if name == FOLDER else _example()
+
+
+def _example() -> Opened:
+    """The predictions of a network that learned a shortcut, for flowers whose tag says another class than they show."""
+    bench = Workbench(networks.of(_TAGGED), state.session().cache)
+    st.caption(
+        "This network was trained on flowers whose printed tag always agreed with their class. Here it agrees with half "
+        "of them: what does the network look at?"
+    )
+    key = (EXAMPLE, bench.model.key)
+
+    def work(report: Report) -> Predictions:
+        folder = misleading(visitors.own_home() / "examples", subrange(report, 0, 0.5))
+        source = folder_source(folder / "images", bench.model.labels)
+        return predictions(source, bench.model, folder=_stored(), report=subrange(report, 0.5, 1))
+
+    return Opened(done(_PART, key) or keep(_PART, key, working(_TITLE, work)), bench)
 
 
 def _study(study: Study) -> Opened | None:

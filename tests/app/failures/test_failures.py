@@ -187,8 +187,27 @@ def test_an_image_that_has_vanished_is_told_and_keeps_its_facts(
     app = page(tmp_path / "some")
     (tmp_path / "some" / at(app)).unlink()
     app = press(press(app, "Next"), "Previous")
-    assert [box.value for box in app.error if "png" in box.value]
+    assert "cannot be read: No such file or directory. Without it there are no maps" in said(app)
     assert "of 2** · 0 of 2 reviewed" in said(app)
+
+
+def test_the_example_shows_that_a_network_reads_the_tag(session: state.Session) -> None:
+    for _ in range(2):  # drawn, and opened again
+        app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+        app.run()
+        app.switch_page(FILES["Failures"]).run()
+        assert not app.exception
+        assert "of 60 images are right" in said(app)
+        wrong = int(next(box for box in app.selectbox if box.label == "Cases").options[0].removeprefix("wrong (")[:-1])
+        assert 15 <= wrong <= 30  # of those whose tag is another class's
+    assert [path.name for path in (session_home() / "examples").iterdir()] == ["misleading-tags-41"]
+
+
+def test_a_study_whose_images_are_elsewhere_shows_what_it_stored(session: state.Session) -> None:
+    app = page("", of="flowers-double-12c")
+    assert "All images are right." in said(app)
+    assert "Without it there are no maps, only what was stored of it." in said(app)
+    assert not app.error
 
 
 def test_no_folder_and_a_wrong_one_are_told(session: state.Session, tmp_path: Path) -> None:
