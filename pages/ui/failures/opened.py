@@ -54,8 +54,8 @@ def _example() -> Opened:
     """The predictions of a network that learned a shortcut, for flowers whose tag says another class than they show."""
     bench = Workbench(networks.of(_TAGGED), state.session().cache)
     st.caption(
-        "This network was trained on flowers whose printed tag always agreed with their class. Here it agrees with half "
-        "of them: what does the network look at?"
+        "This network was trained on flowers whose printed tag always agreed with their class. Here it agrees with "
+        "half of them: what does the network look at?"
     )
     key = (EXAMPLE, bench.model.key)
 

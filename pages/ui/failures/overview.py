@@ -13,6 +13,7 @@ from pages.ui.session import parameters
 from pages.ui.widgets.text import plain
 
 _CHART = "failures-confusions"
+_ROWS = 8  # of the table without scrolling
 _SHARES = {"accuracy": "Accuracy", "low": "95 % from", "high": "to", "precision": "Precision"}
 
 
@@ -52,7 +53,7 @@ def overview(found: Predictions) -> None:
         }
         heads |= {name: st.column_config.NumberColumn(head, format="percent") for name, head in _SHARES.items()}
         st.dataframe(
-            table.sort_values("images", ascending=False, kind="stable"), hide_index=True, height=320,
+            table.sort_values("images", ascending=False, kind="stable"), hide_index=True, height=320 if len(table) > _ROWS else "content",
             column_config=heads, alt="Accuracy by class",
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="center"):
