@@ -1,6 +1,7 @@
 """`vitrine failures`: the errors of a model on a study or folder, as text, JSON, CSV and a report."""
 
 import json
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
@@ -69,7 +70,7 @@ def _predicted(args: Namespace, limit: int, report: Report) -> "Predictions":
 
     reading, computing = subrange(report, 0.0, 0.1), subrange(report, 0.1, 1.0)
     path = expanded(args.source)
-    if path.exists() and not (path / STUDY.file).exists():
+    if os.path.lexists(path) and not os.path.lexists(path / STUDY.file):
         if not args.model:
             message = f"{args.source} is a folder of images, and no model is named."
             raise BadParameter(message, "Add --model NAME, such as --model resnet18.")

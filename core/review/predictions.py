@@ -87,8 +87,8 @@ class Predictions(Store[PredictionsManifest]):
     def notes(self) -> tuple[str, ...]:
         """What has to be known to read them, as sentences."""
         problems = self.images.loc[self.images["problem"] != "", "problem"]
-        lost = [f"{len(problems):,} images have no prediction, such as: {problems.iloc[0]}"] if len(problems) else []
-        return (*self.source.notes, *lost)
+        count = f"{len(problems):,} of {len(self.images):,} images have no prediction"
+        return (*self.source.notes, *([f"{count}, such as: {problems.iloc[0]}"] if len(problems) else []))
 
 
 def predictions(

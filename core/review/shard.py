@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.data.layout import UNKNOWN
-from core.errors import StoreError, TooLarge
+from core.errors import TooLarge
 from core.explain.run import is_memory
-from core.images import shown
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.network.hooks import observe
@@ -94,10 +93,6 @@ class PredictionWork:
             return
         for batch in batches(self.source, self.model, rows, BATCH, report):
             problems |= batch.problems
-            for row, sha in zip(batch.rows, batch.shas, strict=True):
-                if not (self.source.shas[row] and sha.startswith(self.source.shas[row])):
-                    message = f"{shown(self.source.paths[row])} changed while predictions were being computed."
-                    raise StoreError(message, "Start again.")
             if batch.inputs is not None:
                 logits, pooled = self._computed(batch.inputs.to(self.model.device))
                 yield _Outputs(np.array(batch.rows), logits, pooled, batch.thumbnails)
