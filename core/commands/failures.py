@@ -78,6 +78,9 @@ def _predicted(args: Namespace, limit: int, report: Report) -> "Predictions":
         source = folder_source(path, model.labels, limit=limit, report=reading)
     else:
         study = find_study(args.source)
+        if changed := chosen_model(args).changed():
+            message = f"A study says itself how its model is read, so {', '.join(changed)} cannot be chosen."
+            raise BadParameter(message, "Leave these options out, or give a folder of images.")
         model = study_model(study, device(), model=named_model(args) if args.model else "")
         source = study_source(study, limit=limit)
     return predictions(source, model, report=computing)
@@ -110,7 +113,7 @@ def _summarise(found: "Predictions", rows: "Rows") -> None:
     from core.export.review import extremes, spelled
     from core.review.confusion import accuracy, calibration, pairs
 
-    say(f"{found.source.name}: {found.manifest.model.name}, {len(found.images):,} images", *found.notes)
+    say(f"{found.source.name}: {found.model}, {len(found.images):,} images", *found.notes)
     say(f"accuracy: {spelled(accuracy(found))}")
     if reliability := calibration(found):
         say(f"expected calibration error: {reliability.error:.1%}")

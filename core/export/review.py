@@ -86,8 +86,7 @@ def review_report(
         *extremes(predictions),
         ("Reviewed", f"{progress(known, list(table['image']))} cases"),
     )
-    name = predictions.manifest.model.name
-    title = f"Failures of {name} on {predictions.source.name}"
+    title = f"Failures of {predictions.model} on {predictions.source.name}"
     return Report(title, facts, _tables(predictions), cards, f"{len(rows):,} cases", predictions.notes)
 
 

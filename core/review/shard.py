@@ -54,7 +54,15 @@ class PredictionWork:
         """The means of the layer's maps that the study stores, if these alone determine the logits."""
         survey, study = self.model.survey, self.source.study
         exact = bool(survey.head) and (survey.rectified or not survey.head_rectifies)
-        return study.array("pooled") if exact and study and "pooled" in study.manifest.arrays else None
+        if not exact or study is None or study.manifest.model.layer != survey.default:
+            return None
+        return study.array("pooled") if "pooled" in study.manifest.arrays else None
+
+    @cached_property
+    def unread(self) -> list[str]:
+        """Why the study could not read each of the source's images, "" where it could."""
+        study = self.source.study
+        return study.table("images")["problem"].iloc[list(self.source.rows)].tolist() if study else []
 
     @cached_property
     def units(self) -> int:
@@ -102,8 +110,7 @@ class PredictionWork:
         study, stored = self.source.study, np.array(self.source.rows)[rows.start : rows.stop]
         if study is None or self.pooled is None:
             raise ValueError("the study stores no means")
-        reasons = study.table("images")["problem"].iloc[stored].tolist()
-        problems |= {row: reason for row, reason in zip(rows, reasons, strict=True) if reason}
+        problems |= {row: self.unread[row] for row in rows if self.unread[row]}
         read = np.array([row not in problems for row in rows])
         pooled = np.array(self.pooled[stored[read]])
         keep = torch.ones(1, pooled.shape[1], device=self.model.device)
