@@ -91,10 +91,12 @@ def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:
     from core.export.report import as_html
     from core.export.review import review_json, review_report, review_table
     from core.export.spreadsheet import as_csv
+    from core.review.evidence import stored_evidence
     from core.review.reviews import Reviews
 
     reviews = Reviews(found.source.key, found.manifest.model.sha).all()
-    table = review_table(found, rows, reviews)
+    evidence = stored_evidence(found.source)
+    table = review_table(found, rows, reviews, evidence)
     ending = args.report.suffix.lower() if args.report else ""
     if args.json:
         say_json(review_json(found, table), allow_nan=False)
@@ -104,7 +106,7 @@ def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:
     elif ending == ".csv":
         write_text(args.report, as_csv(table), f"{len(rows):,} cases")
     else:
-        content = as_html(review_report(found, rows, reviews, report=printed(sys.stderr)))
+        content = as_html(review_report(found, rows, reviews, evidence, report=printed(sys.stderr)))
         write_text(args.report, content, f"{len(rows):,} cases")
 
 
