@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "units": ("find what the units of a model respond to", "core.commands.units", "units"),
 }
 SHELLS = ("bash", "zsh", "fish")
+_FOLDERS = ("STUDY", "DIR", "STUDY|DIR")  # names of arguments
 
 
 class Parser(ArgumentParser):
@@ -128,8 +129,8 @@ def _completion(shell: str) -> str:
         for action in subparser._actions:  # argparse has no public attribute for them
             if action.metavar in names:
                 action.choices = list(names[str(action.metavar)])
-            elif action.metavar in ("IMAGE", "FILE", "STUDY", "DIR"):
-                action.complete = shtab.DIRECTORY if action.metavar in ("STUDY", "DIR") else shtab.FILE  # type: ignore[attr-defined]
+            elif action.metavar in ("IMAGE", "FILE", *_FOLDERS):
+                action.complete = shtab.DIRECTORY if action.metavar in _FOLDERS else shtab.FILE  # type: ignore[attr-defined]
     return str(shtab.complete(top, shell))
 
 

@@ -1,6 +1,7 @@
 """`vitrine failures`: the errors of a model on a study or folder, as text, JSON, CSV and a report."""
 
 import json
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
@@ -69,7 +70,7 @@ def _predicted(args: Namespace, limit: int, report: Report) -> "Predictions":
 
     reading, computing = subrange(report, 0.0, 0.1), subrange(report, 0.1, 1.0)
     path = expanded(args.source)
-    if path.exists() and not (path / STUDY.file).exists():
+    if os.path.lexists(path) and not os.path.lexists(path / STUDY.file):
         if not args.model:
             message = f"{args.source} is a folder of images, and no model is named."
             raise BadParameter(message, "Add --model NAME, such as --model resnet18.")
@@ -77,6 +78,9 @@ def _predicted(args: Namespace, limit: int, report: Report) -> "Predictions":
         source = folder_source(path, model.labels, limit=limit, report=reading)
     else:
         study = find_study(args.source)
+        if changed := chosen_model(args).changed():
+            message = f"A study says itself how its model is read, so {', '.join(changed)} cannot be chosen."
+            raise BadParameter(message, "Leave these options out, or give a folder of images.")
         model = study_model(study, device(), model=named_model(args) if args.model else "")
         source = study_source(study, limit=limit)
     return predictions(source, model, report=computing)
@@ -87,10 +91,12 @@ def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:
     from core.export.report import as_html
     from core.export.review import review_json, review_report, review_table
     from core.export.spreadsheet import as_csv
+    from core.review.evidence import stored_evidence
     from core.review.reviews import Reviews
 
     reviews = Reviews(found.source.key, found.manifest.model.sha).all()
-    table = review_table(found, rows, reviews)
+    evidence = stored_evidence(found.source)
+    table = review_table(found, rows, reviews, evidence)
     ending = args.report.suffix.lower() if args.report else ""
     if args.json:
         say_json(review_json(found, table), allow_nan=False)
@@ -100,7 +106,7 @@ def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:
     elif ending == ".csv":
         write_text(args.report, as_csv(table), f"{len(rows):,} cases")
     else:
-        content = as_html(review_report(found, rows, reviews, report=printed(sys.stderr)))
+        content = as_html(review_report(found, rows, reviews, evidence, report=printed(sys.stderr)))
         write_text(args.report, content, f"{len(rows):,} cases")
 
 
@@ -109,7 +115,7 @@ def _summarise(found: "Predictions", rows: "Rows") -> None:
     from core.export.review import extremes, spelled
     from core.review.confusion import accuracy, calibration, pairs
 
-    say(f"{found.source.name}: {found.manifest.model.name}, {len(found.images):,} images", *found.notes)
+    say(f"{found.source.name}: {found.model}, {len(found.images):,} images", *found.notes)
     say(f"accuracy: {spelled(accuracy(found))}")
     if reliability := calibration(found):
         say(f"expected calibration error: {reliability.error:.1%}")

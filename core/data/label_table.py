@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.environment import limit
+from core.errors import Unavailable
 from core.files import read_bytes
+from core.registry import unknown
 
 _FILES = {
     "file",
@@ -48,11 +50,36 @@ def label_table(folders: Sequence[Path], paths: Sequence[str]) -> LabelTable | N
     return max(tables, key=lambda table: sum(map(bool, table.labels)), default=None)
 
 
+def table_column(file: Path, column: str, paths: Sequence[str]) -> tuple[str, ...]:
+    """The value in one column of a table for each image at these relative paths, "" where it has none.
+
+    The table has a header and a column of file names. Raises Unavailable for a file that cannot be read or names none
+    of the images, UnknownName for a column that it lacks.
+    """
+    try:
+        rows = _rows(file)
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or "it is not a table"
+        raise Unavailable(f"{file.name} cannot be read ({reason}).", "Give a CSV file with a header.") from None
+    header = [cell.strip() for cell in rows[0]] if rows else []
+    if column not in header:
+        raise unknown(f"column of {file.name}", column, header)
+    number = header.index(column)
+    name = next((index for index, head in enumerate(_heads(header)) if head in _FILES and index != number), None)
+    values, names = [""] * len(paths), _names(paths)
+    for row in rows[1:] if name is not None else []:
+        if name is not None and len(row) > max(name, number) and (index := _index(row[name], names)) is not None:
+            values[index] = row[number].strip()
+    if not any(values):
+        message = f"{file.name} names none of the images."
+        raise Unavailable(message, "Give it a column `file` with their paths in the folder.")
+    return tuple(values)
+
+
 def _read(file: Path, paths: Sequence[str]) -> LabelTable | None:
     """The labels of one file; None if it cannot be read as such a table, or names none of the images."""
     try:
-        text = _text(read_bytes(file, limit("text")))
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)) if any(row)]
+        rows = _rows(file)
     except (OSError, ValueError, csv.Error):
         return None
     columns = _columns(rows)
@@ -70,6 +97,12 @@ def _read(file: Path, paths: Sequence[str]) -> LabelTable | None:
         else:
             labels[index] = row[label].strip()
     return LabelTable(file.name, tuple(labels), missing) if any(labels) else None
+
+
+def _rows(file: Path) -> list[list[str]]:
+    """The rows of a table that are not empty. Raises OSError, ValueError and errors of csv."""
+    text = _text(read_bytes(file, limit("text")))
+    return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)) if any(row)]
 
 
 def _text(content: bytes) -> str:
@@ -91,7 +124,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> tuple[int, int, int] | None:
     """The columns of file names and labels, and the first row after the header; two columns need no header."""
     if not rows:
         return None
-    heads = ["".join(letter for letter in cell.casefold() if letter.isalnum()) for cell in rows[0]]
+    heads = _heads(rows[0])
     name = next((index for index, head in enumerate(heads) if head in _FILES), None)
     label = next((index for index, head in enumerate(heads) if head in _LABELS and index != name), None)
     if name is not None and label is not None:
@@ -99,6 +132,11 @@ def _columns(rows: Sequence[Sequence[str]]) -> tuple[int, int, int] | None:
     if len(heads) == 2:
         return (0, 1, 1) if name == 0 else (1, 0, 1) if name == 1 else (0, 1, 0)
     return None
+
+
+def _heads(header: Sequence[str]) -> list[str]:
+    """The letters and digits of each heading."""
+    return ["".join(letter for letter in cell.casefold() if letter.isalnum()) for cell in header]
 
 
 def _names(paths: Sequence[str]) -> dict[str, int]:

@@ -42,7 +42,7 @@ class Card:
 
     heading: str
     facts: tuple[tuple[str, str], ...]
-    picture: str = ""  # as `data_uri`; "" if it is lost
+    picture: str = ""  # as `data_uri`
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,7 @@ def review_report(
         *extremes(predictions),
         ("Reviewed", f"{progress(known, list(table['image']))} cases"),
     )
-    name = predictions.manifest.model.name
-    title = f"Failures of {name} on {predictions.source.name}"
+    title = f"Failures of {predictions.model} on {predictions.source.name}"
     return Report(title, facts, _tables(predictions), cards, f"{len(rows):,} cases", predictions.notes)
 
 
@@ -95,8 +94,8 @@ def extremes(predictions: Predictions) -> list[tuple[str, str]]:
     """How many errors are overconfident and right predictions unsure, with what counts as that; nothing without any."""
     of_outcome, limits = counts(predictions), queue_limits(predictions)
     sure, unsure = of_outcome["overconfident"], of_outcome["unsure"]
-    errors = f"{sure:,}, as confident as the median of right predictions, {limits.overconfident:.1%}"
-    right = f"{unsure:,}, with at most the median margin of errors, {limits.unsure:.1%}"
+    errors = f"{sure:,} with at least the median confidence of right predictions, {limits.overconfident:.1%}"
+    right = f"{unsure:,} with at most the median margin of errors, {limits.unsure:.1%}"
     return [
         *([("Overconfident errors", errors)] if sure else []),
         *([("Unsure right predictions", right)] if unsure else []),

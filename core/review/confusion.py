@@ -175,7 +175,7 @@ def roc(predictions: Predictions) -> Roc:
     from sklearn.metrics import roc_curve
 
     if predictions.manifest.model.output != "sigmoid":
-        message = f"{predictions.manifest.model.name} has no single logit with a threshold."
+        message = f"{predictions.model} has no single logit with a threshold."
         raise Unsupported(message, "The ROC is that of a model with one output.")
     judged = predictions.judged
     truth = predictions.images["label"].to_numpy()[judged] == 1

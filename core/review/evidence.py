@@ -1,18 +1,22 @@
 """The place of a prediction's evidence: the object, the patches of a rule, another one, or none in particular."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
+import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from core.data.image_folder import Box
 from core.data.masks.pictures import Mask
 from core.errors import BadParameter
-
-if TYPE_CHECKING:
-    from core.study import Study
+from core.images import resized
+from core.mining.rules import transactions_of
+from core.progress import Report, chunks, silent
+from core.review.source import Source
+from core.study import Study
 
 Place = Literal["object", "rule", "elsewhere", "concentrated", "diffuse", "none"]
 PLACES: tuple[Place, ...] = get_args(Place)
@@ -80,23 +84,44 @@ def located(values: NDArray[np.floating], mask: Mask | None = None, boxes: Seque
     return Evidence(place, on_object, in_rule, area)
 
 
-def fired(study: "Study", image: int, label: int | None = None) -> dict[int, list[Box]]:
-    """The rules that fire in an image of a study, with the boxes of the patches in which all their filters are active.
+def fired(study: Study) -> pd.DataFrame:
+    """The patches of a study in which all filters of a rule are active: rule, label (of the rule), image, y, x, size.
 
-    With a `label`, only the rules of that class. Boxes are in the pixels of the model's view.
+    Positions are in the pixels of the model's view.
     """
-    patches, rules = study.table("patches"), study.table("rules")
-    own = np.flatnonzero((patches["image"] == image).to_numpy())
-    items = np.asarray(study.array("items")[own])
-    if label is not None:
-        rules = rules[rules["label"] == label]
-    found: dict[int, list[Box]] = {}
-    for rule, filters in rules[["rule", "filters"]].itertuples(index=False):
-        active = [(items == one).any(1) for one in filters]
-        holding = own[np.logical_and.reduce(active)] if active else own[:0]
-        if len(holding):
-            places = patches.iloc[holding][["y", "x", "size", "size"]]
-            found[int(rule)] = [(int(y), int(x), int(h), int(w)) for y, x, h, w in places.itertuples(index=False)]
+    patches, transactions, found = study.table("patches"), transactions_of(study), []
+    for rule, label, filters in study.table("rules")[["rule", "label", "filters"]].itertuples(index=False):
+        own = patches.iloc[transactions.holding([int(one) for one in filters])]
+        found.append(own[["image", "y", "x", "size"]].assign(rule=int(rule), label=int(label)))
+    columns = ["rule", "label", "image", "y", "x", "size"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def boxes_of(patches: pd.DataFrame) -> list[Box]:
+    """The boxes of some rows of `fired`."""
+    return [(y, x, size, size) for y, x, size in patches[["y", "x", "size"]].to_numpy(np.int64).tolist()]
+
+
+def stored_evidence(
+    source: Source, mask: Callable[[int], Mask | None] = lambda image: None, report: Report = silent
+) -> dict[int, Evidence]:
+    """Where the evidence of each prediction of a study lies, by the heatmaps that the study stores.
+
+    Rules count that are of the predicted class; `mask` gives the object of an image as the model sees it, if that is
+    known. Empty for a folder, and for a study whose heatmaps explain the images' own classes instead.
+    """
+    study = source.study
+    if study is None or study.manifest.settings.patches.target != "predicted":
+        return {}
+    images, maps, size = study.table("images"), study.array("maps"), study.manifest.model.view
+    patches = dict(iter(fired(study).groupby(["image", "label"])))
+    found = {}
+    for span in chunks(len(source), 1, report, "heatmaps", counted=True):
+        row = source.rows[span.start]
+        if not images["problem"].iloc[row]:
+            values = resized(torch.from_numpy(np.array(maps[row], np.float32))[None], size)[0].numpy()
+            own = patches.get((row, int(images["predicted"].iloc[row])))
+            found[span.start] = located(values, mask(span.start), [] if own is None else boxes_of(own))
     return found
 
 

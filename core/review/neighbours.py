@@ -13,9 +13,11 @@ from core.review.predictions import Predictions
 
 _BLOCK = 512  # images compared at a time
 DUPLICATE = 0.98  # correlation of two thumbnails from which they show the same picture, stored or sized in another way
+_CELLS = 16  # a side of what is compared: finer detail is what storing with loss changes
 ENOUGH = 20  # right images of a class from which its clusters are worth anything
 _CLUSTERS = 3  # at most
-_PER_CLUSTER = 10  # images
+_PER_CLUSTER = 10  # images on average
+_LEAST = 5  # images of a cluster: a few odd ones would be ordinary for one of their own
 _DIRECTIONS = 5  # principal components; more than the clusters of few images could describe
 
 
@@ -44,16 +46,14 @@ def near_duplicates(predictions: Predictions, least: float = DUPLICATE, report: 
     rows = np.flatnonzero((labels != UNKNOWN) & (images["problem"] == "").to_numpy())
     thumbnails = predictions.array("thumbnails")
     spans = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+    blocks = [(first, second) for number, first in enumerate(spans) for second in spans[number:]]
     found: list[tuple[int, int, float]] = []
-    for span in chunks(len(spans), 1, report, "images compared"):
-        first = spans[span.start]
-        own = _structure(thumbnails[first])
-        for second in spans[span.start :]:
-            alike = own @ _structure(thumbnails[second]).T
-            pairs = (alike >= least) & (labels[first][:, None] != labels[second]) & (first[:, None] < second)
-            found += [
-                (int(first[i]), int(second[j]), float(alike[i, j])) for i, j in zip(*np.nonzero(pairs), strict=True)
-            ]
+    for span in chunks(len(blocks), 1, report, "images compared"):
+        first, second = blocks[span.start]
+        alike = _structure(thumbnails[first]) @ _structure(thumbnails[second]).T
+        pairs = (alike >= least) & (labels[first][:, None] != labels[second]) & (first[:, None] < second)
+        places = zip(*np.nonzero(pairs), strict=True)
+        found += [(int(first[i]), int(second[j]), float(alike[i, j])) for i, j in places]
     table = pd.DataFrame(found, columns=["first", "second", "correlation"])
     return table.sort_values("correlation", ascending=False, kind="stable", ignore_index=True)
 
@@ -62,10 +62,8 @@ def near_duplicates(predictions: Predictions, least: float = DUPLICATE, report: 
 class Ordinary:
     """How ordinary a decision is for its class."""
 
-    share: (
-        float | None
-    )  # of the class's right images that are less ordinary than this one; None where none can be given
-    images: int  # right ones of the class that it is compared with
+    share: float | None  # of the compared images that are less ordinary; None where none can be given
+    images: int  # right ones of the class, which it is compared with
     clusters: int
     reason: str  # "" or why there is no share, as a sentence
 
@@ -78,48 +76,76 @@ def ordinary(predictions: Predictions, image: int, *, seed: int = 0) -> Ordinary
     that at these images. As it was fitted to them, the share is too low where they are few. Raises Unsupported for a
     model without activations.
     """
-    images, pooled = predictions.images, predictions.pooled
-    label = int(images["predicted"].iloc[image])
-    rows = _right(images[images["label"] == label], image)
+    label = int(predictions.images["predicted"].iloc[image])
     if label == UNKNOWN:
         return Ordinary(None, 0, 0, "The image has no prediction.")
+    clusters = _clusters(predictions, label, seed, without=image)
+    if isinstance(clusters, str):
+        return Ordinary(None, 0, 0, clusters)
+    own = clusters.density(predictions.pooled[image : image + 1])[0]
+    share = float((clusters.density(predictions.pooled[clusters.rows]) < own).mean())
+    return Ordinary(share, len(clusters.rows), int(clusters.mixture.n_components), "")
+
+
+def typical(predictions: Predictions, label: int, *, seed: int = 0) -> list[int] | str:
+    """The right images of a class, the most ordinary first and the odd ones last; a sentence where that is unknown.
+
+    The order is that of the density that `ordinary` compares, fitted to all of them. Raises as `ordinary`.
+    """
+    clusters = _clusters(predictions, label, seed)
+    if isinstance(clusters, str):
+        return clusters
+    density = clusters.density(predictions.pooled[clusters.rows])
+    return [int(row) for row in clusters.rows[np.argsort(-density, kind="stable")]]
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    """The clusters of a class's right images in their first principal components."""
+
+    rows: NDArray[np.int64]  # of the images
+    mean: NDArray[np.float64]  # (D,)
+    axes: NDArray[np.float64]  # (D, k) scaled by the deviation in the first component
+    mixture: Any  # of scikit-learn
+
+    def density(self, pooled: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The logarithm of the density at some images, from their activations (n, D)."""
+        points = (np.asarray(pooled, np.float64) - self.mean) @ self.axes
+        density: NDArray[np.float64] = self.mixture.score_samples(points)
+        return density
+
+
+def _clusters(predictions: Predictions, label: int, seed: int, without: int = UNKNOWN) -> _Clusters | str:
+    """The clusters of a class, or a sentence that says why there are none."""
+    from sklearn.mixture import GaussianMixture
+
+    images, pooled = predictions.images, predictions.pooled
+    rows = _right(images[images["label"] == label], without)
     if len(rows) < ENOUGH:
-        number = f"only {len(rows):,}" if len(rows) else "none"
-        few = f"Clusters of {predictions.labels[label]} need {ENOUGH} other right images, and there are {number}."
-        return Ordinary(None, len(rows), 0, few)
+        few = f"{len(rows):,}" if len(rows) else "None"
+        return (
+            f"{few} of the images of {predictions.labels[label]} are right, too few for clusters, which need {ENOUGH}."
+        )
     known = np.asarray(pooled[rows], np.float64)
-    if np.ptp(known, axis=0).max() <= 0:
-        return Ordinary(None, len(rows), 0, "All of the class's activations are the same.")
-    reduced, own = _reduced(known, np.asarray(pooled[image : image + 1], np.float64))
-    mixture = _mixture(reduced, seed)
-    densities = mixture.score_samples(reduced)
-    share = float((densities < mixture.score_samples(own)[0]).mean())
-    return Ordinary(share, len(rows), int(mixture.n_components), "")
+    mean = known.mean(0)
+    _, sizes, directions = np.linalg.svd(known - mean, full_matrices=False)
+    if sizes[0] <= 0:
+        return "All of the class's activations are the same."
+    axes = directions[:_DIRECTIONS].T / (sizes[0] / np.sqrt(len(known)))
+    points = (known - mean) @ axes
+    most = max(1, min(_CLUSTERS, len(points) // _PER_CLUSTER))
+    # With a covariance of its own, a cluster of few images would be as dense as one of many.
+    fitted = [
+        GaussianMixture(number, covariance_type="tied", reg_covar=1e-3, n_init=3, random_state=seed).fit(points)
+        for number in range(1, most + 1)
+    ]
+    usable = [one for one in fitted if one.weights_.min() * len(points) >= _LEAST]  # a single cluster always is
+    return _Clusters(rows, mean, axes, min(usable, key=lambda one: float(one.bic(points))))
 
 
 def _right(images: pd.DataFrame, image: int) -> NDArray[np.int64]:
     """The images of a table that are right, without one of them."""
     return images.loc[(images["right"] == 1) & (images["image"] != image), "image"].to_numpy(np.int64)
-
-
-def _mixture(points: NDArray[np.float64], seed: int) -> Any:
-    from sklearn.mixture import GaussianMixture
-
-    most = max(1, min(_CLUSTERS, len(points) // _PER_CLUSTER))
-    fitted = [
-        GaussianMixture(number, reg_covar=1e-3, n_init=3, random_state=seed).fit(points)
-        for number in range(1, most + 1)
-    ]
-    return min(fitted, key=lambda one: float(one.bic(points)))
-
-
-def _reduced(known: NDArray[np.float64], own: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both sets of activations in the first principal components of the known ones, scaled by the largest of these."""
-    mean = known.mean(0)
-    _, sizes, directions = np.linalg.svd(known - mean, full_matrices=False)
-    scale = sizes[0] / np.sqrt(len(known))
-    axes = directions[:_DIRECTIONS].T / scale
-    return (known - mean) @ axes, (own - mean) @ axes
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -130,6 +156,12 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _structure(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Thumbnails (n, t, t, 3) as differences from their own mean, of length 1; those that are even become zero."""
-    flat = np.asarray(thumbnails, np.float32).reshape(len(thumbnails), -1)
+    """Thumbnails (n, t, t, 3), reduced to about _CELLS a side, as differences from their own mean, of length 1.
+
+    Those that are even become zero.
+    """
+    step = max(1, thumbnails.shape[1] // _CELLS)
+    side = thumbnails.shape[1] // step
+    cut = np.asarray(thumbnails[:, : side * step, : side * step], np.float32)
+    flat = cut.reshape(len(cut), side, step, side, step, 3).mean((2, 4)).reshape(len(cut), -1)
     return _unit(flat - flat.mean(1, keepdims=True))

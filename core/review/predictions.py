@@ -31,6 +31,7 @@ from core.engine import Engine, here, map_shards
 from core.environment import home
 from core.errors import Unavailable, Unsupported
 from core.models.model import Model
+from core.models.name import parsed
 from core.progress import Report, silent, subrange
 from core.resources import versions
 from core.review.schema import FORMAT, PREDICTIONS, PredictionsManifest
@@ -62,6 +63,11 @@ class Predictions(Store[PredictionsManifest]):
         return tuple(self.table("classes")["name"])
 
     @property
+    def model(self) -> str:
+        """The name of the model without folders of this machine."""
+        return parsed(self.manifest.model.name).display
+
+    @property
     def judged(self) -> NDArray[np.int64]:
         """The images that are right or wrong: predicted, and of known class."""
         return np.flatnonzero(self.images["right"] >= 0)
@@ -70,7 +76,7 @@ class Predictions(Store[PredictionsManifest]):
     def pooled(self) -> NDArray[np.float32]:
         """The means of the maps (N, D), memory-mapped. Raises Unsupported for a model without such a layer."""
         if "pooled" not in self.manifest.arrays:
-            message = f"{self.manifest.model.name} has no layer with spatial positions."
+            message = f"{self.model} has no layer with spatial positions."
             raise Unsupported(message, "Images can only be compared by the activations of such a layer.")
         return self.array("pooled")
 
@@ -87,8 +93,8 @@ class Predictions(Store[PredictionsManifest]):
     def notes(self) -> tuple[str, ...]:
         """What has to be known to read them, as sentences."""
         problems = self.images.loc[self.images["problem"] != "", "problem"]
-        lost = [f"{len(problems):,} images have no prediction, such as: {problems.iloc[0]}"] if len(problems) else []
-        return (*self.source.notes, *lost)
+        count = f"{len(problems):,} of {len(self.images):,} images have no prediction"
+        return (*self.source.notes, *([f"{count}, such as: {problems.iloc[0]}"] if len(problems) else []))
 
 
 def predictions(

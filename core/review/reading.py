@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from core.errors import BadImage, Cancelled
-from core.images import eight_bits, read_picture
+from core.errors import BadImage, Cancelled, StoreError
+from core.images import eight_bits, read_picture, shown
 from core.models.model import Model
 from core.progress import Report
 from core.review.source import Source
@@ -28,12 +28,15 @@ class Batch:
     rows: tuple[int, ...]  # that could be read
     inputs: Tensor | None  # (n, C, H, W), None without any
     thumbnails: NDArray[np.uint8]  # (n, SIDE, SIDE, 3) the model's views, reduced
-    shas: tuple[str, ...]
     problems: dict[int, str]  # by row
 
 
 def batches(source: Source, model: Model, rows: range, size: int, report: Report) -> Iterator[Batch]:
-    """The images of these rows, `size` at a time, one batch ahead. A report that raises ends it within an image."""
+    """The images of these rows, `size` at a time, one batch ahead.
+
+    A report that raises ends it within the time of one image. Raises StoreError for an image that is no longer the one
+    of the source.
+    """
     spans = [rows[start : start + size] for start in range(0, len(rows), size)]
     stopped = Event()
     with ThreadPoolExecutor(1) as pool:
@@ -58,7 +61,7 @@ def _waited(batch: "Future[Batch]", report: Report, fraction: float) -> Batch:
 
 
 def _read(source: Source, model: Model, rows: Sequence[int], stopped: Event) -> Batch:
-    read, inputs, thumbnails, shas, problems = list[int](), list[Tensor](), [], list[str](), dict[int, str]()
+    read, inputs, thumbnails, problems = list[int](), list[Tensor](), [], dict[int, str]()
     for row in rows:
         if stopped.is_set():
             raise Cancelled
@@ -68,12 +71,16 @@ def _read(source: Source, model: Model, rows: Sequence[int], stopped: Event) -> 
         except BadImage as error:
             problems[row] = error.message
             continue
+        if not source.shas[row]:
+            problems[row] = f"{shown(source.paths[row])} could not be read before."
+            continue
+        if not picture.sha.startswith(source.shas[row]):
+            raise StoreError(f"{shown(source.paths[row])} has changed since its folder was read.", "Start again.")
         colours = view if view.dtype == np.uint8 else eight_bits(view)
         small = Image.fromarray(np.ascontiguousarray(colours[..., :3])).resize((SIDE, SIDE), Image.Resampling.BOX)
         read.append(row)
         inputs.append(model.preprocess.tensor(view))
         thumbnails.append(np.asarray(small))
-        shas.append(picture.sha)
     stacked = torch.stack(inputs) if inputs else None
     small_ones = np.stack(thumbnails) if thumbnails else np.zeros((0, SIDE, SIDE, 3), np.uint8)
-    return Batch(tuple(read), stacked, small_ones, tuple(shas), problems)
+    return Batch(tuple(read), stacked, small_ones, problems)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.data.layout import UNKNOWN
-from core.errors import StoreError, TooLarge
+from core.errors import TooLarge
 from core.explain.run import is_memory
-from core.images import shown
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.network.hooks import observe
@@ -55,7 +54,15 @@ class PredictionWork:
         """The means of the layer's maps that the study stores, if these alone determine the logits."""
         survey, study = self.model.survey, self.source.study
         exact = bool(survey.head) and (survey.rectified or not survey.head_rectifies)
-        return study.array("pooled") if exact and study and "pooled" in study.manifest.arrays else None
+        if not exact or study is None or study.manifest.model.layer != survey.default:
+            return None
+        return study.array("pooled") if "pooled" in study.manifest.arrays else None
+
+    @cached_property
+    def unread(self) -> list[str]:
+        """Why the study could not read each of the source's images, "" where it could."""
+        study = self.source.study
+        return study.table("images")["problem"].iloc[list(self.source.rows)].tolist() if study else []
 
     @cached_property
     def units(self) -> int:
@@ -94,10 +101,6 @@ class PredictionWork:
             return
         for batch in batches(self.source, self.model, rows, BATCH, report):
             problems |= batch.problems
-            for row, sha in zip(batch.rows, batch.shas, strict=True):
-                if not (self.source.shas[row] and sha.startswith(self.source.shas[row])):
-                    message = f"{shown(self.source.paths[row])} changed while predictions were being computed."
-                    raise StoreError(message, "Start again.")
             if batch.inputs is not None:
                 logits, pooled = self._computed(batch.inputs.to(self.model.device))
                 yield _Outputs(np.array(batch.rows), logits, pooled, batch.thumbnails)
@@ -107,8 +110,7 @@ class PredictionWork:
         study, stored = self.source.study, np.array(self.source.rows)[rows.start : rows.stop]
         if study is None or self.pooled is None:
             raise ValueError("the study stores no means")
-        reasons = study.table("images")["problem"].iloc[stored].tolist()
-        problems |= {row: reason for row, reason in zip(rows, reasons, strict=True) if reason}
+        problems |= {row: self.unread[row] for row in rows if self.unread[row]}
         read = np.array([row not in problems for row in rows])
         pooled = np.array(self.pooled[stored[read]])
         keep = torch.ones(1, pooled.shape[1], device=self.model.device)

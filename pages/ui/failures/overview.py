@@ -53,7 +53,8 @@ def overview(found: Predictions) -> None:
         }
         heads |= {name: st.column_config.NumberColumn(head, format="percent") for name, head in _SHARES.items()}
         st.dataframe(
-            table.sort_values("images", ascending=False, kind="stable"), hide_index=True, height=320 if len(table) > _ROWS else "content",
+            table.sort_values("images", ascending=False, kind="stable"), hide_index=True,
+            height=320 if len(table) > _ROWS else "content",
             column_config=heads, alt="Accuracy by class",
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.review import neighbours
-from core.review.neighbours import ENOUGH, near_duplicates, nearest, ordinary
+from core.review.neighbours import ENOUGH, near_duplicates, nearest, ordinary, typical
 from tests.unit.review.planted import picture, planted
 
 
@@ -35,17 +36,19 @@ def test_neighbours_are_the_right_images_of_largest_cosine(found, monkeypatch, l
 
 def test_near_duplicates_with_different_labels_are_found(tmp_path, monkeypatch):
     monkeypatch.setattr(neighbours, "_BLOCK", 2)
-    pictures = np.stack([picture(seed, 16) for seed in range(6)])
+    pictures = np.stack([picture(seed, 32) for seed in range(6)])  # compared at half their side
     noise = np.random.default_rng(0).integers(-6, 7, pictures[0].shape)
     pictures[4] = (pictures[0] // 2 + 40 + noise).clip(0, 255)  # paler, and stored with loss
     pictures[5] = pictures[1]
-    grey = np.full((2, 16, 16, 3), 90, np.uint8)  # even grounds are no duplicates
+    grey = np.full((2, 32, 32, 3), 90, np.uint8)  # even grounds are no duplicates
     label = [0, 1, 1, 0, 1, 1, 0, 1]  # 1 and 5 agree
     eye = np.eye(2)[label] * 0.8 + 0.1
     found = near_duplicates(planted(tmp_path, label, eye, pictures=np.concatenate([pictures, grey])))
     assert found[["first", "second"]].values.tolist() == [[0, 4]]
-    first, second = (pictures[row].reshape(-1).astype(float) for row in (0, 4))
-    assert found["correlation"][0] == pytest.approx(np.corrcoef(first, second)[0, 1], abs=1e-5)
+    first, second = (
+        np.asarray(Image.fromarray(pictures[row]).resize((16, 16), Image.Resampling.BOX)) for row in (0, 4)
+    )
+    assert found["correlation"][0] == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1], abs=1e-3)
 
 
 def test_a_decision_far_from_its_class_is_less_ordinary(tmp_path):
@@ -65,13 +68,24 @@ def test_a_decision_far_from_its_class_is_less_ordinary(tmp_path):
     assert ordinary(found, 3).images == 79, "it is not compared with itself"
 
 
+def test_the_odd_images_of_a_class_come_last(tmp_path):
+    rng = np.random.default_rng(4)
+    pooled = rng.normal([5.0, 1, 0], 0.2, (100, 3))
+    pooled[[4, 17]] += [[0, 0, 3], [0, 0, 3.3]]  # a cluster of two would make them ordinary
+    found = planted(tmp_path, [0] * 100, np.tile([0.9, 0.1], (100, 1)), pooled=pooled)
+    order = typical(found, 0)
+    assert sorted(order) == list(range(100))
+    assert set(order[-2:]) == {4, 17}
+    assert typical(found, 1) == f"None of the images of class 1 are right, too few for clusters, which need {ENOUGH}."
+
+
 def test_few_images_and_equal_ones_are_said(tmp_path):
     count = ENOUGH - 1
     rng = np.random.default_rng(0)
     eye = np.tile([0.9, 0.1], (count + 1, 1))
     few = ordinary(planted(tmp_path / "a", [0] * count + [1], eye, pooled=rng.normal(size=(count + 1, 3))), count)
-    assert (few.share, few.images) == (None, count)
-    assert few.reason == f"Clusters of class 0 need {ENOUGH} other right images, and there are only {count}."
+    assert few.share is None
+    assert few.reason == f"{count} of the images of class 0 are right, too few for clusters, which need {ENOUGH}."
     eye = np.tile([0.9, 0.1], (40, 1))
     equal = ordinary(planted(tmp_path / "b", [0] * 39 + [1], eye, pooled=np.ones((40, 3))), 39)
     assert (equal.share, equal.reason) == (None, "All of the class's activations are the same.")

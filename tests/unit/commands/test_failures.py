@@ -95,6 +95,7 @@ def test_fewer_images_can_be_used(folder, capsys):
     ("words", "problem"),
     [
         (["nowhere"], "There is no study in nowhere"),
+        ([MODEL, "--threshold", "0.3"], "how its model is read, so threshold cannot be chosen"),
         (["{folder}"], "is a folder of images, and no model is named. Add --model"),
         (["{folder}", "--model", MODEL, "--images", "-3"], "--images cannot be '-3'"),
         (["{folder}", "--model", MODEL, "--report", "a.pdf"], "a.pdf is no report. Give a name that ends in .html"),

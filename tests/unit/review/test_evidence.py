@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from core.errors import BadParameter
-from core.review.evidence import DIFFUSE, fired, located
+from core.images import resized
+from core.review.evidence import DIFFUSE, boxes_of, fired, located, stored_evidence
+from core.review.source import study_source
 from core.study import BUNDLED, Study
 
 SIDE = 40
@@ -22,6 +25,11 @@ def box(top, left, side):
 
 
 OBJECT = box(4, 4, 12)
+
+
+@pytest.fixture(scope="module")
+def study():
+    return Study(BUNDLED / "flowers-double-12c")
 
 
 @pytest.mark.parametrize(
@@ -71,18 +79,28 @@ def test_what_does_not_fit_is_a_sentence():
         located(np.full((SIDE, SIDE), np.nan))
 
 
-def test_rules_fire_where_all_their_filters_are_active():
-    study = Study(BUNDLED / "flowers-double-12c")
-    patches, rules, items = study.table("patches"), study.table("rules").set_index("rule"), study.array("items")
-    image = int(patches["image"].iloc[0])
-    found = fired(study, image)
-    assert found
-    for rule, row in rules.iterrows():
-        holding = [
-            (int(one.y), int(one.x), int(one.size_), int(one.size_))
-            for number, one in enumerate(patches.rename(columns={"size": "size_"}).itertuples())
-            if one.image == image and set(row["filters"]) <= set(items[number].tolist())
-        ]
-        assert found.get(rule, []) == holding
-    label = int(rules["label"].loc[min(found)])
-    assert set(fired(study, image, label)) == {rule for rule in found if rules["label"].loc[rule] == label}
+def test_rules_fire_where_all_their_filters_are_active(study):
+    patches, items = study.table("patches"), study.array("items")
+    expected = {
+        (rule, label, image, y, x, size)
+        for rule, label, filters in study.table("rules")[["rule", "label", "filters"]].itertuples(index=False)
+        for own, (image, y, x, size) in zip(items, patches[["image", "y", "x", "size"]].to_numpy(), strict=True)
+        if set(filters) <= set(own.tolist())
+    }
+    found = fired(study)
+    assert {tuple(row) for row in found.to_numpy().tolist()} == expected
+    assert expected
+
+
+def test_the_evidence_of_a_study_is_that_of_its_maps_and_rules(study):
+    images, maps, patches = study.table("images"), study.array("maps"), fired(study)
+    found = stored_evidence(study_source(study, limit=40))
+    assert list(found) == list(range(40))
+    for number, evidence in list(found.items())[::8]:
+        row = number * -(-len(images) // 40)
+        own = patches[(patches["image"] == row) & (patches["label"] == images["predicted"][row])]
+        values = torch.from_numpy(np.array(maps[row], np.float32))[None]
+        assert evidence == located(resized(values, study.manifest.model.view)[0].numpy(), boxes=boxes_of(own))
+    assert {one.place for one in found.values()} >= {"rule"}
+    everywhere = np.ones(study.manifest.model.view, bool)
+    assert all(one.on_object == 1 for one in stored_evidence(study_source(study), lambda image: everywhere).values())

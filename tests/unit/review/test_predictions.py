@@ -87,7 +87,7 @@ def test_unknown_classes_and_damaged_images_are_counted(gap, data, tmp_path):
     assert len(found.judged) == 9
     unknown, lost = found.notes
     assert "2 of 12 images have no class, as the model has no class of the name horn" in unknown
-    assert lost.startswith("1 images have no prediction, such as: class 1/broken.png")
+    assert lost.startswith("1 of 12 images have no prediction, such as: class 1/broken.png")
 
 
 def test_images_without_classes_have_predictions(gap, data, tmp_path):
@@ -184,7 +184,7 @@ def test_an_image_that_changes_meanwhile_is_a_sentence_and_one_that_vanishes_a_r
     (root / "class 0" / "01.png").unlink()
     assert predictions(source, gap, folder=tmp_path / "a").images["problem"].ne("").tolist() == [False, True, False]
     (root / "class 0" / "02.png").write_bytes((root / "class 0" / "00.png").read_bytes())
-    with pytest.raises(StoreError, match=r"class 0/02\.png changed while predictions were being computed"):
+    with pytest.raises(StoreError, match=r"class 0/02\.png has changed since its folder was read"):
         predictions(source, gap, folder=tmp_path / "b")
 
 
