@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.ui.failures import exports, overview, queues, verdict
 from pages.ui.failures.case import case
-from pages.ui.failures.opened import Opened, opened
+from pages.ui.failures.opened import Opened, evidence, opened
 from pages.ui.widgets import messages
 
 st.header("Failures", anchor=False)
@@ -15,18 +15,18 @@ def review(shown: Opened) -> None:
     found = shown.predictions
     overview.overview(found)
     store = verdict.reviews_of(found)
-    known = store.all()
+    known, places = store.all(), evidence(shown)
     left, right = st.columns([5, 1], vertical_alignment="bottom")
     left.header("Cases", anchor=False)
-    rows = queues.queue(found, known)
+    rows = queues.queue(found, known, places)
     with right:
-        exports.menu(found, rows, known)
+        exports.menu(found, rows, known, places)
     if not len(rows):
         return
     row = queues.current(found, rows, store.position(verdict.reviewer()))
     verdict.steps(found, rows, row, known)
     verdict.verdict(found, rows, row, store.get(found.images["path"].iloc[row]))
-    case(shown, row)
+    case(shown, row, places.get(row))
 
 
 with messages.error_boundary("Failures"):

@@ -17,7 +17,7 @@ PARAMETERS = {
     "Compare": ("trust",),
     "Measure": ("metrics", "curve", "step", "method", "target"),
     "Exam": ("exam", "measure", "family", "methods", "cases", "of"),
-    "Failures": ("of", "folder", "which", "pair", "order", "open", "case", "method"),
+    "Failures": ("of", "folder", "which", "pair", "place", "order", "open", "case", "method"),
     "Patches": ("study", "label", "filters", "outcome", "tag", "strongest", "drop", "image", "sort"),
     "Rules": ("study", "support", "confidence", "q", "n", "label", "show", "rule", "node"),
     "Averages": ("study", "label", "top", "weights", "contrast", "average"),

@@ -10,7 +10,7 @@ from core.comparison import Comparison, about
 from core.errors import BadImage, Unsupported
 from core.explain.target_name import TargetName
 from core.images import Picture, read_picture
-from core.review.evidence import fired
+from core.review.evidence import Evidence, fired
 from core.review.neighbours import nearest, ordinary
 from core.review.predictions import Predictions
 from core.study import Study
@@ -28,7 +28,7 @@ _NEIGHBOURS, _RULES = 6, 3
 _USUAL = "grad_cam"  # the method until another one is chosen
 
 
-def case(opened: Opened, row: int) -> None:
+def case(opened: Opened, row: int, evidence: Evidence | None) -> None:
     """The maps, and below them the facts and alike images."""
     found = opened.predictions
     image = found.images.iloc[row]
@@ -49,6 +49,8 @@ def case(opened: Opened, row: int) -> None:
             _maps(opened, picture, true, predicted)
     left, right = st.columns([1, 2.2], gap="medium")
     with left:
+        if evidence:
+            st.markdown(plain(str(evidence)))
         _facts(opened, row, true, predicted)
         if picture and st.button("Open in Compare", key="failures-compare", icon=":material/grid_view:"):
             _compare(opened, row, true, predicted)
@@ -134,11 +136,12 @@ def _facts(opened: Opened, row: int, true: int, predicted: int) -> None:
 
 def _rules(study: Study, image: int, labels: Sequence[int]) -> None:
     """The rules of these classes that fire in the image, the best first."""
-    rules = study.table("rules")
+    rules, active = study.table("rules"), fired(study)
+    active = active[active["image"] == image]
     for label in dict.fromkeys(labels):
-        found = list(fired(study, image, label))
+        found = active.loc[active["label"] == label, "rule"].unique()
         name = open_study.label(study, label)
-        st.caption(plain(f"{len(found):,} rules of {name} fire." if found else f"No rule of {name} fires."))
+        st.caption(plain(f"{len(found):,} rules of {name} fire." if len(found) else f"No rule of {name} fires."))
         best = rules[rules["rule"].isin(found)].sort_values("score", ascending=False).head(_RULES)
         for filters in best["filters"]:
             rule = Rule(tuple(map(int, filters)), label, 0)

@@ -9,20 +9,21 @@ import streamlit as st
 from core.export.report import as_html
 from core.export.review import review_json, review_report, review_table
 from core.export.spreadsheet import as_csv
+from core.review.evidence import Evidence
 from core.review.predictions import Predictions
 from core.review.queue import Rows
 from core.review.reviews import Review
 from pages.ui.session import visitors
 
 
-def menu(found: Predictions, rows: Rows, reviews: Mapping[str, Review]) -> None:
+def menu(found: Predictions, rows: Rows, reviews: Mapping[str, Review], evidence: Mapping[int, Evidence]) -> None:
     """Downloads of the cases of the queue that are made on a click, and the command."""
     with st.popover("Export", icon=":material/download:", key="failures-export"):
         st.caption(f"The {len(rows):,} cases of this queue, with what reviewers say:")
         kinds = {
             "CSV": ("csv", "text/csv", lambda: as_csv(review_table(found, rows, reviews))),
-            "JSON": ("json", "application/json", lambda: _json(found, rows, reviews)),
-            "Report": ("html", "text/html", lambda: as_html(review_report(found, rows, reviews))),
+            "JSON": ("json", "application/json", lambda: _json(found, rows, reviews, evidence)),
+            "Report": ("html", "text/html", lambda: as_html(review_report(found, rows, reviews, evidence))),
         }
         with st.container(horizontal=True, gap="small"):
             for name, (ending, media, make) in kinds.items():
@@ -34,8 +35,8 @@ def menu(found: Predictions, rows: Rows, reviews: Mapping[str, Review]) -> None:
         st.code(visitors.public(_command(found)), language="sh", wrap_lines=True)
 
 
-def _json(found: Predictions, rows: Rows, reviews: Mapping[str, Review]) -> str:
-    content = review_json(found, review_table(found, rows, reviews))
+def _json(found: Predictions, rows: Rows, reviews: Mapping[str, Review], evidence: Mapping[int, Evidence]) -> str:
+    content = review_json(found, review_table(found, rows, reviews, evidence))
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 

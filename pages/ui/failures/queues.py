@@ -1,10 +1,12 @@
 """The queue of cases: which images, in which order, and the one that is looked at."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import streamlit as st
 
 from core.review.confusion import pairs
+from core.review.evidence import PLACES, Evidence, Place
 from core.review.predictions import Predictions
 from core.review.queue import CaseFilter, Order, Outcome, Rows, counts, matching, ordered
 from core.review.reviews import Review
@@ -23,13 +25,22 @@ _ORDERS: Mapping[Order, str] = {
     "confident": "surest first",
     "unsure": "least sure first",
     "margin": "closest decision first",
+    "evidence": "by place of the evidence",
     "folder": "order of the folder",
+}
+_PLACES: Mapping[Place, str] = {
+    "object": "on the object",
+    "rule": "in a rule's patches",
+    "elsewhere": "elsewhere",
+    "concentrated": "concentrated",
+    "diffuse": "diffuse",
+    "none": "none",
 }
 _SHOWN = 5_000  # cases a gallery takes at once
 
 
-def queue(found: Predictions, reviews: Mapping[str, Review]) -> Rows:
-    """The choice of the cases and their gallery; the cases in their order."""
+def queue(found: Predictions, reviews: Mapping[str, Review], evidence: Mapping[int, Evidence]) -> Rows:
+    """The choice of the cases and their gallery; the cases in their order. `evidence` is known of a study alone."""
     numbers = counts(found)
     options = [name for name in _OUTCOMES if numbers[name]] or ["all"]
     usual = next(name for name in ("wrong", "unknown", "all") if name in options)
@@ -41,15 +52,17 @@ def queue(found: Predictions, reviews: Mapping[str, Review]) -> Rows:
             on_change=restart,
         )  # fmt: skip
         _confusions(found)
-        order = parameters.choice("Order", list(_ORDERS), "order").draw(
+        place = _place(evidence)
+        orders = [name for name in _ORDERS if evidence or name != "evidence"]
+        order = parameters.choice("Order", orders, "order").draw(
             st.selectbox, width=220, format_func=_ORDERS.__getitem__, on_change=restart
         )
         unseen = parameters.switch("Not reviewed yet", "open").draw(st.toggle, on_change=restart)
     chosen = pair(found)
     true, predicted = chosen or (None, None)
     reviewed = [path for path, one in reviews.items() if one.verdict]
-    conditions = CaseFilter(outcome, true=true, predicted=predicted, reviewed=False if unseen else None)
-    rows = ordered(found, matching(found, conditions, reviewed), order)
+    conditions = CaseFilter(outcome, true=true, predicted=predicted, reviewed=False if unseen else None, place=place)
+    rows = ordered(found, matching(found, conditions, reviewed, evidence), order, evidence)
     if not len(rows):
         st.info("No image is such a case. Choose others above.")
         return rows
@@ -101,6 +114,19 @@ def _confusions(found: Predictions) -> None:
     parameters.choice("Confusion", list(titles), "pair", default="").draw(
         st.selectbox, width=300, format_func=titles.__getitem__, on_change=restart
     )
+
+
+def _place(evidence: Mapping[int, Evidence]) -> Place | None:
+    """The choice of where the evidence lies, among the places that occur."""
+    counts = Counter(one.place for one in evidence.values())
+    if not counts:
+        return None
+    titles = {"": "anywhere"} | {place: f"{_PLACES[place]} ({counts[place]:,})" for place in PLACES if counts[place]}
+    chosen = parameters.choice("Evidence", list(titles), "place", default="").draw(
+        st.selectbox, width=220, format_func=titles.__getitem__, on_change=restart,
+        help="Where the positive part of the study's heatmap lies.",
+    )  # fmt: skip
+    return next((place for place in PLACES if place == chosen), None)
 
 
 def _items(found: Predictions, rows: Rows, reviews: Mapping[str, Review]) -> Items:

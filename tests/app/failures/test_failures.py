@@ -207,6 +207,10 @@ def test_a_study_whose_images_are_elsewhere_shows_what_it_stored(session: state.
     app = page("", of="flowers-double-12c")
     assert "All images are right." in said(app)
     assert "Without it there are no maps, only what was stored of it." in said(app)
+    places = next(box for box in app.selectbox if box.label == "Evidence")
+    assert places.options[0] == "anywhere"
+    app = places.set_value("rule").run()
+    assert "Most of the evidence lies in patches in which the filters of a rule are active." in said(app)
     assert not app.error
 
 
