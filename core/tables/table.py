@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.errors import BadParameter
+
 Kind = Literal["number", "category"]
 # Values of features (n, p) -> probabilities of the classes (n, C), or predicted values (n, 1) of a number.
 Predict = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -57,9 +59,18 @@ class Table:
         """Some of the rows."""
         return replace(self, values=self.values[chosen], answers=self.answers[chosen])
 
+    def above_average(self) -> Self:
+        """The same rows with two classes: whether a number is above its mean. Raises BadParameter for classes."""
+        if self.classes:
+            raise BadParameter(f"{self.target.name} has classes and no average.", "Choose one of the classes instead.")
+        target = Column(self.target.name, "category", ("average or below", "above average"))
+        return replace(self, target=target, answers=(self.answers > self.answers.mean()).astype(np.float64))
+
     def encoded(self, values: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Numbers as they are and a column of zeros and ones for each category: (n, q)."""
+        """Numbers as they are and a column of zeros and ones for each category: (n, q); not to be changed."""
         given = self.values if values is None else values
+        if all(column.kind == "number" for column in self.columns):
+            return given
         parts = [
             given[:, number, None]
             if column.kind == "number"
