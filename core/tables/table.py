@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import BadParameter
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["number", "category"]
 # Values of features (n, p) -> probabilities of the classes (n, C), or predicted values (n, 1) of a number.
@@ -50,8 +52,10 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     @cached_property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """Features and target as people read them, with the names of categories."""
+        import pandas as pd
+
         shown = {column.name: _named(column, self.values[:, number]) for number, column in enumerate(self.columns)}
         return pd.DataFrame({**shown, self.target.name: _named(self.target, self.answers)})
 
@@ -93,7 +97,9 @@ def _equalities(column: Column) -> tuple[str, ...]:
     return tuple(f"{column.name} = {category}" for category in column.categories)
 
 
-def _named(column: Column, values: NDArray[np.float64]) -> pd.Series:
+def _named(column: Column, values: NDArray[np.float64]) -> "pd.Series":
+    import pandas as pd
+
     if column.kind == "number":
         return pd.Series(values)
     return pd.Series(pd.Categorical.from_codes(values.astype(int).tolist(), pd.Index(column.categories)))

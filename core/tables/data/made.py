@@ -46,7 +46,7 @@ def drugs(seed: int = 0) -> Table:
     the samples, drawn at random, are sensitive: no gene has any influence, so whatever a model finds is overfitted.
     """
     rows, genes = 46, 18_632
-    values = 6 + 2 * _normal(genes, seed, 0) + 0.8 * _normal(rows * genes, seed, 1).reshape(rows, genes)
+    values = np.round(6 + 2 * _normal(genes, seed, 0) + 0.8 * _normal(rows * genes, seed, 1).reshape(rows, genes), 3)
     answers = (np.argsort(_uniform(rows, seed, 2)) < rows // 2).astype(float)
     columns = tuple(Column(f"gene {number + 1:05d}") for number in range(genes))
     return Table("drugs", columns, values, Column("response", "category", ("resistant", "sensitive")), answers)
