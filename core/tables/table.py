@@ -56,19 +56,31 @@ class Table:
         """Features and target as people read them, with the names of categories."""
         import pandas as pd
 
-        shown = {column.name: _named(column, self.values[:, number]) for number, column in enumerate(self.columns)}
-        return pd.DataFrame({**shown, self.target.name: _named(self.target, self.answers)})
+        return pd.concat([self.features(), _named(self.target, self.answers).rename(self.target.name)], axis=1)
+
+    def features(self, values: NDArray[np.float64] | None = None) -> "pd.DataFrame":
+        """Values of the features (n, p), those of the table by default, with the names of categories."""
+        import pandas as pd
+
+        given = self.values if values is None else values
+        return pd.DataFrame(
+            {column.name: _named(column, given[:, number]) for number, column in enumerate(self.columns)}
+        )
 
     def rows(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
         """Some of the rows."""
         return replace(self, values=self.values[chosen], answers=self.answers[chosen])
 
-    def above_average(self) -> Self:
-        """The same rows with two classes: whether a number is above its mean. Raises BadParameter for classes."""
+    def above_average(self, mean: float | None = None) -> Self:
+        """The same rows with two classes: whether a number is above the mean, by default that of these rows.
+
+        Raises BadParameter for a target that has classes.
+        """
         if self.classes:
             raise BadParameter(f"{self.target.name} has classes and no average.", "Choose one of the classes instead.")
         target = Column(self.target.name, "category", ("average or below", "above average"))
-        return replace(self, target=target, answers=(self.answers > self.answers.mean()).astype(np.float64))
+        above = self.answers > (self.answers.mean() if mean is None else mean)
+        return replace(self, target=target, answers=above.astype(np.float64))
 
     def encoded(self, values: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Numbers as they are and a column of zeros and ones for each category: (n, q); not to be changed."""
