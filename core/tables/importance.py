@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from core.card import Card
 from core.errors import Unsupported
 from core.params import Knob
-from core.progress import Report, chunks, silent
+from core.progress import Report, chunks, silent, subrange
 from core.tables.linear import Linear, linear, linear_error
 from core.tables.table import Predict, Table
 from core.tables.training import error
@@ -175,7 +176,7 @@ class Views:
     agreement: Agreement
     notes: tuple[str, ...]
 
-    @property
+    @cached_property
     def intervals(self) -> "dict[str, Interval | None]":
         """The mean increase of the network's error over shuffles, with its 95 % interval, by feature."""
         from core.measure.intervals import interval
@@ -208,8 +209,8 @@ def views(
     except Unsupported as problem:
         notes.append(problem.message)
     grown = tree(training, depth=depth, least=least)
-    shuffled = permutation(predict, held_out, shuffles=shuffles, seed=seed, report=report)
-    imputed = imputation(predict, held_out, training)
+    shuffled = permutation(predict, held_out, shuffles=shuffles, seed=seed, report=subrange(report, 0, 0.9))
+    imputed = imputation(predict, held_out, training, subrange(report, 0.9, 1))
     found = {LINEAR: simple.features["importance"].to_numpy()} if simple else {}
     found |= {TREE: grown.importances, NETWORK: shuffled.mean(1)}
     notes += [f"{method}: {CONSTANT}" for method, values in found.items() if np.ptp(values) == 0]
@@ -222,6 +223,7 @@ VIEWS = Card.of(
     family="table",
     source="Song and Zhang, section 3.1",
     formula="|t|; Σ n/N Δ Gini; loss(shuffled) − loss",
-    caution="A feature that another one stands in for loses importance in all three, but not in the same way.",
+    caution="A feature that another one stands in for loses importance in all three, but not in the same way. With "
+    "thousands of features the shuffles take minutes.",
     cost=lambda settings, side: 0,
 )
