@@ -73,6 +73,12 @@ def visualise_command(model: str, options: ModelOptions, layer: str, unit: int, 
     return shlex.join([*words, "--out", f"{layer}-F{unit}".replace("/", "_")])
 
 
+def averages_command(relevance: str, layer: str, unit: int) -> str:
+    """The command line that averages what a unit responds to in the images of each class it is relevant for."""
+    out = f"{layer}-F{unit}-averages".replace("/", "_")
+    return shlex.join(["vitrine", "units", "averages", relevance, "--unit", f"{layer}:{unit}", "--out", out])
+
+
 def measure_command(
     model: Model,
     images: Sequence[str],
