@@ -14,6 +14,7 @@ from core.models import load
 from core.units import drawn_flowers
 from pages.ui.session import builds, state
 from pages.ui.session.open_folder import opened
+from tests import small_study
 from tests.mine_pages import said, visit
 from tests.pages_list import SCRIPT
 from tests.waiting import until
@@ -29,6 +30,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     monkeypatch.setitem(drawn_flowers.PER_CLASS, "double-12c", 2)
     for session in state.sessions():  # tests share one
         session.free()
+        session.folder = None
     one = AppTest.from_file(str(SCRIPT), default_timeout=120)
     yield one
     assert [fault.value for fault in one.exception] == []
@@ -118,6 +120,15 @@ def test_labelled_images_of_the_open_folder_come_first(app: AppTest, tmp_path: P
     assert store.manifest.tables["images"].rows == 12
     assert store.manifest.config["settings"]["mu"] == 5, "as flowers have, wherever they lie"
     builds.dismiss(build.path)
+
+
+def test_images_of_a_study_of_the_model_will_do(app: AppTest, tmp_path: Path) -> None:
+    small_study.built(tmp_path)
+    compared(app)
+    assert f"From {12 * small_study.EACH} images of the study small" in said(app)
+    (tmp_path / "flowers").rename(tmp_path / "elsewhere")
+    app.run()
+    assert "of flowers, drawn for this" in said(app), "the images of the study are gone"
 
 
 def test_without_labelled_images_a_sentence_says_what_to_do(app: AppTest) -> None:
