@@ -66,6 +66,12 @@ def analysis_command(config: UnitsConfig, out: str) -> str:
     return shlex.join([*words, "--out", out])
 
 
+def flowers_command(variant: str, per_class: int, seed: int, out: str) -> str:
+    """The command line that draws these flowers into a folder."""
+    words = ["vitrine", "flowers", "--variant", variant, "--per-class", str(per_class), "--seed", str(seed)]
+    return shlex.join([*words, "--out", out])
+
+
 def visualise_command(model: str, options: ModelOptions, layer: str, unit: int, preset: str = "fourier") -> str:
     """The command line that makes the image to which a unit responds most."""
     words = ["vitrine", "units", "visualise", *model_words(model, options)[1:], "--target", f"{layer}:{unit}"]

@@ -12,13 +12,14 @@ from core.environment import device
 from core.errors import VitrineError
 from core.explain import EXPLAINERS
 from core.explain.methods.relevant_filters import RELEVANCE
+from core.export.command import analysis_command, flowers_command
 from core.models import Model
 from core.models.name import parsed
 from core.progress import Report, subrange
 from core.serialization import digest, dump
 from core.units.build import build_analysis
 from core.units.config import UnitsConfig
-from core.units.drawn_flowers import MU, drawn_flowers, flower_count, flower_folder
+from core.units.drawn_flowers import MU, PER_CLASS, SEED, drawn_flowers, flower_count, flower_folder
 from core.units.store import UnitStore
 from core.workbench import Workbench, pass_seconds
 from pages.ui.session import builds, location, networks, state, visitors
@@ -85,6 +86,17 @@ def offer(bench: Workbench, names: Sequence[str]) -> None:
                 f"{title} needs the relevance of filters for the classes. From {images.count:,} images "
                 f"{images.name}, about {duration(seconds)} and the time of reading them."
             ))  # fmt: skip
+            with st.popover("Command", icon=":material/terminal:"):
+                st.code(visitors.public(_command(bench.model, config, path, images)), language="sh", wrap_lines=True)
+
+
+def _command(model: Model, config: UnitsConfig, path: Path, images: Images) -> str:
+    """The command line that does the same, after one that draws the flowers if need be."""
+    lines = [analysis_command(config, str(path))]
+    if images.flowers:
+        variant = model.facts["variant"]
+        lines.insert(0, flowers_command(variant, PER_CLASS[variant], SEED, config.data))
+    return "\n".join(lines)
 
 
 def _start(model: Model, config: UnitsConfig, path: Path, images: Images) -> None:

@@ -61,6 +61,10 @@ def test_relevance_is_computed_on_drawn_flowers_and_the_tile_follows(app: AppTes
     (failed,) = answers(session)
     assert isinstance(failed, Unsupported)
     assert "From 24 images of flowers, drawn for this" in said(app)
+    drawn, built = next(code.value for code in app.code if "units relevance" in code.value).splitlines()
+    assert drawn.startswith("vitrine flowers --variant double-12c --per-class 2 --seed 31 --out ")
+    assert built.startswith(f"vitrine units relevance {MODEL} --data ")
+    assert "--set mu=5.0" in built
     app.button(key="compute-relevance").click().run()
     (build,) = builds.builds("relevance")
     assert build.path.parent == tmp_path / "units"
