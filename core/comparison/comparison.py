@@ -82,6 +82,12 @@ class Comparison:
         if self._queue:
             self.job = Job(self._work, counted=self.count)
 
+    def again(self, tiles: Sequence[Tile]) -> None:
+        """Forget the results of these tiles and compute them again, once nothing else is running."""
+        for tile in tiles:
+            self.answers.pop(tile.key, None)
+        self.start(tiles)
+
     @property
     def running(self) -> bool:
         """Whether work is running; after an unexpected error, the tile is marked and the rest is restarted."""

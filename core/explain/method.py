@@ -65,15 +65,18 @@ class Explainer(Card):
         requested = ("", *(layer.name for layer in survey.usable))
         return len({self.layers_read(survey, layer, self.defaults) for layer in requested}) > 1
 
+    def unmet_need(self, model: Model) -> Need | None:
+        """The first need that a model does not meet; None if this method can work on it."""
+        return next((need for need in self.needs if need.reason(model, self.title)), None)
+
     def unmet(self, model: Model) -> str:
         """Why this method cannot work on this model, as one sentence; "" if it can."""
         return next((reason for need in self.needs if (reason := need.reason(model, self.title))), "")
 
     def check(self, model: Model) -> None:
         """Raise Unsupported if this method cannot work on this model."""
-        if reason := self.unmet(model):
-            hints = (need.hint(model) for need in self.needs if need.reason(model, self.title) == reason)
-            raise Unsupported(reason, next(hints, "Choose another method or another model."))
+        if need := self.unmet_need(model):
+            raise Unsupported(need.reason(model, self.title), need.hint(model))
 
 
 EXPLAINERS: Registry[Explainer] = Registry("method")

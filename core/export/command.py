@@ -66,11 +66,23 @@ def analysis_command(config: UnitsConfig, out: str) -> str:
     return shlex.join([*words, "--out", out])
 
 
+def flowers_command(variant: str, per_class: int, seed: int, out: str) -> str:
+    """The command line that draws these flowers into a folder."""
+    words = ["vitrine", "flowers", "--variant", variant, "--per-class", str(per_class), "--seed", str(seed)]
+    return shlex.join([*words, "--out", out])
+
+
 def visualise_command(model: str, options: ModelOptions, layer: str, unit: int, preset: str = "fourier") -> str:
     """The command line that makes the image to which a unit responds most."""
     words = ["vitrine", "units", "visualise", *model_words(model, options)[1:], "--target", f"{layer}:{unit}"]
     words += ["--preset", preset] if preset != "fourier" else []
     return shlex.join([*words, "--out", f"{layer}-F{unit}".replace("/", "_")])
+
+
+def averages_command(relevance: str, layer: str, unit: int) -> str:
+    """The command line that averages what a unit responds to in the images of each class it is relevant for."""
+    out = f"{layer}-F{unit}-averages".replace("/", "_")
+    return shlex.join(["vitrine", "units", "averages", relevance, "--unit", f"{layer}:{unit}", "--out", out])
 
 
 def measure_command(

@@ -19,6 +19,7 @@ from core.network.inspection import Layer
 from core.progress import Report, chunks, silent
 from core.registry import Registry
 from core.store.schema import Column, Values
+from core.store.unit_tables import FORMAT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +165,8 @@ class Analysis(Card):
     needs: frozenset[Need]
     tables: Mapping[str, Mapping[str, Column]]  # its results; every analysis also has `images`, `layers` and `concepts`
     arrays: Mapping[str, Values]
+    optional: Mapping[str, Values]  # arrays that stores of an earlier format lack
+    version: int  # of the format of its stores
     rounds: int  # over the images: each has shards of its own
     layers: Callable[[Model], tuple[str, ...]]  # that it reads where none are named
     noun: str  # the name of its stored form: the manifest is the file of that name
@@ -183,6 +186,8 @@ def analysis(
     needs: Sequence[Need],
     tables: Mapping[str, Mapping[str, Column]],
     arrays: Mapping[str, Values] | None = None,
+    optional: Mapping[str, Values] | None = None,
+    version: int = FORMAT,
     noun: str,
     rounds: int = 1,
     layers: Callable[[Model], tuple[str, ...]] = lambda model: (model.resolve_layer(),),
@@ -198,8 +203,8 @@ def analysis(
     def register(run: A) -> A:
         entry = Analysis.of(
             run, title, family=family, source=source, formula=formula, caution=caution, cost=cost, budgets=budgets,
-            validate=validate, run=run, needs=frozenset(needs), tables=tables, arrays=arrays or {}, rounds=rounds,
-            noun=noun, layers=layers,
+            validate=validate, run=run, needs=frozenset(needs), tables=tables, arrays=arrays or {},
+            optional=optional or {}, version=version, rounds=rounds, noun=noun, layers=layers,
         )  # fmt: skip
         ANALYSES.add(entry.name, entry)
         return run

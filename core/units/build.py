@@ -23,7 +23,6 @@ from core.resources import versions
 from core.serialization import digest, dump
 from core.store.facts import DataFacts, ModelFacts
 from core.store.unfinished import note
-from core.store.unit_tables import FORMAT
 from core.store.writer import Draft, Shard, writing
 from core.study import relative_folder
 from core.units.analysis import ANALYSES, SHARD, Analysis, Findings, Part, Parts, Subject, check_needs
@@ -150,7 +149,7 @@ def _identity(plan: UnitsPlan) -> dict[str, Any]:
         "device": model.device.type,
         "images": digest(plan.images.identity),
         "shard": [SHARD, CONTENT],
-        "format": FORMAT,
+        "format": plan.entry.version,
         "versions": versions(*_PACKAGES),
     }
 
@@ -174,7 +173,7 @@ def _write(draft: Draft, plan: UnitsPlan, findings: Findings) -> None:
     draft.write_table("concepts", [pd.DataFrame(concepts, columns=["concept", "name", "category"])])
     for name in plan.entry.tables:
         draft.write_table(name, [findings.tables[name]])
-    for name in plan.entry.arrays:
+    for name in (*plan.entry.arrays, *plan.entry.optional):
         draft.write_array(name, [findings.arrays[name]])
 
 

@@ -22,7 +22,7 @@ from core.store.facts import DataFacts, ModelFacts
 from core.store.manifest import Manifest, Misfit
 from core.store.reader import Store
 from core.store.schema import Schema
-from core.store.unit_tables import FORMAT, TABLES, check_tables, check_units, counts
+from core.store.unit_tables import TABLES, check_tables, check_units, counts
 from core.units.activating import activating
 from core.units.analysis import ANALYSES, Analysis
 from core.units.config import UnitsConfig, validated
@@ -32,6 +32,7 @@ from core.units.relevance import relevance
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 # Analyses that can be stored; importing them registers their cards.
 BUILT = (activating, dissection, profiles, relevance)
@@ -64,10 +65,11 @@ def schema_of(name: str) -> Schema[UnitsManifest]:
     entry: Analysis = ANALYSES[name]
     return Schema(
         entry.noun,
-        FORMAT,
+        entry.version,
         UnitsManifest,
         tables={**TABLES, **entry.tables},
         arrays=entry.arrays,
+        optional=entry.optional,
         counts=counts,
         check=check_units,
     )
@@ -92,6 +94,10 @@ class UnitStore(Store[UnitsManifest]):
     def analysis(self) -> Analysis:
         """The card of the analysis."""
         return ANALYSES[self.manifest.settings.analysis]
+
+    def known_array(self, name: str) -> "NDArray[Any] | None":
+        """An array as `array` gives it; None for one that stores of an earlier format lack. Raises StoreDamaged."""
+        return self.array(name) if name in self.manifest.arrays else None
 
     @cached_property
     def tables(self) -> Mapping[str, "pd.DataFrame"]:

@@ -5,6 +5,7 @@ import streamlit as st
 from core.comparison import about
 from pages.ui.explore import class_choice, comparison, gallery, layers_of_one, method_choice, page_and_window
 from pages.ui.session import location, parameters
+from pages.ui.units import relevance_offer
 
 bench, picture = location.bench(), location.subject()
 at: list[str] = []  # the layers that are compared
@@ -18,7 +19,7 @@ with st.container(key="vitrine-controls", horizontal=True, vertical_alignment="b
     way = ways.draw(st.segmented_control, required=True, format_func=lambda name: WAYS[name])
     if way == "images":
         images = gallery.chosen()
-        names = (gallery.method(bench.usable(), names[0]),)
+        names = (gallery.method(bench, names[0]),)
         wanted = gallery.target(bench)
     elif way == "layers":
         names = (layers_of_one.method(bench, names[0]),)
@@ -40,3 +41,4 @@ else:
     shown = names[: max(1, PRESENTED // len(targets))] if here.present else names
     requests = location.requests(bench, shown, targets, at)
     comparison.drawn(comparison.current(bench, about(picture, requests)), "grid")
+relevance_offer.offer(bench, names)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.ui.session import parameters
-from pages.ui.units import analyses, inspected, layer_strip, unit_facts
+from pages.ui.units import analyses, dissection_report, inspected, layer_strip, unit_facts
 from pages.ui.units.picked_units import picked
 from pages.ui.units.unit_facts import UnitFacts
 from pages.ui.units.unit_grid import grid
@@ -33,6 +33,7 @@ def overview() -> None:
     else:
         st.info("No unit matches. Remove the search, or show dead units.")
         st.button("Remove the filters", key="units-clear", on_click=unit_facts.clear, icon=":material/close:")
+    dissection_report.report(facts)
     _offers(facts)
 
 

@@ -60,6 +60,7 @@ PLACES = {
     "matplotlib": (
         "core.figures.boxes",
         "core.figures.curve_file",
+        "core.figures.detectors",
         "core.figures.means",
         "core.figures.sheet",
         "core.figures.unit_map",

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 
 from core.commands.units.ablate import ablate
+from core.commands.units.averages import averages
 from core.commands.units.factorisation import concepts
 from core.commands.units.images import invert, visualise
 from core.commands.units.resampling import resample
@@ -17,6 +18,7 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
     "profiles": (profiles, "find the mean response of each unit to the images of each class"),
     "relevance": (relevance, "find the units by whose responses the classes can be told apart"),
     "ablate": (ablate, "measure the accuracy that classes lose without the units relevant for them"),
+    "averages": (averages, "average what the units relevant for a class respond to in its images"),
     "concepts": (concepts, "find directions of filters that make up the patches of a study"),
     "resample": (resample, "find the filters that matter in a neighbourhood of an image, and their patches"),
     "selections": (selections, "compare metrics of resampling over images, or over the epochs of a training"),

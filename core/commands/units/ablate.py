@@ -5,13 +5,18 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from core.commands import chosen, complain, named_model, options, path_argument, say, say_json, write_text
 from core.commands.interruption import Interruption
 from core.errors import BadParameter, Cancelled
 from core.params import Knob
 from core.progress import printed
+
+if TYPE_CHECKING:
+    from core.explain.filter_relevance import Relevance
+    from core.models.model import Model
+    from core.units.store import UnitStore
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,7 @@ class Ablated:
 
 def ablate(parser: ArgumentParser) -> None:
     """Declare `vitrine units ablate`."""
-    parser.add_argument(
-        "relevance", type=path_argument, metavar="RELEVANCE", help="folder that `vitrine units relevance` made"
-    )
-    data = "images, one sub-folder per class (default: those that the relevance is of; others are a fairer test)"
-    parser.add_argument("--data", default="", metavar="DIR", help=data)
-    moved = "the model, if it is no longer where the relevance was computed from: name, or ARCH@FILE"
-    parser.add_argument("--model", default="", metavar="MODEL", help=moved)
+    relevance_arguments(parser, "default: those that the relevance is of; others are a fairer test")
     options(parser, Ablated)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -40,16 +39,24 @@ def ablate(parser: ArgumentParser) -> None:
     parser.set_defaults(run=_ablate)
 
 
-def _ablate(args: Namespace) -> int:
+def relevance_arguments(parser: ArgumentParser, usual: str) -> None:
+    """Declare the stored relevance, its model if that was moved, and images; `usual` says which by default."""
+    parser.add_argument(
+        "relevance", type=path_argument, metavar="RELEVANCE", help="folder that `vitrine units relevance` made"
+    )
+    parser.add_argument("--data", default="", metavar="DIR", help=f"images, one sub-folder per class ({usual})")
+    moved = "the model, if it is no longer where the relevance was computed from: name, or ARCH@FILE"
+    parser.add_argument("--model", default="", metavar="MODEL", help=moved)
+
+
+def opened(args: Namespace) -> "tuple[UnitStore, Relevance, Model]":
+    """The stored relevance of the arguments, its weights and its model."""
     from core.data.model_options import options_of
     from core.environment import device
     from core.explain.filter_relevance import StoredRelevance
     from core.models import load
-    from core.units.folder_images import FolderImages
-    from core.units.relevance import relevance_ablation
     from core.units.store import UnitStore
 
-    asked = Ablated(**chosen(args, Ablated, "ablate"))
     relevance = StoredRelevance(args.relevance).relevance
     store = UnitStore(args.relevance)
     facts, config = store.manifest.model, store.manifest.settings
@@ -57,9 +64,19 @@ def _ablate(args: Namespace) -> int:
     if model.sha != facts.sha:
         message = f"{model.display} is not the model that {store.name} is about."
         raise BadParameter(message, "Give it with --model, or compute the relevance again.")
+    return store, relevance, model
+
+
+def _ablate(args: Namespace) -> int:
+    from core.units.drawn_flowers import images_of
+    from core.units.folder_images import FolderImages
+    from core.units.relevance import relevance_ablation
+
+    asked = Ablated(**chosen(args, Ablated, "ablate"))
+    store, relevance, model = opened(args)
     with Interruption(printed(sys.stderr)) as interruption:
         try:
-            data = args.data or str(store.path / store.manifest.data.folder)
+            data = args.data or str(images_of(store, model, interruption.report))
             images = FolderImages(data, model, limit=asked.images, report=interruption.report)
             table = relevance_ablation(
                 model, relevance, images, top=asked.top, draws=asked.draws, seed=asked.seed, report=interruption.report

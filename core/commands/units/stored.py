@@ -4,6 +4,7 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,9 +177,10 @@ def _reports(found: "UnitStore", table: "pd.DataFrame") -> "dict[str, pd.DataFra
         return {"units": table, "classes": found.tables["classes"]}
     if found.analysis.name == "relevance":
         return {"weights": table, **{name: found.tables[name] for name in ("classes", "path", "units")}}
-    from core.units.dissection import categories
+    from core.units.dissection import categories, summary
 
-    return {"units": table, "categories": categories(found.tables), "concepts": _concepts(found)}
+    layers = summary(found.tables, found.known_array("draws"))
+    return {"units": table, "layers": layers, "categories": categories(found.tables), "concepts": _concepts(found)}
 
 
 def _concepts(found: "UnitStore") -> "pd.DataFrame":
@@ -217,11 +219,15 @@ def _summarise(found: "UnitStore", table: "pd.DataFrame") -> None:
             for one in best.head(_LISTED).itertuples()
         ]
     else:
-        from core.units.dissection import categories, detectors
+        from core.units.dissection import categories, detectors, summary
 
         best = detectors(tables)
         units = tables["units"]
         say(f"{len(best):,} of {len(units):,} units are detectors, of {best['concept'].nunique():,} concepts")
+        for row in summary(tables, found.known_array("draws")).to_dict("records"):
+            interval = "" if isnan(row["share_low"]) else f" ({row['share_low']:.1%} to {row['share_high']:.1%})"
+            share = f"{row['share']:.1%}{interval} of {row['live']:,} live units"
+            say(f"{row['layer']}: {row['detectors']:,} detectors, {share}, of {row['unique']:,} concepts")
         for one in categories(tables).itertuples():
             say(f"{one.layer}, {one.category}: {one.detectors:,} detectors of {one.unique:,} concepts")
         lines = [

@@ -177,7 +177,7 @@ def write(
         for folder in _FOLDERS:
             for name in kind.classes:
                 (out / folder / name).mkdir(parents=True)
-        for span in chunks(per_class * classes, 20, report, "generating flowers"):
+        for span in chunks(per_class * classes, 10, report, "flowers drawn", counted=True):
             for index in span:
                 flower = draw(variant, index % classes, index, seed=seed, size=size, rho=rho)
                 entries.append(_saved(flower, out))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.errors import BadParameter
 from core.explain.filter_relevance import NONZERO
+from core.progress import Report, chunks, silent
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class Solution:
 
 
 def mu_lasso(
-    features: Floats, labels: Floats, bounds: Sequence[float], *, positive: bool = False
+    features: Floats, labels: Floats, bounds: Sequence[float], *, positive: bool = False, report: Report = silent
 ) -> list[list[Solution]]:
     """Minimise ‖Xᵀw − l‖² over ‖w‖₁ ≤ μ for every class and bound μ (equation 1 of Oramas et al. 2019).
 
@@ -50,11 +51,12 @@ def mu_lasso(
     if not (np.isfinite(features).all() and np.isfinite(labels).all()):
         raise BadParameter("Some features or labels are not finite.", "Leave out the images concerned.")
     gram = features @ features.T if len(features) <= _PRECOMPUTED else None
-    problems = [_Problem(features, label, gram, positive) for label in labels]
-    return [
-        [problem.solution(bound, start) for bound, start in zip(bounds, _on_path(problem, bounds), strict=True)]
-        for problem in problems
-    ]
+    found = []
+    for span in chunks(len(labels), 1, report, "classes", counted=True):
+        problem = _Problem(features, labels[span.start], gram, positive)
+        starts = _on_path(problem, bounds)
+        found.append([problem.solution(bound, start) for bound, start in zip(bounds, starts, strict=True)])
+    return found
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from core.errors import Unsupported
 from core.explain.filter_relevance import NONZERO, WEIGHTS, energies, shares
 from core.models.model import Model
 from core.params import Knob
-from core.progress import Report
+from core.progress import Report, subrange
 from core.units.analysis import Arrays, Findings, Subject, analysis
 from core.units.convolutions import convolutions
 from core.units.relevance.lasso import Solution, mu_lasso
@@ -58,7 +58,7 @@ def relevance(
     if model.output not in ("softmax", "sigmoid"):
         message = f"{model.display} gives {model.output} outputs, and relevance is that of one class of several."
         raise Unsupported(message, "Choose a model that predicts one class.")
-    parts = subject.mapper(partial(_responses, subject), subject.shards, subject.report)
+    parts = subject.mapper(partial(_responses, subject), subject.shards, subrange(subject.report, 0.0, 0.8))
     features = np.concatenate([parts.array(shard, "features") for shard in range(len(parts))]).T
     predicted = np.concatenate([parts.array(shard, "predicted") for shard in range(len(parts))])
     of = predicted if classes == "predicted" else np.array(subject.images.labels)
@@ -68,7 +68,10 @@ def relevance(
         raise Unsupported(message, "Name a folder with one sub-folder per class, or choose predicted classes.")
     present = np.unique(of[known])
     bounds = [*(mu * share for share in PATH), mu]
-    found = mu_lasso(features[:, known], (of[known] == present[:, None]) * 1.0, bounds, positive=positive)
+    found = mu_lasso(
+        features[:, known], (of[known] == present[:, None]) * 1.0, bounds, positive=positive,
+        report=subrange(subject.report, 0.8, 1.0),
+    )  # fmt: skip
     counts = np.bincount(of[known], minlength=len(model.labels))
     return _findings(subject, dict(zip(present.tolist(), found, strict=True)), counts)
 

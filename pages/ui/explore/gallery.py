@@ -10,6 +10,7 @@ import streamlit as st
 from core.comparison import Comparison, Tile
 from core.errors import VitrineError
 from core.explain import EXPLAINERS
+from core.explain.methods.relevant_filters import RELEVANCE
 from core.explain.target_name import TargetName, linked_target
 from core.images import Picture
 from core.params import whole
@@ -117,9 +118,10 @@ def _one_by_one(found: Sequence[Source]) -> list[Source]:
     return [source for source in found if source.key not in left_out]
 
 
-def method(usable: Mapping[str, str], first: str) -> str:
-    """The choice of the method among those that work on the model."""
-    names = [name for name in EXPLAINERS if not usable[name]]
+def method(bench: Workbench, first: str) -> str:
+    """The choice of the method among those that work on the model, or will once relevance is stored."""
+    needs = {name: one.unmet_need(bench.model) for name, one in EXPLAINERS.items()}
+    names = [name for name, need in needs.items() if need in (None, RELEVANCE)]
     default = first if first in names else names[0]
     choice = parameters.choice("Method", names, "method", default=default)
     return choice.draw(st.selectbox, format_func=lambda name: EXPLAINERS[name].title, width=240)

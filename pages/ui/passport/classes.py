@@ -12,7 +12,9 @@ from core.export.spreadsheet import as_csv
 from core.progress import Report
 from core.units.convolutions import of_same_units
 from core.units.passport.effect import Effect, effect_on_folder, effect_on_study
+from core.units.relevance import ClassUnit
 from core.units.store import UnitStore
+from pages.ui.passport.class_averages import class_averages
 from pages.ui.session import visitors
 from pages.ui.session.jobs import working
 from pages.ui.study import patch_items
@@ -78,6 +80,8 @@ def weights(inspected: Inspected, number: int) -> None:
         f"Weights of a sparse linear model of each class on the responses of all units, l1 norm at most {mu:g} "
         f"(Oramas et al. 2019).{of}"
     ))  # fmt: skip
+    if relevant := [ClassUnit(label, layer, number) for label in own.loc[own["weight"] > 0, "label"].tolist()]:
+        class_averages(inspected, store, relevant)
 
 
 def ablated(inspected: Inspected, number: int) -> None:

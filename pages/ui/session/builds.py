@@ -13,9 +13,9 @@ from core.progress import Report
 from pages.ui.session import state, visitors
 
 _starting = Lock()  # held from the check of the limits to the start
-Kind = Literal["study", "exam", "analysis"]
+Kind = Literal["study", "exam", "analysis", "relevance"]
 # Where builds are shown with a button to stop them.
-PAGES: dict[str, str] = {"study": "studies", "exam": "exam", "analysis": "units"}
+PAGES: dict[str, str] = {"study": "studies", "exam": "exam", "analysis": "units", "relevance": "compare"}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The page Filter: one unit of a study's layer, of another layer, and of a model without a study."""
 
+import html
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,10 @@ from core.models import load
 from core.study import BUNDLED, Study
 from core.units.build import build_analysis
 from core.units.config import UnitsConfig
+from core.units.folder_images import FolderImages
 from core.units.passport.audit import AuditSheet, Mark
 from core.units.passport.effect import effect_on_folder, effect_on_study
+from core.units.relevance import ClassUnit, average_visualisations
 from core.units.resampling import METRICS, resample
 from core.units.store import UnitStore
 from core.workbench import Workbench
@@ -183,6 +186,25 @@ def test_resampling_ranks_the_unit_among_those_of_its_convolution(app: AppTest) 
         scores = found.scores[name]["conv3"]
         assert shown["Score"][metric.title] == pytest.approx(scores[43], rel=1e-3)
         assert shown["Rank"][metric.title] == 1 + int(np.sum(scores > scores[43]))
+
+
+def test_what_a_unit_responds_to_is_averaged_by_class(app: AppTest, home: Path, photos: Path) -> None:
+    store = UnitStore(home / "units" / "relevance")
+    weights = store.table("weights").query("weight > 0")
+    number = int(weights["unit"].value_counts().index[0])
+    labels = weights.loc[weights["unit"] == number, "label"].tolist()
+    wanted = [ClassUnit(label, "norm3", number) for label in labels]
+    model = load(MODEL)
+    expected = average_visualisations(model, FolderImages(str(photos), model), wanted)
+    visit(app, "Filter", study=MODEL, layer=LAYER, unit=str(number))
+    app.button(key="averages-start").click().run()
+    until(lambda: "averages-contrast" in [one.key for one in app.run().toggle])
+    shown = html.unescape(str([one.proto for one in app.get("image")]))
+    for one in expected:
+        assert f"{model.labels[one.of.label]}, n = {one.images}" in shown
+    command = next(code.value for code in app.code if "units averages" in code.value)
+    assert f"--unit norm3:{number}" in command
+    assert {"averages-png", "averages-npz"} <= {one.key for one in app.get("download_button")}
 
 
 def test_patches_are_compared_on_demand(app: AppTest) -> None:

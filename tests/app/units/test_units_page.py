@@ -14,6 +14,7 @@ from core.models import load
 from core.study import BUNDLED, Study
 from core.units.build import build_analysis
 from core.units.config import UnitsConfig
+from core.units.dissection import categories, summary
 from core.units.overview import Profiles, projected
 from core.units.store import UnitStore
 from core.workbench import Workbench
@@ -154,6 +155,34 @@ def test_analyses_join_in_the_grid_and_in_the_table(app: AppTest, home: Path) ->
     assert "Rules" not in frame
 
 
+def test_a_dissected_layer_has_its_report(app: AppTest, home: Path) -> None:
+    visit(app, "Units", study=MODEL, layer="relu3")
+    store = UnitStore(home / "units" / "dissection")
+    row = summary(store.tables, store.array("draws")).iloc[0]
+    words = said(app)
+    assert f"{row['detectors']} of {row['live']} live units are detectors: {row['share']:.1%}" in words
+    assert f"({row['share_low']:.1%} to {row['share_high']:.1%})" in words
+    assert f"They detect {row['unique']} different concepts ({row['unique_low']:.0f} to" in words
+    counts = categories(store.tables).query("layer == 'relu3'")
+    units, concepts = charts(app)[-1]
+    assert units["y"] == counts["category"].tolist()
+    assert decoded(units["x"]) == counts["detectors"].tolist()
+    assert decoded(concepts["x"]) == counts["unique"].tolist()
+    assert {"detectors-csv", "detectors-png", "detectors-svg"} <= {one.key for one in app.get("download_button")}
+    assert any("vitrine units dissect" in code.value for code in app.code)
+
+
+def test_a_dissection_of_an_earlier_version_has_no_intervals(
+    app: AppTest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UnitStore, "known_array", lambda self, name: None)
+    visit(app, "Units", study=MODEL, layer="relu3")
+    words = said(app)
+    assert "live units are detectors" in words
+    assert "Intervals are missing, as an earlier version" in words
+    assert "nan" not in words
+
+
 def test_similar_units_come_first(app: AppTest, home: Path) -> None:
     visit(app, "Units", study=MODEL, layer="relu3", sort="likeness", like="5")
     profiles = Profiles.of_store(UnitStore(home / "units" / "profiles"), "relu3")
@@ -200,7 +229,7 @@ def test_the_map_has_a_point_for_every_unit_with_a_profile(app: AppTest, home: P
     assert set(drawn) == set(places.units.tolist())
     for unit, place in zip(places.units.tolist(), places.places, strict=True):
         assert drawn[unit] == pytest.approx(tuple(place))
-    assert [one.label for one in app.get("download_button")] == ["PNG", "SVG"]
+    assert [one.label for one in app.get("download_button")][:2] == ["PNG", "SVG"]
 
 
 def decoded(values: Any) -> list[float]:
@@ -229,7 +258,7 @@ def test_several_units_are_ablated_and_compared(app: AppTest) -> None:
     app.toggle(key="off-units").set_value(True).run()
     bench, picture = Workbench(load(MODEL)), looked_at(app)
     after = bench.without(picture, "relu3", chosen)
-    (bars,) = charts(app)
+    bars = charts(app)[0]
     ablated = bars[1]
     labels = bench.model.labels
     for name, value in zip(ablated["y"], decoded(ablated["x"]), strict=True):

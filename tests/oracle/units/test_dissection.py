@@ -10,9 +10,10 @@ import torch.nn.functional as F
 
 from core.data.concepts import Concept
 from core.errors import Unsupported
+from core.measure.intervals import samples
 from core.network.hooks import capture
 from core.units.analysis import Subject, analyse
-from core.units.dissection import categories, detectors
+from core.units.dissection import categories, detectors, summary
 from core.units.dissection.quantiles import exact_quantiles
 from tests import nets
 from tests.planted_units import CATEGORIES, LAYERS, SIDE, UNITS, InMemory, planted_images, planted_model
@@ -93,6 +94,51 @@ def noisy(count=40):
         mask[rng.random(count) < 0.5] = False
         masks[Concept(f"c{number}", category)] = mask
     return InMemory(nets.images(count), given=masks)
+
+
+def test_samples_of_the_images_are_counted_as_dissections_of_their_own():
+    """Every draw against the definition, with each image as often as the draw has it and thresholds unchanged."""
+    model, images = nets.model("gap"), noisy(12)
+    subject = Subject(model, ("features.1", "features.4"), images, seed=3)
+    least, quantile = 0.08, 0.1
+    found = analyse("dissection", subject, {"quantile": quantile, "least": least})
+    draws, times = found.arrays["draws"], samples(12, 1000, 3)
+    assert draws.shape == (1000, 2, 2)
+    for layer, name in enumerate(subject.layers):
+        thresholds, _ = brute_force(model, name, images, quantile)
+        with torch.no_grad(), capture(model.net, name) as outputs:
+            model.net(images.inputs)
+        large = F.interpolate(outputs[name], (SIZE, SIZE), mode="bilinear", align_corners=False).numpy()
+        for draw in (0, 1, 500, 999):
+            rows = np.repeat(np.arange(12), times[draw])
+            best = []
+            for unit in range(large.shape[1]):
+                strong = large[rows, unit] > thresholds[unit]
+                scores = []
+                for concept, mask in images.given.items():
+                    kin = [other[rows] for one, other in images.given.items() if one.category == concept.category]
+                    kept = np.any(kin, 0).any((1, 2))
+                    one, other = strong[kept], mask[rows][kept]
+                    scores.append((one & other).sum() / max((one | other).sum(), 1))
+                best.append(int(np.argmax(scores)) if max(scores) > least else -1)
+            assert draws[draw, layer].tolist() == [sum(k >= 0 for k in best), len({*best} - {-1})]
+    assert draws.std(0).max() > 0, "else every sample is alike"
+
+
+def test_the_summary_has_shares_of_live_units_with_intervals():
+    images = planted_images(40).image_set()
+    found = analyse("dissection", Subject(planted_model(), ("relu",), images), {"quantile": 0.02, "least": 0.2})
+    tables, draws = named(found, images.concepts, ("relu",)), found.arrays["draws"]
+    (row,) = summary(tables, draws).to_dict("records")
+    assert (row["units"], row["live"], row["detectors"], row["unique"]) == (6, 5, 3, 3)
+    assert row["share"] == 3 / 5
+    low, high = np.quantile(draws[:, 0, 0], [0.025, 0.975]) / 5
+    assert (row["share_low"], row["share_high"]) == (low, high)
+    assert low <= 3 / 5 <= high
+    assert row["unique_low"] <= 3 <= row["unique_high"]
+    (bare,) = summary(tables).to_dict("records")
+    assert np.isnan(bare["share_low"])
+    assert bare["share"] == row["share"]
 
 
 @pytest.mark.parametrize("quantile", [0.005, 0.1])

@@ -3,7 +3,9 @@
 import csv
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from core.cli import main
 from core.data.flowers import write
@@ -146,6 +148,33 @@ def test_the_price_of_relevant_units_is_printed_and_written(flowers, capsys, tmp
     assert rows[-1]["lost"] > rows[-1]["random"] + 0.2
     without = told(capsys, *words[:4], "--draws", 0)
     assert "random" not in without.partition("\n")[2]
+
+
+def test_averages_of_relevant_units_are_pictures_and_numbers(flowers, capsys, tmp_path):
+    stored = BUNDLED.parent / "units" / "flowers-single-6c-relevance"
+    words = ("averages", stored, "--data", flowers, "--top", 1, "--out", tmp_path / "out")
+    content = json.loads(told(capsys, *words, "--json"))
+    keys = [one["key"] for one in content["averages"]]
+    assert [one["label"] for one in content["averages"]] == list(range(6))
+    assert [one["images"] for one in content["averages"]] == [2] * 6
+    pictures = np.load(tmp_path / "out" / "averages.npz")
+    assert sorted(pictures.files) == sorted(keys)
+    for key in keys:
+        with Image.open(tmp_path / "out" / f"{key}.png") as image:
+            assert np.array_equal(np.asarray(image), (255 * pictures[key]).round().astype(np.uint8))
+        with Image.open(tmp_path / "out" / f"{key}-contrast.png") as image:
+            assert (np.asarray(image).min(), np.asarray(image).max()) == (0, 255)
+    first = content["averages"][0]
+    alone = json.loads(told(capsys, *words, "--json", "--uniform", "--unit", f"{first['layer']}:{first['unit']}"))
+    assert {(one["layer"], one["unit"]) for one in alone["averages"]} == {(first["layer"], first["unit"])}
+    assert f"{keys[0]}.png" in told(capsys, *words)
+
+
+def test_averages_of_what_is_not_relevant_get_a_sentence(flowers, capsys, tmp_path):
+    stored = BUNDLED.parent / "units" / "flowers-single-6c-relevance"
+    words = ("averages", stored, "--data", flowers, "--out", tmp_path / "out")
+    assert "A unit cannot be 'norm4'" in told(capsys, *words, "--unit", "norm4", code=2)
+    assert "no class for which norm9:1 is relevant" in told(capsys, *words, "--unit", "norm9:1", code=2)
 
 
 def test_the_price_of_what_cannot_be_ablated_gets_a_sentence(flowers, dissected, capsys, tmp_path):

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from core.cli import parser
+from core.errors import Unavailable
 from core.explain.filter_relevance import StoredRelevance, stored_for
 from core.export.command import analysis_command
 from core.models import load
 from core.resources import ASSETS
+from core.units import drawn_flowers
 from core.units.listing import BUNDLED, list_analyses
 from core.units.store import UnitStore
+from tests import nets
 
 README = (BUNDLED / "README.md").read_text("utf-8")
 NETWORKS = sorted(path.stem for path in (ASSETS / "models").glob("*.json"))
@@ -49,6 +52,33 @@ def test_relevance_keeps_its_bound_and_is_found(name: str) -> None:
     assert weights["weight"].abs().groupby(weights["label"]).sum().max() <= 5 + 1e-3
     assert StoredRelevance(path).manifest.model.sha == load(name).sha
     assert stored_for(load(name)) == path
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_their_flowers_are_drawn_again_as_the_readme_says(name: str) -> None:
+    model = load(name)
+    line = next(one for one in commands() if one.startswith("vitrine flowers") and one.endswith(f"--out {name}"))
+    words = shlex.split(line)
+    facts = {option: words[words.index(f"--{option}") + 1] for option in ("variant", "per-class", "seed")}
+    assert facts["variant"] == model.facts["variant"]
+    assert int(facts["per-class"]) == drawn_flowers.PER_CLASS[facts["variant"]]
+    assert int(facts["seed"]) == drawn_flowers.SEED
+    assert drawn_flowers.flower_count(model) == UnitStore(BUNDLED / f"{name}-relevance").manifest.tables["images"].rows
+
+
+def test_flowers_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path / "home"))
+    monkeypatch.setitem(drawn_flowers.PER_CLASS, "part-2c", 1)
+    store, model = UnitStore(BUNDLED / "flowers-part-2c-relevance"), load("flowers-part-2c")
+    folder = drawn_flowers.images_of(store, model)
+    names = [path.relative_to(folder / "images").as_posix() for path in sorted(folder.glob("images/*/*"))]
+    assert names == [name for name in store.tables["images"]["name"] if name in names]
+    before = [path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))]
+    assert drawn_flowers.images_of(store, model) == folder
+    assert [path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))] == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    with pytest.raises(Unavailable, match="was not trained on flowers"):
+        drawn_flowers.drawn_flowers(nets.model("gap"))
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)

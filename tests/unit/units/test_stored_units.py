@@ -1,5 +1,6 @@
 """Stored analyses: the results of memory, bytes that survive a kill, and bad input as one sentence."""
 
+import json
 import os
 import shutil
 import signal
@@ -54,6 +55,21 @@ def test_a_store_holds_what_is_computed_in_memory(config, tmp_path, name, settin
     again = UnitStore(tmp_path / "out")
     assert again.analysis.name == name
     assert again.manifest.settings.settings == {**again.analysis.defaults, **settings}
+
+
+def test_a_dissection_of_the_first_format_opens_without_samples(config, tmp_path):
+    store = build_analysis(config, tmp_path / "out", model=planted_model())
+    assert store.known_array("draws").shape == (1000, 2, 2)
+    file = store.path / "dissection.json"
+    content = json.loads(file.read_text())
+    assert content["version"] == 2
+    del content["arrays"]["draws"], content["files"]["draws.npy"]
+    (store.path / "draws.npy").unlink()
+    content["version"] = 1
+    file.write_text(json.dumps(content))
+    older = UnitStore(store.path)
+    assert older.known_array("draws") is None
+    assert older.tables["units"].equals(store.tables["units"])
 
 
 def test_planted_units_are_named_from_a_folder_and_from_broden(config, tmp_path):
