@@ -24,8 +24,10 @@ from core.review import reading, shard
 from core.review.predictions import predictions
 from core.review.source import folder_source, study_source
 from core.study import BUNDLED, Study
+from core.study.build import build_study
 from core.workbench import study_model
 from tests import nets
+from tests.tiny_build import config
 from tests.unit.review.planted import folder, source_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -202,6 +204,21 @@ def test_those_of_a_study_follow_from_its_means_without_its_images(tmp_path, mon
     third = predictions(study_source(study, limit=80), model, folder=tmp_path)
     assert third.images["path"].tolist() == images["path"].tolist()[::3]
     assert third.images["confidence"].tolist() == found.images["confidence"].tolist()[::3]
+
+
+def test_those_from_the_images_of_a_study_are_the_same(gap, data, tmp_path, monkeypatch):
+    """Its hashes are shortened, and what it could not read stays unread."""
+    study = build_study(config(data), tmp_path / "study", model=gap)
+    stored = predictions(study_source(study), gap, folder=tmp_path)
+    monkeypatch.setattr(shard.PredictionWork, "pooled", None)
+    computed = predictions(study_source(study), gap, folder=tmp_path)
+    assert computed.path != stored.path
+    for column in ("path", "label", "predicted", "rank", "right", "problem"):
+        assert computed.images[column].tolist() == stored.images[column].tolist()
+    assert (computed.images["problem"] != "").sum() == 1
+    for column in ("confidence", "margin", "truth"):
+        assert np.allclose(computed.images[column], stored.images[column], atol=1e-6, equal_nan=True)
+    assert np.allclose(computed.pooled, stored.pooled, atol=1e-6)
 
 
 def test_a_threshold_decides_on_one_logit(tmp_path):
