@@ -1,9 +1,9 @@
 """The flowers that the bundled analyses are of: not stored, but drawn again into the user's folder when needed."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from core.data.flowers import VARIANTS, write
+from core.data.flowers import VARIANTS
+from core.data.flowers.folders import drawn_once
 from core.environment import home
 from core.errors import Unavailable
 from core.models.model import Model
@@ -33,18 +33,8 @@ def drawn_flowers(model: Model, report: Report = silent) -> Path:
     folder = flower_folder(model)
     if folder is None:
         raise Unavailable(f"{model.display} was not trained on flowers.", "Name a folder of images.")
-    if not folder.is_dir():
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-                variant, whole = model.facts["variant"], Path(temporary) / "flowers"
-                write(variant, whole, per_class=PER_CLASS[variant], seed=SEED, report=report)
-                whole.rename(folder)
-        except OSError as error:
-            if not folder.is_dir():  # else another process was faster
-                message = f"{folder} cannot be written ({error.strerror})."
-                raise Unavailable(message, "Choose another folder with VITRINE_HOME.") from None
-    return folder
+    variant = model.facts["variant"]
+    return drawn_once(folder, variant, per_class=PER_CLASS[variant], seed=SEED, report=report)
 
 
 def images_of(store: UnitStore, model: Model, report: Report = silent) -> Path:

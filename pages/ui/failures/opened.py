@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.data.flowers.misleading import misleading
+from core.data.flowers.folders import drawn_once
 from core.progress import Report, subrange
 from core.review.evidence import Evidence, stored_evidence
 from core.review.predictions import Predictions, predictions
@@ -75,7 +75,10 @@ def _example() -> Opened:
     key = (EXAMPLE, bench.model.key)
 
     def work(report: Report) -> Predictions:
-        folder = misleading(visitors.own_home() / "examples", subrange(report, 0, 0.5))
+        folder = drawn_once(
+            visitors.own_home() / "flowers" / "misleading-tags", "shortcut", per_class=10, seed=41, rho=0.5,
+            report=subrange(report, 0, 0.5),
+        )  # fmt: skip
         source = folder_source(folder / "images", bench.model.labels)
         return predictions(source, bench.model, folder=_stored(), report=subrange(report, 0.5, 1))
 

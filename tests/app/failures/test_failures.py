@@ -200,7 +200,7 @@ def test_the_example_shows_that_a_network_reads_the_tag(session: state.Session) 
         assert "of 60 images are right" in said(app)
         wrong = int(next(box for box in app.selectbox if box.label == "Cases").options[0].removeprefix("wrong (")[:-1])
         assert 15 <= wrong <= 30  # of those whose tag is another class's
-    assert [path.name for path in (session_home() / "examples").iterdir()] == ["misleading-tags-41"]
+    assert [path.name for path in (session_home() / "flowers").iterdir()] == ["misleading-tags"]
 
 
 def test_a_study_whose_images_are_elsewhere_shows_what_it_stored(session: state.Session) -> None:
