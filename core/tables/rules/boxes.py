@@ -79,10 +79,7 @@ class Boxes:
 
     def distinct(self) -> Self:
         """Each box once."""
-        if len(self) < 2:
-            return self
-        order = np.unique(np.concatenate([self.low, self.high], 1), axis=0, return_index=True)[1]
-        return self[np.sort(order)]
+        return self[np.unique(_groups(np.concatenate([self.low, self.high], 1)), return_index=True)[1]]
 
     def simplified(self) -> Self:
         """Fewer boxes for the same rows: without those inside another, and with touching ones joined."""
@@ -110,7 +107,9 @@ class Boxes:
         if len(self) < 2 or not ((low > -np.inf) | (high < np.inf)).any():
             return self
         others = np.delete(np.concatenate([self.low, self.high], 1), [column, column + self.low.shape[1]], axis=1)
-        group = np.unique(others, axis=0, return_inverse=True)[1].ravel() if others.size else np.zeros(len(self), int)
+        group = _groups(others)
+        if group[-1] == len(self) - 1:  # all differ in other columns
+            return self
         order = np.lexsort((low, group))
         starts, ends = low[order], high[order].copy()
         kept, last = [0], 0
@@ -128,3 +127,9 @@ class Boxes:
 def _finite(bounds: NDArray[np.float64]) -> Iterator[tuple[int, float]]:
     rows, columns = np.nonzero(np.isfinite(bounds))
     return zip(columns.tolist(), bounds[rows, columns].tolist(), strict=True)
+
+
+def _groups(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+    """A number for each row, the same for equal ones, counted from 0 in the order in which they come first."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows + 0.0], np.int64)  # no -0.0
