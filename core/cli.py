@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
     "measure": ("measure the quality of explanations of one image or many", "core.commands.measure", "measure"),
     "study": ("find patches and rules of a model's filters in a folder of images", "core.commands.study", "study"),
+    "tables": ("open tables, train a network for one, and explain it", "core.commands.tables", "tables"),
     "train": ("train the small network on flowers", "core.commands.flowers", "train"),
     "units": ("find what the units of a model respond to", "core.commands.units", "units"),
 }

@@ -23,6 +23,7 @@ LIMITS = {
     "weights": 8_000,
     "upload": 1_000,  # of weights, as a browser sends them
     "text": 20,  # labels, cards, notes: JSON and plain text beside images and weights
+    "csv": 100,  # a table that a network is trained on
     "manifest": 200,  # descriptions of stored results
     "table": 1_000,  # of a stored result, on disk and unpacked
     "tags": 1_000,  # the database of tags

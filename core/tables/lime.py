@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.card import Card
@@ -15,6 +14,9 @@ from core.progress import Report, silent, subrange
 from core.tables.neighbourhood import Neighbourhood, Sampling, neighbourhood
 from core.tables.ridge import Ridge
 from core.tables.table import Predict, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Samples = Annotated[int, Knob("Number of rows drawn around the one explained.", 50, 100_000, 500)]
 SampledBy = Annotated[
@@ -49,8 +51,10 @@ class LocalExplanation:
         return np.argsort(-np.abs(self.weights), kind="stable")
 
     @cached_property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """All features by the size of their weight: feature, condition, weight."""
+        import pandas as pd
+
         return pd.DataFrame({
             "feature": [self.features[number] for number in self.order],
             "condition": [self.conditions[number] for number in self.order],

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from core.errors import BadParameter, TooLarge
 from core.progress import Report, chunks, silent
-from core.randomness import generator
 from core.tables.rules.ruleset import Term
 from core.tables.table import Predict, Table
 
@@ -56,6 +54,10 @@ def neighbourhood(
     if samples * len(row) > _MOST:
         message = f"{samples:,} samples of {len(row):,} features do not fit into memory."
         raise TooLarge(message, f"Ask for at most {_MOST // len(row):,} samples.")
+    import torch
+
+    from core.randomness import generator
+
     quartered = sampling == "quartiles"
     numbers = np.array([column.kind == "number" for column in table.columns])
     kinds = np.flatnonzero(~numbers)
@@ -65,13 +67,14 @@ def neighbourhood(
         if quartered
         else _Normal.of(table, numbers, row, around_row=sampling == "row")
     )
+    noise_of = torch.rand if quartered else torch.randn
     values = np.empty((samples, len(row)), np.float32)
     features: NDArray[Any] = np.empty((samples, len(row)), np.bool_ if quartered else np.float32)
     distances = np.empty(samples)
     values[0], features[0], features[0, numbers] = row, True, draw.own
     for span in chunks(samples, _step(row)):
         block, first = slice(span.start, span.stop), int(span.start == 0)
-        noise = torch.stack([draw.noise((len(row),), generator=generator(seed, index)) for index in span])[first:]
+        noise = torch.stack([noise_of((len(row),), generator=generator(seed, index)) for index in span])[first:]
         some = slice(span.start + first, span.stop)
         values[some, numbers], features[some, numbers] = draw(noise[:, torch.from_numpy(numbers)].numpy())
         uniform = noise.numpy() if quartered else torch.special.ndtr(noise).numpy()
@@ -98,7 +101,6 @@ class _Quarters:
     quarter: NDArray[np.int64]  # (k,): those of the row
     conditions: tuple[str, ...]
     own: bool = True
-    noise = staticmethod(torch.rand)
 
     @classmethod
     def of(cls, table: Table, numbers: NDArray[np.bool_], row: NDArray[np.float64]) -> Self:
@@ -131,7 +133,6 @@ class _Normal:
     scale: NDArray[np.float64]  # (k,)
     own: NDArray[np.float64]  # (k,): the row, in standard deviations from the mean
     conditions: tuple[str, ...]
-    noise = staticmethod(torch.randn)
 
     @classmethod
     def of(cls, table: Table, numbers: NDArray[np.bool_], row: NDArray[np.float64], *, around_row: bool) -> Self:

@@ -43,7 +43,7 @@ class Network:
         """A network of given weights (outputs, inputs) and biases, on features that are not standardised."""
         layers: list[nn.Module] = []
         for weight, bias in weights:
-            linear = nn.Linear(weight.shape[1], weight.shape[0])
+            linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
             linear.weight.data, linear.bias.data = torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
             layers += [linear, nn.ReLU()]
         count = len(table.encoded_names)

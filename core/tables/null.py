@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from core.progress import Report, item, silent
-from core.randomness import generator
 from core.tables.lime import (
     Alpha,
     LocalExplanation,
@@ -88,6 +86,10 @@ def shuffled_null(
     and i alone. The exchange of all targets is a null for the whole table: it says what training and LIME find in
     noise, not which of several features matter.
     """
+    import torch
+
+    from core.randomness import generator
+
     model = predict or fit(table)
     around = neighbourhood(table, row, sampling, samples=samples, width=width, seed=seed)
     label = explained_output(table, model, row, output)

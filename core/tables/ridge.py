@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 _BLOCK = 2**20  # values of the rows that are held as 64-bit numbers at once
 
@@ -26,6 +25,8 @@ class Ridge:
     """
 
     def __init__(self, rows: NDArray[np.generic], sample_weights: NDArray[np.float64], alpha: float) -> None:
+        from scipy.linalg import cho_factor
+
         self._rows, self._alpha = rows, alpha
         self._sample_weights, self._roots = sample_weights, np.sqrt(sample_weights)
         count, columns = rows.shape
@@ -48,6 +49,8 @@ class Ridge:
 
     def fit(self, target: NDArray[np.float64]) -> Fit:
         """The linear model of one target (n,)."""
+        from scipy.linalg import cho_solve
+
         shifted = target - target[0]  # so that a constant one is exactly zero
         if not shifted.any():
             return Fit(np.zeros(self._rows.shape[1]), float(target[0]), None)

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from core.errors import BadParameter
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["number", "category"]
 # Values of features (n, p) -> probabilities of the classes (n, C), or predicted values (n, 1) of a number.
@@ -48,18 +52,41 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     @cached_property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """Features and target as people read them, with the names of categories."""
-        shown = {column.name: _named(column, self.values[:, number]) for number, column in enumerate(self.columns)}
-        return pd.DataFrame({**shown, self.target.name: _named(self.target, self.answers)})
+        import pandas as pd
+
+        return pd.concat([self.features(), _named(self.target, self.answers).rename(self.target.name)], axis=1)
+
+    def features(self, values: NDArray[np.float64] | None = None) -> "pd.DataFrame":
+        """Values of the features (n, p), those of the table by default, with the names of categories."""
+        import pandas as pd
+
+        given = self.values if values is None else values
+        return pd.DataFrame(
+            {column.name: _named(column, given[:, number]) for number, column in enumerate(self.columns)}
+        )
 
     def rows(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
         """Some of the rows."""
         return replace(self, values=self.values[chosen], answers=self.answers[chosen])
 
+    def above_average(self, mean: float | None = None) -> Self:
+        """The same rows with two classes: whether a number is above the mean, by default that of these rows.
+
+        Raises BadParameter for a target that has classes.
+        """
+        if self.classes:
+            raise BadParameter(f"{self.target.name} has classes and no average.", "Choose one of the classes instead.")
+        target = Column(self.target.name, "category", ("average or below", "above average"))
+        above = self.answers > (self.answers.mean() if mean is None else mean)
+        return replace(self, target=target, answers=above.astype(np.float64))
+
     def encoded(self, values: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Numbers as they are and a column of zeros and ones for each category: (n, q)."""
+        """Numbers as they are and a column of zeros and ones for each category: (n, q); not to be changed."""
         given = self.values if values is None else values
+        if all(column.kind == "number" for column in self.columns):
+            return given
         parts = [
             given[:, number, None]
             if column.kind == "number"
@@ -82,7 +109,9 @@ def _equalities(column: Column) -> tuple[str, ...]:
     return tuple(f"{column.name} = {category}" for category in column.categories)
 
 
-def _named(column: Column, values: NDArray[np.float64]) -> pd.Series:
+def _named(column: Column, values: NDArray[np.float64]) -> "pd.Series":
+    import pandas as pd
+
     if column.kind == "number":
         return pd.Series(values)
     return pd.Series(pd.Categorical.from_codes(values.astype(int).tolist(), pd.Index(column.categories)))

@@ -31,15 +31,8 @@ def build(name: ModelName, chosen: ModelOptions, report: Report) -> SourceNetwor
 
     Raises Unavailable if nobody named the code on the command line, BadModel for code that fails or returns no network.
     """
-    refuse_untrusted(name)
     report(0.0, "running your code")
-    function, code = _function(name)
-    try:
-        given = function()
-    except VitrineError:
-        raise
-    except Exception as error:
-        raise _failed(name, error) from error
+    given, code = returned(name)
     net, settings = _read(given, name)
     adapted: list[str] = []
     if name.separator:
@@ -56,6 +49,21 @@ def build(name: ModelName, chosen: ModelOptions, report: Report) -> SourceNetwor
     preprocess, notes = own.changed(options)
     facts = {"source": "own code", "notes": [*adapted, *(note.rstrip(".") for note in notes)]}
     return SourceNetwork(net, tuple(labels), preprocess, options.output, facts, code)
+
+
+def returned(name: ModelName) -> tuple[Any, str]:
+    """The value that the function of a name returns, and the hash of its file.
+
+    Raises Unavailable if the code was not named on the command line, BadModel for code that fails.
+    """
+    refuse_untrusted(name)
+    function, code = _function(name)
+    try:
+        return function(), code
+    except VitrineError:
+        raise
+    except Exception as error:
+        raise _failed(name, error) from error
 
 
 def _function(name: ModelName) -> tuple[Callable[[], Any], str]:

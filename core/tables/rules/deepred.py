@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from core.card import Card
 from core.params import Knob
 from core.progress import Report, chunks, item, rising, silent, subrange
-from core.tables.network import Network
 from core.tables.rules.boxes import Boxes, TooMany
 from core.tables.rules.forest import Forest
 from core.tables.rules.ruleset import Rules, predicted_classes, rules_of
@@ -18,9 +17,19 @@ from core.tables.rules.surrogate_tree import Depth, Leaf
 from core.tables.table import Table
 
 
+class Layered(Protocol):
+    """A model whose hidden layers can be read: `Network`, whose module takes a second to import."""
+
+    def activations(self, values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """The encoded features (n, q), the outputs of each hidden layer, and those of the model (n, C)."""
+
+    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of the classes (n, C) of features (n, p)."""
+
+
 def deepred(
     table: Table,
-    network: Network,
+    network: Layered,
     *,
     depth: Depth = 10,
     leaf: Leaf = 0.005,

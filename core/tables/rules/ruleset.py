@@ -4,14 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import Unsupported
 from core.tables.rules.boxes import Boxes
 from core.tables.table import Column, Predict, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, order=True)
@@ -136,8 +139,10 @@ class Rules:
         return "\n".join([*sentences, self.sentence(-1), *self.notes]) + "\n"
 
     @cached_property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """A row per rule: its number, class, conditions, comparisons, rows and confidence."""
+        import pandas as pd
+
         return pd.DataFrame(
             [
                 (n + 1, self.classes[rule.label], self.conditions(rule), len(rule), rule.rows, rule.confidence)
@@ -147,8 +152,10 @@ class Rules:
         )
 
     @cached_property
-    def terms(self) -> pd.DataFrame:
+    def terms(self) -> "pd.DataFrame":
         """A row per term, with thresholds at full precision: above and up_to of a number, categories of a category."""
+        import pandas as pd
+
         return pd.DataFrame(
             [
                 (n + 1, self.classes[rule.label], column.name, term.low, term.high, " | ".join(named))

@@ -1,20 +1,20 @@
 """A decision tree that predicts a model's classes, as rules: what the model does, read from outside."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from core.card import Card
 from core.params import Knob
 from core.progress import Report, chunks, silent
-from core.randomness import generator
 from core.tables.rules.forest import Forest
 from core.tables.rules.ruleset import Rules, predicted_classes, rules_of
 from core.tables.table import Predict, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Depth = Annotated[int, Knob("Maximum depth of each tree; 0 for no limit.", 0, 60)]
 Leaf = Annotated[
@@ -72,11 +72,13 @@ def fidelity_by_depth(
     *,
     leaf: float = 0.0,
     report: Report = silent,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """The trade-off between size and fidelity: a surrogate tree of each depth, measured on rows held out.
 
     Columns: depth, rules, terms (mean comparisons of a rule), fidelity, accuracy.
     """
+    import pandas as pd
+
     found = []
     for span in chunks(len(depths), 1, report, "trees grown", counted=True):
         depth = depths[span.start]
@@ -91,6 +93,10 @@ def synthetic_rows(table: Table, count: int, jitter: float, seed: int = 0) -> ND
     Numbers are interpolated and get Gaussian noise of `jitter` standard deviations; a category is that of the nearer
     row.
     """
+    import torch
+
+    from core.randomness import generator
+
     numbers = np.array([column.kind == "number" for column in table.columns])
     spread = table.values.std(0) * jitter
     rows = np.empty((count, len(table.columns)))

@@ -1,0 +1,18 @@
+"""`vitrine tables`: tables, a network for one, and what explains it."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+
+from core.commands.tables.catalogue import data
+
+# command -> (its arguments, help)
+COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
+    "data": (data, "list the tables that can be opened by name, or show one"),
+}
+
+
+def tables(parser: ArgumentParser) -> None:
+    """Declare `vitrine tables` and the commands below it."""
+    below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (declare, text) in COMMANDS.items():
+        declare(below.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}."))
