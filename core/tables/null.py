@@ -22,6 +22,7 @@ from core.tables.table import Predict, Table
 
 Train = Callable[[Table], Predict]
 LEVEL = 0.95  # quantile of the maxima that a weight has to exceed
+_FEWEST = 19  # shuffles: p is at least 1 / (1 + shuffles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,9 @@ class Null:
         count = f"{len(self.maxima)} of {self.planned}" if len(self.maxima) < self.planned else str(self.planned)
         numbers = f"{self.quantile:.3g} ({count} shuffles, p = {self.p_value:.2g})"
         null = f"the 95 % quantile of the largest weights of models trained on shuffled targets, {numbers}"
+        if len(self.maxima) < _FEWEST:
+            meaning = f"fewer than {_FEWEST} shuffles cannot give p ≤ 0.05"
+            return f"The largest weight, {self.largest:.3g} of {feature}, beside {null}: {meaning}."
         if self.largest > self.quantile:
             return f"The largest weight, {self.largest:.3g} of {feature}, exceeds {null}: noise alone rarely gives it."
         meaning = "models of noise give weights as large, so no single feature is shown to drive this prediction"

@@ -4,10 +4,14 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 
 from core.commands.tables.catalogue import data
+from core.commands.tables.local import lime
+from core.commands.tables.rules import rules
 
 # command -> (its arguments, help)
 COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
     "data": (data, "list the tables that can be opened by name, or show one"),
+    "lime": (lime, "explain the prediction for one row by a linear model around it"),
+    "rules": (rules, "describe a network by rules for its classes"),
 }
 
 

@@ -41,6 +41,7 @@ def deepred(
         ),
     ] = "largest",
     clauses: Annotated[int, Knob("Largest number of clauses for a class in a layer.", 1, 100_000, 100)] = 2000,
+    unseen: Annotated[bool, Knob("Keep rules that no row of the table fulfils.")] = False,
     report: Report = silent,
 ) -> Rules:
     """Rules that follow a network's computation from its output back to its features, layer by layer.
@@ -68,7 +69,7 @@ def deepred(
     report(1.0, "rules extracted")
     used = np.unique(np.concatenate([one.columns for one in found]))
     told = [f"{', '.join(names)}: {note}" for note, names in notes.items()]
-    return rules_of(table, predicted, [one.boxes.onto(one.columns, used) for one in found], used, told)
+    return rules_of(table, predicted, [one.boxes.onto(one.columns, used) for one in found], used, told, unseen=unseen)
 
 
 DEEPRED = Card.of(

@@ -130,7 +130,8 @@ class Rules:
         if number < 0:
             return f"If no rule holds: {self.classes[self.majority]}, the majority class."
         rule = self.rules[number]
-        return f"If {self.conditions(rule)}: {self.classes[rule.label]} ({rule.rows:,} rows, {rule.confidence:.1%})."
+        rows = f"{rule.rows:,} row{'s' * (rule.rows != 1)}"
+        return f"If {self.conditions(rule)}: {self.classes[rule.label]} ({rows}, {rule.confidence:.1%})."
 
     @property
     def text(self) -> str:
@@ -174,11 +175,14 @@ def rules_of(
     boxes: Sequence[Boxes],
     used: NDArray[np.int64],
     notes: Sequence[str] = (),
+    *,
+    unseen: bool = True,
 ) -> Rules:
     """Rules from the boxes of every class over the `used` columns of `Table.encoded`, with their rows in the table.
 
     `predicted` is the model's class of each row. Conditions on the columns of one category become one term; boxes that
-    no category can fulfil are left out.
+    no category can fulfil are left out. Without `unseen`, so are rules that no row of the table fulfils; a note counts
+    them.
     """
     found = []
     for label, of_class in enumerate(boxes):
@@ -188,6 +192,9 @@ def rules_of(
                 held = Rule(label, terms, 0, 0).holds(table.values)
                 confidence = float((predicted[held] == label).mean()) if held.any() else 0.0
                 found.append(Rule(label, terms, int(held.sum()), confidence))
+    if not unseen and (empty := sum(not rule.rows for rule in found)):
+        found = [rule for rule in found if rule.rows]
+        notes = [*notes, f"{empty:,} rules that no row of the training fulfils were left out."]
     found.sort(key=lambda rule: (-rule.confidence, -rule.rows, rule.label, rule.terms))
     counts = np.bincount(predicted, minlength=len(table.classes))
     return Rules(table.columns, table.classes, tuple(dict.fromkeys(found)), int(counts.argmax()), tuple(notes))

@@ -71,6 +71,7 @@ def test_what_is_finished_when_it_is_stopped_is_there():
         found.extend(shuffled_null(table, least_squares, table.values[0], shuffles=4, samples=60, report=stop))
     assert len(found[-1].maxima) == 2
     assert "2 of 4 shuffles" in found[-1].sentence
+    assert "fewer than 19 shuffles" in found[-1].sentence
 
 
 def test_shuffles_are_the_same_for_the_same_seed():

@@ -71,8 +71,15 @@ def test_full_trees_give_fidelity_one_on_the_rows_they_are_from(seed):
     assert len(np.unique(network(table.values).argmax(1))) > 1
     rules = deepred(table, network, **FULL, clauses=20_000)
     quality = rules.quality(table, network)
-    assert not rules.notes
     assert (quality.fidelity, quality.uncovered) == (1, 0)
+    assert all(rule.rows for rule in rules.rules)
+    everything = deepred(table, network, **FULL, clauses=20_000, unseen=True)
+    assert not everything.notes
+    assert everything(table.values).tolist() == rules(table.values).tolist()
+    left_out = len(everything.rules) - len(rules.rules)
+    assert rules.notes == (
+        (f"{left_out:,} rules that no row of the training fulfils were left out.",) if left_out else ()
+    )
 
 
 def test_full_trees_give_fidelity_one_with_one_hidden_layer_and_with_none():
@@ -169,7 +176,7 @@ def test_extraction_counts_and_stops():
 
 
 def test_the_card_has_the_settings():
-    assert [param.name for param in DEEPRED.params] == ["depth", "leaf", "output", "clauses"]
+    assert [param.name for param in DEEPRED.params] == ["depth", "leaf", "output", "clauses", "unseen"]
 
 
 def test_deeper_trees_are_more_faithful():
@@ -238,4 +245,4 @@ def test_digits_take_less_than_two_minutes_and_notes_say_where_the_cap_was_passe
     assert time.process_time() - began < 120
     assert quality.fidelity > 0.6
     assert rules.notes
-    assert all("more than 2,000 clauses, so a tree describes each clause" in note for note in rules.notes)
+    assert "more than 2,000 clauses, so a tree describes each clause" in rules.notes[0]
