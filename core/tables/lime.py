@@ -91,13 +91,15 @@ def lime_table(
     """The effect of each feature on the prediction for one row, by a linear model of rows drawn around it.
 
     With quartiles, a feature's weight is the effect of being in the same quarter of the table's values as the row; of a
-    category, of being equal; of a normal distribution, that of one standard deviation. All features are in the
-    regression, which the original repeats with those that it shows alone. Rows have to come from what the model
-    was trained on for the quarters to be those of its training.
+    category, of being equal; with a normal distribution, that of one standard deviation. All features are in the
+    regression; the original repeats it with only those that it shows. `table` gives quarters, frequencies and
+    deviations: take the rows of the training, or all.
     """
-    around = neighbourhood(table, row, sampling, samples=samples, width=width, seed=seed)
+    around = neighbourhood(
+        table, row, sampling, samples=samples, width=width, seed=seed, report=subrange(report, 0, 0.3)
+    )
     label = explained_output(table, predict, row, output)
-    scores = around.scores(predict, label, subrange(report, 0, 0.9))
+    scores = around.scores(predict, label, subrange(report, 0.3, 0.9))
     ridge = Ridge(around.features, around.weights, alpha)
     report(1.0, "linear model fitted")
     return explanation(table, around, ridge, scores, output=label, shown=features)

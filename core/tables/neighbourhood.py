@@ -38,7 +38,14 @@ class Neighbourhood:
 
 
 def neighbourhood(
-    table: Table, row: NDArray[np.float64], sampling: Sampling, *, samples: int, width: float, seed: int
+    table: Table,
+    row: NDArray[np.float64],
+    sampling: Sampling,
+    *,
+    samples: int,
+    width: float,
+    seed: int,
+    report: Report = silent,
 ) -> Neighbourhood:
     """Rows around a row (p,) of a table, weighted by √exp(−d²/σ²) with the distance d of features, σ = `width` · √p.
 
@@ -72,7 +79,7 @@ def neighbourhood(
     features: NDArray[Any] = np.empty((samples, len(row)), np.bool_ if quartered else np.float32)
     distances = np.empty(samples)
     values[0], features[0], features[0, numbers] = row, True, draw.own
-    for span in chunks(samples, _step(row)):
+    for span in chunks(samples, _step(row), report, "rows drawn", counted=True):
         block, first = slice(span.start, span.stop), int(span.start == 0)
         noise = torch.stack([noise_of((len(row),), generator=generator(seed, index)) for index in span])[first:]
         some = slice(span.start + first, span.stop)
@@ -96,8 +103,9 @@ def neighbourhood(
 class _Quarters:
     """Numbers by the quarters of their columns."""
 
-    bounds: NDArray[np.float64]  # (5, k): minimum, quartiles and maximum
-    reached: NDArray[np.float64]  # (5, k): share of the values up to each, from 0 to 1
+    reached: NDArray[np.float64]  # (3, k): share of the values up to each quartile
+    starts: NDArray[np.float64]  # (4, k): in each quarter, a uniform number u gives the value starts - slopes · u
+    slopes: NDArray[np.float64]  # (4, k)
     quarter: NDArray[np.int64]  # (k,): those of the row
     conditions: tuple[str, ...]
     own: bool = True
@@ -114,14 +122,16 @@ class _Quarters:
             Term(int(place), low[quarter[n], n], high[quarter[n], n]).sentence(table.columns[place])
             for n, place in enumerate(np.flatnonzero(numbers))
         )
-        return cls(bounds, reached, quarter, conditions)
+        shares = np.diff(reached, axis=0)
+        slopes = np.diff(bounds, axis=0) / np.where(shares > 0, shares, 1)
+        # From the upper bound downwards, as a quarter includes that one and not the lower.
+        return cls(reached[1:4], bounds[1:] + reached[:4] * slopes, slopes, quarter, conditions)
 
     def __call__(self, noise: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The values of uniform numbers (b, k) and whether each is in the quarter of the row."""
-        quarter = (noise[None] >= self.reached[1:4, None]).sum(0)
-        start, end = (np.take_along_axis(self.reached, quarter + step, axis=0) for step in (0, 1))
-        low, high = (np.take_along_axis(self.bounds, quarter + step, axis=0) for step in (0, 1))
-        return high - (noise - start) / (end - start) * (high - low), quarter == self.quarter
+        quarter = sum((noise >= share).astype(np.int8) for share in self.reached)
+        values = np.choose(quarter, self.starts) - np.choose(quarter, self.slopes) * noise
+        return values, quarter == self.quarter
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,7 +95,9 @@ def shuffled_null(
     from core.randomness import generator
 
     model = predict or fit(table)
-    around = neighbourhood(table, row, sampling, samples=samples, width=width, seed=seed)
+    around = neighbourhood(
+        table, row, sampling, samples=samples, width=width, seed=seed, report=lambda done, note: report(0, note)
+    )
     label = explained_output(table, model, row, output)
     ridge = Ridge(around.features, around.weights, alpha)
     true = explanation(table, around, ridge, around.scores(model, label), output=label, shown=0)

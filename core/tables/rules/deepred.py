@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Literal, Protocol
 
 import numpy as np
@@ -108,9 +109,7 @@ class _Extraction:
         for number in reversed(range(len(self.layers) - 1)):
             passed = (len(self.layers) - 2 - number) / (len(self.layers) - 1)
             part = subrange(report, passed, passed + 1 / (len(self.layers) - 1))
-            whole = (
-                f"layer {number + 1} as conditions on layer {number}" if number else "layer 1 as conditions on features"
-            )
+            whole = f"layer {number + 1} as conditions on {_name(number)}"
             try:
                 described = self._by_term(number, described, part)
             except TooMany:
@@ -137,17 +136,20 @@ class _Extraction:
         forest, values = self.forests[number], self.layers[number + 1][:, above.columns]
         trees = {}
         terms = above.boxes.thresholds
-        for span in chunks(len(terms), 1, subrange(report, 0, 0.5), f"layer {number}: trees", counted=True):
+        for span in chunks(len(terms), 1, subrange(report, 0, 0.5), f"{_name(number)}: trees", counted=True):
             place, threshold = terms[span.start]
             trees[place, threshold] = forest.grow(values[:, place] > threshold, self.depth, self.leaf)
         columns = forest.used(list(trees.values()))
-        true = {term: self._leaves(number, tree, columns, truth=True) for term, tree in trees.items()}
-        false = {term: self._leaves(number, tree, columns, truth=False) for term, tree in trees.items()}
+
+        @cache
+        def where(place: int, threshold: float, *, truth: bool) -> Boxes:
+            return self._leaves(number, trees[place, threshold], columns, truth=truth)
+
         found = Boxes.everywhere(len(columns), 0)
-        for span in chunks(len(above.boxes), 1, subrange(report, 0.5, 1), f"layer {number}: clauses", counted=True):
+        for span in chunks(len(above.boxes), 1, subrange(report, 0.5, 1), f"{_name(number)}: clauses", counted=True):
             low, high = above.boxes.low[span.start], above.boxes.high[span.start]
-            parts = [true[place, low[place]] for place in np.flatnonzero(low > -np.inf).tolist()]
-            parts += [false[place, high[place]] for place in np.flatnonzero(high < np.inf).tolist()]
+            parts = [where(place, low[place], truth=True) for place in np.flatnonzero(low > -np.inf).tolist()]
+            parts += [where(place, high[place], truth=False) for place in np.flatnonzero(high < np.inf).tolist()]
             product = Boxes.everywhere(len(columns))
             for part in sorted(parts, key=len):
                 product = product.both(part, self.most)
@@ -159,10 +161,14 @@ class _Extraction:
     def _by_clause(self, number: int, above: _Described, report: Report) -> _Described:
         """The boxes `above`, each replaced by where it holds as a whole on layer `number` (as in REM-D)."""
         forest, truths = self.forests[number], above.boxes.holds(self.layers[number + 1][:, above.columns])
-        spans = chunks(truths.shape[1], 1, report, f"layer {number}: clauses", counted=True)
+        spans = chunks(truths.shape[1], 1, report, f"{_name(number)}: clauses", counted=True)
         trees = [forest.grow(truths[:, span.start], self.depth, self.leaf) for span in spans]
         columns = forest.used(trees)
         found = Boxes.everywhere(len(columns), 0)
         for tree in trees:
             found |= self._leaves(number, tree, columns, truth=True)
         return _Described(columns, found.simplified())
+
+
+def _name(number: int) -> str:
+    return f"layer {number}" if number else "the features"

@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression
 
 from core.errors import BadParameter, TooLarge
 from core.tables.lime import LIME, lime_table
+from core.tables.neighbourhood import neighbourhood
 from core.tables.table import Column, Table
 
 SLOPES = np.array([3.0, -2.0, 1.0, 0.0])
@@ -100,6 +101,23 @@ def test_a_constant_column_has_weight_zero():
         found = lime_table(table, linear, table.values[0], sampling=sampling, samples=300)
         assert found.weights[3] == pytest.approx(0, abs=1e-12)
         assert np.isfinite(found.weights).all()
+
+
+@pytest.mark.parametrize("sampling", ["quartiles", "mean", "row"])
+def test_nearness_is_the_kernel_of_the_distance_of_features(sampling):
+    table = numbers()
+    found = neighbourhood(table, table.values[0], sampling, samples=100, width=0.75, seed=0)
+    distances = np.linalg.norm(found.features.astype(float) - found.features[0], axis=1)
+    np.testing.assert_allclose(found.weights, np.sqrt(np.exp(-(distances**2) / (0.75 * 2) ** 2)))  # 4 features
+    assert found.weights[0] == 1
+    assert len(np.unique(found.weights)) > 3
+    if sampling == "quartiles":
+        edges = np.percentile(table.values, (25, 50, 75), axis=0)
+        quarters = (found.values[:, None] > edges[None]).sum(1)
+        assert (found.features == (quarters == quarters[0])).mean() > 0.999  # 32 bits may round onto an edge
+    else:
+        standard = (found.values - table.values.mean(0)) / table.values.std(0)
+        np.testing.assert_allclose(found.features, standard, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_weights_in_any_blocks(monkeypatch):
