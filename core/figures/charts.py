@@ -65,7 +65,7 @@ def responses(values: NDArray[np.floating], labels: NDArray[np.int64], names: Se
     ):
         counts = np.histogram(values[chosen], edges)[0]
         figure.add_bar(
-            x=middles, y=counts, width=width, name=name, marker=_fill(colour, pattern),
+            x=middles, y=counts, width=width, name=name, marker=patterned(colour, pattern),
             hovertemplate="%{y} at %{x:.3g}<extra>" + escaped(name) + "</extra>",
         )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0, legend_traceorder="normal")
@@ -83,7 +83,7 @@ def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figu
     ):
         probabilities = [values[label] for label in names]
         figure.add_bar(
-            x=probabilities, y=names, orientation="h", name=name, marker=_fill(colour, pattern),
+            x=probabilities, y=names, orientation="h", name=name, marker=patterned(colour, pattern),
             text=[f"{probability:.1%}" for probability in probabilities], textposition="outside", cliponaxis=False,
             hovertemplate="%{y}: %{x:.2%}<extra>" + name + "</extra>",
         )  # fmt: skip
@@ -93,7 +93,8 @@ def switched(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figu
     return laid(figure, 110 + 46 * len(names))
 
 
-def _fill(colour: str, pattern: str) -> dict[str, object]:
+def patterned(colour: str, pattern: str) -> dict[str, object]:
+    """The marker of bars with a colour and a white pattern on it; the pattern "" is none."""
     return {"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "size": 6}}
 
 

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from core.card import Card
 from core.errors import Unsupported
-from core.measure.intervals import Interval, interval
 from core.params import Knob
-from core.progress import Report, chunks, silent
-from core.randomness import generator
+from core.progress import Report, chunks, silent, subrange
 from core.tables.linear import Linear, linear, linear_error
 from core.tables.table import Predict, Table
 from core.tables.training import error
@@ -22,6 +20,8 @@ from core.tables.tree import Tree, tree
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from core.measure.intervals import Interval
 
 MOST_SHUFFLES = 1000
 LINEAR, TREE, NETWORK = "linear regression", "decision tree", "network"
@@ -41,6 +41,10 @@ def permutation(
     Of classes it is accuracy that is lost, of a number mean squared error that is added. A shuffle depends on the seed,
     the feature and its own number alone.
     """
+    import torch
+
+    from core.randomness import generator
+
     before = error(predict(table.values), table)
     found = np.empty((len(table.columns), shuffles))
     for span in chunks(len(table.columns), 1, report, "features", counted=True):
@@ -172,9 +176,11 @@ class Views:
     agreement: Agreement
     notes: tuple[str, ...]
 
-    @property
-    def intervals(self) -> dict[str, Interval | None]:
+    @cached_property
+    def intervals(self) -> "dict[str, Interval | None]":
         """The mean increase of the network's error over shuffles, with its 95 % interval, by feature."""
+        from core.measure.intervals import interval
+
         return {name: interval(row.tolist()) for name, row in zip(self.tree.table.names, self.shuffled, strict=True)}
 
 
@@ -187,13 +193,13 @@ def views(
     depth: Annotated[int, Knob("Most questions of the tree on the way to a leaf.", 1, 30)] = 4,
     least: Annotated[int, Knob("Least rows in a leaf of the tree.", 1, 1000)] = 5,
     shuffles: Annotated[int, Knob("Shuffles of each feature.", 1, MOST_SHUFFLES)] = 10,
-    seed: Annotated[int, Knob("Random seed of the shuffles.", 0, 999_999_999)] = 0,
+    seed: int = 0,
     report: Report = silent,
 ) -> Views:
     """Importances of features by three models of the same rows (Song and Zhang, 3.1).
 
     The t statistics of a linear regression, the Gini importances of a decision tree, and the loss of the network when a
-    feature is shuffled in the rows held out.
+    feature is shuffled, by the seed, in the rows held out.
     """
     simple: Linear | None = None
     notes = list[str]()
@@ -203,8 +209,8 @@ def views(
     except Unsupported as problem:
         notes.append(problem.message)
     grown = tree(training, depth=depth, least=least)
-    shuffled = permutation(predict, held_out, shuffles=shuffles, seed=seed, report=report)
-    imputed = imputation(predict, held_out, training)
+    shuffled = permutation(predict, held_out, shuffles=shuffles, seed=seed, report=subrange(report, 0, 0.9))
+    imputed = imputation(predict, held_out, training, subrange(report, 0.9, 1))
     found = {LINEAR: simple.features["importance"].to_numpy()} if simple else {}
     found |= {TREE: grown.importances, NETWORK: shuffled.mean(1)}
     notes += [f"{method}: {CONSTANT}" for method, values in found.items() if np.ptp(values) == 0]
@@ -217,6 +223,7 @@ VIEWS = Card.of(
     family="table",
     source="Song and Zhang, section 3.1",
     formula="|t|; Σ n/N Δ Gini; loss(shuffled) − loss",
-    caution="A feature that another one stands in for loses importance in all three, but not in the same way.",
+    caution="A feature that another one stands in for loses importance in all three, but not in the same way. With "
+    "thousands of features the shuffles take minutes.",
     cost=lambda settings, side: 0,
 )

@@ -41,10 +41,12 @@ def saliency(network: Network, rows: NDArray[np.float64], label: str) -> Image:
     """The mean over rows of |∂ score of a class / ∂ pixel|, for a change of a pixel by its standard deviation.
 
     The score is that before the softmax. Pixels that never change have no deviation, and so no saliency. `rows` (n, p)
-    may be a single one. Raises UnknownName for a class that does not exist.
+    may be a single one. Raises UnknownName for a class that does not exist, Unsupported without rows.
     """
     table, width = network.table, side(network.table)
     number = class_index(label, table.classes, "The table")
+    if not len(rows):
+        raise Unsupported(f"No rows of {table.name} are given for {label}.", "Choose a class with more rows.")
     inputs = torch.from_numpy((rows - network.mean) / network.scale).float().requires_grad_()
     (slopes,) = torch.autograd.grad(network.net(inputs)[:, number].sum(), inputs)
     per_pixel = slopes.abs().mean(0).double().numpy() / network.scale

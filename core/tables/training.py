@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from core.tables.network import Network
 
+    Examples = tuple[Tensor, Tensor]
+
 MOST_LAYERS = 4  # hidden ones
 
 
@@ -30,7 +32,7 @@ class Trained:
     held_out: Table
     score: float  # on the rows held out: accuracy, or R²
     training_score: float  # the same on the rows of the training
-    chance: float  # of the most frequent class, or of the mean, in the rows of the training
+    chance: float  # the score of the most frequent class, or of the mean, of the rows of the training
     losses: NDArray[np.float64]  # (epochs, 2) of training and held-out rows
 
     @property
@@ -79,18 +81,57 @@ def train(
     """A small network with ReLUs, trained with Adam on standardised features.
 
     Classes are learnt by cross-entropy, a number by its squared error. All settings and the seed give the same weights.
-    It is not stopped early, so that a table with few rows shows how a network overfits.
+    It is not stopped early, so that a table with few rows shows how a network overfits. Raises BadParameter for
+    settings with which it diverges.
     """
     import torch
 
-    from core.randomness import generator
+    from core.network.threads import single_threaded
 
     training, held = split(table, held_out, seed)
     net = _new((len(table.encoded_names), *map(int, hidden), len(table.classes) or 1), seed)
     network = _standardised(training, net)
     low, span = (0.0, 1.0) if table.classes else (training.answers.mean(), training.answers.std() or 1.0)
-    inputs, goals = _tensors(network, training, low, span)
-    held_inputs, held_goals = _tensors(network, held, low, span)
+    own, others = _tensors(network, training, low, span), _tensors(network, held, low, span)
+    losses = (
+        single_threaded(torch.get_num_threads())
+        .submit(
+            _descend, net, own, others, epochs=epochs, rate=rate, decay=decay, batch=batch, seed=seed, report=report
+        )
+        .result()
+    )
+    for value in net.parameters():
+        value.requires_grad_(False)
+    _rescale(net, low, span)
+    return Trained(
+        network,
+        training,
+        held,
+        score=score(network(held.values), held, training),
+        training_score=score(network(training.values), training, training),
+        chance=score(_guess(training, len(held)), held, training),
+        losses=losses,
+    )
+
+
+def _descend(
+    net: "nn.Sequential",
+    training: "Examples",
+    held_out: "Examples",
+    *,
+    epochs: int,
+    rate: float,
+    decay: float,
+    batch: int,
+    seed: int,
+    report: Report,
+) -> NDArray[np.float64]:
+    """Trains a network, and returns the losses (epochs, 2) of training and held-out rows."""
+    import torch
+
+    from core.randomness import generator
+
+    inputs, goals = training
     optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=decay)
     losses = np.empty((epochs, 2))
     report(0.0, Counted("epochs", 0, epochs))
@@ -103,13 +144,11 @@ def train(
             optimiser.step()
             report((epoch + min(1, (start + batch) / len(order))) / epochs, Counted("epochs", epoch + 1, epochs))
         with torch.no_grad():
-            losses[epoch] = [float(_loss(net(x), y)) for x, y in ((inputs, goals), (held_inputs, held_goals))]
-    for value in net.parameters():
-        value.requires_grad_(False)
-    _rescale(net, low, span)
-    own, trained = (score(network(rows.values), rows, training) for rows in (held, training))
-    chance = score(_guess(training, len(held)), held, training)
-    return Trained(network, training, held, own, trained, chance, losses)
+            losses[epoch] = [float(_loss(net(x), y)) for x, y in (training, held_out)]
+        if not np.isfinite(losses[epoch]).all():
+            message = f"The training diverged: its loss in epoch {epoch + 1:,} is not finite."
+            raise BadParameter(message, "Choose a lower learning rate or weight decay.")
+    return losses
 
 
 def split(table: Table, share: float, seed: int = 0) -> tuple[Table, Table]:
@@ -178,7 +217,7 @@ def _standardised(training: Table, net: "nn.Sequential") -> "Network":
     return Network(training, net, encoded.mean(0), np.where(deviation > 0, deviation, 1.0))
 
 
-def _tensors(network: "Network", table: Table, low: float, span: float) -> tuple["Tensor", "Tensor"]:
+def _tensors(network: "Network", table: Table, low: float, span: float) -> "Examples":
     """Inputs (n, q) and what is to be learnt: classes (n,) or standardised numbers (n, 1)."""
     import torch
 

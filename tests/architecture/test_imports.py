@@ -32,7 +32,7 @@ LAYERS = (
     ("measure", "study.heatmaps"),
     ("study.plan", "study.unfinished", "figures.curves"),
     ("mining", "units", "tables", "figures.curve_file", "figures.means"),
-    ("study.shard",),
+    ("study.shard", "figures.tables"),
     ("study.build", "study.browse", "train", "exam"),
     ("workbench",),
     ("export",),

@@ -1,27 +1,61 @@
-"""The table that a command is about: a name, or a CSV file and how it is read."""
+"""The table, its model and the files of results that commands about tables share."""
 
+import json
+import sys
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from core.commands import chosen, options
+from core.commands import chosen, options, path_argument, say, say_json
+from core.commands.interruption import Interruption
+from core.commands.requests import writable
 from core.errors import BadParameter
 from core.params import expanded
+from core.progress import Report, printed
 from core.tables.data.conversion import Choices, table_of
 from core.tables.data.csv_file import read_csv
+from core.tables.training import NETWORK
 
 if TYPE_CHECKING:
-    from core.tables.table import Table
+    from core.tables.table import Predict, Table
+    from core.tables.training import Trained
 
-DATA = "name of a table, as `vitrine tables data` lists them, or a CSV file"
+STOPPED = 130
+
+
+@dataclass(frozen=True, eq=False)
+class Modelled:
+    """A model of a table, with the rows it is trained on and those held out."""
+
+    predict: "Predict"
+    training: "Table"
+    held_out: "Table"
+    trained: "Trained | None"  # none for the user's own model
+    score: float
+    seed: int
+    facts: Mapping[str, Any]
 
 
 def table_options(parser: ArgumentParser, *, optional: bool = False) -> None:
     """Declare the table and how it is read."""
-    parser.add_argument("data", nargs="?" if optional else None, metavar="DATA", help=DATA)
+    name = "name of a table, as `vitrine tables data` lists them, or a CSV file"
+    parser.add_argument("data", nargs="?" if optional else None, metavar="DATA", help=name)
     options(parser, read_csv)
     options(parser, Choices)
     average = "for a target that is a number: predict whether it is above the average"
     parser.add_argument("--above-average", action="store_true", help=average)
+
+
+def model_options(parser: ArgumentParser) -> None:
+    """Declare the table, the network that is trained or the model of the user's own, and the folder of results."""
+    table_options(parser)
+    own = "a function that returns a model with predict_proba or predict (default: a network is trained)"
+    parser.add_argument("--model", metavar="FILE.py:FUNCTION", help=own)
+    options(parser, NETWORK)
+    parser.add_argument("--out", type=path_argument, metavar="DIR", help="folder of the results")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
 def opened(args: Namespace) -> "Table":
@@ -37,3 +71,53 @@ def opened(args: Namespace) -> "Table":
             message = f"{table.name} is no CSV file, and is opened as it is."
             raise BadParameter(message, "Write it with `vitrine tables data NAME --csv FILE`, and read that.")
     return table.above_average() if args.above_average else table
+
+
+def modelled(args: Namespace, report: Report) -> Modelled:
+    """The model of the options for their table, trained if it is not the user's own.
+
+    Raises VitrineError for a table or model that cannot be read, Cancelled if `report` does.
+    """
+    from core.models.sources.trust import trust
+    from core.tables.own_model import own_model
+    from core.tables.training import score, split, train
+
+    settings = chosen(args, NETWORK, "network")
+    if args.out:
+        writable(args.out)
+    table = opened(args)
+    facts = {"table": table.name, "rows": len(table), "features": len(table.columns), "target": table.target.name,
+             "notes": table.notes}  # fmt: skip
+    if args.model is None:
+        trained = train(table, **settings, report=report)
+        facts |= {"settings": settings, "sentence": trained.sentence}
+        return Modelled(
+            trained.network, trained.training, trained.held_out, trained, trained.score, settings["seed"], facts
+        )
+    predict = own_model(trust(args.model), table)
+    training, held = split(table, settings["held_out"], settings["seed"])
+    own = score(predict(held.values), held, training)
+    caution = "The model may have been trained on the rows that are held out here."
+    facts |= {"model": args.model, "score": own, "sentence": caution}
+    return Modelled(predict, training, held, None, own, settings["seed"], facts)
+
+
+@contextmanager
+def reported() -> Iterator[Report]:
+    """A report on the terminal, which Ctrl-C makes raise Cancelled."""
+    with Interruption(printed(sys.stderr)) as interruption:
+        yield interruption.report
+
+
+def finish(args: Namespace, facts: Mapping[str, Any], files: Mapping[str, bytes], lines: "list[str]") -> None:
+    """Write the files and, as result.json, the facts to the folder of the results; print the facts or the lines."""
+    from core.export.files import write_files
+
+    if args.out:
+        every = {**files, "result.json": f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n".encode()}
+        write_files(args.out, every)
+        lines = [*lines, *(str(args.out / name) for name in every)]
+    if args.json:
+        say_json(facts)
+    else:
+        say(*facts["notes"], facts["sentence"], *lines)

@@ -1,11 +1,10 @@
 """The search for the masks of given areas that best preserve, or best destroy, the score."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from math import ceil, inf, sqrt
-from threading import Barrier
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -20,6 +19,7 @@ from core.explain.query import Query
 from core.explain.targets import Score
 from core.images import resized
 from core.network.cancellation import RepeatedReport
+from core.network.threads import single_threaded
 
 GRID = 7  # windows down and across the image
 STARTS = 2  # of the descents: Grad-CAM, and the windows
@@ -240,25 +240,3 @@ def off_area(masks: Tensor, areas: Sequence[float]) -> Tensor:
     for row, area in zip(ideal, areas, strict=True):
         row[int(len(row) * (1 - area)) :] = 1
     return (values - ideal).square().mean(1).sum()
-
-
-@lru_cache
-def single_threaded(count: int) -> Executor:
-    """This process's workers, at most `count`, in which torch computes on one thread each.
-
-    Sums over several threads are rounded in another order, and a descent amplifies any rounding: with one thread each,
-    descents are the same to the bit wherever they run, and keep as many cores busy side by side.
-    """
-    threads, ready = torch.get_num_threads(), Barrier(count + 1)
-
-    def begin() -> None:
-        torch.get_num_threads()  # torch sets up a thread at its first use, which would undo the next line
-        torch.set_num_threads(1)  # of this thread, and of threads set up later
-        ready.wait()
-
-    workers = ThreadPoolExecutor(count, "single-threaded", begin)
-    for _ in range(count):
-        workers.submit(int)
-    ready.wait()
-    torch.set_num_threads(threads)  # of threads set up later
-    return workers

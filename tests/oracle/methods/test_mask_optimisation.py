@@ -12,9 +12,10 @@ from core.errors import BadParameter, Unsupported
 from core.explain import EXPLAINERS, explain
 from core.explain.baselines import blurred
 from core.explain.methods.mask_optimisation import _roughness
-from core.explain.methods.mask_search import GRID, Search, cut, off_area, single_threaded
+from core.explain.methods.mask_search import GRID, Search, cut, off_area
 from core.explain.methods.smooth_masks import SmoothMasks, levels_of, perturbed
 from core.explain.targets import class_scores
+from core.network.threads import single_threaded
 from tests import nets
 from tests.nets import SIDE, query
 

@@ -157,3 +157,14 @@ def test_work_stops_when_its_report_says_so():
     with pytest.raises(Cancelled):
         permutation(lambda values: seen.append(1) or np.ones((len(values), 3)), table, report=stop)
     assert len(seen) == 1 + 4 * 10
+
+
+def test_reports_of_all_steps_rise_to_one():
+    table = made.students(60)
+    told = []
+    net = Network.of(table, [(np.ones((1, 9)), np.zeros(1))])
+    views(net, table, table, shuffles=2, report=lambda fraction, note: told.append((fraction, str(note))))
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions)
+    assert told[-1] == (1, "features 7 of 7")
+    assert len(told) == 2 * 8

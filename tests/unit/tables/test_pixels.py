@@ -34,6 +34,8 @@ def test_saliency_of_a_linear_network_is_its_weights_times_the_deviation():
     expected = np.abs(WEIGHT[1]) * table.values.std(0)
     assert np.allclose(found, expected.reshape(2, 2))
     assert found[1, 1] == 0
+    with pytest.raises(Unsupported, match="No rows of squares"):
+        saliency(Network.of(table, [(WEIGHT, np.zeros(2))]), table.values[:0], "bright")
 
 
 def test_inversion_goes_to_the_ends_of_the_range_of_each_pixel():

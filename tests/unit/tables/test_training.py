@@ -35,6 +35,19 @@ def test_the_same_seed_gives_the_same_bytes(name):
     assert digest(train(table, epochs=3, seed=6)) != digest(first)
 
 
+def test_nor_do_they_depend_on_the_threads_of_torch():
+    """Sums over several threads are rounded in another order."""
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(digest(train(DATASETS["digits"].load(), epochs=1)))
+        assert found[0] == found[1]
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     ("name", "least"), [("students", 0.85), ("students_class", 0.85), ("breast_cancer", 0.93), ("wine", 0.9)]
 )
@@ -130,6 +143,11 @@ def test_settings_are_those_of_the_card():
     for hidden in ("8.5", "1,1,1,1,1", "0", ""):
         with pytest.raises(BadParameter, match="hidden cannot be"):
             NETWORK.chosen({"hidden": hidden})
+
+
+def test_settings_that_diverge_are_a_sentence():
+    with pytest.raises(BadParameter, match="The training diverged"):
+        train(DATASETS["wine"].load(), rate=1, decay=10)
 
 
 def test_hidden_layers_have_the_sizes_asked_for():
