@@ -71,6 +71,7 @@ def _lime(args: Namespace) -> int:
     if args.json:
         say_json({
             "row": row,
+            "notes": table.notes,
             "model": model.about,
             **_facts(one),
             "null": _null_facts(null) if null else None,
@@ -78,7 +79,7 @@ def _lime(args: Namespace) -> int:
     elif args.csv:
         write_text(args.csv, as_csv(one.frame), "weights")
     else:
-        say(model.about, one.sentence, *_lines(one), *([null.sentence] if null else []))
+        say(*table.notes, model.about, one.sentence, *_lines(one), *([null.sentence] if null else []))
     return STOPPED if null and len(null.maxima) < shuffles else 0
 
 

@@ -72,7 +72,7 @@ def _rules(args: Namespace) -> int:
             "training": asdict(training),
             "held_out": asdict(held_out),
             "majority": found.classes[found.majority],
-            "notes": found.notes,
+            "notes": [*table.notes, *found.notes],
             "rules": json.loads(found.frame.to_json(orient="records")),
             "terms": json.loads(found.terms.to_json(orient="records")),
         })  # fmt: skip
@@ -81,7 +81,13 @@ def _rules(args: Namespace) -> int:
     elif args.python:
         write_text(args.python, python_source(found), "a function that gives the classes of the rules")
     else:
-        say(model.about, _sentence(training, "training"), _sentence(held_out, "held out"), *found.text.splitlines())
+        say(
+            *table.notes,
+            model.about,
+            _sentence(training, "training"),
+            _sentence(held_out, "held out"),
+            *found.text.splitlines(),
+        )
     if row is not None and not (args.json or args.csv or args.python):
         number = int(found.fired(table.values[[row]])[0])
         say(f"Row {row:,}: {f'rule {number + 1} fires. ' if number >= 0 else ''}{found.sentence(number)}")
