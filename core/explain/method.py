@@ -71,7 +71,8 @@ class Explainer(Card):
 
     def unmet(self, model: Model) -> str:
         """Why this method cannot work on this model, as one sentence; "" if it can."""
-        return next((reason for need in self.needs if (reason := need.reason(model, self.title))), "")
+        need = self.unmet_need(model)
+        return need.reason(model, self.title) if need else ""
 
     def check(self, model: Model) -> None:
         """Raise Unsupported if this method cannot work on this model."""

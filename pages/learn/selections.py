@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from core.explain.target_name import TargetName
-from core.figures import selections as charts
 from core.figures.sheet import Kind
+from core.figures.units import selections as charts
 from core.images import Picture
 from core.progress import Report, subrange
 from core.units.convolutions import convolutions

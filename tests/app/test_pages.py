@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 from core.data.model_options import ModelOptions
 from core.data.samples import samples
 from core.explain import EXPLAINERS  # here, so that no page's time limit pays for importing torch
-from core.explain.method import Explainer
+from core.explain.method import Explainer, Need
 from core.explain.target_name import TargetName
 from core.models import load
 from core.models.sources.flower_networks import FOLDER
@@ -187,7 +187,8 @@ def test_methods_has_a_card_for_each_explainer(app: AppTest, monkeypatch: pytest
 
 
 def test_a_method_that_cannot_work_says_why_in_its_tile(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Explainer, "unmet", lambda self, model: f"{self.title} is out of order." * (self.name == "cam"))
+    broken = Need("order", lambda model, title: f"{title} is out of order.")
+    monkeypatch.setattr(Explainer, "unmet_need", lambda self, model: broken if self.name == "cam" else None)
     app.query_params["m"] = "saliency,cam"
     app.run()
     app.switch_page(FILES["Compare"]).run()

@@ -60,10 +60,10 @@ PLACES = {
     "matplotlib": (
         "core.figures.boxes",
         "core.figures.curve_file",
-        "core.figures.detectors",
+        "core.figures.units.detectors",
         "core.figures.means",
         "core.figures.sheet",
-        "core.figures.unit_map",
+        "core.figures.units.unit_map",
     ),
     "plotly": ("core.figures",),
     "pydicom": ("core.images.dicom",),

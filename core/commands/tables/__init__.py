@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 from core.commands.tables.catalogue import data
 from core.commands.tables.importance import importance, train
+from core.commands.tables.local import lime
 from core.commands.tables.pixels import pixels
+from core.commands.tables.rules import rules
 
 # command -> (its arguments, help)
 COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
@@ -13,6 +15,8 @@ COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str]] = {
     "train": (train, "train a small network on a table, and score it on rows held out"),
     "importance": (importance, "compare what a regression, a tree and a network say of the features"),
     "pixels": (pixels, "show pixels as features, where importances fail"),
+    "lime": (lime, "explain the prediction for one row by a linear model around it"),
+    "rules": (rules, "describe a network by rules for its classes"),
 }
 
 

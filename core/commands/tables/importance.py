@@ -66,7 +66,7 @@ def _importance(args: Namespace) -> int:
         try:
             found = modelled(args, subrange(report, 0, 0.5))
             seen = views(
-                found.predict, found.training, found.held_out, **settings, seed=found.seed,
+                found.predict, found.training, found.held_out, **settings, seed=found.settings["seed"],
                 report=subrange(report, 0.5, 0.8),
             )  # fmt: skip
             table = _table(seen)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.commands import chosen, options, path_argument, say, say_json
 from core.commands.interruption import Interruption
 from core.commands.requests import writable
-from core.errors import BadParameter
+from core.errors import BadParameter, Unsupported
 from core.params import expanded
 from core.progress import Report, printed
 from core.tables.data.conversion import Choices, table_of
@@ -19,6 +19,7 @@ from core.tables.data.csv_file import read_csv
 from core.tables.training import NETWORK
 
 if TYPE_CHECKING:
+    from core.tables.network import Network
     from core.tables.table import Predict, Table
     from core.tables.training import Trained
 
@@ -34,8 +35,16 @@ class Modelled:
     held_out: "Table"
     trained: "Trained | None"  # none for the user's own model
     score: float
-    seed: int
+    settings: Mapping[str, Any]  # of the training
     facts: Mapping[str, Any]
+
+    @property
+    def network(self) -> "Network":
+        """The network. Raises Unsupported for a model of the user's own."""
+        if self.trained is None:
+            message = "Rules out of layers need a network that was trained here."
+            raise Unsupported(message, "Leave out --model, or use --method tree.")
+        return self.trained.network
 
 
 def table_options(parser: ArgumentParser, *, optional: bool = False) -> None:
@@ -48,12 +57,17 @@ def table_options(parser: ArgumentParser, *, optional: bool = False) -> None:
     parser.add_argument("--above-average", action="store_true", help=average)
 
 
-def model_options(parser: ArgumentParser) -> None:
-    """Declare the table, the network that is trained or the model of the user's own, and the folder of results."""
-    table_options(parser)
+def network_options(parser: ArgumentParser) -> None:
+    """Declare the network that is trained, or the model of the user's own."""
     own = "a function that returns a model with predict_proba or predict (default: a network is trained)"
     parser.add_argument("--model", metavar="FILE.py:FUNCTION", help=own)
     options(parser, NETWORK)
+
+
+def model_options(parser: ArgumentParser) -> None:
+    """Declare the table, its model, and the folder of results."""
+    table_options(parser)
+    network_options(parser)
     parser.add_argument("--out", type=path_argument, metavar="DIR", help="folder of the results")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
@@ -73,8 +87,8 @@ def opened(args: Namespace) -> "Table":
     return table.above_average() if args.above_average else table
 
 
-def modelled(args: Namespace, report: Report) -> Modelled:
-    """The model of the options for their table, trained if it is not the user's own.
+def modelled(args: Namespace, report: Report, table: "Table | None" = None) -> Modelled:
+    """The model of the options for their table, or another one, trained if it is not the user's own.
 
     Raises VitrineError for a table or model that cannot be read, Cancelled if `report` does.
     """
@@ -83,23 +97,21 @@ def modelled(args: Namespace, report: Report) -> Modelled:
     from core.tables.training import score, split, train
 
     settings = chosen(args, NETWORK, "network")
-    if args.out:
-        writable(args.out)
-    table = opened(args)
+    if out := vars(args).get("out"):  # before any work
+        writable(out)
+    table = table or opened(args)
     facts = {"table": table.name, "rows": len(table), "features": len(table.columns), "target": table.target.name,
              "notes": table.notes}  # fmt: skip
     if args.model is None:
         trained = train(table, **settings, report=report)
         facts |= {"settings": settings, "sentence": trained.sentence}
-        return Modelled(
-            trained.network, trained.training, trained.held_out, trained, trained.score, settings["seed"], facts
-        )
+        return Modelled(trained.network, trained.training, trained.held_out, trained, trained.score, settings, facts)
     predict = own_model(trust(args.model), table)
     training, held = split(table, settings["held_out"], settings["seed"])
     own = score(predict(held.values), held, training)
     caution = "The model may have been trained on the rows that are held out here."
     facts |= {"model": args.model, "score": own, "sentence": caution}
-    return Modelled(predict, training, held, None, own, settings["seed"], facts)
+    return Modelled(predict, training, held, None, own, settings, facts)
 
 
 @contextmanager

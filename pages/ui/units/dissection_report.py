@@ -7,8 +7,8 @@ import streamlit as st
 
 from core.export.command import analysis_command
 from core.export.spreadsheet import as_csv
-from core.figures.detectors import detector_histogram, detector_histogram_file
 from core.figures.sheet import Kind
+from core.figures.units.detectors import detector_histogram, detector_histogram_file
 from core.units.dissection import categories, summary
 from pages.ui.session import visitors
 from pages.ui.units.unit_facts import UnitFacts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core.figures.activation_tiles import activation_tiles
+from core.figures.units.activation_tiles import activation_tiles
 from core.images import Pixels
 from core.mining.averages import weighted
 from core.study import Study

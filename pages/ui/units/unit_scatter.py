@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.figures.sheet import Kind
-from core.figures.unit_map import UnitMap, unit_map, unit_map_file
+from core.figures.units.unit_map import UnitMap, unit_map, unit_map_file
 from pages.ui.session import parameters
 from pages.ui.study import patch_items
 from pages.ui.units import unit_facts

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from core.figures.detectors import detector_histogram, detector_histogram_file
+from core.figures.units.detectors import detector_histogram, detector_histogram_file
 
 BARS = (["colour <b>", "part"], [12, 3], [4, 3])
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.figures.tables import MOST, importances, tree
+from core.figures.tables.importances import MOST, importances, tree
 from core.measure.intervals import Interval
 from core.tables.data.datasets import DATASETS
 from core.tables.table import Column, Table

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.figures.activation_tiles import activation_tiles
 from core.figures.colormaps import table
-from core.figures.unit_map import OTHERS, UnitMap, unit_map, unit_map_file
+from core.figures.units.activation_tiles import activation_tiles
+from core.figures.units.unit_map import OTHERS, UnitMap, unit_map, unit_map_file
 
 
 def shown(groups):

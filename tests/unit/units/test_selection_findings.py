@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.figures import selections
+from core.figures.units import selections
 from core.units.resampling import METRICS, findings
 
 EPOCHS = {

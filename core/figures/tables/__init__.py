@@ -1,0 +1,1 @@
+"""Charts of tables: importances of features, trees, the explanation of one row, rules."""
