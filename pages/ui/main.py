@@ -27,6 +27,7 @@ SECTIONS = {
     "Learn": [
         ("learn/methods", "Methods", "menu_book", "model"),
         ("learn/cases", "Three cases", "filter_3", ""),
+        ("learn/tables", "Tables", "table_chart", ""),
         ("learn/selections", "Filter selection", "filter_center_focus", "image model classes"),
     ],
 }

@@ -1,19 +1,12 @@
 """`vitrine tables pixels`: pixels as features, where importances fail."""
 
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
 
 from core.commands import chosen, options
 from core.commands.tables.requests import STOPPED, finish, model_options, modelled, reported
 from core.errors import Cancelled, Unsupported
 from core.progress import subrange
 from core.tables.tree import TREE
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_CELL = 32  # pixels of the picture for each of the table
 
 
 def pixels(parser: ArgumentParser) -> None:
@@ -27,6 +20,8 @@ def pixels(parser: ArgumentParser) -> None:
 def _pixels(args: Namespace) -> int:
     from core.data.labels import class_index
     from core.export.files import npz
+    from core.figures.sheet import png
+    from core.figures.tables.pixels import enlarged
     from core.tables.network import Network
     from core.tables.pixels import REASON, gini, inversion, saliency
     from core.tables.training import score
@@ -53,17 +48,6 @@ def _pixels(args: Namespace) -> int:
         **found.facts, "label": args.label, "reason": REASON, "tree_accuracy": accuracy,
         **{name: array.tolist() for name, array in arrays.items()},
     }  # fmt: skip
-    files = {f"{name}.png": _picture(array) for name, array in arrays.items()} | {"pixels.npz": npz(arrays)}
+    files = {f"{name}.png": png(enlarged(array)) for name, array in arrays.items()} | {"pixels.npz": npz(arrays)}
     finish(args, facts, files, [f"The accuracy of the tree is {accuracy:.1%}.", REASON])
     return 0
-
-
-def _picture(array: "NDArray[np.float64]") -> bytes:
-    """Grey squares, from black for the least value to white for the largest."""
-    import numpy as np
-
-    from core.figures.sheet import png
-
-    shares = (array - array.min()) / max(float(np.ptp(array)), 1e-12)
-    grey = np.kron((255 * shares).round().astype(np.uint8), np.ones((_CELL, _CELL), np.uint8))
-    return png(np.repeat(grey[:, :, None], 3, axis=2))

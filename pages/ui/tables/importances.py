@@ -1,0 +1,88 @@
+"""Three views of a table: a linear regression, a decision tree and the network, and whether they agree."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from core.export.spreadsheet import as_csv
+from core.figures.tables.importances import importances, tree
+from core.params import checked
+from core.progress import Report
+from core.serialization import digest
+from core.tables.importance import LINEAR, NETWORK, TREE, VIEWS, Views, views
+from core.tables.training import Trained
+from pages.ui.session import location
+from pages.ui.session.jobs import working
+from pages.ui.widgets import forms
+from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.text import plain
+
+_OWNER, _PART = "importance", "table-views"
+_WIDE = 300  # features from which shuffling each takes more than a moment
+_TITLES = {LINEAR: "Linear regression: |t|", TREE: "Tree: Gini", NETWORK: "Network: loss if shuffled"}
+
+
+def section(found: Trained, key: str) -> None:
+    """The three side by side, one sentence, the regression and the tree."""
+    st.header("What does the network rely on?", anchor=False)
+    with st.popover("Settings", icon=":material/tune:", key="tables-importance"):
+        forms.settings([one for one in VIEWS.params if one.name != "label" or found.training.classes], _OWNER)
+    settings = checked(VIEWS.params, location.settings(_OWNER), _OWNER)
+
+    def work(report: Report) -> Views:
+        return views(found.network, found.training, found.held_out, **settings, report=report)
+
+    seen = _computed(found, digest([key, settings]), work)
+    if seen is None:
+        return
+    st.markdown(f"**{plain(seen.agreement.sentence)}**")
+    table = seen.agreement.importances
+    methods = {_TITLES[name]: table[name].to_numpy() for name in _TITLES if name in table}
+    st.plotly_chart(
+        importances(found.training.names, methods, {_TITLES[NETWORK]: list(seen.intervals.values())}),
+        key="tables-importances", config={"displayModeBar": False}, alt=f"Importances: {seen.agreement.sentence}",
+    )  # fmt: skip
+    for note in seen.notes:
+        st.caption(plain(note))
+    with st.expander("The numbers", icon=":material/table:"):
+        _tables(seen)
+    with st.expander("The decision tree", icon=":material/account_tree:"):
+        st.plotly_chart(
+            tree(seen.tree.root), key="tables-tree", config={"displayModeBar": False},
+            alt="Decision tree; the rules below say the same for the network",
+        )  # fmt: skip
+
+
+def _computed(found: Trained, key: str, work: Callable[[Report], Views]) -> Views | None:
+    """The views: at once for a narrow table, on demand for a wide one."""
+    if len(found.training.columns) > _WIDE:
+        note = f"Shuffles each of {len(found.training.columns):,} features: minutes."
+        return on_demand(_PART, key, "Shuffling features", work, button="Compute importances", note=note)
+    known: Views | None = done(_PART, key)
+    return known if known is not None else keep(_PART, key, working("Shuffling features", work))
+
+
+def _tables(seen: Views) -> None:
+    """The importances and the regression, and both as CSV."""
+    table = seen.agreement.importances.copy()
+    table["network from"] = [one.low if one else None for one in seen.intervals.values()]
+    table["to"] = [one.high if one else None for one in seen.intervals.values()]
+    table["mean imputed"] = seen.imputed
+    _shown(table, "importances")
+    if seen.linear:
+        st.caption(
+            plain(
+                f"Linear regression of {seen.linear.outcome}: R² {seen.linear.r_squared:.3f}, {seen.linear.degrees:,} "
+                "degrees of freedom."
+            )
+        )
+        _shown(seen.linear.coefficients, "regression")
+
+
+def _shown(table: pd.DataFrame, name: str) -> None:
+    st.dataframe(table, hide_index=True, alt=f"Table of {name}")
+    st.download_button(
+        "CSV", lambda: as_csv(table), f"{name}.csv", "text/csv", key=f"tables-{name}-csv", on_click="ignore",
+        icon=":material/download:",
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Where importances fail: the pixels of digits as features, beside what the network sees in one of them."""
+
+from functools import partial
+
+import streamlit as st
+
+from core.errors import Unsupported
+from core.figures.sheet import png
+from core.figures.tables.pixels import enlarged
+from core.progress import Report
+from core.tables.pixels import REASON, gini, inversion, saliency, side
+from core.tables.table import Table
+from core.tables.training import Trained
+from core.tables.tree import tree
+from pages.ui.session.jobs import working
+from pages.ui.widgets.on_demand import done, keep
+from pages.ui.widgets.text import plain
+
+
+def section(table: Table, found: Trained, key: str, row: int) -> None:
+    """The row as a picture, the Gini importances, the saliency of the row, and an input that maximises its class."""
+    try:
+        width = side(table)
+    except Unsupported:
+        return
+    if not table.classes:
+        return
+    st.header("Where importances fail", anchor=False)
+    label = table.classes[int(table.answers[row])]
+    known = done("table-pixels", (key, label))
+    if known is None:
+
+        def work(report: Report) -> object:
+            return gini(tree(found.training)), inversion(found.network, label, report=report)
+
+        known = keep("table-pixels", (key, label), working("Maximising a class", work))
+    shares, input_of_class = known
+    pictures = {
+        f"Row {row:,}: {label}": table.values[row].reshape(width, -1),
+        "Gini importance of each pixel": shares,
+        "Saliency of this row": saliency(found.network, table.values[[row]], label),
+        f"Input that maximises {label}": input_of_class,
+    }
+    for column, (name, values) in zip(st.columns(len(pictures)), pictures.items(), strict=True):
+        with column:
+            picture = enlarged(values)
+            st.image(picture, caption=plain(name), alt=f"{name}: brighter is more", width="stretch")
+            st.download_button(
+                "PNG", partial(png, picture), f"{name.partition(':')[0].lower()}.png", "image/png",
+                key=f"tables-pixels-{name.split(maxsplit=1)[0]}", on_click="ignore", icon=":material/download:",
+            )  # fmt: skip
+    st.caption(REASON)

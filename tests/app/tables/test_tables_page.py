@@ -1,0 +1,117 @@
+"""The page of tables, without a browser."""
+
+import html
+from collections.abc import Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
+from core.tables.data.datasets import DATASETS
+from pages.ui.session import state
+from tests.pages_list import FILES, SCRIPT
+from tests.waiting import until
+
+SHEET = b"hours;colour;name;score\n" + b"".join(
+    f"{n},5;{'red' if n % 3 else 'blue'};student {n};{2 * n + n % 3},0\n".encode() for n in range(40)
+)
+
+
+@pytest.fixture(autouse=True)
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[state.Session]:
+    one = state.Session()
+    monkeypatch.setattr(state, "session", lambda: one)
+    yield one
+    one.close()
+
+
+def page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page(FILES["Tables"]).run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    return html.unescape(" | ".join(str(one.value) for one in [*app.markdown, *app.caption, *app.info, *app.error]))
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def test_the_students_are_trained_explained_and_told_about() -> None:
+    app = page()
+    text = said(app)
+    assert "400 rows, 7 features; the target score is a number." in text
+    assert "The R² is" in text
+    assert "All three rank study hours first" in text
+    assert "The model's score is" in text
+    assert "Rules are about classes." in text
+    assert len(app.get("plotly_chart")) == 3  # importances, the tree, the row
+    assert not app.error
+
+
+def test_rules_of_classes_and_the_one_that_fires() -> None:
+    app = page(table="wine", row="3")
+    text = said(app)
+    assert "rules** of" in text
+    assert "For row 3: If " in text
+    assert "If no rule holds: " in text
+    assert len(app.get("plotly_chart")) == 4
+    app = next(one for one in app.get("button_group") if "by" in one.key).set_value("deepred").run()
+    assert "For row 3" not in said(app)
+    app = press(app, "Extract rules")
+    until(lambda: "For row 3: If " in said(app.run()))
+    assert not app.error
+
+
+def test_a_number_becomes_two_classes() -> None:
+    app = page(table="diabetes", above="1")
+    assert "one of 2 classes" in said(app)
+    assert "rules** of" in said(app)
+
+
+def test_a_row_beside_shuffled_targets() -> None:
+    app = press(page(table="wine"), "Compare with shuffled targets")
+    until(lambda: "20 shuffles" in said(app.run()))
+    assert "The largest weight, " in said(app)
+
+
+def test_digits_show_where_importances_fail() -> None:
+    app = page(table="digits")
+    assert "Where importances fail" in [one.value for one in app.header]
+    captions = [image.proto.imgs[0].caption for image in app.get("image") if image.proto.imgs]
+    assert [text for text in captions if "Gini importance of each pixel" in html.unescape(text)]
+    assert "Where importances fail" not in [one.value for one in page(table="wine").header]
+
+
+def test_a_wide_table_waits_to_be_asked() -> None:
+    app = page(table="drugs")
+    assert "18,632 features" in said(app)
+    assert [button for button in app.button if button.label == "Compute importances"]
+    assert "It says nothing here: 18,632 features can fit any 1,073 rows." in said(app)
+    assert not app.error
+
+
+def test_an_own_file_is_read_and_corrected() -> None:
+    app = page(table="csv")
+    assert "Choose a file." in said(app)
+    app = app.file_uploader(key="tables-file").set_value(("mine.csv", SHEET, "text/csv")).run()
+    text = said(app)
+    assert "40 rows, 2 features; the target score is a number." in text
+    assert "name was left out: 40 of its 40 texts differ." in text
+    app = next(box for box in app.selectbox if box.label == "Target").set_value("colour").run()
+    assert "the target colour is one of 2 classes." in said(app)
+    assert not app.error
+    app = app.file_uploader(key="tables-file").set_value(("mine.csv", b"a,b\n1,1\n", "text/csv")).run()
+    assert app.error
+    assert "Traceback" not in said(app)
+
+
+def test_every_bundled_table_has_a_title() -> None:
+    (box,) = [box for box in page().selectbox if box.label == "Table"]
+    assert box.options == [*(card.title for card in DATASETS.values()), "your own CSV file"]
