@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from core.data.labels import class_index
 from core.errors import Unsupported
 from core.progress import Report, chunks, silent
+from core.tables.lime import lime_table
 from core.tables.network import Network
 from core.tables.table import Table
 from core.tables.tree import Tree
@@ -18,8 +19,9 @@ Image = NDArray[np.float64]  # (side, side)
 REASON = (
     "A Gini importance belongs to a pixel of all pictures at once, but the pixels that matter differ from picture to "
     "picture, as a digit may be written here or there. The tree asks for the few pixels that divide most rows, which "
-    "show no contour of any digit. The gradient of the network is that of one picture, and an input that maximises a "
-    "class shows what the network responds to."
+    "show no contour of any digit. LIME explains one picture of any model, such as a forest of such trees, but each of "
+    "its weights is about a whole range of darkness of one pixel, whatever the others show. The gradient of the "
+    "network is that of one picture, and an input that maximises a class shows what the network responds to."
 )
 
 
@@ -35,6 +37,34 @@ def side(table: Table) -> int:
 def gini(grown: Tree) -> Image:
     """The Gini importance of each pixel in a tree."""
     return grown.importances.reshape(side(grown.table), -1)
+
+
+def forest_weights(
+    training: Table,
+    row: NDArray[np.float64],
+    label: str,
+    *,
+    samples: int = 2000,
+    seed: int = 0,
+    report: Report = silent,
+) -> Image:
+    """The weights of LIME for the probability that a random forest of 100 trees gives a class, for one row (p,).
+
+    Raises UnknownName for a class that does not exist.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    width, number = side(training), class_index(label, training.classes, "The table")
+    forest = RandomForestClassifier(100, random_state=seed).fit(training.values, training.answers.astype(int))
+    known = forest.classes_.astype(int)
+
+    def predict(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = np.zeros((len(values), len(training.classes)))
+        found[:, known] = forest.predict_proba(values)
+        return found
+
+    found = lime_table(training, predict, row, output=number, samples=samples, seed=seed, report=report)
+    return found.weights.reshape(width, -1)
 
 
 def saliency(network: Network, rows: NDArray[np.float64], label: str) -> Image:

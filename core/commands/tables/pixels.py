@@ -23,7 +23,7 @@ def _pixels(args: Namespace) -> int:
     from core.figures.sheet import png
     from core.figures.tables.pixels import enlarged
     from core.tables.network import Network
-    from core.tables.pixels import REASON, gini, inversion, saliency
+    from core.tables.pixels import REASON, forest_weights, gini, inversion, saliency
     from core.tables.training import score
     from core.tables.tree import tree
 
@@ -38,6 +38,7 @@ def _pixels(args: Namespace) -> int:
             grown = tree(found.training, **settings)
             arrays = {
                 "gini": gini(grown),
+                "forest": forest_weights(found.training, held.values[rows][0], args.label),
                 "saliency": saliency(network, held.values[rows], args.label),
                 "inversion": inversion(network, args.label, report=subrange(report, 0.8, 1)),
             }

@@ -12,6 +12,7 @@ from core.progress import Report
 from core.serialization import digest
 from core.tables.importance import LINEAR, NETWORK, TREE, VIEWS, Views, views
 from core.tables.training import Trained
+from core.tables.tree import Node
 from pages.ui.session import location
 from pages.ui.session.jobs import working
 from pages.ui.widgets import forms
@@ -48,10 +49,24 @@ def section(found: Trained, key: str) -> None:
     with st.expander("The numbers", icon=":material/table:"):
         _tables(seen)
     with st.expander("The decision tree", icon=":material/account_tree:"):
-        st.plotly_chart(
-            tree(seen.tree.root), key="tables-tree", config={"displayModeBar": False},
-            alt="Decision tree; the rules below say the same for the network",
+        event = st.plotly_chart(
+            tree(seen.tree.root), key="tables-tree", config={"displayModeBar": False}, on_select="rerun",
+            selection_mode="points", alt="Decision tree: a click on a node tells which rows it has",
         )  # fmt: skip
+        points = event["selection"]["points"]
+        number = points[0].get("customdata", 0) if points else 0
+        st.markdown(plain(_path(seen.tree.root, int(number[0] if isinstance(number, list) else number))))
+
+
+def _path(root: Node, number: int) -> str:
+    """The rows of a node as a sentence: the answers that lead to it, and their classes."""
+    asked, node = list[str](), root
+    while node.children and node.number != number:
+        yes, no = node.children
+        asked.append(f"{node.question}: {'yes' if number < no.number else 'no'}")
+        node = yes if number < no.number else no
+    of = f"Where {', '.join(asked)}" if asked else "In all rows of the training"
+    return f"{of}, {node.n:,} rows, most {node.value}, Gini impurity {node.impurity:.3f}."
 
 
 def _computed(found: Trained, key: str, work: Callable[[Report], Views]) -> Views | None:

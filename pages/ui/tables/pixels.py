@@ -7,8 +7,8 @@ import streamlit as st
 from core.errors import Unsupported
 from core.figures.sheet import png
 from core.figures.tables.pixels import enlarged
-from core.progress import Report
-from core.tables.pixels import REASON, gini, inversion, saliency, side
+from core.progress import Report, subrange
+from core.tables.pixels import REASON, forest_weights, gini, inversion, saliency, side
 from core.tables.table import Table
 from core.tables.training import Trained
 from core.tables.tree import tree
@@ -18,7 +18,7 @@ from pages.ui.widgets.text import plain
 
 
 def section(table: Table, found: Trained, key: str, row: int) -> None:
-    """The row as a picture, the Gini importances, the saliency of the row, and an input that maximises its class."""
+    """The row as a picture beside importances, LIME on a forest, saliency, and an input that maximises its class."""
     try:
         width = side(table)
     except Unsupported:
@@ -27,17 +27,20 @@ def section(table: Table, found: Trained, key: str, row: int) -> None:
         return
     st.header("Where importances fail", anchor=False)
     label = table.classes[int(table.answers[row])]
-    known = done("table-pixels", (key, label))
+    known = done("table-pixels", (key, row))
     if known is None:
 
         def work(report: Report) -> object:
-            return gini(tree(found.training)), inversion(found.network, label, report=report)
+            weights = forest_weights(found.training, table.values[row], label, report=subrange(report, 0, 0.5))
+            made = inversion(found.network, label, report=subrange(report, 0.5, 1))
+            return gini(tree(found.training)), weights, made
 
-        known = keep("table-pixels", (key, label), working("Maximising a class", work))
-    shares, input_of_class = known
+        known = keep("table-pixels", (key, row), working("Explaining pixels", work))
+    shares, weights, input_of_class = known
     pictures = {
         f"Row {row:,}: {label}": table.values[row].reshape(width, -1),
         "Gini importance of each pixel": shares,
+        "LIME on a random forest": weights,
         "Saliency of this row": saliency(found.network, table.values[[row]], label),
         f"Input that maximises {label}": input_of_class,
     }

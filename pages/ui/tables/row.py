@@ -12,6 +12,7 @@ from core.progress import Report
 from core.serialization import digest
 from core.tables.lime import LIME, LocalExplanation, lime_table
 from core.tables.null import Null, shuffled_null
+from core.tables.representatives import Representatives, representative_rows
 from core.tables.table import Table
 from core.tables.training import NETWORK, Trained, train
 from pages.ui.session import location, parameters
@@ -23,6 +24,7 @@ from pages.ui.widgets.text import plain
 
 _OWNER = "lime"
 _SHUFFLES = 20
+_EXPLAINED, _CHOSEN, _FEWER, _CONDITIONS = 100, 5, 1000, 4  # rows, rows chosen, rows drawn for each, conditions told
 _MOST_VALUES = 20_000_000  # drawn at once unless more samples are asked for: wide tables get fewer rows
 
 
@@ -64,7 +66,29 @@ def section(table: Table, found: Trained, key: str) -> int:
         "CSV", lambda: as_csv(one.frame), f"{table.name}-row-{row}.csv", "text/csv", key="tables-lime-csv",
         on_click="ignore", icon=":material/download:",
     )  # fmt: skip
+    _representatives(table, settings, found, key)
     return int(row)
+
+
+def _representatives(table: Table, settings: dict[str, Any], found: Trained, key: str) -> None:
+    """A few rows that together show the features that matter (SP-LIME), on demand."""
+    count = min(len(table), _EXPLAINED)
+    rows = [int(number) for number in np.linspace(0, len(table) - 1, count)]
+
+    def work(report: Report) -> Representatives:
+        few = {**settings, "samples": min(settings["samples"], _FEWER)}
+        return representative_rows(table, found.network, rows, _CHOSEN, report=report, **few)
+
+    with st.expander("Rows that stand for all", icon=":material/filter_list:"):
+        chosen = on_demand(
+            "table-representatives", digest([key, settings]), "Explaining rows", work, button="Choose rows",
+            note=f"Explains {count:,} rows and chooses {_CHOSEN} that cover most of what matters (SP-LIME).",
+        )  # fmt: skip
+        if chosen is None:
+            return
+        for number, one, covered in zip(chosen.rows, chosen.explanations, chosen.covered, strict=True):
+            some = "; ".join(one.frame["condition"].head(_CONDITIONS))
+            st.markdown(plain(f"Row {number:,}: {some}. So far {covered:.0%} of the importance of all features."))
 
 
 def _null(table: Table, row: int, settings: dict[str, Any], key: str, found: Trained) -> Null | None:

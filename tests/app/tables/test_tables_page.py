@@ -3,12 +3,16 @@
 import html
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from core.tables.data.datasets import DATASETS
+from core.tables.table import Column, Table
+from core.tables.tree import tree
 from pages.ui.session import state
+from pages.ui.tables.importances import _path
 from tests.pages_list import FILES, SCRIPT
 from tests.waiting import until
 
@@ -79,6 +83,25 @@ def test_a_row_beside_shuffled_targets() -> None:
     app = press(page(table="wine"), "Compare with shuffled targets")
     until(lambda: "20 shuffles" in said(app.run()))
     assert "The largest weight, " in said(app)
+
+
+def test_a_few_rows_stand_for_all() -> None:
+    app = press(page(table="wine"), "Choose rows")
+    until(lambda: "of the importance of all features" in said(app.run()))
+    assert said(app).count("So far ") <= 5
+
+
+def test_a_node_of_the_tree_tells_its_rows() -> None:
+    network = Column("x"), Column("y")
+    table = Table(
+        "made", network, np.array([[x, y] for x in range(10) for y in range(10)], float),
+        Column("z", "category", ("a", "b")), np.array([float(x > 4 and y > 4) for x in range(10) for y in range(10)]),
+    )  # fmt: skip
+    root = tree(table, depth=2).root
+    told = [_path(root, node.number) for node in root]
+    assert told[0] == "In all rows of the training, 100 rows, most a, Gini impurity 0.375."
+    assert sum(text.endswith("25 rows, most b, Gini impurity 0.000.") for text in told) == 1
+    assert all(f"{node.n:,} rows, most {node.value}" in text for node, text in zip(root, told, strict=True))
 
 
 def test_digits_show_where_importances_fail() -> None:

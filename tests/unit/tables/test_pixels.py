@@ -7,7 +7,7 @@ from core.errors import Unsupported
 from core.tables.data import made
 from core.tables.data.datasets import DATASETS
 from core.tables.network import Network
-from core.tables.pixels import gini, inversion, saliency, side
+from core.tables.pixels import forest_weights, gini, inversion, saliency, side
 from core.tables.table import Column, Table
 from core.tables.training import train
 from core.tables.tree import tree
@@ -26,6 +26,16 @@ WEIGHT = np.array([[0.0, 0, 0, 0], [-1, 2, 0, 5]])
 
 def test_gini_is_a_picture_of_the_pixel_that_is_asked_for():
     assert gini(tree(squares())).tolist() == [[0, 1], [0, 0]]
+
+
+def test_lime_on_a_forest_finds_the_pixel_that_decides():
+    table = squares()
+    bright, dark = table.values[table.answers == 1][0], table.values[table.answers == 0][0]
+    found = forest_weights(table, bright, "bright", samples=500)
+    assert np.abs(found).argmax() == 1
+    assert found[0, 1] > 0.3
+    assert forest_weights(table, dark, "bright", samples=500)[0, 1] < -0.3
+    assert np.array_equal(found, forest_weights(table, bright, "bright", samples=500))
 
 
 def test_saliency_of_a_linear_network_is_its_weights_times_the_deviation():

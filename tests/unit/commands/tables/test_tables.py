@@ -154,7 +154,8 @@ def test_pixels_are_pictures(capsys, tmp_path):
     words = ("pixels", "digits", "--label", "3", "--epochs", 5, "--out", tmp_path / "out")
     assert "no contour of any digit" in told(capsys, *words)
     with np.load(tmp_path / "out" / "pixels.npz") as arrays:
-        assert {name: arrays[name].shape for name in arrays} == dict.fromkeys(("gini", "saliency", "inversion"), (8, 8))
+        names = ("gini", "forest", "saliency", "inversion")
+        assert {name: arrays[name].shape for name in arrays} == dict.fromkeys(names, (8, 8))
         assert arrays["gini"].sum() == pytest.approx(1)
     assert Image.open(tmp_path / "out" / "gini.png").size == (256, 256)
     assert "not the pixels" in told(capsys, "pixels", "wine", "--epochs", 1, "--label", "class_0", code=2)
