@@ -84,11 +84,10 @@ def shuffled_null(
     """Compare the largest |weight| of a row with that of models trained by `fit` on shuffled targets.
 
     Yields the comparison after every shuffle, so that one that is stopped keeps what is finished. `predict` is the
-    model of the true targets; `fit(table)` trains it if it is not given, and
-    stops by itself if it takes long. All models predict the same rows, and the
-    equations of the linear model are factored once, as they do not depend on the targets. Shuffle i depends on `seed`
-    and i alone. The exchange of all targets is a null for the whole table: it says what training and LIME find in
-    noise, not which of several features matter.
+    model of the true targets; `fit(table)` trains it if it is not given, and stops by itself if it takes long. All
+    models predict the same rows, and the equations of the linear model are factored once, as they do not depend on the
+    targets. Shuffle i depends on `seed` and i alone. The exchange of all targets is a null for the whole table: it says
+    what training and LIME find in noise, not which of several features matter.
     """
     import torch
 
