@@ -1,4 +1,4 @@
-"""Where importances fail: the pixels of digits as features, beside what the network sees in one of them."""
+"""Pixels of digits as features, where importances fail, beside what the network sees in one of them."""
 
 from functools import partial
 
