@@ -133,6 +133,19 @@ class Tab:
         self.page.evaluate("() => new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)))")
         return self
 
+    def slide(self, slider: Any, key: str) -> None:
+        """Press a key on one of Streamlit's sliders once the page has settled.
+
+        The key is held until the slider has moved: it reports the value that it had drawn when the key was released.
+        """
+        self.settle()
+        before = slider.get_attribute("aria-valuetext")
+        slider.focus()
+        self.page.keyboard.down(key)
+        playwright.expect(slider).not_to_have_attribute("aria-valuetext", before)
+        self.drawn()
+        self.page.keyboard.up(key)
+
     def until(self, true: Callable[[], bool], seconds: float = PATIENCE / 1000) -> bool:
         """Whether something becomes true in time."""
         end = time.monotonic() + seconds

@@ -229,8 +229,7 @@ def test_a_slider_gives_a_new_table(mined: Server, tab: Any) -> None:
     tab.open(f"{mined.url}/rules?study=small&support=0.9")
     page = tab.page
     for support in ("0.89", "0.88"):
-        page.get_by_role("slider", name="Support").focus()
-        page.keyboard.press("ArrowLeft")
+        tab.slide(page.get_by_role("slider", name="Support"), "ArrowLeft")
         page.wait_for_function("support => location.href.includes(`support=${support}`)", arg=support)
         tab.settle()
     page.get_by_text("rules. Select a row").wait_for()
