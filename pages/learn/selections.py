@@ -1,6 +1,6 @@
 """Filter selection: the filters that metrics of input resampling select, where they look, and how good they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -88,7 +88,7 @@ def on_current_image() -> None:
         if found:
             for metric, column in zip(pair, st.columns(2, gap="medium"), strict=True):
                 with column:
-                    boxes(bench, subject, metric, *found[metric])
+                    boxes(bench, subject, metric, found[metric], key)
             st.caption(
                 plain(
                     f"The {_TOP} best filters of each of {', '.join(layers_of(bench))}; a box holds all that reaches "
@@ -97,15 +97,18 @@ def on_current_image() -> None:
             )
 
 
-def boxes(bench: Workbench, subject: Picture, metric: str, found: Resampled, located: tuple[Patch, ...]) -> None:
-    """The patches of one metric as boxes, and their file."""
+def boxes(
+    bench: Workbench, subject: Picture, metric: str, selection: tuple[Resampled, tuple[Patch, ...]], key: Hashable
+) -> None:
+    """The patches of one metric as boxes, and their file; `key` identifies the selection."""
+    found, located = selection
     title = f"{METRICS[metric].title} · {subject.name}"
     if not located:
         st.info(f"{METRICS[metric].title} selects no filter of these layers.")
         return
     make = partial(picture, found, bench.view(subject), located, title=title)
     filters = ", ".join(patch.name for patch in located if patch.box)
-    st.image(make(), width="stretch", alt=f"{title}: patches of {filters}")
+    st.image(bench.cache.get(("boxes", key, metric), make), width="stretch", alt=f"{title}: patches of {filters}")
     with st.container(horizontal=True):
         for kind, media in _FILES.items():
             st.download_button(

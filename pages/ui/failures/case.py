@@ -118,7 +118,7 @@ def _facts(opened: Opened, row: int, true: int, predicted: int) -> None:
     )
     lines = []
     try:
-        one = ordinary(found, row)
+        one = state.session().cache.get(("ordinary", str(found.path), row), lambda: ordinary(found, row))
     except Unsupported as error:
         lines.append(str(error))
     else:
@@ -136,7 +136,8 @@ def _facts(opened: Opened, row: int, true: int, predicted: int) -> None:
 
 def _rules(study: Study, image: int, labels: Sequence[int]) -> None:
     """The rules of these classes that fire in the image, the best first."""
-    rules, active = study.table("rules"), fired(study)
+    rules = open_study.table(study, "rules")
+    active = state.session().cache.get(("fired", open_study.key(study)), lambda: fired(study))
     active = active[active["image"] == image]
     for label in dict.fromkeys(labels):
         found = active.loc[active["label"] == label, "rule"].unique()

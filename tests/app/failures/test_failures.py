@@ -2,7 +2,6 @@
 
 import html
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,13 +31,9 @@ def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return images
 
 
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[state.Session]:
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
-    one = state.Session()
-    monkeypatch.setattr(state, "session", lambda: one)
-    yield one
-    one.close()
 
 
 def page(folder: Path | str, **query: str) -> AppTest:

@@ -4,7 +4,6 @@ import html
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,6 @@ def png(seed: int) -> bytes:
     pixels[..., seed % 3] //= 8
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[state.Session]:
-    one = state.Session()
-    monkeypatch.setattr(state, "session", lambda: one)
-    yield one
-    one.close()
 
 
 def compare(**query: str) -> AppTest:

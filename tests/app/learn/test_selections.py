@@ -1,8 +1,5 @@
 """The page about the selection of filters, without a browser."""
 
-from collections.abc import Iterator
-
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
@@ -10,14 +7,6 @@ from core.units.resampling import METRICS, findings
 from pages.ui.session import state
 from tests.pages_list import FILES, SCRIPT
 from tests.waiting import until
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[state.Session]:
-    one = state.Session()
-    monkeypatch.setattr(state, "session", lambda: one)
-    yield one
-    one.close()
 
 
 def page(**query: str) -> AppTest:

@@ -19,10 +19,9 @@ from core.data.masks import mask_folder
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from pages.ui import components
 from pages.ui.session import masks, state
-from tests.app.measure.test_measure import assessment, checked, finished, measure, png, said, session, table
+from tests.app.measure.test_measure import assessment, checked, finished, measure, png, said, table
 from tests.pages_list import FILES
 
-__all__ = ["session"]
 COLUMN = "Energy-based pointing ↑"
 WHOLE = [[0, 0, 48, 0, 48, 40, 0, 40]]
 PART = [[10.0, 5.0, 30.0, 5.0, 30.0, 20.0, 10.0, 20.0], [2.0, 30.0, 20.0, 22.0, 30.0, 38.0]]

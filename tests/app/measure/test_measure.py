@@ -4,7 +4,6 @@ import html
 import io
 import re
 import shlex
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -30,14 +29,6 @@ def png(seed: int) -> bytes:
     pixels[..., seed % 3] //= 8
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[state.Session]:
-    one = state.Session()
-    monkeypatch.setattr(state, "session", lambda: one)
-    yield one
-    one.close()
 
 
 def measure(session: state.Session, **query: str) -> AppTest:

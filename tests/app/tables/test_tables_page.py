@@ -1,7 +1,6 @@
 """The page of tables, without a browser."""
 
 import html
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time
 from core.tables.data.datasets import DATASETS
 from core.tables.table import Column, Table
 from core.tables.tree import tree
-from pages.ui.session import state
 from pages.ui.tables.importances import _path
 from tests.pages_list import FILES, SCRIPT
 from tests.waiting import until
@@ -21,12 +19,7 @@ SHEET = b"hours;colour;name;score\n" + b"".join(
 )
 
 
-@pytest.fixture(autouse=True)
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[state.Session]:
-    one = state.Session()
-    monkeypatch.setattr(state, "session", lambda: one)
-    yield one
-    one.close()
+pytestmark = pytest.mark.usefixtures("session")
 
 
 def page(**query: str) -> AppTest:

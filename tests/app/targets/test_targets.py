@@ -2,7 +2,6 @@
 
 import html
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,12 +20,7 @@ MODEL = "flowers-double-12c"
 UNIT = f"{load(MODEL).survey.usable[0].name}:3"
 
 
-@pytest.fixture(autouse=True)
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[state.Session]:
-    one = state.Session()
-    monkeypatch.setattr(state, "session", lambda: one)
-    yield one
-    one.close()
+pytestmark = pytest.mark.usefixtures("session")
 
 
 def opened(title: str, **query: Any) -> AppTest:
