@@ -27,6 +27,7 @@ SWITCHED = {
     "0": False,
     "off": False,
 }  # in an address
+_BEGINNING = {"multiselect": "default", "segmented_control": "default"}  # the argument of the first value, else "value"
 
 
 def enter(page: str) -> None:
@@ -70,10 +71,21 @@ class Parameter(Generic[T]):
 
     def draw(self, make: Callable[..., T], **look: Any) -> T:
         """Draw its widget and return its value."""
-        self.value()
-        value = make(self.label, key=widget_key(self.key), **self.given, **look)
+        arguments = {**self.given, **look}
+        first = self._beginning(make.__name__, arguments.get("options", ()))
+        value = make(self.label, key=widget_key(self.key), **first, **arguments)
         keep(self.key, value, self.default, self.written)
         return value
+
+    def _beginning(self, widget: str, options: Sequence[T]) -> dict[str, Any]:
+        """What a widget shows where the browser has no value of it yet, as its argument.
+
+        The session's state is not enough: what a run has sent of it is lost if the next run overtakes it.
+        """
+        value = self.value()
+        if widget in ("selectbox", "radio"):
+            return {"index": options.index(value)}
+        return {_BEGINNING.get(widget, "value"): value}
 
     def _first(self) -> T:
         text = st.query_params.get(self.key)
