@@ -28,6 +28,8 @@ def failures(parser: ArgumentParser) -> None:
     model = "of a folder: name, or ARCH@FILE for your own weights; of a study only if its model was moved"
     parser.add_argument("--model", default="", metavar="MODEL", help=model)
     options(parser, ModelOptions)
+    against = "a second model for the same images: where do they disagree, and which is right there?"
+    parser.add_argument("--against", default="", metavar="MODEL", help=against)
     parser.add_argument("--images", default="0", metavar="N", help="use at most N images, evenly spread; 0 for all")
     form = parser.add_mutually_exclusive_group()
     report = "write all errors with what reviewers say of them: .html with pictures, .csv or .json"
@@ -46,7 +48,10 @@ def _failures(args: Namespace) -> int:
         raise BadParameter(f"{args.report.name} is no report.", f"Give a name that ends in {', '.join(_FORMATS)}.")
     with Interruption(printed(sys.stderr)) as interruption:
         try:
-            found = _predicted(args, limit, interruption.report)
+            until = 0.5 if args.against else 1.0
+            found = _predicted(args, limit, subrange(interruption.report, 0.0, until))
+            if args.against:
+                return _compare(args, found, subrange(interruption.report, until, 1.0))
         except Cancelled:
             complain("stopped. The same command continues.")
             return 130
@@ -84,6 +89,48 @@ def _predicted(args: Namespace, limit: int, report: Report) -> "Predictions":
         model = study_model(study, device(), model=named_model(args) if args.model else "")
         source = study_source(study, limit=limit)
     return predictions(source, model, report=computing)
+
+
+def _compare(args: Namespace, found: "Predictions", report: Report) -> int:
+    """Predict the same images with the second model, and tell where both disagree."""
+    from core.environment import device
+    from core.export.review import spelled
+    from core.export.spreadsheet import as_csv
+    from core.models import load
+    from core.review.predictions import predictions
+    from core.review.two_models.disagreement import TwoModels, for_labels
+
+    if args.report and args.report.suffix.lower() == ".html":
+        message = "The report of two models is a table."
+        raise BadParameter(message, "Give a name that ends in .csv or .json.")
+    second = load(args.against, device=device(), report=subrange(report, 0.0, 0.1))
+    source = for_labels(found.source, found.labels, second.labels)
+    both = TwoModels(found, predictions(source, second, report=subrange(report, 0.1, 1.0)))
+    table = both.table.iloc[both.rows()]
+    content = {
+        "first": both.first.model, "second": both.second.model, "counts": both.counts(), "chance": both.chance(),
+        "disagreements": json.loads(table.to_json(orient="records")),
+    }  # fmt: skip
+    if args.json:
+        say_json(content, allow_nan=False)
+        return 0
+    if args.report:
+        text = as_csv(table) if args.report.suffix.lower() == ".csv" else json.dumps(content, indent=2)
+        write_text(args.report, text, f"{len(table):,} disagreements")
+        return 0
+    counts = both.counts()
+    say(f"{source.name}: {both.first.model} and {both.second.model}, {counts['all']:,} images", *both.second.notes)
+    for name, accuracy in zip((both.first.model, both.second.model), both.accuracies(), strict=True):
+        say(f"accuracy of {name}: {spelled(accuracy)}")
+    say(f"they agree: {spelled(both.agreement())}")
+    say(*(f"{name}: {counts[name]:,}" for name in ("both right", "first", "second", "both wrong")))
+    if (chance := both.chance()) is not None:
+        say(f"probability of such a difference if both are right equally often: {chance:.3g} (exact McNemar test)")
+    for row in both.rows()[:_SHOWN].tolist():
+        image = both.table.iloc[row]
+        truth = f" (it is {image['label']})" if image["label"] else ""
+        say(f"{image['path']}: {image['first']} against {image['second']}{truth}")
+    return 0
 
 
 def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:

@@ -56,6 +56,8 @@ class PredictionWork:
         exact = bool(survey.head) and (survey.rectified or not survey.head_rectifies)
         if not exact or study is None or study.manifest.model.layer != survey.default:
             return None
+        if study.manifest.model.sha != self.model.sha:  # a second model beside that of the study
+            return None
         return study.array("pooled") if "pooled" in study.manifest.arrays else None
 
     @cached_property

@@ -48,7 +48,7 @@ ROOMS = (
     ("widgets",),
     ("explore", "study"),
     ("exam", "failures", "measure", "tables", "units"),
-    ("passport",),
+    ("passport", "two_models"),
     ("shell",),
     ("main",),
 )

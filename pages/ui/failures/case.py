@@ -39,7 +39,7 @@ def case(opened: Opened, row: int, evidence: Evidence | None) -> None:
     st.header(plain(words), anchor=False)
     st.caption(plain(str(image["path"])))
     try:
-        picture = _picture(found, row)
+        picture = picture_of(found, row)
     except BadImage as error:
         st.image(np.asarray(found.array("thumbnails")[row]), width=160, alt=str(image["path"]))
         st.info(plain(f"{error.message} Without it there are no maps, only what was stored of it."))
@@ -59,7 +59,7 @@ def case(opened: Opened, row: int, evidence: Evidence | None) -> None:
             _alike(found, row, label)
 
 
-def _picture(found: Predictions, row: int) -> Picture:
+def picture_of(found: Predictions, row: int) -> Picture:
     """The picture of a case. Raises BadImage if its file has vanished or changed meanwhile."""
     source = found.source
     picture = read_picture(source.root, source.paths[row], source.window)
@@ -175,7 +175,7 @@ def _alike(found: Predictions, row: int, label: int) -> None:
 def _compare(opened: Opened, row: int, true: int, predicted: int) -> None:
     """Open the case in Compare, with both classes."""
     found = opened.predictions
-    picture = _picture(found, row)
+    picture = picture_of(found, row)
     path = found.source.root / found.source.paths[row]
     label = (found.labels[true], true) if true >= 0 else None
     added = state.session().add(path.read_bytes(), picture.name, label)

@@ -23,7 +23,7 @@ EXAMPLE, FOLDER = "example", "folder"  # in the address, instead of the name of 
 _TITLES = {EXAMPLE: "an example: flowers with misleading tags", FOLDER: "a folder of images"}
 _TAGGED = "flowers-shortcut-6c"  # the network of the example, which relies on the tag
 _PART, _TITLE = "predictions", "Predicting"
-_AT_ONCE = 6.0  # seconds of predictions that start without a click
+AT_ONCE = 6.0  # seconds of predictions that start without a click
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _example() -> Opened:
             report=subrange(report, 0, 0.5),
         )  # fmt: skip
         source = folder_source(folder / "images", bench.model.labels)
-        return predictions(source, bench.model, folder=_stored(), report=subrange(report, 0.5, 1))
+        return predictions(source, bench.model, folder=stored(), report=subrange(report, 0.5, 1))
 
     return Opened(done(_PART, key) or keep(_PART, key, working(_TITLE, work)), bench)
 
@@ -91,11 +91,11 @@ def _study(study: Study) -> Opened | None:
     source, key = study_source(study), (study.manifest.digest, bench.model.key)
 
     def work(report: Report) -> Predictions:
-        return predictions(source, bench.model, folder=_stored(), report=report)
+        return predictions(source, bench.model, folder=stored(), report=report)
 
     found = done(_PART, key)
     seconds = len(source) * pass_seconds(bench.model)
-    if found is None and seconds < _AT_ONCE:
+    if found is None and seconds < AT_ONCE:
         found = keep(_PART, key, working(_TITLE, work))
     if found is None:
         note = f"About {duration(seconds)} for {len(source):,} images."
@@ -125,7 +125,7 @@ def _folder() -> Opened | None:
 
     def work(report: Report) -> Predictions:
         source = folder_source(path, bench.model.labels, report=subrange(report, 0, 0.1))
-        return predictions(source, bench.model, folder=_stored(), report=subrange(report, 0.1, 1))
+        return predictions(source, bench.model, folder=stored(), report=subrange(report, 0.1, 1))
 
     key = (str(path), bench.model.key)
     note = f"By {bench.model.display}, the model that is open on Start."
@@ -133,6 +133,6 @@ def _folder() -> Opened | None:
     return Opened(found, bench) if found else None
 
 
-def _stored() -> Path:
+def stored() -> Path:
     """The folder of the predictions of this user or visitor."""
     return visitors.own_home() / "predictions"

@@ -25,6 +25,14 @@ def reviewer() -> str:
     return str(st.session_state.setdefault(_REVIEWER, _name()))
 
 
+def name_field() -> None:
+    """The name under which this session's reviewer writes."""
+    st.text_input(
+        "Reviewer", reviewer(), key="failures-reviewer", width=180, on_change=_renamed,
+        help="What you say is stored under this name.",
+    )  # fmt: skip
+
+
 def steps(found: Predictions, rows: Rows, row: int, known: dict[str, Review]) -> None:
     """Where one is in the queue: previous, next, how many are reviewed, and who reviews."""
     place = {one: number for number, one in enumerate(rows.tolist())}
@@ -40,10 +48,7 @@ def steps(found: Predictions, rows: Rows, row: int, known: dict[str, Review]) ->
         where = f"case {number + 1:,} of {len(rows):,}" if number is not None else "a case outside this queue"
         st.markdown(f"**{where}** · {progress(known, paths)} reviewed")
         st.space("stretch")
-        st.text_input(
-            "Reviewer", reviewer(), key="failures-reviewer", width=180, on_change=_renamed,
-            help="Verdicts are stored under this name.",
-        )  # fmt: skip
+        name_field()
 
 
 def verdict(found: Predictions, rows: Rows, row: int, review: Review) -> None:

@@ -114,3 +114,33 @@ def test_an_interruption_is_said(folder, monkeypatch, capsys):
     monkeypatch.setattr(builder, "predictions", stopped)
     assert main(["failures", str(folder), "--model", MODEL]) == 130
     assert sentence(capsys) == "vitrine: stopped. The same command continues.\n"
+
+
+def test_a_second_model_is_compared(folder, tmp_path, capsys):
+    words = [folder, "--model", MODEL, "--against", "flowers-single-6c"]
+    content = json.loads(told(capsys, *words, "--json"))
+    counts = content["counts"]
+    assert (content["first"], content["second"]) == (MODEL, "flowers-single-6c")
+    assert counts["agree"] + counts["disagree"] == counts["all"] == 24
+    assert counts["both right"] + counts["first"] + counts["second"] + counts["both wrong"] == 24
+    assert all(one["first"] != one["second"] for one in content["disagreements"])
+    text = told(capsys, *words)
+    assert f"second: {counts['second']}" in text
+    assert "(exact McNemar test)" in text
+    told(capsys, *words, "--report", tmp_path / "two.csv")
+    with (tmp_path / "two.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [one["path"] for one in content["disagreements"]]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--against", "flowers-part-2c"], "have no class of the same name"),
+        (["--against", "nothing"], "nothing"),
+        (["--against", MODEL, "--report", "a.html"], "is a table"),
+    ],
+)
+def test_a_second_model_that_cannot_be_compared_is_told(folder, more, words, capsys):
+    assert main(["failures", str(folder), "--model", MODEL, *more]) == 2
+    assert words in sentence(capsys)

@@ -17,6 +17,7 @@ from torch import nn
 from core.data.model_options import ModelOptions
 from core.errors import Cancelled, StoreError, Unavailable, Unsupported
 from core.images import Preprocess
+from core.models import load
 from core.models.model import as_model
 from core.network.hooks import capture
 from core.review import predictions as builder
@@ -279,3 +280,11 @@ def test_a_study_keeps_its_key_and_a_folder_that_of_its_path(tmp_path, gap):
     assert folder_source(root, gap.labels).key == before.key
     study = Study(BUNDLED / "flowers-shortcut-6c")
     assert study_source(study).key == study.manifest.digest
+
+
+def test_the_means_that_a_study_stores_serve_its_own_model_alone():
+    source = study_source(Study(BUNDLED / "flowers-double-12c"), limit=4)
+    assert shard.PredictionWork(source, load("flowers-double-12c")).pooled is not None
+    other = load("flowers-single-6c")
+    assert other.survey.default == source.study.manifest.model.layer, "the same architecture"
+    assert shard.PredictionWork(source, other).pooled is None

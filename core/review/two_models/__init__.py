@@ -1,0 +1,1 @@
+"""Two models on the same images: where they disagree, and blind ratings of their explanations."""

@@ -1,0 +1,1 @@
+"""Parts of the page about two models on the same images."""
