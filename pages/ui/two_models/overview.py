@@ -1,4 +1,4 @@
-"""How the two models compare in numbers, and the images of an outcome."""
+"""The two models in numbers, and the queue of images of an outcome."""
 
 from collections.abc import Mapping
 
