@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -130,28 +131,27 @@ def _means(array: Array, cells: Cells) -> Array:
 
 
 def _blurred(array: Array, window: tuple[slice, slice]) -> NDArray[np.float32]:
-    """The window of the blurred array, in [0, 1]."""
+    """The window of the blurred array, in [0, 1]: the same for a pixel whatever the window."""
     height, width = array.shape[:2]
     sigma = 10 * min(height, width) / SIDE
-    margin = int(4 * sigma) + 1
+    step = max(1, int(sigma / (_SHARP / 2))) if sigma > _SHARP else 1
+    margin = int(4 * sigma) + 2 * step
     tops, lefts = (
-        slice(max(0, part.start - margin), min(side, part.stop + margin))
+        slice(max(0, part.start - margin) // step * step, min(side, -(-(part.stop + margin) // step) * step))
         for part, side in zip(window, (height, width), strict=True)
     )
-    near = torch.from_numpy(array[tops, lefts].astype(np.float32) / white(array)).permute(2, 0, 1)
-    step = max(1, int(sigma / (_SHARP / 2))) if sigma > _SHARP else 1
+    near = torch.from_numpy(array[tops, lefts].astype(np.float32) / white(array)).permute(2, 0, 1)[None]
     if step > 1:
-        few = torch.nn.functional.avg_pool2d(near[None], step, ceil_mode=True)
-        soft = blurred(few, sigma / step)
-        near = torch.nn.functional.interpolate(soft, size=near.shape[-2:], mode="bilinear")[0]
-    else:
-        near = blurred(near, sigma)
+        near = F.avg_pool2d(near, step, ceil_mode=True)
+    near = blurred(near, sigma / step)
+    if step > 1:
+        near = F.interpolate(near, scale_factor=step, mode="bilinear")
     rows, columns = (
         slice(part.start - around.start, part.stop - around.start)
         for part, around in zip(window, (tops, lefts), strict=True)
     )
-    soft_window: NDArray[np.float32] = near[:, rows, columns].permute(1, 2, 0).numpy()
-    return soft_window
+    soft: NDArray[np.float32] = near[0, :, rows, columns].permute(1, 2, 0).numpy()
+    return soft
 
 
 def _other(array: Array, other: Picture) -> Array:
