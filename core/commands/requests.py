@@ -92,7 +92,8 @@ def edit_option(parser: ArgumentParser) -> None:
         metavar="EDIT",
         help="change the image or the model first, in this order: box=X,Y,WIDTH,HEIGHT:FILL, "
         "stroke=RADIUS,X,Y,…:FILL or segments=COUNT,INDEX,…:FILL with a fill of zero (black), mean, blur or "
-        "'image FILE'; brightness=FACTOR, rotate=DEGREES, noise=DEVIATION, jpeg=QUALITY; filters=LAYER:UNIT,…*FACTOR with a factor from 0 (off) to 3",
+        "'image FILE'; brightness=FACTOR, rotate=DEGREES, noise=DEVIATION, jpeg=QUALITY; filters=LAYER:UNIT,…*FACTOR "
+        "with a factor from 0 (off) to 3",
     )
 
 

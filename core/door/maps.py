@@ -267,8 +267,9 @@ def compare(
     label and could mean another class, or several, means the label, with a warning. Settings of a method are given
     under its name: `rise={"masks": 500}`; `budget` (quick, standard or paper) sets all others. `layer` is where
     activations are read (default: the last spatial layer); `settle` stops a method early when its map has converged.
-    `edits` change the image or filters first, as `vitrine explain --edit` does: "box=10,20,40,30:blur", "relu4" without
-    some filters by "filters=relu4:43,57*0". Raises `VitrineError` before any work for requests that the model does not support.
+    `edits` change the image or filters first, as `vitrine explain --edit` does: "box=10,20,40,30:blur", or
+    "filters=relu4:43,57*0" to ablate two of them. Raises `VitrineError` before any work for requests that the model
+    does not support.
 
     >>> import vitrine as vt
     >>> model = vt.load("flowers-single-6c")
@@ -280,7 +281,7 @@ def compare(
     Comparison(saliency; 'red'; single-violet.png)
     """
     wanted_edits = read_all([edits] if isinstance(edits, str) else edits)
-    model = scaled(model, wanted_edits)
+    model = scaled(bench_of(model).model, wanted_edits)
     bench = bench_of(model)
     names = [EXPLAINERS[str(name)].name for name in ([methods] if isinstance(methods, str) else dict.fromkeys(methods))]
     if not names:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from core.edits.apply import EditedPicture, edits_of
+from core.edits.apply import edits_of, original_of
 from core.edits.what_if import Change
 from core.explain import Explanation
 from core.explain.target_name import TargetName
@@ -85,7 +85,7 @@ def record(
     ]
     return {
         "image": picture.name,
-        "image_sha256": picture.original.sha if isinstance(picture, EditedPicture) else picture.sha,
+        "image_sha256": original_of(picture).sha,
         "image_note": picture.note,
         "image_page": picture.page,
         "image_pages": picture.pages,
