@@ -234,7 +234,7 @@ def about(picture: Picture, requests: Iterable[Request]) -> tuple[Tile, ...]:
 
 def facts(bench: Workbench, tiles: Iterable[Tile], seed: int = 0) -> Facts:
     """Everything that determines the results of tiles: equal for comparisons with the same results."""
-    return (bench.model.sha, tuple(tile.key for tile in tiles), seed)
+    return (bench.model.key, tuple(tile.key for tile in tiles), seed)
 
 
 def affordable(bench: Workbench, requests: Iterable[Request], seconds: float) -> list[Request]:

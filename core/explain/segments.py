@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.explain.baselines import Baseline, baseline
@@ -84,15 +85,28 @@ def _waited(query: Query, segment: Callable[[], Tensor]) -> Tensor:
 
 
 def _cells(query: Query, cut: Cut, count: int) -> Tensor:
-    from skimage.segmentation import quickshift, slic
+    from skimage.segmentation import quickshift
 
     pixels = query.model.preprocess.colours(query.images[0].float()).permute(1, 2, 0).cpu().numpy()
     if cut == "quickshift":
         segments = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2, rng=0)  # the noise only breaks ties
+        cells = _numbered(segments)
     else:
-        segments = slic(pixels, n_segments=count, compactness=10, start_label=0)
-    numbers = np.unique(segments, return_inverse=True)[1].reshape(segments.shape)
-    return torch.from_numpy(numbers).to(query.images.device)
+        cells = slic_cells(pixels, count)
+    return torch.from_numpy(cells).to(query.images.device)
+
+
+def slic_cells(pixels: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """About `count` superpixels of colours (H, W, 3) in [0, 1] by SLIC: the segment of each pixel, from 0 (H, W)."""
+    from skimage.segmentation import slic
+
+    return _numbered(slic(pixels, n_segments=count, compactness=10, start_label=0))
+
+
+def _numbered(segments: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Segments with consecutive numbers from 0."""
+    numbers: NDArray[np.int64] = np.unique(segments, return_inverse=True)[1].reshape(segments.shape)
+    return numbers
 
 
 def _hidden(query: Query, cells: Tensor, hide: Hide) -> Tensor:

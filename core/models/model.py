@@ -48,11 +48,12 @@ class Model:
     options: ModelOptions = field(default_factory=ModelOptions)  # those it was loaded with
     notes: tuple[str, ...] = ()  # what was assumed when it was loaded, as sentences
     differentiable: bool = True  # whether gradients reach the images
+    edits: tuple[str, ...] = ()  # of its filters, as `core.edits` writes them; `sha` is that of the unedited weights
 
     @cached_property
     def key(self) -> str:
         """A key for caches, equal for models that compute the same from the same picture."""
-        return digest([self.sha, self.output, vars(self.preprocess)])
+        return digest([self.sha, self.output, vars(self.preprocess), *self.edits])
 
     @property
     def display(self) -> str:

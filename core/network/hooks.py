@@ -1,6 +1,8 @@
 """Forward hooks that capture or edit the outputs of layers and leave no trace in the network."""
 
+import copy
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -13,6 +15,8 @@ from core.errors import Unsupported
 from core.registry import unknown
 
 Edit = Callable[[Tensor], Tensor]
+
+_OF_ONE_BLOCK = "of_one_block"  # marks hooks that are removed at the end of a block
 
 
 def ablate(channels: Iterable[int]) -> Edit:
@@ -74,6 +78,7 @@ def _hooked(net: nn.Module, functions: Mapping[str, Callable[[Tensor], Tensor | 
                 raise Unsupported(f"Layer '{name}' does not return a tensor.", "Choose another layer.")
             return functions[name](output)
 
+        hook.__dict__[_OF_ONE_BLOCK] = True
         return hook
 
     with ExitStack() as stack:
@@ -81,6 +86,21 @@ def _hooked(net: nn.Module, functions: Mapping[str, Callable[[Tensor], Tensor | 
             handle: RemovableHandle = module_named(net, name).register_forward_hook(hook_for(name))
             stack.callback(handle.remove)
         yield
+
+
+def sharing_copy(net: nn.Module) -> nn.Module:
+    """A network of its own modules with the same parameters and buffers, so that it can be given hooks of its own.
+
+    Other threads may use the network meanwhile: their hooks of a block are not copied.
+    """
+    memo: dict[int, Any] = {}
+    for module in net.modules():
+        tensors = (*module._parameters.values(), *module._buffers.values())
+        memo.update({id(tensor): tensor for tensor in tensors if tensor is not None})
+        hooks = module._forward_hooks.copy()  # at once, while others add and remove theirs
+        kept = ((key, hook) for key, hook in hooks.items() if not hasattr(hook, _OF_ONE_BLOCK))
+        memo[id(module._forward_hooks)] = OrderedDict(kept)
+    return copy.deepcopy(net, memo)
 
 
 def module_named(net: nn.Module, name: str) -> nn.Module:

@@ -187,7 +187,7 @@ def from_layers(model: Model, layers: Mapping[str, slice]) -> Logits:
 
     @torch.no_grad()
     def logits(images: Tensor, keep: Tensor) -> Tensor:
-        edits = {name: partial(torch.mul, _shaped(keep[:, part], layouts[name])) for name, part in layers.items()}
+        edits = {name: partial(torch.mul, shaped(keep[:, part], layouts[name])) for name, part in layers.items()}
         return torch.stack([edited(model, image, edits) for image in images])
 
     return logits
@@ -204,7 +204,7 @@ def edited(model: Model, image: Tensor, edits: Mapping[str, Edit]) -> Tensor:
     return logits
 
 
-def _shaped(keep: Tensor, how: Layout) -> Tensor:
+def shaped(keep: Tensor, how: Layout) -> Tensor:
     """Masks (K, D) in the layout of the layer."""
     if how == "grid":
         return keep[:, :, None, None]

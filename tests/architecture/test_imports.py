@@ -35,6 +35,7 @@ LAYERS = (
     ("study.shard", "figures.tables"),
     ("study.build", "study.browse", "train", "exam", "review"),
     ("workbench",),
+    ("edits",),
     ("export",),
     ("comparison",),
     ("commands", "door"),
