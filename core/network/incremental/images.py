@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_flatten, tree_map_only
 
 MOST = 0.7  # of a map: a larger change is computed on the whole map
 
@@ -23,6 +23,12 @@ class CleanPass:
         self.image = image.contiguous(memory_format=order)  # (1, C, H, W)
         self.order = order
         self._cached: dict[object, tuple[object, Any]] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the cached activations."""
+        made = tree_flatten([self.image, [value for _, value in self._cached.values()]])[0]
+        return sum(value.nbytes for value in made if isinstance(value, Tensor))
 
     def changed(self, patches: Tensor, tops: Starts, lefts: Starts) -> "PatchedImages":
         """The image N times, each with its patch (N, C, h, w) pasted; a network takes it as images."""
