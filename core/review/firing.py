@@ -16,7 +16,6 @@ from core.mining.transactions import Transactions
 from core.models.model import Model
 from core.progress import Report, silent
 from core.study import Study
-from core.study.build import config_of
 from core.study.plan import StudyPlan
 from core.study.shard import shard_of
 
@@ -27,7 +26,7 @@ def firing(study: Study, model: Model, picture: Picture, report: Report = silent
     Its patches are selected by the study's settings, for the class that the model predicts; `model` is the study's, or
     one with edited filters. Raises Unsupported where filters are ranked by their deviation from the study's mean.
     """
-    config = config_of(study)
+    config = study.manifest.settings
     if config.transactions.ranking == "zscore":
         message = f"The study {study.name} ranks filters by z-scores, which need all of its images."
         raise Unsupported(message, "Rules that fire are known for its own images only.")

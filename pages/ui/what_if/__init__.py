@@ -1,1 +1,1 @@
-"""What if: the current image, or what the network makes of it, is changed, and the answer changes in place."""
+"""Parts of what if: the image or the network is changed, and the answer changes in place."""

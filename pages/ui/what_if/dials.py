@@ -49,8 +49,11 @@ def of_picture(shown: EditList) -> None:
         _slider(place, f"dial.{dial.name}", dial, type(dial.low)(value))
 
 
-def of_filters(bench: Workbench, shown: EditList, study: Study | None) -> None:
-    """The choice of filters of a layer, with a slider from 0 to 3 for each, and of a rule, with one for all of its."""
+def of_filters(bench: Workbench, shown: EditList, study: Study | None) -> str:
+    """The choice of filters of a layer, with a slider from 0 to 3 for each, and of a rule, with one for all of its.
+
+    Returns the layer.
+    """
     usable = {layer.name: layer for layer in bench.model.survey.usable}
     default = (
         study.manifest.model.layer if study and study.manifest.model.layer in usable else bench.model.survey.default
@@ -72,6 +75,7 @@ def of_filters(bench: Workbench, shown: EditList, study: Study | None) -> None:
     columns = st.columns(4, gap="medium")
     for number, (one, title) in enumerate(zip(sets, titles, strict=True)):
         _factor(columns[number % 4], shown, *one, title)
+    return layer
 
 
 def _rule(study: Study) -> tuple[int, ...]:

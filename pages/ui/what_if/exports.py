@@ -1,4 +1,4 @@
-"""What can be taken away: the edited image, both maps, the probabilities, and the command."""
+"""Downloads of what if: the edited image, both maps, the probabilities, and the command."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ def menu(shown: Outcome, edits: Edits, both: Maps | None) -> None:
         ("Both maps", "npz", "application/octet-stream", lambda: npz(_arrays(found)), bool(found)),
         ("Probabilities", "csv", "text/csv", lambda: as_csv(table(shown)), True),
     ]
-    st.subheader("Take away", anchor=False)
+    st.header("Take away", anchor=False)
     with st.container(horizontal=True, gap="small"):
         for title, ending, kind, make, there in kinds:
             st.download_button(
@@ -43,9 +43,9 @@ def menu(shown: Outcome, edits: Edits, both: Maps | None) -> None:
 
 def table(shown: Outcome) -> pd.DataFrame:
     """All classes with their probabilities, or of a regression values, before and after."""
-    sides = (shown.before, shown.after)
-    before, after = (one.bench.probabilities(one.picture).tolist() for one in sides)
-    return pd.DataFrame({"class": list(shown.before.bench.model.labels), "before": before, "after": after})
+    found = shown.found
+    columns = {"before": found.before.tolist(), "after": found.after.tolist()}
+    return pd.DataFrame({"class": list(shown.before.bench.model.labels), **columns})
 
 
 def _arrays(found: Mapping[str, Explanation]) -> dict[str, NDArray[Any]]:

@@ -63,10 +63,10 @@ def _grid(shown: Outcome, pair: Pair) -> None:
         messages[photo] = ({}, comparison_grid.photo_of(asked.bench, asked.picture))
         messages[number] = comparison_grid.tile(comparison, tile)
         row = comparison_grid.row(asked.bench, asked.picture, asked.target)
-        rows.append({**row, "label": f"{row['label']}, {name}", "target": name})
+        rows.append({**row, "label": f"{row['label']}, {name}"})
         cells.append([number])
     heads = [comparison_grid.column(pair[0].tiles[0].request.name)]
-    comparison_grid.grid(messages, rows, heads, cells, "what-if-maps", compact=True)
+    comparison_grid.grid(messages, rows, heads, cells, "what-if-maps")
 
 
 def _computed(shown: Outcome, request: Request) -> Pair | None:

@@ -1,4 +1,4 @@
-"""What if, on the page that compares: about the current image, network and first target."""
+"""The panel of what if on the page that compares: about the current image, network and first target."""
 
 from core.study import Study
 from pages.ui.session import location

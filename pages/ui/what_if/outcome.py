@@ -1,18 +1,17 @@
-"""What a network makes of the image of a page as it is, and with the edits."""
+"""The predictions of a network for an image as it is, and with the edits of the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from core.edits.apply import edited, scaled
-from core.edits.edit import Filters
+from core.edits.what_if import WhatIf, what_if
 from core.errors import BadImage
 from core.explain.target_name import TargetName
 from core.images import Picture
 from core.workbench import Workbench
 from pages.ui.session import location, state
 from pages.ui.what_if.edit_list import Edits
+from pages.ui.widgets.text import percent
 
-TOP = 5
 Row = tuple[str, float, float, int]  # a class with its probability before and after, and its index
 
 
@@ -32,37 +31,32 @@ class Outcome:
 
     before: Subject
     after: Subject
+    found: WhatIf
 
     def rows(self) -> list[Row]:
         """The first classes of both, those before first; of a regression all its values."""
-        bench, then = self.before.bench, self.after.bench
-        before, after = bench.probabilities(self.before.picture), then.probabilities(self.after.picture)
-        first = [one for asked in (self.before, self.after) for one, *_ in asked.bench.top(asked.picture, TOP)]
-        return [(bench.model.labels[one], float(before[one]), float(after[one]), one) for one in dict.fromkeys(first)]
+        found, labels = self.found, self.before.bench.model.labels
+        first = dict.fromkeys((*found.top_before, *found.top_after))
+        return [(labels[one], float(found.before[one]), float(found.after[one]), one) for one in first]
 
     def sentence(self) -> str:
         """Whether the prediction changes."""
-        model = self.before.bench.model
+        found, model = self.found, self.before.bench.model
         if model.output == "regression":
             return ""
-        (old, name, was), (new, other, _) = (one.bench.top(one.picture, 1)[0] for one in (self.before, self.after))
-        now = float(self.after.bench.probabilities(self.after.picture)[old])
-        change = f"Prediction changes to {other}; {name}" if new != old else f"Prediction unchanged: {name}"
-        return f"{change} {was:.1%} → {now:.1%}"
+        old, new = found.top_before[0], found.top_after[0]
+        name = model.labels[old]
+        change = f"Prediction changes to {model.labels[new]}; {name}" if new != old else f"Prediction unchanged: {name}"
+        return f"{change} {percent(float(found.before[old]))} → {percent(float(found.after[old]))}"
 
 
 def outcome(subject: Subject, edits: Edits) -> Outcome:
     """The outcome of these edits. Raises a VitrineError for those that this picture or network does not allow."""
     bench, picture = subject.bench, subject.picture
-    texts = tuple(str(one) for one in edits if not isinstance(one, Filters))
-    dials = tuple(one for one in edits if isinstance(one, Filters))
-    changed, model = picture, bench.model
-    if texts:
-        changed = bench.cache.get(("edited", picture.key, texts), lambda: edited(picture, edits, image))
-    if dials:
-        model = bench.cache.get(("scaled", model.key, tuple(map(str, dials))), lambda: scaled(bench.model, edits))
-    then = Workbench(model, bench.cache)
-    return Outcome(subject, replace(subject, bench=then, picture=changed))
+    key = ("what if", bench.model.key, picture.key, tuple(map(str, edits)))
+    found = bench.cache.get(key, lambda: what_if(bench, picture, edits, image))
+    then = Workbench(found.model, bench.cache)
+    return Outcome(subject, replace(subject, bench=then, picture=found.picture), found)
 
 
 def image(name: str) -> Picture:

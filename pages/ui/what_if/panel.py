@@ -1,4 +1,4 @@
-"""What if: the image with its edits, the classes, maps and rules before and after, dials, and the smallest change."""
+"""The panel of what if: the image with its edits, what changes, dials, and the smallest change."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.edits.apply import edited
-from core.edits.edit import FILLS, IMAGE
+from core.edits.edit import IMAGE
 from core.edits.regions import cells_of
 from core.errors import VitrineError
 from core.figures.encoding import reduced
@@ -27,7 +27,7 @@ from pages.ui.widgets.text import plain
 
 _COUNT = 50  # superpixels, until another number is chosen
 _SIDE = 512  # pixels, the maximum side of the superpixels sent
-_TITLES = {"zero": "black", "mean": "mean colour", "blur": "blur"}
+_FILLS = {"blur": "blur", "mean": "mean colour", "zero": "black"}
 
 
 def panel(asked: Callable[[], Subject], study: Study | None, method: str = "grad_cam") -> None:
@@ -59,18 +59,18 @@ def _drawn(subject: Subject, study: Study | None, method: str) -> None:
     with st.expander("Brightness, rotation, noise, JPEG", icon=":material/tune:"):
         dials.of_picture(shown)
     with st.expander("Filters of a layer or of a rule", icon=":material/equalizer:"):
-        dials.of_filters(subject.bench, shown, study)
+        layer = dials.of_filters(subject.bench, shown, study)
     both = None
-    left, right = st.columns([1.5, 1], gap="medium")
+    left, right = st.columns([1, 1.2], gap="large")
     with left, messages.refused():
         both = maps.maps(found, method)
     with right:
         if study:
             with messages.refused():
                 rules(study, found)
-        with messages.refused():
-            flips.smallest(found, shown)
         exports.menu(found, shown.edits, both)
+    with messages.refused():
+        flips.smallest(subject, shown.count or _COUNT, layer)
 
 
 def _image(subject: Subject, shown: EditList, found: Outcome) -> None:
@@ -101,7 +101,7 @@ def _image(subject: Subject, shown: EditList, found: Outcome) -> None:
             "height": height,
             "frame": list(bench.model.preprocess.frame((height, width))),
             "fills": [
-                *((name, _TITLES[name]) for name in FILLS),
+                *_FILLS.items(),
                 *((f"{IMAGE}{name}", title) for name, title in outcome.images(picture)),
             ],
             "mean": "rgb({},{},{})".format(*picture.pixels[::8, ::8].mean((0, 1)).round().astype(int).tolist()),

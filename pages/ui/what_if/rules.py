@@ -28,7 +28,7 @@ def rules(study: Study, shown: Outcome) -> None:
         return
     before, after = found
     gone, new = before[~before["rule"].isin(after["rule"])], after[~after["rule"].isin(before["rule"])]
-    st.subheader("Rules that fire", anchor=False)
+    st.header("Rules that fire", anchor=False)
     st.caption(
         plain(f"Of the study {study.name}: {len(before):,} before, {len(after):,} after; ")
         + f"{len(before) - len(gone):,} stay."
