@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "exam": ("compare methods on images whose objects are known", "core.commands.exam", "exam"),
     "explain": ("explain the predictions of a model for images", "core.commands.explain", "explain"),
     "failures": ("show which images a model gets wrong, and how", "core.commands.failures", "failures"),
+    "flip": ("find the fewest superpixels or filters whose removal changes a prediction", "core.commands.flip", "flip"),
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
     "measure": ("measure the quality of explanations of one image or many", "core.commands.measure", "measure"),
     "study": ("find patches and rules of a model's filters in a folder of images", "core.commands.study", "study"),

@@ -14,6 +14,7 @@ from core.commands.requests import (
     Asked,
     Settings,
     chosen_names,
+    edit_option,
     layers,
     listed,
     reading,
@@ -28,6 +29,7 @@ from core.errors import BadParameter, Cancelled, VitrineError
 from core.progress import Report, item, printed
 
 if TYPE_CHECKING:
+    from core.edits.what_if import Change
     from core.images import Picture
     from core.workbench import Answer, Request, Workbench
 
@@ -48,6 +50,7 @@ class Work:
 def explain(parser: ArgumentParser) -> None:
     """Declare `vitrine explain`."""
     request_options(parser)
+    edit_option(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--method", metavar="METHOD", help="methods, separated by commas")
     which.add_argument("--all", action="store_true", help="every method the model supports")
@@ -69,20 +72,27 @@ def explain(parser: ArgumentParser) -> None:
 
 
 def _explain(args: Namespace) -> int:
+    from core.edits.apply import scaled
+    from core.edits.edit import read_all
+    from core.edits.what_if import what_if
     from core.environment import device, seed
     from core.export import names, write
+    from core.images import picture_file
     from core.models import load
     from core.workbench import Workbench
 
     seed(args.seed)
     how, asked = reading(args), _asked(args)
     settings(args, asked)
+    edits = read_all(args.edit)
     writable(args.out)
     report = printed(sys.stderr)
-    bench = Workbench(load(named_model(args), device=device(), report=report, options=chosen_model(args)))
+    unedited = Workbench(load(named_model(args), device=device(), report=report, options=chosen_model(args)))
+    bench = Workbench(scaled(unedited.model, edits), unedited.cache)
     work = _work(args, asked, bench)
     judged = args.label is None and bench.model.output != "regression"  # by the class folders
     images = listed(args, how, bench.model, report, judged=judged)
+    spelled = bench.model.spelled
     records, failed, stopped = [], bool(images.errors), False
     folders = names(image.name for image in images.files)
     for number, (image, name) in enumerate(zip(images.files, folders, strict=True)):
@@ -90,10 +100,14 @@ def _explain(args: Namespace) -> int:
         part_report = item(report, number, len(folders), "image")
         try:
             picture, true = how.picture(image), image.true if work.true is None else work.true
+            changes: Sequence[Change] = ()
+            if edits:
+                found = what_if(unedited, picture, edits, picture_file)
+                picture, changes = found.picture, found.changes
             answers, stopped = _answers(bench, picture, work, part_report)
             if stopped and not answers:
                 break
-            result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=true)
+            result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=true, changes=changes)
         except VitrineError as error:
             failed = report_failure(image.name, str(error))
             continue
@@ -102,6 +116,7 @@ def _explain(args: Namespace) -> int:
             failed = report_failure(image.name, f"{entry['method']}: {entry['reason']}")
         if not args.json:
             say(f"{folder}: {_summary(bench, picture, answers, result, true)}")
+            say(*(f"  {one.label}: {spelled(one.before)} → {spelled(one.after)}" for one in changes))
         if stopped:
             break
     if args.json:

@@ -83,6 +83,20 @@ def request_options(parser: ArgumentParser, owner: str = "METHOD") -> None:
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
 
 
+def edit_option(parser: ArgumentParser) -> None:
+    """Declare --edit."""
+    parser.add_argument(
+        "--edit",
+        action="append",
+        default=[],
+        metavar="EDIT",
+        help="change the image or the model first, in this order: box=X,Y,WIDTH,HEIGHT:FILL, "
+        "stroke=RADIUS,X,Y,…:FILL or segments=COUNT,INDEX,…:FILL with a fill of zero (black), mean, blur or "
+        "'image FILE'; brightness=FACTOR, rotate=DEGREES, noise=DEVIATION, jpeg=QUALITY; filters=LAYER:UNIT,…*FACTOR "
+        "with a factor from 0 (off) to 3",
+    )
+
+
 def reading(args: Namespace) -> Reading:
     """The options of images, checked before any work."""
     from core.images import window_of

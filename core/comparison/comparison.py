@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 from core.card import Passes
+from core.edits.apply import edits_of
 from core.errors import Cancelled, VitrineError
 from core.explain import Explanation, Snapshot, Watch
 from core.export import Answers, command_line
@@ -159,6 +160,7 @@ class Comparison:
         requests = [tile.request for tile in tiles]
         known = {(true or {}).get(sha) for sha in pictures}
         pages, windows = ({getattr(one, what) for one in pictures.values()} for what in ("page", "window"))
+        edits = {edits_of(one) for one in pictures.values()}
         return command_line(
             self.bench.model,
             [picture.file for picture in pictures.values()],
@@ -168,6 +170,7 @@ class Comparison:
             predicted=self.predicted and len(pictures) > 1,
             page=pages.pop() if len(pages) == 1 else 1,
             window=windows.pop() if len(windows) == 1 else None,
+            edits=edits.pop() if len(edits) == 1 else (),
         )
 
     def spent(self) -> tuple[float, Passes]:

@@ -16,6 +16,8 @@ from PIL import Image
 
 from core.card import Budget
 from core.door.networks import ImageLike, bench_of, picture_from, target_from
+from core.edits.apply import edited, scaled
+from core.edits.edit import read_all
 from core.environment import seed as checked_seed
 from core.errors import BadParameter, Unsupported, VitrineError
 from core.explain import EXPLAINERS, Explanation
@@ -30,7 +32,7 @@ from core.registry import unknown
 from core.workbench import Answer, Request, Workbench
 
 Target = str | int  # a class index, "predicted", or a text: a label, "red+blue", "red-blue", "layer4:17"
-ARGUMENTS = ("target", "layer", "seed", "budget", "settle")  # of `compare`, besides settings of methods
+ARGUMENTS = ("target", "layer", "seed", "budget", "settle", "edits")  # of `compare`, besides settings of methods
 
 
 class Map:
@@ -224,6 +226,7 @@ def explain(
     seed: int = 0,
     budget: Budget = "standard",
     settle: bool = False,
+    edits: str | Iterable[str] = (),
     **settings: object,
 ) -> Map:
     """One method's map for one class; the method's settings are keywords, such as `masks=500`.
@@ -238,8 +241,9 @@ def explain(
     method = EXPLAINERS[str(method)].name
     chosen: dict[str, Any] = {method: settings}
     maps = compare(
-        model, image, [method], target=target, layer=layer, seed=seed, budget=budget, settle=settle, **chosen
-    )
+        model, image, [method], target=target, layer=layer, seed=seed, budget=budget, settle=settle,
+        edits=edits, **chosen,
+    )  # fmt: skip
     return maps[method]
 
 
@@ -253,6 +257,7 @@ def compare(
     seed: int = 0,
     budget: Budget = "standard",
     settle: bool = False,
+    edits: str | Iterable[str] = (),
     **settings: Mapping[str, object],
 ) -> Comparison:
     """Maps of several methods for an image and one class, or several; `vitrine.methods()` lists the methods.
@@ -262,7 +267,9 @@ def compare(
     label and could mean another class, or several, means the label, with a warning. Settings of a method are given
     under its name: `rise={"masks": 500}`; `budget` (quick, standard or paper) sets all others. `layer` is where
     activations are read (default: the last spatial layer); `settle` stops a method early when its map has converged.
-    Raises `VitrineError` before any work for requests that the model does not support.
+    `edits` change the image or filters first, as `vitrine explain --edit` does: "box=10,20,40,30:blur", or
+    "filters=relu4:43,57*0" to ablate two of them. Raises `VitrineError` before any work for requests that the model
+    does not support.
 
     >>> import vitrine as vt
     >>> model = vt.load("flowers-single-6c")
@@ -270,7 +277,11 @@ def compare(
     >>> maps = vt.compare(model, photo, ["grad_cam", "rise"], target="violet", rise={"masks": 100})
     >>> {method: one.values.shape for method, one in maps.items()}
     {'grad_cam': (128, 128), 'rise': (128, 128)}
+    >>> vt.compare(model, photo, "saliency", target="red", edits="filters=relu4:7*0")
+    Comparison(saliency; 'red'; single-violet.png)
     """
+    wanted_edits = read_all([edits] if isinstance(edits, str) else edits)
+    model = scaled(bench_of(model).model, wanted_edits)
     bench = bench_of(model)
     names = [EXPLAINERS[str(name)].name for name in ([methods] if isinstance(methods, str) else dict.fromkeys(methods))]
     if not names:
@@ -283,7 +294,7 @@ def compare(
         model.resolve_layer(layer)
     number = checked_seed(seed)
     wanted = [one if one == "predicted" else target_from(model, one) for one in _targets(target)]
-    picture = picture_from(image)
+    picture = edited(picture_from(image), wanted_edits, picture_from)
     targets = dict.fromkeys(one if isinstance(one, TargetName) else bench.target(picture, one) for one in wanted)
     requests = bench.requests({name: chosen[name] for name in names}, targets, [layer] if layer else [], settle=settle)
     results: dict[str, Answer] = {}

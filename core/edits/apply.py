@@ -22,7 +22,7 @@ from core.edits.edit import (
     Region,
     Rotation,
 )
-from core.edits.regions import Images, no_images, replaced
+from core.edits.regions import Cells, Images, no_images, replaced, superpixels
 from core.errors import UnknownName, Unsupported
 from core.images import Picture, eight_bits
 from core.models.model import Model
@@ -46,6 +46,16 @@ class EditedPicture(Picture):
         return self.original.file
 
 
+def original_of(picture: Picture) -> Picture:
+    """The picture as decoded."""
+    return picture.original if isinstance(picture, EditedPicture) else picture
+
+
+def cells_of(picture: Picture, count: int) -> Cells:
+    """The superpixel of each pixel (H, W), about `count` of the picture as decoded, by which `Segments` chooses."""
+    return superpixels(original_of(picture).pixels, count)
+
+
 def edits_of(picture: Picture) -> tuple[str, ...]:
     """The texts of the edits that were made of a picture; none of an original."""
     return picture.edits if isinstance(picture, EditedPicture) else ()
@@ -54,24 +64,24 @@ def edits_of(picture: Picture) -> tuple[str, ...]:
 def edited(picture: Picture, edits: Sequence[Edit], images: Images = no_images) -> Picture:
     """The picture with its pixels edited in order; those of filters are left out. The same picture if none remain.
 
-    Deep values are edited as such, and colours below transparent parts too; a region that is replaced is opaque. The
-    hash is that of the content; `images` gives the pictures that regions are filled with. Raises BadParameter for a
-    region outside the image, Unsupported for JPEG on deep values, and what `images` raises.
+    Deep values are edited as such, and colours below transparent parts too; a region that is replaced is opaque.
+    Superpixels are those of the image as decoded. The hash is that of the content; `images` gives the pictures that
+    regions are filled with. Raises BadParameter for a region outside the image, Unsupported for JPEG on deep values,
+    and what `images` raises.
     """
     chosen = [edit for edit in edits if isinstance(edit, PixelEdit)]
     if not chosen:
         return picture
-    colours, alpha = picture.source, None
-    if picture.layers is not None:
-        colours, alpha = picture.layers[..., :3], picture.layers[..., 3]
-    array: Array = np.atleast_3d(colours)
-    if alpha is not None:
-        array = np.dstack([array, alpha])
+    original, start = original_of(picture), picture.source if picture.layers is None else picture.layers
+    array: Array = np.atleast_3d(start)
     for edit in chosen:
-        array = replaced(array, edit, images) if isinstance(edit, Region) else _APPLY[type(edit)](array, edit)
-    layers = array if alpha is not None else None
+        if isinstance(edit, Region):
+            array = replaced(array, edit, original.pixels, images)
+        else:
+            array = _APPLY[type(edit)](array, edit)
+    layers = None if picture.layers is None else array
     flat: Array = array if layers is None else on_white(layers)
-    source = flat[..., 0] if colours.ndim == 2 else flat
+    source = flat[..., 0] if start.ndim == 2 else flat
     deep = picture.values is not None
     texts = tuple(map(str, chosen))
     content = hashlib.sha256(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
@@ -86,7 +96,7 @@ def edited(picture: Picture, edits: Sequence[Edit], images: Images = no_images) 
         window=picture.window,
         page=picture.page,
         pages=picture.pages,
-        original=picture.original if isinstance(picture, EditedPicture) else picture,
+        original=original,
         edits=(*edits_of(picture), *texts),
     )
 

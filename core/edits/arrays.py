@@ -1,4 +1,4 @@
-"""Pictures as arrays: channels, depth, alpha and the way they are shown."""
+"""Pictures as arrays: channels, depth and alpha."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.images import Pixels, Values, eight_bits
+from core.images import Pixels, Values
 
 Array = NDArray[Any]  # (H, W, C) uint8, or float32 in [0, 1]; a fourth channel is alpha
 
@@ -28,12 +28,6 @@ def as_type(dtype: Any, values: NDArray[Any]) -> Array:
     """Values in [0, 1], clipped, as an array of this type."""
     clipped = values.clip(0, 1)
     return np.rint(clipped * 255).astype(np.uint8) if dtype == np.uint8 else clipped.astype(np.float32)
-
-
-def as_shown(array: Array) -> Pixels:
-    """An array as it is shown: on white, in 8 bits."""
-    shown_array = on_white(array) if array.shape[2] == 4 else array
-    return eight_bits(shown_array[..., 0] if shown_array.shape[2] == 1 else shown_array)
 
 
 def on_white(layers: Array) -> Pixels | Values:

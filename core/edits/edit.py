@@ -214,7 +214,7 @@ def read(text: str) -> Edit:
     """The edit that a text stands for. Raises BadParameter or UnknownName, with the nearest kind of edit as hint."""
     if len(text) > MAX_TEXT:
         raise BadParameter(f"An edit of {len(text):,} characters is too long.", f"The limit is {MAX_TEXT:,}.")
-    kind, equals, arguments = text.strip().partition("=")
+    kind, equals, arguments = text.partition("=")
     if kind not in _READERS:
         raise unknown("edit", kind, _READERS)
     owner, reader = _READERS[kind]

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.edits.apply import edited, scaled
+from core.edits.apply import cells_of, edited, scaled
 from core.edits.edit import Edit, Filters, Segments
-from core.edits.regions import Images, cells_of, no_images
+from core.edits.regions import Images, no_images
 from core.errors import BadParameter, Cancelled, Unsupported
 from core.explain.query import Query
 from core.explain.target_name import TargetName

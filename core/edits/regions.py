@@ -5,10 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from core.edits.arrays import Array, as_shown, as_type, white
+from core.edits.arrays import Array, as_type, white
 from core.edits.edit import IMAGE, Box, Region, Segments, Stroke
 from core.errors import BadParameter, UnknownName
 from core.explain.baselines import SIDE, blurred
@@ -27,9 +28,9 @@ def no_images(name: str) -> Picture:
     raise UnknownName(f"There is no image called {shown(name)!r} to fill with.", "Use zero, mean or blur.")
 
 
-def replaced(array: Array, edit: Region, images: Images) -> Array:
-    """The array with a region replaced by its fill, opaque there."""
-    cells = _region(array, edit)
+def replaced(array: Array, edit: Region, decoded: Pixels, images: Images) -> Array:
+    """The array with a region replaced by its fill, opaque there; superpixels are those of the `decoded` image."""
+    cells = _region(decoded, edit)
     rows, columns = _extent(cells)
     window = cells[rows, columns]
     fill = _fill(array, edit.fill, cells, (rows, columns), images)  # type: ignore[attr-defined]  # all have one
@@ -39,16 +40,11 @@ def replaced(array: Array, edit: Region, images: Images) -> Array:
     return result
 
 
-def cells_of(picture: Picture, count: int) -> Cells:
-    """The superpixel of each pixel (H, W) of about `count`, numbered from 0: SLIC on the picture as it is shown.
-
-    An image of more than 512 pixels on a side is reduced to that for the cutting.
-    """
-    return superpixels(picture.pixels, count)
-
-
 def superpixels(pixels: Pixels, count: int) -> Cells:
-    """The superpixels of `cells_of` for an image as it is shown (H, W, 3)."""
+    """The superpixel of each pixel (H, W) of an image (H, W, 3), about `count` by SLIC, numbered from 0.
+
+    One of more than 512 pixels on a side is reduced to that for the cutting.
+    """
     height, width = pixels.shape[:2]
     reduction = max(height, width) / _SEGMENTED
     image = Image.fromarray(pixels)
@@ -63,9 +59,9 @@ def superpixels(pixels: Pixels, count: int) -> Cells:
     return cells
 
 
-def _region(array: Array, edit: Region) -> Cells:
+def _region(decoded: Pixels, edit: Region) -> Cells:
     """The part (H, W) of the region that each pixel belongs to; −1 outside the region."""
-    height, width = array.shape[:2]
+    height, width = decoded.shape[:2]
     cells = np.full((height, width), -1, np.int64)
     if isinstance(edit, Box):
         _inside(edit.x < width and edit.y < height, edit, (width, height))
@@ -80,7 +76,7 @@ def _region(array: Array, edit: Region) -> Cells:
         cells[np.asarray(image) > 0] = 0
         _inside(bool((cells == 0).any()), edit, (width, height))
     elif isinstance(edit, Segments):
-        found = superpixels(as_shown(array), edit.count)
+        found = superpixels(decoded, edit.count)
         count = int(found.max()) + 1
         if max(edit.chosen) >= count:
             message = f"The image has no superpixel {max(edit.chosen)}."
@@ -130,28 +126,27 @@ def _means(array: Array, cells: Cells) -> Array:
 
 
 def _blurred(array: Array, window: tuple[slice, slice]) -> NDArray[np.float32]:
-    """The window of the blurred array, in [0, 1]."""
+    """The window of the blurred array, in [0, 1]: the same for a pixel whatever the window."""
     height, width = array.shape[:2]
     sigma = 10 * min(height, width) / SIDE
-    margin = int(4 * sigma) + 1
+    step = max(1, int(sigma / (_SHARP / 2))) if sigma > _SHARP else 1
+    margin = int(4 * sigma) + 2 * step
     tops, lefts = (
-        slice(max(0, part.start - margin), min(side, part.stop + margin))
+        slice(max(0, part.start - margin) // step * step, min(side, -(-(part.stop + margin) // step) * step))
         for part, side in zip(window, (height, width), strict=True)
     )
-    near = torch.from_numpy(array[tops, lefts].astype(np.float32) / white(array)).permute(2, 0, 1)
-    step = max(1, int(sigma / (_SHARP / 2))) if sigma > _SHARP else 1
+    near = torch.from_numpy(array[tops, lefts].astype(np.float32) / white(array)).permute(2, 0, 1)[None]
     if step > 1:
-        few = torch.nn.functional.avg_pool2d(near[None], step, ceil_mode=True)
-        soft = blurred(few, sigma / step)
-        near = torch.nn.functional.interpolate(soft, size=near.shape[-2:], mode="bilinear")[0]
-    else:
-        near = blurred(near, sigma)
+        near = F.avg_pool2d(near, step, ceil_mode=True)
+    near = blurred(near, sigma / step)
+    if step > 1:
+        near = F.interpolate(near, scale_factor=step, mode="bilinear")
     rows, columns = (
         slice(part.start - around.start, part.stop - around.start)
         for part, around in zip(window, (tops, lefts), strict=True)
     )
-    soft_window: NDArray[np.float32] = near[:, rows, columns].permute(1, 2, 0).numpy()
-    return soft_window
+    soft: NDArray[np.float32] = near[0, :, rows, columns].permute(1, 2, 0).numpy()
+    return soft
 
 
 def _other(array: Array, other: Picture) -> Array:

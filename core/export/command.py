@@ -32,12 +32,15 @@ def command_line(
     predicted: bool = False,
     page: int = 1,
     window: Window | None = None,
+    edits: Sequence[str] = (),
 ) -> str:
     """The command line that reproduces these maps of every image; `predicted` for the class predicted for each.
 
-    With the true class of the images, it also judges the predictions; `page` and `window` are those of all images.
+    With the true class of the images, it also judges the predictions; `page`, `window` and `edits` of pixels are those
+    of all images. Those of filters are the model's.
     """
     words = ["vitrine", "explain", *_image_words(images), *model_words(model.name, model.options)]
+    words += [word for edit in (*edits, *model.edits) for word in ("--edit", edit)]
     words += ["--method", ",".join(dict.fromkeys(request.name for request in requests))]
     words += _request_words(model, requests, predicted=predicted)
     if any(request.settle for request in requests):

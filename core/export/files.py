@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.edits.apply import edits_of
+from core.edits.what_if import Change
 from core.environment import limit
 from core.errors import Unavailable
 from core.explain import EXPLAINERS, Explanation
@@ -80,13 +82,14 @@ def write(
     *,
     kind: Kind = "png",
     true: int | None = None,
+    changes: Sequence[Change] = (),
 ) -> dict[str, Any]:
     """Write one picture's folder: maps.npz, a PNG per map, a figure and result.json, whose content is returned.
 
     Pictures listed in an earlier result there are deleted, so that all files belong together; other files stay.
     Raises Unavailable if the folder cannot be written, or if it or a file to write in it is a link.
     """
-    result = record(bench, picture, answers, seed, true)
+    result = record(bench, picture, answers, seed, true, changes=changes)
     result["figure"] = f"figure.{kind}"
     result["agreement"] = agreement(bench, picture, answers, seed)
     files = {f"{name}.png": content for name, content in overlays(bench, picture, answers).items()}
@@ -159,7 +162,8 @@ def drawn(explanation: Explanation) -> DrawnMap:
 
 
 def _title(bench: Workbench, picture: Picture) -> str:
-    return f"{picture.name} · {bench.model.display}"
+    edited = " · edited" if edits_of(picture) or bench.model.edits else ""
+    return f"{picture.name} · {bench.model.display}{edited}"
 
 
 def _panel(request: Request, answer: Answer, colours: Span | None) -> Panel:

@@ -6,6 +6,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,8 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from core.edits.apply import edits_of, original_of
+from core.edits.what_if import Change
 from core.explain import Explanation
 from core.explain.target_name import TargetName
 from core.export.spreadsheet import cell
@@ -62,9 +65,18 @@ def _column(request: Request) -> str:
 
 
 def record(
-    bench: Workbench, picture: Picture, answers: Answers, seed: int = 0, true: int | None = None
+    bench: Workbench,
+    picture: Picture,
+    answers: Answers,
+    seed: int = 0,
+    true: int | None = None,
+    *,
+    changes: Sequence[Change] = (),
 ) -> dict[str, Any]:
-    """How every map was made and its properties, for JSON; with the true class, whether the prediction is right."""
+    """How every map was made and its properties, for JSON; with the true class, whether the prediction is right.
+
+    `changes` are those of the prediction by the edits of picture and model, where they are known.
+    """
     maps = [_entry(bench, request, answer) for request, answer in answers if isinstance(answer, Explanation)]
     failed = [
         {"method": request.name, "target": _target(bench, request.target), "reason": str(answer)}
@@ -73,7 +85,7 @@ def record(
     ]
     return {
         "image": picture.name,
-        "image_sha256": picture.sha,
+        "image_sha256": original_of(picture).sha,
         "image_note": picture.note,
         "image_page": picture.page,
         "image_pages": picture.pages,
@@ -85,6 +97,8 @@ def record(
         "threshold": bench.model.threshold,
         "preparation": vars(bench.model.preprocess),
         "notes": list(bench.model.notes),
+        "edits": [*edits_of(picture), *bench.model.edits],
+        "changes": [asdict(change) for change in changes],
         "layer": next((entry["layer"] for entry in maps if entry["layer"]), bench.model.survey.default),
         "device": str(bench.model.device),
         "seed": seed,

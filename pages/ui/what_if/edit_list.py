@@ -111,10 +111,10 @@ def write(edits: Edits) -> None:
         st.query_params[KEY] = texts
 
 
-def act(actions: object, cells: Callable[[Edits, int], NDArray[np.integer]]) -> None:
+def act(actions: object, cells: Callable[[int], NDArray[np.integer]]) -> None:
     """Do what the browser asks for: those of its numbered actions that were not handled before.
 
-    `cells` gives the superpixel of each pixel of the image with these edits.
+    `cells` gives the superpixel of each pixel of the image, cut into about so many.
     """
     if not isinstance(actions, list):
         return
@@ -135,13 +135,13 @@ def attempt(change: Callable[[], None]) -> None:
         shown.problem = str(error)
 
 
-def _do(shown: EditList, action: dict[str, Any], cells: Callable[[Edits, int], NDArray[np.integer]]) -> None:
+def _do(shown: EditList, action: dict[str, Any], cells: Callable[[int], NDArray[np.integer]]) -> None:
     kind = action.get("kind")
     if kind == "add":
         shown.change((*shown.edits, read(str(action.get("text", "")))))
     elif kind == "segment":
         count, fill, (x, y) = int(action["count"]), str(action["fill"]), map(int, action["at"])
-        found = cells(shown.edits[:-1] if shown.joins(count, fill) else shown.edits, count)
+        found = cells(count)
         row, column = min(y, found.shape[0] - 1), min(x, found.shape[1] - 1)
         shown.toggle(Segments(count, (int(found[row, column]),), fill))
     elif kind == "undo":

@@ -8,18 +8,16 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.edits.apply import edited
+from core.edits.apply import cells_of
 from core.edits.edit import IMAGE
-from core.edits.regions import cells_of
 from core.errors import VitrineError
 from core.figures.encoding import reduced
 from core.images import Picture
-from core.serialization import digest
 from core.study import Study
 from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.what_if import dials, edit_list, exports, flips, maps, outcome
-from pages.ui.what_if.edit_list import EditList, Edits
+from pages.ui.what_if.edit_list import EditList
 from pages.ui.what_if.outcome import Outcome, Subject
 from pages.ui.what_if.rules import rules
 from pages.ui.widgets import messages
@@ -84,11 +82,10 @@ def _image(subject: Subject, shown: EditList, found: Outcome) -> None:
     count = shown.count or _COUNT
     segments = ""
     if shown.count:
-        base = _base(shown)
-        cells = _cells(bench, picture, base, count)
+        cells = _cells(bench, picture, count)
         step = -(-max(cells.shape) // _SIDE)
         cells = cells[::step, ::step]
-        segments = f"cells-{picture.key[:12]}-{count}-{digest(list(map(str, base)))[:12]}"
+        segments = f"cells-{picture.key[:12]}-{count}"
         sent[segments] = ({"width": cells.shape[1], "height": cells.shape[0]}, cells.astype("<u2").tobytes())
     components.blobs("what-if", sent)
     values = bench.model.output == "regression"
@@ -126,19 +123,9 @@ def _image(subject: Subject, shown: EditList, found: Outcome) -> None:
     )
 
 
-def _base(shown: EditList) -> Edits:
-    """The edits before the last one, if that is of superpixels: it is they that are cut."""
-    last = shown.edits[-1:]
-    return shown.edits[:-1] if last and getattr(last[0], "kind", "") == "segments" else shown.edits
-
-
-def _cells(bench: Workbench, picture: Picture, edits: Edits, count: int) -> NDArray[np.integer]:
-    """The superpixel of each pixel of the picture with these edits."""
-
-    def cut() -> NDArray[np.integer]:
-        return cells_of(edited(picture, edits, outcome.image), count)
-
-    return bench.cache.get((picture.key, "cells", tuple(map(str, edits)), count), cut)
+def _cells(bench: Workbench, picture: Picture, count: int) -> NDArray[np.integer]:
+    """The superpixel of each pixel of the picture."""
+    return bench.cache.get((picture.key, "cells", count), lambda: cells_of(picture, count))
 
 
 def _photo(bench: Workbench, picture: Picture) -> bytes:
