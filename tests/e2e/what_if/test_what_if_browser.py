@@ -54,7 +54,7 @@ def test_a_box_by_mouse_is_undone_and_in_the_link(server: Any, tab: Any, tabs: A
 def test_a_box_by_keyboard(server: Any, tab: Any) -> None:
     panel, page = opened(server, tab), tab.page
     stage, status = panel.locator(".stage"), panel.get_by_role("status")
-    panel.get_by_label("Fill").select_option("mean")
+    panel.get_by_label("Fill", exact=True).select_option("mean")
     stage.focus()
     page.keyboard.press("ArrowUp")
     expect(status).to_contain_text("box at 144, 144, 96 × 96 pixels: Enter fills it")
