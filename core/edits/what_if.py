@@ -8,12 +8,14 @@ from torch import Tensor
 
 from core.edits.apply import edited, scaled
 from core.edits.edit import Edit
+from core.edits.fired import rules_fired
 from core.edits.regions import Images, no_images
 from core.explain.forward_backward import ForwardBackward
 from core.explain.target_name import TargetName
 from core.images import Picture
 from core.models.model import Model
 from core.network.incremental import CleanPass
+from core.study import Study
 from core.workbench import Workbench
 
 _SMALL = 0.5  # of the input: a larger change is computed by a whole pass
@@ -39,6 +41,8 @@ class WhatIf:
     after: Tensor  # (C,)
     top_before: tuple[int, ...]  # classes in the order in which they are predicted
     top_after: tuple[int, ...]
+    rules_before: tuple[int, ...] | None = None  # that fire, of a study if one was given
+    rules_after: tuple[int, ...] | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -57,26 +61,36 @@ def what_if(
     images: Images = no_images,
     *,
     count: int = 5,
+    study: Study | None = None,
 ) -> WhatIf:
     """What a model predicts for a picture before and after edits, with the `count` classes predicted first.
 
-    A small change of the image is computed only where it has an influence, exact to rounding; the activations of the
-    unedited image are cached for the next edit. Raises as `edited` and `scaled`.
+    With a `study` of the model, also which of its rules fire. A small change of the image is computed only where it
+    has an influence, exact to rounding; the activations of the unedited image are cached for the next edit. Raises as
+    `edited`, `scaled` and `rules_fired`.
     """
     before = bench if isinstance(bench, Workbench) else Workbench(bench)
     model, other = scaled(before.model, edits), edited(picture, edits, images)
     after = Workbench(model, before.cache)
     _predict(after, picture, other)
     return WhatIf(
-        other,
-        model,
-        before.probabilities(picture),
-        after.probabilities(other),
-        *(
-            tuple(index for index, _, _ in one.top(of, count))
-            for one, of in ((before, picture), (after, other))
-        ),
-    )  # fmt: skip
+        picture=other,
+        model=model,
+        before=before.probabilities(picture),
+        after=after.probabilities(other),
+        top_before=tuple(index for index, _, _ in before.top(picture, count)),
+        top_after=tuple(index for index, _, _ in after.top(other, count)),
+        rules_before=_fired(study, before, picture),
+        rules_after=_fired(study, after, other),
+    )
+
+
+def _fired(study: Study | None, bench: Workbench, picture: Picture) -> tuple[int, ...] | None:
+    """The rules that fire, cached."""
+    if study is None:
+        return None
+    key = (bench.model.key, picture.key, "fired", study.manifest.digest)
+    return bench.cache.get(key, lambda: rules_fired(study, bench, picture))
 
 
 @torch.no_grad()

@@ -49,7 +49,11 @@ def planned(config: StudyConfig, model: Model | None = None, device: torch.devic
     """The plan of a build: model, images, layer, window; raises their errors before work starts."""
     validated(config)
     model = model or load_model(config.model, device, options=options_of(config))
-    folder = _named(image_folder(config.data, model.labels, config.limit))
+    return plan_of(config, model, _named(image_folder(config.data, model.labels, config.limit)))
+
+
+def plan_of(config: StudyConfig, model: Model, folder: ImageFolder) -> StudyPlan:
+    """The plan of a configuration for these images. Raises as `StudyPlan.of`."""
     return StudyPlan.of(
         model,
         folder,

@@ -1,0 +1,22 @@
+"""The rules of a study that fire in a picture that is none of its images."""
+
+from core.data.image_folder import ImageFolder
+from core.images import Picture
+from core.study import Study
+from core.study.build import config_of, plan_of
+from core.study.shard import transactions_in
+from core.workbench import Workbench
+
+
+def rules_fired(study: Study, bench: Workbench, picture: Picture) -> tuple[int, ...]:
+    """The rules of a study, by number, all of whose filters are active together in a patch of a picture.
+
+    The picture counts as of its predicted class; a model whose filters are edited gives the rules after the edit.
+    Raises Unsupported for a study that ranks filters by z-scores.
+    """
+    folder = ImageFolder(study.folder, study.folder, (), (), ())
+    plan = plan_of(config_of(study), bench.model, folder)
+    (label, _, _), *_ = bench.top(picture, 1)
+    found = transactions_in(plan, bench.model.preprocess.seen(picture), label)
+    rules = study.table("rules")[["rule", "filters"]].itertuples(index=False)
+    return tuple(int(rule) for rule, filters in rules if len(found.holding(map(int, filters))))
