@@ -14,10 +14,10 @@ from tests.pages_list import FILES, HEADERS, PAGES, SCRIPT
 
 PARAMETERS = {
     "Start": (),
-    "Compare": ("trust",),
+    "Compare": ("trust", "by", "edit", "dials", "turned", "flip", "method"),
     "Measure": ("metrics", "curve", "step", "method", "target"),
     "Exam": ("exam", "measure", "family", "methods", "cases", "of"),
-    "Failures": ("of", "folder", "which", "pair", "place", "order", "open", "case", "method"),
+    "Failures": ("of", "folder", "which", "pair", "place", "order", "open", "case", "method", "what-if", "edit"),
     "Two models": ("of", "folder", "second", "blind", "where", "case", "method", "class"),
     "Patches": ("study", "label", "filters", "outcome", "tag", "strongest", "drop", "image", "sort"),
     "Rules": ("study", "support", "confidence", "q", "n", "label", "show", "rule", "node"),

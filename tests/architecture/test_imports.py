@@ -48,6 +48,7 @@ ROOMS = (
     ("components", "session"),
     ("widgets",),
     ("explore", "study"),
+    ("what_if",),
     ("exam", "failures", "measure", "tables", "units"),
     ("passport", "two_models"),
     ("shell",),

@@ -35,7 +35,7 @@ def script(name: str) -> str:
 _packet, _save, _paste, _tour = map(component, ("packet", "save", "paste", "tour"))
 _image_strip, _class_chips = map(component, ("image_strip", "class_chips"))
 _comparison_grid, _agreement_matrix = map(component, ("comparison_grid", "agreement_matrix"))
-_mask_drawing, _layer_strip = map(component, ("mask_drawing", "layer_strip"))
+_mask_drawing, _layer_strip, _what_if = map(component, ("mask_drawing", "layer_strip", "what_if"))
 
 
 def blobs(group: str, messages: Mapping[str, tuple[Mapping[str, Any], bytes]]) -> None:
@@ -79,6 +79,11 @@ def agreement_matrix(data: Mapping[str, Any]) -> None:
 def mask_drawing(data: Mapping[str, Any], key: str, drawn: Callable[[], None]) -> Any:
     """An image on which outlines are drawn; event `done` (the outlines, each x, y, x, y … in pixels of the image)."""
     return _mask_drawing(data=dict(data), key=key, on_done_change=drawn)
+
+
+def what_if(data: Mapping[str, Any], key: str, acted: Callable[[], None]) -> Any:
+    """An image that is edited, and the classes before and after; event `act` (numbered actions, the last one new)."""
+    return _what_if(data=dict(data), key=key, on_act_change=acted)
 
 
 def layer_strip(data: Mapping[str, Any], picked: Callable[[], None]) -> Any:

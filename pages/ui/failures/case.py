@@ -20,6 +20,9 @@ from pages.ui.failures.opened import Opened
 from pages.ui.session import location, navigation, parameters, state
 from pages.ui.study import open_study, patch_items
 from pages.ui.study.rule_views import Rule
+from pages.ui.what_if import edit_list
+from pages.ui.what_if.outcome import Subject
+from pages.ui.what_if.panel import panel
 from pages.ui.widgets import comparison_grid, messages
 from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
@@ -45,8 +48,15 @@ def case(opened: Opened, row: int, evidence: Evidence | None) -> None:
         st.info(plain(f"{error.message} Without it there are no maps, only what was stored of it."))
         picture = None
     if picture is not None:
-        with messages.refused():
-            _maps(opened, picture, true, predicted)
+        changing = parameters.switch("What if", "what-if").draw(
+            st.toggle, help="Change the image or filters, and see what changes the answer."
+        )
+        if changing:
+            _what_if(opened, picture, true, predicted)
+        else:
+            edit_list.write(())
+            with messages.refused():
+                _maps(opened, picture, true, predicted)
     left, right = st.columns([1, 2.2], gap="medium")
     with left:
         if evidence:
@@ -100,6 +110,13 @@ def _maps(opened: Opened, picture: Picture, true: int, predicted: int) -> None:
         )
 
     comparison.drawn(comparison.current(opened.bench, tiles), "failures-maps", grid)
+
+
+def _what_if(opened: Opened, picture: Picture, true: int, predicted: int) -> None:
+    """The panel in which the case is changed, about the class that was predicted."""
+    known = true if true >= 0 else None
+    subject = Subject(opened.bench, picture, TargetName((predicted,)), known)
+    panel(lambda: subject, opened.study)
 
 
 def _titled(message: comparison_grid.Message) -> comparison_grid.Message:

@@ -1,0 +1,1 @@
+"""Parts of what if: the image or the network is changed, and the answer changes in place."""
