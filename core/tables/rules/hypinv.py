@@ -1,7 +1,7 @@
 """HypInv, experimental: points on the boundary of a class, and the class as half-spaces tangent to it there."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from core.tables.rules.boxes import Boxes
 from core.tables.rules.forest import Forest
 from core.tables.rules.ruleset import predicted_classes
 from core.tables.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _STEPS, _CLOSE = 200, 1e-4  # of the search; distance from probability 0.5 that counts as on the boundary
 _LONGEST = 1.0  # standard deviations of a step
@@ -44,6 +47,33 @@ class HalfSpaces:
     def holds(self, encoded: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each row of encoded features (n, q) is in any of the regions."""
         return np.any(self.regions.holds(self.sides(encoded)), axis=1)
+
+    @property
+    def summary(self) -> str:
+        """The regions in words, with their fidelity and the searches that failed; h1 is the first half-space."""
+        told = [
+            " and ".join(
+                f"{'' if low > -np.inf else 'not '}h{place + 1}"
+                for place, (low, high) in enumerate(zip(box_low, box_high, strict=True))
+                if low > -np.inf or high < np.inf
+            ) or "everywhere"
+            for box_low, box_high in zip(self.regions.low, self.regions.high, strict=True)
+        ]  # fmt: skip
+        regions = "; or ".join(told) or "nowhere"
+        return (
+            f"{self.name}: {regions}. This agrees with the network for {self.fidelity:.1%} of the rows; "
+            f"{self.missed:,} of {self.missed + len(self.points):,} searches ended without a point on the boundary."
+        )
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """A row for each half-space: its offset, its normal and the point of the boundary that it touches."""
+        import pandas as pd
+
+        normals = pd.DataFrame(self.normals, columns=[f"normal of {name}" for name in self.names])
+        points = pd.DataFrame(self.points, columns=[f"point: {name}" for name in self.names])
+        first = pd.DataFrame({"half-space": [f"h{one + 1}" for one in range(len(self.points))], "offset": self.offsets})
+        return pd.concat([first, normals, points], axis=1)
 
     def sentence(self, number: int) -> str:
         """Half-space `number` in words, with the features that change most along its normal."""
