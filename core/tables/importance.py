@@ -249,6 +249,6 @@ VIEWS = Card.of(
     source="Song and Zhang, section 3.1",
     formula="|t|; Σ n/N Δ Gini; loss(shuffled) − loss",
     caution="A feature that another one stands in for loses importance in all three, but not in the same way. With "
-    "thousands of features the shuffles of your own model take minutes.",
+    "thousands of features the shuffles take minutes for any model other than a network trained here.",
     cost=lambda settings, side: 0,
 )
