@@ -1,19 +1,15 @@
 """HypInv, experimental: points on the boundary of a class, and the class as half-spaces tangent to it there."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from core.card import Card
 from core.errors import BadParameter, Unsupported
 from core.params import Knob
 from core.progress import Report, chunks, silent
-from core.randomness import generator
-from core.tables.network import Network
 from core.tables.rules.boxes import Boxes
 from core.tables.rules.forest import Forest
 from core.tables.rules.ruleset import predicted_classes
@@ -21,10 +17,30 @@ from core.tables.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor, nn
 
 _STEPS, _CLOSE = 200, 1e-4  # of the search; distance from probability 0.5 that counts as on the boundary
 _LONGEST = 1.0  # standard deviations of a step
 _NAMED = 5  # features that a sentence names
+
+
+class Standardised(Protocol):
+    """A network on standardised features: `Network`, whose module takes a second to import."""
+
+    @property
+    def net(self) -> "nn.Sequential":
+        """The layers, from standardised features to the scores of the classes."""
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """What is subtracted from the encoded features (q,)."""
+
+    @property
+    def scale(self) -> NDArray[np.float64]:
+        """What they are divided by then (q,)."""
+
+    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of the classes (n, C) of features (n, p)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +102,7 @@ class HalfSpaces:
 
 def hypinv(
     table: Table,
-    network: Network,
+    network: Standardised,
     label: int,
     *,
     points: Annotated[int, Knob("Number of rows from which a boundary point is searched.", 1, 1000)] = 20,
@@ -100,6 +116,10 @@ def hypinv(
     A tree on the sides of all tangent planes on which the rows lie says which combinations make up the class.
     Raises Unsupported for a table without numbers, or if no search ends on the boundary.
     """
+    import torch
+
+    from core.randomness import generator
+
     predicted = predicted_classes(table, network)
     if not 0 <= label < len(table.classes):
         raise BadParameter(f"There is no class {label}.", f"Give a number from 0 to {len(table.classes) - 1}.")
@@ -140,9 +160,11 @@ HYPINV = Card.of(
 
 
 def _searched(
-    net: nn.Module, start: Tensor, moving: Tensor, label: int, report: Report
+    net: "nn.Module", start: "Tensor", moving: "Tensor", label: int, report: Report
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The rows that reach the boundary, and the unit normals there towards the class: both (K, q), standardised."""
+    import torch
+
     rows, slopes = start.clone(), torch.zeros_like(start)
     odds = torch.full((len(start),), torch.inf, dtype=torch.float64)
     for _ in chunks(_STEPS, 1, report, "steps", counted=True):
@@ -159,8 +181,10 @@ def _searched(
     return rows[reached].numpy(), units.numpy()
 
 
-def _log_odds(net: nn.Module, rows: Tensor, label: int) -> tuple[Tensor, Tensor]:
+def _log_odds(net: "nn.Module", rows: "Tensor", label: int) -> "tuple[Tensor, Tensor]":
     """log p / (1 − p) of a class for standardised rows, and its gradients."""
+    import torch
+
     with torch.enable_grad():
         rows = rows.detach().requires_grad_()
         logits = net(rows.float()).double()
