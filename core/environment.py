@@ -94,6 +94,11 @@ def app_options() -> dict[str, Any]:
     return options
 
 
+def app_table_model() -> str:
+    """The user's own model of tables, `FILE.py:FUNCTION`, that the app offers: VITRINE_TABLE_MODEL, "" for none."""
+    return os.environ.get("VITRINE_TABLE_MODEL", "")
+
+
 def app_folders() -> tuple[str, ...]:
     """The folders of images that the app offers to visitors: VITRINE_DATA, separated as in PATH."""
     return tuple(filter(None, os.environ.get("VITRINE_DATA", "").split(os.pathsep)))

@@ -14,6 +14,7 @@ from core.data.model_options import ModelOptions
 from core.environment import limit
 from core.errors import BadParameter, Unavailable
 from core.resources import ROOT
+from core.tables.own_model import code_name
 
 SCRIPT = ROOT / "app.py"
 
@@ -24,6 +25,8 @@ def app(parser: ArgumentParser) -> None:
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--model", metavar="MODEL", help="model shown first, or ARCH@FILE for your own weights")
     options(parser, ModelOptions)
+    own = "your own model, which the page Tables offers beside its network: a function that returns it"
+    parser.add_argument("--table-model", metavar="FILE.py:FUNCTION", help=own)
     parser.add_argument(
         "--data",
         type=path_argument,
@@ -61,9 +64,12 @@ def _app(args: Namespace) -> int:
         given = replace(given, labels=str(Path(given.labels).resolve()))
     if args.model:
         environment["VITRINE_MODEL"] = _model(named_model(args), given)
+        environment["VITRINE_MODEL_OPTIONS"] = json.dumps(given.changed())
+    if args.table_model:
+        environment["VITRINE_TABLE_MODEL"] = str(code_name(args.table_model).absolute)
+    if args.model or args.table_model:
         # A module of the user's is found from the folder where it was named.
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), str(Path.cwd()))))
-        environment["VITRINE_MODEL_OPTIONS"] = json.dumps(given.changed())
     if args.data:
         environment["VITRINE_DATA"] = os.pathsep.join(str(_offered(folder)) for folder in args.data)
     if args.shared:

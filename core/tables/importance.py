@@ -1,6 +1,6 @@
 """Importances of features by perturbation, and whether three views of a table agree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.measure.intervals import Interval
 
 MOST_SHUFFLES = 1000
+_MOST_ROWS = 100_000  # predicted at once
 LINEAR, TREE, NETWORK = "linear regression", "decision tree", "network"
 CONSTANT = "Its importances are all the same, so that they have no order."
 
@@ -45,14 +46,20 @@ def permutation(
 
     from core.randomness import generator
 
-    before = error(predict(table.values), table)
+    outputs = _replacing(predict, table)
+    before = error(outputs(0, table.values[None, :, 0])[0], table)
     found = np.empty((len(table.columns), shuffles))
+    block = max(1, _MOST_ROWS // max(len(table), 1))
     for span in chunks(len(table.columns), 1, report, "features", counted=True):
-        for draw in range(shuffles):
-            rows = torch.randperm(len(table), generator=generator(seed, span.start * MOST_SHUFFLES + draw)).numpy()
-            values = table.values.copy()
-            values[:, span.start] = values[rows, span.start]
-            found[span.start, draw] = error(predict(values), table) - before
+        own = table.values[:, span.start]
+        for low in range(0, shuffles, block):
+            draws = range(low, min(low + block, shuffles))
+            orders = [
+                torch.randperm(len(table), generator=generator(seed, span.start * MOST_SHUFFLES + draw)).numpy()
+                for draw in draws
+            ]
+            for draw, one in zip(draws, outputs(span.start, own[np.stack(orders)]), strict=True):
+                found[span.start, draw] = error(one, table) - before
     return found
 
 
@@ -61,15 +68,33 @@ def imputation(predict: Predict, table: Table, training: Table, report: Report =
 
     It is the mean of the rows of the training, or the most frequent category.
     """
-    before = error(predict(table.values), table)
+    outputs = _replacing(predict, table)
+    before = error(outputs(0, table.values[None, :, 0])[0], table)
     found = np.empty(len(table.columns))
     for span in chunks(len(table.columns), 1, report, "features", counted=True):
         own = training.values[:, span.start]
         category = table.columns[span.start].kind == "category"
-        values = table.values.copy()
-        values[:, span.start] = np.bincount(own.astype(int)).argmax() if category else own.mean()
-        found[span.start] = error(predict(values), table) - before
+        value = np.bincount(own.astype(int)).argmax() if category else own.mean()
+        found[span.start] = error(outputs(span.start, np.full((1, len(table)), value, float))[0], table) - before
     return found
+
+
+def _replacing(predict: Predict, table: Table) -> Callable[[int, NDArray[np.float64]], NDArray[np.float64]]:
+    """What a model makes of the rows with replacements (k, n) of one column: (k, n, C)."""
+    from core.tables.network import Network
+
+    if isinstance(predict, Network):
+        return predict.replacing(table.values)
+
+    def outputs(column: int, replaced: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = table.values.copy()
+        found = []
+        for one in replaced:
+            values[:, column] = one
+            found.append(predict(values.copy()))
+        return np.stack(found)
+
+    return outputs
 
 
 def dropped(
@@ -224,6 +249,6 @@ VIEWS = Card.of(
     source="Song and Zhang, section 3.1",
     formula="|t|; Σ n/N Δ Gini; loss(shuffled) − loss",
     caution="A feature that another one stands in for loses importance in all three, but not in the same way. With "
-    "thousands of features the shuffles take minutes.",
+    "thousands of features the shuffles take minutes for any model other than a network trained here.",
     cost=lambda settings, side: 0,
 )

@@ -1,13 +1,16 @@
 """Models of tables out of the user's own code: anything that offers `predict_proba` or `predict`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadModel, VitrineError, brief
 from core.tables.table import Predict, Table
+
+if TYPE_CHECKING:
+    from core.models.name import ModelName
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".sav")
 _WAY = "Return an object with predict_proba, as models of scikit-learn have, or with predict."
@@ -21,15 +24,9 @@ def own_model(name: str, table: Table) -> Predict:
     and outputs of another shape, or that do not add up to one; Unavailable for code that was not named on the command
     line (`core.models.sources.trust`).
     """
-    from core.models.name import parsed
     from core.models.sources.own_code import returned
 
-    if name.lower().endswith(PICKLES):
-        message = f"{brief(name, 80)} is a pickle, and loading one could run any code."
-        raise BadModel(message, "Load it in a file of yours, and give FILE.py:FUNCTION, a function that returns it.")
-    parts = parsed(name)
-    if parts.source != "python":
-        raise BadModel(f"{brief(name, 80)} names no code.", "Give FILE.py:FUNCTION, a function that returns a model.")
+    parts = code_name(name)
     model, _ = returned(parts)
     method = _method(model, parts.display, table)
     order = _order(model, parts.display, table)
@@ -48,6 +45,19 @@ def own_model(name: str, table: Table) -> Predict:
 
     predict(table.values[:2])  # so that what does not fit is said at once
     return predict
+
+
+def code_name(name: str) -> "ModelName":
+    """The function that a name refers to, of which no code is run. Raises BadModel for a pickle or what is no code."""
+    from core.models.name import parsed
+
+    if name.lower().endswith(PICKLES):
+        message = f"{brief(name, 80)} is a pickle, and loading one could run any code."
+        raise BadModel(message, "Load it in a file of yours, and give FILE.py:FUNCTION, a function that returns it.")
+    parts = parsed(name)
+    if parts.source != "python":
+        raise BadModel(f"{brief(name, 80)} names no code.", "Give FILE.py:FUNCTION, a function that returns a model.")
+    return parts
 
 
 def _method(model: Any, shown: str, table: Table) -> Callable[[Any], Any]:

@@ -15,7 +15,7 @@ st.header("Tables", anchor=False)
 st.markdown(_WHAT)
 with messages.error_boundary("Tables"):
     if chosen := opened():
-        found, key = network.trained(chosen)
+        found, key = network.modelled(chosen)
         importances.section(found, key)
         number = row.section(chosen.table, found, key)
         rules.section(chosen.table, found, key, number)

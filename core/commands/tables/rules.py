@@ -8,26 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from core.commands import chosen, complain, options, path_argument, say, say_json, write_text
 from core.commands.interruption import Interruption
-from core.commands.tables.requests import STOPPED, modelled, network_options, opened, table_options
-from core.errors import BadParameter, Cancelled
+from core.commands.tables.requests import STOPPED, Modelled, modelled, network_options, opened, table_options
+from core.errors import BadParameter, Cancelled, brief
 from core.params import whole
-from core.progress import printed, subrange
+from core.progress import Report, printed, subrange
 from core.tables.rules.deepred import DEEPRED, deepred
+from core.tables.rules.hypinv import HYPINV, hypinv
 from core.tables.rules.surrogate_tree import SURROGATE_TREE, fidelity_by_depth, surrogate_tree
 
 if TYPE_CHECKING:
     from core.tables.rules.ruleset import Quality
 
-METHODS = {"deepred": DEEPRED, "tree": SURROGATE_TREE}
+METHODS = {"deepred": DEEPRED, "tree": SURROGATE_TREE, "hypinv": HYPINV}
 
 
 def rules(parser: ArgumentParser) -> None:
     """Declare `vitrine tables rules`."""
     table_options(parser)
-    method = "out of the layers of a network (deepred, default), or a tree on the predictions of any model (tree)"
+    method = "out of the layers of a network (deepred, default), a tree on the predictions of any model (tree), "
+    method += "or half-spaces at points on the boundary of a class (hypinv, experimental)"
     parser.add_argument("--method", choices=METHODS, default="deepred", help=method)
     for name, card in METHODS.items():
         options(parser, card, f"{name}_")
+    parser.add_argument("--class", dest="label", default="", metavar="NAME", help="class of hypinv (default: the last)")
     network_options(parser)
     parser.add_argument("--fire", default="", metavar="ROW", help="say which rule fires for this row, from 0")
     form = parser.add_mutually_exclusive_group()
@@ -57,6 +60,8 @@ def _rules(args: Namespace) -> int:
                 by_depth = fidelity_by_depth(model.training, model.predict, model.held_out, report=rest)
                 say(*as_csv(by_depth).splitlines())
                 return 0
+            if args.method == "hypinv":
+                return _half_spaces(args, model, settings, rest)
             if args.method == "deepred":
                 found = deepred(model.training, model.network, **settings, report=rest)
             else:
@@ -90,6 +95,32 @@ def _rules(args: Namespace) -> int:
     if row is not None and not (args.json or args.csv or args.python):
         number = int(found.fired(table.values[[row]])[0])
         say(f"Row {row:,}: {f'rule {number + 1} fires. ' if number >= 0 else ''}{found.sentence(number)}")
+    return 0
+
+
+def _half_spaces(args: Namespace, model: Modelled, settings: dict[str, Any], report: Report) -> int:
+    """Print what HypInv finds for a class."""
+    from core.export.spreadsheet import as_csv
+
+    classes = model.training.classes
+    if args.python or args.fire:
+        raise BadParameter("HypInv gives half-spaces, not rules.", "Leave out --python and --fire.")
+    if args.label and args.label not in classes:
+        raise BadParameter(
+            f"There is no class {brief(args.label, 40)!r}.", f"Choose from {brief(', '.join(classes), 200)}."
+        )
+    label = classes.index(args.label) if args.label else len(classes) - 1
+    half = hypinv(model.training, model.network, label, **settings, seed=model.settings["seed"], report=report)
+    if args.json:
+        say_json({
+            "model": model.facts["sentence"], "class": half.name, "fidelity": half.fidelity, "missed": half.missed,
+            "half_spaces": json.loads(half.frame.to_json(orient="records")), "caution": HYPINV.caution,
+        })  # fmt: skip
+    elif args.csv:
+        write_text(args.csv, as_csv(half.frame), "half-spaces")
+    else:
+        said = (f"h{place + 1}: {half.sentence(place)}" for place in range(len(half.points)))
+        say(model.facts["sentence"], half.summary, *said, HYPINV.caution)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from core.environment import app_model
+from core.environment import app_model, app_table_model
 from core.errors import Unavailable, brief
 from core.models.name import ModelName, parsed
 
@@ -26,8 +26,9 @@ def refuse_untrusted(name: ModelName) -> None:
     with _lock:
         if _code(name) in _trusted:
             return
-    if parsed(app_model()).source == "python" and _code(parsed(app_model())) == _code(name):
-        return
+    for offered in map(parsed, (app_model(), app_table_model())):
+        if offered.source == "python" and _code(offered) == _code(name):
+            return
     shown = brief(name.display, 80)
     message = f"{shown} is code, which is run only when the command line names it."
     raise Unavailable(message, f"Give it with --model, or start the app with `vitrine app --model {shown}`.")

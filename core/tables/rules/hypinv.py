@@ -1,27 +1,46 @@
 """HypInv, experimental: points on the boundary of a class, and the class as half-spaces tangent to it there."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from core.card import Card
 from core.errors import BadParameter, Unsupported
 from core.params import Knob
 from core.progress import Report, chunks, silent
-from core.randomness import generator
-from core.tables.network import Network
 from core.tables.rules.boxes import Boxes
 from core.tables.rules.forest import Forest
 from core.tables.rules.ruleset import predicted_classes
 from core.tables.table import Table
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor, nn
+
 _STEPS, _CLOSE = 200, 1e-4  # of the search; distance from probability 0.5 that counts as on the boundary
 _LONGEST = 1.0  # standard deviations of a step
 _NAMED = 5  # features that a sentence names
+
+
+class Standardised(Protocol):
+    """A network on standardised features: `Network`, whose module takes a second to import."""
+
+    @property
+    def net(self) -> "nn.Sequential":
+        """The layers, from standardised features to the scores of the classes."""
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """What is subtracted from the encoded features (q,)."""
+
+    @property
+    def scale(self) -> NDArray[np.float64]:
+        """What they are divided by then (q,)."""
+
+    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of the classes (n, C) of features (n, p)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +64,33 @@ class HalfSpaces:
         """Whether each row of encoded features (n, q) is in any of the regions."""
         return np.any(self.regions.holds(self.sides(encoded)), axis=1)
 
+    @property
+    def summary(self) -> str:
+        """The regions in words, with their fidelity and the searches that failed; h1 is the first half-space."""
+        told = [
+            " and ".join(
+                f"{'' if low > -np.inf else 'not '}h{place + 1}"
+                for place, (low, high) in enumerate(zip(box_low, box_high, strict=True))
+                if low > -np.inf or high < np.inf
+            ) or "everywhere"
+            for box_low, box_high in zip(self.regions.low, self.regions.high, strict=True)
+        ]  # fmt: skip
+        regions = "; or ".join(told) or "nowhere"
+        return (
+            f"{self.name}: {regions}. This agrees with the network for {self.fidelity:.1%} of the rows; "
+            f"{self.missed:,} of {self.missed + len(self.points):,} searches ended without a point on the boundary."
+        )
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """A row for each half-space: its offset, its normal and the point of the boundary that it touches."""
+        import pandas as pd
+
+        normals = pd.DataFrame(self.normals, columns=[f"normal of {name}" for name in self.names])
+        points = pd.DataFrame(self.points, columns=[f"point: {name}" for name in self.names])
+        first = pd.DataFrame({"half-space": [f"h{one + 1}" for one in range(len(self.points))], "offset": self.offsets})
+        return pd.concat([first, normals, points], axis=1)
+
     def sentence(self, number: int) -> str:
         """Half-space `number` in words, with the features that change most along its normal."""
         normal = self.normals[number]
@@ -56,7 +102,7 @@ class HalfSpaces:
 
 def hypinv(
     table: Table,
-    network: Network,
+    network: Standardised,
     label: int,
     *,
     points: Annotated[int, Knob("Number of rows from which a boundary point is searched.", 1, 1000)] = 20,
@@ -70,6 +116,10 @@ def hypinv(
     A tree on the sides of all tangent planes on which the rows lie says which combinations make up the class.
     Raises Unsupported for a table without numbers, or if no search ends on the boundary.
     """
+    import torch
+
+    from core.randomness import generator
+
     predicted = predicted_classes(table, network)
     if not 0 <= label < len(table.classes):
         raise BadParameter(f"There is no class {label}.", f"Give a number from 0 to {len(table.classes) - 1}.")
@@ -110,9 +160,11 @@ HYPINV = Card.of(
 
 
 def _searched(
-    net: nn.Module, start: Tensor, moving: Tensor, label: int, report: Report
+    net: "nn.Module", start: "Tensor", moving: "Tensor", label: int, report: Report
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The rows that reach the boundary, and the unit normals there towards the class: both (K, q), standardised."""
+    import torch
+
     rows, slopes = start.clone(), torch.zeros_like(start)
     odds = torch.full((len(start),), torch.inf, dtype=torch.float64)
     for _ in chunks(_STEPS, 1, report, "steps", counted=True):
@@ -129,8 +181,10 @@ def _searched(
     return rows[reached].numpy(), units.numpy()
 
 
-def _log_odds(net: nn.Module, rows: Tensor, label: int) -> tuple[Tensor, Tensor]:
+def _log_odds(net: "nn.Module", rows: "Tensor", label: int) -> "tuple[Tensor, Tensor]":
     """log p / (1 − p) of a class for standardised rows, and its gradients."""
+    import torch
+
     with torch.enable_grad():
         rows = rows.detach().requires_grad_()
         logits = net(rows.float()).double()

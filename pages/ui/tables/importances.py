@@ -1,30 +1,35 @@
 """Three views of a table: a linear regression, a decision tree and the network, and whether they agree."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
-from core.export.spreadsheet import as_csv
-from core.figures.tables.importances import importances, tree
+from core.figures.tables.importances import MOST, importances, tree
+from core.measure.intervals import Interval
 from core.params import checked
-from core.progress import Report
+from core.progress import Report, subrange
 from core.serialization import digest
-from core.tables.importance import LINEAR, NETWORK, TREE, VIEWS, Views, views
-from core.tables.training import Trained
+from core.tables.importance import LINEAR, NETWORK, TREE, VIEWS, Views, dropped, views
 from core.tables.tree import Node
 from pages.ui.session import location
 from pages.ui.session.jobs import working
+from pages.ui.tables.files import offered
+from pages.ui.tables.network import Model
 from pages.ui.widgets import forms
 from pages.ui.widgets.on_demand import done, keep, on_demand
 from pages.ui.widgets.text import plain
 
 _OWNER, _PART = "importance", "table-views"
 _WIDE = 300  # features from which shuffling each takes more than a moment
+_RETRAINED = "Regression: trained again", "Tree: trained again"
 _TITLES = {LINEAR: "Linear regression: |t|", TREE: "Tree: Gini", NETWORK: "Network: loss if shuffled"}
 
 
-def section(found: Trained, key: str) -> None:
+def section(found: Model, key: str) -> None:
     """The three side by side, one sentence, the regression and the tree."""
     st.header("What does the network rely on?", anchor=False)
     with st.popover("Settings", icon=":material/tune:", key="tables-importance"):
@@ -32,7 +37,7 @@ def section(found: Trained, key: str) -> None:
     settings = checked(VIEWS.params, location.settings(_OWNER), _OWNER)
 
     def work(report: Report) -> Views:
-        return views(found.network, found.training, found.held_out, **settings, report=report)
+        return views(found.predict, found.training, found.held_out, **settings, report=report)
 
     seen = _computed(found, digest([key, settings]), work)
     if seen is None:
@@ -46,6 +51,19 @@ def section(found: Trained, key: str) -> None:
     )  # fmt: skip
     for note in seen.notes:
         st.caption(plain(note))
+    best = np.argsort(-table[NETWORK].to_numpy(), kind="stable")[:MOST]
+    panels: dict[str, list[Interval | float | None]] = {
+        name: [float(values[n]) for n in best] for name, values in methods.items()
+    }
+    panels[_TITLES[NETWORK]] = [list(seen.intervals.values())[number] for number in best]
+    offered(
+        f"{found.training.name}: importances",
+        "importances-chart",
+        table,
+        [found.training.names[number] for number in best],
+        panels,
+    )
+    _without(found, seen, settings, key)
     with st.expander("The numbers", icon=":material/table:"):
         _tables(seen)
     with st.expander("The decision tree", icon=":material/account_tree:"):
@@ -56,6 +74,53 @@ def section(found: Trained, key: str) -> None:
         points = event["selection"]["points"]
         number = points[0].get("customdata", 0) if points else 0
         st.markdown(plain(_path(seen.tree.root, int(number[0] if isinstance(number, list) else number))))
+
+
+def _without(found: Model, seen: Views, settings: dict[str, Any], key: str) -> None:
+    """The increase of the error with the mean in place of a feature, and of simple models trained without it."""
+    names = found.training.names
+    with st.expander("What is lost without a feature?", icon=":material/backspace:"):
+        if not 1 < len(names) <= _WIDE:
+            st.caption(
+                f"Models are trained again without each feature of tables with 2 to {_WIDE:,}; here there are "
+                f"{len(names):,}. The numbers below have the mean in place of each."
+            )
+            return
+
+        def work(report: Report) -> dict[str, NDArray[np.float64]]:
+            parts, losses = (found.training, found.held_out), dict[str, NDArray[np.float64]]()
+            if seen.linear:
+                label = settings["label"]
+                losses[_RETRAINED[0]] = dropped("linear", *parts, label=label, report=subrange(report, 0, 0.5))
+            how = {"depth": settings["depth"], "least": settings["least"]}
+            return losses | {_RETRAINED[1]: dropped("tree", *parts, **how, report=subrange(report, 0.5, 1))}
+
+        losses = on_demand(
+            "table-without", digest([key, settings]), "Training without a feature", work, button="Train again",
+            note="The network gets the mean or the most frequent category instead; the regression and the tree are "
+            "trained again without the feature. Held-out rows say what is lost.",
+        )  # fmt: skip
+        if losses is None:
+            return
+        methods = {**losses, "Network: mean in its place": seen.imputed}
+        order = np.argsort(-seen.imputed, kind="stable")[:MOST]
+        said = "; ".join(
+            f"{method.partition(':')[0]}: {names[int(values.argmax())]}" for method, values in methods.items()
+        )
+        st.markdown(plain(f"What costs most: {said}."))
+        st.plotly_chart(
+            importances(names, methods),
+            key="tables-without",
+            config={"displayModeBar": False},
+            alt=f"Increase of the error without each feature. {said}",
+        )
+        offered(
+            f"{found.training.name}: without a feature",
+            "without",
+            pd.DataFrame({"feature": names, **methods}),
+            [names[number] for number in order],
+            {method: [float(values[number]) for number in order] for method, values in methods.items()},
+        )
 
 
 def _path(root: Node, number: int) -> str:
@@ -69,10 +134,10 @@ def _path(root: Node, number: int) -> str:
     return f"{of}, {node.n:,} rows, most {node.value}, Gini impurity {node.impurity:.3f}."
 
 
-def _computed(found: Trained, key: str, work: Callable[[Report], Views]) -> Views | None:
+def _computed(found: Model, key: str, work: Callable[[Report], Views]) -> Views | None:
     """The views: at once for a narrow table, on demand for a wide one."""
     if len(found.training.columns) > _WIDE:
-        note = f"Shuffles each of {len(found.training.columns):,} features: minutes."
+        note = f"Shuffles each of {len(found.training.columns):,} features: seconds for a network, minutes for others."
         return on_demand(_PART, key, "Shuffling features", work, button="Compute importances", note=note)
     known: Views | None = done(_PART, key)
     return known if known is not None else keep(_PART, key, working("Shuffling features", work))
@@ -97,7 +162,4 @@ def _tables(seen: Views) -> None:
 
 def _shown(table: pd.DataFrame, name: str) -> None:
     st.dataframe(table, hide_index=True, alt=f"Table of {name}")
-    st.download_button(
-        "CSV", lambda: as_csv(table), f"{name}.csv", "text/csv", key=f"tables-{name}-csv", on_click="ignore",
-        icon=":material/download:",
-    )  # fmt: skip
+    offered(name, name, table)

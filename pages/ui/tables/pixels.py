@@ -10,21 +10,22 @@ from core.figures.tables.pixels import enlarged
 from core.progress import Report, subrange
 from core.tables.pixels import REASON, forest_weights, gini, inversion, saliency, side
 from core.tables.table import Table
-from core.tables.training import Trained
 from core.tables.tree import tree
 from pages.ui.session.jobs import working
+from pages.ui.tables.network import Model
 from pages.ui.widgets.on_demand import done, keep
 from pages.ui.widgets.text import plain
 
 
-def section(table: Table, found: Trained, key: str, row: int) -> None:
+def section(table: Table, found: Model, key: str, row: int) -> None:
     """The row as a picture beside importances, LIME on a forest, saliency, and an input that maximises its class."""
     try:
         width = side(table)
     except Unsupported:
         return
-    if not table.classes:
+    if not table.classes or found.network is None:
         return
+    net = found.network
     st.header("Where importances fail", anchor=False)
     label = table.classes[int(table.answers[row])]
     known = done("table-pixels", (key, row))
@@ -32,7 +33,7 @@ def section(table: Table, found: Trained, key: str, row: int) -> None:
 
         def work(report: Report) -> object:
             weights = forest_weights(found.training, table.values[row], label, report=subrange(report, 0, 0.5))
-            made = inversion(found.network, label, report=subrange(report, 0.5, 1))
+            made = inversion(net, label, report=subrange(report, 0.5, 1))
             return gini(tree(found.training)), weights, made
 
         known = keep("table-pixels", (key, row), working("Explaining pixels", work))
@@ -41,7 +42,7 @@ def section(table: Table, found: Trained, key: str, row: int) -> None:
         f"Row {row:,}: {label}": table.values[row].reshape(width, -1),
         "Gini importance of each pixel": shares,
         "LIME on a random forest": weights,
-        "Saliency of this row": saliency(found.network, table.values[[row]], label),
+        "Saliency of this row": saliency(net, table.values[[row]], label),
         f"Input that maximises {label}": input_of_class,
     }
     for column, (name, values) in zip(st.columns(len(pictures)), pictures.items(), strict=True):

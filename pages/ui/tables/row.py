@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.export.spreadsheet import as_csv
 from core.figures.tables.local import weights_figure
 from core.params import checked
 from core.progress import Report
@@ -14,10 +13,12 @@ from core.tables.lime import LIME, LocalExplanation, lime_table
 from core.tables.null import Null, shuffled_null
 from core.tables.representatives import Representatives, representative_rows
 from core.tables.table import Table
-from core.tables.training import NETWORK, Trained, train
+from core.tables.training import NETWORK, train
 from pages.ui.session import location, parameters
 from pages.ui.session.jobs import working
 from pages.ui.tables import network
+from pages.ui.tables.files import offered
+from pages.ui.tables.network import Model
 from pages.ui.widgets import forms
 from pages.ui.widgets.on_demand import done, keep, on_demand
 from pages.ui.widgets.text import plain
@@ -28,7 +29,7 @@ _EXPLAINED, _CHOSEN, _FEWER, _CONDITIONS = 100, 5, 1000, 4  # rows, rows chosen,
 _MOST_VALUES = 20_000_000  # drawn at once unless more samples are asked for: wide tables get fewer rows
 
 
-def section(table: Table, found: Trained, key: str) -> int:
+def section(table: Table, found: Model, key: str) -> int:
     """The row, its prediction, the weights and their null; returns the number of the row."""
     st.header("Why this row?", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -46,11 +47,11 @@ def section(table: Table, found: Trained, key: str) -> int:
     own = digest([key, row, settings])
 
     def work(report: Report) -> LocalExplanation:
-        return lime_table(table, found.network, table.values[row], **settings, report=report)
+        return lime_table(table, found.predict, table.values[row], **settings, report=report)
 
     known: LocalExplanation | None = done("table-lime", own)
     one = known if known is not None else keep("table-lime", own, working("Drawing rows", work))
-    null = _null(table, row, settings, own, found)
+    null = _null(table, row, settings, own, found) if found.network else None
     st.markdown(plain(one.sentence))
     frame = one.frame.head(one.shown or len(one.frame))
     st.plotly_chart(
@@ -62,22 +63,20 @@ def section(table: Table, found: Trained, key: str) -> int:
     )  # fmt: skip
     if null:
         st.markdown(plain(null.sentence))
-    st.download_button(
-        "CSV", lambda: as_csv(one.frame), f"{table.name}-row-{row}.csv", "text/csv", key="tables-lime-csv",
-        on_click="ignore", icon=":material/download:",
-    )  # fmt: skip
+    weights = {f"Weight: change of {one.explained}": [float(weight) for weight in frame["weight"]]}
+    offered(f"{table.name}: row {row}", "lime", one.frame, frame["condition"].tolist(), weights)
     _representatives(table, settings, found, key)
     return int(row)
 
 
-def _representatives(table: Table, settings: dict[str, Any], found: Trained, key: str) -> None:
+def _representatives(table: Table, settings: dict[str, Any], found: Model, key: str) -> None:
     """A few rows that together show the features that matter (SP-LIME), on demand."""
     count = min(len(table), _EXPLAINED)
     rows = [int(number) for number in np.linspace(0, len(table) - 1, count)]
 
     def work(report: Report) -> Representatives:
         few = {**settings, "samples": min(settings["samples"], _FEWER)}
-        return representative_rows(table, found.network, rows, _CHOSEN, report=report, **few)
+        return representative_rows(table, found.predict, rows, _CHOSEN, report=report, **few)
 
     with st.expander("Rows that stand for all", icon=":material/filter_list:"):
         chosen = on_demand(
@@ -91,14 +90,14 @@ def _representatives(table: Table, settings: dict[str, Any], found: Trained, key
             st.markdown(plain(f"Row {number:,}: {some}. So far {covered:.0%} of the importance of all features."))
 
 
-def _null(table: Table, row: int, settings: dict[str, Any], key: str, found: Trained) -> Null | None:
+def _null(table: Table, row: int, settings: dict[str, Any], key: str, found: Model) -> Null | None:
     """The comparison with networks of shuffled targets, on demand."""
     training = checked(NETWORK.params, location.settings(network.OWNER), network.OWNER)
     same = {name: value for name, value in settings.items() if name != "features"}
 
     def work(report: Report) -> Null:
         *_, last = shuffled_null(
-            table, lambda some: train(some, **training).network, table.values[row], **same, predict=found.network,
+            table, lambda some: train(some, **training).network, table.values[row], **same, predict=found.predict,
             shuffles=_SHUFFLES, report=report,
         )  # fmt: skip
         return last

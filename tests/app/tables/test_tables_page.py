@@ -1,6 +1,7 @@
 """The page of tables, without a browser."""
 
 import html
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,3 +132,26 @@ def test_an_own_file_is_read_and_corrected() -> None:
 def test_every_bundled_table_has_a_title() -> None:
     (box,) = [box for box in page().selectbox if box.label == "Table"]
     assert box.options == [*(card.title for card in DATASETS.values()), "your own CSV file"]
+
+
+def test_what_is_lost_without_a_feature_and_half_spaces() -> None:
+    app = press(page(table="wine", by="hypinv"), "Train again")
+    until(lambda: "What costs most: Regression: " in said(app.run()))
+    app = press(app, "Search the boundary")
+    until(lambda: "This agrees with the network for " in said(app.run()))
+    assert "Experimental." in said(app)
+    assert not app.error
+
+
+def test_own_code_is_offered_only_by_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "The accuracy is " in said(page(table="wine", of="own"))
+    code = tmp_path / "mine.py"
+    code.write_text(
+        "import numpy as np\nclass Model:\n    def predict_proba(self, frame):\n"
+        "        return np.tile([0.2, 0.5, 0.3], (len(frame), 1))\ndef build():\n    return Model()\n"
+    )
+    monkeypatch.setenv("VITRINE_TABLE_MODEL", f"{code}:build")
+    app = page(table="wine", of="own")
+    assert "The accuracy of your model is " in said(app)
+    assert not [button for button in app.button if button.label == "Compare with shuffled targets"]
+    assert not app.error

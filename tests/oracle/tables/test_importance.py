@@ -168,3 +168,15 @@ def test_reports_of_all_steps_rise_to_one():
     assert fractions == sorted(fractions)
     assert told[-1] == (1, "features 7 of 7")
     assert len(told) == 2 * 8
+
+
+@pytest.mark.parametrize("name", ["wine", "students"])
+def test_importances_of_a_network_are_those_of_predicting_all_rows_again(name):
+    """The students have a category, and so several columns of the first layer at once."""
+    found = train(DATASETS[name].load(), epochs=3)
+    network, held_out = found.network, found.held_out
+    again = np.stack([permutation(one, held_out, shuffles=3) for one in (network, network.__call__)])
+    mean = np.stack([imputation(one, held_out, held_out) for one in (network, network.__call__)])
+    assert np.abs(again[0]).max() > 0
+    np.testing.assert_allclose(again[0], again[1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(mean[0], mean[1], rtol=1e-4, atol=1e-5)

@@ -79,3 +79,15 @@ def test_app_needs_its_script(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(app, "SCRIPT", tmp_path / "app.py")
     assert main(["app"]) == 2
     assert "not part of this installation" in sentence(capsys)
+
+
+def test_an_own_model_of_tables_is_named_absolutely_and_a_pickle_is_refused(tmp_path, monkeypatch, capsys):
+    called = {}
+    monkeypatch.setattr(os, "execve", lambda path, command, env: called.update(env=env))
+    monkeypatch.setattr(app, "_free", lambda address, port: None)
+    monkeypatch.chdir(tmp_path)
+    assert main(["app", "--table-model", "mine.py:build"]) == 0
+    assert called["env"]["VITRINE_TABLE_MODEL"] == f"{tmp_path / 'mine.py'}:build"
+    assert str(tmp_path) in called["env"]["PYTHONPATH"].split(os.pathsep)
+    assert main(["app", "--table-model", "mine.pkl"]) == 2
+    assert "FILE.py:FUNCTION" in capsys.readouterr().err

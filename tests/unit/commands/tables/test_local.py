@@ -104,3 +104,18 @@ def test_the_options_load_neither_torch_nor_pandas(command):
     code += "print('torch' in sys.modules, 'pandas' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "False False"
+
+
+def test_half_spaces_of_a_class(tmp_path, capsys):
+    words = "rules", "wine", "--method", "hypinv", "--hypinv-points", "3", "--epochs", "5"
+    text = told(capsys, *words)
+    assert "class_2: " in text
+    assert "h3: " in text
+    assert "Experimental." in text
+    found = json.loads(told(capsys, *words, "--class", "class_0", "--json"))
+    assert found["class"] == "class_0"
+    assert len(found["half_spaces"]) + found["missed"] == 3
+    told(capsys, *words, "--csv", str(tmp_path / "h.csv"))
+    assert (tmp_path / "h.csv").read_text().startswith("half-space,offset,normal of alcohol")
+    assert "There is no class 'x'." in told(capsys, *words, "--class", "x", code=2)
+    assert "not rules" in told(capsys, *words, "--fire", "1", code=2)
