@@ -41,7 +41,7 @@ PARAMETERS = {
     "Studies": ("study",),
     "Methods": ("family",),
     "Three cases": ("flowers",),
-    "Tables": ("table", "above", "row", "by", "all"),
+    "Tables": ("table", "above", "row", "by", "all", "of", "class"),
     "Filter selection": ("left", "right", "training"),
 }
 DIGITS = ("²", "F²", "½", "٣", "nan", "-inf", "1e999", "-1", "9" * 20, "F" + "9" * 5000, "0x10", "1_0", "1.5")

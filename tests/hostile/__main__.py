@@ -17,7 +17,7 @@ from core.models.weights import fit
 from core.study.build import build_study
 from core.study.config import TransactionConfig
 from tests import nets
-from tests.hostile import arguments, checkpoints, exported, folders, masks, pictures, settings, studies, tags
+from tests.hostile import arguments, checkpoints, exported, folders, masks, pictures, settings, studies, tables, tags
 from tests.hostile.forked import Case, main
 from tests.tiny_build import PATCHES, config, draw
 
@@ -31,6 +31,7 @@ def corpus(folder: Path) -> Iterator[Case]:
     yield from pictures.cases(folder)
     yield from folders.cases(folder)
     yield from masks.cases(folder)
+    yield from tables.cases(folder / "tables")
     for name, content in checkpoints.files():
         yield f"weights {name}", partial(fitted, folder / "weights", name, content)
     yield "onnx sound", partial(exported.check_sound, folder / "onnx")
