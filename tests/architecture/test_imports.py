@@ -47,7 +47,7 @@ ROOMS = (
     ("components", "session"),
     ("widgets",),
     ("explore", "study"),
-    ("exam", "failures", "measure", "tables", "units"),
+    ("classes", "exam", "failures", "measure", "tables", "units"),
     ("passport",),
     ("shell",),
     ("main",),
