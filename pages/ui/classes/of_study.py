@@ -21,6 +21,8 @@ def rules(study: Study, label: int) -> None:
     name = study.labels[label]
     if not len(own):
         st.caption(plain(f"No rule of this study predicts {name}."))
+        if label in open_study.catalogue(study).by_label(PatchFilter()):
+            navigation.link("mine/rules", "Try other settings on Rules", label=name)
         return
     rule_views.picked(study, own, mined.config.filters, "class-rules", _RULES)
     navigation.link("mine/rules", "Open on Rules", label=name, rule=st.query_params.get("rule"))

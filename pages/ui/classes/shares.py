@@ -21,7 +21,7 @@ def shares(found: Predictions, model: Model, label: int) -> None:
     """The largest shares as bars, or why there are none."""
     st.header("Filters", anchor=False)
     if reason := missing_shares(model):
-        st.caption(plain(f"{reason} So filters have no exact shares of the logit; its rules name the filters."))
+        st.caption(plain(f"{reason} So filters have no exact shares of the logit."))
         return
     images = found.images[found.images["problem"] == ""]
     own = (images["label"] == label).to_numpy()

@@ -131,4 +131,5 @@ def test_a_class_without_rules_keeps_its_images(app: AppTest, plant: Plant) -> N
     bare = plant(lambda label, _: [] if label == 1 else [label])
     opened(app, bare, 1)
     assert "No rule of this study predicts" in said(app)
+    assert "label=" in links(app)["Try other settings on Rules"]
     assert set(galleries(app)) == {"Patches of class 1", "Typical and odd images"}
