@@ -20,6 +20,7 @@ SECTIONS = {
         ("mine/patches", "Patches", "grid_on", "study"),
         ("mine/rules", "Rules", "rule", "study image"),
         ("mine/averages", "Averages", "blur_on", "study"),
+        ("mine/classes", "Class", "label", "study"),
         ("mine/concepts", "Concepts", "category", "study image"),
         ("units/units", "Units", "apps", "study image units"),
         ("units/unit", "Filter", "filter_tilt_shift", "study image units"),

@@ -22,6 +22,7 @@ PARAMETERS = {
     "Patches": ("study", "label", "filters", "outcome", "tag", "strongest", "drop", "image", "sort"),
     "Rules": ("study", "support", "confidence", "q", "n", "label", "show", "rule", "node"),
     "Averages": ("study", "label", "top", "weights", "contrast", "average"),
+    "Class": ("study", "class", "rule"),
     "Concepts": ("study", "count"),
     "Units": (
         "study",

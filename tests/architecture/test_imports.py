@@ -49,7 +49,7 @@ ROOMS = (
     ("widgets",),
     ("explore", "study"),
     ("what_if",),
-    ("exam", "failures", "measure", "tables", "units"),
+    ("classes", "exam", "failures", "measure", "tables", "units"),
     ("passport", "two_models"),
     ("shell",),
     ("main",),

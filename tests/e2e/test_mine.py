@@ -337,6 +337,7 @@ def test_axe_finds_nothing_of_ours_in_a_study(mined: Server, tabs: Any, scheme: 
         "rules?show=shared",
         "rules?show=ablation",
         "averages",
+        "classes",
         "concepts",
         "unit",
     ):

@@ -40,6 +40,7 @@ _SAMPLE = 100  # lines from which the delimiter is guessed
 _SPREADSHEET = "Save the table as CSV, as every spreadsheet can."
 _ROWS = "Give a header and rows."
 _FEWER = "Keep fewer rows or columns."
+_NOTED = 20  # renamed columns that are told one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,15 +191,21 @@ def _square(
 def _unique(given: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """Different names for the columns, and what was renamed."""
     names, taken, notes = dict[str, None](), set(given), list[str]()
+    last = dict[str, int]()  # number given to a name
+    renamed = 0
     for number, name in enumerate(given, 1):
         plain = name or f"column {number}"
-        unique, count = plain, 1
+        unique = plain
         while unique in names or (unique != name and unique in taken):
-            count += 1
-            unique = f"{plain} ({count})"
+            last[plain] = last.get(plain, 1) + 1
+            unique = f"{plain} ({last[plain]})"
         if name and unique != name:
-            notes.append(f"The name {brief(name, 40)} occurs again: column {number} is called {brief(unique, 40)}.")
+            renamed += 1
+            if renamed <= _NOTED:
+                notes.append(f"The name {brief(name, 40)} occurs again: column {number} is called {brief(unique, 40)}.")
         names[unique] = None
+    if renamed > _NOTED:
+        notes.append(f"So are {counted(renamed - _NOTED, 'other column')}.")
     return tuple(names), notes
 
 

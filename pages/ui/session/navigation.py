@@ -48,7 +48,7 @@ def page_of(name: str) -> Any | None:
     return st.session_state.get("pages", {}).get(name)
 
 
-def go(page: str, **query: Any) -> None:
+def go(page: str, /, **query: Any) -> None:
     """Show another page with these parameters, and the open study; None resets a parameter to its default."""
     target = page_of(page)
     if target is not None:
@@ -61,7 +61,7 @@ def patches_of(**demands: Any) -> None:
     go("mine/patches", **{**dict.fromkeys(DEMANDS), **demands})
 
 
-def link(page: str, label: str, **query: Any) -> None:
+def link(page: str, label: str, /, **query: Any) -> None:
     """A link to another page, with these parameters and the open study."""
     target = page_of(page)
     if target is not None:

@@ -30,7 +30,7 @@ def menu(shown: Outcome, edits: Edits, both: Maps | None) -> None:
         ("Both maps", "npz", "application/octet-stream", lambda: npz(_arrays(found)), bool(found)),
         ("Probabilities", "csv", "text/csv", lambda: as_csv(table(shown)), True),
     ]
-    st.header("Take away", anchor=False)
+    st.header("Export", anchor=False)
     with st.container(horizontal=True, gap="small"):
         for title, ending, kind, make, there in kinds:
             st.download_button(

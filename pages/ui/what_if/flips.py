@@ -29,7 +29,7 @@ def smallest(asked: Subject, count: int, layer: str) -> None:
     """The search by superpixels, about `count`, or by filters of a layer, on demand, and its steps to apply."""
     st.header("Smallest change that flips the answer", anchor=False)
     bench, picture = asked.bench, asked.picture
-    way = parameters.choice("Take away", list(_WAYS), "flip").draw(
+    way = parameters.choice("Remove", list(_WAYS), "flip").draw(
         st.segmented_control, required=True, format_func=_WAYS.get
     )
 

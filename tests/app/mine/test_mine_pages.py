@@ -16,7 +16,7 @@ from tests.mine_pages import Plant, parts, said, visit
 from tests.packets import packets
 from tests.pages_list import FILES
 
-MINE = ("Patches", "Rules", "Averages", "Concepts", "Filter", "Studies")
+MINE = ("Patches", "Rules", "Averages", "Class", "Concepts", "Filter", "Studies")
 
 
 @pytest.mark.parametrize("title", [title for title in MINE if title != "Filter"])
