@@ -49,7 +49,7 @@ ROOMS = (
     ("widgets",),
     ("explore", "study"),
     ("exam", "failures", "measure", "tables", "units"),
-    ("passport", "two_models"),
+    ("bias", "passport", "two_models"),
     ("shell",),
     ("main",),
 )
