@@ -18,13 +18,14 @@ from core.resources import version
 # or completion is requested, and imports torch only when the command runs, so help and usage errors are immediate.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "app": ("open the app in the browser", "core.commands.app", "app"),
+    "bias": ("measure what a region of the images is worth to a model", "core.commands.review.bias", "bias"),
     "models": ("list the models that can be loaded by name", "core.commands.catalogue", "models"),
     "methods": ("list the methods of explanation with their settings", "core.commands.catalogue", "methods"),
     "cases": ("measure what a review says of methods on one and several objects", "core.commands.cases", "cases"),
     "check": ("say what a model is made of and what each method can do with it", "core.commands.check", "check"),
     "exam": ("compare methods on images whose objects are known", "core.commands.exam", "exam"),
     "explain": ("explain the predictions of a model for images", "core.commands.explain", "explain"),
-    "failures": ("show which images a model gets wrong, and how", "core.commands.failures", "failures"),
+    "failures": ("show which images a model gets wrong, and how", "core.commands.review.failures", "failures"),
     "flip": ("find the fewest superpixels or filters whose removal changes a prediction", "core.commands.flip", "flip"),
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
     "measure": ("measure the quality of explanations of one image or many", "core.commands.measure", "measure"),

@@ -15,7 +15,7 @@ from core.data.label_table import table_column
 from core.data.masks.pictures import Mask
 from core.errors import BadParameter, Unavailable
 from core.explain.baselines import SIDE, blurred
-from core.measure.intervals import Interval, proportion
+from core.measure.intervals import Interval, interval, proportion
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.progress import Report, silent
@@ -24,13 +24,14 @@ from core.review.reading import batches
 from core.review.shard import BATCH
 
 Fill = Literal["grey", "black", "blur"]
+_FILLED = ("filled", "control")  # columns with the classes that are predicted then
 Region = Callable[
     [int], Mask | None
 ]  # the region (H, W) of an image by its number, as the model sees it; None for none
 
 
-def box_region(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Region:
-    """The same box in every image, in fractions of the model's view of this height and width.
+def box_mask(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Mask:
+    """The mask (H, W) of a box in fractions of the model's view of this height and width, of one pixel at least.
 
     Raises BadParameter for a box outside the image.
     """
@@ -43,6 +44,12 @@ def box_region(left: float, top: float, width: float, height: float, size: tuple
         for start, length, side in ((top, height, size[0]), (left, width, size[1]))
     )
     mask[rows, columns] = True
+    return mask
+
+
+def box_region(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Region:
+    """The same box in every image. Raises as `box_mask`."""
+    mask = box_mask(left, top, width, height, size)
     return lambda image: mask
 
 
@@ -63,6 +70,21 @@ class Counterfactual:
     flips: Interval | None  # the share of images whose prediction changes
     control: Interval | None  # the same where the region, turned by half a turn about the middle, is filled instead
     without: int  # images that have no region, or no prediction
+
+    def by_class(self) -> pd.DataFrame:
+        """The effect by class that was predicted: label, images, and flips, control and change with low and high.
+
+        `change` is the mean change of the probability of that class. The last row, of label -1, is of all images.
+        """
+        rows = []
+        for label in [*sorted(self.table["predicted"].unique().tolist()), -1]:
+            own = self.table if label < 0 else self.table[self.table["predicted"] == label]
+            of_flips = (proportion(int((own[name] != own["predicted"]).sum()), len(own)) for name in _FILLED)
+            effects = [*of_flips, interval((own["left"] - own["probability"]).tolist())]
+            numbers = [(one.mean, one.low, one.high) if one else (None, None, None) for one in effects]
+            rows.append((label, len(own), *(number for three in numbers for number in three)))
+        columns = [f"{name}{end}" for name in ("flips", "control", "change") for end in ("", "_low", "_high")]
+        return pd.DataFrame(rows, columns=["label", "images", *columns])
 
 
 def counterfactual(

@@ -14,6 +14,7 @@ SECTIONS = {
         ("explore/measure", "Measure", "monitoring", "image model classes"),
         ("explore/exam", "Exam", "leaderboard", ""),
         ("explore/failures", "Failures", "rule_folder", ""),
+        ("explore/bias", "Bias", "balance", ""),
         ("explore/two_models", "Two models", "compare", ""),
     ],
     "Filters and rules": [

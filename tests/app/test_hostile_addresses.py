@@ -18,6 +18,7 @@ PARAMETERS = {
     "Measure": ("metrics", "curve", "step", "method", "target"),
     "Exam": ("exam", "measure", "family", "methods", "cases", "of"),
     "Failures": ("of", "folder", "which", "pair", "place", "order", "open", "case", "method", "what-if", "edit"),
+    "Bias": ("of", "folder", "left", "top", "width", "height", "fill", "groups", "file", "column"),
     "Two models": ("of", "folder", "second", "blind", "where", "case", "method", "class"),
     "Patches": ("study", "label", "filters", "outcome", "tag", "strongest", "drop", "image", "sort"),
     "Rules": ("study", "support", "confidence", "q", "n", "label", "show", "rule", "node"),

@@ -50,7 +50,7 @@ ROOMS = (
     ("explore", "study"),
     ("what_if",),
     ("classes", "exam", "failures", "measure", "tables", "units"),
-    ("passport", "two_models"),
+    ("bias", "passport", "two_models"),
     ("shell",),
     ("main",),
 )

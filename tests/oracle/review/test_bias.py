@@ -1,6 +1,7 @@
 """The planted shortcut: filling the tag flips its network, nothing else does; groups and mean maps by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -10,7 +11,9 @@ from core.errors import BadParameter, Unavailable, UnknownName
 from core.images import read_picture
 from core.models import load
 from core.review.bias import (
+    Counterfactual,
     accuracy_by_group,
+    box_mask,
     box_region,
     column_groups,
     counterfactual,
@@ -20,6 +23,7 @@ from core.review.bias import (
 )
 from core.review.confusion import accuracy
 from core.review.predictions import predictions
+from core.review.sampled_maps import sampled_maps, strongest_box
 from core.review.source import folder_source
 from tests.unit.review.planted import planted
 
@@ -134,3 +138,44 @@ def test_regions_that_do_not_fit_are_a_sentence(biased):
         counterfactual(found, model, box_region(*CORNER, (64, 64)))
     with pytest.raises(Unavailable, match="No image of data has the region"):
         counterfactual(found, model, lambda row: None)
+
+
+def test_maps_lie_on_the_tag_of_the_network_that_reads_it_only(biased, tmp_path):
+    model, found = biased
+    corner = box_mask(*CORNER, model.preprocess.size)
+    maps = sampled_maps(found, model)
+    shares = maps.shares(corner)
+    assert shares["label"].tolist() == [*range(6), -1]
+    assert shares["share"].min() > 0.5, "of every class"
+    left, top, *_ = strongest_box(maps.overall, 0.23, 0.23)
+    assert left == pytest.approx(CORNER[0], abs=0.05)
+    assert top == pytest.approx(CORNER[1], abs=0.05)
+    honest, others = predicted(tmp_path, "single-6c", "flowers-single-6c")
+    assert sampled_maps(others, honest).shares(corner)["share"].max() < 0.1
+
+
+def test_a_sample_is_taken_at_equal_distances_and_has_the_same_maps(biased):
+    model, found = biased
+    every, some = sampled_maps(found, model), sampled_maps(found, model, limit=8)
+    assert some.rows == tuple(range(0, 24, 3))
+    assert some.values == pytest.approx(every.values[::3], abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(0.25, 0.5), (0.3, 0.3), (1.0, 1.0), (0.001, 0.001)])
+def test_the_strongest_box_is_found_as_by_trying_all(size):
+    values = np.random.default_rng(3).random((12, 20))
+    left, top, width, height = strongest_box(values, *size)
+    tall, wide = max(1, round(12 * height)), max(1, round(20 * width))
+    best = max(values[y : y + tall, x : x + wide].sum() for y in range(13 - tall) for x in range(21 - wide))
+    mask = box_mask(left, top, width, height, values.shape)
+    assert values[mask].sum() == pytest.approx(best)
+
+
+def test_effects_by_class_are_counted_by_hand():
+    columns = {"image": range(4), "predicted": [0, 0, 0, 2], "filled": [0, 1, 1, 2], "control": [0, 0, 1, 2]}
+    table = pd.DataFrame({**columns, "probability": [0.9, 0.9, 0.9, 0.8], "left": [0.9, 0.3, 0.3, 0.8]})
+    effects = Counterfactual(table, None, None, 0).by_class()
+    assert effects[["label", "images"]].values.tolist() == [[0, 3], [2, 1], [-1, 4]]
+    assert effects["flips"].tolist() == pytest.approx([2 / 3, 0, 1 / 2])
+    assert effects["control"].tolist() == pytest.approx([1 / 3, 0, 1 / 4])
+    assert effects["change"].tolist() == pytest.approx([-0.4, 0, -0.3])

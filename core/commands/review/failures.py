@@ -1,16 +1,14 @@
 """`vitrine failures`: the errors of a model on a study or folder, as text, JSON, CSV and a report."""
 
 import json
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from core.commands import chosen_model, complain, named_model, options, path_argument, say, say_json, write_text
+from core.commands import complain, path_argument, say, say_json, write_text
 from core.commands.interruption import Interruption
-from core.data.model_options import ModelOptions
+from core.commands.review.source import images_limit, predicted, source_options
 from core.errors import BadParameter, Cancelled
-from core.params import expanded, whole
 from core.progress import Report, printed, subrange
 
 if TYPE_CHECKING:
@@ -23,14 +21,9 @@ _FORMATS = (".html", ".csv", ".json")
 
 def failures(parser: ArgumentParser) -> None:
     """Declare `vitrine failures`."""
-    text = "a study, by folder or name, or a folder of images, with one sub-folder per class where these are known"
-    parser.add_argument("source", metavar="STUDY|DIR", help=text)
-    model = "of a folder: name, or ARCH@FILE for your own weights; of a study only if its model was moved"
-    parser.add_argument("--model", default="", metavar="MODEL", help=model)
-    options(parser, ModelOptions)
+    source_options(parser)
     against = "a second model for the same images: where do they disagree, and which is right there?"
     parser.add_argument("--against", default="", metavar="MODEL", help=against)
-    parser.add_argument("--images", default="0", metavar="N", help="use at most N images, evenly spread; 0 for all")
     form = parser.add_mutually_exclusive_group()
     report = "write all errors with what reviewers say of them: .html with pictures, .csv or .json"
     form.add_argument("--report", type=path_argument, metavar="FILE", help=report)
@@ -41,15 +34,13 @@ def failures(parser: ArgumentParser) -> None:
 def _failures(args: Namespace) -> int:
     from core.review.queue import CaseFilter, matching, ordered
 
-    limit = whole(args.images)
-    if limit is None:
-        raise BadParameter(f"--images cannot be {args.images!r}.", "Give a whole number; 0 for all images.")
+    limit = images_limit(args)
     if args.report and args.report.suffix.lower() not in _FORMATS:
         raise BadParameter(f"{args.report.name} is no report.", f"Give a name that ends in {', '.join(_FORMATS)}.")
     with Interruption(printed(sys.stderr)) as interruption:
         try:
             until = 0.5 if args.against else 1.0
-            found = _predicted(args, limit, subrange(interruption.report, 0.0, until))
+            found, _ = predicted(args, limit, subrange(interruption.report, 0.0, until))
             if args.against:
                 return _compare(args, found, subrange(interruption.report, until, 1.0))
         except Cancelled:
@@ -62,33 +53,6 @@ def _failures(args: Namespace) -> int:
     else:
         _summarise(found, rows)
     return 0
-
-
-def _predicted(args: Namespace, limit: int, report: Report) -> "Predictions":
-    """The predictions of the study or folder that the command names."""
-    from core.environment import device
-    from core.models import load
-    from core.review.predictions import predictions
-    from core.review.source import folder_source, study_source
-    from core.study.schema import STUDY
-    from core.workbench import find_study, study_model
-
-    reading, computing = subrange(report, 0.0, 0.1), subrange(report, 0.1, 1.0)
-    path = expanded(args.source)
-    if os.path.lexists(path) and not os.path.lexists(path / STUDY.file):
-        if not args.model:
-            message = f"{args.source} is a folder of images, and no model is named."
-            raise BadParameter(message, "Add --model NAME, such as --model resnet18.")
-        model = load(named_model(args), device=device(), report=report, options=chosen_model(args))
-        source = folder_source(path, model.labels, limit=limit, report=reading)
-    else:
-        study = find_study(args.source)
-        if changed := chosen_model(args).changed():
-            message = f"A study says itself how its model is read, so {', '.join(changed)} cannot be chosen."
-            raise BadParameter(message, "Leave these options out, or give a folder of images.")
-        model = study_model(study, device(), model=named_model(args) if args.model else "")
-        source = study_source(study, limit=limit)
-    return predictions(source, model, report=computing)
 
 
 def _compare(args: Namespace, found: "Predictions", report: Report) -> int:
@@ -170,8 +134,8 @@ def _summarise(found: "Predictions", rows: "Rows") -> None:
             say("All images are right.")
     say(*(f"{name.lower()}: {text}" for name, text in extremes(found)))
     columns = ["images", "true_name", "predicted_name", "share"]
-    for count, true, predicted, share in pairs(found)[columns].head(_SHOWN).itertuples(index=False):
-        say(f"{count:6,}  {true} as {predicted or 'no class'} ({share:.0%} of the class)")
+    for count, true, other, share in pairs(found)[columns].head(_SHOWN).itertuples(index=False):
+        say(f"{count:6,}  {true} as {other or 'no class'} ({share:.0%} of the class)")
     for row in rows[:_SHOWN].tolist():
         image = found.images.iloc[row]
         named = " as ".join(filter(None, map(found.class_name, (image["label"], image["predicted"]))))

@@ -1,0 +1,43 @@
+"""Bias: what a region of the images is worth to a model, and whether it is right equally often for all groups."""
+
+import streamlit as st
+
+from core.review.bias import box_mask
+from pages.ui.bias import effect, exports, groups, maps, region
+from pages.ui.failures.opened import Opened, opened
+from pages.ui.widgets import messages
+from pages.ui.widgets.text import plain
+
+st.header("Bias", anchor=False)
+
+
+def examine(shown: Opened) -> None:
+    """The mean maps with the region, what the region is worth, and the groups."""
+    found = shown.predictions
+    for note in found.notes:
+        st.caption(plain(note))
+    averaged = maps.sampled(shown)
+    box = region.chosen(averaged)
+    mask = box_mask(*box, shown.bench.model.preprocess.size)
+    left, right = st.columns([1.1, 1], gap="large")
+    with left:
+        if averaged:
+            maps.overview(averaged, mask)
+    with right:
+        fill = effect.fill()
+        result = effect.filled(shown, box, mask, fill)
+        effect.sentences(averaged, mask, result)
+        menu = st.container()
+    st.subheader("By class", anchor=False)
+    if averaged:
+        maps.by_class(shown, averaged, mask)
+    effect.table(shown, averaged, mask, result)
+    st.subheader("By group", anchor=False)
+    table, option = groups.groups(found)
+    with menu:
+        exports.menu(exports.files(found, averaged, mask, result, table), exports.command(found, box, fill, option))
+
+
+with messages.error_boundary("Bias"):
+    if chosen := opened():
+        examine(chosen)

@@ -1,0 +1,1 @@
+"""Parts of the page about bias: the mean maps, the region, what filling it changes, groups, exports."""
