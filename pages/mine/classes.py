@@ -7,6 +7,7 @@ from core.review.predictions import Predictions
 from core.study import Study
 from pages.ui.classes import choice, decisions, of_study, pictures, shares
 from pages.ui.study import ablation, open_study, rule_views
+from pages.ui.study.study_predictions import predicted
 from pages.ui.widgets import messages
 
 
@@ -17,7 +18,7 @@ def page(study: Study) -> None:
     label = choice.heading(study)
     with messages.refused():
         bench = ablation.bench(study, "class")
-        if found := decisions.predicted(study, bench):
+        if found := predicted(study, bench, ": accuracy, confusions and shares of filters"):
             _predicted(found, bench.model, label)
     left, right = rule_views.sides(1.2)
     with left:

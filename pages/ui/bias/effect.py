@@ -10,9 +10,10 @@ from core.progress import Report
 from core.review.bias import Counterfactual, Fill, counterfactual
 from core.review.sampled_maps import Box, SampledMaps
 from core.workbench import pass_seconds
-from pages.ui.failures.opened import AT_ONCE, Opened
+from pages.ui.failures.opened import Opened
 from pages.ui.session import parameters
 from pages.ui.session.jobs import working
+from pages.ui.study.study_predictions import AT_ONCE
 from pages.ui.widgets import messages
 from pages.ui.widgets.on_demand import done, keep, on_demand, takes
 from pages.ui.widgets.text import plain

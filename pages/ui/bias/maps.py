@@ -12,8 +12,9 @@ from core.figures.sheet import overlay
 from core.progress import Report
 from core.review.sampled_maps import SAMPLE, SampledMaps, sampled_maps
 from core.workbench import pass_seconds
-from pages.ui.failures.opened import AT_ONCE, Opened
+from pages.ui.failures.opened import Opened
 from pages.ui.session.jobs import working
+from pages.ui.study.study_predictions import AT_ONCE
 from pages.ui.widgets import messages
 from pages.ui.widgets.on_demand import done, keep, on_demand, takes
 from pages.ui.widgets.text import plain

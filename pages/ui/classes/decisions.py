@@ -3,37 +3,12 @@
 import pandas as pd
 import streamlit as st
 
-from core.progress import Report
 from core.review.confusion import NONE, accuracy_by_class, pairs
-from core.review.predictions import Predictions, predictions
-from core.review.source import study_source
-from core.study import Study
-from core.workbench import Workbench, pass_seconds
-from pages.ui.session import navigation, parameters, visitors
-from pages.ui.session.jobs import working
-from pages.ui.widgets.on_demand import done, keep, on_demand
-from pages.ui.widgets.text import duration, plain
+from core.review.predictions import Predictions
+from pages.ui.session import navigation, parameters
+from pages.ui.widgets.text import plain
 
-_PART, _TITLE = "predictions", "Predicting"  # as on the page Failures, which has the same ones
-_AT_ONCE = 6.0  # seconds of predictions that start without a click
 _LISTED = 5  # confusions in either direction
-
-
-def predicted(study: Study, bench: Workbench) -> Predictions | None:
-    """The predictions for the images of the study by its model; None until they are asked for, where they take long."""
-    source, key = study_source(study), (study.manifest.digest, bench.model.key)
-
-    def work(report: Report) -> Predictions:
-        return predictions(source, bench.model, folder=visitors.own_home() / "predictions", report=report)
-
-    found: Predictions | None = done(_PART, key)
-    seconds = len(source) * pass_seconds(bench.model)
-    if found is None and seconds < _AT_ONCE:
-        return keep(_PART, key, working(_TITLE, work))
-    if found is None:
-        note = f"About {duration(seconds)} for {len(source):,} images: accuracy, confusions and shares of filters."
-        found = on_demand(_PART, key, _TITLE, work, button="Predict", note=note)
-    return found
 
 
 def decisions(found: Predictions, label: int) -> None:

@@ -1,7 +1,6 @@
 """The study or folder whose failures are reviewed, and the predictions of a model for its images."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
@@ -9,21 +8,20 @@ from core.data.flowers.folders import drawn_once
 from core.progress import Report, subrange
 from core.review.evidence import Evidence, stored_evidence
 from core.review.predictions import Predictions, predictions
-from core.review.source import folder_source, study_source
+from core.review.source import folder_source
 from core.study import Study
-from core.workbench import Workbench, pass_seconds
+from core.workbench import Workbench
 from pages.ui.session import location, networks, parameters, state, visitors
 from pages.ui.session.jobs import working
 from pages.ui.study import ablation, open_study
+from pages.ui.study.study_predictions import PART, TITLE, predicted, stored
 from pages.ui.widgets.folder_browser import browser
 from pages.ui.widgets.on_demand import done, keep, on_demand
-from pages.ui.widgets.text import duration, plain
+from pages.ui.widgets.text import plain
 
 EXAMPLE, FOLDER = "example", "folder"  # in the address, instead of the name of a study
 _TITLES = {EXAMPLE: "an example: flowers with misleading tags", FOLDER: "a folder of images"}
 _TAGGED = "flowers-shortcut-6c"  # the network of the example, which relies on the tag
-_PART, _TITLE = "predictions", "Predicting"
-AT_ONCE = 6.0  # seconds of predictions that start without a click
 
 
 @dataclass(frozen=True)
@@ -82,24 +80,13 @@ def _example() -> Opened:
         source = folder_source(folder / "images", bench.model.labels)
         return predictions(source, bench.model, folder=stored(), report=subrange(report, 0.5, 1))
 
-    return Opened(done(_PART, key) or keep(_PART, key, working(_TITLE, work)), bench)
+    return Opened(done(PART, key) or keep(PART, key, working(TITLE, work)), bench)
 
 
 def _study(study: Study) -> Opened | None:
     """The predictions for the images of a study by its own model."""
     bench = ablation.bench(study, "failures")
-    source, key = study_source(study), (study.manifest.digest, bench.model.key)
-
-    def work(report: Report) -> Predictions:
-        return predictions(source, bench.model, folder=stored(), report=report)
-
-    found = done(_PART, key)
-    seconds = len(source) * pass_seconds(bench.model)
-    if found is None and seconds < AT_ONCE:
-        found = keep(_PART, key, working(_TITLE, work))
-    if found is None:
-        note = f"About {duration(seconds)} for {len(source):,} images."
-        found = on_demand(_PART, key, _TITLE, work, button="Predict", note=note)
+    found = predicted(study, bench)
     return Opened(found, bench) if found else None
 
 
@@ -129,10 +116,5 @@ def _folder() -> Opened | None:
 
     key = (str(path), bench.model.key)
     note = f"By {bench.model.display}, the model that is open on Start."
-    found = on_demand(_PART, key, _TITLE, work, button="Predict", note=plain(note))
+    found = on_demand(PART, key, TITLE, work, button="Predict", note=plain(note))
     return Opened(found, bench) if found else None
-
-
-def stored() -> Path:
-    """The folder of the predictions of this user or visitor."""
-    return visitors.own_home() / "predictions"

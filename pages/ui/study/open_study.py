@@ -62,10 +62,19 @@ def bar(*, alone: bool = False) -> AbstractContextManager[object]:
             format_func=lambda name: alone_name if name == ALONE else name,
         )  # fmt: skip
     if name in entries:
-        right.caption(plain(summary(entries[name])))
+        right.caption(plain(summary(entries[name]) + _accuracy(entries[name])))
         if entries[name].path.parent == BUNDLED:
             unstudied(entries.values())
     return right
+
+
+def _accuracy(study: Study) -> str:
+    """How many of the study's images its model is right about, where their classes are known and exclude each other."""
+    images = table(study, "images")
+    judged = images[(images["label"] >= 0) & (images["predicted"] >= 0)]
+    if study.manifest.model.output == "multilabel" or not len(judged):
+        return ""
+    return f" · {(judged['label'] == judged['predicted']).mean():.1%} of {len(judged):,} right"
 
 
 def selected(*, alone: bool = False) -> Study | None:

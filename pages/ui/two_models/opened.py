@@ -9,9 +9,10 @@ from core.progress import Report
 from core.review.predictions import Predictions, predictions
 from core.review.two_models.disagreement import TwoModels, for_labels
 from core.workbench import Workbench, pass_seconds
-from pages.ui.failures.opened import AT_ONCE, EXAMPLE, Opened, stored
+from pages.ui.failures.opened import EXAMPLE, Opened
 from pages.ui.session import location, networks, parameters, state
 from pages.ui.session.jobs import working
+from pages.ui.study.study_predictions import AT_ONCE, stored
 from pages.ui.widgets.on_demand import done, keep, on_demand
 from pages.ui.widgets.text import duration, plain
 

@@ -133,3 +133,10 @@ def test_a_class_without_rules_keeps_its_images(app: AppTest, plant: Plant) -> N
     assert "No rule of this study predicts" in said(app)
     assert "label=" in links(app)["Try other settings on Rules"]
     assert set(galleries(app)) == {"Patches of class 1", "Typical and odd images"}
+
+
+def test_the_header_says_how_many_images_are_right(app: AppTest, few: Study) -> None:
+    images = few.table("images")
+    wrong = int((images["label"] != images["predicted"]).sum())
+    assert wrong > 0
+    assert f" · {1 - wrong / len(images):.1%} of {len(images)} right" in said(opened(app, few, 0))

@@ -1,0 +1,41 @@
+"""The predictions of a study's model for its images."""
+
+from pathlib import Path
+
+from core.progress import Report
+from core.review.predictions import Predictions, predictions
+from core.review.source import study_source
+from core.study import Study
+from core.workbench import Workbench, pass_seconds
+from pages.ui.session import visitors
+from pages.ui.session.jobs import working
+from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.text import duration
+
+PART, TITLE = "predictions", "Predicting"
+AT_ONCE = 6.0  # seconds of predictions that start without a click
+
+
+def predicted(study: Study, bench: Workbench, purpose: str = "") -> Predictions | None:
+    """The predictions by the workbench of the study's model; where they take long, None until they are asked for.
+
+    `purpose` says what they are for, after the time that they take.
+    """
+    source, key = study_source(study), (study.manifest.digest, bench.model.key)
+
+    def work(report: Report) -> Predictions:
+        return predictions(source, bench.model, folder=stored(), report=report)
+
+    found: Predictions | None = done(PART, key)
+    seconds = len(source) * pass_seconds(bench.model)
+    if found is None and seconds < AT_ONCE:
+        return keep(PART, key, working(TITLE, work))
+    if found is None:
+        note = f"About {duration(seconds)} for {len(source):,} images{purpose}."
+        found = on_demand(PART, key, TITLE, work, button="Predict", note=note)
+    return found
+
+
+def stored() -> Path:
+    """The folder of the predictions of this user or visitor."""
+    return visitors.own_home() / "predictions"
