@@ -5,12 +5,13 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any, get_args
 
 import streamlit as st
 
 from core.serialization import digest
 from core.tables.data.conversion import Choices, guesses, table_of
-from core.tables.data.csv_file import Sheet, read_csv
+from core.tables.data.csv_file import Delimiter, Encoding, Header, Sheet, read_csv
 from core.tables.data.datasets import DATASETS
 from core.tables.table import Table
 from pages.ui.session import parameters, state
@@ -67,16 +68,28 @@ def _own() -> Opened | None:
     file = st.file_uploader("CSV file", type=["csv", "tsv", "txt"], key="tables-file", max_upload_size=50)
     if file is None:
         st.info(
-            "Choose a file. Its delimiter, encoding and the kinds of its columns are guessed, and can be corrected."
+            "Choose a file. Delimiter, encoding, header and the kinds of columns are guessed, and can be corrected."
         )
         return None
     content = file.getvalue()
     key = sha256(content).hexdigest()
-    sheet: Sheet = state.session().cache.get(("sheet", key), lambda: read_csv(content, file.name))
+    reading = _reading()
+    sheet: Sheet = state.session().cache.get(
+        ("sheet", key, digest(reading)), lambda: read_csv(content, file.name, **reading)
+    )
     choices = _corrected(sheet, key)
-    full = digest([key, vars(choices)])
+    full = digest([key, reading, vars(choices)])
     table: Table = state.session().cache.get(("table", full), lambda: table_of(sheet, choices))
     return Opened(table, full)
+
+
+def _reading() -> dict[str, Any]:
+    """How the file is read, where its guesses are wrong."""
+    with st.expander("Delimiter, encoding and header", icon=":material/text_fields:"), st.container(horizontal=True):
+        return {
+            name: st.selectbox(name.capitalize(), get_args(kind), key=f"tables-{name}", width=180)
+            for name, kind in (("delimiter", Delimiter), ("encoding", Encoding), ("header", Header))
+        }
 
 
 def _corrected(sheet: Sheet, key: str) -> Choices:

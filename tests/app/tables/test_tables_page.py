@@ -124,6 +124,10 @@ def test_an_own_file_is_read_and_corrected() -> None:
     app = next(box for box in app.selectbox if box.label == "Target").set_value("colour").run()
     assert "the target colour is one of 2 classes." in said(app)
     assert not app.error
+    app = app.selectbox(key="tables-delimiter").set_value("tab").run()
+    assert "too many for classes" in app.error[0].value, "a single column, without a tab in it"
+    app = app.selectbox(key="tables-delimiter").set_value("semicolon").run()
+    assert not app.error
     app = app.file_uploader(key="tables-file").set_value(("mine.csv", b"a,b\n1,1\n", "text/csv")).run()
     assert app.error
     assert "Traceback" not in said(app)
