@@ -84,7 +84,8 @@ class Parameter(Generic[T]):
         """
         value = self.value()
         if widget in ("selectbox", "radio"):
-            return {"index": options.index(value)}
+            # Where nothing is an option, a selection that is cleared would begin again with this one.
+            return {} if None in options else {"index": options.index(value)}
         return {_BEGINNING.get(widget, "value"): value}
 
     def _first(self) -> T:
