@@ -12,10 +12,9 @@ from core.review.sampled_maps import Box, SampledMaps
 from core.workbench import pass_seconds
 from pages.ui.failures.opened import Opened
 from pages.ui.session import parameters
-from pages.ui.session.jobs import working
 from pages.ui.study.study_predictions import AT_ONCE
 from pages.ui.widgets import messages
-from pages.ui.widgets.on_demand import done, keep, on_demand, takes
+from pages.ui.widgets.on_demand import on_demand, takes
 from pages.ui.widgets.text import plain
 
 _PART, _TITLE = "bias-fill", "Filling the region"
@@ -41,14 +40,13 @@ def filled(shown: Opened, box: Box, region: Mask, fill: Fill) -> Counterfactual 
     def work(report: Report) -> Counterfactual:
         return counterfactual(found, model, lambda image: region, fill, report)
 
-    result: Counterfactual | None = done(_PART, key)
     passes = 2 * len(found.images)
     with messages.refused():
-        if result is None and passes * pass_seconds(model) < AT_ONCE:
-            return keep(_PART, key, working(_TITLE, work))
-        if result is None:
-            result = on_demand(_PART, key, _TITLE, work, button="Fill the region", note=takes(shown.bench, passes))
-    return result
+        return on_demand(
+            _PART, key, _TITLE, work, button="Fill the region", note=takes(shown.bench, passes),
+            at_once=passes * pass_seconds(model) < AT_ONCE,
+        )  # fmt: skip
+    return None
 
 
 def sentences(maps: SampledMaps | None, region: Mask, result: Counterfactual | None) -> None:

@@ -13,10 +13,9 @@ from core.progress import Report
 from core.review.sampled_maps import SAMPLE, SampledMaps, sampled_maps
 from core.workbench import pass_seconds
 from pages.ui.failures.opened import Opened
-from pages.ui.session.jobs import working
 from pages.ui.study.study_predictions import AT_ONCE
 from pages.ui.widgets import messages
-from pages.ui.widgets.on_demand import done, keep, on_demand, takes
+from pages.ui.widgets.on_demand import on_demand, takes
 from pages.ui.widgets.text import plain
 
 _PART, _TITLE = "bias-maps", "Averaging maps"
@@ -32,16 +31,13 @@ def sampled(shown: Opened) -> SampledMaps | None:
     def work(report: Report) -> SampledMaps:
         return sampled_maps(found, model, report=report)
 
-    maps: SampledMaps | None = done(_PART, key)
     passes = _PASSES * min(SAMPLE, len(found.images))
     with messages.refused():
-        if maps is None and passes * pass_seconds(model) < AT_ONCE:
-            return keep(_PART, key, working(_TITLE, work))
-        if maps is None:
-            maps = on_demand(
-                _PART, key, _TITLE, work, button="Average the maps", note=takes(shown.bench, passes)
-            )  # fmt: skip
-    return maps
+        return on_demand(
+            _PART, key, _TITLE, work, button="Average the maps", note=takes(shown.bench, passes),
+            at_once=passes * pass_seconds(model) < AT_ONCE,
+        )  # fmt: skip
+    return None
 
 
 def overview(maps: SampledMaps, region: Mask) -> None:

@@ -8,8 +8,7 @@ from core.review.source import study_source
 from core.study import Study
 from core.workbench import Workbench, pass_seconds
 from pages.ui.session import visitors
-from pages.ui.session.jobs import working
-from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.on_demand import on_demand
 from pages.ui.widgets.text import duration
 
 PART, TITLE = "predictions", "Predicting"
@@ -26,14 +25,9 @@ def predicted(study: Study, bench: Workbench, purpose: str = "") -> Predictions 
     def work(report: Report) -> Predictions:
         return predictions(source, bench.model, folder=stored(), report=report)
 
-    found: Predictions | None = done(PART, key)
     seconds = len(source) * pass_seconds(bench.model)
-    if found is None and seconds < AT_ONCE:
-        return keep(PART, key, working(TITLE, work))
-    if found is None:
-        note = f"About {duration(seconds)} for {len(source):,} images{purpose}."
-        found = on_demand(PART, key, TITLE, work, button="Predict", note=note)
-    return found
+    note = f"About {duration(seconds)} for {len(source):,} images{purpose}."
+    return on_demand(PART, key, TITLE, work, button="Predict", note=note, at_once=seconds < AT_ONCE)
 
 
 def stored() -> Path:

@@ -11,9 +11,8 @@ from core.review.two_models.disagreement import TwoModels, for_labels
 from core.workbench import Workbench, pass_seconds
 from pages.ui.failures.opened import EXAMPLE, Opened
 from pages.ui.session import location, networks, parameters, state
-from pages.ui.session.jobs import working
 from pages.ui.study.study_predictions import AT_ONCE, stored
-from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.on_demand import on_demand
 from pages.ui.widgets.text import duration, plain
 
 _UNTAGGED = "flowers-single-6c"  # the second network of the example, which has never seen a tag
@@ -52,13 +51,11 @@ def opened(first: Opened) -> Pair | None:
     def work(report: Report) -> Predictions:
         return predictions(source, bench.model, folder=stored(), report=report)
 
-    found = done(_PART, key)
     seconds = len(source) * pass_seconds(bench.model)
-    if found is None and seconds < AT_ONCE:
-        found = keep(_PART, key, working(_TITLE, work))
-    if found is None:
-        note = f"About {duration(seconds)} for {len(source):,} images."
-        found = on_demand(_PART, key, _TITLE, work, button="Predict with the second model", note=note)
+    found = on_demand(
+        _PART, key, _TITLE, work, button="Predict with the second model", at_once=seconds < AT_ONCE,
+        note=f"About {duration(seconds)} for {len(source):,} images.",
+    )  # fmt: skip
     if found is None:
         return None
     for note in dict.fromkeys((*first.predictions.notes, *found.notes)):

@@ -10,10 +10,9 @@ from core.explain import Explanation
 from core.progress import Report, subrange
 from core.workbench import Request
 from pages.ui.session import location, parameters
-from pages.ui.session.jobs import working
 from pages.ui.what_if.outcome import Outcome, Subject
 from pages.ui.widgets import comparison_grid
-from pages.ui.widgets.on_demand import done, keep, on_demand, takes
+from pages.ui.widgets.on_demand import on_demand, takes
 
 _USUAL = "grad_cam"  # the method until another one is chosen
 _AT_ONCE = 3.0  # seconds of both maps that are computed without a click
@@ -82,14 +81,10 @@ def _computed(shown: Outcome, request: Request) -> Pair | None:
             _one(after, request, seed, subrange(report, 0.5, 1)),
         )
 
-    found: Pair | None = done(_PART, key)
-    if found:
-        return found
     bench = shown.before.bench
-    if 2 * bench.estimate([request]) <= _AT_ONCE:
-        return keep(_PART, key, working(_TITLE, work))
-    passes = 2 * bench.passes([request]).weight
-    return on_demand(_PART, key, _TITLE, work, button="Compute both maps", note=takes(bench, passes))
+    passes, quick = 2 * bench.passes([request]).weight, 2 * bench.estimate([request]) <= _AT_ONCE
+    note = takes(bench, passes)
+    return on_demand(_PART, key, _TITLE, work, button="Compute both maps", note=note, at_once=quick)
 
 
 def _one(asked: Subject, request: Request, seed: int, report: Report) -> Comparison:

@@ -8,11 +8,10 @@ from core.progress import Report
 from core.study import Study
 from core.workbench import pass_seconds
 from pages.ui.session import navigation
-from pages.ui.session.jobs import working
 from pages.ui.study import open_study, patch_items
 from pages.ui.study.rule_views import Rule
 from pages.ui.what_if.outcome import Outcome, Subject
-from pages.ui.widgets.on_demand import done, keep, on_demand, takes
+from pages.ui.widgets.on_demand import on_demand, takes
 from pages.ui.widgets.text import plain
 
 _PART, _TITLE = "what-if-rules", "Looking for rules that fire"
@@ -55,12 +54,9 @@ def _found(study: Study, shown: Outcome) -> Fired | None:
         return before, _fired(study, sides[1])
 
     key = (open_study.key(study), *((one.bench.model.key, one.picture.key) for one in sides))
-    found: Fired | None = done(_PART, key)
-    if found:
-        return found
-    if passes * pass_seconds(bench.model) <= _AT_ONCE:
-        return keep(_PART, key, working(_TITLE, work))
-    return on_demand(_PART, key, _TITLE, work, button="Which rules fire?", note=takes(bench, passes))
+    quick = passes * pass_seconds(bench.model) <= _AT_ONCE
+    note = takes(bench, passes)
+    return on_demand(_PART, key, _TITLE, work, button="Which rules fire?", note=note, at_once=quick)
 
 
 def _fired(study: Study, asked: Subject) -> pd.DataFrame:

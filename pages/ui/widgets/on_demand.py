@@ -9,7 +9,7 @@ from core.jobs import Job
 from core.progress import Report
 from core.workbench import Workbench, pass_seconds
 from pages.ui.session import state
-from pages.ui.session.jobs import watch
+from pages.ui.session.jobs import watch, working
 from pages.ui.widgets import messages
 from pages.ui.widgets.text import duration, plain
 
@@ -25,13 +25,18 @@ def on_demand(
     button: str,
     note: str = "",
     meanwhile: Callable[[], None] = lambda: None,
+    at_once: bool = False,
 ) -> T | None:
     """The result under a key once it was asked for; until then a button, and while it is computed its progress.
+
+    Work that takes seconds may be done `at_once`, without a button; then its error is raised.
 
     One job per part runs at a time: another one stops it. An error is shown above the button. Results stay while the
     session's cache has room.
     """
     cache, place = state.session().cache, _place(part, key)
+    if at_once and done(part, key) is None:
+        return keep(part, key, working(title, work))
 
     def kept(report: Report) -> T:
         result = work(report)
