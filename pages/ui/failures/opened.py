@@ -17,7 +17,6 @@ from pages.ui.study import ablation, open_study
 from pages.ui.study.study_predictions import PART, TITLE, predicted, stored
 from pages.ui.widgets.folder_browser import browser
 from pages.ui.widgets.on_demand import done, keep, on_demand
-from pages.ui.widgets.text import plain
 
 EXAMPLE, FOLDER = "example", "folder"  # in the address, instead of the name of a study
 _TITLES = {EXAMPLE: "an example: flowers with misleading tags", FOLDER: "a folder of images"}
@@ -116,5 +115,5 @@ def _folder() -> Opened | None:
 
     key = (str(path), bench.model.key)
     note = f"By {bench.model.display}, the model that is open on Start."
-    found = on_demand(PART, key, TITLE, work, button="Predict", note=plain(note))
+    found = on_demand(PART, key, TITLE, work, button="Predict", note=note)
     return Opened(found, bench) if found else None

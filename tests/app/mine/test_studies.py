@@ -153,6 +153,7 @@ def test_a_study_built_here_of_own_weights_has_the_class_names_that_were_given(
     next(button for button in app.button if button.label == "Build").click().run()
     (build,) = (one for one in builds.builds() if one.path == tmp_path / "studies" / "named")
     assert build.job.wait(60)
+    assert build.job.error is None
     study = Study(tmp_path / "studies" / "named")
     assert study.labels == tuple(f"sort {index}" for index in range(6))
     assert study.table("images")["label"].tolist() == [0, 1]

@@ -12,6 +12,7 @@ import { HINTS, placeBeside, visibleElement } from "./hints.js";
 const SEEN = "vitrine-tour"; // set in the browser's storage once the tour was shown
 const GAP = 12; // pixels between a hint and what it explains, or the edge of the window
 const PERIOD = 250; // milliseconds between looks at where the things are
+const PATIENCE = 10_000; // milliseconds after which a tour that was asked for goes without the things that are missing
 
 /** Whether this browser has shown the tour; one that stores nothing would show it at every visit, and does not. */
 function seen() {
@@ -74,17 +75,24 @@ class Tour {
   update({ data }) {
     const wanted = data.asked > (page.toursAsked ?? 0);
     page.toursAsked = data.asked;
-    if (wanted) this.start();
-    else if (data.welcome && !seen()) this.await();
+    if (wanted) this.await(() => false, PATIENCE);
+    else if (data.welcome && !seen()) this.await(seen, Infinity);
   }
 
-  /** Starts once the things to explain are there. */
-  await() {
+  /**
+   * Starts once all things to explain are there: the page is drawn from top to bottom.
+   * @param {() => boolean} pointless  whether there is nothing left to wait for
+   * @param {number} patience  milliseconds after which those that are there are enough
+   */
+  await(pointless, patience) {
     clearInterval(this.timer);
-    this.timer = setInterval(() => {
-      if (page.presenting || seen()) clearInterval(this.timer);
-      else if (HINTS.every(({ at }) => visibleElement(at))) this.start();
-    }, PERIOD);
+    const enough = performance.now() + patience;
+    const look = () => {
+      if (page.presenting || pointless()) clearInterval(this.timer);
+      else if (performance.now() > enough || HINTS.every(({ at }) => visibleElement(at))) this.start();
+    };
+    this.timer = setInterval(look, PERIOD);
+    look();
   }
 
   start() {
