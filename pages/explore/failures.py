@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.ui.failures import exports, overview, queues, verdict
+from pages.ui.failures import exports, invitation, overview, queues, verdict
 from pages.ui.failures.case import case
 from pages.ui.failures.opened import Opened, evidence, opened
 from pages.ui.widgets import messages
@@ -16,10 +16,12 @@ def review(shown: Opened) -> None:
     overview.overview(found)
     store = verdict.reviews_of(found)
     known, places = store.all(), evidence(shown)
-    left, right = st.columns([5, 1], vertical_alignment="bottom")
-    left.header("Cases", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.header("Cases", anchor=False)
+        menus = st.container(horizontal=True, width="content", gap="small")
     rows = queues.queue(found, known, places)
-    with right:
+    with menus:
+        invitation.offer(found)
         exports.menu(found, rows, known, places)
     if not len(rows):
         return

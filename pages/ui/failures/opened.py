@@ -1,22 +1,26 @@
 """The study or folder whose failures are reviewed, and the predictions of a model for its images."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
 from core.data.flowers.folders import drawn_once
 from core.progress import Report, subrange
 from core.review.evidence import Evidence, stored_evidence
+from core.review.invitations import Invitation
 from core.review.predictions import Predictions, predictions
 from core.review.source import folder_source
 from core.study import Study
 from core.workbench import Workbench
+from pages.ui.failures import invitation
 from pages.ui.session import location, networks, parameters, state, visitors
 from pages.ui.session.jobs import working
 from pages.ui.study import ablation, open_study
 from pages.ui.study.study_predictions import PART, TITLE, predicted, stored
 from pages.ui.widgets.folder_browser import browser
 from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.text import plain
 
 EXAMPLE, FOLDER = "example", "folder"  # in the address, instead of the name of a study
 _TITLES = {EXAMPLE: "an example: flowers with misleading tags", FOLDER: "a folder of images"}
@@ -51,7 +55,12 @@ def evidence(shown: Opened) -> dict[int, Evidence]:
 
 
 def opened() -> Opened | None:
-    """The choice of the images at the top of the page; None until there are predictions for them."""
+    """The choice of the images at the top of the page; None until there are predictions for them.
+
+    Who is invited to a review has no choice.
+    """
+    if found := invitation.accepted():
+        return _invited(found)
     studies = {name: entry.study for name, entry in open_study.listed().items() if entry.study}
     names = [EXAMPLE, *studies, FOLDER]
     name = parameters.choice("Images of", names, "of").draw(
@@ -82,10 +91,19 @@ def _example() -> Opened:
     return Opened(done(PART, key) or keep(PART, key, working(TITLE, work)), bench)
 
 
+def _invited(found: Invitation) -> Opened | None:
+    """The predictions that the invitation is about. Raises StudyError if its study is gone."""
+    what = Path(found.study or found.folder).name
+    st.caption(plain(f"You are invited to the review of {what}: your verdicts are seen by all who review it."))
+    if found.study:
+        return _study(Study(Path(found.study)))
+    return _of_folder(visitors.permitted(found.folder), Workbench(networks.of(found.model), state.session().cache))
+
+
 def _study(study: Study) -> Opened | None:
     """The predictions for the images of a study by its own model."""
     bench = ablation.bench(study, "failures")
-    found = predicted(study, bench)
+    found = predicted(study, bench, home=invitation.home())
     return Opened(found, bench) if found else None
 
 
@@ -107,13 +125,18 @@ def _folder() -> Opened | None:
             "Name a folder. Classes are those of its sub-folders; without them there are predictions, but no errors."
         )
         return None
-    path = visitors.permitted(folder)
+    return _of_folder(visitors.permitted(folder), bench)
+
+
+def _of_folder(path: Path, bench: Workbench) -> Opened | None:
+    """The predictions for the images of a folder, once they are asked for."""
+    home = invitation.home()
 
     def work(report: Report) -> Predictions:
         source = folder_source(path, bench.model.labels, report=subrange(report, 0, 0.1))
-        return predictions(source, bench.model, folder=stored(), report=subrange(report, 0.1, 1))
+        return predictions(source, bench.model, folder=stored(home), report=subrange(report, 0.1, 1))
 
     key = (str(path), bench.model.key)
-    note = f"By {bench.model.display}, the model that is open on Start."
+    note = f"By {bench.model.display}{'' if invitation.accepted() else ', the model that is open on Start'}."
     found = on_demand(PART, key, TITLE, work, button="Predict", note=note)
     return Opened(found, bench) if found else None

@@ -9,6 +9,7 @@ from core.errors import VitrineError
 from core.review.predictions import Predictions
 from core.review.queue import Rows
 from core.review.reviews import VERDICTS, Review, Reviews, Verdict, progress
+from pages.ui.failures import invitation
 from pages.ui.session import parameters, state, visitors
 from pages.ui.widgets.text import plain
 
@@ -17,7 +18,7 @@ _REVIEWER = "reviewer"  # of this session
 
 def reviews_of(found: Predictions) -> Reviews:
     """The reviews of these images and this model."""
-    return Reviews(found.source.key, found.manifest.model.sha, visitors.own_home() / "reviews")
+    return Reviews(found.source.key, found.manifest.model.sha, invitation.home() / "reviews")
 
 
 def reviewer() -> str:
