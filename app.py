@@ -13,9 +13,10 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from core.environment import silence_warnings
-from pages.ui.shell import unsent
+from pages.ui.shell import startup, unsent
 
 silence_warnings()
+startup.keep_path()
 unsent.keep()
 
 HEADERS = (

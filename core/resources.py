@@ -1,5 +1,6 @@
 """Paths of the bundled files: next to `core` in a checkout, inside it in an installed wheel."""
 
+import sys
 from pathlib import Path
 
 # pyproject.toml puts top-level files of a checkout into this folder of the wheel; a checkout lacks it.
@@ -20,16 +21,21 @@ def version() -> str:
     """The version of Vitrine: that of the checkout, else that of the installed package."""
     project = ROOT / "pyproject.toml"
     if not project.is_file():
-        from importlib import metadata
-
-        return metadata.version("vitrine")
+        return versions("vitrine")["vitrine"]
     import tomllib
 
     return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
 
 
 def versions(*names: str) -> dict[str, str]:
-    """The versions of installed packages, for the identity of stored results."""
+    """The versions of installed packages, for the identity of stored results. Raises PackageNotFoundError for others."""
     from importlib import metadata
 
-    return {name: metadata.version(name) for name in names}
+    found = {}
+    for name in names:
+        # A copy: while another thread changes the list, an iteration can skip the folder that has the package.
+        here = next(iter(metadata.distributions(name=name, path=[*sys.path])), None)
+        if here is None:
+            raise metadata.PackageNotFoundError(name)
+        found[name] = here.version
+    return found

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from pages.ui.session import state
+from pages.ui.shell import startup
+
+startup.keep_path()  # as app.py does
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,15 @@ MODEL = "efficientnet_lite0"
 EXAMPLE = ASSETS / "images" / "coffee-maps.webp"  # as `vitrine explain` exports it with this model
 
 
+def keep_path() -> None:
+    """Add the folder of the script to sys.path for good, before the first run.
+
+    Streamlit does so for each run and removes it afterwards: another thread that imports a package just then can skip a
+    folder, and finds none.
+    """
+    sys.path.append(str(ROOT / "pages" / "ui"))
+
+
 def settle() -> None:
     """Page settings, which Streamlit requires first."""
     st.set_page_config("Vitrine", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state=236)
