@@ -28,7 +28,7 @@ def version() -> str:
 
 
 def versions(*names: str) -> dict[str, str]:
-    """The versions of installed packages, for the identity of stored results. Raises PackageNotFoundError for others."""
+    """The versions of installed packages, which identify stored results. Raises PackageNotFoundError for others."""
     from importlib import metadata
 
     found = {}
