@@ -13,7 +13,7 @@ from core.images import read_picture
 from core.measure.intervals import Interval
 from core.progress import Report as Progress
 from core.progress import chunks, silent
-from core.review.confusion import accuracy, accuracy_by_class, calibration, pairs
+from core.review.confusion import accuracy, accuracy_by_class, calibration, pairs, roc, roc_classes
 from core.review.evidence import Evidence
 from core.review.predictions import Predictions
 from core.review.queue import Rows, counts, queue_limits
@@ -65,7 +65,18 @@ def review_json(predictions: Predictions, table: pd.DataFrame) -> dict[str, Any]
         "confusions": _records(pairs(predictions)),
         "calibration_error": None if reliability is None else reliability.error,
         "calibration": [] if reliability is None else _records(reliability.bins),
+        "roc": [_roc(predictions, label) for label in roc_classes(predictions)],
         "cases": _records(table),
+    }
+
+
+def _roc(predictions: Predictions, label: int) -> dict[str, Any]:
+    curve = roc(predictions, label)
+    return {
+        "class": curve.positive,
+        "area": curve.area,
+        "known_from": curve.known_from,
+        "points": _records(curve.table),
     }
 
 

@@ -1,4 +1,4 @@
-"""Downloads of a comparison or one of its maps, made on request."""
+"""Downloads of a comparison, of one of its maps, and of a chart, made on request."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,6 +24,7 @@ _TYPES = {
     "npy": "application/octet-stream",
     "csv": "text/csv",
 }
+_CHARTS = ("png", "svg")
 WHOLE = (*KINDS, "npz", "csv")  # the entries of the Export menu
 
 
@@ -67,6 +68,17 @@ def one(wanted: Mapping[str, Any]) -> None:
         _offer(name, kind, content)
     elif kind == "npy":
         _offer(name, kind, export.npy(answer))
+
+
+def of_chart(name: str, table: Callable[[], str], draw: Callable[..., bytes]) -> None:
+    """The numbers of a chart as CSV, and its picture as PNG and SVG; `draw` takes the `kind` of the file."""
+    made: dict[str, Callable[[], str | bytes]] = {"csv": table, **{kind: partial(draw, kind=kind) for kind in _CHARTS}}
+    with st.container(horizontal=True, gap="small"):
+        for kind, make in made.items():
+            st.download_button(
+                kind.upper(), make, f"{name}.{kind}", _TYPES[kind], key=f"{name}-{kind}", on_click="ignore",
+                icon=":material/download:",
+            )  # fmt: skip
 
 
 def _style(wanted: Mapping[str, Any], shown: Comparison) -> Style:

@@ -157,6 +157,23 @@ def test_a_link_opens_a_pair_and_a_case(flowers: Path, session: state.Session) -
     assert "of 12** · 0 of 12 reviewed" in said(app)
 
 
+def test_calibration_and_the_roc_of_a_class_are_shown_on_request(flowers: Path, session: state.Session) -> None:
+    app = page(flowers, reliability="1")
+    assert len(app.get("plotly_chart")) == 3
+    labels = session.comparison.bench.model.labels if session.comparison else ()
+    orange = labels.index("orange")
+    app = page(flowers, reliability="1", roc=str(orange), threshold="1")
+    assert "Above 1: true positive rate 0.0% (0 of 4 of orange), false positive rate 0.0% (0 of 8 others)" in said(app)
+    assert "without any positive decision" in said(app)
+    (slider,) = [one for one in app.slider if one.label == "Threshold"]
+    app = slider.set_value(0.4).run()
+    assert app.query_params["threshold"] == "0.4"
+    assert "Above 0.4: true positive rate 50.0% (2 of 4 of orange), false positive rate 0.0%" in said(app)
+    assert "precision 100.0%." in said(app)
+    kinds = [one.label for one in app.get("download_button") if one.key and one.key.startswith(("roc", "calibration"))]
+    assert sorted(kinds) == ["CSV", "CSV", "PNG", "PNG", "SVG", "SVG"]
+
+
 def test_without_classes_there_are_predictions_and_no_errors(
     flowers: Path, session: state.Session, tmp_path: Path
 ) -> None:
@@ -166,6 +183,7 @@ def test_without_classes_there_are_predictions_and_no_errors(
     assert "No image has a class that the model predicts, so nothing is right or wrong." in said(app)
     assert "**case 1 of 3** · 0 of 3 reviewed" in said(app)
     assert not app.get("plotly_chart")
+    assert "Calibration and ROC" not in [one.label for one in app.toggle]
 
 
 def test_all_right_is_said(flowers: Path, session: state.Session, tmp_path: Path) -> None:

@@ -104,6 +104,9 @@ def test_the_json_holds_all_numbers(found, reviews):
     assert content["cases"][1]["verdict"] == "label wrong"
     assert len(content["classes"]) == 3
     assert content["calibration_error"] == pytest.approx((0.2 + 0.7 + 0.6) / 3)
+    assert [(one["class"], one["area"]) for one in content["roc"]] == [(HOSTILE[0], 0.5), (HOSTILE[1], 0.25)]
+    first = content["roc"][0]["points"][0]
+    assert first == {"threshold": None, "false_positive_rate": 0.0, "true_positive_rate": 0.0}
 
 
 def test_a_review_without_classes_or_errors_can_be_exported(tmp_path):
