@@ -24,7 +24,7 @@ from core.models.name import parsed
 from core.models.sources import efficientnet_lite
 from core.progress import Report
 from core.study import BUNDLED, Study, StudyEntry, list_studies
-from core.study.browse import Catalogue, Rows
+from core.study.browse import Catalogue, Rows, right_share
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
@@ -65,20 +65,11 @@ def bar(*, alone: bool = False) -> AbstractContextManager[object]:
     if name in entries:
         with right.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.caption(plain(summary(entries[name])))
-            if right_share := _accuracy(entries[name]):
-                navigation.link("explore/failures", right_share, of=name)
+            if share := right_share(entries[name], table(entries[name], "images")):
+                navigation.link("explore/failures", f"{share.mean:.1%} of {share.n:,} right", of=name)
         if entries[name].path.parent == BUNDLED:
             unstudied(entries.values())
     return right
-
-
-def _accuracy(study: Study) -> str:
-    """How many of the study's images its model is right about, where their classes are known and exclude each other."""
-    images = table(study, "images")
-    judged = images[(images["label"] >= 0) & (images["predicted"] >= 0)]
-    if study.manifest.model.output == "multilabel" or not len(judged):
-        return ""
-    return f"{(judged['label'] == judged['predicted']).mean():.1%} of {len(judged):,} right"
 
 
 def selected(*, alone: bool = False) -> Study | None:

@@ -11,10 +11,12 @@ from core import export
 from core.comparison import Comparison
 from core.explain import Explanation
 from core.export import Measured
+from core.export.reports.comparison import comparison_report
+from core.export.reports.report import as_html
 from core.figures.sheet import KINDS
 from core.figures.style import Style, styled
 from pages.ui import components
-from pages.ui.session import location, state
+from pages.ui.session import location, state, visitors
 
 _TYPES = {
     "png": "image/png",
@@ -23,9 +25,10 @@ _TYPES = {
     "npz": "application/octet-stream",
     "npy": "application/octet-stream",
     "csv": "text/csv",
+    "html": "text/html",
 }
 _CHARTS = ("png", "svg")
-WHOLE = (*KINDS, "npz", "csv")  # the entries of the Export menu
+WHOLE = (*KINDS, "npz", "csv", "html")  # the entries of the Export menu
 
 
 def whole(wanted: Mapping[str, Any], measured: Callable[[Comparison], Measured]) -> None:
@@ -48,6 +51,10 @@ def whole(wanted: Mapping[str, Any], measured: Callable[[Comparison], Measured])
     elif kind == "csv":
         content = export.table(shown.bench, results, shown.seed, true, measured(shown))
         _offer(name, kind, content.encode())
+    elif kind == "html":
+        command, style = visitors.public(shown.command(true)), _style(wanted, shown)
+        report = comparison_report(shown.bench, results, shown.seed, true, style=style, command=command)
+        _offer(name, kind, as_html(report).encode())
 
 
 def one(wanted: Mapping[str, Any]) -> None:
