@@ -32,6 +32,7 @@ PARAMETERS = {
         "reliability",
         "roc",
         "threshold",
+        "alike",
     ),
     "Bias": ("of", "folder", "left", "top", "width", "height", "fill", "groups", "file", "column"),
     "Two models": ("of", "folder", "second", "blind", "where", "case", "method", "class"),

@@ -8,7 +8,7 @@ from core.export.spreadsheet import as_csv
 from core.figures.confusions import confusions
 from core.review.confusion import accuracy, accuracy_by_class, confusion
 from core.review.predictions import Predictions
-from pages.ui.failures import queues, reliability
+from pages.ui.failures import duplicates, queues, reliability
 from pages.ui.session import parameters
 from pages.ui.widgets.text import plain
 
@@ -62,6 +62,7 @@ def overview(found: Predictions) -> None:
             icon=":material/download:",
         )  # fmt: skip
     reliability.reliability(found)
+    duplicates.duplicates(found)
 
 
 def _clicked() -> None:

@@ -13,6 +13,7 @@ from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time
 from core.review.reviews import Review, Reviews
 from pages.ui.failures import overview, verdict
 from pages.ui.session import parameters, state
+from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
 from tests.waiting import until
 
@@ -172,6 +173,19 @@ def test_calibration_and_the_roc_of_a_class_are_shown_on_request(flowers: Path, 
     assert "precision 100.0%." in said(app)
     kinds = [one.label for one in app.get("download_button") if one.key and one.key.startswith(("roc", "calibration"))]
     assert sorted(kinds) == ["CSV", "CSV", "PNG", "PNG", "SVG", "SVG"]
+
+
+def test_the_same_picture_under_two_labels_is_listed(flowers: Path, session: state.Session, tmp_path: Path) -> None:
+    app = page(flowers, alike="1")
+    assert "No two images look the same and have different labels." in said(app)
+    shutil.copytree(flowers, tmp_path / "twice")
+    copied = next((tmp_path / "twice" / "blue").iterdir())
+    shutil.copy(copied, tmp_path / "twice" / "red" / "same.png")
+    app = page(tmp_path / "twice", alike="1")
+    assert "Pairs by the correlation of their thumbnails" in said(app)
+    shown = next(one for one in packets(app, "patch_gallery") if one["label"].startswith("Near-duplicates"))
+    assert (sorted(shown["titles"]), len(shown["ids"])) == (["blue", "red"], 2)
+    assert shown["groups"] == [["correlation 1.000", 2]]
 
 
 def test_without_classes_there_are_predictions_and_no_errors(
