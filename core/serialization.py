@@ -90,6 +90,17 @@ def dump(config: object) -> Any:
     return config
 
 
+def flattened(config: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """Nested settings as texts under dotted names."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= flattened(value, f"{above}{key}.")
+        else:
+            flat[f"{above}{key}"] = str(value)
+    return flat
+
+
 def load(kind: type[T], data: object) -> T:
     """The dataclass `kind` from its JSON form.
 

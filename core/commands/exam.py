@@ -35,6 +35,8 @@ def exam(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=path_argument, metavar="DIR", help=out)
     parser.add_argument("--csv", type=path_argument, metavar="FILE", help="write the league table as CSV")
     parser.add_argument("--latex", type=path_argument, metavar="FILE", help="write it as a LaTeX table")
+    report = "write a report of the exam: one HTML file with its figure inside"
+    parser.add_argument("--report", type=path_argument, metavar="FILE", help=report)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.set_defaults(run=_exam)
 
@@ -42,9 +44,11 @@ def exam(parser: ArgumentParser) -> None:
 def _exam(args: Namespace) -> int:
     from core.exam import Exam
     from core.export.league import league_csv, league_latex
+    from core.export.reports.exam import exam_report
+    from core.export.reports.report import as_html
 
-    if args.json and (args.csv or args.latex):
-        message = "--json prints the table, --csv and --latex write it."
+    if args.json and (args.csv or args.latex or args.report):
+        message = "--json prints the table, --csv, --latex and --report write it."
         raise BadParameter(message, "Give --json alone: `vitrine exam --out DIR --json` prints a finished exam.")
     if args.variant or args.data:
         found = _built(args)
@@ -60,6 +64,8 @@ def _exam(args: Namespace) -> int:
     for path, content in ((args.csv, league_csv), (args.latex, league_latex)):
         if path:
             write_text(path, content(found), "league table")
+    if args.report:
+        write_text(args.report, as_html(exam_report(found)), "report")
     return 0
 
 

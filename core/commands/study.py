@@ -83,6 +83,11 @@ def study(parser: ArgumentParser) -> None:
     ablate.add_argument("--model", default="", metavar="MODEL", help=moved)
     options(ablate, Chance)
     _mining(ablate)
+    words = "write a report of a study: one HTML file with its pictures inside"
+    report = below.add_parser("report", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    report.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of your studies")
+    report.add_argument("--out", required=True, type=path_argument, metavar="FILE", help="the file, such as study.html")
+    report.set_defaults(run=_report)
 
 
 def _reader(below: Any, name: str, text: str, run: Callable[[Namespace], int]) -> ArgumentParser:
@@ -309,6 +314,16 @@ def _averaged(summary: Mapping[str, Any]) -> None:
     prices = [f"{titles[name]} {percent(f'{name}_drop_per_filter')}" for name in shown]
     say(f"{summary['images']} images, accuracy averaged over classes: {', '.join(means)}")
     say(f"deviation over classes: {', '.join(spread)}; on average {', '.join(prices)}")
+
+
+def _report(args: Namespace) -> int:
+    from core.export.reports.report import as_html
+    from core.export.reports.study import study_report
+    from core.workbench import find_study
+
+    study = find_study(args.study)
+    write_text(args.out, as_html(study_report(study)), f"report of {study.name}")
+    return 0
 
 
 def _opened(args: Namespace) -> "Study":

@@ -49,11 +49,11 @@ def overlays(bench: Workbench, picture: Picture, answers: Answers) -> dict[str, 
 
 def figure(bench: Workbench, picture: Picture, answers: Answers, style: Style = DEFAULT, kind: Kind = "png") -> bytes:
     """All maps side by side as a PNG, PDF or SVG file: a row for each target, a column for each method and layer."""
-    ranges = _spans(answers, style)
+    ranges = spans_of(answers, style)
     rows = []
     for target in dict.fromkeys(request.target for request, _ in answers):
         row = [(request, answer) for request, answer in answers if request.target == target]
-        panels = [_panel(request, answer, ranges.get(_cell(request))) for request, answer in row]
+        panels = [_panel(request, answer, ranges.get(cell(request))) for request, answer in row]
         value = f"{target.quantity(bench.model.output)} {bench.spelled(picture, target)}"
         lines = [f"{target.kind} {target}", value]
         lines = [", ".join(lines)] if target.kind == "class" else lines  # of others the text may be long
@@ -67,7 +67,7 @@ def tile(
 ) -> bytes:  # fmt: skip
     """One of the maps, enlarged, as a PNG file; with the same colours as in the figure of all maps by default."""
     answer = next(candidate for one, candidate in answers if one.key == request.key)
-    panel = _panel(request, answer, colours or _spans(answers, style).get(_cell(request)))
+    panel = _panel(request, answer, colours or spans_of(answers, style).get(cell(request)))
     panel = replace(panel, lines=(request.target.title(bench.model.labels), *panel.lines))
     view = fine(bench.model.preprocess, picture.pixels)
     return sheet(view, _title(bench, picture), [[panel]], style, side=PHOTO)
@@ -145,13 +145,13 @@ def unwritable(path: Path, error: OSError) -> Unavailable:
     return Unavailable(f"{path} cannot be written: {error.strerror or error}.", "Choose another folder.")
 
 
-def _spans(answers: Answers, style: Style) -> dict[tuple[TargetName, str], Span]:
+def spans_of(answers: Answers, style: Style) -> dict[tuple[TargetName, str], Span]:
     """The range of the colour map for each map, by its row and column in the figure."""
-    maps = {_cell(request): drawn(answer) for request, answer in answers if isinstance(answer, Explanation)}
+    maps = {cell(request): drawn(answer) for request, answer in answers if isinstance(answer, Explanation)}
     return spans(maps, style)
 
 
-def _cell(request: Request) -> tuple[TargetName, str]:
+def cell(request: Request) -> tuple[TargetName, str]:
     """The row of a map in the figure, its target, and the column: the method and its layer."""
     return request.target, f"{request.name}@{request.layer}"
 

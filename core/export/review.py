@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from core.errors import BadImage
-from core.export.report import Card, Report, Table, data_uri
+from core.export.reports.report import Card, Gallery, Report, Table, data_uri, rows_of
 from core.images import read_picture
 from core.measure.intervals import Interval
 from core.progress import Report as Progress
 from core.progress import chunks, silent
-from core.review.confusion import accuracy, accuracy_by_class, calibration, pairs
+from core.review.confusion import accuracy, accuracy_by_class, calibration, pairs, roc, roc_classes
 from core.review.evidence import Evidence
 from core.review.predictions import Predictions
 from core.review.queue import Rows, counts, queue_limits
@@ -65,7 +65,18 @@ def review_json(predictions: Predictions, table: pd.DataFrame) -> dict[str, Any]
         "confusions": _records(pairs(predictions)),
         "calibration_error": None if reliability is None else reliability.error,
         "calibration": [] if reliability is None else _records(reliability.bins),
+        "roc": [_roc(predictions, label) for label in roc_classes(predictions)],
         "cases": _records(table),
+    }
+
+
+def _roc(predictions: Predictions, label: int) -> dict[str, Any]:
+    curve = roc(predictions, label)
+    return {
+        "class": curve.positive,
+        "area": curve.area,
+        "known_from": curve.known_from,
+        "points": _records(curve.table),
     }
 
 
@@ -87,7 +98,8 @@ def review_report(
         ("Reviewed", f"{progress(known, list(table['image']))} cases"),
     )
     title = f"Failures of {predictions.model} on {predictions.source.name}"
-    return Report(title, facts, _tables(predictions), cards, f"{len(rows):,} cases", predictions.notes)
+    cases = (Gallery(f"{len(rows):,} cases", cards),) if cards else ()
+    return Report(title, facts, (*_tables(predictions), *cases), predictions.notes)
 
 
 def extremes(predictions: Predictions) -> list[tuple[str, str]]:
@@ -120,18 +132,18 @@ def _tables(predictions: Predictions) -> tuple[Table, ...]:
         Table(
             "Confusions",
             ("class", "predicted as", "images", "share of the class"),
-            _rows(shown[["true_name", "predicted_name", "images", "share"]]),
+            rows_of(shown[["true_name", "predicted_name", "images", "share"]]),
             more if len(confusions) else "All images are right.",
         ),
         Table(
             "Accuracy by class",
             ("class", "images", "right", "accuracy", "95 % from", "to", "predicted", "precision"),
-            _rows(by_class.drop(columns="label")),
+            rows_of(by_class.drop(columns="label")),
         ),
         Table(
             "Calibration",
             ("confidence from", "to", "images", "mean confidence", "accuracy"),
-            _rows(bins),
+            rows_of(bins),
             f"Expected calibration error: {reliability.error:.1%}.",
         ),
     )
@@ -153,10 +165,6 @@ def _picture(predictions: Predictions, row: int) -> str:
         return data_uri(read_picture(source.root, source.paths[row], source.window).pixels)
     except BadImage:
         return data_uri(np.asarray(predictions.array("thumbnails")[row]))
-
-
-def _rows(table: pd.DataFrame) -> tuple[tuple[str | int | float, ...], ...]:
-    return tuple(tuple(row) for row in table.astype(object).itertuples(index=False))
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

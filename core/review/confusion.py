@@ -1,4 +1,4 @@
-"""Errors in numbers: accuracy overall and by class, confusions, calibration, and the ROC of one logit."""
+"""Errors in numbers: accuracy overall and by class, confusions, calibration, and the ROC of a class."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,46 +143,76 @@ class Decisions:
         right, wrong = self.true_positives + self.true_negatives, self.false_positives + self.false_negatives
         return right / (right + wrong)
 
+    @property
+    def true_rate(self) -> float:
+        """The share of the images of the class that are decided positive: recall."""
+        return self.true_positives / (self.true_positives + self.false_negatives)
+
+    @property
+    def false_rate(self) -> float:
+        """The share of the other images that are decided positive."""
+        return self.false_positives / (self.false_positives + self.true_negatives)
+
+    @property
+    def precision(self) -> float | None:
+        """The share of positive decisions that are right; None without any."""
+        positives = self.true_positives + self.false_positives
+        return self.true_positives / positives if positives else None
+
 
 @dataclass(frozen=True)
 class Roc:
-    """The receiver operating characteristic of one logit, by threshold of the probability."""
+    """The receiver operating characteristic of one class against all others, by threshold of its probability."""
 
-    positive: str  # the class of the logit
-    thresholds: NDArray[np.float64]  # (T,) falling; the first is infinite: no decision is positive
-    false_rate: NDArray[np.float64]  # of the images of the other class that are decided positive
+    positive: str  # the class
+    thresholds: NDArray[np.float64]  # (T,) falling, where the curve turns; at the first one no decision is positive
+    false_rate: NDArray[np.float64]  # of the images of other classes that have at least this probability
     true_rate: NDArray[np.float64]
-    scores: NDArray[np.float64]  # (n,) the probability of the class, of all images of known class
+    scores: NDArray[np.float64]  # (n,) the probability of the class, of all images of known class; 0 up to `known_from`
     truth: NDArray[np.bool_]  # (n,) whether they belong to it
+    known_from: float  # probabilities up to this one may be missing: there the curve is a straight line
 
     @cached_property
     def area(self) -> float:
         """The area under the curve."""
         return float(np.trapezoid(self.true_rate, self.false_rate))
 
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Where the curve turns: threshold (infinite at first), false_positive_rate, true_positive_rate."""
+        return pd.DataFrame({
+            "threshold": self.thresholds, "false_positive_rate": self.false_rate, "true_positive_rate": self.true_rate,
+        })  # fmt: skip
+
     def at(self, threshold: float) -> Decisions:
-        """The decisions if a probability above this threshold is positive."""
+        """The decisions if a probability above this threshold, at least `known_from`, is positive."""
         positive = self.scores > threshold
         yes, no = int((positive & self.truth).sum()), int((positive & ~self.truth).sum())
         return Decisions(yes, no, int((~self.truth).sum()) - no, int(self.truth.sum()) - yes)
 
 
-def roc(predictions: Predictions) -> Roc:
-    """The ROC of a model with one logit.
+def roc_classes(predictions: Predictions) -> list[int]:
+    """The classes of some but not all images; none of several labels, as an image may show others than its own."""
+    if predictions.manifest.model.output == "multilabel":
+        return []
+    present = np.unique(predictions.images["label"].to_numpy()[predictions.judged])
+    return present.tolist() if len(present) > 1 else []
 
-    Raises Unsupported for other models, and where images of one of the two classes are missing.
-    """
+
+def roc(predictions: Predictions, label: int) -> Roc:
+    """The ROC of a class. Raises Unsupported for one that is not among `roc_classes`."""
     from sklearn.metrics import roc_curve
 
-    if predictions.manifest.model.output != "sigmoid":
-        message = f"{predictions.model} has no single logit with a threshold."
-        raise Unsupported(message, "The ROC is that of a model with one output.")
+    if label not in roc_classes(predictions):
+        name = predictions.labels[label]
+        message = f"A ROC of {name} needs images of it and of others, each of one class."
+        raise Unsupported(message, "Add images, or choose another class.")
     judged = predictions.judged
-    truth = predictions.images["label"].to_numpy()[judged] == 1
-    if truth.all() or not truth.any():
-        missing = predictions.labels[0 if truth.any() else 1]
-        raise Unsupported(f"No image of {missing} is known, so there is no ROC.", "Add images of both classes.")
-    top, probabilities = predictions.array("top")[judged], predictions.array("probabilities")[judged]
-    scores = probabilities[top == 1].astype(np.float64)
-    false_rate, true_rate, thresholds = roc_curve(truth, scores, drop_intermediate=False)
-    return Roc(predictions.labels[1], thresholds, false_rate, true_rate, scores, truth)
+    truth = predictions.images["label"].to_numpy()[judged] == label
+    top, probabilities = (predictions.array(name)[judged] for name in ("top", "probabilities"))
+    scores = np.where(top == label, probabilities, 0).sum(1, dtype=np.float64)
+    unknown = ~(top == label).any(1)
+    known_from = float(probabilities[unknown, -1].max(initial=0))
+    scores[scores <= known_from] = 0
+    false_rate, true_rate, thresholds = roc_curve(truth, scores)
+    return Roc(predictions.labels[label], thresholds, false_rate, true_rate, scores, truth, known_from)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.measure.intervals import Interval, proportion
 from core.study import Study
 
 Outcome = Literal["all", "right", "wrong"]
@@ -37,6 +38,17 @@ class PatchFilter:
     def demands(self) -> tuple[str, ...]:
         """The names of the conditions."""
         return tuple(name for name, value in vars(self).items() if value != getattr(PatchFilter(), name))
+
+
+def right_share(study: Study, images: pd.DataFrame) -> Interval | None:
+    """The share of the study's images that its model is right about; None where no class is known, or several hold.
+
+    `images` is the table of that name.
+    """
+    judged = images[(images["label"] >= 0) & (images["predicted"] >= 0)]
+    if study.manifest.model.output == "multilabel":
+        return None
+    return proportion(int((judged["label"] == judged["predicted"]).sum()), len(judged))
 
 
 STOPS = {

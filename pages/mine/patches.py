@@ -120,6 +120,8 @@ def browse(study: Study) -> None:
             help="Score: sum of the heatmap within the window. Drop: how much masking the patch lowered the "
             "probability. Response: activation of the filters.",
         )
+        if conditions.label is not None:
+            open_study.about_class(study, conditions.label)
     rows = patches.ordered(patches.matching(conditions), sort, conditions.filters)
     words = condition_texts(study, conditions)
     with right:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.export.reports.report import as_html
+from core.export.reports.study import study_report
 from core.models.name import parsed
 from core.store.reader import removable
 from core.study import BUNDLED, Study, StudyEntry
@@ -60,6 +62,10 @@ def opened(name: str, study: Study) -> None:
         for page, text in (("mine/patches", "Patches"), ("mine/rules", "Rules"), ("mine/averages", "Averages")):
             if st.button(text, key=f"to-{page}"):
                 navigation.go(page, study=name)
+        st.download_button(
+            "Report", lambda: as_html(study_report(study)), f"{name}.html", "text/html", key="study-report",
+            on_click="ignore", icon=":material/download:", help="One HTML file with its pictures inside.",
+        )  # fmt: skip
         kept = _kept(study.path)
         if st.button("Delete", key="delete", icon=":material/delete:", disabled=bool(kept), help=kept):
             deletion.confirm(STUDY, name, study.path)

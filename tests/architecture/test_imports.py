@@ -64,6 +64,7 @@ PLACES = {
         "core.figures.curve_file",
         "core.figures.units.detectors",
         "core.figures.means",
+        "core.figures.reliability",
         "core.figures.sheet",
         "core.figures.units.unit_map",
     ),

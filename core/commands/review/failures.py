@@ -99,7 +99,7 @@ def _compare(args: Namespace, found: "Predictions", report: Report) -> int:
 
 def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:
     """Print JSON, or write the report."""
-    from core.export.report import as_html
+    from core.export.reports.report import as_html
     from core.export.review import review_json, review_report, review_table
     from core.export.spreadsheet import as_csv
     from core.review.evidence import stored_evidence

@@ -1,7 +1,5 @@
 """The class that the page is about: its choice, those before and after it, and a random one."""
 
-from collections import Counter
-
 import numpy as np
 import streamlit as st
 
@@ -20,13 +18,7 @@ def class_parameter(study: Study) -> parameters.Parameter[int]:
     order = sorted(
         range(len(study.labels)), key=lambda k: (k not in images, k not in predicted, study.labels[k].casefold(), k)
     )
-    twice = {name for name, count in Counter(study.labels).items() if count > 1}
-
-    def named(label: int) -> str:
-        name = study.labels[label]
-        return f"{name} ({label})" if name in twice else name
-
-    return parameters.choice("Class", order, "class", named=named)
+    return parameters.choice("Class", order, "class", named=open_study.class_texts(study).__getitem__)
 
 
 def heading(study: Study) -> int:

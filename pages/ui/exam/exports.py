@@ -1,4 +1,4 @@
-"""Downloads of an exam: the league table as CSV, LaTeX and figure; and the command that builds the exam again."""
+"""Downloads of an exam: its league table as CSV, LaTeX and figure, a report, and the command that builds it again."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +8,8 @@ import streamlit as st
 from core.exam import Exam
 from core.export.league import league_csv, league_latex
 from core.export.league_figure import exam_command, league_figure
+from core.export.reports.exam import exam_report
+from core.export.reports.report import as_html
 from core.figures.sheet import KINDS
 from pages.ui.session import visitors
 
@@ -25,6 +27,8 @@ def menu(exam: Exam) -> None:
         with st.container(horizontal=True, gap="small"):
             for kind in KINDS:
                 _download(kind.upper(), f"{exam.name}.{kind}", _TYPES[kind], partial(league_figure, exam, kind))
+        st.caption("All of it as one HTML file with its figure inside, to read or print:")
+        _download("Report", f"{exam.name}.html", "text/html", lambda: as_html(exam_report(exam)))
         st.caption("This command builds the exam again:")
         st.code(visitors.public(exam_command(exam.config, exam.name)), language="sh", wrap_lines=True)
 

@@ -148,6 +148,9 @@ def _facts(opened: Opened, row: int, true: int, predicted: int) -> None:
             )
     st.caption("  \n".join(plain(line) for line in lines))
     if opened.study is not None:
+        with st.container(horizontal=True):
+            for label in dict.fromkeys((predicted, true)):
+                open_study.about_class(opened.study, label, study=parameters.shown("of"))
         _rules(opened.study, found.source.rows[row], [one for one in (predicted, true) if one >= 0])
 
 

@@ -6,7 +6,7 @@ from shlex import quote
 
 import streamlit as st
 
-from core.export.report import as_html
+from core.export.reports.report import as_html
 from core.export.review import review_json, review_report, review_table
 from core.export.spreadsheet import as_csv
 from core.review.evidence import Evidence

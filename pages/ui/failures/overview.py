@@ -6,9 +6,9 @@ import streamlit as st
 
 from core.export.spreadsheet import as_csv
 from core.figures.confusions import confusions
-from core.review.confusion import accuracy, accuracy_by_class, calibration, confusion
+from core.review.confusion import accuracy, accuracy_by_class, confusion
 from core.review.predictions import Predictions
-from pages.ui.failures import queues
+from pages.ui.failures import duplicates, queues, reliability
 from pages.ui.session import parameters
 from pages.ui.widgets.text import plain
 
@@ -57,15 +57,12 @@ def overview(found: Predictions) -> None:
             height=320 if len(table) > _ROWS else "content",
             column_config=heads, alt="Accuracy by class",
         )  # fmt: skip
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.download_button(
-                "CSV", lambda: as_csv(table), "classes.csv", "text/csv", key="failures-classes", on_click="ignore",
-                icon=":material/download:",
-            )  # fmt: skip
-            if reliability := calibration(found):
-                st.caption(
-                    f"Expected calibration error {reliability.error:.1%}: by how much confidence and accuracy differ."
-                )
+        st.download_button(
+            "CSV", lambda: as_csv(table), "classes.csv", "text/csv", key="failures-classes", on_click="ignore",
+            icon=":material/download:",
+        )  # fmt: skip
+    reliability.reliability(found)
+    duplicates.duplicates(found)
 
 
 def _clicked() -> None:

@@ -98,4 +98,5 @@ def rules(study: Study, number: int) -> None:
         st.caption("None at this study's support. Other settings can be tried on the Rules page.")
         return
     if chosen := rule_views.picked(study, own_rules, mined.config.filters, "unit-rules", 8):
+        open_study.about_class(study, chosen.label)
         ablation.switch(study, chosen.filters, "unit-rule")

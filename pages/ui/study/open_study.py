@@ -1,5 +1,6 @@
 """The open study of a session: its choice, its tables in memory, and links to pages about it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -23,7 +24,7 @@ from core.models.name import parsed
 from core.models.sources import efficientnet_lite
 from core.progress import Report
 from core.study import BUNDLED, Study, StudyEntry, list_studies
-from core.study.browse import Catalogue, Rows
+from core.study.browse import Catalogue, Rows, right_share
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
@@ -62,19 +63,13 @@ def bar(*, alone: bool = False) -> AbstractContextManager[object]:
             format_func=lambda name: alone_name if name == ALONE else name,
         )  # fmt: skip
     if name in entries:
-        right.caption(plain(summary(entries[name]) + _accuracy(entries[name])))
+        with right.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(plain(summary(entries[name])))
+            if share := right_share(entries[name], table(entries[name], "images")):
+                navigation.link("explore/failures", f"{share.mean:.1%} of {share.n:,} right", of=name)
         if entries[name].path.parent == BUNDLED:
             unstudied(entries.values())
     return right
-
-
-def _accuracy(study: Study) -> str:
-    """How many of the study's images its model is right about, where their classes are known and exclude each other."""
-    images = table(study, "images")
-    judged = images[(images["label"] >= 0) & (images["predicted"] >= 0)]
-    if study.manifest.model.output == "multilabel" or not len(judged):
-        return ""
-    return f" · {(judged['label'] == judged['predicted']).mean():.1%} of {len(judged):,} right"
 
 
 def selected(*, alone: bool = False) -> Study | None:
@@ -288,6 +283,19 @@ def change_tags(study: Study, patches: Iterable[int], tag: str, on: bool) -> Non
         Tags(visitors.own_home(), study.manifest.digest).change(patches, tag, on)
     except VitrineError as error:
         state.add_notice("error", str(error))
+
+
+def class_texts(study: Study) -> list[str]:
+    """The classes in addresses of the page *Class*: their names, with their number where several have the same."""
+    counts = Counter(study.labels)
+    return [f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(study.labels)]
+
+
+def about_class(study: Study, number: int, /, **query: str) -> None:
+    """A link to the page about a class, of the open study unless the query names another one; nothing for none."""
+    if 0 <= number < len(study.labels):
+        text = plain(f"About {study.labels[number]}")
+        navigation.link("mine/classes", text, **{"class": class_texts(study)[number], **query})
 
 
 def label(study: Study, number: int) -> str:

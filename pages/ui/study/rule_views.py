@@ -174,6 +174,7 @@ def detail(study: Study, rule: Rule) -> None:
         for number in rule.filters:
             if st.button(patch_items.unit(number), key=f"unit-{number}", help="Open filter"):
                 navigation.go("units/unit", unit=number)
+        open_study.about_class(study, rule.label)
 
 
 def each(study: Study, rule: Rule) -> None:

@@ -1,10 +1,8 @@
 """Facts of a finished study: its settings beside others, and its missing and skipped images."""
 
-from typing import Any
-
 import streamlit as st
 
-from core.serialization import dump
+from core.serialization import dump, flattened
 from core.study import Study
 from core.study.browse import STOPS, patches_per_image
 from core.workbench import has_weights
@@ -14,7 +12,7 @@ from pages.ui.widgets.text import plain
 
 def compared(studies: dict[str, Study]) -> None:
     """The settings of several studies side by side, those that differ first."""
-    flat = {name: _flat(dump(dict(study.config))) for name, study in studies.items()}
+    flat = {name: flattened(dump(dict(study.config))) for name, study in studies.items()}
     keys = sorted({key for settings in flat.values() for key in settings})
     rows = [{"Setting": key, **{name: flat[name].get(key, "") for name in flat}} for key in keys]
     different = [row for row in rows if len({row[name] for name in flat}) > 1]
@@ -59,14 +57,3 @@ def endings(study: Study) -> None:
     with st.expander("Patches per image, and why others were dropped"):
         st.dataframe(table.reset_index(names="Patches"), hide_index=True,
                      alt="Images by their number of patches and by the reason why no more were kept")  # fmt: skip
-
-
-def _flat(config: Any, above: str = "") -> dict[str, str]:
-    """Nested settings under dotted names."""
-    flat: dict[str, str] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{above}{key}.")
-        else:
-            flat[f"{above}{key}"] = str(value)
-    return flat

@@ -1,4 +1,4 @@
-"""Downloads of a comparison or one of its maps, made on request."""
+"""Downloads of a comparison, of one of its maps, and of a chart, made on request."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,10 +11,12 @@ from core import export
 from core.comparison import Comparison
 from core.explain import Explanation
 from core.export import Measured
+from core.export.reports.comparison import comparison_report
+from core.export.reports.report import as_html
 from core.figures.sheet import KINDS
 from core.figures.style import Style, styled
 from pages.ui import components
-from pages.ui.session import location, state
+from pages.ui.session import location, state, visitors
 
 _TYPES = {
     "png": "image/png",
@@ -23,8 +25,10 @@ _TYPES = {
     "npz": "application/octet-stream",
     "npy": "application/octet-stream",
     "csv": "text/csv",
+    "html": "text/html",
 }
-WHOLE = (*KINDS, "npz", "csv")  # the entries of the Export menu
+_CHARTS = ("png", "svg")
+WHOLE = (*KINDS, "npz", "csv", "html")  # the entries of the Export menu
 
 
 def whole(wanted: Mapping[str, Any], measured: Callable[[Comparison], Measured]) -> None:
@@ -47,6 +51,10 @@ def whole(wanted: Mapping[str, Any], measured: Callable[[Comparison], Measured])
     elif kind == "csv":
         content = export.table(shown.bench, results, shown.seed, true, measured(shown))
         _offer(name, kind, content.encode())
+    elif kind == "html":
+        command, style = visitors.public(shown.command(true)), _style(wanted, shown)
+        report = comparison_report(shown.bench, results, shown.seed, true, style=style, command=command)
+        _offer(name, kind, as_html(report).encode())
 
 
 def one(wanted: Mapping[str, Any]) -> None:
@@ -67,6 +75,17 @@ def one(wanted: Mapping[str, Any]) -> None:
         _offer(name, kind, content)
     elif kind == "npy":
         _offer(name, kind, export.npy(answer))
+
+
+def of_chart(name: str, table: Callable[[], str], draw: Callable[..., bytes]) -> None:
+    """The numbers of a chart as CSV, and its picture as PNG and SVG; `draw` takes the `kind` of the file."""
+    made: dict[str, Callable[[], str | bytes]] = {"csv": table, **{kind: partial(draw, kind=kind) for kind in _CHARTS}}
+    with st.container(horizontal=True, gap="small"):
+        for kind, make in made.items():
+            st.download_button(
+                kind.upper(), make, f"{name}.{kind}", _TYPES[kind], key=f"{name}-{kind}", on_click="ignore",
+                icon=":material/download:",
+            )  # fmt: skip
 
 
 def _style(wanted: Mapping[str, Any], shown: Comparison) -> Style:

@@ -13,6 +13,7 @@ from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time
 from core.review.reviews import Review, Reviews
 from pages.ui.failures import overview, verdict
 from pages.ui.session import parameters, state
+from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
 from tests.waiting import until
 
@@ -157,6 +158,36 @@ def test_a_link_opens_a_pair_and_a_case(flowers: Path, session: state.Session) -
     assert "of 12** · 0 of 12 reviewed" in said(app)
 
 
+def test_calibration_and_the_roc_of_a_class_are_shown_on_request(flowers: Path, session: state.Session) -> None:
+    app = page(flowers, reliability="1")
+    assert len(app.get("plotly_chart")) == 3
+    labels = session.comparison.bench.model.labels if session.comparison else ()
+    orange = labels.index("orange")
+    app = page(flowers, reliability="1", roc=str(orange), threshold="1")
+    assert "Above 1: true positive rate 0.0% (0 of 4 of orange), false positive rate 0.0% (0 of 8 others)" in said(app)
+    assert "without any positive decision" in said(app)
+    (slider,) = [one for one in app.slider if one.label == "Threshold"]
+    app = slider.set_value(0.4).run()
+    assert app.query_params["threshold"] == "0.4"
+    assert "Above 0.4: true positive rate 50.0% (2 of 4 of orange), false positive rate 0.0%" in said(app)
+    assert "precision 100.0%." in said(app)
+    kinds = [one.label for one in app.get("download_button") if one.key and one.key.startswith(("roc", "calibration"))]
+    assert sorted(kinds) == ["CSV", "CSV", "PNG", "PNG", "SVG", "SVG"]
+
+
+def test_the_same_picture_under_two_labels_is_listed(flowers: Path, session: state.Session, tmp_path: Path) -> None:
+    app = page(flowers, alike="1")
+    assert "No two images look the same and have different labels." in said(app)
+    shutil.copytree(flowers, tmp_path / "twice")
+    copied = next((tmp_path / "twice" / "blue").iterdir())
+    shutil.copy(copied, tmp_path / "twice" / "red" / "same.png")
+    app = page(tmp_path / "twice", alike="1")
+    assert "Pairs by the correlation of their thumbnails" in said(app)
+    shown = next(one for one in packets(app, "patch_gallery") if one["label"].startswith("Near-duplicates"))
+    assert (sorted(shown["titles"]), len(shown["ids"])) == (["blue", "red"], 2)
+    assert shown["groups"] == [["correlation 1.000", 2]]
+
+
 def test_without_classes_there_are_predictions_and_no_errors(
     flowers: Path, session: state.Session, tmp_path: Path
 ) -> None:
@@ -166,6 +197,7 @@ def test_without_classes_there_are_predictions_and_no_errors(
     assert "No image has a class that the model predicts, so nothing is right or wrong." in said(app)
     assert "**case 1 of 3** · 0 of 3 reviewed" in said(app)
     assert not app.get("plotly_chart")
+    assert "Calibration and ROC" not in [one.label for one in app.toggle]
 
 
 def test_all_right_is_said(flowers: Path, session: state.Session, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """The page about one class of a study."""
 
+import html
 import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from core.models import load
 from core.study import Study
 from core.study.build import build_study
 from core.study.config import MiningConfig, PatchConfig, StudyConfig
+from pages.ui.study import open_study
 from tests.mine_pages import Plant, charts, said, visit
 from tests.packets import packets
 
@@ -135,8 +139,39 @@ def test_a_class_without_rules_keeps_its_images(app: AppTest, plant: Plant) -> N
     assert set(galleries(app)) == {"Patches of class 1", "Typical and odd images"}
 
 
-def test_the_header_says_how_many_images_are_right(app: AppTest, few: Study) -> None:
+def test_the_header_says_how_many_images_are_right_and_leads_to_the_others(app: AppTest, few: Study) -> None:
     images = few.table("images")
     wrong = int((images["label"] != images["predicted"]).sum())
     assert wrong > 0
-    assert f" · {1 - wrong / len(images):.1%} of {len(images)} right" in said(opened(app, few, 0))
+    found = links(opened(app, few, 0))
+    assert found[f"{1 - wrong / len(images):.1%} of {len(images)} right"] == "failures?study=few&of=few"
+
+
+@pytest.mark.parametrize(
+    ("title", "query"), [("Rules", {}), ("Patches", {"label": "{}"}), ("Filter", {"unit": "{filter}"})]
+)
+def test_a_class_that_is_named_leads_to_its_page(app: AppTest, study: Study, title: str, query: dict[str, str]) -> None:
+    rule = study.table("rules").iloc[0]
+    name = study.labels[rule["label"]]
+    values = {key: text.format(name, filter=rule["filters"][0]) for key, text in query.items()}
+    visit(app, title, study="small", **values)
+    found = {text: address for text, address in links(app).items() if text.startswith("About ")}
+    assert len(found) == 1
+    ((text, address),) = found.items()
+    shown = html.unescape(text).removeprefix("About ")
+    assert address == f"classes?{urlencode({'study': 'small', 'class': shown})}"
+    assert shown in study.labels
+    if title == "Patches":
+        assert shown == name
+
+
+def test_both_classes_of_a_case_lead_to_their_pages(app: AppTest, few: Study) -> None:
+    visit(app, "Failures", of="few")
+    found = {html.unescape(text): address for text, address in links(app).items() if text.startswith("About ")}
+    assert set(found) == {f"About {name}" for name in few.labels[:2]}
+    assert all("study=few" in address for address in found.values())
+
+
+def test_classes_of_one_name_are_told_apart(study: Study) -> None:
+    twice = SimpleNamespace(labels=("a", "b", "a"))
+    assert open_study.class_texts(cast("Study", twice)) == ["a (0)", "b", "a (2)"]

@@ -75,6 +75,11 @@ def test_an_open_study_counts_the_patches_that_images_kept(app: AppTest, home: P
     assert "no longer in" not in said(app)
 
 
+def test_an_open_study_has_a_report(app: AppTest) -> None:
+    offers = [one.label for one in chosen(app).get("download_button")]
+    assert offers == ["Report"]
+
+
 def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
     flowers, away = home / "flowers", home / "away"
     first = Study(home / "studies" / "small").table("images")["path"][0]

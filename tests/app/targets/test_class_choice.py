@@ -235,7 +235,12 @@ def test_a_true_class_goes_into_the_table_and_the_command(
     monkeypatch.setattr(downloads, "_offer", lambda name, kind, content: files.append(content))
     downloads.whole({"kind": "csv"}, lambda shown: {})
     (line,) = csv.DictReader(io.StringIO(files[0].decode()))
-    assert (line["true_label"], line["right"]) == (load("flowers-double-12c").labels[order[2]], "False")
+    name = load("flowers-double-12c").labels[order[2]]
+    assert (line["true_label"], line["right"]) == (name, "False")
+    downloads.whole({"kind": "html"}, lambda shown: {})
+    report = files[1].decode()
+    assert f"<dt>true class</dt><dd>{name}</dd>" in report
+    assert f"--label {order[2]} " in report
 
 
 def test_a_true_class_is_there_after_a_reload_where_the_image_is(own: Callable[..., AppTest]) -> None:

@@ -15,6 +15,7 @@ from core.review.confusion import (
     confusion,
     pairs,
     roc,
+    roc_classes,
 )
 from tests.unit.review.planted import planted
 
@@ -133,8 +134,9 @@ def test_the_roc_is_that_of_scikit_learn_and_its_decisions_those_of_a_count(tmp_
     score = np.round((rng.normal(truth, 1.2) / 6 + 0.4).clip(0.01, 0.99), 2)  # with ties
     label = truth.copy()
     label[:5] = -1
-    found = roc(planted(tmp_path, label, np.stack([1 - score, score], 1), output="sigmoid", threshold=0.3))
+    found = roc(planted(tmp_path, label, np.stack([1 - score, score], 1), output="sigmoid", threshold=0.3), 1)
     score, truth = score[5:].astype(np.float32), truth[5:]
+    assert found.known_from == 0
     assert found.area == pytest.approx(roc_auc_score(truth, score))
     pairs_right = (score[truth == 1][:, None] > score[truth == 0]) + (
         score[truth == 1][:, None] == score[truth == 0]
@@ -142,18 +144,54 @@ def test_the_roc_is_that_of_scikit_learn_and_its_decisions_those_of_a_count(tmp_
     assert found.area == pytest.approx(pairs_right.mean())
     for threshold in (0.0, 0.25, 0.4, 0.5, 1.0):
         at = found.at(threshold)
-        assert at.true_positives == sum(s > threshold and t for s, t in zip(score, truth, strict=True))
-        assert at.false_positives == sum(s > threshold and not t for s, t in zip(score, truth, strict=True))
+        yes = sum(s > threshold and t for s, t in zip(score, truth, strict=True))
+        no = sum(s > threshold and not t for s, t in zip(score, truth, strict=True))
+        assert (at.true_positives, at.false_positives) == (yes, no)
         assert at.accuracy == pytest.approx(((score > threshold) == truth).mean())
         assert at.true_negatives + at.false_negatives + at.true_positives + at.false_positives == 75
+        assert at.true_rate == pytest.approx(yes / truth.sum())
+        assert at.false_rate == pytest.approx(no / (truth == 0).sum())
+        assert at.precision == (pytest.approx(yes / (yes + no)) if yes + no else None)
+        on_curve = np.interp(at.false_rate, found.false_rate, found.true_rate) - at.true_rate
+        assert on_curve >= -1e-12, "the marker is not above the curve"
 
 
-def test_no_roc_without_one_logit_or_without_both_classes(drawn, tmp_path):
-    with pytest.raises(Unsupported, match="no single logit"):
-        roc(drawn)
+def test_a_roc_of_many_classes_is_exact_where_its_probabilities_are_stored(tmp_path):
+    """Five of eight probabilities are stored: what a loop over all eight finds, down to the largest that is missing."""
+    rng = np.random.default_rng(4)
+    label = rng.integers(0, 8, 120)
+    probabilities = rng.dirichlet(np.full(8, 0.4), 120)
+    probabilities[np.arange(120), label] += 0.3
+    probabilities /= probabilities.sum(1, keepdims=True)
+    predictions = planted(tmp_path, label, probabilities)
+    assert roc_classes(predictions) == list(range(8))
+    found = roc(predictions, 3)
+    score = probabilities[:, 3].astype(np.float32)
+    missing = np.array(
+        [(row > one).sum() >= 5 for row, one in zip(probabilities.astype(np.float32), score, strict=True)]
+    )
+    assert missing.any()
+    assert score[missing].max() <= found.known_from < 0.2
+    for threshold in np.linspace(found.known_from, 1, 23):
+        positive, at = score > threshold, found.at(threshold)
+        assert at.true_positives == int((positive & (label == 3)).sum())
+        assert at.false_positives == int((positive & (label != 3)).sum())
+    inside = found.thresholds > found.known_from
+    assert np.isfinite(found.thresholds[1:]).all()
+    assert found.thresholds[~inside].tolist() == [0.0], "one step below what is known"
+    assert (found.false_rate[-1], found.true_rate[-1]) == (1, 1)
+
+
+def test_no_roc_of_a_class_without_images_or_others(tmp_path):
     score = np.array([0.2, 0.7])
-    with pytest.raises(Unsupported, match="No image of class 1"):
-        roc(planted(tmp_path, [0, 0], np.stack([1 - score, score], 1), output="sigmoid"))
+    both = np.stack([1 - score, score], 1)
+    alone = planted(tmp_path / "alone", [0, 0], both, output="sigmoid")
+    assert roc_classes(alone) == []
+    with pytest.raises(Unsupported, match="A ROC of class 0 needs images of it and of others"):
+        roc(alone, 0)
+    with pytest.raises(Unsupported, match="class 2"):
+        roc(planted(tmp_path / "three", [0, 1], [[0.5, 0.3, 0.2], [0.2, 0.7, 0.1]]), 2)
+    assert roc_classes(planted(tmp_path / "several", [0, 1], both, output="multilabel")) == []
 
 
 def test_without_known_classes_nothing_is_claimed(tmp_path):

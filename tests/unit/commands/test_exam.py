@@ -49,9 +49,11 @@ def test_a_finished_exam_is_not_done_twice(built, capsys, monkeypatch):
 def test_csv_latex_and_json_hold_the_same_numbers(built, capsys, tmp_path):
     table, found = tmp_path / "league.csv", Exam(built)
     latex = tmp_path / "league.tex"
-    assert f"{table}: league table\n{latex}: league table" in told(
-        capsys, "--out", built, "--csv", table, "--latex", latex
+    report = tmp_path / "exam.html"
+    assert f"{table}: league table\n{latex}: league table\n{report}: report" in told(
+        capsys, "--out", built, "--csv", table, "--latex", latex, "--report", report
     )
+    assert report.read_text("utf-8").startswith("<!DOCTYPE html>")
     content = json.loads(told(capsys, "--out", built, "--json"))
     rows = list(csv.DictReader(io.StringIO(table.read_text())))
     long = standings(found).set_index(["method", "measure"])

@@ -34,6 +34,13 @@ def told(capsys, *words, code=0):
     return err if code else out
 
 
+def test_a_report_is_written(built, capsys):
+    out = built / "report.html"
+    assert told(capsys, "report", built / "s", "--out", out) == f"{out}: report of s\n"
+    assert "<h1>Study s</h1>" in out.read_text("utf-8")
+    assert "cannot be written" in told(capsys, "report", built / "s", "--out", built / "no" / "r.html", code=2)
+
+
 def test_build_takes_every_setting_and_is_not_done_twice(built, capsys):
     study = Study(built / "s")
     assert study.config["patches"]["sampling"] == "dense"

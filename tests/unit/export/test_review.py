@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.export.report import Report, Table, as_html
+from core.export.reports.report import Report, Table, as_html
 from core.export.review import review_json, review_report, review_table
 from core.export.spreadsheet import as_csv
 from core.review.evidence import Evidence
@@ -77,7 +77,8 @@ def test_a_report_holds_everything_and_runs_nothing(found, reviews):
 def test_pictures_are_those_of_the_files_or_else_the_thumbnails(found):
     report = review_report(found, np.array([1, 2]))
     shown = [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(card.picture.partition(",")[2])))) for card in report.cards
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(card.picture.partition(",")[2]))))
+        for card in report.sections[-1].cards
     ]
     assert shown[0].shape == (180, 240, 3), "reduced"
     assert np.abs(shown[0].astype(int) - (40, 90, 160)).max() < 5
@@ -104,6 +105,9 @@ def test_the_json_holds_all_numbers(found, reviews):
     assert content["cases"][1]["verdict"] == "label wrong"
     assert len(content["classes"]) == 3
     assert content["calibration_error"] == pytest.approx((0.2 + 0.7 + 0.6) / 3)
+    assert [(one["class"], one["area"]) for one in content["roc"]] == [(HOSTILE[0], 0.5), (HOSTILE[1], 0.25)]
+    first = content["roc"][0]["points"][0]
+    assert first == {"threshold": None, "false_positive_rate": 0.0, "true_positive_rate": 0.0}
 
 
 def test_a_review_without_classes_or_errors_can_be_exported(tmp_path):

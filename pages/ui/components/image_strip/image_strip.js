@@ -18,7 +18,7 @@ import { ShortcutList } from "./shortcut_list.js";
  * @property {Item[]} items  none on a page that does not depend on the current image
  * @property {import("./folder_pages.js").Folder | null} [folder]  the open folder, whose images come last
  * @property {string} current  the id of the image that is explained
- * @property {("png" | "pdf" | "svg" | "npz" | "csv")[]} exports
+ * @property {("png" | "pdf" | "svg" | "npz" | "csv" | "html")[]} exports
  * @property {boolean} exporting  whether the page has anything to export
  * @property {string} command  the command line that reproduces the maps, or ""
  * @property {boolean} present
@@ -34,6 +34,7 @@ const EXPORTS = {
   svg: ["Figure", "SVG"],
   npz: ["Raw maps", "NPZ"],
   csv: ["Scores", "CSV"],
+  html: ["Report", "HTML"],
 };
 
 const PACKETS = ["thumbnails", "thumbnails-folder"];

@@ -1,0 +1,1 @@
+"""Reports that people read without Vitrine: their parts, and those of studies, comparisons and exams."""
