@@ -14,7 +14,8 @@ from core.params import expanded, whole
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["full", "half"]
+# Of methods that combine many scores: full, half where they need no gradients, or half for all of them.
+Precision = Literal["full", "scores", "half"]
 MOST_SEED = 999_999_999
 
 # The most megabytes that a file of each kind may have; VITRINE_<KIND>_MB changes one.
@@ -62,13 +63,15 @@ def seed(value: str | int) -> int:
     return number
 
 
-def precision() -> Precision:
-    """The precision of methods that combine many scores: VITRINE_PRECISION, or half on a GPU and full elsewhere."""
-    name = os.environ.get("VITRINE_PRECISION") or ("half" if device().type == "cuda" else "full")
+def precision() -> Precision | Literal[""]:
+    """The precision of methods that combine many scores: VITRINE_PRECISION, "" to let device and model decide."""
+    name = os.environ.get("VITRINE_PRECISION", "")
+    if not name:
+        return ""
     for known in get_args(Precision):
         if name == known:
             return known
-    raise BadParameter(f"VITRINE_PRECISION is {name!r}.", "Use full or half.")
+    raise BadParameter(f"VITRINE_PRECISION is {name!r}.", "Use full, scores or half.")
 
 
 def budget() -> int:

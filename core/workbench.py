@@ -14,7 +14,7 @@ from torch import Tensor
 from core.cache import TensorCache
 from core.card import BUDGETS, Budget, Passes
 from core.data.model_options import ModelOptions, options_of
-from core.environment import budget, home, precision
+from core.environment import Precision, budget, home
 from core.errors import BadModel, StudyError, VitrineError, brief
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.execution import NOTHING, Execution, Prefetch
@@ -27,6 +27,7 @@ from core.models import load
 from core.models.model import Model
 from core.models.name import ModelName, parsed
 from core.network.cancellation import RepeatedReport
+from core.network.half_precision import precision_of
 from core.network.hooks import capture
 from core.network.throughput import batch_of, seconds_of
 from core.params import absolute, checked, expanded
@@ -177,6 +178,11 @@ class Workbench:
         parts = {first: values[:3], f"Fourth channel: {preprocess.channels}": values[3:]}
         shown = {name: part.clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0) for name, part in parts.items() if len(part)}
         return {name: eight_bits(part.numpy()) for name, part in shown.items()}
+
+    @property
+    def precision(self) -> Precision:
+        """The precision of methods that combine many scores."""
+        return precision_of(self.model, home() / "pace")
 
     def logits(self, picture: Picture) -> Tensor:
         """The model's outputs, (C,)."""
@@ -348,7 +354,7 @@ class Workbench:
         """The question why the model gives this target its score for the picture, in a run of its own."""
         execution = Execution(
             batch=batch or batch_of(self.model, home() / "pace"),
-            precision=precision(),
+            precision=self.precision,
             report=report,
             cache=self.cache,
             # Methods that read layers by default use the first recording.

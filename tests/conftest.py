@@ -59,9 +59,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing that a test keeps lands in the user's own folder."""
+    """Nothing that a test keeps lands in the user's own folder, and the machine decides on no precision."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VITRINE_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("VITRINE_PRECISION", "full")  # what a test finds is the same on every machine
         yield
 
 

@@ -15,7 +15,7 @@ from core.card import Passes
 from core.comparison.assessment import Context, MeasureRequest, assess, measure_passes, needs_mask
 from core.comparison.comparison import Tile
 from core.data.masks import ObjectMask
-from core.environment import limit, precision
+from core.environment import limit
 from core.errors import VitrineError
 from core.explain import Explanation
 from core.explain.target_name import TargetName
@@ -211,7 +211,7 @@ class _OfTarget:
         model, request = self.bench.model, self.requests[key]
         marks = self.marks if needs_mask(measure) else ""
         others = sorted(self.requests) if _of_agreement(measure) else []
-        where = [version(), torch.__version__, str(model.device), precision(), model.key, self.picture.key]
+        where = [version(), torch.__version__, str(model.device), self.bench.precision, model.key, self.picture.key]
         what = [key, self.measures[measure].key, request.layer or model.survey.default, self.plan.seed]
         return digest([*where, *what, marks, others])
 

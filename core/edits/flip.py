@@ -89,7 +89,7 @@ def flip_by_segments(
         return _patched(query, composed.inputs(removed), [deltas[other] for other in others], part)
 
     def whole(removed: Removed) -> Tensor:
-        return query.logits(composed.inputs(removed)[None])[0].cpu()
+        return query.logits(composed.inputs(removed)[None], watched=False)[0].cpu()
 
     search = _Search(bench.model, "superpixels", total, trials, whole, lambda chosen: Segments(count, chosen, fill))
     return search.run(label, steps, report)
@@ -169,7 +169,7 @@ def _patched(query: Query, image: Tensor, deltas: Sequence[Tensor], report: Repo
             for number, top, left in zip(chosen, tops, lefts, strict=True)
         ]
         changed = clean_pass.changed(torch.stack(patches), tops, lefts)
-        logits = query.logits(changed if image.device.type == "cpu" else changed.whole())
+        logits = query.logits(changed if image.device.type == "cpu" else changed.whole(), watched=False)
         outputs.update(zip(chosen, logits.cpu(), strict=True))
     return torch.stack([outputs[number] for number in range(len(deltas))])
 

@@ -51,8 +51,8 @@ class Execution:
     """How a query is run. None of these settings changes the meaning of the result."""
 
     batch: int = 0  # images per pass; 0 chooses by device
-    precision: Precision = "full"  # "half" lets methods that combine many scores compute them in half precision
-    half_precision: bool = False  # passes run in float16
+    precision: Precision = "full"  # allowed for methods that combine many scores
+    half_precision: bool = False  # passes run in it now
     report: Report = silent
     cache: TensorCache = field(default_factory=lambda: TensorCache(1 << 30))
     prefetch: Prefetch = NOTHING

@@ -105,8 +105,13 @@ class Query:
 
     @property
     def half_precision(self) -> bool:
-        """Whether passes run in float16."""
+        """Whether passes run in half precision."""
         return self.execution.half_precision
+
+    @property
+    def half_type(self) -> torch.dtype:
+        """The numbers of half precision: CPUs multiply only bfloat16 fast."""
+        return torch.bfloat16 if self.images.device.type == "cpu" else torch.float16
 
     @property
     def net(self) -> nn.Module:
@@ -126,8 +131,8 @@ class Query:
     def in_half_precision(self) -> "Query":
         """The same query in half precision, if that is allowed and probabilities change by at most TOLERANCE.
 
-        For methods that combine many scores. Passes then run in float16, scores are returned in float32; a remark says
-        how much probabilities differed in a test with these images at several contrasts.
+        For methods that combine many scores. Passes then run in float16, on a CPU in bfloat16; scores are returned in
+        float32. A remark says how much probabilities differed in a test with these images at several contrasts.
         """
         if self.execution.precision == "full":
             return self
@@ -136,24 +141,30 @@ class Query:
         if off > TOLERANCE:
             self.log.remarks["precision"] = f"full, as half would be off by {off:.1g}"
             return self
-        self.log.remarks["precision"] = f"half, probabilities ±{off:.1g}"
+        self.log.remarks["precision"] = f"half ({str(self.half_type).removeprefix('torch.')}), probabilities ±{off:.1g}"
         return half
 
-    def logits(self, images: Tensor) -> Tensor:
-        """The model's outputs (N, C) for these images, counted as passes."""
+    def logits(self, images: Tensor, *, watched: bool = True) -> Tensor:
+        """The model's outputs (N, C) for these images, counted as passes.
+
+        Where nothing inside the network is `watched`, batch norms are folded on a CPU: the same to rounding, but
+        faster. Not for gradients, as rounding may switch a ReLU.
+        """
         self.log.forwards += len(images)
-        ordered = images if isinstance(images, PatchedImages) else images.contiguous(memory_format=self.model.order)
+        patched, graded = isinstance(images, PatchedImages), torch.is_grad_enabled() and images.requires_grad
+        ordered = images if patched else images.contiguous(memory_format=self.model.order)
+        net = self.net if watched or patched or graded else self.model.folded
         if self.half_precision:
-            with torch.autocast(images.device.type, torch.float16):
-                outputs = self.net(ordered).float()
+            with torch.autocast(images.device.type, self.half_type):
+                outputs = net(ordered).float()
             if bool(outputs.isfinite().all()):  # the largest float16 is 65,504
                 return outputs
-        return self.net(ordered)
+        return net(ordered)
 
     def score(self, images: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
         """The explained score (N,) of a target for other images, counted as passes."""
         if not targets.layer:
-            return targets.score(self.logits(images), kind, self.model.output)
+            return targets.score(self.logits(images, watched=False), kind, self.model.output)
         with capture(self.net, targets.layer) as outputs:
             self.logits(images)
         return self.score_of(outputs[targets.layer], targets, kind)
@@ -299,7 +310,9 @@ class Query:
     def _difference(self, other: "Query") -> float:
         """The largest difference of any probability between two queries, for the images at several strengths."""
         trials = [self.images * strength for strength in _STRENGTHS]
-        pairs = [[self.model.probabilities(query.logits(images)) for query in (self, other)] for images in trials]
+        pairs = [
+            [self.model.probabilities(query.logits(one, watched=False)) for query in (self, other)] for one in trials
+        ]
         return max(float((one - two).abs().max()) for one, two in pairs)
 
     def _numbers(self, scores: Tensor) -> Tensor:
@@ -373,37 +386,3 @@ class Query:
 def images_sha(images: Tensor) -> str:
     """A hash of the images' content."""
     return hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
-
-
-def per_image(
-    query: Query, run: Callable[[Query], Iterator[Tensor]], *, in_half_precision: bool = False
-) -> Iterator[Tensor]:
-    """Running maps (B, H, W) of a method that works on one image at a time; maps not yet begun are zero.
-
-    With `in_half_precision` each image is computed in half precision if that is allowed. The method's remarks are
-    listed per image, in order.
-    """
-    maps, remarks = torch.zeros(len(query.images), *query.size), query.log.remarks
-    per_image_remarks: list[dict[str, float | str]] = []
-    for row in range(len(maps)):
-        one = query.subset(slice(row, row + 1), item(query.report, row, len(maps), "image"))
-        query.log.remarks = {}
-        per_image_remarks.append(query.log.remarks)
-        try:
-            for maps[row] in run(one.in_half_precision() if in_half_precision else one):
-                remarks.update(_combined(per_image_remarks))
-                query.log.remarks = remarks
-                yield maps.clone()
-                query.log.remarks = per_image_remarks[row]
-        finally:
-            query.log.remarks = remarks
-
-
-def _combined(remarks: list[dict[str, float | str]]) -> dict[str, float | str]:
-    """Merge the remarks about several images: equal values as one value, others as a list."""
-    combined = {}
-    for name in dict.fromkeys(name for one in remarks for name in one):
-        values = [one[name] for one in remarks if name in one]
-        words = [f"{value:.4g}" if isinstance(value, float) else value for value in values]
-        combined[name] = values[0] if len(set(values)) == 1 else "; ".join(words)
-    return combined

@@ -241,7 +241,7 @@ def _outputs(evidence: Evidence, cases: Sequence[Case]) -> Tensor:
         chosen = missing[span.start : span.stop]
         images = torch.stack([without(row, parts) for row, parts in chosen]).to(query.images)
         targets = query.targets[[row for row, _ in chosen]]
-        outputs = query.score(images, targets) if targets.layer else query.logits(images)
+        outputs = query.score(images, targets) if targets.layer else query.logits(images, watched=False)
         for case, one in zip(chosen, finite(query, outputs), strict=True):
             found[case] = one
             query.cache.put(keys[case], one)

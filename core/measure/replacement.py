@@ -173,7 +173,7 @@ def _read(query: Query, images: Tensor, targets: Target) -> Tensor:
     if targets.layer:
         scores = query.score(images, targets, "prob")
         return torch.stack([scores, torch.zeros_like(scores)]).cpu().double()
-    outputs = query.logits(images)
+    outputs = query.logits(images, watched=False)
     scores = query.score_of(outputs, targets, "prob")
     margins = query.score_of(outputs, targets, "margin") if isinstance(targets, Classes) else torch.zeros_like(scores)
     return torch.stack([scores, margins]).cpu().double()

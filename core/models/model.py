@@ -17,9 +17,11 @@ from core.models.name import parsed
 from core.models.output import ending_of, output_of, probabilities, two_sided, without_ending
 from core.models.source import SourceNetwork
 from core.models.trial import scores_of, tried, with_scores
+from core.network.folding import added_bytes, folded
 from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
+from core.randomness import generator
 from core.registry import unknown
 from core.serialization import digest
 
@@ -114,10 +116,23 @@ class Model:
         """The device of the weights."""
         return next((p.device for p in self.net.parameters()), torch.device("cpu"))
 
-    @cached_property
+    @property
     def memory(self) -> int:
-        """The bytes of the weights."""
-        return sum(value.nbytes for value in self.net.state_dict().values())
+        """The bytes of the weights, and of those of the folded network once it is made."""
+        return sum(value.nbytes for value in self.net.state_dict().values()) + added_bytes(self.net)
+
+    @property
+    def folded(self) -> nn.Module:
+        """The network with batch norms folded into convolutions, for passes that watch no layer inside; made once.
+
+        It is `net` itself where nothing can be folded, see `core.network.folding`.
+        """
+
+        def noise() -> Tensor:
+            drawn = torch.randn(2, *self.preprocess.shape, generator=generator(0))
+            return drawn.to(self.device).contiguous(memory_format=self.order)
+
+        return folded(self.net, self.sha, noise)
 
     def target(self, wanted: str | int) -> int:
         """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""

@@ -103,6 +103,12 @@ def sharing_copy(net: nn.Module) -> nn.Module:
     return copy.deepcopy(net, memo)
 
 
+def hooked(module: nn.Module) -> bool:
+    """Whether a module has hooks of its own, which are not removed at the end of a block."""
+    lasting = any(not hasattr(hook, _OF_ONE_BLOCK) for hook in module._forward_hooks.copy().values())
+    return bool(lasting or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks)
+
+
 def module_named(net: nn.Module, name: str) -> nn.Module:
     """The module called `name`, or UnknownName with the nearest layer names."""
     if name:

@@ -4,10 +4,10 @@ import json
 import platform
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ CLEARLY = 0.95  # times a smaller batch's time: a larger batch must be faster th
 SECONDS = 1.5  # limit for measuring; the smallest batch is always measured
 ROUNDS = 3
 ENOUGH = 0.2  # seconds for one size, after which no further round is needed
+
+T = TypeVar("T")
 
 _batches: dict[Path, int] = {}
 _seconds: dict[Path, float] = {}
@@ -53,7 +55,7 @@ def _known(model: Model, path: Path) -> int:
         batch = _read(path)
         if not batch:
             fastest, _seconds[path] = _measured(model)
-            batch = _stored(path, {**_conditions(model), "batch": fastest})
+            batch = stored(path, {**_conditions(model), "batch": fastest}, _read) or fastest
         _batches[path] = batch
     return _batches[path]
 
@@ -84,13 +86,16 @@ def _read(path: Path) -> int:
     return batch if isinstance(batch, int) and 0 < batch <= 4096 else 0
 
 
-def _stored(path: Path, facts: Mapping[str, Any]) -> int:
-    """Write the batch size atomically and return it; if another process was first, return that one's."""
+def stored(path: Path, facts: Mapping[str, Any], read: Callable[[Path], T]) -> T:
+    """Write a measurement atomically and return what `read` finds then; if another process was first, that one's.
+
+    `read` returns something false where there is none, as after a file could not be written.
+    """
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, keep=_read) as file:
+        with atomic_write(path, keep=read) as file:
             file.write(json.dumps(facts, indent=2).encode())
-    return _read(path) or int(facts["batch"])
+    return read(path)
 
 
 def _measured(model: Model) -> tuple[int, float]:

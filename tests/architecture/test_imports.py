@@ -17,6 +17,7 @@ LAYERS = (
     ("network", "network.hooks", "network.operations", "cache", "jobs", "images", "store", "data.labels"),
     (
         "network.inspection",
+        "network.folding",
         "network.receptive_field",
         "figures",
         "study",
@@ -28,7 +29,7 @@ LAYERS = (
     ("models.source",),
     ("models.model", "network.incremental"),
     ("network.throughput",),
-    ("models", "data", "explain"),
+    ("network.half_precision", "models", "data", "explain"),
     ("measure", "study.heatmaps"),
     ("study.plan", "study.unfinished", "figures.curves"),
     ("mining", "units", "tables", "figures.curve_file", "figures.means"),

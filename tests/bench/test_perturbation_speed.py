@@ -1,7 +1,8 @@
 """What perturbation costs beside the bare forwards it stands on, and what every method together costs.
 
 The bare forwards are those of a plain loop, batches of 32 in the usual order of values; what is printed in brackets is
-the ratio to forwards in the method's own batches and order. Images are ready beforehand.
+the ratio to forwards in the method's own batches and order, of the folded network and in the same precision. Images are
+ready beforehand.
 """
 
 import statistics
@@ -12,6 +13,7 @@ import pytest
 import torch
 import torchvision
 
+from core.environment import home
 from core.errors import VitrineError
 from core.explain import EXPLAINERS, Query, explain
 from core.explain.baselines import scaled
@@ -20,7 +22,9 @@ from core.explain.segments import pieces
 from core.images import Picture, Preprocess
 from core.models.model import as_model
 from core.models.sources.flower_networks import architecture
+from core.network.half_precision import PAYS, cpu_ratio
 from core.workbench import Request, Workbench, pass_seconds
+from tests import nets
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
@@ -28,6 +32,7 @@ NETS = {
     "bundled": (lambda: architecture(6), 128),
     "squeezenet1_0": (lambda: torchvision.models.squeezenet1_0(weights=None), 224),
     "resnet18": (lambda: torchvision.models.resnet18(weights=None), 224),
+    "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(weights=None), 224),
     "vgg16": (lambda: torchvision.models.vgg16(weights=None, init_weights=False), 224),
 }
 
@@ -48,7 +53,7 @@ def ready(name):
     """A question to a network of `name`, and its bare forwards."""
     make, side = NETS[name]
     torch.manual_seed(0)
-    model = as_model(name, make(), preprocess=Preprocess(crop=side))
+    model = as_model(name, nets.seeded(make), preprocess=Preprocess(crop=side))
     image = torch.rand(1, 3, 8, 8).repeat_interleave(side // 8, 2).repeat_interleave(side // 8, 3)
     images = image + 0.1 * torch.randn(1, 3, side, side)
     with torch.no_grad():
@@ -59,18 +64,54 @@ def ready(name):
     own = plain[: query.batch].contiguous(memory_format=model.order)
 
     @torch.no_grad()
-    def bare(passes, batch=plain):
+    def bare(passes, batch=plain, net=model.net):
         for start in range(0, passes, len(batch)):
-            model.net(batch[: passes - start])
+            net(batch[: passes - start])
 
     bare(8)
-    bare.own = lambda passes: bare(passes, own)
+    bare.own = lambda passes: bare(passes, own, model.folded)
+    bare.unfolded = lambda passes: bare(passes, own)
+    in_half = torch.autocast("cpu", torch.bfloat16)
+    bare.half, bare.unfolded_half = in_half(bare.own), in_half(bare.unfolded)
     return query, bare
 
 
 def fresh(query):
     """The same query with an empty cache."""
     return query.fresh()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_0"])
+def test_folding_and_half_precision_save_time(name):
+    _, bare = ready(name)
+    ways = {"folded": bare.own, "half": bare.unfolded_half, "folded, half": bare.half}
+    rounds = [[seconds(lambda way=way: way(32)) for way in (bare.unfolded, *ways.values())] for _ in range(8)][1:]
+    found = {way: statistics.median(one[k] / one[0] for one in rounds) for k, way in enumerate(ways, 1)}
+    print(f"\n{name}, times the full network: " + "; ".join(f"{way} {ratio:.2f}" for way, ratio in found.items()))
+    assert found["folded"] <= 1.08  # 1 where there is nothing to fold, and noise
+    if multiplies_half():
+        assert max(found["half"], found["folded, half"]) <= 0.85
+
+
+def multiplies_half():
+    """Whether half precision pays on this machine."""
+    return cpu_ratio(home() / "pace") < PAYS
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_0"])
+@pytest.mark.parametrize(("precision", "limit"), [("full", 1.12), ("scores", 1.5)])
+def test_rise_costs_the_forwards_of_its_own_kind(name, precision, limit):
+    """In half precision, drawing masks, adding them up and the trial passes take a larger part: few masks show it."""
+    if precision == "scores" and not multiplies_half():
+        pytest.skip("this CPU multiplies bfloat16 no faster")
+    query, bare = ready(name)
+    query = query.run_with(precision=precision)
+    own = bare.own if precision == "full" else bare.half
+    works = (lambda: explain("rise", fresh(query), {"masks": 200}), lambda: own(200), lambda: bare.unfolded(200))
+    rounds = [[seconds(work) for work in works] for _ in range(5)]
+    alike, plain = (statistics.median(one[0] / one[other] for one in rounds) for other in (1, 2))
+    print(f"\nRISE, 200 masks, {name}, {precision}: {alike:.3f} × forwards of its kind, {plain:.3f} × full ones")
+    assert alike <= limit
 
 
 @pytest.mark.parametrize(("name", "masks"), [("bundled", 1000), ("squeezenet1_0", 1000)])

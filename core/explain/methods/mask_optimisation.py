@@ -14,8 +14,9 @@ from core.explain.baselines import baseline, blurred
 from core.explain.method import GRADIENTS, explainer
 from core.explain.methods.mask_search import EVERY, GRID, STARTS, Search, best_masks
 from core.explain.methods.smooth_masks import SmoothMasks, levels_of
-from core.explain.query import Query, per_image
+from core.explain.query import Query
 from core.explain.segments import ScoreBy
+from core.explain.single_images import per_image
 from core.explain.targets import Classes
 from core.params import Knob, Numbers, spelled
 from core.progress import chunks
@@ -73,7 +74,7 @@ def meaningful_perturbation(
                 large = F.interpolate(mask.detach(), query.size, mode="bilinear")[0, 0]
                 yield (1 - large if aim == "delete" else large).cpu()
 
-    yield from per_image(query, one, in_half_precision=True)
+    yield from per_image(query, one, in_half_precision=query.execution.precision == "half")
 
 
 def _roughness(mask: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def extremal_perturbation(
             if step % EVERY == EVERY - 1 or step == total - 1:
                 yield _mean_mask(torch.stack(masks), query, soften)
 
-    yield from per_image(query, one, in_half_precision=True)
+    yield from per_image(query, one, in_half_precision=query.execution.precision == "half")
 
 
 def _mean_mask(masks: Tensor, query: Query, soften: float) -> Tensor:

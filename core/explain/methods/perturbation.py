@@ -11,8 +11,9 @@ from torch import Tensor
 from core.errors import BadParameter
 from core.explain.baselines import Baseline, baseline, scaled
 from core.explain.method import explainer
-from core.explain.query import Query, per_image
+from core.explain.query import Query
 from core.explain.segments import BLOCK, Count, CutBy, HideBy, ScoreBy, blocks, pieces
+from core.explain.single_images import per_image
 from core.params import Knob
 
 Divisor = Literal["keep", "mean"]

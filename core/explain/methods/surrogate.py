@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from core.explain.method import explainer
-from core.explain.query import Query, per_image
+from core.explain.query import Query
 from core.explain.segments import Count, CutBy, HideBy, Samples, ScoreBy, Segmentation, blocks, pieces
+from core.explain.single_images import per_image
 from core.params import Knob
 
 COALITIONS = "coalitions evaluated"

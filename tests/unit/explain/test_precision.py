@@ -7,8 +7,6 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from core.environment import precision
-from core.errors import BadParameter
 from core.explain import EXPLAINERS, Query, explain
 from core.explain.baselines import baseline
 from core.explain.query import TOLERANCE
@@ -42,7 +40,7 @@ def test_who_computes_roughly_where_it_is_allowed(name):
     assert seen <= {torch.float32}
     assert "precision" not in exact.remarks
     half = explain(name, nets.query(model, count=1, precision="half"), nets.quick(method))
-    assert (torch.float16 in seen) == (name in ROUGH) == ("precision" in half.remarks)
+    assert (torch.bfloat16 in seen) == (name in ROUGH) == ("precision" in half.remarks)
     assert half.maps.dtype == torch.float32
     assert torch.allclose(half.scores, exact.scores, rtol=1e-5), "the explained score itself is exact"
     if name not in ROUGH:
@@ -58,7 +56,7 @@ def test_scores_come_back_as_single_numbers_within_their_tolerance():
     assert 0 < float((wanted - found).abs().max()) <= TOLERANCE
     slope, whole = (query.gradient(query.images, query.targets) for query in (half, exact))
     assert slope.dtype == torch.float32
-    assert 0 < float((slope - whole).norm() / whole.norm()) < 0.05
+    assert 0 < float((slope - whole).norm() / whole.norm()) < 0.2  # numbers of eight bits, and ReLUs that they switch
 
 
 def test_rough_numbers_are_never_taken_for_exact_ones():
@@ -97,21 +95,10 @@ def test_a_network_that_half_precision_moves_too_far_is_asked_in_full():
     assert found.remarks["precision"].startswith("full, as half would be off by 0.")
 
 
-@pytest.mark.parametrize(
-    ("asked", "device", "found"), [("", "cpu", "full"), ("full", "cuda", "full"), ("half", "cpu", "half")]
-)
-def test_who_decides(asked, device, found, monkeypatch):
-    monkeypatch.setenv("VITRINE_PRECISION", asked)
-    monkeypatch.setattr("core.environment.device", lambda: torch.device(device))
-    assert precision() == found
-    monkeypatch.setenv("VITRINE_PRECISION", "")
-    assert precision() == ("half" if device == "cuda" else "full")
-
-
-def test_a_precision_that_is_none_gets_a_sentence(monkeypatch):
-    monkeypatch.setenv("VITRINE_PRECISION", "double")
-    with pytest.raises(BadParameter, match="VITRINE_PRECISION is 'double'"):
-        precision()
+def test_where_only_scores_may_be_rough_learned_masks_are_exact():
+    for name in ROUGH:
+        found = explain(name, nets.query("gap", count=1, precision="scores"), nets.quick(EXPLAINERS[name]))
+        assert ("precision" in found.remarks) == (name not in ("meaningful_perturbation", "extremal_perturbation"))
 
 
 def asked_of(name, side=128):

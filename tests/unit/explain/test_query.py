@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from core.explain.execution import Execution, Prefetch, RunLog
-from core.explain.query import per_image
+from core.explain.single_images import per_image
 from core.explain.targets import Classes
 from tests import nets
 

@@ -1,0 +1,158 @@
+"""Folded networks: batch norms are part of the convolutions before them, for passes that watch no layer inside."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from core.network.hooks import hooked, sharing_copy
+
+ROUNDING = 1e-5  # of the largest output: a folded network that differs by more is not used
+
+_Convolution = nn.Conv2d | nn.ConvTranspose2d
+_Pair = tuple[_Convolution, nn.BatchNorm2d]
+
+# By network, so that it is freed with it: what its weights were called when it was folded, and its folded copy.
+_folded: WeakKeyDictionary[nn.Module, tuple[str, nn.Module | None]] = WeakKeyDictionary()
+_lock = threading.RLock()
+
+
+def folded(net: nn.Module, weights: str, images: Callable[[], Tensor]) -> nn.Module:
+    """A network on a CPU that computes the same to rounding with its batch norms folded, or the network itself.
+
+    It shares all modules' weights but those of the convolutions that it folds. It is made at the first call for these
+    `weights`, a text that identifies them, and shared by all threads. Where the outputs for a batch of `images` differ
+    by more than ROUNDING, and where the network has hooks of its own, which might read or change a layer, it is left
+    as it is.
+    """
+    with _lock:
+        known = _folded.get(net)
+        if known is None or known[0] != weights:
+            known = _folded[net] = (weights, _made(net, images))
+    return known[1] or net
+
+
+def added_bytes(net: nn.Module) -> int:
+    """The bytes that the folded copy of a network takes beside it; 0 where there is none."""
+    with _lock:
+        copy = _folded.get(net, ("", None))[1]
+    own = {tensor.data_ptr() for tensor in net.state_dict().values()}
+    return sum(value.nbytes for value in copy.state_dict().values() if value.data_ptr() not in own) if copy else 0
+
+
+@torch.no_grad()
+def _made(net: nn.Module, images: Callable[[], Tensor]) -> nn.Module | None:
+    modules = list(net.modules())
+    if not any(type(module) is nn.BatchNorm2d for module in modules) or any(map(hooked, modules)):
+        return None
+    try:
+        copy = sharing_copy(net)
+        batch = images()
+        pairs = _pairs(copy, batch)
+        for convolution, norm in pairs:
+            _fold(copy, convolution, norm)
+        if not pairs or batch.device.type != "cpu":
+            return None
+        expected, found = net(batch), copy(batch)
+    except Exception:  # noqa: BLE001 - networks of users raise errors of any kind when they are copied or changed
+        return None
+    agrees = (found - expected).abs().max() <= ROUNDING * expected.abs().max()  # False for values that are not finite
+    return copy if bool(agrees) else None
+
+
+def _pairs(net: nn.Module, images: Tensor) -> list[_Pair]:
+    """The convolutions whose output nothing but one batch norm in inference reads, in a pass of these images."""
+    with ExitStack() as stack, _Reads() as reads:
+        for module in net.modules():
+            if type(module) in (nn.Conv2d, nn.ConvTranspose2d):
+                stack.callback(module.register_forward_hook(reads.made).remove)
+            elif type(module) is nn.BatchNorm2d:
+                stack.callback(module.register_forward_pre_hook(reads.begin).remove)
+                stack.callback(module.register_forward_hook(reads.end).remove)
+        net(images)
+    return [pair for pair in reads.pairs() if _foldable(*pair)]
+
+
+def _foldable(convolution: _Convolution, norm: nn.BatchNorm2d) -> bool:
+    if norm.training or norm.running_mean is None or norm.running_var is None:  # it normalises by the batch itself
+        return False
+    tensors = [*convolution.parameters(), *norm.parameters(), norm.running_mean, norm.running_var]
+    first = convolution.weight
+    return first.is_floating_point() and all((one.dtype, one.device) == (first.dtype, first.device) for one in tensors)
+
+
+def _fold(net: nn.Module, convolution: _Convolution, norm: nn.BatchNorm2d) -> None:
+    """Give the convolution the scale and shift of the norm, computed in float64, and leave the norm out of `net`."""
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None  # `_foldable`
+    assert variance is not None
+    scale = (variance.double() + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * norm.weight.double()
+    before = 0 if convolution.bias is None else convolution.bias.double()
+    shift = (before - mean.double()) * scale + (0 if norm.bias is None else norm.bias.double())
+    weight = convolution.weight
+    if isinstance(convolution, nn.ConvTranspose2d):  # (in, out / groups, h, w), the inputs of each group together
+        groups = convolution.groups
+        factors = scale.view(groups, 1, -1).expand(groups, len(weight) // groups, -1).reshape(*weight.shape[:2], 1, 1)
+    else:  # (out, in / groups, h, w)
+        factors = scale.view(-1, 1, 1, 1)
+    for name, value in (("weight", weight.double() * factors), ("bias", shift)):
+        setattr(convolution, name, nn.Parameter(value.to(weight.dtype), requires_grad=False))
+    for module in net.modules():
+        for name, child in module._modules.items():
+            if child is norm:
+                module._modules[name] = nn.Identity()
+
+
+class _Reads(TorchDispatchMode):
+    """Which operations and batch norms read the outputs of convolutions, while the block runs on this thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outputs: list[tuple[_Convolution, Tensor]] = []  # kept, so that no other tensor takes its identity
+        self._calls: list[tuple[nn.BatchNorm2d, Tensor]] = []
+        self._reads: Counter[int] = Counter()  # by the identity of the output, outside of batch norms
+        self._inside = False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called by torch for every operation of this thread."""
+        if not self._inside:
+            self._reads.update(id(value) for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor))
+        return func(*args, **(kwargs or {}))
+
+    def made(self, module: _Convolution, _inputs: Any, output: Tensor) -> None:
+        """A hook: a convolution has its output; what it did to it itself, such as adding the bias, does not count."""
+        self._outputs.append((module, output))
+        self._reads.pop(id(output), None)
+
+    def begin(self, module: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+        """A hook: a batch norm begins."""
+        self._inside = True
+        self._calls.append((module, inputs[0]))
+
+    def end(self, _module: nn.BatchNorm2d, _inputs: Any, _output: Tensor) -> None:
+        """A hook: a batch norm ends."""
+        self._inside = False
+
+    def pairs(self) -> list[_Pair]:
+        """Convolutions and batch norms that were called once each, the one for the other alone."""
+        convolutions = Counter(module for module, _ in self._outputs)
+        norms = Counter(module for module, _ in self._calls)
+        readers = Counter(id(value) for _, value in self._calls)
+        makers = {id(output): module for module, output in self._outputs}
+        return [
+            (makers[id(value)], norm)
+            for norm, value in self._calls
+            if id(value) in makers
+            and convolutions[makers[id(value)]] == norms[norm] == readers[id(value)] == 1
+            and not self._reads[id(value)]
+        ]

@@ -1,0 +1,196 @@
+"""Folded networks against the networks themselves, in a pass of images that were not used to fold them."""
+
+import gc
+import threading
+import weakref
+from dataclasses import replace
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from core.network import folding
+from core.network.hooks import capture
+from tests import nets
+
+
+class Branches(nn.Module):
+    """Two norms that must stay, as their convolution's output is read twice, and one pair that may be folded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forked, self.added, self.alone = (nn.Conv2d(3, 4, 3, padding=1) for _ in range(3))
+        self.one, self.two, self.rest, self.last = (nn.BatchNorm2d(4) for _ in range(4))
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        forked, added = self.forked(x), self.added(x)
+        maps = self.one(forked) + self.two(forked).relu() + self.rest(added).relu() * added + self.last(self.alone(x))
+        return self.fc(maps.mean((2, 3)))
+
+
+class Twice(nn.Module):
+    """A convolution and a norm that are called twice, and a norm without the statistics of training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.same, self.batch = (nn.Conv2d(width, 4, 3, padding=1) for width in (3, 4, 4))
+        self.norm, self.own = nn.BatchNorm2d(4), nn.BatchNorm2d(4, track_running_stats=False)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        maps = self.norm(self.same(self.first(x))).relu()
+        maps = self.norm(self.same(maps)).relu()
+        return self.fc(self.own(self.batch(maps)).mean((2, 3)))
+
+
+def sequence(*layers):
+    """These layers, then the mean of each map."""
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+PAIRS = {
+    "with bias": lambda: sequence(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU()),
+    "without bias": lambda: sequence(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU()),
+    "groups": lambda: sequence(nn.Conv2d(3, 6, 3, groups=3), nn.BatchNorm2d(6), nn.ReLU()),
+    "no scale": lambda: sequence(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, affine=False), nn.ReLU()),
+    "transposed": lambda: sequence(nn.ConvTranspose2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU()),
+    "transposed groups": lambda: sequence(nn.ConvTranspose2d(3, 6, 3, groups=3), nn.BatchNorm2d(6), nn.ReLU()),
+}  # fmt: skip
+
+
+def norms(net):
+    return sum(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+
+
+def made(make, side=nets.SIDE):
+    """A network with statistics of batch norms that are not trivial, as a model, and images that it has not seen."""
+    net = make()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            ranges = {"running_mean": (-0.2, 0.2), "running_var": (0.5, 1.5), "weight": (0.5, 1.5), "bias": (-0.5, 0.5)}
+            for name, ends in ranges.items():
+                if (values := getattr(module, name)) is not None:
+                    nn.init.uniform_(values, *ends)
+    return nets.model(net, side=side), nets.images(2, seed=7, side=side)
+
+
+@pytest.mark.parametrize("make", PAIRS.values(), ids=PAIRS.keys())
+def test_a_pair_is_one_convolution(make):
+    model, images = made(make)
+    before = {name: value.clone() for name, value in model.net.state_dict().items()}
+    assert (norms(model.net), norms(model.folded)) == (1, 0)
+    assert nets.relative(model.folded(images), model.net(images)) <= 1e-5
+    after = model.net.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items()), "the network itself is as before"
+
+
+@pytest.mark.parametrize(
+    ("make", "left"),
+    [
+        (lambda: torchvision.models.resnet18(weights=None), 0),
+        (lambda: torchvision.models.mobilenet_v2(weights=None), 0),
+        (lambda: torchvision.models.densenet121(weights=None), 62),  # those of concatenated maps
+        (Branches, 3),
+        (Twice, 2),
+    ],
+    ids=["resnet18", "mobilenet_v2", "densenet121", "branches", "twice"],
+)
+def test_a_network_is_the_same_and_only_pairs_are_folded(make, left):
+    model, images = made(make, 64)
+    assert norms(model.folded) == left
+    assert nets.relative(model.folded(images), model.net(images)) <= 1e-5
+
+
+def test_nothing_to_fold_is_the_network_itself():
+    for make in (nets.NoRelu, Twice, nets.tiny_vit):
+        model, _ = made(make)
+        assert model.folded is model.net
+        assert folding.added_bytes(model.net) == 0
+
+
+def test_a_network_with_hooks_of_its_own_is_left():
+    model, _ = made(PAIRS["groups"])
+    handle = model.net[0].register_forward_hook(lambda module, inputs, output: output * 0)
+    assert model.folded is model.net
+    handle.remove()
+
+
+def test_a_hook_that_is_there_for_one_block_does_not_matter():
+    model, images = made(PAIRS["groups"])
+    with capture(model.net, "0") as outputs:
+        assert model.folded is not model.net
+        outputs.clear()
+        model.folded(images)
+    assert not outputs
+
+
+def test_one_that_would_differ_is_not_used(monkeypatch):
+    model, _ = made(PAIRS["with bias"])
+    monkeypatch.setattr(folding, "ROUNDING", -1.0)
+    assert model.folded is model.net
+    monkeypatch.undo()
+    other, _ = made(PAIRS["groups"])
+    other.net[1].running_var.fill_(torch.nan)
+    assert other.folded is other.net, "nan is equal to nothing"
+
+
+def test_threads_share_one_copy(monkeypatch):
+    model, _ = made(PAIRS["with bias"])
+    made_copies, ready, found, make = [], threading.Barrier(4), [], folding._made
+
+    def counted(net, images):
+        made_copies.append(net)
+        return make(net, images)
+
+    def work():
+        ready.wait()
+        found.append(model.folded)
+
+    monkeypatch.setattr(folding, "_made", counted)
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made_copies == [model.net]
+    assert len(found) == 4
+    assert all(one is found[0] for one in found)
+
+
+def test_a_copy_is_counted_and_freed_with_its_network():
+    model, _ = made(PAIRS["with bias"])
+    before = model.memory
+    copy = weakref.ref(model.folded)
+    assert model.memory == before + 4 * (6 * 3 * 9 + 6)
+    del model
+    gc.collect()
+    assert copy() is None
+
+
+def test_other_weights_are_folded_anew():
+    model, images = made(PAIRS["with bias"])
+    first = model.folded
+    model.net[0].weight = nn.Parameter(torch.randn_like(model.net[0].weight), requires_grad=False)
+    changed = replace(model, sha="other")
+    assert changed.folded is not first
+    assert nets.relative(changed.folded(images), model.net(images)) <= 1e-5
+
+
+def test_scores_are_folded_and_what_is_watched_or_differentiated_is_not():
+    query, seen = nets.query("gap"), []
+    assert query.model.folded is not query.net
+    norm = query.net.features[1]
+    forward = norm.forward
+    norm.forward = lambda x: seen.append(len(x)) or forward(x)
+    query.score(query.images, query.targets)
+    query.logits(query.images, watched=False)
+    assert not seen
+    query.logits(query.images)
+    query.gradient(query.images, query.targets)
+    query.windows(torch.tensor([[0, 0, 4, 4]]), torch.zeros_like(query.images))
+    assert len(seen) >= 3
+    before = len(seen)
+    assert query.clean_logits().shape == (2, nets.CLASSES)
+    assert len(seen) == before + 1
