@@ -160,7 +160,7 @@ from core.cli import main
 
 for words in json.loads(sys.argv[1]):
     if not (child := os.fork()):
-        os._exit(main([path for word in words for path in (sorted(glob(word)) if "*" in word else [word])]))
+        os._exit(main([path for word in words for path in sorted(glob(word)) or [word]]))
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
         sys.exit(f"failed: {' '.join(words)}")
 """

@@ -148,10 +148,16 @@ def _facts(opened: Opened, row: int, true: int, predicted: int) -> None:
             )
     st.caption("  \n".join(plain(line) for line in lines))
     if opened.study is not None:
-        with st.container(horizontal=True):
-            for label in dict.fromkeys((predicted, true)):
-                open_study.about_class(opened.study, label, study=parameters.shown("of"))
+        _class_links(opened.study, predicted, true)
         _rules(opened.study, found.source.rows[row], [one for one in (predicted, true) if one >= 0])
+
+
+def _class_links(study: Study, *labels: int) -> None:
+    """Links to the pages about classes; none for a study that this visitor is invited to, and cannot open."""
+    if name := parameters.shown("of"):
+        with st.container(horizontal=True):
+            for label in dict.fromkeys(labels):
+                open_study.about_class(study, label, study=name)
 
 
 def _rules(study: Study, image: int, labels: Sequence[int]) -> None:
@@ -166,7 +172,11 @@ def _rules(study: Study, image: int, labels: Sequence[int]) -> None:
         best = rules[rules["rule"].isin(found)].sort_values("score", ascending=False).head(_RULES)
         for filters in best["filters"]:
             rule = Rule(tuple(map(int, filters)), label, 0)
-            navigation.link("mine/rules", f"{patch_items.units(rule.filters, 4)} → {name}", rule=rule.name)
+            words = f"{patch_items.units(rule.filters, 4)} → {name}"
+            if of := parameters.shown("of"):
+                navigation.link("mine/rules", words, study=of, rule=rule.name)
+            else:  # a study that this visitor is invited to, and cannot open
+                st.caption(plain(words))
 
 
 def _alike(found: Predictions, row: int, label: int) -> None:
