@@ -19,8 +19,8 @@ from core.resources import version
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "app": ("open the app in the browser", "core.commands.app", "app"),
     "bias": ("measure what a region of the images is worth to a model", "core.commands.review.bias", "bias"),
-    "models": ("list the models that can be loaded by name", "core.commands.catalogue", "models"),
-    "methods": ("list the methods of explanation with their settings", "core.commands.catalogue", "methods"),
+    "models": ("list the models that can be loaded by name", "core.commands.lists.catalogue", "models"),
+    "methods": ("list the methods of explanation with their settings", "core.commands.lists.catalogue", "methods"),
     "cases": ("measure what a review says of methods on one and several objects", "core.commands.cases", "cases"),
     "check": ("say what a model is made of and what each method can do with it", "core.commands.check", "check"),
     "exam": ("compare methods on images whose objects are known", "core.commands.exam", "exam"),
