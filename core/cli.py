@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "flip": ("find the fewest superpixels or filters whose removal changes a prediction", "core.commands.flip", "flip"),
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
     "measure": ("measure the quality of explanations of one image or many", "core.commands.measure", "measure"),
+    "storage": ("list what lies on disk, and delete it", "core.commands.lists.storage", "storage"),
     "study": ("find patches and rules of a model's filters in a folder of images", "core.commands.study", "study"),
     "tables": ("open tables, train a network for one, and explain it", "core.commands.tables", "tables"),
     "train": ("train the small network on flowers", "core.commands.flowers", "train"),
