@@ -19,8 +19,8 @@ from core.resources import version
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "app": ("open the app in the browser", "core.commands.app", "app"),
     "bias": ("measure what a region of the images is worth to a model", "core.commands.review.bias", "bias"),
-    "models": ("list the models that can be loaded by name", "core.commands.catalogue", "models"),
-    "methods": ("list the methods of explanation with their settings", "core.commands.catalogue", "methods"),
+    "models": ("list the models that can be loaded by name", "core.commands.lists.catalogue", "models"),
+    "methods": ("list the methods of explanation with their settings", "core.commands.lists.catalogue", "methods"),
     "cases": ("measure what a review says of methods on one and several objects", "core.commands.cases", "cases"),
     "check": ("say what a model is made of and what each method can do with it", "core.commands.check", "check"),
     "exam": ("compare methods on images whose objects are known", "core.commands.exam", "exam"),
@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "flip": ("find the fewest superpixels or filters whose removal changes a prediction", "core.commands.flip", "flip"),
     "flowers": ("draw a data set of synthetic flowers", "core.commands.flowers", "flowers"),
     "measure": ("measure the quality of explanations of one image or many", "core.commands.measure", "measure"),
+    "storage": ("list what lies on disk, and delete it", "core.commands.lists.storage", "storage"),
     "study": ("find patches and rules of a model's filters in a folder of images", "core.commands.study", "study"),
     "tables": ("open tables, train a network for one, and explain it", "core.commands.tables", "tables"),
     "train": ("train the small network on flowers", "core.commands.flowers", "train"),

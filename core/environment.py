@@ -51,8 +51,18 @@ def device() -> "torch.device":
         return probe.device
     except (RuntimeError, AssertionError):
         raise BadParameter(
-            f"VITRINE_DEVICE is {name!r}, which is not available on this machine.", "Use cpu or cuda."
+            f"VITRINE_DEVICE is {name!r}, which is not available on this machine.", "Use cpu, cuda or mps."
         ) from None
+
+
+def exact(device: "torch.device") -> "torch.device":
+    """Where sums of what is computed on a device are taken in float64: there, or on the CPU for Apple's MPS.
+
+    That has no float64, and refuses tensors of it.
+    """
+    import torch
+
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def seed(value: str | int) -> int:

@@ -34,7 +34,6 @@ from core.params import absolute, checked, expanded
 from core.progress import Report, headed, silent, subrange
 from core.serialization import digest
 from core.study import BUNDLED, Study
-from core.study.build import config_of
 from core.study.paths import candidates, remember
 from core.units.ablation import from_images
 
@@ -51,6 +50,8 @@ def find_study(name: str | Path) -> Study:
 
 def study_options(study: Study) -> ModelOptions:
     """How the outputs of a study's model are read and images prepared; its labels are stored in the study itself."""
+    from core.study.build import config_of  # here, as building imports pandas, which takes long
+
     return replace(options_of(config_of(study)), labels="")
 
 

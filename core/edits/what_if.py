@@ -2,21 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from core.edits.apply import edited, scaled
 from core.edits.edit import Edit
-from core.edits.fired import rules_fired
 from core.edits.regions import Images, no_images
 from core.explain.forward_backward import ForwardBackward
 from core.explain.target_name import TargetName
 from core.images import Picture
 from core.models.model import Model
 from core.network.incremental import CleanPass
-from core.study import Study
 from core.workbench import Workbench
+
+if TYPE_CHECKING:
+    from core.study import Study
 
 _SMALL = 0.5  # of the input: a larger change is computed by a whole pass
 
@@ -61,7 +63,7 @@ def what_if(
     images: Images = no_images,
     *,
     count: int = 5,
-    study: Study | None = None,
+    study: "Study | None" = None,
 ) -> WhatIf:
     """What a model predicts for a picture before and after edits, with the `count` classes predicted first.
 
@@ -85,10 +87,12 @@ def what_if(
     )
 
 
-def _fired(study: Study | None, bench: Workbench, picture: Picture) -> tuple[int, ...] | None:
+def _fired(study: "Study | None", bench: Workbench, picture: Picture) -> tuple[int, ...] | None:
     """The rules that fire, cached."""
     if study is None:
         return None
+    from core.edits.fired import rules_fired  # here, as studies import pandas, which takes long
+
     key = (bench.model.key, picture.key, "fired", study.manifest.digest)
     return bench.cache.get(key, lambda: rules_fired(study, bench, picture))
 

@@ -140,7 +140,7 @@ def _asked(plan: ExamPlan, rows: range, views: Views) -> tuple[Query, pd.DataFra
     if views.untagged is not None:
         untagged = model.predicted(query.logits(views.untagged))
     probability = model.probabilities(logits).gather(1, predicted[:, None])[:, 0]
-    columns = {"label": labels, "target": targets, "predicted": predicted, "probability": probability.double()}
+    columns = {"label": labels, "target": targets, "predicted": predicted, "probability": probability.cpu().double()}
     table = pd.DataFrame({
         "image": list(rows),
         "name": [plan.images.names[row] for row in rows],

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from core.explain.query import Query
@@ -28,6 +27,8 @@ def baseline(query: Query, kind: Baseline, draw: int = 0) -> Tensor:
 
 def blurred(images: Tensor, sigma: float) -> Tensor:
     """Images (..., H, W) under a Gaussian of `sigma` pixels, mirrored at the border."""
+    from scipy.ndimage import gaussian_filter  # here, as importing it takes long
+
     spread = (0,) * (images.dim() - 2) + (sigma, sigma)
     soft = gaussian_filter(images.detach().cpu().numpy(), spread, mode="mirror", truncate=4)
     return torch.from_numpy(soft).to(images.device)

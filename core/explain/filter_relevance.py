@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.environment import home
+from core.environment import exact, home
 from core.errors import BadParameter, StoreError, Unsupported, brief
 from core.models.model import Model
 from core.resources import ASSETS
@@ -68,7 +68,7 @@ class Features:
 
 def energies(maps: Tensor) -> Tensor:
     """The sum of the squares of each rectified map (B, K, h, w), as (B, K)."""
-    return maps.clamp(min=0).double().square().sum((2, 3))
+    return maps.clamp(min=0).to(exact(maps.device)).double().square().sum((2, 3))
 
 
 def shares(sums: Sequence[Tensor]) -> NDArray[np.float64]:

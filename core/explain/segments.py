@@ -47,7 +47,7 @@ class Segmentation:
     def score(self, visible: Tensor, kind: Score) -> Tensor:
         """The scores (n,), float64 on the CPU, of copies of the image with only these segments (n, S) visible."""
         shown = torch.where(visible.to(self.cells.device)[:, self.cells][:, None], self.query.images[0], self.hidden)
-        return self.query.score(shown, self.query.targets.repeated(0, len(shown)), kind).double().cpu()
+        return self.query.score(shown, self.query.targets.repeated(0, len(shown)), kind).cpu().double()
 
     def sampled(
         self, samples: int, kind: Score, draw: Callable[[range], Tensor], unit: str = "perturbed samples"

@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
+from core.explain.convergence import mean_ranks
 from core.measure.measure import Evidence, Numbers, Undefined, measure
 from core.params import Knob
 
@@ -55,9 +56,7 @@ def _mean_correlation(maps: Maps) -> float | Undefined:
 
 def spearman(maps: Maps) -> Matrix:
     """The rank correlation of every pair of maps, from -1 to 1 (Spearman 1904); equal values share their mean rank."""
-    from scipy.stats import rankdata  # here, as importing it takes long
-
-    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
+    ranks = mean_ranks(maps.reshape(len(maps), -1))
     ranks -= (ranks.shape[1] + 1) / 2
     lengths = np.sqrt(np.square(ranks).sum(1, keepdims=True))
     lengths[lengths == 0] = np.nan

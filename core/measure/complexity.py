@@ -54,7 +54,7 @@ def entropy(evidence: Evidence) -> Numbers:
 
 def _of_each(evidence: Evidence, number: Callable[[Sizes], float]) -> Numbers:
     numbers: list[float | Undefined] = []
-    for sizes in evidence.maps.double().abs().flatten(1).numpy(force=True):
+    for sizes in evidence.maps.detach().cpu().double().abs().flatten(1).numpy():
         if not np.isfinite(sizes).all():
             numbers.append(Undefined("The map has values that are not finite."))
         else:

@@ -69,7 +69,7 @@ def load(
 
 def _named(model: Model, options: ModelOptions) -> Model:
     """The model with ImageNet's labels, if it has that many classes and nothing names them."""
-    from core.models.sources.torchvision import imagenet_labels
+    from core.models.sources.imagenet import imagenet_labels
 
     imagenet = imagenet_labels()
     numbered = model.labels[0] == "class 0" and model.labels[-1] == f"class {len(imagenet) - 1}"

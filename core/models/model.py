@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from core.data.labels import class_index, labels_file, sides
 from core.data.model_options import ModelOptions, Output
+from core.environment import exact
 from core.errors import BadModel, BadParameter, UnknownName, Unsupported
 from core.images import Preprocess
 from core.models.name import parsed
@@ -94,7 +95,8 @@ class Model:
         A regression predicts no class.
         """
         if self.output == "multilabel":
-            return logits.double().sigmoid() > self.threshold
+            high = logits.to(exact(logits.device)).double().sigmoid() > self.threshold
+            return high.to(logits.device)
         none = torch.zeros_like(logits, dtype=torch.bool)
         return none if self.output == "regression" else none.scatter(-1, self.predicted(logits)[..., None], True)
 

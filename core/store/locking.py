@@ -14,12 +14,27 @@ from core.store.schema import Schema
 _LOCK = "lock"
 
 
+class Held(Exception):
+    """Another writer has the lock of a folder; the argument says who."""
+
+
 @contextmanager
 def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
     """Lock the draft in `folder` of the store at `path`; the schema's error if another process has the lock.
 
     The lock is the operating system's, so it ends with the process in any case.
     """
+    try:
+        with lock_of(folder):
+            yield
+    except Held as held:
+        message = f"The {schema.noun} {path.name} is being built by {held}."
+        raise schema.error(message, "Wait for it, stop it, or choose another name.") from None
+
+
+@contextmanager
+def lock_of(folder: Path) -> Iterator[None]:
+    """Lock a folder, which is made if it is missing. Raises Held."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / _LOCK)
@@ -30,13 +45,27 @@ def locked(schema: Schema[Any], folder: Path, path: Path) -> Iterator[None]:
         except FileNotFoundError:  # the last writer has just deleted the folder
             continue
         except Timeout:
-            message = f"The {schema.noun} {path.name} is being built by {_holder(folder)}."
-            raise schema.error(message, "Wait for it, stop it, or choose another name.") from None
+            raise Held(_holder(folder)) from None
     try:
         (folder / "holder").write_text(f"process {os.getpid()}", "utf-8")
         yield
     finally:
         lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a writer has the lock of a folder."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / _LOCK).is_file():
+        return False
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
 
 
 def clear(folder: Path) -> None:

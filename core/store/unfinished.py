@@ -11,6 +11,7 @@ from core.environment import limit
 from core.errors import VitrineError
 from core.files import atomic_write, read_json
 from core.serialization import dump
+from core.store.locking import is_locked
 from core.store.writer import Draft
 
 C = TypeVar("C")  # the settings of a build
@@ -46,7 +47,7 @@ def _found(folder: Path, read: Callable[[Any], C]) -> Iterator[Unfinished[C]]:
             path = folder / draft.name.removeprefix(".").removesuffix(".draft")
             config, images, shards = _request(draft / _REQUEST, read)
             done = sum(part.is_dir() for part in draft.glob("[0-9]" * 6))
-            yield Unfinished(path, config, images, min(done / shards, 1.0) if shards else 0.0, _locked(draft))
+            yield Unfinished(path, config, images, min(done / shards, 1.0) if shards else 0.0, is_locked(draft))
 
 
 def _request(file: Path, read: Callable[[Any], C]) -> tuple[C | None, int, int]:
@@ -57,18 +58,3 @@ def _request(file: Path, read: Callable[[Any], C]) -> tuple[C | None, int, int]:
         if type(images) is int and type(shards) is int and images >= 0 and shards > 0:
             return read(content["config"]), images, shards
     return None, 0, 0
-
-
-def _locked(draft: Path) -> bool:
-    """Whether a process is working on a draft."""
-    from filelock import FileLock, Timeout
-
-    if not (draft / "lock").is_file():
-        return False
-    lock = FileLock(draft / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False

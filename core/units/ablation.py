@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -15,6 +14,9 @@ from torch import Tensor, nn
 from core.models.model import Model
 from core.network.hooks import Edit, capture, module_named
 from core.network.inspection import Layout
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Sets = Mapping[int, Sequence[int]]  # label -> filters
 Logits = Callable[[Tensor, Tensor], Tensor]  # (rows (n, …), keep masks (K, D)) -> logits (n, K, C)
@@ -27,7 +29,7 @@ class Ablation:
 
     # label, name, images, filters, baseline, one column per set, random_mean, random_std, drop_per_filter (of the
     # first set, NaN if it is empty)
-    per_class: pd.DataFrame
+    per_class: "pd.DataFrame"
     draws: NDArray[np.float64]  # (classes, draws) accuracy with random sets
     random_filters: int  # in each of these; 0 for as many as the first set has
     ablated: Mapping[str, NDArray[np.int64]]  # set -> (classes,) number of filters
@@ -125,6 +127,8 @@ def ablation(
             float(chance.mean()) if draws else np.nan, float(chance.std()) if draws else np.nan,
         ))  # fmt: skip
     columns = ["label", "name", "images", "filters", "baseline", *sets, "random_mean", "random_std"]
+    import pandas as pd  # here: editing filters needs none of it
+
     table = pd.DataFrame(table_rows, columns=columns)
     lost = table["baseline"] - table[next(iter(sets))]
     table["drop_per_filter"] = lost / table["filters"].where(table["filters"] > 0)

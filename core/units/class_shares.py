@@ -52,7 +52,7 @@ def class_shares(
     if not len(own):
         raise Unsupported(f"There is no image of {model.labels[label]}.", "Choose a class that has images.")
     head = _head(model)
-    weight = head.weight[label].double().numpy(force=True)
+    weight = head.weight[label].detach().cpu().double().numpy()
     activation = own.mean(0)
     table = pd.DataFrame({
         "filter": np.arange(len(weight)),

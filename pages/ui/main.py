@@ -26,6 +26,7 @@ SECTIONS = {
         ("units/units", "Units", "apps", "study image units"),
         ("units/unit", "Filter", "filter_tilt_shift", "study image units"),
         ("mine/studies", "Studies", "science", ""),
+        ("mine/storage", "Storage", "hard_drive", ""),
     ],
     "Learn": [
         ("learn/methods", "Methods", "menu_book", "model"),

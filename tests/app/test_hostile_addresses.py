@@ -58,6 +58,7 @@ PARAMETERS = {
     ),
     "Filter": ("study", "layer", "unit", "rule"),
     "Studies": ("study",),
+    "Storage": ("kind",),
     "Methods": ("family",),
     "Three cases": ("flowers",),
     "Tables": ("table", "above", "row", "by", "all", "of", "class"),

@@ -74,7 +74,7 @@ PLACES = {
     "shtab": ("core.cli",),
     "statsmodels": ("core.tables",),
     "streamlit": ("app", "pages"),
-    "torchvision": ("core.models.sources.torchvision",),
+    "torchvision": ("core.models.sources.imagenet", "core.models.sources.torchvision"),
 }
 
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "core").rglob("*.py")), *sorted((ROOT / "pages").rglob("*.py"))]

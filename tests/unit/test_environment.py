@@ -27,7 +27,7 @@ def test_the_device_is_the_one_asked_for_or_the_best(monkeypatch):
 def test_a_device_that_is_none_is_a_sentence(monkeypatch, name):
     monkeypatch.setenv("VITRINE_DEVICE", name)
     with pytest.raises(
-        BadParameter, match=r"VITRINE_DEVICE is .*, which is not available on this machine\. Use cpu or cuda\."
+        BadParameter, match=r"VITRINE_DEVICE is .*, which is not available on this machine\. Use cpu, cuda or mps\."
     ):
         device()
 

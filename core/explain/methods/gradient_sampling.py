@@ -8,6 +8,7 @@ from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
 from core.card import Passes
+from core.environment import exact
 from core.explain.baselines import Baseline, baseline
 from core.explain.method import GRADIENTS, explainer
 from core.explain.methods.gradient import Reduce, reduced
@@ -121,7 +122,7 @@ def integrated_gradients(
         return begin[rows] + at[draws].view(-1, 1, 1, 1) * away[rows], away[rows]
 
     with torch.no_grad():
-        gained = query.clean_scores() - query.score(begin, query.targets)
+        gained = (query.clean_scores() - query.score(begin, query.targets)).to(exact(begin.device))
     for mean, _ in _means(query, steps, "steps", sample, weights):
         missed = (mean.sum((1, 2, 3)) - gained).abs() / gained.abs().clamp_min(1e-9)
         query.log.remarks["completeness error"] = float(missed.max())  # of the worst image, as a fraction
@@ -189,13 +190,14 @@ def _means(
     """Running weighted means of slope × factor, and of its square, over the draws of each image: (B, 3, H, W) twice."""
     batch = len(query.images)
     weights = torch.ones(draws, dtype=torch.float64) if weights is None else weights
-    sums = torch.zeros(2, *query.images.shape, dtype=torch.float64, device=query.images.device)
-    mass = torch.zeros(batch, 1, 1, 1, dtype=torch.float64, device=query.images.device)
+    place = exact(query.images.device)
+    sums = torch.zeros(2, *query.images.shape, dtype=torch.float64, device=place)
+    mass = torch.zeros(batch, 1, 1, 1, dtype=torch.float64, device=place)
     for span in query.chunks(draws * batch, unit):
         # Draw by draw, so that the running maps of all images advance together.
         rows, numbers = [i % batch for i in span], [i // batch for i in span]
         points, factor = sample(rows, numbers)
-        slopes = (query.gradient(points, query.targets[rows]) * factor).double()
+        slopes = (query.gradient(points, query.targets[rows]) * factor).to(place).double()
         for row, number, slope in zip(rows, numbers, slopes, strict=True):
             weight = float(weights[number])
             sums[0, row] += weight * slope

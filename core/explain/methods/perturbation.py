@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from core.environment import exact
 from core.errors import BadParameter
 from core.explain.baselines import Baseline, baseline, scaled
 from core.explain.method import explainer
@@ -69,7 +70,7 @@ def occlusion(
     drops = query.clean_scores(score)[:, None] - query.windows(boxes, baseline(query, fill), score)
     total = torch.zeros(len(drops), *query.size, dtype=torch.float64)
     cover = torch.zeros(query.size, dtype=torch.float64)
-    for (top, left, height, width), drop in zip(boxes.tolist(), drops.T.double().cpu(), strict=True):
+    for (top, left, height, width), drop in zip(boxes.tolist(), drops.T.cpu().double(), strict=True):
         total[:, top : top + height, left : left + width] += drop[:, None, None]
         cover[top : top + height, left : left + width] += 1
     return total / cover
@@ -145,17 +146,18 @@ def rise(
     """
     query = query.in_half_precision()
     batch, device = len(query.images), query.images.device
-    sums = torch.zeros(2, 2 * batch + 1, *query.size, dtype=torch.float64, device=device)
-    totals = torch.zeros(2, batch, 1, 1, dtype=torch.float64, device=device)
+    place = exact(device)
+    sums = torch.zeros(2, 2 * batch + 1, *query.size, dtype=torch.float64, device=place)
+    totals = torch.zeros(2, batch, 1, 1, dtype=torch.float64, device=place)
     hidden = torch.empty(query.batch, *query.images.shape[1:], dtype=query.images.dtype, device=device)
     for span in query.chunks(masks, "masks evaluated"):
         drawn = random_masks(query, span, cells, keep)
-        scores = torch.empty(batch, len(span), dtype=torch.float64, device=device)
+        scores = torch.empty(batch, len(span), dtype=torch.float64, device=place)
         for row, image in enumerate(query.images):
             shown = torch.mul(image[None], drawn[:, None], out=hidden[: len(span)])
             scores[row] = query.score(shown, query.targets.repeated(row, len(span)), score)
         squares = scores.square()
-        flat = drawn.flatten(1).double()
+        flat = drawn.flatten(1).to(place).double()
         weights = torch.cat([scores, squares, torch.ones_like(scores[:1])])
         sums[0] += (weights @ flat).view_as(sums[0])
         sums[1] += (weights @ flat.square_()).view_as(sums[1])

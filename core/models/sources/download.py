@@ -3,13 +3,16 @@
 import hashlib
 import re
 import urllib.request
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
-from core.errors import Unavailable
+from core.environment import home
+from core.errors import Unavailable, VitrineError
 from core.files import atomic_write
 from core.progress import Report, silent
+from core.store.downloads import record
 
 _CHUNK = 1 << 18
 
@@ -30,6 +33,8 @@ def fetch(url: str, folder: Path, report: Report = silent) -> Path:
             promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
             if promised and not digest.startswith(promised[1]):
                 raise Unavailable(f"{path.name} is damaged: its sha256 is not the published one.", "Try again.")
+        with suppress(VitrineError):  # no home folder
+            record(home(), path)
     except (OSError, HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
         reason = getattr(cause, "strerror", None) or cause

@@ -98,7 +98,7 @@ def load(device: torch.device | str, report: Report, options: ModelOptions) -> M
 
     Raises Unavailable if the package is missing, BadModel if its file does not have the expected hash.
     """
-    from core.models.sources.torchvision import imagenet_labels
+    from core.models.sources.imagenet import imagenet_labels
 
     report(0.0, "reading weights")
     path = weights()

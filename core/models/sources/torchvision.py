@@ -79,11 +79,6 @@ def match(architecture: str, checkpoint: Checkpoint) -> Match:
     return assigned(_built(architecture, {}), checkpoint, architecture, _renamed, resized)[1]
 
 
-def imagenet_labels() -> tuple[str, ...]:
-    """The 1,000 labels of ImageNet in torchvision's order."""
-    return tuple(models.get_model_weights("resnet18").DEFAULT.meta["categories"])
-
-
 def _card(name: str) -> ModelCard:
     weights = models.get_model_weights(name).DEFAULT
     return ModelCard(

@@ -92,7 +92,7 @@ def importance(
                 for vectors, concepts in zip(removed.split(_COPIES), owners.split(_COPIES), strict=True)
             ])  # fmt: skip
             values = torch.stack([model.probabilities(logits)[:, label], model.asserts(logits)[:, label]])
-            sums[label] = sums.get(label, 0) + values.double().numpy(force=True)
+            sums[label] = sums.get(label, 0) + values.cpu().double().numpy()
             counts[label] = counts.get(label, 0) + 1
     rows = [
         (concept, label, model.labels[label], counts[label], *_row(sums[label] / counts[label], concept, owners))

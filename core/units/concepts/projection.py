@@ -5,6 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.environment import exact
+
 _SWEEPS = 1000
 _TOLERANCE = 1e-9  # of the change in a sweep, as a share of the largest strength
 
@@ -17,7 +19,8 @@ def strengths(activations: Tensor, directions: Tensor) -> Tensor:
     that a patch has the strengths that it has there. A clipped pseudo-inverse would give other values, as clipping does
     not move what it cuts to other directions. Coordinate descent on the normal equations (Franc et al. 2005).
     """
-    rows, basis = activations.double(), directions.double().to(activations.device)
+    place = exact(activations.device)
+    rows, basis = activations.to(place).double(), directions.double().to(place)
     gram, aims = basis @ basis.T, rows @ basis.T
     found = torch.zeros_like(aims)
     for _ in range(_SWEEPS):

@@ -179,8 +179,8 @@ def _sums(subject: Subject, classes: str, shard: int, report: Report) -> Arrays:
 def _summary(maps: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
     """The mean, lowest and highest value (B, K) of each map."""
     low, high = maps.flatten(2).aminmax(dim=2)
-    mean = maps.mean((2, 3)).double()
-    return mean.cpu().numpy(), low.float().cpu().numpy(), high.float().cpu().numpy()
+    mean = maps.mean((2, 3)).cpu().double()
+    return mean.numpy(), low.float().cpu().numpy(), high.float().cpu().numpy()
 
 
 def _added(parts: Parts) -> tuple[dict[int, NDArray[np.float64]], dict[int, int]]:

@@ -74,7 +74,7 @@ def patch_features(
     layer, found = model.resolve_layer(), []
     for span in chunks(len(crops), batch, report, "patches", counted=True):
         inputs = [model.preprocess.tensor(model.preprocess.view(crops[row])) for row in span]
-        found.append(pooled(model, torch.stack(inputs).to(model.device), layer).double().numpy(force=True))
+        found.append(pooled(model, torch.stack(inputs).to(model.device), layer).cpu().double().numpy())
     if not found:
         raise Unsupported("There are no patches to compare.", "Choose a unit that is active in some image.")
     return np.concatenate(found)

@@ -75,7 +75,7 @@ def _effect(model: Model, layer: str, unit: int, logits: Logits, batches: Batche
         outputs = logits(rows, keep.to(rows.device))
         right, chances = model.asserts(outputs), model.probabilities(outputs)
         for number, label in enumerate(labels):
-            of_class = (right[number, :, label].double(), chances[number, :, label].double())
+            of_class = (right[number, :, label].cpu().double(), chances[number, :, label].cpu().double())
             found.setdefault(label, []).append(torch.cat(of_class).numpy(force=True))
     return Effect(_table(model, found), sum(map(len, found.values())))
 

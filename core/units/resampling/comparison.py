@@ -201,4 +201,4 @@ def _accuracy(model: Model, examples: Sequence[Example]) -> float:
     """The share of the images that a network classifies right."""
     logits = [model.net(one.input[None].to(model.device)).cpu() for one in examples]
     right = model.predicted(torch.cat(logits)) == torch.tensor([one.label for one in examples])
-    return float(right.double().mean())
+    return float(right.cpu().double().mean())

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.environment import exact
 from core.errors import Unsupported
 from core.explain.query import Query
 from core.explain.targets import Score
@@ -47,7 +48,7 @@ class Sums:
         self.clean, self._order = clean.contiguous(memory_format=order), order  # (1, K, R, C)
         self._shift = self._place = clean[:0]
         self._held = clean[:0]  # the shifted maps of the copies whose outputs are not known yet, (b, K, R, C)
-        self._sums = torch.zeros(3, clean[0].numel(), dtype=torch.float64, device=clean.device)
+        self._sums = torch.zeros(3, clean[0].numel(), dtype=torch.float64, device=exact(clean.device))
         self._pooled: list[Tensor] = []
 
     def add_maps(self, maps: Tensor, *, rectified: bool) -> None:
@@ -64,6 +65,7 @@ class Sums:
         """Add the outputs (b,) of the copies whose maps were added last, minus a constant near their mean."""
         flat = self._flat(self._held)
         self._pooled.append(self._held.mean((2, 3)))
+        flat = flat.to(self._sums.device)
         self._sums[:2] += torch.stack([torch.ones_like(outputs), outputs]).to(flat) @ flat
         self._sums[2] += flat.square_().sum(0)
 
@@ -96,7 +98,7 @@ class Sums:
 
     @staticmethod
     def _numbers(values: Tensor) -> NDArray[np.float64]:
-        numbers: NDArray[np.float64] = values.double().numpy(force=True)
+        numbers: NDArray[np.float64] = values.detach().cpu().double().numpy()
         return numbers
 
 
@@ -157,9 +159,11 @@ def _outputs(query: Query, images: Tensor, kind: Score) -> Tensor:
     """The scores (b,) in float64: probabilities near one differ less than float32 can tell."""
     targets = query.targets.repeated(0, len(images))
     if targets.layer:
-        scores = query.score(images, targets, kind).double()
+        scores = query.score(images, targets, kind)
     else:
-        scores = query.score_of(query.logits(images).double(), targets, kind)
+        logits = query.logits(images)
+        scores = query.score_of(logits.double() if exact(logits.device) == logits.device else logits, targets, kind)
+    scores = scores.to(exact(scores.device)).double()
     if bool(scores.isfinite().all()):
         return scores
     message = f"{query.model.display} gives scores that are not finite for copies of this image."

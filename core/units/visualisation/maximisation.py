@@ -273,7 +273,7 @@ def _image(model: Model, kind: str, components: int, examples: Tensor | None) ->
 
 
 def _array(values: Tensor) -> NDArray[np.float64]:
-    return values.double().cpu().numpy()
+    return values.cpu().double().numpy()
 
 
 def _flat(model: Model, noise: float) -> Unsupported:

@@ -35,6 +35,24 @@ def test_the_help_of_study_loads_no_tables():
         assert f"'{heavy}'" not in said
 
 
+def test_an_explanation_imports_only_what_it_needs(tmp_path, photo_file):
+    words = [
+        "explain",
+        str(photo_file),
+        "--model",
+        "efficientnet_lite0",
+        "--method",
+        "grad_cam",
+        "--out",
+        str(tmp_path),
+    ]
+    code = f"import sys; from core.cli import main; main({words!r}); print(sorted(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "1 map" in said
+    for heavy in ("torchvision", "pandas", "scipy.stats", "plotly", "sklearn", "torch._dynamo"):
+        assert f"'{heavy}'" not in said
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -1,13 +1,14 @@
 """When a running map counts as converged, and how `explain` uses that."""
 
+import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from torch import nn
 
 from core.errors import BadParameter, Cancelled
 from core.explain import BUDGETS, EXPLAINERS, explain
-from core.explain.convergence import Convergence
+from core.explain.convergence import Convergence, mean_ranks
 from core.params import checked
 from tests import nets
 from tests.nets import query
@@ -153,3 +154,15 @@ def test_a_large_map_is_compared_on_28_cells_a_side():
     settling.correlation(1, first[None])
     coarse = [one.unfold(0, 2, 2).unfold(1, 3, 3).mean((2, 3)).flatten() for one in (first, second)]
     assert settling.correlation(2, second[None]) == pytest.approx(spearmanr(*coarse).statistic, abs=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("levels", [1, 2, 7, 10**6])
+def test_ranks_are_those_of_scipy(levels, dtype):
+    rows = np.random.default_rng(levels).integers(-levels, levels, (3, 500)).astype(dtype)
+    assert np.array_equal(mean_ranks(rows), rankdata(rows, axis=1))
+
+
+def test_a_row_of_one_value_shares_one_rank_across_no_border():
+    rows = np.array([[2.0, 2.0, 2.0], [2.0, 2.0, 1.0], [1.0, 1.0, 1.0]])
+    assert mean_ranks(rows).tolist() == [[2, 2, 2], [2.5, 2.5, 1], [2, 2, 2]]

@@ -1,5 +1,8 @@
+import re
+
 import numpy as np
 import pytest
+from plotly.colors import sample_colorscale
 
 from core.errors import UnknownName
 from core.figures.colormaps import DIVERGING, SEQUENTIAL, table
@@ -13,6 +16,13 @@ def test_a_table_has_256_colours_that_change_little_by_little(name):
     assert colours.shape == (256, 3)
     assert colours.dtype == np.uint8
     assert np.abs(np.diff(colours.astype(int), axis=0)).max() <= 12
+
+
+@pytest.mark.parametrize("name", SEQUENTIAL + DIVERGING)
+def test_a_table_is_sampled_from_the_scale_of_plotly(name):
+    samples = sample_colorscale(name, [step / 255 for step in range(256)])
+    rgb = [[float(number) for number in re.findall(r"[\d.]+", sample)] for sample in samples]
+    assert np.array_equal(table(name), np.round(rgb))
 
 
 def test_the_ends_are_those_of_the_published_scales():

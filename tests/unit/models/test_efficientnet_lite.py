@@ -15,7 +15,7 @@ from core.explain import EXPLAINERS, explain
 from core.images import decode
 from core.models import MODELS, load
 from core.models.sources import efficientnet_lite
-from core.models.sources.torchvision import imagenet_labels
+from core.models.sources.imagenet import imagenet_labels
 from core.network.incremental import CleanPass, PatchedImages
 from core.workbench import Workbench
 from tests import nets

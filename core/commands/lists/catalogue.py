@@ -1,12 +1,11 @@
 """The commands `vitrine models` and `vitrine methods`."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from core.card import Card
 from core.commands import say, say_json
+from core.commands.lists import stored
 from core.params import spelled
 
 
@@ -24,29 +23,46 @@ def methods(parser: ArgumentParser) -> None:
 
 
 def _models(args: Namespace) -> int:
-    from core.models import MODELS
-
+    cards = stored.cards("models", _all_models)
     if args.json:
-        return _json([{k: v for k, v in vars(card).items() if k != "load"} for card in MODELS.values()])
-    for card in MODELS.values():
-        size = f"{card.classes:5} classes {card.size:4} px {card.megabytes:7.1f} MB"
-        say(f"{card.name:24} {card.source:11} {size}  {card.title}")
+        say_json(cards)
+        return 0
+    for card in cards:
+        size = f"{card['classes']:5} classes {card['size']:4} px {card['megabytes']:7.1f} MB"
+        say(f"{card['name']:24} {card['source']:11} {size}  {card['title']}")
     return 0
 
 
 def _methods(args: Namespace) -> int:
-    from core.explain import EXPLAINERS
-    from core.measure import MEASURES
-
-    cards: Sequence[Card] = list((MEASURES if args.measures else EXPLAINERS).values())
+    cards = stored.cards("measures", _all_measures) if args.measures else stored.cards("methods", _all_methods)
     if args.json:
-        return _json([_facts(card) for card in cards])
+        say_json(cards)
+        return 0
     option = "" if args.measures else "--set "
     for card in cards:
-        say(f"{card.name:24} {card.summary}")
-        for param in card.params:
-            say(f"{'':24} {option}{card.name}.{param.name}={spelled(param.default)}: {param.knob.help}")
+        say(f"{card['name']:24} {card['summary']}")
+        for param in card["params"]:
+            setting = f"{option}{card['name']}.{param['name']}={spelled(param['default'])}"
+            say(f"{'':24} {setting}: {param['knob']['help']}")
     return 0
+
+
+def _all_models() -> list[dict[str, Any]]:
+    from core.models import MODELS
+
+    return [{name: value for name, value in vars(card).items() if name != "load"} for card in MODELS.values()]
+
+
+def _all_methods() -> list[dict[str, Any]]:
+    from core.explain import EXPLAINERS
+
+    return [_facts(card) for card in EXPLAINERS.values()]
+
+
+def _all_measures() -> list[dict[str, Any]]:
+    from core.measure import MEASURES
+
+    return [_facts(card) for card in MEASURES.values()]
 
 
 def _facts(card: Card) -> dict[str, Any]:
@@ -55,8 +71,3 @@ def _facts(card: Card) -> dict[str, Any]:
     if "needs" in facts:
         facts["needs"] = [need.name for need in facts["needs"]]
     return {**facts, "paper": card.source}
-
-
-def _json(cards: list[dict[str, Any]]) -> int:
-    say_json(cards, default=asdict)
-    return 0
