@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import printable
+from core.export.spreadsheet import as_csv
 from core.store.storage import KINDS, Entry, listed, totals
 from pages.ui.session import parameters, visitors
 from pages.ui.widgets import deletion
@@ -64,10 +65,10 @@ def table(entries: list[Entry]) -> list[Entry]:
     return [entries[row] for row in event["selection"]["rows"] if row < len(entries)]
 
 
-def as_csv(entries: list[Entry]) -> bytes:
+def csv(entries: list[Entry]) -> str:
     """All entries as a CSV file."""
     facts = [{**vars(entry), "name": printable(entry.name)} for entry in entries]
-    return pd.DataFrame(facts).drop(columns="path").to_csv(index=False).encode()
+    return as_csv(pd.DataFrame(facts).drop(columns="path"))
 
 
 root = visitors.own_home()
@@ -88,7 +89,8 @@ else:
         ):  # fmt: skip
             deletion.confirm_entries(root, chosen)
         st.download_button(
-            "CSV", lambda: as_csv(every), "storage.csv", "text/csv", icon=":material/download:",
+            "CSV", lambda: csv(every), "storage.csv", "text/csv", key="storage-csv", on_click="ignore",
+            icon=":material/download:",
         )  # fmt: skip
     if kept:
         st.caption(plain(kept))
