@@ -1,7 +1,7 @@
 """A folder of maps opened again: the stored maps of an image, found by the hash of its file."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from core.models.model import Model
 from core.serialization import dump, parse_json
 from core.stored_maps.settings import FILE, read_settings
 from core.stored_maps.writer import TABLE, finished, maps_file, rows
-from core.workbench import Request
+from core.workbench import Request, Workbench
 
 _READ_FROM = "read from"  # the remark that a stored map has
 
@@ -56,6 +56,14 @@ class StoredMaps:
     def is_of(self, model: Model) -> bool:
         """Whether the maps are of this model, with the same options."""
         return self.settings.sha == model.key and dump(self.settings.options) == dump(model.options.changed())
+
+    def fill(self, bench: Workbench, tiles: Iterable[tuple[Picture, Request]], seed: int) -> None:
+        """Let the workbench cache what is stored of these requests, so that it is not computed."""
+        for picture, request in tiles:
+            if not bench.cached(picture, request, seed):
+                found = self.explanation(bench.model, picture, request, seed)
+                if found is not None:
+                    bench.remember(picture, request, found, seed)
 
     def explanation(self, model: Model, picture: Picture, request: Request, seed: int) -> Explanation | None:
         """The stored map of a request, resized to the model's input; None if there is none of exactly this request."""
