@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Photo
-from torchvision.models import resnet18
+from torchvision.models import resnet50
 
 from core.images import picture_file
 from core.models import as_model
@@ -28,7 +28,7 @@ def test_a_folder_is_explained_at_nine_tenths_of_bare_passes(tmp_path: Path) -> 
     for number, path in enumerate(paths):
         pixels = np.random.default_rng(number).integers(0, 255, (12, 16, 3), dtype=np.uint8)
         Photo.fromarray(pixels).resize((500, 375)).save(path)
-    model = as_model("resnet18", nets.seeded(lambda: resnet18(weights=None)))
+    model = as_model("resnet50", nets.seeded(lambda: resnet50(weights=None)))
     bench = Workbench(model)
     images = [Image(lambda path=path: picture_file(path), path.name, None) for path in paths]
     settings = settings_of(
