@@ -169,7 +169,7 @@ class Workbench:
 
         A fourth channel is a picture of its own.
         """
-        return self.pictured(self._tensor(picture))
+        return self.pictured(self.inputs(picture))
 
     def pictured(self, inputs: Tensor) -> dict[str, Pixels]:
         """One input (1, C, H, W) of the network before normalisation, as `seen` gives it."""
@@ -210,7 +210,7 @@ class Workbench:
         """The model's outputs with these filters of a layer ablated, (C,)."""
         keep = torch.ones(1, self.activations(picture, layer).shape[0], device=self.model.device)
         keep[:, sorted(set(filters))] = 0
-        return from_images(self.model, layer, shortcut=False)(self._tensor(picture), keep)[0, 0].cpu()
+        return from_images(self.model, layer, shortcut=False)(self.inputs(picture), keep)[0, 0].cpu()
 
     def without(self, picture: Picture, layer: str, filters: Sequence[int]) -> Tensor:
         """The probability of each class with these filters of a layer ablated, (C,)."""
@@ -276,6 +276,10 @@ class Workbench:
         cached = self.cache.peek(self._key(picture, request, seed))
         return cached if isinstance(cached, Explanation) else None
 
+    def remember(self, picture: Picture, request: Request, explanation: Explanation, seed: int = 0) -> None:
+        """Cache the finished explanation for a request that was made elsewhere, so that it is not computed."""
+        self.cache.put(self._key(picture, request, seed), explanation)
+
     def explain(
         self,
         picture: Picture,
@@ -297,7 +301,7 @@ class Workbench:
             query = self.query(picture, request.target, request.layer, seed, report=report, prefetch=prefetch)
         result = explain(request.name, query, request.settings, watch, settle=request.settle)
         if result.finished:
-            self.cache.put(self._key(picture, request, seed), result)
+            self.remember(picture, request, result, seed)
         return result
 
     def compare(
@@ -362,7 +366,16 @@ class Workbench:
             prefetch=prefetch + Prefetch(layers=self.model.survey.stages[1:]),
         )
         targets = target.targets(self.model.device)
-        return Query(self.model, self._tensor(picture), targets, layer, seed, picture.key, execution=execution)
+        return Query(self.model, self.inputs(picture), targets, layer, seed, picture.key, execution=execution)
+
+    def inputs(self, picture: Picture) -> Tensor:
+        """The picture as the network takes it, (1, C, H, W) on its device, cached."""
+
+        def make() -> Tensor:
+            preprocess = self.model.preprocess
+            return preprocess.tensor(preprocess.seen(picture))[None].to(self.model.device)
+
+        return self.cache.get((self.model.key, picture.key, "tensor"), make)
 
     def _plan(self, name: str, reason: str) -> MethodPlan:
         if reason:
@@ -383,17 +396,10 @@ class Workbench:
         own_key = (request.name, request.target, digest(settings), read, request.settle)
         return (self.model.key, picture.key, *own_key, seed, request.layer or self.model.survey.default)
 
-    def _tensor(self, picture: Picture) -> Tensor:
-        def make() -> Tensor:
-            preprocess = self.model.preprocess
-            return preprocess.tensor(preprocess.seen(picture))[None].to(self.model.device)
-
-        return self.cache.get((self.model.key, picture.key, "tensor"), make)
-
     @torch.no_grad()
     def _output(self, picture: Picture, layer: str) -> Tensor:
         with capture(self.model.net, layer) as outputs:
-            self.model.net(self._tensor(picture))
+            self.model.net(self.inputs(picture))
         facts = self.model.survey.layer(layer)
         return (facts.maps(outputs[layer]) if facts else outputs[layer])[0].cpu()
 

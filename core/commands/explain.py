@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.card import Passes
 from core.commands import chosen_model, named_model, path_argument, say, say_json
+from core.commands.folder import explain_whole, is_whole
 from core.commands.interruption import Interruption
 from core.commands.requests import (
     Asked,
@@ -62,10 +63,18 @@ def explain(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--settle", action="store_true", help="stop a method early when its map converges")
     parser.add_argument(
-        "--out", required=True, type=path_argument, metavar="DIR", help="output folder; one sub-folder per image"
+        "--out",
+        required=True,
+        type=path_argument,
+        metavar="DIR",
+        help="output folder; one sub-folder per image. Of one folder or archive alone: raw maps and one table, in "
+        "batches; the same command continues after an interruption",
     )
     parser.add_argument(
-        "--figure", choices=("png", "pdf", "svg"), default="png", help="format of the figure (default: %(default)s)"
+        "--figure",
+        choices=("png", "pdf", "svg"),
+        help="format of the figure (default: png); with it, with --edit, --settle or --json, each image of a folder "
+        "gets a sub-folder with pictures",
     )
     parser.add_argument("--json", action="store_true", help="print the contents of result.json for all images")
     parser.set_defaults(run=_explain)
@@ -84,12 +93,13 @@ def _explain(args: Namespace) -> int:
     seed(args.seed)
     how, asked = reading(args), _asked(args)
     settings(args, asked)
-    edits = read_all(args.edit)
+    edits, report = read_all(args.edit), printed(sys.stderr)
     writable(args.out)
-    report = printed(sys.stderr)
     unedited = Workbench(load(named_model(args), device=device(), report=report, options=chosen_model(args)))
     bench = Workbench(scaled(unedited.model, edits), unedited.cache)
     work = _work(args, asked, bench)
+    if is_whole(args):
+        return explain_whole(args, how, bench, work, report)
     judged = args.label is None and bench.model.output != "regression"  # by the class folders
     images = listed(args, how, bench.model, report, judged=judged)
     spelled = bench.model.spelled
@@ -107,7 +117,9 @@ def _explain(args: Namespace) -> int:
             answers, stopped = _answers(bench, picture, work, part_report)
             if stopped and not answers:
                 break
-            result = write(folder, bench, picture, answers, args.seed, kind=args.figure, true=true, changes=changes)
+            result = write(
+                folder, bench, picture, answers, args.seed, kind=args.figure or "png", true=true, changes=changes
+            )
         except VitrineError as error:
             failed = report_failure(image.name, str(error))
             continue

@@ -54,7 +54,7 @@ def image_files(
     found = ImageFiles()
     for path in paths:
         root = Path(path)
-        if not (is_folder(root) or _is_archive(root)):  # reading what is no path as an image says so
+        if not is_collection(path):  # reading what is no path as an image says so
             found.files.append(ImageFile(path))
             continue
         try:
@@ -82,5 +82,6 @@ def _judging(folder: ImageFolder) -> str:
     return f"the class folders give the true classes{besides}."
 
 
-def _is_archive(path: Path) -> bool:
-    return (head(path) or b"").startswith((b"PK\3\4", b"PK\5\6"))
+def is_collection(path: str) -> bool:
+    """Whether a path leads to a folder or a zip archive."""
+    return is_folder(Path(path)) or (head(Path(path)) or b"").startswith((b"PK\3\4", b"PK\5\6"))

@@ -31,20 +31,23 @@ def recorded(
     layers: Sequence[str],
     scores: Sequence[Callable[[Tensor, Mapping[str, Tensor]], Tensor]],
     relu_rules: Sequence[ReluRule] = ("plain",),
+    *,
+    start: str = "",
 ) -> list[dict[ReluRule, ForwardBackward]]:
     """Record each score under each ReLU rule: one forward for all, one backward each.
 
     A score takes the logits and the layers' outputs and gives one number per image. A rule other than "plain" is
-    missing from the result where the network called no ReLU.
+    missing from the result where the network called no ReLU. With `start`, the only layer, the gradient ends there:
+    nothing before it is stored or traversed, and there is none at the input.
     """
     switch = Switch()
     rules = switch.rules()
     changed = rules if set(relu_rules) != {"plain"} else nullcontext()
-    with torch.enable_grad(), capture(net, *layers) as outputs:
-        leaf = images.detach().requires_grad_()
+    with torch.enable_grad(), capture(net, *layers, edit={start: _leaf} if start else None) as outputs:
+        leaf = images.detach().requires_grad_(not start)
         with changed:
             logits = net(leaf)
-        nodes = {"": leaf, **outputs}
+        nodes = dict(outputs) if start else {"": leaf, **outputs}
         totals = [score(logits, outputs).sum() for score in scores]
         possible = [rule for rule in relu_rules if rule == "plain" or rules.fired]
         slopes = {}
@@ -70,6 +73,10 @@ def joined(recordings: Sequence[ForwardBackward]) -> ForwardBackward:
         {name: torch.cat([recording.values[name] for recording in recordings]) for name in names},
         {name: torch.cat([recording.slopes[name] for recording in recordings]) for name in names},
     )
+
+
+def _leaf(output: Tensor) -> Tensor:
+    return output.detach().requires_grad_()
 
 
 def _filled(values: Mapping[str, Tensor], slopes: Sequence[Tensor | None]) -> dict[str, Tensor]:

@@ -41,6 +41,7 @@ class Explanation:
     finished: bool  # False: stopped early, with the map so far
     remarks: Mapping[str, float | str]
     behind: bool = False  # the layer that is read lies behind that of the explained units, which do not depend on it
+    grid: Tensor | None = None  # (B, h, w) the maps before they were resized, where they are smaller than the images
 
     @property
     def passes(self) -> Passes:
@@ -144,9 +145,10 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
     scores = query.with_report(silent).clean_scores()
     signed = method.signed or bool((maps < 0).any())  # a setting may give negative values that the default does not
     layer = method.layers_read(query.model.survey, query.layer, settings)
+    large = resized(maps, query.size)
     return Explanation(
         name=method.name,
-        maps=resized(maps, query.size).cpu(),
+        maps=large.cpu(),
         scores=scores.cpu(),
         targets=query.targets.to("cpu"),
         settings=dict(settings),
@@ -160,6 +162,7 @@ def _answered(method: Explainer, query: Query, settings: Mapping[str, Any], watc
         finished=finished,
         remarks=dict(query.log.remarks),
         behind=_is_behind(query.model.survey, layer, query.targets.layer),
+        grid=maps.cpu() if maps.numel() < large.numel() else None,
     )
 
 

@@ -38,7 +38,7 @@ LAYERS = (
     ("workbench",),
     ("edits",),
     ("export",),
-    ("comparison",),
+    ("comparison", "stored_maps"),
     ("commands", "door"),
     ("cli",),
     ("__main__",),

@@ -31,6 +31,8 @@ def current(
             session.comparison.start(rest)
         session.comparison.predicted = predicted
         return session.comparison
+    if session.maps:
+        session.maps.fill(bench, tiles, here.seed)
     fresh = Comparison(bench, tiles, here.seed, predicted=predicted)
     session.compare(fresh)
     at_once = seconds or (MANY_AT_ONCE if len(fresh.pictures) > 1 else AT_ONCE)

@@ -1,11 +1,14 @@
 """A folder of images on the server: opening and closing it, and its part of the image strip."""
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.errors import VitrineError
+from core.explain import EXPLAINERS
 from core.params import expanded
+from core.stored_maps.reader import StoredMaps, is_maps
 from pages.ui import components
 from pages.ui.session import jobs, location, open_folder, state, visitors
 from pages.ui.widgets import messages
@@ -30,8 +33,14 @@ def chooser() -> None:
 
 
 def _open(path: str) -> None:
+    """Open a folder of images, or the images of a folder of maps with the maps."""
     session = state.session()
-    found = jobs.working("Listing images", lambda report: open_folder.opened(expanded(path), session.cache, report))
+    maps = StoredMaps(folder) if is_maps(folder := visitors.permitted(path)) else None
+    images = _images_of(maps) if maps else expanded(path)
+    session.maps = maps or session.maps  # opened images may be those of the maps, which are found by their hashes
+    if images is None:
+        return
+    found = jobs.working("Listing images", lambda report: open_folder.opened(images, session.cache, report))
     session.folder = found
     show_group("folder")
     skipped = "".join(f" Left out: {reason}: {count:,}." for reason, count in found.folder.skipped.items())
@@ -43,6 +52,22 @@ def _open(path: str) -> None:
         except VitrineError:
             continue
         return
+
+
+def _images_of(maps: StoredMaps) -> Path | None:
+    """The folder of the images that maps are of, with a notice about the maps; None if it is not here."""
+    methods = ", ".join(EXPLAINERS[name].title for name in maps.settings.methods if name in EXPLAINERS)
+    about = f"{maps.name} holds maps of {_images(maps.finished)} by {methods}, shown as read from {maps.name}."
+    if not maps.is_of(location.bench().model):
+        model = visitors.public(maps.settings.model)
+        about += f" They are of another model than the current one: open {model} with its options to see them."
+    images = Path(maps.settings.source)
+    if images.exists():
+        state.add_notice("info", about)
+        return images
+    away = f"The images are not in {images.name} any more: open their folder, or upload them."
+    state.add_notice("warning", f"{about} {away}")
+    return None
 
 
 def show_group(name: str) -> None:

@@ -22,6 +22,7 @@ from core.images import DeferredPicture, Picture, Window, decode, deferred
 from core.jobs import Job
 from core.models import FLOWERS
 from core.progress import Report
+from core.stored_maps.reader import StoredMaps
 from pages.ui.session import opened_models, visitors
 from pages.ui.session.open_folder import OpenFolder, changed
 from pages.ui.session.opened_models import OpenedModel
@@ -51,6 +52,7 @@ class Session:
         self.comparison: Comparison | None = None
         self.assessment: Assessment | None = None  # of the comparison's maps
         self.folder: OpenFolder | None = None
+        self.maps: StoredMaps | None = None  # of the images of a folder, computed before
         self.jobs: list[Job[Any]] = []  # other running work, cancelled with the session
         with _listing:
             _sessions.add(self)
@@ -164,7 +166,7 @@ class Session:
         self.compare(None)
         for job in self.jobs:
             job.cancel()
-        self.folder = None
+        self.folder = self.maps = None
         self.jobs.clear()
         self.names.clear()
         self.models.clear()

@@ -573,7 +573,7 @@ def test_class_folders_give_the_true_classes(explain, tmp_path, folder, photo, p
         f"Class_{other}/1.png": (other, False), f"Class_{other}/2.png": (other, False),
         "dogs/1.png": (None, None), "photo.png": (None, None),
     }  # fmt: skip
-    assert explain("--method", "saliency", "--label", str(other), images=[folder]) == 0
+    assert explain("--method", "saliency", "--label", str(other), "--figure", "png", images=[folder]) == 0
     said = capsys.readouterr().out
     assert "class folders" not in said, "what is named goes before"
     assert said.endswith("The prediction is right for 0 of 5 images.\n")
@@ -584,24 +584,24 @@ def test_class_folders_give_the_true_classes(explain, tmp_path, folder, photo, p
 
 def test_folders_that_are_no_classes_judge_nothing(explain, folder, capsys, monkeypatch):
     (folder / "dogs/2.png").unlink()
-    assert explain("--method", "saliency", images=[folder]) == 0
+    assert explain("--method", "saliency", "--figure", "png", images=[folder]) == 0
     said = capsys.readouterr().out
     assert not any(word in said for word in ("true class", "Right", "Wrong", "is right"))
     (folder / "cats").rename(folder / "output 2")
     values = as_model("values", nets.seeded(nets.GapNet), options=ModelOptions(output="regression"))
     monkeypatch.setattr("core.models.load", lambda name, **rest: values)
-    assert explain("--method", "saliency", images=[folder]) == 0
+    assert explain("--method", "saliency", "--figure", "png", images=[folder]) == 0
     assert "true class" not in capsys.readouterr().out
 
 
 def test_a_zip_archive_stands_for_its_images(explain, tmp_path, folder, capsys):
     shutil.make_archive(str(tmp_path / "packed"), "zip", folder / "cats")
-    assert explain("--method", "saliency", images=[tmp_path / "packed.zip"]) == 0
+    assert explain("--method", "saliency", "--figure", "png", images=[tmp_path / "packed.zip"]) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"1", "2"}
 
 
 def test_a_folder_may_be_limited(explain, tmp_path, folder, capsys):
-    assert explain("--method", "saliency", "--limit", "2", images=[folder]) == 0
+    assert explain("--method", "saliency", "--limit", "2", "--figure", "png", images=[folder]) == 0
     assert "photos: 2 of 4 images, as --limit says." in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"cats-1", "dogs-1"}
     assert explain("--method", "saliency", "--limit", "-1", images=[folder]) == 2

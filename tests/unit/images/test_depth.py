@@ -211,7 +211,7 @@ def test_the_workbench_and_studies_see_the_depth(tmp_path: Path) -> None:
     content = tiff((np.kron(RAMP, np.ones((3, 3))) * 4095).astype("<u2"))
     (tmp_path / "a" / "x.tif").write_bytes(content)
     model = nets.model("gap")
-    seen = Workbench(model)._tensor(decode(content, "x"))
+    seen = Workbench(model).inputs(decode(content, "x"))
     assert len(seen.unique()) > 256
     settings = {"explainer": "grad_cam", "settings": {}, "patches": PatchConfig(), "transactions": TransactionConfig()}
     plan = StudyPlan.of(model, image_folder(tmp_path, model.labels), layer="", **settings)

@@ -1,0 +1,57 @@
+"""A whole folder by Grad-CAM against a bare forward, and backward down to the layer, of the same images in one run."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Photo
+from torchvision.models import resnet50
+
+from core.images import picture_file
+from core.models import as_model
+from core.network.hooks import capture
+from core.progress import silent
+from core.stored_maps.run import Image, explain_folder
+from core.stored_maps.settings import read_settings, settings_of
+from core.workbench import Workbench
+from tests import nets
+
+pytestmark = pytest.mark.bench
+
+COUNT, ROUNDS = 32, 3
+
+
+def test_a_folder_is_explained_at_nine_tenths_of_bare_passes(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number:02}.jpg" for number in range(COUNT)]
+    for number, path in enumerate(paths):
+        pixels = np.random.default_rng(number).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+        Photo.fromarray(pixels).resize((500, 375)).save(path)
+    model = as_model("resnet50", nets.seeded(lambda: resnet50(weights=None)))
+    bench = Workbench(model)
+    images = [Image(lambda path=path: picture_file(path), path.name, None) for path in paths]
+    settings = settings_of(
+        model, {"grad_cam": {}}, ["predicted"], [], seed=0, page=1, window=None, true=None,
+        images=[(image.path, None) for image in images], source=tmp_path,
+    )  # fmt: skip
+    (tmp_path / "first").mkdir()
+    explain_folder(bench, images, settings, tmp_path / "first", silent)  # measures the batch size
+    size = read_settings(tmp_path / "first").batch
+    batch = torch.cat([bench.inputs(image.read()) for image in images]).contiguous(memory_format=model.order)
+    ours, bare = [], []
+    for number in range(ROUNDS):
+        bench.cache.clear()
+        out = tmp_path / f"out{number}"
+        out.mkdir()
+        start = time.perf_counter()
+        explain_folder(bench, images, settings, out, silent)
+        ours.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        with capture(model.net, "layer4", edit={"layer4": lambda output: output.detach().requires_grad_()}) as outputs:
+            for part in batch.split(size):
+                torch.autograd.grad(model.net(part).amax(1).sum(), outputs["layer4"])
+        bare.append(time.perf_counter() - start)
+    ratio = min(bare) / min(ours)
+    print(f"throughput {ratio:.2f} × bare passes: {COUNT / min(ours):.1f} images/s, {COUNT / min(bare):.1f}")
+    assert ratio >= 0.9
