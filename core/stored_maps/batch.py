@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from core.card import Passes
-from core.environment import precision
 from core.errors import Cancelled, VitrineError
 from core.explain import EXPLAINERS, Explanation, Query, explain
 from core.explain.execution import Execution
@@ -102,7 +101,7 @@ def _shared(model: Model, images: Sequence[Loaded], settings: Settings, report: 
     content = digest([one.picture.key for one in images if one.picture is not None])
     for name, target, recording in zip(names, targets, recordings, strict=True):
         own = Classes(predicted) if target is None else target
-        execution = Execution(batch=len(inputs), precision=precision(), report=lambda _, note: report(0.0, note))
+        execution = Execution(batch=len(inputs), report=lambda _, note: report(0.0, note))
         query = Query(model, inputs, own, "", settings.seed, content, execution=execution)
         query.remember(recording["plain"])
         for method, given in methods.items():

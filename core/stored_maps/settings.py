@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from core.environment import home, limit, precision
+from core.environment import home, limit
 from core.errors import StoreError, VitrineError
 from core.explain import EXPLAINERS
 from core.files import atomic_write, read_json
 from core.images import Window
 from core.models.model import Model
+from core.network.half_precision import precision_of
 from core.network.throughput import batch_of
 from core.randomness import generator
 from core.serialization import digest, dump, load
@@ -80,7 +81,7 @@ def settings_of(
         seed=seed,
         page=page,
         window=tuple(window or ()),
-        precision=precision(),
+        precision=precision_of(model, home() / "pace"),
         true=-1 if true is None else true,
         images=digest(images),
         count=len(images),
