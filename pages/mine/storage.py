@@ -78,7 +78,7 @@ if not every:
 else:
     summary(every)
     kind = parameters.choice("Show", ["", *totals(every)], "kind", named=lambda one: one or "all").draw(
-        st.selectbox, format_func=lambda one: KINDS[one].title if one else "Everything"
+        st.selectbox, width=300, format_func=lambda one: KINDS[one].title if one else "Everything"
     )
     chosen = table([entry for entry in every if kind in ("", entry.kind)])
     kept = next((f"{entry.name}: {entry.kept}" for entry in chosen if entry.kept), "")
