@@ -10,11 +10,11 @@ from PIL import Image as Photo
 from torchvision.models import resnet50
 
 from core.images import picture_file
-from core.models import as_model
+from core.models import Model, as_model
 from core.network.hooks import capture
 from core.progress import silent
 from core.stored_maps.run import Image, explain_folder
-from core.stored_maps.settings import read_settings, settings_of
+from core.stored_maps.settings import Settings, read_settings, settings_of
 from core.workbench import Workbench
 from tests import nets
 
@@ -23,18 +23,24 @@ pytestmark = pytest.mark.bench
 COUNT, ROUNDS = 32, 3
 
 
-def test_a_folder_is_explained_at_nine_tenths_of_bare_passes(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{number:02}.jpg" for number in range(COUNT)]
+def prepared(model: Model, folder: Path, count: int) -> tuple[list[Image], Settings]:
+    """Photos in a folder, and the settings of their maps by Grad-CAM."""
+    paths = [folder / f"{number:03}.jpg" for number in range(count)]
     for number, path in enumerate(paths):
         pixels = np.random.default_rng(number).integers(0, 255, (12, 16, 3), dtype=np.uint8)
         Photo.fromarray(pixels).resize((500, 375)).save(path)
-    model = as_model("resnet50", nets.seeded(lambda: resnet50(weights=None)))
-    bench = Workbench(model)
     images = [Image(lambda path=path: picture_file(path), path.name, None) for path in paths]
     settings = settings_of(
         model, {"grad_cam": {}}, ["predicted"], [], seed=0, page=1, window=None, true=None,
-        images=[(image.path, None) for image in images], source=tmp_path,
+        images=[(image.path, None) for image in images], source=folder,
     )  # fmt: skip
+    return images, settings
+
+
+def test_a_folder_is_explained_at_nine_tenths_of_bare_passes(tmp_path: Path) -> None:
+    model = as_model("resnet50", nets.seeded(lambda: resnet50(weights=None)))
+    bench = Workbench(model)
+    images, settings = prepared(model, tmp_path, COUNT)
     (tmp_path / "first").mkdir()
     explain_folder(bench, images, settings, tmp_path / "first", silent)  # measures the batch size
     size = read_settings(tmp_path / "first").batch

@@ -1,0 +1,71 @@
+"""The page of results: what the benchmarks print, with the kind of machine, written by `make bench`."""
+
+import os
+import platform
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+_OPTION = "--results"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(_OPTION, type=Path, metavar="FILE", help="write what the benchmarks print as a page")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if path := config.getoption(_OPTION, None):
+        config.pluginmanager.register(Results(path), "results")
+
+
+class Results:
+    """Collects what benchmarks print, and writes it at the end, by module."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: dict[str, list[str]] = defaultdict(list)
+        self.titles: dict[str, str] = {}
+
+    def pytest_itemcollected(self, item: Any) -> None:
+        """Note the sentence that a module begins with."""
+        self.titles[item.nodeid.partition("::")[0]] = (item.module.__doc__ or "").partition("\n")[0]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what a benchmark printed, and whether its limit holds."""
+        if report.when != "call" or report.skipped:
+            return
+        said = " ".join(re.sub(r"\s+", " ", line).strip() for line in report.capstdout.splitlines() if line.strip())
+        module, _, name = report.nodeid.partition("::")
+        words = name.removeprefix("test_").replace("_", " ")
+        failed = " (above its limit)" if report.failed else ""
+        self.lines[module].append(f"| {words}{failed} | {said.replace('|', '/') or 'holds'} |")
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the page."""
+        parts = ["# Benchmarks", "", f"Written by `make bench` on {machine()}.", ""]
+        for module, lines in self.lines.items():
+            parts += [f"## {self.titles[module]}", "", "| benchmark | result |", "|---|---|", *lines, ""]
+        self.path.write_text("\n".join(parts), "utf-8")
+
+
+def machine() -> str:
+    """The kind of machine, and the versions that decide how fast it is."""
+    models = re.findall(r"^model name\s*: (.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    cpu = models[0] if models else platform.processor() or platform.machine()
+    kib = re.search(r"MemTotal:\s*(\d+)", _read("/proc/meminfo"))
+    memory = f", {int(kib[1]) / 2**20:.0f} GiB of memory" if kib else ""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
+    versions = f"Python {sys.version.split()[0]}, torch {torch.__version__.partition('+')[0]}"
+    return f"{os.cpu_count()} cores of {cpu} ({torch.backends.cpu.get_cpu_capability()}){memory}{gpu}; {versions}"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError:
+        return ""

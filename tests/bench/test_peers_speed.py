@@ -1,0 +1,169 @@
+"""Explanations of ResNet-50 at 224 px beside other tools as their users call them; weights are random."""
+
+import statistics
+import time
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from core.cache import TensorCache
+from core.explain import EXPLAINERS
+from core.images import Picture
+from core.progress import silent
+from core.stored_maps.run import explain_folder
+from core.workbench import Request, Workbench
+from tests import nets
+from tests.bench.test_folder_speed import prepared
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
+ROUNDS = 3
+TRIALS = 128  # masks or samples of the methods that take more by default: more change no ratio but the time to wait
+PICTURE = Picture("noise", np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8), "noise")
+CAMS = (
+    "GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM", "GradCAMElementWise", "EigenCAM", "EigenGradCAM",
+    "KPCA_CAM", "RandomCAM",
+)  # fmt: skip
+
+
+def seconds(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def beside(what, ours, *theirs):
+    """The time of our work over the fastest of the others', taken in turns: the median."""
+    for work in (ours, *theirs):
+        work()
+    rounds = [[seconds(work) for work in (ours, *theirs)] for _ in range(ROUNDS)]
+    found = statistics.median(own / min(others) for own, *others in rounds)
+    own, other = (statistics.median(one) for one in zip(*((own, min(rest)) for own, *rest in rounds), strict=True))
+    print(f"\n{what}: {own:.1f} s, the fastest other tool {other:.1f} s: {found:.2f} ×")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _as_users_have_it(monkeypatch):
+    """The precision that this machine decides on; other tests fix it."""
+    monkeypatch.delenv("VITRINE_PRECISION", raising=False)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return nets.model(nets.seeded(torchvision.models.resnet50), side=224)
+
+
+@pytest.fixture(scope="module")
+def image(model):
+    return model.preprocess.tensor(model.preprocess.view(PICTURE.pixels))[None]
+
+
+@pytest.fixture(scope="module")
+def target(model, image):
+    with torch.no_grad():
+        return int(model.net(image).argmax())
+
+
+def compared(model, *requests):
+    """A session that has seen nothing yet computes these maps, in the precision of this machine."""
+
+    def work():
+        failed = []
+        Workbench(model, TensorCache(1 << 30)).compare(
+            PICTURE, requests, lambda _, answer: failed.append(answer) if isinstance(answer, Exception) else None
+        )
+        assert not failed
+
+    return work
+
+
+def test_rise(model, image, target):
+    """The other is the procedure of its authors: all masks are enlarged, then applied in batches of 100."""
+
+    @torch.no_grad()
+    def theirs():
+        chance = np.random.default_rng(0)
+        coarse = torch.from_numpy((chance.random((TRIALS, 1, 8, 8)) < 0.5).astype(np.float32))
+        masks = torch.nn.functional.interpolate(coarse, size=(256, 256), mode="bilinear")[..., :224, :224]
+        scores = [model.net(image * part).softmax(1) for part in masks.split(100)]
+        (torch.cat(scores).T @ masks.flatten(1)).view(-1, 224, 224) / TRIALS / 0.5
+
+    ours = compared(model, Request("rise", target, {"masks": TRIALS}))
+    assert beside(f"RISE, {TRIALS} masks", ours, theirs) < 1
+
+
+def test_lime(model, target):
+    lime_image = pytest.importorskip("lime.lime_image", reason="needs the extra `peers`")
+
+    @torch.no_grad()
+    def classify(pixels):
+        inputs = torch.stack([model.preprocess.tensor(one.astype(np.uint8)) for one in pixels])
+        return model.net(inputs).softmax(1).numpy()
+
+    def theirs():
+        explainer = lime_image.LimeImageExplainer(random_state=0)
+        explainer.explain_instance(PICTURE.pixels, classify, top_labels=1, num_samples=TRIALS, progress_bar=False)
+
+    ours = compared(model, Request("lime_image", target, {"samples": TRIALS}))
+    assert beside(f"LIME, {TRIALS} samples", ours, theirs) < 1
+
+
+def test_occlusion(model, image, target):
+    attr = pytest.importorskip("captum.attr")
+    window, stride = (EXPLAINERS["occlusion"].defaults[name] for name in ("window", "stride"))
+
+    def theirs(at_once):
+        def work():
+            attr.Occlusion(model.net).attribute(
+                image, target=target, sliding_window_shapes=(3, window, window), strides=(3, stride, stride),
+                perturbations_per_eval=at_once,
+            )  # fmt: skip
+
+        return work
+
+    ours = compared(model, Request("occlusion", target))
+    assert beside(f"occlusion, {window} px by {stride}", ours, theirs(1), theirs(16)) < 1
+
+
+def test_ten_maps_of_a_layer(model, image, target):
+    """Ours follow from activations and gradients; of the other tool those are taken that need the fewest passes."""
+    cams = pytest.importorskip("pytorch_grad_cam", reason="needs the extra `peers`")
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    names = (
+        "cam", "grad_cam", "grad_cam_pp", "layer_cam", "hires_cam", "xgrad_cam", "layerwise_ixg",
+        "upsampled_activation", "saliency", "input_x_gradient",
+    )  # fmt: skip
+    layer = model.net.get_submodule(model.survey.default)
+
+    def theirs():
+        for name in CAMS:
+            with getattr(cams, name)(model=model.net, target_layers=[layer]) as cam:
+                cam(input_tensor=image.clone().requires_grad_(), targets=[ClassifierOutputTarget(target)])
+
+    assert beside("ten maps of a layer", compared(model, *(Request(name, target) for name in names)), theirs) < 0.5
+
+
+def test_a_hundred_photos(model, tmp_path):
+    """Ours reads the photos and writes their maps, too; the other is given the network's inputs."""
+    cams = pytest.importorskip("pytorch_grad_cam", reason="needs the extra `peers`")
+    bench, number = Workbench(model), count()
+    images, settings = prepared(model, tmp_path, 100)
+    inputs = torch.cat([bench.inputs(image.read()) for image in images])
+    layer = model.net.get_submodule(model.survey.default)
+
+    def theirs():
+        with cams.GradCAM(model=model.net, target_layers=[layer]) as cam:
+            for part in inputs.split(20):
+                cam(input_tensor=part.clone().requires_grad_())
+
+    def ours():
+        bench.cache.clear()
+        out = tmp_path / f"out{next(number)}"
+        out.mkdir()
+        explain_folder(bench, images, settings, out, silent)
+
+    assert beside("Grad-CAM of 100 photos, 20 at a time", ours, theirs) < 1
