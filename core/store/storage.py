@@ -2,18 +2,19 @@
 
 import os
 import shutil
+import sqlite3
 import stat
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from core.environment import limit
 from core.errors import Unavailable, brief
-from core.files import read_bytes
+from core.files import read_bytes, read_json
 from core.registry import unknown
 from core.store.downloads import recorded
 from core.store.locking import Held, clear, is_locked, lock_of
@@ -60,6 +61,8 @@ class Entry:
     complete: bool  # whether all of it was counted; otherwise it has at least that many bytes
     changed: float  # seconds since 1970; 0 if it is not known
     state: State = ""
+    of: str = ""  # what it is about, where its name does not say: a folder of images, or a case of a review
+    model: str = ""  # the name of the model that it is of
 
     @property
     def kept(self) -> str:
@@ -184,9 +187,26 @@ def _entry(home: Path, kind: str, name: str, until: float) -> Entry | None:
         return None
     sizes = [_size(part, until) for part in facts]
     changed = max(one.st_mtime for one in facts.values())
+    of, model = _about(kind, path) if time.monotonic() < until else ("", "")
     return Entry(
-        kind, name, path, sum(size for size, _ in sizes), all(whole for _, whole in sizes), changed, _state(kind, path)
-    )
+        kind, name, path, sum(size for size, _ in sizes), all(whole for _, whole in sizes), changed,
+        _state(kind, path), of, model,
+    )  # fmt: skip
+
+
+def _about(kind: str, path: Path) -> tuple[str, str]:
+    """The images and the model that a result is of, as far as it says so in a file that can be read."""
+    if kind == "review":
+        address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"  # which leaves the files beside it alone
+        with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as cases:
+            count, first = cases.execute("SELECT count(*), min(image) FROM cases").fetchone()
+            return f"{count:,} cases, such as {first}" if count > 1 else first or "", ""
+    if KINDS[kind].built:
+        for file in sorted(path.glob("*.json")):
+            with suppress(OSError, ValueError, LookupError, TypeError):
+                content = read_json(file, limit("manifest"))
+                return str(content["data"]["folder"]), str(content["model"]["name"])
+    return "", ""
 
 
 def _state(kind: str, path: Path) -> State:

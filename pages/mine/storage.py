@@ -1,12 +1,15 @@
 """Storage: what this user or visitor has on disk, with sizes, and its deletion."""
 
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from core.errors import printable
+from core.errors import VitrineError, printable
 from core.export.spreadsheet import as_csv
+from core.models.name import parsed
 from core.store.storage import KINDS, Entry, listed, totals
 from pages.ui.session import parameters, visitors
 from pages.ui.widgets import deletion
@@ -49,6 +52,7 @@ def table(entries: list[Entry]) -> list[Entry]:
         {
             "Name": [printable(entry.name) for entry in entries],
             "Kind": [KINDS[entry.kind].title for entry in entries],
+            "Of": [_about(entry) for entry in entries],
             "Size (MB)": [entry.bytes / 2**20 for entry in entries],
             "Changed": [datetime.fromtimestamp(entry.changed) for entry in entries],
             "State": [_STATES[entry.state] for entry in entries],
@@ -65,10 +69,19 @@ def table(entries: list[Entry]) -> list[Entry]:
     return [entries[row] for row in event["selection"]["rows"] if row < len(entries)]
 
 
+def _about(entry: Entry) -> str:
+    """What an entry is about: images and model, without folders of this machine."""
+    model = ""
+    with suppress(VitrineError):  # a name that none of this version's models has
+        model = parsed(entry.model).display if entry.model else ""
+    of = Path(entry.of).name if entry.model else entry.of
+    return printable(", ".join(filter(None, (of, model))))
+
+
 def csv(entries: list[Entry]) -> str:
     """All entries as a CSV file."""
-    facts = [{**vars(entry), "name": printable(entry.name)} for entry in entries]
-    return as_csv(pd.DataFrame(facts).drop(columns="path"))
+    facts = [{**vars(entry), "name": printable(entry.name), "of": _about(entry)} for entry in entries]
+    return as_csv(pd.DataFrame(facts).drop(columns=["path", "model"]))
 
 
 root = visitors.own_home()

@@ -35,7 +35,7 @@ def _list(args: Namespace) -> int:
         say(f"{KINDS[kind].title}: {count:,}, {_size(size, complete)}")
         of_kind = [entry for entry in entries if entry.kind == kind]
         for entry in of_kind[:_SHOWN]:
-            state = f"  {entry.state}" if entry.state else ""
+            state = "".join(f"  {brief(words, 60)}" for words in (entry.state, entry.of, entry.model) if words)
             say(
                 f"  {kind:12} {brief(entry.name, 60):40} {_size(entry.bytes, entry.complete):>18}  {_day(entry)}{state}"
             )
@@ -75,7 +75,7 @@ def _day(entry: Entry) -> str:
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
-    plain = replace(entry, name=_valid(entry.name))
+    plain = replace(entry, name=_valid(entry.name), of=_valid(entry.of), model=_valid(entry.model))
     return {**vars(plain), "path": _valid(str(entry.path)), "kept": entry.kept}
 
 

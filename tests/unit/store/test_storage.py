@@ -9,6 +9,7 @@ import pytest
 
 from core.cli import main
 from core.errors import Unavailable, UnknownName
+from core.review.reviews import Review, Reviews
 from core.store import storage
 from core.store.downloads import record
 from core.store.locking import lock_of
@@ -43,6 +44,18 @@ def test_everything_is_listed_with_its_size_and_date(home):
     ]  # fmt: skip
     assert all(entry.complete and entry.changed > before and not entry.state for entry in entries)
     assert totals(entries)["study"] == (2, 2000, True)
+
+
+def test_what_a_result_is_of(home):
+    facts = {"data": {"folder": "/photos/cats"}, "model": {"name": "alexnet"}}
+    (home / "predictions" / "p" / "prediction.json").write_text(json.dumps(facts))
+    (home / "studies" / "one" / "study.json").write_text('{"data": 3}')
+    Reviews("key", "model").set(Review("cats/7.png", "unclear"), "Ada")
+    (home / "reviews" / "damaged.db").write_bytes(b"no database")
+    assert (one(home, "predictions", "p").of, one(home, "predictions", "p").model) == ("/photos/cats", "alexnet")
+    assert (one(home, "study", "one").of, one(home, "study", "two").of) == ("", "")
+    assert one(home, "review", "key.db").of == "cats/7.png"
+    assert one(home, "review", "damaged.db").of == ""
 
 
 def test_the_largest_comes_first(home):
