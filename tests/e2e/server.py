@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import gc
 import importlib.abc
+import importlib.machinery
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 pushed = 0
@@ -89,15 +91,25 @@ def rarely(milliseconds: int) -> None:
     runtime.MESSAGE_FLUSH_INTERVAL_SECS = milliseconds / 1000
 
 
-class SlowImport(importlib.abc.MetaPathFinder):
-    """Makes the import of the engine take so many seconds longer."""
+class HeldImport(importlib.abc.MetaPathFinder):
+    """Holds the import of the engine up as long as a file exists."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, file: Path) -> None:
+        self.file = file
 
-    def find_spec(self, name: str, *_: object) -> None:
-        if name == "core.workbench":
-            time.sleep(self.seconds)
+    def find_spec(self, name: str, *where: Any) -> Any:
+        if name != "core.workbench":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, *where)
+        run = spec.loader.exec_module
+
+        def later(module: Any) -> None:
+            while self.file.exists():
+                time.sleep(0.05)
+            run(module)
+
+        spec.loader.exec_module = later  # not here: all other imports wait for the search
+        return spec
 
 
 def main() -> None:
@@ -112,8 +124,8 @@ def main() -> None:
         late(milliseconds)
     if milliseconds := int(os.environ.get("VITRINE_TEST_BATCH", "0")):
         rarely(milliseconds)
-    if seconds := float(os.environ.get("VITRINE_TEST_IMPORT", "0")):
-        sys.meta_path.insert(0, SlowImport(seconds))
+    if file := os.environ.get("VITRINE_TEST_IMPORT", ""):
+        sys.meta_path.insert(0, HeldImport(Path(file)))
     port = sys.argv[1]
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), "--server.headless=true", f"--server.port={port}"]
     streamlit()

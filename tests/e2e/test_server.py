@@ -51,13 +51,16 @@ def test_another_page_cannot_frame_the_app(server: Any, tab: Any) -> None:
 def test_the_first_visitor_sees_a_stored_result_while_pytorch_is_imported(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, tabs: Callable[..., Any]
 ) -> None:
-    monkeypatch.setenv("VITRINE_TEST_IMPORT", "3")  # the server waits so long before it imports PyTorch
+    held = tmp_path / "held"
+    held.touch()
+    monkeypatch.setenv("VITRINE_TEST_IMPORT", str(held))  # the server does not import PyTorch while it is there
     server = Server(tmp_path, model="")
     try:
         tab = tabs()
         tab.page.goto(server.ready().url)
         tab.page.get_by_text("Starting: loading PyTorch").wait_for()
         tab.page.get_by_alt_text("A cup of coffee, classified as espresso").wait_for()
+        held.unlink()
         tab.settle()
         expect(tab.page.get_by_text("Starting: loading PyTorch")).to_have_count(0)
         expect(tab.page.locator("figure.tile")).to_have_count(3)

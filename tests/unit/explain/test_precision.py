@@ -17,6 +17,7 @@ from core.workbench import Workbench
 from tests import nets
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+PHOTO = 200  # of those in the folder: one that the network recognises
 ROUGH = ("meaningful_perturbation", "extremal_perturbation", "rise", "lime_image", "kernel_shap", "superpixel_tree")
 
 with_data = pytest.mark.skipif(
@@ -101,18 +102,25 @@ def test_where_only_scores_may_be_rough_learned_masks_are_exact():
         assert ("precision" in found.remarks) == (name not in ("meaningful_perturbation", "extremal_perturbation"))
 
 
-def asked_of(name, side=128):
+def asked_of(name, side=128, photo=PHOTO):
     """A question to real weights about a photo they recognise; small, as half precision is slow without a GPU."""
     model = load(f"{name}:{DATA / 'models' / name}.safetensors", device="cpu")
     model = replace(model, preprocess=replace(model.preprocess, crop=side, resize=side))
-    photo = sorted((DATA / "photos" / "n03425413").iterdir())[0]
+    file = sorted((DATA / "photos").rglob("*.JPEG"))[photo]
     bench = Workbench(model)
-    picture = decode(photo.read_bytes(), photo.name)
+    picture = decode(file.read_bytes(), file.name)
     return Query(model, model.preprocess.tensor(bench.view(picture))[None], bench.target(picture).targets("cpu"))
+
+
+@pytest.fixture
+def _as_on_a_gpu(monkeypatch):
+    """Half precision is float16, whose error is an eighth of bfloat16's."""
+    monkeypatch.setattr(Query, "half_type", torch.float16)
 
 
 @with_data
 @pytest.mark.slow
+@pytest.mark.usefixtures("_as_on_a_gpu")
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
@@ -132,6 +140,22 @@ def test_rough_maps_rank_the_places_of_a_photo_as_exact_ones(name, settings):
 
 @with_data
 @pytest.mark.slow
+def test_bfloat16_is_used_where_it_ranks_the_places_of_a_photo_as_float32_does():
+    """It moves the probabilities of some photos too far: these are computed in full."""
+    found, settings = [], {"masks": 150}
+    for photo in (50, 0):
+        query = asked_of("squeezenet1_0", 224, photo)
+        exact, half = (explain("rise", query.run_with(precision=how), settings) for how in ("full", "scores"))
+        correlation = spearmanr(exact.maps.flatten(), half.maps.flatten()).statistic
+        found.append((half.remarks["precision"].startswith("half (bfloat16)"), correlation))
+    print(f"\nhalf precision and rank correlations {found}")
+    assert [used for used, _ in found] == [True, False]
+    assert all(correlation >= (0.99 if used else 1 - 1e-9) for used, correlation in found)
+
+
+@with_data
+@pytest.mark.slow
+@pytest.mark.usefixtures("_as_on_a_gpu")
 def test_a_rough_mask_does_what_the_exact_one_does():
     """Its steps amplify any rounding, so two masks differ; how much of the score they take does not."""
     query = asked_of("squeezenet1_0")
@@ -148,6 +172,7 @@ def test_a_rough_mask_does_what_the_exact_one_does():
 
 @with_data
 @pytest.mark.slow
+@pytest.mark.usefixtures("_as_on_a_gpu")
 def test_a_rough_extremal_mask_has_the_area_of_the_exact_one():
     """Neither its positions nor the probability under it: 80 steps that amplify rounding end at masks that differ."""
     query = asked_of("squeezenet1_0")
