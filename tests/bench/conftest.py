@@ -39,11 +39,11 @@ class Results:
         """Keep what a benchmark printed, and whether its limit holds."""
         if report.when != "call" or report.skipped:
             return
-        said = " ".join(re.sub(r"\s+", " ", line).strip() for line in report.capstdout.splitlines() if line.strip())
+        said = "; ".join(re.sub(r"\s+", " ", line).strip() for line in report.capstdout.splitlines() if line.strip())
         module, _, name = report.nodeid.partition("::")
         words = name.removeprefix("test_").replace("_", " ")
         failed = " (above its limit)" if report.failed else ""
-        self.lines[module].append(f"| {words}{failed} | {said.replace('|', '/') or 'holds'} |")
+        self.lines[module].append(f"| {words}{failed} | {said.replace('|', '/') or report.outcome} |")
 
     def pytest_sessionfinish(self) -> None:
         """Write the page."""

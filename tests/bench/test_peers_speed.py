@@ -105,7 +105,7 @@ def test_lime(model, target):
 
     def theirs():
         explainer = lime_image.LimeImageExplainer(random_state=0)
-        explainer.explain_instance(PICTURE.pixels, classify, top_labels=1, num_samples=TRIALS, progress_bar=False)
+        explainer.explain_instance(PICTURE.pixels, classify, top_labels=1, num_samples=TRIALS)
 
     ours = compared(model, Request("lime_image", target, {"samples": TRIALS}))
     assert beside(f"LIME, {TRIALS} samples", ours, theirs) < 1
@@ -158,7 +158,7 @@ def test_a_hundred_photos(model, tmp_path):
     def theirs():
         with cams.GradCAM(model=model.net, target_layers=[layer]) as cam:
             for part in inputs.split(20):
-                cam(input_tensor=part.clone().requires_grad_())
+                cam(input_tensor=part.clone().requires_grad_(), targets=None)
 
     def ours():
         bench.cache.clear()
