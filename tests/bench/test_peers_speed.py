@@ -1,7 +1,6 @@
 """Explanations of ResNet-50 at 224 px beside other tools as their users call them; weights are random."""
 
 import statistics
-import time
 from itertools import count
 
 import numpy as np
@@ -16,6 +15,7 @@ from core.progress import silent
 from core.stored_maps.run import explain_folder
 from core.workbench import Request, Workbench
 from tests import nets
+from tests.bench.measuring import seconds
 from tests.bench.test_folder_speed import prepared
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
@@ -26,12 +26,6 @@ CAMS = (
     "GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM", "GradCAMElementWise", "EigenCAM", "EigenGradCAM",
     "KPCA_CAM", "RandomCAM",
 )  # fmt: skip
-
-
-def seconds(work):
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def beside(what, ours, *theirs):

@@ -25,6 +25,7 @@ from core.models.sources.flower_networks import architecture
 from core.network.half_precision import PAYS, cpu_ratio
 from core.workbench import Request, Workbench, pass_seconds
 from tests import nets
+from tests.bench.measuring import seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
@@ -35,12 +36,6 @@ NETS = {
     "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(weights=None), 224),
     "vgg16": (lambda: torchvision.models.vgg16(weights=None, init_weights=False), 224),
 }
-
-
-def seconds(work):
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def ratios(work, bare, passes, rounds=3):

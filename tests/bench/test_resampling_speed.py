@@ -1,7 +1,6 @@
 """What resampling costs beside the forwards of its copies."""
 
 import statistics
-import time
 
 import pytest
 import torch
@@ -11,17 +10,12 @@ from core.explain import Query
 from core.images import Preprocess
 from core.models.model import as_model
 from core.units.resampling import resample
+from tests.bench.measuring import seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 SAMPLES = 50
 ROUNDS = 5
-
-
-def seconds(work):
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 @pytest.mark.parametrize(("name", "limit"), [("resnet18", 1.2), ("mobilenet_v2", 2.0)])

@@ -2,8 +2,6 @@
 
 import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from core.data import flowers
 from core.models import load
 from core.review.predictions import predictions
 from core.review.source import folder_source
+from tests.bench.measuring import peak_memory, seconds
 from tests.e2e.conftest import browser, server, tab, tabs  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
@@ -65,11 +64,6 @@ def test_predictions_cost_little_more_than_their_passes_or_reading(tmp_path: Pat
             for batch in inputs.split(size):
                 model.net(batch)
 
-    def seconds(work: Any) -> float:
-        start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
-
     ratios = []
     for number in range(5):
         bare = max(seconds(reading), min(seconds(lambda size=size: passes(size)) for size in (16, 64)))
@@ -82,22 +76,16 @@ def test_predictions_cost_little_more_than_their_passes_or_reading(tmp_path: Pat
 
 
 def test_memory_does_not_grow_with_the_images(thousands: Path, tmp_path: Path) -> None:
-    # Not ru_maxrss, which begins at what the parent had.
     code = (
-        "import re, sys; from pathlib import Path; from core.models import load\n"
+        "import sys; from pathlib import Path; from core.models import load\n"
         "from core.review.predictions import predictions; from core.review.source import folder_source\n"
         f"model = load('{MODEL}'); source = folder_source(sys.argv[1], model.labels, limit=int(sys.argv[2]))\n"
-        "predictions(source, model, folder=Path(sys.argv[3]))\n"
-        "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]\n"
-        "print(len(source), peak)"
+        "predictions(source, model, folder=Path(sys.argv[3])); print(len(source))"
     )
     peaks = {}
     for count in (500, 5000):
-        command = [sys.executable, "-c", code, str(thousands), str(count), str(tmp_path / str(count))]
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        out = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.split()
-        assert int(out[0]) == count
-        peaks[count] = int(out[1]) / 1000
+        said, peaks[count] = peak_memory(code, thousands, count, tmp_path / str(count))
+        assert int(said) == count
     print(f"\npeak memory {peaks[500]:.0f} MB for 500 images, {peaks[5000]:.0f} MB for 5,000")
     assert peaks[5000] < 1.1 * peaks[500]
 

@@ -3,10 +3,6 @@
 import os
 import shutil
 import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,17 +23,10 @@ from core.network.incremental import multiplications
 from core.study.build import build_study, planned
 from core.study.config import PatchConfig, StudyConfig
 from core.study.plan import SPARED, WORTH
+from tests.bench.measuring import ROOT, peak_memory, processor_seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
-ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
-
-
-def processor_seconds(work):
-    """Time of this process on the processor, which other processes do not change."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 @pytest.fixture
@@ -133,19 +122,14 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
         for label in list(folder.iterdir()):
             label.rename(tmp_path / "many" / "images" / f"{folder.name}-{label.name}")
         folder.rmdir()
-    # Not ru_maxrss, which begins at what the parent had.
     code = (
-        "import re, sys; from core.study.config import StudyConfig; from core.study.build import build_study\n"
+        "import sys; from core.study.config import StudyConfig; from core.study.build import build_study\n"
         "study = build_study(StudyConfig('flowers-single-6c', sys.argv[1], limit=int(sys.argv[2])), sys.argv[3])\n"
-        "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]\n"
-        "print(study.manifest.data.images, peak)"
+        "print(study.manifest.data.images)"
     )
     peaks = {}
     for count in (200, 2000):
-        command = [sys.executable, "-c", code, str(tmp_path / "many"), str(count), str(tmp_path / f"s{count}")]
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        out = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.split()
-        assert int(out[0]) == count
-        peaks[count] = int(out[1]) / 1000
+        said, peaks[count] = peak_memory(code, tmp_path / "many", count, tmp_path / f"s{count}")
+        assert int(said) == count
     print(f"peak memory {peaks[200]:.0f} MB for 200 images, {peaks[2000]:.0f} MB for 2,000")
     assert peaks[2000] < 1.1 * peaks[200]

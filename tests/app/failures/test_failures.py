@@ -13,9 +13,9 @@ from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time
 from core.review.reviews import Review, Reviews
 from pages.ui.failures import overview, verdict
 from pages.ui.session import parameters, state
+from tests.app.failures.predicted import predicted
 from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
-from tests.waiting import until
 
 MODEL = "flowers-single-6c"
 
@@ -39,18 +39,7 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def page(folder: Path | str, **query: str) -> AppTest:
     """The page with the predictions of a folder."""
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    for name, value in {"model": MODEL, **query}.items():
-        app.query_params[name] = value
-    app.run()
-    for name, value in {"of": "folder", "folder": str(folder), **query}.items():
-        app.query_params[name] = value
-    app.switch_page(FILES["Failures"]).run()
-    if starts := [button for button in app.button if button.label == "Predict"]:
-        starts[0].click().run()
-        until(lambda: not [button for button in app.run().button if button.label == "Stop"])
-    assert not app.exception
-    return app
+    return predicted({"model": MODEL, **query}, {"of": "folder", "folder": str(folder), **query})
 
 
 def said(app: AppTest) -> str:

@@ -8,8 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.flowers import write
 from pages.ui.session import visitors
-from tests.pages_list import FILES, SCRIPT
-from tests.waiting import until
+from tests.app.failures.predicted import predicted
 
 ANNE, BERT = "a" * 32, "b" * 32
 MODEL = "flowers-single-6c"
@@ -29,18 +28,7 @@ def offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def visit(key: str, **query: str) -> AppTest:
     """The page for a visitor, with its predictions."""
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.query_params["key"] = key
-    app.query_params["model"] = MODEL
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.switch_page(FILES["Failures"]).run()
-    if starts := [button for button in app.button if button.label == "Predict"]:
-        starts[0].click().run()
-        until(lambda: not [button for button in app.run().button if button.label == "Stop"])
-    assert not app.exception
-    return app
+    return predicted({"key": key, "model": MODEL}, query)
 
 
 def press(app: AppTest, label: str) -> AppTest:
