@@ -7,11 +7,11 @@ import streamlit as st
 
 from core.export.command import analysis_command
 from core.export.spreadsheet import as_csv
-from core.figures.sheet import Kind
 from core.figures.units.detectors import detector_histogram, detector_histogram_file
 from core.units.dissection import categories, summary
 from pages.ui.session import visitors
 from pages.ui.units.unit_facts import UnitFacts
+from pages.ui.widgets import downloads
 from pages.ui.widgets.text import plain
 
 
@@ -38,19 +38,8 @@ def report(facts: UnitFacts) -> None:
             alt=", ".join(f"{name}: {some} detectors of {one} concepts" for name, some, one in zip(*bars, strict=True)),
         )  # fmt: skip
     with st.container(horizontal=True):
-        st.download_button(
-            "CSV", partial(as_csv, counts), f"{layer}-detectors.csv", "text/csv", key="detectors-csv",
-            on_click="ignore", icon=":material/download:",
-        )  # fmt: skip
-        files: dict[Kind, str] = {"png": "image/png", "svg": "image/svg+xml"}
-        for kind, media in files.items():
-            made = partial(
-                detector_histogram_file, *bars, title=f"{layer}: detectors by category", note=words, kind=kind
-            )
-            st.download_button(
-                kind.upper(), made, f"{layer}-detectors.{kind}", media, key=f"detectors-{kind}", on_click="ignore",
-                icon=":material/download:",
-            )  # fmt: skip
+        draw = partial(detector_histogram_file, *bars, title=f"{layer}: detectors by category", note=words)
+        downloads.of_chart(f"{layer}-detectors", partial(as_csv, counts), draw, key="detectors")
         with st.popover("Command", icon=":material/terminal:"):
             line = analysis_command(store.manifest.settings, store.name)
             st.code(visitors.public(line), language="sh", wrap_lines=True)

@@ -77,13 +77,16 @@ def one(wanted: Mapping[str, Any]) -> None:
         _offer(name, kind, export.npy(answer))
 
 
-def of_chart(name: str, table: Callable[[], str], draw: Callable[..., bytes]) -> None:
-    """The numbers of a chart as CSV, and its picture as PNG and SVG; `draw` takes the `kind` of the file."""
+def of_chart(name: str, table: Callable[[], str], draw: Callable[..., bytes], key: str = "") -> None:
+    """The numbers of a chart as CSV, and its picture as PNG and SVG; `draw` takes the `kind` of the file.
+
+    `name` is that of the files, and of the buttons unless these have a `key`.
+    """
     made: dict[str, Callable[[], str | bytes]] = {"csv": table, **{kind: partial(draw, kind=kind) for kind in _CHARTS}}
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", width="content"):
         for kind, make in made.items():
             st.download_button(
-                kind.upper(), make, f"{name}.{kind}", _TYPES[kind], key=f"{name}-{kind}", on_click="ignore",
+                kind.upper(), make, f"{name}.{kind}", _TYPES[kind], key=f"{key or name}-{kind}", on_click="ignore",
                 icon=":material/download:",
             )  # fmt: skip
 
