@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -87,19 +88,33 @@ class Database:
         for ending in ("", "-wal", "-shm", "-journal"):  # SQLite opens all of these
             _refuse_special(self.file.with_name(f"{self.file.name}{ending}"))
         try:
-            with closing(sqlite3.connect(self.file, timeout=WAIT, isolation_level=None)) as connection:
+            with closing(self._opened()) as connection:
+                yield connection
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # a message may quote bytes of the file
+            if _is_busy(error):
+                message = f"{self.file} is in use by another program."
+                raise Unavailable(message, "Try again when it has finished.") from None
+            if _code(error) in _REFUSED:
+                raise self._unwritable(str(error)) from None
+            raise self.damaged() from None
+
+    def _opened(self) -> sqlite3.Connection:
+        """A new connection to tables of this version."""
+        # SQLite waits for others on its own, but not while one of them sets write-ahead logging or closes the last
+        # connection.
+        deadline = time.monotonic() + WAIT
+        while True:
+            connection = sqlite3.connect(self.file, timeout=WAIT, isolation_level=None)
+            try:
                 self._upgrade(connection)
                 if not _layout(connection) >= _own_layout(self.steps):
                     raise self.damaged()
-                yield connection
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # a message may quote bytes of the file
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                message = f"{self.file} is in use by another program."
-                raise Unavailable(message, "Try again when it has finished.") from None
-            if code in _REFUSED:
-                raise self._unwritable(str(error)) from None
-            raise self.damaged() from None
+                return connection
+            except BaseException as error:
+                connection.close()
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.005)
 
     def _upgrade(self, connection: sqlite3.Connection) -> None:
         """Upgrade the tables to this version; done once for each file."""
@@ -137,6 +152,15 @@ def _refuse_special(file: Path) -> None:
     if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit("tags"):
         problem = "is too large" if stat.S_ISREG(facts.st_mode) else "is not a regular file"
         raise Unavailable(f"{file} {problem}, so it cannot be read.", "Move it away to begin anew.")
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary result code; 0 for other errors."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_busy(error: BaseException) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _layout(connection: sqlite3.Connection) -> set[tuple[str, str]]:
