@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 Positions = NDArray[np.float64]  # (n, 2)
 
@@ -27,6 +26,8 @@ def apart(positions: Positions, sizes: Positions, gap: float = 14.0, rounds: int
     Each round pushes every overlapping pair apart along the axis of smaller overlap, half the way each. The same
     input gives the same positions; boxes may still overlap after `rounds`.
     """
+    from scipy.spatial import cKDTree  # here, as importing it takes long
+
     moved = positions.astype(np.float64).copy()
     if len(moved) < 2:
         return moved

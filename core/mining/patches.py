@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from core.explain.query import Query
@@ -252,6 +251,8 @@ def _filling(query: Query, config: PatchConfig, side: int) -> Any:
     """A function from rows to the images whose values replace their masked windows."""
     images = query.images
     if config.fill == "blur":
+        from scipy.ndimage import gaussian_filter  # here, as importing it takes long
+
         blurred = gaussian_filter(images.cpu().numpy(), (0, 0, side / 4, side / 4), mode="reflect")
         replacement = torch.from_numpy(blurred).to(images)
         return lambda rows: replacement[rows]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,20 @@ from core.models.sources import efficientnet_lite, exported, flower_networks, hu
 from core.params import expanded
 from core.progress import Report, silent, subrange
 from core.registry import Registry, unknown
+from core.store import lists
 
-__all__ = ["MODELS", "Model", "ModelCard", "architectures", "as_model", "fitting", "listed", "load", "weight_sets"]
+__all__ = [
+    "MODELS",
+    "Model",
+    "ModelCard",
+    "architectures",
+    "as_model",
+    "fitting",
+    "listed",
+    "load",
+    "names",
+    "weight_sets",
+]
 
 # Every source but the list: one module with a function `build` each, under the kind of its names (core.models.name).
 SOURCES: Mapping[str, Source] = {
@@ -215,6 +227,12 @@ def listed(source: str = "") -> tuple[Listed, ...]:
         )
         for card in MODELS.values()
     )
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The names in MODELS: as stored, where this version listed them before, as importing torchvision takes long."""
+    return tuple(str(one["name"]) for one in lists.cards("names", lambda: [{"name": name} for name in MODELS]))
 
 
 MODELS: Registry[ModelCard] = Registry("model", more=_torchvision_cards)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any, Literal
 
 import torch
@@ -122,6 +123,16 @@ class Model:
     def memory(self) -> int:
         """The bytes of the weights, and of those of the folded network once it is made."""
         return sum(value.nbytes for value in self.net.state_dict().values()) + added_bytes(self.net)
+
+    @property
+    def multiplications(self) -> int:
+        """Multiplications by the weights of convolutions and linear layers in a forward of one image."""
+        return sum(
+            layer.calls * prod(layer.shape) // layer.units * weight.numel()
+            for layer in self.survey.linear
+            for weight in self.net.get_submodule(layer.name).parameters(recurse=False)
+            if weight.dim() > 1
+        )
 
     @property
     def folded(self) -> nn.Module:

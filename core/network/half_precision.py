@@ -6,12 +6,9 @@ import time
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from core.environment import Precision, precision
 from core.models.model import Model
@@ -22,7 +19,6 @@ PAYS = 0.8  # times full precision: CPUs that multiply bfloat16 need 0.2 to 0.6 
 LEAST = 250_000_000  # multiplications for an image; smaller networks gained little or nothing in trials
 ROUNDS = 9
 
-_multiplications: dict[str, int] = {}
 _lock = threading.Lock()
 
 
@@ -41,18 +37,7 @@ def precision_of(model: Model, folder: Path) -> Precision:
         return asked
     if model.device.type != "cpu":
         return "half" if model.device.type == "cuda" else "full"
-    return "scores" if multiplications(model) >= LEAST and cpu_ratio(folder) < PAYS else "full"
-
-
-def multiplications(model: Model) -> int:
-    """Multiplications of matrices and convolutions in a forward of one image, counted once per process."""
-    with _lock:
-        if model.key not in _multiplications:
-            image = torch.zeros(1, *model.preprocess.shape, device=model.device)
-            with torch.no_grad(), _Counter() as counter:
-                model.net(image.contiguous(memory_format=model.order))
-            _multiplications[model.key] = counter.total
-        return _multiplications[model.key]
+    return "scores" if model.multiplications >= LEAST and cpu_ratio(folder) < PAYS else "full"
 
 
 @lru_cache
@@ -92,20 +77,3 @@ def _timed(layer: nn.Module, images: Tensor, half: bool) -> float:
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         layer(images)
     return time.perf_counter() - start
-
-
-class _Counter(TorchDispatchMode):
-    """Counts the multiplications of this thread while the block runs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Called by torch for every operation of this thread."""
-        result = func(*args, **(kwargs or {}))
-        if count := flop_registry.get(func.overloadpacket):
-            self.total += count(*args, **(kwargs or {}), out_val=result) // 2  # of a product and its sum
-        return result

@@ -87,9 +87,14 @@ class Survey:
         return tuple(layer for layer in self.layers if not NORMS.isdisjoint(layer.operations))
 
     @property
+    def linear(self) -> tuple[Layer, ...]:
+        """The convolutions and the layers of matrices."""
+        return tuple(layer for layer in self.layers if not _LINEAR.isdisjoint(layer.operations))
+
+    @property
     def folded(self) -> tuple[Layer, ...]:
         """The batch norms right after a layer with weights: the two together are one linear layer."""
-        linear = {layer.name for layer in self.layers if not _LINEAR.isdisjoint(layer.operations)}
+        linear = {layer.name for layer in self.linear}
         return tuple(layer for layer in self.norms if "batch_norm" in layer.operations and layer.reads in linear)
 
     @property

@@ -9,7 +9,7 @@ from core.data.image_folder import ImageFolder
 from core.errors import Unsupported
 from core.images import Window
 from core.models.model import Model
-from core.network.incremental import multiplications
+from core.network.incremental import spared
 from core.study.config import PatchConfig, TransactionConfig
 from core.study.heatmaps import studied_layer
 
@@ -74,8 +74,8 @@ class StudyPlan:
         model = self.model
         if model.device.type != "cpu" or self.patches.perturbation != "cumulative":
             return False
-        total, saved = multiplications(model.net, model.preprocess.shape, self.side, model.order)
-        return saved >= max(SPARED * total, WORTH)
+        saved = spared(model.net, model.preprocess.shape, self.side, model.order)
+        return saved >= max(SPARED * model.multiplications, WORTH)
 
     @property
     def optional(self) -> tuple[str, ...]:

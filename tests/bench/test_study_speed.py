@@ -19,7 +19,7 @@ from core.mining.transactions import responses
 from core.models import load
 from core.models.model import as_model
 from core.models.sources.flower_networks import architecture
-from core.network.incremental import multiplications
+from core.network.incremental import spared
 from core.study.build import build_study, planned
 from core.study.config import PatchConfig, StudyConfig
 from core.study.plan import SPARED, WORTH
@@ -86,10 +86,10 @@ def test_covering_step_by_step_is_chosen_where_it_pays(one_thread, name):
 
     took(True)
     found = statistics.median(took(True) / took(False) for _ in range(3))
-    whole, spared = multiplications(model.net, (3, side, side), window, model.order)
-    chosen = spared >= max(SPARED * whole, WORTH)
+    whole, saved = model.multiplications, spared(model.net, (3, side, side), window, model.order)
+    chosen = saved >= max(SPARED * whole, WORTH)
     print(
-        f"{name}: a window spares {spared / whole:.0%} of {whole / 1e9:.2f} milliard multiplications, three windows "
+        f"{name}: a window spares {saved / whole:.0%} of {whole / 1e9:.2f} milliard multiplications, three windows "
         f"take {found:.2f} of three whole passes: {'step by step' if chosen else 'whole passes'}"
     )
     assert not chosen or found < 0.9

@@ -185,16 +185,18 @@ class Tab:
         what = message.delta.WhichOneof("type") if kind == "delta" else message.script_finished
         self.talk.append(f"{kind} {what} {list(message.metadata.delta_path)} {message.delta.fragment_id}")
         self._begun |= kind == "new_session"
-        self.answered |= self._begun and kind == "script_finished"
+        # A run that stops for another one is not the answer.
+        self.answered |= self._begun and kind == "script_finished" and what != message.FINISHED_EARLY_FOR_RERUN
 
 
-# The script has ended, what it sent is drawn (parts of Streamlit load late), and all maps are there and painted.
+# The script has ended, what it sent is drawn (parts of Streamlit load late), all maps are there and painted, and the
+# page knows, as there is nothing to stop: it runs once more when it finds out.
 SETTLED = """() => {
   const state = document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState;
   const places = [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')];
   const parts = places.map((place) => place.shadowRoot);
   if (state !== 'notRunning' || !parts.every((part) => part?.childElementCount)) return false;
-  if (document.querySelector('[data-testid="stSkeleton"]')) return false;
+  if (document.querySelector('[data-testid="stSkeleton"], .st-key-stop-comparison')) return false;
   const framed = document.querySelector('.st-key-vitrine-header');
   if (framed && !parts.some((part) => part.querySelector('.image-strip'))) return false;
   const tiles = parts.flatMap((part) => [...part.querySelectorAll('figure.tile')]);

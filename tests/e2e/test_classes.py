@@ -104,6 +104,18 @@ def test_a_class_is_searched_and_added(server: Any, sized: Any) -> None:
     assert "espresso" in page.locator("figure.lead .title").nth(1).inner_text()
 
 
+def test_a_search_begun_while_the_server_loads_is_kept(fresh_server: Any, tab: Any) -> None:
+    """The progress bar of the first run is gone in the next, and what is below it stays what it was."""
+    page = tab.page
+    page.goto(f"{fresh_server.url}/compare?model=efficientnet_lite0&img=chelsea.png&m=random")
+    page.get_by_role("button", name="Add a class…").click()
+    search = page.get_by_role("combobox", name="All 1,000 classes, by probability")
+    search.fill("espresso")
+    tab.settle()
+    expect(search).to_have_value("espresso")
+    expect(page.get_by_role("option").filter(has_text="espresso").first).to_be_visible()
+
+
 def add(page: Any, kind: str) -> None:
     """Open the form of a kind of target in the choice of classes."""
     page.get_by_role("button", name="Add a class…").click()

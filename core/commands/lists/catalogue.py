@@ -5,8 +5,8 @@ from typing import Any
 
 from core.card import Card
 from core.commands import say, say_json
-from core.commands.lists import stored
 from core.params import spelled
+from core.store import lists
 
 
 def models(parser: ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def methods(parser: ArgumentParser) -> None:
 
 
 def _models(args: Namespace) -> int:
-    cards = stored.cards("models", _all_models)
+    cards = lists.cards("models", _all_models)
     if args.json:
         say_json(cards)
         return 0
@@ -34,7 +34,7 @@ def _models(args: Namespace) -> int:
 
 
 def _methods(args: Namespace) -> int:
-    cards = stored.cards("measures", _all_measures) if args.measures else stored.cards("methods", _all_methods)
+    cards = lists.cards("measures", _all_measures) if args.measures else lists.cards("methods", _all_methods)
     if args.json:
         say_json(cards)
         return 0

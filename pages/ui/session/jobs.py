@@ -25,17 +25,15 @@ def working(title: str, work: Callable[[Report], T]) -> T:
 
 def wait_for(job: Job[Any], leave: Callable[[], None]) -> None:
     """Wait for the end of a job with a progress bar; any click elsewhere calls `leave`. Raises what the work raised."""
-    bar = None
+    bar = st.empty()  # also if none is shown: where something is missing, all below is built anew, open popovers too
     try:
         while not job.wait(0.1):
             if job.seconds > 0.4:  # short work shows no bar
-                bar = bar or st.empty()
                 bar.progress(min(job.fraction, 1.0), job.state_line)
     finally:
         if job.running:
             leave()
-    if bar:
-        bar.empty()
+    bar.empty()
     if job.error:
         raise copy.copy(job.error)  # a raised error would keep the variables of the page alive
 
@@ -47,9 +45,11 @@ def once(cached: Callable[[K, T | None], T], key: K, title: str, work: Callable[
     raises.
     """
     try:
-        return cached(key, None)
+        value = cached(key, None)
     except LookupError:
         return cached(key, working(title, work))
+    st.empty()  # the place of the bar of other runs
+    return value
 
 
 def watch(

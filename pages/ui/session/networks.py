@@ -8,7 +8,7 @@ from core.data.model_options import ModelOptions
 from core.environment import app_model, app_options, device
 from core.errors import UnknownName
 from core.jobs import Job
-from core.models import MODELS, Model, load
+from core.models import MODELS, Model, load, names
 from core.models.name import parsed
 from core.progress import Report
 from core.registry import unknown
@@ -102,7 +102,7 @@ def loaded(name: str) -> Model | None:
 
 def listed() -> tuple[str, ...]:
     """The models that everybody can select; the one of `vitrine app --model` comes first."""
-    return tuple(dict.fromkeys(filter(None, (app_model(), *MODELS))))
+    return tuple(dict.fromkeys(filter(None, (app_model(), *names()))))
 
 
 def selectable() -> tuple[str, ...]:

@@ -30,8 +30,8 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     tour.arrive(current.url_path)
     state.forget_notices()
     with messages.error_boundary(current.title):
-        url.adopt()
-        with st.container(key="vitrine-opening"):  # of a progress bar; also without one, as all places below
+        with st.container(key="vitrine-opening"):  # of progress bars; also without one, as all places below
+            url.adopt()
             workbench, picture = location.bench(), location.picture()
         cover.empty()
         _header(parts, workbench, picture)

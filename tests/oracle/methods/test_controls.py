@@ -1,7 +1,9 @@
 """Controls: their maps are known in advance and need no model."""
 
+import numpy as np
 import pytest
 import torch
+from skimage.filters import sobel
 
 from core.explain import explain
 from tests.nets import query
@@ -27,6 +29,13 @@ def test_edges_equal_differences_of_the_brightness():
         across = float((part[:, 2] - part[:, 0]) @ torch.tensor([1.0, 2, 1])) / 4
         down = float((part[2] - part[0]) @ torch.tensor([1.0, 2, 1])) / 4
         assert float(ours[row, column]) == pytest.approx(((across**2 + down**2) / 2) ** 0.5, rel=1e-4)
+
+
+def test_edges_equal_those_of_scikit_image():
+    q = query("linear")
+    bright = q.model.preprocess.pixels(q.images).mean(1).numpy()
+    expected = np.stack([sobel(one) for one in bright])
+    assert explain("edge_detector", q).maps.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_edges_of_a_step_lie_on_the_step():

@@ -35,7 +35,8 @@ def test_the_help_of_study_loads_no_tables():
         assert f"'{heavy}'" not in said
 
 
-def test_an_explanation_imports_only_what_it_needs(tmp_path, photo_file):
+def test_an_explanation_imports_only_what_it_needs(tmp_path, photo_file, monkeypatch):
+    monkeypatch.delenv("VITRINE_PRECISION")  # the machine decides, as for users
     words = [
         "explain",
         str(photo_file),
@@ -49,7 +50,7 @@ def test_an_explanation_imports_only_what_it_needs(tmp_path, photo_file):
     code = f"import sys; from core.cli import main; main({words!r}); print(sorted(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "1 map" in said
-    for heavy in ("torchvision", "pandas", "scipy.stats", "plotly", "sklearn", "torch._dynamo"):
+    for heavy in ("torchvision", "pandas", "scipy", "skimage", "plotly", "sklearn", "sympy", "torch._dynamo"):
         assert f"'{heavy}'" not in said
 
 

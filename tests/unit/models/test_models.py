@@ -11,11 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from core.data.labels import labels_file
 from core.data.model_options import ModelOptions
 from core.errors import BadModel, BadParameter, UnknownName
+from core.images import Preprocess
 from core.models import listed, load
 from core.models.checkpoint import opened
 from core.models.model import as_model, content_sha, frozen
@@ -336,3 +338,12 @@ def test_the_list_says_family_and_license_of_torchvision_s_models() -> None:
     own = {one.name: one.license for one in found.values() if one.license != "BSD-3-Clause (code)"}
     assert sorted(own) == ["regnet_y_128gf", "vit_h_14"]
     assert all("SWAG/blob/main/LICENSE" in text for text in own.values())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_0", "convnext_tiny"])
+def test_multiplications_are_those_that_torch_counts(name: str) -> None:
+    net = frozen(net_of(name))
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, 3, 64, 64))
+    model = as_model(name, net, preprocess=Preprocess(crop=64))
+    assert model.multiplications == counter.get_total_flops() // 2

