@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from core.environment import Precision, precision
 from core.models.model import Model
@@ -98,14 +97,16 @@ class _Counter(TorchDispatchMode):
     """Counts the multiplications of this thread while the block runs."""
 
     def __init__(self) -> None:
+        from torch.utils.flop_counter import flop_registry  # here, as it imports triton
+
         super().__init__()
-        self.total = 0
+        self.total, self._counts = 0, flop_registry
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Called by torch for every operation of this thread."""
         result = func(*args, **(kwargs or {}))
-        if count := flop_registry.get(func.overloadpacket):
+        if count := self._counts.get(func.overloadpacket):
             self.total += count(*args, **(kwargs or {}), out_val=result) // 2  # of a product and its sum
         return result

@@ -49,7 +49,7 @@ def test_an_explanation_imports_only_what_it_needs(tmp_path, photo_file):
     code = f"import sys; from core.cli import main; main({words!r}); print(sorted(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "1 map" in said
-    for heavy in ("torchvision", "pandas", "scipy.stats", "plotly", "sklearn", "torch._dynamo"):
+    for heavy in ("torchvision", "pandas", "scipy.stats", "plotly", "sklearn", "torch._dynamo", "triton"):
         assert f"'{heavy}'" not in said
 
 
