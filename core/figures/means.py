@@ -10,6 +10,7 @@ from core.measure.intervals import Interval
 
 _ROW, _PANEL, _NAMES, _HEAD, _FOOT = 24, 170, 230, 110, 50  # pixels
 _LARGE, _SMALL = 18, 13  # font sizes
+_GRID = "#b0b0b0"
 
 
 def means_figure(rows: Mapping[str, Interval], *, x_name: str, marked: Sequence[str] = ()) -> go.Figure:
@@ -58,18 +59,25 @@ def means_file(
             axes = figure.add_axes((
                 (_NAMES + _PANEL * number) / width, _FOOT / height, (_PANEL - 24) / width, _ROW * len(rows) / height
             ))  # fmt: skip
-            for row, (method, one) in enumerate(zip(rows, intervals, strict=True)):
-                if one is None:
-                    continue
-                colour, face = (INK, "none") if method in marked else (BLUE, BLUE)
-                ends = [one.mean if end is None else end for end in (one.low, one.high)]
-                axes.plot(ends, [row, row], color=colour, linewidth=1.5)
-                axes.plot(
-                    one.mean, row, "D" if method in marked else "o", color=colour, markerfacecolor=face, markersize=5
-                )
+            for control, symbol, colour, face in ((False, "o", BLUE, BLUE), (True, "D", INK, "none")):
+                some = {
+                    row: one
+                    for row, (method, one) in enumerate(zip(rows, intervals, strict=True))
+                    if one is not None and (method in marked) == control
+                }
+                lows = [one.mean if one.low is None else one.low for one in some.values()]
+                highs = [one.mean if one.high is None else one.high for one in some.values()]
+                axes.hlines([*some], lows, highs, color=colour, linewidth=1.5)
+                means = [one.mean for one in some.values()]
+                axes.plot(means, [*some], symbol, color=colour, markerfacecolor=face, markersize=5)
             axes.set_ylim(len(rows) - 0.5, -0.5)
-            axes.set_yticks(range(len(rows)), [printable(one) for one in rows] if number == 0 else [])
-            axes.grid(alpha=0.3)
+            if number == 0:
+                axes.set_yticks(range(len(rows)), [printable(one) for one in rows])
+            else:  # lines alone: a tick takes ten times as long
+                axes.set_yticks([])
+                across = axes.get_yaxis_transform()
+                axes.hlines(range(len(rows)), 0, 1, transform=across, color=_GRID, linewidth=0.8, alpha=0.3, zorder=0.9)
+            axes.grid(alpha=0.3, color=_GRID)
             axes.spines[["top", "right"]].set_visible(False)
             axes.text(
                 0, 1 + 8 / (_ROW * len(rows)), printable(name), font=font(_SMALL, bold=True), parse_math=False,

@@ -66,6 +66,17 @@ def legible(edges: pd.DataFrame, most: int = NODES) -> Legible:
     return Legible(chosen, shared=shared, least=0.0 if step == weights[0] else step / 100)
 
 
+def strongest(edges: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The edges in the order of their weight, as many as have at most this number of nodes."""
+    ranked = edges.sort_values("weight", ascending=False, kind="stable")
+    touched: set[tuple[str, int]] = set()
+    for count, (filter, label) in enumerate(zip(ranked["filter"], ranked["label"], strict=True)):
+        touched |= {("filter", filter), ("class", label)}
+        if len(touched) > most:
+            return ranked.head(count)
+    return ranked
+
+
 def _shared(edges: pd.DataFrame, step: int) -> pd.DataFrame:
     """The edges of at least this weight, in hundredths, whose filter has several of them."""
     strong = edges[edges["weight"] * 100 >= step - 1e-9]

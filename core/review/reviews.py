@@ -17,6 +17,8 @@ Verdict = Literal["", "model wrong", "label wrong", "ambiguous", "unclear"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)[1:]
 LONGEST_NOTE, LONGEST_WORD, MOST_TAGS = 2000, 100, 20  # characters of a note and of a name or tag; tags of a case
 
+SOURCE_TABLE = "CREATE TABLE source (name TEXT NOT NULL)"  # the folder or study; empty in files of earlier versions
+
 # A case's revision is the number of the change that made it what it is; an undo gives it back the revision before.
 _STEPS = (
     """
@@ -28,6 +30,7 @@ _STEPS = (
     CREATE TABLE positions (model TEXT NOT NULL, reviewer TEXT NOT NULL, image TEXT NOT NULL,
         PRIMARY KEY (model, reviewer)) WITHOUT ROWID;
     """,
+    SOURCE_TABLE,
 )
 _CASE = "image, revision, verdict, tags, note, assignee, reviewer"
 
@@ -52,9 +55,9 @@ class Reviews:
     version of Vitrine. The file is made by the first change.
     """
 
-    def __init__(self, key: str, model: str, folder: Path | None = None) -> None:
-        """Open the reviews of the source with this `key`, for the model with this hash."""
-        self.model = model
+    def __init__(self, key: str, model: str, folder: Path | None = None, *, name: str = "") -> None:
+        """Open the reviews of the source with this `key` and `name`, for the model with this hash."""
+        self.model, self.name = model, name
         self.database = Database((folder or home() / "reviews") / f"{key[:16]}.db", _STEPS)
 
     def all(self) -> dict[str, Review]:
@@ -87,6 +90,7 @@ class Reviews:
             )
             stored = replace(review, reviewer=reviewer, revision=int(cursor.lastrowid or 0))
             self._write(connection, stored)
+            store_name(connection, self.name)
         return stored
 
     def undo(self, reviewer: str) -> Review | None:
@@ -129,6 +133,7 @@ class Reviews:
         with self.database.writing() as connection:
             row = (self.model, reviewer, image)
             connection.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", row)
+            store_name(connection, self.name)
 
     def history(self) -> list[tuple[str, str, str]]:
         """When who changed which case, oldest first; changes that were taken back are left out."""
@@ -201,6 +206,13 @@ class Progress:
 def progress(reviews: Mapping[str, Review], images: Collection[str]) -> Progress:
     """How many of these images have a verdict."""
     return Progress(sum(image in reviews and bool(reviews[image].verdict) for image in images), len(images))
+
+
+def store_name(connection: sqlite3.Connection, name: str) -> None:
+    """Store the name of the folder or study in a database with a SOURCE_TABLE, where there is none yet."""
+    if name:
+        query = "INSERT INTO source SELECT ? WHERE NOT EXISTS (SELECT 1 FROM source)"
+        connection.execute(query, (brief(name, LONGEST_WORD),))
 
 
 def _conflict(now: Review) -> Conflict:

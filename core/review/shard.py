@@ -25,7 +25,7 @@ from core.store.writer import Shard
 from core.units.ablation import from_pooled
 
 SHARD = 256  # images; a crash loses at most the work of one
-BATCH = 16  # images per pass: fixed, as rounding depends on it
+BATCH = 8  # images per pass: fixed, as rounding depends on it; of more, large maps are not reused by the allocator
 TOP = 5  # classes stored of each image
 CONTENT = 1  # changes with what a shard holds: builds interrupted before such a change begin again
 
@@ -82,18 +82,21 @@ class PredictionWork:
         """The table `images` and the arrays of a shard. Raises TooLarge, and StoreError for an image that changed."""
         start = time.perf_counter()
         rows = range(shard * SHARD, min((shard + 1) * SHARD, len(self.source)))
-        table, arrays = self._empty(rows)
+        columns, arrays = self._empty(rows)
         problems = dict[int, str]()
         try:
             with RepeatedReport(report) as repeated:
                 for outputs in self._outputs(rows, problems, repeated.report):
-                    self._fill(table, arrays, outputs, rows.start, problems)
+                    self._fill(columns, arrays, outputs, rows.start, problems)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_memory(error):
                 raise
             message = f"{BATCH} images at a time do not fit into memory."
             raise TooLarge(message, "Use a smaller model, or free memory.") from None
-        table["problem"] = [problems.get(row, "") for row in rows]
+        table = pd.DataFrame({
+            "image": np.array(rows), "path": self.source.paths[rows.start : rows.stop], **columns,
+            "problem": [problems.get(row, "") for row in rows],
+        })  # fmt: skip
         return Shard({"images": table}, arrays, {"seconds": time.perf_counter() - start})
 
     def _outputs(self, rows: range, problems: dict[int, str], report: Report) -> Iterator[_Outputs]:
@@ -130,32 +133,32 @@ class PredictionWork:
             logits = self.model.net(inputs).cpu()
         return logits, means[-1].float().cpu().numpy()
 
-    def _empty(self, rows: range) -> tuple[pd.DataFrame, dict[str, NDArray[Any]]]:
-        """The table and arrays of images without predictions."""
+    def _empty(self, rows: range) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """The columns of numbers and the arrays of images without predictions."""
         count, top = len(rows), min(TOP, len(self.model.labels))
         labels = np.array(self.source.labels[rows.start : rows.stop], np.int64)
-        table = pd.DataFrame({
-            "image": np.array(rows), "path": self.source.paths[rows.start : rows.stop], "label": labels,
-            "predicted": UNKNOWN, "confidence": np.nan, "margin": np.nan, "truth": np.nan, "rank": UNKNOWN,
-            "right": UNKNOWN,
-        })  # fmt: skip
+        unknown, gaps = np.full(count, UNKNOWN, np.int64), np.full(count, np.nan)
+        columns = {
+            "label": labels, "predicted": unknown, "confidence": gaps, "margin": gaps.copy(), "truth": gaps.copy(),
+            "rank": unknown.copy(), "right": unknown.copy(),
+        }  # fmt: skip
         arrays: dict[str, NDArray[Any]] = {
             "top": np.full((count, top), UNKNOWN, np.int32),
             "logits": np.zeros((count, top), np.float32),
             "probabilities": np.zeros((count, top), np.float32),
             "thumbnails": np.zeros((count, self.side, self.side, 3), np.uint8),
         }
-        return table, arrays | ({"pooled": np.zeros((count, self.units), np.float32)} if self.units else {})
+        return columns, arrays | ({"pooled": np.zeros((count, self.units), np.float32)} if self.units else {})
 
     def _fill(
         self,
-        table: pd.DataFrame,
+        columns: dict[str, NDArray[Any]],
         arrays: dict[str, NDArray[Any]],
         outputs: _Outputs,
         first: int,
         problems: dict[int, str],
     ) -> None:
-        """Write the predictions of some images into the table and arrays of a shard that begins at `first`."""
+        """Write the predictions of some images into the columns and arrays of a shard that begins at `first`."""
         finite = outputs.logits.isfinite().all(1).numpy() & np.isfinite(outputs.pooled).all(1)
         problems |= dict.fromkeys(outputs.rows[~finite].tolist(), _NOT_FINITE)
         at, logits, model = outputs.rows[finite] - first, outputs.logits[finite], self.model
@@ -170,18 +173,15 @@ class PredictionWork:
         arrays["logits"][at] = logits.gather(1, top).numpy()
         arrays["probabilities"][at] = probabilities.gather(1, top).numpy()
         ranked = probabilities.gather(1, order).double()
-        columns = {
-            "predicted": order[:, 0].numpy(), "confidence": ranked[:, 0].numpy(),
-            "margin": self._margins(probabilities.double(), ranked).numpy(),
-        }  # fmt: skip
-        for name, values in columns.items():
-            table.loc[at, name] = values
-        labels = torch.from_numpy(table["label"].to_numpy()[at].copy())
+        columns["predicted"][at] = order[:, 0].numpy()
+        columns["confidence"][at] = ranked[:, 0].numpy()
+        columns["margin"][at] = self._margins(probabilities.double(), ranked).numpy()
+        labels = torch.from_numpy(columns["label"][at])
         known = (labels != UNKNOWN).numpy()
         own = labels[known][:, None]
-        table.loc[at[known], "truth"] = probabilities[known].gather(1, own)[:, 0].double().numpy()
-        table.loc[at[known], "rank"] = (order[known] == own).int().argmax(1).numpy()
-        table.loc[at[known], "right"] = model.asserts(logits[known]).gather(1, own)[:, 0].long().numpy()
+        columns["truth"][at[known]] = probabilities[known].gather(1, own)[:, 0].double().numpy()
+        columns["rank"][at[known]] = (order[known] == own).int().argmax(1).numpy()
+        columns["right"][at[known]] = model.asserts(logits[known]).gather(1, own)[:, 0].long().numpy()
 
     def _margins(self, probabilities: Tensor, ranked: Tensor) -> Tensor:
         """The margin (n,) of each prediction: to the next class, or to the threshold that decides."""

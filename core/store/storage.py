@@ -61,7 +61,7 @@ class Entry:
     complete: bool  # whether all of it was counted; otherwise it has at least that many bytes
     changed: float  # seconds since 1970; 0 if it is not known
     state: State = ""
-    of: str = ""  # what it is about, where its name does not say: a folder of images, or a case of a review
+    of: str = ""  # what it is about, where its name does not say: a folder or study, or a case of a review without one
     model: str = ""  # the name of the model that it is of
 
     @property
@@ -197,16 +197,25 @@ def _entry(home: Path, kind: str, name: str, until: float) -> Entry | None:
 def _about(kind: str, path: Path) -> tuple[str, str]:
     """The images and the model that a result is of, as far as it says so in a file that can be read."""
     if kind == "review":
-        address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"  # which leaves the files beside it alone
-        with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as cases:
-            count, first = cases.execute("SELECT count(*), min(image) FROM cases").fetchone()
-            return f"{count:,} cases, such as {first}" if count > 1 else first or "", ""
+        return _reviewed(path), ""
     if KINDS[kind].built:
         for file in sorted(path.glob("*.json")):
             with suppress(OSError, ValueError, LookupError, TypeError):
                 content = read_json(file, limit("manifest"))
                 return str(content["data"]["folder"]), str(content["model"]["name"])
     return "", ""
+
+
+def _reviewed(path: Path) -> str:
+    """The folder or study of a review; its cases where an earlier version has not stored that."""
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"  # which leaves the files beside it alone
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as review:
+        with suppress(sqlite3.OperationalError):  # no such table
+            if named := review.execute("SELECT name FROM source").fetchone():
+                return str(named[0])
+        count, first = review.execute("SELECT count(*), min(image) FROM cases").fetchone()
+        return f"{count:,} cases, such as {first}" if count > 1 else first or ""
+    return ""
 
 
 def _state(kind: str, path: Path) -> State:

@@ -75,13 +75,16 @@ class Figure:
     note: str = ""
 
 
+Section = Table | Gallery | Figure
+
+
 @dataclass(frozen=True)
 class Report:
     """The content of a report."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
-    sections: tuple[Table | Gallery | Figure, ...] = ()
+    sections: tuple[Section, ...] = ()
     notes: tuple[str, ...] = ()  # as sentences
     command: str = ""  # which computes it again
 

@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 from core.explain import EXPLAINERS
 from core.export.averages import average_picture
-from core.export.reports.report import Card, Gallery, Report, Table, data_uri, rows_of
+from core.export.reports.report import Card, Figure, Gallery, Report, Section, Table, data_uri, rows_of, svg_uri
 from core.export.review import spelled
+from core.figures.rule_graph import rule_graph_svg
+from core.images import Pixels
+from core.mining.graph import nodes_of
+from core.mining.overview import legible, strongest
 from core.mining.rules import with_names
 from core.models.name import parsed
 from core.serialization import dump, flattened
@@ -18,6 +22,7 @@ from core.study import Study
 from core.study.browse import right_share
 
 _FILTERS, _RULES, _AVERAGES = 20, 60, 48  # in a report
+_NODES = 200  # of the graph in a report
 _PATCHES, _OF_CLASS = 120, 6  # in a report, and of a class
 
 
@@ -37,7 +42,8 @@ def study_report(study: Study) -> Report:
         ("Rules", f"{rows['rules']:,}"),
         *([("Accuracy", spelled(share))] if share else []),
     )
-    sections = (_classes(study), _filters(study), _rules(study), _patches(study), _averages(study))
+    sections: tuple[Section, ...] = (_classes(study), _filters(study), _rules(study))
+    sections = (*sections, *_graph(study), _patches(study), _averages(study))
     settings = flattened(dump(dict(study.config))) | {"model": display, "data": Path(data.folder).name}
     table = Table("Settings", ("setting", "value"), tuple(sorted(settings.items())))
     command = shlex.join(["vitrine", "study", "report", study.name, "--out", f"{study.name}.html"])
@@ -83,6 +89,33 @@ def _rules(study: Study) -> Table:
         rows_of(table[["name", "filters", "support", "confidence", "lift", "score", "n_both"]]),
         note,
     )
+
+
+def _graph(study: Study) -> tuple[Figure, ...]:
+    """The graph of filters and classes, as the page about rules shows it at first; none without rules."""
+    every = study.table("edges")
+    if not len(every):
+        return ()
+    first = legible(every)
+    edges = strongest(first.edges, _NODES)
+    nodes = nodes_of(edges, study.labels, study.manifest.seed)
+    pictures = {number: average for number, average in _faces(study).items() if f"f{number}" in {*nodes["node"]}}
+    drawing = svg_uri(rule_graph_svg(nodes, edges, pictures))
+    counts = f"{edges['filter'].nunique():,} filters and {edges['label'].nunique():,} classes"
+    note = "A line joins a filter and a class with rules that have it, the thicker the higher the best score of these."
+    if len(edges) < len(every):
+        which = "only filters that classes share, the strongest first" if first.shared else "the strongest"
+        note += f" Of {len(every):,} lines {len(edges):,} are shown: {which}."
+    words = f"Graph of {counts} whose rules have them: circles are filters with their average patch, boxes are classes"
+    return (Figure("Filters and classes", drawing, words, note),)
+
+
+def _faces(study: Study) -> dict[int, Pixels]:
+    """The average patch of each filter in the class where it has most weight."""
+    averages = study.table("averages").sort_values(["weight", "average"], ascending=[False, True])
+    best, pictures = averages.drop_duplicates("filter"), study.array("averages")
+    rows = best[["average", "filter"]].itertuples(index=False)
+    return {int(number): average_picture(np.asarray(pictures[row], np.float64)) for row, number in rows}
 
 
 def _patches(study: Study) -> Gallery:

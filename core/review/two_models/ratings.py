@@ -12,7 +12,7 @@ import pandas as pd
 from core.environment import home
 from core.errors import BadParameter, printable
 from core.measure.intervals import Interval, interval
-from core.review.reviews import LONGEST_WORD
+from core.review.reviews import LONGEST_WORD, SOURCE_TABLE, store_name
 from core.review.two_models.reliability import ordinal_alpha
 from core.serialization import digest
 from core.store.database import Database
@@ -30,6 +30,7 @@ _STEPS = (
     CREATE TABLE ratings (pair TEXT NOT NULL, image TEXT NOT NULL, rater TEXT NOT NULL, score INTEGER NOT NULL,
         at TEXT NOT NULL, PRIMARY KEY (pair, image, rater)) WITHOUT ROWID;
     """,
+    SOURCE_TABLE,
 )
 
 
@@ -55,9 +56,14 @@ class Ratings:
     version of Vitrine. The file is made by the first rating.
     """
 
-    def __init__(self, key: str, first: str, second: str, method: str, folder: Path | None = None) -> None:
-        """Open the ratings of the source with this `key`, for the models with these hashes, explained by `method`."""
-        self.pair = digest([first, second, method])
+    def __init__(
+        self, key: str, first: str, second: str, method: str, folder: Path | None = None, *, name: str = ""
+    ) -> None:
+        """Open the ratings of the source with this `key` and `name`.
+
+        They are for the models with these hashes, explained by `method`.
+        """
+        self.pair, self.name = digest([first, second, method]), name
         self.database = Database((folder or home() / "reviews") / f"{key[:16]}-ratings.db", _STEPS)
 
     def all(self) -> list[Rating]:
@@ -85,6 +91,7 @@ class Ratings:
                 return
             row = (self.pair, image, rater, score, time.strftime("%Y-%m-%d %H:%M:%S"))
             connection.execute("INSERT OR REPLACE INTO ratings VALUES (?, ?, ?, ?, ?)", row)
+            store_name(connection, self.name)
 
     def _rating(self, row: tuple[object, ...]) -> Rating:
         """The rating in a row of the database. Raises Unavailable if there is something else in it."""

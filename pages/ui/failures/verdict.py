@@ -18,7 +18,8 @@ _REVIEWER = "reviewer"  # of this session
 
 def reviews_of(found: Predictions) -> Reviews:
     """The reviews of these images and this model."""
-    return Reviews(found.source.key, found.manifest.model.sha, invitation.home() / "reviews")
+    source = found.source
+    return Reviews(source.key, found.manifest.model.sha, invitation.home() / "reviews", name=source.name)
 
 
 def reviewer() -> str:

@@ -2,13 +2,12 @@
 
 from reprlib import repr as short
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.figures.layout import apart, lying
+from core.figures.rule_graph import boxes
 from core.mining.graph import edges_of
-from core.mining.overview import Legible, legible
+from core.mining.overview import Legible, legible, strongest
 from core.mining.rules import Mined
 from core.params import whole
 from core.study import Study
@@ -19,8 +18,6 @@ from pages.ui.widgets.graph import Node, graph, mark
 from pages.ui.widgets.text import plain
 
 NODES = 600  # a larger graph is unreadable
-SHAPE = 1.45  # width over height of the graph
-FRAME = 700  # of the graph, about: its width in pixels
 PICTURED = 200  # up to this number of nodes, filters show their average patch
 
 
@@ -38,7 +35,7 @@ def graphed(study: Study, mined: Mined, shown: Mined, label: int) -> None:
         edges = first.edges
     visible = _nodes_of(edges)
     if len(visible) > NODES:
-        total, edges = len(visible), edges.nlargest(_fitting(edges), "weight")
+        total, edges = len(visible), strongest(edges, NODES)
         visible = _nodes_of(edges)
         st.caption(f"{total:,} nodes are too many to display: the {len(visible):,} with the strongest edges are shown.")
     whole = len(edges) == len(mined.edges)
@@ -74,17 +71,6 @@ def _nodes_of(edges: pd.DataFrame) -> set[str]:
     return {f"f{k}" for k in edges["filter"]} | {f"c{k}" for k in edges["label"]}
 
 
-def _fitting(edges: pd.DataFrame) -> int:
-    """The number of strongest edges that have at most `NODES` nodes."""
-    ranked = edges.sort_values("weight", ascending=False, kind="stable")
-    touched: set[str] = set()
-    for count, (filter, label) in enumerate(zip(ranked["filter"], ranked["label"], strict=True)):
-        touched |= {f"f{filter}", f"c{label}"}
-        if len(touched) > NODES:
-            return count
-    return len(ranked)
-
-
 def _rules_of_selection(study: Study, mined: Mined, shown: Mined, label: int) -> Rule | None:
     """The rules of the selected node or link as an accessible table; returns the selected rule."""
     node, rules = parameters.text("node"), shown.rules
@@ -113,22 +99,15 @@ def _rules_of_selection(study: Study, mined: Mined, shown: Mined, label: int) ->
 
 def drawn(study: Study, nodes: pd.DataFrame) -> list[Node]:
     """The nodes without overlaps, filters with the average patch of the class where they have most weight."""
-    classes = (nodes["kind"] == "class").to_numpy()
-    heights = np.where(classes, 32, 36 + 5 * np.minimum(nodes["degree"].to_numpy(), 6))
-    widths = np.where(classes, [20 + 7.6 * len(name) for name in nodes["name"]], heights)
-    start = lying(nodes[["x", "y"]].to_numpy(), SHAPE) * 34 * np.sqrt(len(nodes))
-    boxes = np.stack([widths, heights + 14], 1)
-    # Classes keep their size on the screen, so a graph that is shrunk to its frame needs more room for them.
-    zoom = FRAME / max(FRAME, float(np.ptp(apart(start, boxes)[:, 0], axis=0)))
-    positions = apart(start, boxes / np.where(classes, zoom, 1)[:, None])
+    positions, sizes = boxes(nodes)
     pictures = patch_items.faces(study) if len(nodes) <= PICTURED else {}
-    parts = zip(positions.tolist(), widths.tolist(), heights.tolist(), strict=True)
+    parts = zip(positions.tolist(), sizes.tolist(), strict=True)
     return [
         Node(
             node, name if kind == "class" else patch_items.unit(number), kind, x, y, height, width,
             pictures.get(number) if kind == "filter" else None,
         )
-        for (node, kind, number, name), ((x, y), width, height) in zip(
+        for (node, kind, number, name), ((x, y), (width, height)) in zip(
             open_study.columns(nodes, "node", "kind", "number", "name"), parts, strict=True
         )
     ]  # fmt: skip

@@ -16,7 +16,8 @@ from pages.ui.widgets.text import plain
 def ratings_of(pair: Pair, method: str) -> Ratings:
     """The ratings of these models on these images, by explanations of one method."""
     first, second = (bench.model.sha for bench in pair.benches)
-    return Ratings(pair.found.first.source.key, first, second, method, visitors.own_home() / "reviews")
+    source = pair.found.first.source
+    return Ratings(source.key, first, second, method, visitors.own_home() / "reviews", name=source.name)
 
 
 def order_of(store: Ratings, image: str) -> tuple[int, int]:

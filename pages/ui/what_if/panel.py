@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.edits.apply import cells_of
 from core.edits.edit import IMAGE
+from core.edits.what_if import prepare
 from core.errors import VitrineError
 from core.figures.encoding import reduced
 from core.images import Picture
@@ -69,6 +70,8 @@ def _drawn(subject: Subject, study: Study | None, method: str) -> None:
         exports.menu(found, shown.edits, both)
     with messages.refused():
         flips.smallest(subject, shown.count or _COUNT, layer)
+    if not shown.edits:  # last, as everything is on the page by now
+        prepare(subject.bench, subject.picture)
 
 
 def _image(subject: Subject, shown: EditList, found: Outcome) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from core.edits.apply import edited, scaled
 from core.edits.edit import read_all
-from core.edits.what_if import what_if
+from core.edits.what_if import prepare, what_if
 from core.images import Preprocess, picture_of
 from core.models import load
 from core.models.model import as_model
@@ -83,3 +83,23 @@ def test_a_small_box_is_computed_from_the_cached_image_and_costs_less_than_a_pas
     assert used > 128 * 128 * 4  # the activations count
     what_if(bench, PICTURE, read_all(["brightness=2"]))
     assert len(sizes) == 2
+
+
+def test_after_preparation_the_first_edit_computes_nothing_of_the_unedited_image(monkeypatch):
+    model, made, once = load("flowers-double-12c"), [], CleanPass.once
+
+    def counted(self, key, inputs, make):
+        return once(self, key, inputs, lambda: (made.append(key), make())[1])
+
+    edits = read_all(["box=30,20,20,20:zero"])
+    unprepared = what_if(Workbench(model), PICTURE, edits)
+    monkeypatch.setattr(CleanPass, "once", counted)
+    bench = Workbench(model)
+    prepare(bench, PICTURE)
+    count = len(made)
+    found = what_if(bench, PICTURE, edits)
+    prepare(bench, PICTURE)
+    assert count > 0
+    assert len(made) == count
+    assert torch.equal(found.after, unprepared.after)
+    assert torch.equal(found.before, unprepared.before)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from core.mining.graph import edges_of
-from core.mining.overview import NODES, legible, overview, telling
+from core.mining.overview import NODES, legible, overview, strongest, telling
 
 
 def rules(*rows):
@@ -103,3 +103,11 @@ def test_edges_of_one_weight_are_not_taken_apart():
 def test_the_telling_filter_is_of_the_best_rule_and_of_few_classes():
     table = pd.DataFrame({"label": [0, 0, 1], "score": [0.4, 0.9, 0.8], "filters": [[1], [1, 2, 3], [3, 1]]})
     assert telling(table, edges_of(table)) == 2
+
+
+def test_the_strongest_edges_have_at_most_that_many_nodes():
+    edges = pd.DataFrame({"filter": [1, 1, 2, 3], "label": [1, 2, 1, 3], "weight": [0.5, 0.9, 0.7, 0.1]})
+    assert strongest(edges, 2)["weight"].tolist() == [0.9]
+    assert strongest(edges, 3)["weight"].tolist() == [0.9], "filter 2 and class 1 would be nodes three and four"
+    assert strongest(edges, 4)["weight"].tolist() == [0.9, 0.7, 0.5]
+    assert strongest(edges, 6)["weight"].tolist() == [0.9, 0.7, 0.5, 0.1]

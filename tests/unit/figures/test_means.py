@@ -26,6 +26,21 @@ def test_the_file_is_of_its_kind_and_the_same_again(kind, start):
     assert content == means_file([*ROWS], panels, title="Title", note="12 images", marked=["<b>"], kind=kind)
 
 
+def test_the_file_draws_means_and_intervals_to_scale():
+    panels = {"Share": [*ROWS.values()], "Other": [None, None]}
+    content = means_file([*ROWS], panels, title="Title", marked=["<b>"], kind="svg").decode()
+    lines = re.findall(r'd="M (\S+) (\S+) \nL (\S+) (\S+) \n"[^>]*stroke: #(\w+); stroke-width: 1.5', content)
+    (low, y, high, _, blue), (left, z, right, _, grey) = lines
+    points = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="fill(-opacity)?: [^>]*stroke: #(\w+)', content)
+    (mean, at, filled, colour), (alone, below, opacity, other) = points
+    assert (float(mean) - float(low)) / (float(high) - float(low)) == pytest.approx(1 / 3, abs=1e-4)
+    assert (float(mean) - float(alone)) / (float(high) - float(low)) == pytest.approx(1, abs=1e-4), "0.5 − 0.2 is 0.3"
+    assert (left, at, below) == (right, y, z)
+    assert left == alone
+    assert (filled, opacity) == ("", "-opacity"), "a marked row is open"
+    assert blue == colour != grey == other
+
+
 def test_the_file_has_all_texts():
     panels = {"AUC $x$": [*ROWS.values()]}
     content = means_file([*ROWS], panels, title="Title", note="12 images", kind="svg").decode()

@@ -16,6 +16,7 @@ from core.errors import BadParameter, Conflict, Unavailable
 from core.review.reviews import LONGEST_NOTE, Progress, Review, Reviews, progress
 from core.store import database
 from core.store.database import Database
+from core.store.storage import listed
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY, MODEL = "f" * 64, "m" * 64
@@ -213,6 +214,24 @@ def test_a_database_of_an_earlier_version_is_migrated_with_its_content(tmp_path)
         old.reading(),
     ):
         pass
+
+
+def test_reviews_of_an_earlier_version_get_the_name_of_their_images(tmp_path):
+    reviews = Reviews(KEY, MODEL, tmp_path / "home" / "reviews", name="photos")
+    earlier = Database(reviews.database.file, reviews.database.steps[:1])
+    with earlier.writing() as connection:
+        connection.execute("INSERT INTO cases VALUES (?, 'a.png', 1, 'unclear', '[]', '', '', 'Ann')", (MODEL,))
+        connection.execute("INSERT INTO changes VALUES (1, ?, 'a.png', 'Ann', '', '[]', 0)", (MODEL,))
+
+    def said():
+        return [one.of for one in listed(tmp_path / "home")]
+
+    assert said() == ["a.png"]
+    assert reviews.get("a.png").verdict == "unclear"
+    assert said() == ["a.png"], "reading stores nothing"
+    reviews.set(Review("b.png"), "Ben")
+    assert said() == ["photos"]
+    assert reviews.get("a.png").reviewer == "Ann"
 
 
 def test_a_locked_database_is_a_sentence(reviews, monkeypatch):

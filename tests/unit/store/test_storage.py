@@ -10,6 +10,7 @@ import pytest
 from core.cli import main
 from core.errors import Unavailable, UnknownName
 from core.review.reviews import Review, Reviews
+from core.review.two_models.ratings import Ratings
 from core.store import storage
 from core.store.downloads import record
 from core.store.locking import lock_of
@@ -51,10 +52,15 @@ def test_what_a_result_is_of(home):
     (home / "predictions" / "p" / "prediction.json").write_text(json.dumps(facts))
     (home / "studies" / "one" / "study.json").write_text('{"data": 3}')
     Reviews("key", "model").set(Review("cats/7.png", "unclear"), "Ada")
+    Reviews("named", "model", name="cats").set(Review("7.png"), "Ada")
+    Reviews("named", "model", name="dogs").set(Review("8.png"), "Ada")  # the first name stays
+    Ratings("named", "first", "second", "rise", name="study \ud800").set("7.png", "Ada", 1)
     (home / "reviews" / "damaged.db").write_bytes(b"no database")
     assert (one(home, "predictions", "p").of, one(home, "predictions", "p").model) == ("/photos/cats", "alexnet")
     assert (one(home, "study", "one").of, one(home, "study", "two").of) == ("", "")
     assert one(home, "review", "key.db").of == "cats/7.png"
+    assert one(home, "review", "named.db").of == "cats"
+    assert one(home, "review", "named-ratings.db").of == "study �"
     assert one(home, "review", "damaged.db").of == ""
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from html import escape
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from core.export.reports.exam import exam_report
 from core.export.reports.report import Gallery, as_html
 from core.export.reports.study import study_report
 from core.images import decode
+from core.mining.overview import legible
 from core.workbench import Request, Workbench
 from tests import nets, small_exam, small_study
 
@@ -67,6 +69,13 @@ def test_the_report_of_a_study_has_its_numbers_and_pictures(study):
     by_class = section(report, "Accuracy by class")
     assert sum(row[3] for row in by_class.rows) == (images["label"] == images["predicted"]).sum()
     assert section(report, "Rules").rows[0][5] == pytest.approx(rules["score"].max())
+    graph = section(report, "Filters and classes")
+    drawing = base64.b64decode(graph.picture.partition(",")[2]).decode()
+    shown = legible(study.table("edges")).edges
+    assert drawing.count("<line") == len(shown)
+    assert all(f">F{number}</text>" in drawing for number in shown["filter"])
+    assert all(f">{escape(study.labels[label])}</text>" in drawing for label in shown["label"])
+    assert f"{shown['filter'].nunique()} filters and {shown['label'].nunique()} classes" in graph.words
     counts = patches["label"].value_counts()
     cards = section(report, "Patches").cards
     assert len(cards) == counts.clip(upper=6).sum()
@@ -90,6 +99,7 @@ def test_a_study_without_labels_or_rules_has_a_report(study, tmp_path):
     assert "Accuracy" not in dict(report.facts)
     assert "unknown" in section(report, "Classes").note
     assert section(report, "Rules").note == "There are none."
+    assert "Filters and classes" not in [one.heading for one in report.sections]
     assert harmless(as_html(report))
 
 
