@@ -10,20 +10,15 @@ from numpy.typing import NDArray
 
 from core.data.masks.pictures import Mask
 from core.errors import Unavailable
-from core.explain.query import Query
-from core.explain.run import explain
-from core.explain.targets import Classes
 from core.images import Pixels, eight_bits
 from core.measure.intervals import interval
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.progress import Report, silent
 from core.review.bias import mean_maps, region_share
+from core.review.heatmaps import explained
 from core.review.predictions import Predictions
-from core.review.reading import batches
-from core.review.shard import BATCH
 
-METHOD = "grad_cam"
 SAMPLE = 240  # images at most
 
 Box = tuple[float, float, float, float]  # left, top, width and height as fractions of the model's view
@@ -78,17 +73,10 @@ def sampled_maps(
     every = range(0, len(source), max(1, -(-len(source) // limit)))
     rows, maps, total = list[int](), list[NDArray[np.float32]](), torch.zeros(())
     with RepeatedReport(report) as repeated:
-        for batch in batches(source, model, every, BATCH, repeated.report):
-            chosen = [number for number, row in enumerate(batch.rows) if predicted[row] >= 0]
-            if batch.inputs is None or not chosen:
-                continue
-            own, inputs = [batch.rows[number] for number in chosen], batch.inputs[chosen].to(model.device)
-            answer = explain(
-                METHOD, Query(model, inputs, Classes(torch.as_tensor(predicted[own], device=model.device)))
-            )
-            maps.append(answer.maps.numpy().astype(np.float32))
-            rows += own
-            total = total + model.preprocess.pixels(inputs.cpu())[:, :3].clamp(0, 1).sum(0)
+        for found in explained(predictions, model, every, {}, repeated.report):
+            maps.append(found.explanation.maps.numpy().astype(np.float32))
+            rows += found.rows
+            total = total + model.preprocess.pixels(found.inputs.cpu())[:, :3].clamp(0, 1).sum(0)
         repeated.report(1.0, "maps")
     if not rows:
         message = f"No image of {source.name} can be read, so there are no maps."

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.review.bias import box_mask
+from core.review.regions import box_mask
 from pages.ui.bias import effect, exports, groups, maps, region
 from pages.ui.failures.opened import Opened, opened
 from pages.ui.widgets import messages

@@ -34,6 +34,7 @@ PARAMETERS = {
         "roc",
         "threshold",
         "alike",
+        "masks",
     ),
     "Bias": ("of", "folder", "left", "top", "width", "height", "fill", "groups", "file", "column"),
     "Two models": ("of", "folder", "second", "blind", "where", "case", "method", "class"),

@@ -41,7 +41,8 @@ def bias(parser: ArgumentParser) -> None:
 def _bias(args: Namespace) -> int:
     from core.export.bias import bias_json, bias_table, flip_sentence, share_sentence, spread_sentence
     from core.export.spreadsheet import as_csv
-    from core.review.bias import Fill, accuracy_by_group, box_mask, counterfactual
+    from core.review.bias import Fill, accuracy_by_group, counterfactual
+    from core.review.regions import box_mask
     from core.review.sampled_maps import sampled_maps, strongest_box
 
     limit, box = images_limit(args), _box(args.region)
@@ -55,7 +56,7 @@ def _bias(args: Namespace) -> int:
             maps = sampled_maps(found, model, report=subrange(report, 0.3, 0.6))
             box = box or strongest_box(maps.overall, _SIDE, _SIDE)
             mask = box_mask(*box, model.preprocess.size)
-            filled = counterfactual(found, model, lambda image: mask, args.fill, subrange(report, 0.6, 1.0))
+            filled = counterfactual(found, model, lambda image, size: mask, args.fill, subrange(report, 0.6, 1.0))
         except Cancelled:
             complain("stopped. The same command starts from the stored predictions.")
             return 130

@@ -38,7 +38,7 @@ def filled(shown: Opened, box: Box, region: Mask, fill: Fill) -> Counterfactual 
     key = (str(found.path), model.key, box, fill)
 
     def work(report: Report) -> Counterfactual:
-        return counterfactual(found, model, lambda image: region, fill, report)
+        return counterfactual(found, model, lambda image, size: region, fill, report)
 
     passes = 2 * len(found.images)
     with messages.refused():

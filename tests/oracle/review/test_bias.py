@@ -13,8 +13,6 @@ from core.models import load
 from core.review.bias import (
     Counterfactual,
     accuracy_by_group,
-    box_mask,
-    box_region,
     column_groups,
     counterfactual,
     folder_groups,
@@ -23,6 +21,7 @@ from core.review.bias import (
 )
 from core.review.confusion import accuracy
 from core.review.predictions import predictions
+from core.review.regions import box_mask, box_region
 from core.review.sampled_maps import sampled_maps, strongest_box
 from core.review.source import folder_source
 from tests.unit.review.planted import planted
@@ -44,7 +43,7 @@ def biased(tmp_path_factory):
 def part(found, name):
     """The mask of a part of the flowers, drawn again."""
 
-    def mask(row):
+    def mask(row, size):
         folder, _, file = found.source.paths[row].partition("/")
         label = flowers.class_names("shortcut").index(folder)
         return flowers.draw("shortcut", label, int(file[:-4]), seed=5).parts == LAYERS.index(name)
@@ -80,7 +79,7 @@ def test_filled_images_are_those_of_the_network_itself(biased):
     row = counterfactual(found, model, region, "black").table.iloc[3]
     picture = read_picture(found.source.root, found.source.paths[3])
     filled = picture.pixels.copy()
-    filled[region(3)] = 0
+    filled[region(3, picture.pixels.shape[:2])] = 0
     with torch.no_grad():
         logits = model.net(model.preprocess.tensor(filled)[None])[0]
     assert row["filled"] == int(logits.argmax())
@@ -137,7 +136,7 @@ def test_regions_that_do_not_fit_are_a_sentence(biased):
     with pytest.raises(BadParameter, match="Give 128 × 128 pixels"):
         counterfactual(found, model, box_region(*CORNER, (64, 64)))
     with pytest.raises(Unavailable, match="No image of data has the region"):
-        counterfactual(found, model, lambda row: None)
+        counterfactual(found, model, lambda row, size: None)
 
 
 def test_maps_lie_on_the_tag_of_the_network_that_reads_it_only(biased, tmp_path):
