@@ -36,7 +36,7 @@ PARAMETERS = {
         "alike",
         "masks",
     ),
-    "Bias": ("of", "folder", "left", "top", "width", "height", "fill", "groups", "file", "column"),
+    "Bias": ("of", "folder", "left", "top", "width", "height", "fill", "groups", "file", "column", "region", "masks"),
     "Two models": ("of", "folder", "second", "blind", "where", "case", "method", "class"),
     "Patches": ("study", "label", "filters", "outcome", "tag", "strongest", "drop", "image", "sort"),
     "Rules": ("study", "support", "confidence", "q", "n", "label", "show", "rule", "node"),
