@@ -5,12 +5,12 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.masks import MaskFolder, mask_folder
+from core.errors import VitrineError
 from core.progress import Report
 from core.review.regions import Objects, masks_beside
 from pages.ui.failures.opened import Opened
 from pages.ui.session import parameters, visitors
 from pages.ui.session.jobs import working
-from pages.ui.widgets import messages
 from pages.ui.widgets.on_demand import done, keep
 from pages.ui.widgets.text import plain
 
@@ -27,13 +27,15 @@ def masks(shown: Opened) -> tuple[Objects | None, str]:
         help="Pictures named as the images are, COCO JSON, or XML of VOC or ImageNet.",
     ).strip()  # fmt: skip
     parameters.keep("masks", named)
-    with messages.refused():
+    try:
         path = visitors.permitted(named) if named else masks_beside(shown.predictions.source)
         if path is not None and visitors.may_read(path):
             found = Objects(shown.predictions.source, shown.bench.model, _listed(shown, path))
             for note in found.notes:
                 st.caption(plain(note))
             return found, str(path)
+    except VitrineError as error:  # the page works without masks
+        st.warning(plain(str(error)))
     return None, ""
 
 

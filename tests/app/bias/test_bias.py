@@ -29,7 +29,9 @@ def page(**query: str) -> AppTest:
 
 
 def said(app: AppTest) -> str:
-    return html.unescape(" | ".join(str(one.value) for one in [*app.markdown, *app.caption, *app.info, *app.error]))
+    return html.unescape(
+        " | ".join(str(one.value) for one in [*app.markdown, *app.caption, *app.info, *app.warning, *app.error])
+    )
 
 
 def sides(app: AppTest) -> list[int]:

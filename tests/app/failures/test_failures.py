@@ -44,7 +44,7 @@ def page(folder: Path | str, **query: str) -> AppTest:
 
 
 def said(app: AppTest) -> str:
-    texts = [*app.markdown, *app.caption, *app.info, *app.success, *app.header, *app.error]
+    texts = [*app.markdown, *app.caption, *app.info, *app.success, *app.header, *app.warning, *app.error]
     return html.unescape(" | ".join(str(one.value) for one in texts))
 
 
