@@ -66,6 +66,8 @@ def _flip(args: Namespace) -> int:
             {"image": picture.name, "model": loaded.name, "edits": list(map(str, edits)), **_record(found, loaded)}
         )
     else:
+        if edits:
+            say(f"The search starts from the image with {', '.join(map(str, edits))}.")
         say(*_lines(found, loaded))
     return 0
 

@@ -45,7 +45,7 @@ class Flip:
 
     kind: str  # of what is removed: superpixels, or filters
     label: int  # the class that was predicted
-    before: float  # its probability in the unedited image
+    before: float  # its probability in the image that the search starts from
     steps: tuple[Step, ...]
     dropped: Removed  # of the removed ones, those that were not needed in the end and were put back
     flipped: bool  # whether the class is no longer predicted

@@ -12,7 +12,7 @@ from core.figures.sheet import Kind, Panel, sheet
 from core.figures.style import DrawnMap, Span, span
 from core.review.bias import Counterfactual
 from core.review.predictions import Predictions
-from core.review.sampled_maps import Box, SampledMaps
+from core.review.sampled_maps import Box, SampledMaps, common
 
 ALL = "all classes"
 
@@ -22,12 +22,11 @@ def bias_table(
 ) -> pd.DataFrame:
     """By predicted class and for all: the share of evidence in the region, beside its area, and what filling changes.
 
-    What was not computed has no columns.
+    The region is one for all maps (H, W), or one for each (n, H, W). What was not computed has no columns.
     """
     parts = []
     if maps:
         shares = maps.shares(region).rename(columns={"low": "share_low", "high": "share_high", "images": "maps"})
-        shares.insert(2, "area", float(region.mean()))
         parts.append(shares.set_index("label"))
     if filled:
         parts.append(filled.by_class().rename(columns={"images": "filled"}).set_index("label"))
@@ -41,13 +40,16 @@ def bias_table(
 
 def share_sentence(maps: SampledMaps, region: Mask) -> str:
     """How much of the evidence lies in the region, beside what its area lets one expect."""
-    shares, area = maps.shares(region), float(region.mean())
+    shares, regions = maps.shares(region), np.broadcast_to(region, maps.values.shape)
+    without = int((~regions.any((1, 2))).sum())
+    missing = f" {without:,} of the {len(regions):,} images with a map have no region." if without else ""
     if shares.empty:
-        return "No map has any evidence."
+        return f"No map has any evidence.{missing}" if without < len(regions) else missing.strip()
     row = shares.iloc[-1]
     return (
-        f"{row['share']:.1%}{between(row['low'], row['high'])} of the evidence lies in the region, which is {area:.1%} "
-        f"of the image: {row['share'] / area:.1f} times what evidence that is spread evenly would have there."
+        f"{row['share']:.1%}{between(row['low'], row['high'])} of the evidence lies in the region, which is "
+        f"{row['area']:.1%} of the image: {row['share'] / row['area']:.1f} times what evidence that is spread evenly "
+        f"would have there.{missing}"
     )
 
 
@@ -58,9 +60,10 @@ def flip_sentence(filled: Counterfactual) -> str:
         name: f"{row[name]:{form}}{between(row[f'{name}_low'], row[f'{name}_high'], form)}"
         for name, form in (("flips", ".1%"), ("control", ".1%"), ("change", "+.2f"))
     }
+    missing = f" Left out without a region or a prediction: {filled.without:,}." if filled.without else ""
     return (
         f"Filled, it changes the prediction of {texts['flips']} of {int(row['images']):,} images, and the probability "
-        f"of the predicted class by {texts['change']}; the opposite region changes {texts['control']}."
+        f"of the predicted class by {texts['change']}; the opposite region changes {texts['control']}.{missing}"
     )
 
 
@@ -82,14 +85,21 @@ def between(low: float | None, high: float | None, form: str = ".1%") -> str:
     return "" if low is None or high is None or pd.isna(low) else f" ({low:{form}} to {high:{form}})"
 
 
-def bias_json(predictions: Predictions, box: Box, table: pd.DataFrame, groups: pd.DataFrame | None) -> dict[str, Any]:
-    """The region in per cent of the view, the `bias_table`, and the accuracy by group if there are any."""
+def bias_json(
+    predictions: Predictions, region: Box | str, without: int, table: pd.DataFrame, groups: pd.DataFrame | None
+) -> dict[str, Any]:
+    """The region, the `bias_table`, and the accuracy by group if there are any.
+
+    The region is a box, in per cent of the view, or the path of the masks; `without` is the number of images that have
+    none, or no prediction.
+    """
     tables = {"classes": table, **({} if groups is None else {"groups": groups})}
     return {
         "source": predictions.source.name,
         "model": predictions.manifest.model.name,
         "model_sha256": predictions.manifest.model.sha,
-        "region": [round(100 * side, 4) for side in box],
+        "region": region if isinstance(region, str) else [round(100 * side, 4) for side in region],
+        "without": without,
         **{name: one.astype(object).where(one.notna(), None).to_dict("records") for name, one in tables.items()},
     }
 
@@ -100,7 +110,7 @@ def map_span(values: NDArray[np.float64]) -> Span:
 
 
 def maps_figure(predictions: Predictions, maps: SampledMaps, region: Mask, kind: Kind = "png") -> bytes:
-    """The file of the mean map of each class over the mean image, with the region's border."""
+    """The file of the mean map of each class over the mean image, with the border of what most regions share."""
     panels = [
         Panel(
             predictions.labels[label], (f"{count:,} images",), values.astype(np.float32), map_span(values)
@@ -108,4 +118,4 @@ def maps_figure(predictions: Predictions, maps: SampledMaps, region: Mask, kind:
         for label, (values, count) in maps.means.items()
     ]  # fmt: skip
     title = f"Mean maps of {predictions.model} on {predictions.source.name}"
-    return sheet(outlined(maps.mean, region), title, [panels], kind=kind)
+    return sheet(outlined(maps.mean, common(region)), title, [panels], kind=kind)

@@ -52,6 +52,15 @@ def strongest(responses: NDArray[Any], order: NDArray[Any], count: int) -> tuple
     return np.where(silent, -1, items).astype(np.int32), np.where(silent, 0, values).astype(np.float32)
 
 
+def standardised(responses: NDArray[Any], mean: NDArray[Any], deviation: NDArray[Any]) -> NDArray[Any]:
+    """The z-scores (P, D) of responses, given each filter's mean and deviation (D,) over the patches of a study.
+
+    A filter that never varies keeps its difference from the mean.
+    """
+    scores: NDArray[Any] = (responses - mean) / np.where(deviation > 0, deviation, 1)
+    return scores
+
+
 @dataclass(frozen=True)
 class Transactions:
     """Patches as sets of filters, each with its class."""

@@ -1,6 +1,6 @@
 """Bias: what a region of the images is worth to a model, and its accuracy by group."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -21,36 +21,11 @@ from core.network.cancellation import RepeatedReport
 from core.progress import Report, silent
 from core.review.predictions import Predictions
 from core.review.reading import batches
+from core.review.regions import Region
 from core.review.shard import BATCH
 
 Fill = Literal["grey", "black", "blur"]
 _FILLED = ("filled", "control")  # columns with the classes that are predicted then
-Region = Callable[
-    [int], Mask | None
-]  # the region (H, W) of an image by its number, as the model sees it; None for none
-
-
-def box_mask(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Mask:
-    """The mask (H, W) of a box in fractions of the model's view of this height and width, of one pixel at least.
-
-    Raises BadParameter for a box outside the image.
-    """
-    if not (0 <= left < left + width <= 1 + 1e-9 and 0 <= top < top + height <= 1 + 1e-9):
-        message = f"The box {left:g},{top:g},{width:g},{height:g} does not lie inside the image."
-        raise BadParameter(message, "Give left, top, width and height as fractions from 0 to 1.")
-    mask = np.zeros(size, bool)
-    rows, columns = (
-        slice(round(start * side), max(round(start * side) + 1, round((start + length) * side)))
-        for start, length, side in ((top, height, size[0]), (left, width, size[1]))
-    )
-    mask[rows, columns] = True
-    return mask
-
-
-def box_region(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Region:
-    """The same box in every image. Raises as `box_mask`."""
-    mask = box_mask(left, top, width, height, size)
-    return lambda image: mask
 
 
 def region_share(values: NDArray[np.floating], region: Mask) -> float | None:
@@ -100,7 +75,8 @@ def counterfactual(
     rows = list[dict[str, object]]()
     with RepeatedReport(report) as repeated:
         for batch in batches(source, model, range(len(source)), BATCH, repeated.report):
-            regions = {row: region(row) for row in batch.rows if usable[row]}
+            sizes = zip(batch.rows, batch.sizes, strict=True)
+            regions = {row: region(row, size) for row, size in sizes if usable[row]}
             chosen = [number for number, row in enumerate(batch.rows) if regions.get(row) is not None]
             if batch.inputs is None or not chosen:
                 continue

@@ -1,6 +1,6 @@
 """The place of a prediction's evidence: the object, the patches of a rule, another one, or none in particular."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,11 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from core.data.image_folder import Box
+from core.data.masks.annotations import Size
 from core.data.masks.pictures import Mask
 from core.errors import BadParameter
 from core.images import resized
 from core.mining.rules import transactions_of
 from core.progress import Report, chunks, silent
+from core.review.heatmaps import Heatmaps
+from core.review.regions import Region
 from core.review.source import Source
 from core.study import Study
 
@@ -102,13 +105,11 @@ def boxes_of(patches: pd.DataFrame) -> list[Box]:
     return [(y, x, size, size) for y, x, size in patches[["y", "x", "size"]].to_numpy(np.int64).tolist()]
 
 
-def stored_evidence(
-    source: Source, mask: Callable[[int], Mask | None] = lambda image: None, report: Report = silent
-) -> dict[int, Evidence]:
+def stored_evidence(source: Source, region: Region | None = None, report: Report = silent) -> dict[int, Evidence]:
     """Where the evidence of each prediction of a study lies, by the heatmaps that the study stores.
 
-    Rules count that are of the predicted class; `mask` gives the object of an image as the model sees it, if that is
-    known. Empty for a folder, and for a study whose heatmaps explain the images' own classes instead.
+    Rules count that are of the predicted class; `region` gives the objects, if they are known. Empty for a folder, and
+    for a study whose heatmaps explain the images' own classes instead.
     """
     study = source.study
     if study is None or study.manifest.settings.patches.target != "predicted":
@@ -119,10 +120,36 @@ def stored_evidence(
     for span in chunks(len(source), 1, report, "heatmaps", counted=True):
         row = source.rows[span.start]
         if not images["problem"].iloc[row]:
-            values = resized(torch.from_numpy(np.array(maps[row], np.float32))[None], size)[0].numpy()
             own = patches.get((row, int(images["predicted"].iloc[row])))
-            found[span.start] = located(values, mask(span.start), [] if own is None else boxes_of(own))
+            mask = region(span.start, _size(images, row)) if region else None
+            found[span.start] = located(_seen(maps[row], size), mask, [] if own is None else boxes_of(own))
     return found
+
+
+def computed_evidence(
+    heatmaps: Heatmaps, size: Size, region: Region | None = None, report: Report = silent
+) -> dict[int, Evidence]:
+    """Where the evidence of each prediction for a folder lies, by heatmaps that were computed for it.
+
+    `size` is that of the model's view; `region` gives the objects, if they are known. There are no rules.
+    """
+    images, maps, found = heatmaps.table("images"), heatmaps.array("maps"), {}
+    for span in chunks(len(images), 1, report, "places", counted=True):
+        row = span.start
+        if not images["problem"].iloc[row]:
+            found[row] = located(_seen(maps[row], size), region(row, _size(images, row)) if region else None)
+    return found
+
+
+def _seen(values: NDArray[np.floating], size: Size) -> NDArray[np.float32]:
+    """A stored map in the pixels of the model's view."""
+    seen: NDArray[np.float32] = resized(torch.from_numpy(np.array(values, np.float32))[None], size)[0].numpy()
+    return seen
+
+
+def _size(images: pd.DataFrame, row: int) -> Size:
+    """The height and width of a picture."""
+    return int(images["height"].iloc[row]), int(images["width"].iloc[row])
 
 
 def _filled(boxes: Sequence[Box], size: tuple[int, ...]) -> Mask:

@@ -11,10 +11,11 @@ from pathlib import Path
 from core.environment import home
 from core.errors import Unavailable, VitrineError
 from core.files import atomic_write, read_json
-from core.serialization import dump, load
+from core.serialization import digest, dump, load
 
 MOST = 50  # invitations that one user may have given
 _BYTES = 100_000  # of the file of one
+_ABOUT = 12  # characters of a word that stand for its review
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ def invite(invitation: Invitation) -> str:
 
     Raises Unavailable if its user has given too many, or if it cannot be stored.
     """
-    if sum(one.home == invitation.home for _, one in _all()) >= MOST:
+    if sum(one.home == invitation.home for one in _all()) >= MOST:
         raise Unavailable(f"You have given {MOST} invitations.", "Withdraw those of a review first.")
-    word = secrets.token_urlsafe(24)
+    word = _about(invitation) + secrets.token_urlsafe(15)
     try:
         _folder().mkdir(parents=True, exist_ok=True)
         with atomic_write(_file(word)) as file:
@@ -55,15 +56,14 @@ def invited(word: str) -> Invitation:
 
 
 def given(invitation: Invitation) -> int:
-    """How many invitations to the same review stand."""
-    return sum(one == invitation for _, one in _all())
+    """How many invitations to the same review stand; reads these alone."""
+    return len(_same(invitation))
 
 
 def withdraw(invitation: Invitation) -> None:
     """End all invitations to the same review."""
-    for file, one in _all():
-        if one == invitation:
-            file.unlink(missing_ok=True)
+    for file in _same(invitation):
+        file.unlink(missing_ok=True)
 
 
 def _unknown() -> Unavailable:
@@ -74,14 +74,24 @@ def _folder() -> Path:
     return home() / "invitations"
 
 
+def _about(invitation: Invitation) -> str:
+    """The review of an invitation as a hash, with which its word and the name of its file begin."""
+    return digest(dump(invitation))[:_ABOUT]
+
+
 def _file(word: str) -> Path:
-    return _folder() / f"{hashlib.sha256(word.encode()).hexdigest()[:32]}.json"
+    return _folder() / f"{word[:_ABOUT]}-{hashlib.sha256(word.encode()).hexdigest()[:32]}.json"
 
 
-def _all() -> Iterator[tuple[Path, Invitation]]:
+def _same(invitation: Invitation) -> list[Path]:
+    """The files of all invitations to the same review."""
+    return [file for file in _folder().glob(f"{_about(invitation)}-*.json") if _read(file) == invitation]
+
+
+def _all() -> Iterator[Invitation]:
     for file in sorted(_folder().glob("*.json")):
         if found := _read(file):
-            yield file, found
+            yield found
 
 
 def _read(file: Path) -> Invitation | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from core.data.masks.annotations import Size
 from core.errors import BadImage, Cancelled, StoreError
 from core.images import eight_bits, read_picture, shown
 from core.models.model import Model
@@ -27,6 +28,7 @@ class Batch:
 
     rows: tuple[int, ...]  # that could be read
     inputs: Tensor | None  # (n, C, H, W), None without any
+    sizes: tuple[Size, ...]  # height and width of the pictures
     thumbnails: NDArray[np.uint8]  # (n, SIDE, SIDE, 3) the model's views, reduced
     problems: dict[int, str]  # by row
 
@@ -61,7 +63,7 @@ def _waited(batch: "Future[Batch]", report: Report, fraction: float) -> Batch:
 
 
 def _read(source: Source, model: Model, rows: Sequence[int], stopped: Event) -> Batch:
-    read, inputs, thumbnails, problems = list[int](), list[Tensor](), [], dict[int, str]()
+    read, inputs, sizes, thumbnails, problems = list[int](), list[Tensor](), list[Size](), [], dict[int, str]()
     for row in rows:
         if stopped.is_set():
             raise Cancelled
@@ -80,7 +82,8 @@ def _read(source: Source, model: Model, rows: Sequence[int], stopped: Event) -> 
         small = Image.fromarray(np.ascontiguousarray(colours[..., :3])).resize((SIDE, SIDE), Image.Resampling.BOX)
         read.append(row)
         inputs.append(model.preprocess.tensor(view))
+        sizes.append(picture.pixels.shape[:2])
         thumbnails.append(np.asarray(small))
     stacked = torch.stack(inputs) if inputs else None
     small_ones = np.stack(thumbnails) if thumbnails else np.zeros((0, SIDE, SIDE, 3), np.uint8)
-    return Batch(tuple(read), stacked, small_ones, problems)
+    return Batch(tuple(read), stacked, tuple(sizes), small_ones, problems)

@@ -37,6 +37,7 @@ KINDS: dict[str, Kind] = {
     "exam": Kind("Exam", "exams", built=True),
     "analysis": Kind("Analysis of units", "units", built=True),
     "predictions": Kind("Predictions", "predictions", built=True),
+    "heatmaps": Kind("Heatmaps of predictions", "heatmaps", built=True),
     "review": Kind("Review", "reviews"),
     "archive": Kind("Unpacked archive", "unpacked"),
     "flowers": Kind("Drawn flowers", "flowers"),

@@ -20,7 +20,7 @@ from core.errors import StudyError, Unavailable, printable
 from core.explain import EXPLAINERS
 from core.mining.averages import all_averages
 from core.mining.rules import Mined, mine
-from core.mining.transactions import Transactions, strongest
+from core.mining.transactions import Transactions, standardised, strongest
 from core.models import Model
 from core.models import load as load_model
 from core.models.name import parsed
@@ -202,11 +202,12 @@ def _join(draft: Draft, plan: StudyPlan, count: int, report: Report) -> None:
     for step, name in enumerate(plain, 2):
         draft.write_array(name, reported(draft.arrays(name, count), step))
     if config.ranking == "zscore":
-        mean, deviation = _spread(_moments(draft, count))
-        scale = np.where(deviation > 0, deviation, 1)
+        spread = _spread(_moments(draft, count))
         for column, name in enumerate(("items", "responses")):
             full = reported(draft.arrays("full", count), steps - 3 + column)
-            draft.write_array(name, (strongest(one, (one - mean) / scale, config.filters)[column] for one in full))
+            draft.write_array(
+                name, (strongest(one, standardised(one, *spread), config.filters)[column] for one in full)
+            )
     draft.write_table("patches", reported(_with_items(draft, count), steps - 1))
     draft.write_table("classes", [_classes(draft, plan, count)])
 

@@ -16,14 +16,14 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.layout import UNKNOWN
-from core.errors import BadImage, TooLarge, Unsupported
+from core.errors import BadImage, TooLarge
 from core.explain.execution import Execution, RunLog
 from core.explain.query import Query
 from core.explain.run import is_memory
 from core.explain.targets import Classes, class_scores
 from core.images import Pixels, Values, eight_bits, read_picture
 from core.mining.patches import Candidates, Selection, candidates, relevant
-from core.mining.transactions import Transactions, responses, strongest
+from core.mining.transactions import Transactions, responses, standardised, strongest
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.progress import Counted, Report, chunks, headed, silent, subrange
@@ -102,19 +102,22 @@ def shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:
         raise TooLarge(message, "Use a smaller batch (--batch).") from None
 
 
-def transactions_in(plan: StudyPlan, view: Pixels | Values, label: int) -> Transactions:
+def transactions_in(
+    plan: StudyPlan, view: Pixels | Values, label: int, mean: NDArray[np.float64], deviation: NDArray[np.float64]
+) -> Transactions:
     """The transactions of the patches of one view of an image that counts as of this class, as a study has them.
 
-    Raises Unsupported where filters are ranked by responses to all images of the study.
+    `mean` and `deviation` (D,) are of each filter's responses over the study's patches, for a ranking by z-scores.
     """
-    if plan.transactions.ranking == "zscore":
-        message = "Filters of this study are ranked by z-scores over its images, which one image does not have."
-        raise Unsupported(message, "Choose a study with another ranking.")
     images, costs = pd.DataFrame({"image": [0], "label": [label], "problem": [""]}), _Costs()
     batch = _read(plan, images, [view], costs.log, silent)
     selected = _selected(plan, images, batch, costs, silent)
     labels = np.repeat(batch.targets.cpu().numpy(), selected.kept.sum(1))
-    return Transactions(_transactions(plan, batch, selected)["items"], labels)
+    arrays = _transactions(plan, batch, selected)
+    if plan.transactions.ranking == "zscore":
+        order = standardised(arrays["full"], mean, deviation)
+        return Transactions(strongest(arrays["full"], order, plan.transactions.filters)[0], labels)
+    return Transactions(arrays["items"], labels)
 
 
 def _shard_of(plan: StudyPlan, span: range, report: Report) -> Shard:

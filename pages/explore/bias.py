@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.review.bias import box_mask
 from pages.ui.bias import effect, exports, groups, maps, region
 from pages.ui.failures.opened import Opened, opened
 from pages.ui.widgets import messages
@@ -17,25 +16,28 @@ def examine(shown: Opened) -> None:
     for note in found.notes:
         st.caption(plain(note))
     averaged = maps.sampled(shown)
-    box = region.chosen(averaged)
-    mask = box_mask(*box, shown.bench.model.preprocess.size)
+    place = region.chosen(shown, averaged)
+    if place is None:
+        return
     left, right = st.columns([1.1, 1], gap="large")
     with left:
         if averaged:
-            maps.overview(averaged, mask)
+            maps.overview(averaged, place.mask)
     with right:
         fill = effect.fill()
-        result = effect.filled(shown, box, mask, fill)
-        effect.sentences(averaged, mask, result)
+        result = effect.filled(shown, place, fill)
+        effect.sentences(averaged, place.mask, result)
         menu = st.container()
     st.subheader("By class", anchor=False)
     if averaged:
-        maps.by_class(shown, averaged, mask)
-    effect.table(shown, averaged, mask, result)
+        maps.by_class(shown, averaged, place.mask)
+    effect.table(shown, averaged, place.mask, result)
     st.subheader("By group", anchor=False)
     table, option = groups.groups(found)
     with menu:
-        exports.menu(exports.files(found, averaged, mask, result, table), exports.command(found, box, fill, option))
+        exports.menu(
+            exports.files(found, averaged, place.mask, result, table), exports.command(found, place, fill, option)
+        )
 
 
 with messages.error_boundary("Bias"):

@@ -14,6 +14,7 @@ from core.progress import printed, subrange
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from core.review.regions import Region
     from core.review.sampled_maps import Box
 
 _SIDES = ("left", "top", "width", "height")
@@ -27,7 +28,10 @@ def bias(parser: ArgumentParser) -> None:
         "left, top, width and height of the region in %% of what the model sees, such as 0,75,25,25; by default a "
         "quarter of each side where the evidence of all classes is strongest"
     )
-    parser.add_argument("--region", default="", metavar="L,T,W,H", help=region)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--region", default="", metavar="L,T,W,H", help=region)
+    masks = "the objects as the region, by their masks: pictures named as the images are, COCO JSON, or XML boxes"
+    where.add_argument("--masks", type=path_argument, metavar="PATH", help=masks)
     fill = "what the region is filled with: grey (the mean colour), black or blur (default: grey)"
     parser.add_argument("--fill", default="grey", metavar="FILL", help=fill)
     groups = "the accuracy by group: folder for the sub-folders below the classes, or a column of a CSV file of images"
@@ -41,7 +45,8 @@ def bias(parser: ArgumentParser) -> None:
 def _bias(args: Namespace) -> int:
     from core.export.bias import bias_json, bias_table, flip_sentence, share_sentence, spread_sentence
     from core.export.spreadsheet import as_csv
-    from core.review.bias import Fill, accuracy_by_group, box_mask, counterfactual
+    from core.review.bias import Fill, accuracy_by_group, counterfactual
+    from core.review.regions import box_mask, box_region, objects
     from core.review.sampled_maps import sampled_maps, strongest_box
 
     limit, box = images_limit(args), _box(args.region)
@@ -53,20 +58,28 @@ def _bias(args: Namespace) -> int:
             found, model = predicted(args, limit, subrange(report, 0.0, 0.3))
             groups = accuracy_by_group(found, _groups(args.groups, found.source.paths)) if args.groups else None
             maps = sampled_maps(found, model, report=subrange(report, 0.3, 0.6))
-            box = box or strongest_box(maps.overall, _SIDE, _SIDE)
-            mask = box_mask(*box, model.preprocess.size)
-            filled = counterfactual(found, model, lambda image: mask, args.fill, subrange(report, 0.6, 1.0))
+            if args.masks:
+                masked = objects(found.source, model, args.masks)
+                region: Region = masked
+                notes, placed, mask = masked.notes, str(args.masks), maps.regions(masked)
+            else:
+                box = box or strongest_box(maps.overall, _SIDE, _SIDE)
+                region, mask = box_region(*box, model.preprocess.size), box_mask(*box, model.preprocess.size)
+                notes, placed = (
+                    (),
+                    ", ".join(f"{name} {100 * side:g} %" for name, side in zip(_SIDES, box, strict=True)),
+                )
+            filled = counterfactual(found, model, region, args.fill, subrange(report, 0.6, 1.0))
         except Cancelled:
             complain("stopped. The same command starts from the stored predictions.")
             return 130
     table = bias_table(found, maps, mask, filled)
     if args.json:
-        say_json(bias_json(found, box, table, groups), allow_nan=False)
+        say_json(bias_json(found, box or placed, filled.without, table, groups), allow_nan=False)
     elif args.csv:
         write_text(args.csv, as_csv(table), f"{len(table) - 1:,} classes")
     else:
-        placed = ", ".join(f"{name} {100 * side:g} %" for name, side in zip(_SIDES, box, strict=True))
-        say(f"{found.source.name}: {found.model}, {len(found.images):,} images", *found.notes)
+        say(f"{found.source.name}: {found.model}, {len(found.images):,} images", *found.notes, *notes)
         say(f"region: {placed}", share_sentence(maps, mask), flip_sentence(filled))
         for name, share, flips in table[["class", "share", "flips"]].itertuples(index=False):
             say(f"{share:6.1%} of the evidence, {flips:6.1%} flips: {name}")

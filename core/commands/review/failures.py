@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from core.commands import complain, path_argument, say, say_json, write_text
@@ -12,6 +13,10 @@ from core.errors import BadParameter, Cancelled
 from core.progress import Report, printed, subrange
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from core.models.model import Model
+    from core.review.evidence import Evidence
     from core.review.predictions import Predictions
     from core.review.queue import Rows
 
@@ -24,6 +29,12 @@ def failures(parser: ArgumentParser) -> None:
     source_options(parser)
     against = "a second model for the same images: where do they disagree, and which is right there?"
     parser.add_argument("--against", default="", metavar="MODEL", help=against)
+    evidence = "say where the evidence of each prediction lies, by Grad-CAM; of a study its heatmaps say it in any case"
+    parser.add_argument("--evidence", action="store_true", help=evidence)
+    masks = "masks of the objects, so that evidence on them is known: pictures named as the images, COCO JSON, or XML"
+    parser.add_argument(
+        "--masks", type=path_argument, metavar="PATH", help=f"{masks}; default: masks beside the images"
+    )
     form = parser.add_mutually_exclusive_group()
     report = "write all errors with what reviewers say of them: .html with pictures, .csv or .json"
     form.add_argument("--report", type=path_argument, metavar="FILE", help=report)
@@ -39,19 +50,20 @@ def _failures(args: Namespace) -> int:
         raise BadParameter(f"{args.report.name} is no report.", f"Give a name that ends in {', '.join(_FORMATS)}.")
     with Interruption(printed(sys.stderr)) as interruption:
         try:
-            until = 0.5 if args.against else 1.0
-            found, _ = predicted(args, limit, subrange(interruption.report, 0.0, until))
+            until = 0.5 if args.against or args.evidence or args.masks else 1.0
+            found, model = predicted(args, limit, subrange(interruption.report, 0.0, until))
             if args.against:
                 return _compare(args, found, subrange(interruption.report, until, 1.0))
+            evidence = _evidence(args, found, model, subrange(interruption.report, until, 1.0))
         except Cancelled:
             complain("stopped. The same command continues.")
             return 130
     known = len(found.judged) > 0
     rows = ordered(found, matching(found, CaseFilter("wrong" if known else "all")), "confident" if known else "unsure")
     if args.json or args.report:
-        _write(args, found, rows)
+        _write(args, found, rows, evidence)
     else:
-        _summarise(found, rows)
+        _summarise(found, rows, evidence)
     return 0
 
 
@@ -97,16 +109,34 @@ def _compare(args: Namespace, found: "Predictions", report: Report) -> int:
     return 0
 
 
-def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:
+def _evidence(args: Namespace, found: "Predictions", model: "Model", report: Report) -> "Mapping[int, Evidence]":
+    """Where the evidence of each prediction lies, if that is asked for; in reports of a study in any case."""
+    from core.review.evidence import computed_evidence, stored_evidence
+    from core.review.heatmaps import heatmaps
+    from core.review.regions import masks_beside, objects
+
+    source = found.source
+    asked = args.evidence or args.masks
+    if not asked and not (source.study and (args.json or args.report)):
+        return {}
+    masks = args.masks or (masks_beside(source) if asked else None)
+    region = objects(source, model, masks) if masks else None
+    for note in region.notes if region else ():
+        complain(note)
+    if source.study:
+        return stored_evidence(source, region, report)
+    maps = heatmaps(found, model, report=subrange(report, 0.0, 0.8))
+    return computed_evidence(maps, model.preprocess.size, region, subrange(report, 0.8, 1.0))
+
+
+def _write(args: Namespace, found: "Predictions", rows: "Rows", evidence: "Mapping[int, Evidence]") -> None:
     """Print JSON, or write the report."""
     from core.export.reports.report import as_html
     from core.export.review import review_json, review_report, review_table
     from core.export.spreadsheet import as_csv
-    from core.review.evidence import stored_evidence
     from core.review.reviews import Reviews
 
     reviews = Reviews(found.source.key, found.manifest.model.sha).all()
-    evidence = stored_evidence(found.source)
     table = review_table(found, rows, reviews, evidence)
     ending = args.report.suffix.lower() if args.report else ""
     if args.json:
@@ -121,8 +151,8 @@ def _write(args: Namespace, found: "Predictions", rows: "Rows") -> None:
         write_text(args.report, content, f"{len(rows):,} cases")
 
 
-def _summarise(found: "Predictions", rows: "Rows") -> None:
-    """Print accuracy, confusions and the first cases."""
+def _summarise(found: "Predictions", rows: "Rows", evidence: "Mapping[int, Evidence]") -> None:
+    """Print accuracy, confusions, where the evidence lies and the first cases."""
     from core.export.review import extremes, spelled
     from core.review.confusion import accuracy, calibration, pairs
 
@@ -136,6 +166,8 @@ def _summarise(found: "Predictions", rows: "Rows") -> None:
     columns = ["images", "true_name", "predicted_name", "share"]
     for count, true, other, share in pairs(found)[columns].head(_SHOWN).itertuples(index=False):
         say(f"{count:6,}  {true} as {other or 'no class'} ({share:.0%} of the class)")
+    places = Counter(str(evidence[row]) for row in rows.tolist() if row in evidence)
+    say(*(f"{count:6,}  {place}" for place, count in places.most_common()))
     for row in rows[:_SHOWN].tolist():
         image = found.images.iloc[row]
         named = " as ".join(filter(None, map(found.class_name, (image["label"], image["predicted"]))))

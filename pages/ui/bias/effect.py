@@ -8,8 +8,9 @@ from core.data.masks.pictures import Mask
 from core.export.bias import bias_table, flip_sentence, share_sentence
 from core.progress import Report
 from core.review.bias import Counterfactual, Fill, counterfactual
-from core.review.sampled_maps import Box, SampledMaps
+from core.review.sampled_maps import SampledMaps
 from core.workbench import pass_seconds
+from pages.ui.bias.region import Chosen
 from pages.ui.failures.opened import Opened
 from pages.ui.session import parameters
 from pages.ui.study.study_predictions import AT_ONCE
@@ -32,13 +33,13 @@ def fill() -> Fill:
     )
 
 
-def filled(shown: Opened, box: Box, region: Mask, fill: Fill) -> Counterfactual | None:
+def filled(shown: Opened, chosen: Chosen, fill: Fill) -> Counterfactual | None:
     """The predictions with the region filled: at once if that takes seconds, else when asked for."""
     found, model = shown.predictions, shown.bench.model
-    key = (str(found.path), model.key, box, fill)
+    key = (str(found.path), model.key, chosen.key, fill)
 
     def work(report: Report) -> Counterfactual:
-        return counterfactual(found, model, lambda image: region, fill, report)
+        return counterfactual(found, model, chosen.region, fill, report)
 
     passes = 2 * len(found.images)
     with messages.refused():
@@ -73,6 +74,7 @@ def table(shown: Opened, maps: SampledMaps | None, region: Mask, result: Counter
     )  # fmt: skip
     st.caption(
         "Evidence: the share of the positive part of the maps that lies in the region; spread evenly it would be the "
-        "area. Flips: how often filling the region changes the prediction. Control: the same for the region turned "
-        "about the middle. Change: of the probability of the class that was predicted."
+        "area. Images without a region are left out. Flips: how often filling the region changes the prediction. "
+        "Control: the same for the region turned about the middle. Change: of the probability of the class that was "
+        "predicted."
     )

@@ -12,7 +12,8 @@ from core.export.bias import bias_table, maps_figure
 from core.export.spreadsheet import as_csv
 from core.review.bias import Counterfactual, Fill
 from core.review.predictions import Predictions
-from core.review.sampled_maps import Box, SampledMaps
+from core.review.sampled_maps import SampledMaps
+from pages.ui.bias.region import Chosen
 from pages.ui.session import visitors
 
 File = tuple[Callable[[], bytes] | Callable[[], str], str, str]  # content, name, media type
@@ -43,10 +44,10 @@ def files(
     return some
 
 
-def command(found: Predictions, box: Box, fill: Fill, groups: str) -> str:
+def command(found: Predictions, chosen: Chosen, fill: Fill, groups: str) -> str:
     """The command of what is shown."""
     source = found.source
     words = [str(source.study.path)] if source.study else [str(source.root), "--model", found.manifest.model.name]
-    words += ["--region", ",".join(f"{100 * side:g}" for side in box), "--fill", fill]
+    words += [*chosen.option, "--fill", fill]
     words += ["--groups", groups] if groups else []
     return " ".join(["vitrine bias", *map(quote, words), "--csv", "bias.csv"])

@@ -10,7 +10,7 @@ from core.figures.encoding import described
 from core.figures.outline import outlined
 from core.figures.sheet import overlay
 from core.progress import Report
-from core.review.sampled_maps import SAMPLE, SampledMaps, sampled_maps
+from core.review.sampled_maps import SAMPLE, SampledMaps, common, sampled_maps
 from core.workbench import pass_seconds
 from pages.ui.failures.opened import Opened
 from pages.ui.study.study_predictions import AT_ONCE
@@ -41,17 +41,21 @@ def sampled(shown: Opened) -> SampledMaps | None:
 
 
 def overview(maps: SampledMaps, region: Mask) -> None:
-    """The mean image and the mean map of all classes, each with the region."""
-    mean = outlined(maps.mean, region)
+    """The mean image and the mean map of all classes, each with the region, or what most regions share."""
+    mean = outlined(maps.mean, common(region))
     left, right = st.columns(2)
     left.image(mean, caption=f"Mean of {len(maps.rows):,} images", width="stretch", alt="The mean image")
     with right:
         _map(mean, maps.overall, "Mean map of all classes")
+    if region.ndim > 2:
+        st.caption(
+            "Every image has a region of its own: the line is around the pixels that lie in at least half of them."
+        )
 
 
 def by_class(shown: Opened, maps: SampledMaps, region: Mask) -> None:
     """The mean map of each predicted class, those with most images first."""
-    mean, labels = outlined(maps.mean, region), shown.predictions.labels
+    mean, labels = outlined(maps.mean, common(region)), shown.predictions.labels
     found = sorted(maps.means.items(), key=lambda item: -item[1][1])
     columns = [column for _ in range(0, len(found[:_CLASSES]), _ACROSS) for column in st.columns(_ACROSS)]
     for column, (label, (values, count)) in zip(columns, found[:_CLASSES], strict=False):

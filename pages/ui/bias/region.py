@@ -1,15 +1,47 @@
-"""The region: a box in per cent of what the model sees, in the address."""
+"""The region: a box in per cent of what the model sees, or the objects by their masks, in the address."""
 
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
 import streamlit as st
 
-from core.review.sampled_maps import Box, SampledMaps, strongest_box
+from core.data.masks.pictures import Mask
+from core.progress import Report
+from core.review.regions import Objects, Region, box_mask, box_region
+from core.review.sampled_maps import SampledMaps, strongest_box
+from pages.ui.failures.masks import masks
+from pages.ui.failures.opened import Opened
 from pages.ui.session import parameters
+from pages.ui.session.jobs import working
+from pages.ui.widgets.on_demand import done, keep
 
+_BOX, _MASKS = "box", "masks"  # in the address
+_TITLES = {_BOX: "a box", _MASKS: "the objects, by masks"}
 _SIDE = 25  # per cent of the box that is there first
 _USUAL = {"left": 0, "top": 100 - _SIDE, "width": _SIDE, "height": _SIDE}
+_PART = "bias-masks"
 
 
-def chosen(maps: SampledMaps | None) -> Box:
+@dataclass(frozen=True)
+class Chosen:
+    """The region that is looked at."""
+
+    key: Hashable  # of results that depend on it
+    region: Region
+    mask: Mask  # (H, W) of all maps, or (n, H, W) of each of them
+    option: tuple[str, str]  # of the command
+
+
+def chosen(shown: Opened, maps: SampledMaps | None) -> Chosen | None:
+    """The choice of the region; None while no masks are there."""
+    kind = parameters.choice("Region", list(_TITLES), "region").draw(
+        st.segmented_control, required=True, format_func=_TITLES.__getitem__
+    )
+    return _box(shown, maps) if kind == _BOX else _masks(shown, maps)
+
+
+def _box(shown: Opened, maps: SampledMaps | None) -> Chosen:
     """Four numbers, at first the quarter of each side with most evidence, and a button that finds that place."""
     usual = _USUAL if maps is None else _placed(maps, _SIDE, _SIDE)
     box = []
@@ -24,7 +56,29 @@ def chosen(maps: SampledMaps | None) -> Box:
                 help="Moves the box, without a change of its size, to where the mean map of all classes has most.",
             )  # fmt: skip
     left, top, width, height = box
-    return left, top, width, height
+    size = shown.bench.model.preprocess.size
+    region, mask = box_region(left, top, width, height, size), box_mask(left, top, width, height, size)
+    return Chosen(tuple(box), region, mask, ("--region", ",".join(f"{100 * side:g}" for side in box)))
+
+
+def _masks(shown: Opened, maps: SampledMaps | None) -> Chosen | None:
+    """The field for the masks, and those of the images with a map, read once per session."""
+    objects, path = masks(shown)
+    if objects is None:
+        st.info("Name the masks of the objects: there are none beside the images.")
+        return None
+    mask = np.zeros(shown.bench.model.preprocess.size, bool) if maps is None else _of_maps(shown, objects, path, maps)
+    return Chosen(path, objects, mask, ("--masks", path))
+
+
+def _of_maps(shown: Opened, objects: Objects, path: str, maps: SampledMaps) -> Mask:
+    key = (str(shown.predictions.path), shown.bench.model.key, path)
+
+    def work(report: Report) -> Mask:
+        return maps.regions(objects, report)
+
+    found: Mask | None = done(_PART, key)
+    return found if found is not None else keep(_PART, key, working("Reading masks", work))
 
 
 def _placed(maps: SampledMaps, width: int, height: int) -> dict[str, int]:

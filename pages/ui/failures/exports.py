@@ -16,8 +16,10 @@ from core.review.reviews import Review
 from pages.ui.session import visitors
 
 
-def menu(found: Predictions, rows: Rows, reviews: Mapping[str, Review], evidence: Mapping[int, Evidence]) -> None:
-    """Downloads of the cases of the queue that are made on a click, and the command."""
+def menu(
+    found: Predictions, rows: Rows, reviews: Mapping[str, Review], evidence: Mapping[int, Evidence], masks: str
+) -> None:
+    """Downloads of the cases of the queue that are made on a click, and the command; `masks` is the path of masks."""
     with st.popover("Export", icon=":material/download:", key="failures-export"):
         st.caption(f"The {len(rows):,} cases of this queue, with what reviewers say:")
         kinds = {
@@ -32,7 +34,7 @@ def menu(found: Predictions, rows: Rows, reviews: Mapping[str, Review], evidence
                     on_click="ignore",
                 )  # fmt: skip
         st.caption("This command writes a report of all errors:")
-        st.code(visitors.public(_command(found)), language="sh", wrap_lines=True)
+        st.code(visitors.public(_command(found, masks, located=bool(evidence))), language="sh", wrap_lines=True)
 
 
 def _json(found: Predictions, rows: Rows, reviews: Mapping[str, Review], evidence: Mapping[int, Evidence]) -> str:
@@ -40,8 +42,9 @@ def _json(found: Predictions, rows: Rows, reviews: Mapping[str, Review], evidenc
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _command(found: Predictions) -> str:
+def _command(found: Predictions, masks: str, *, located: bool) -> str:
     source = found.source
-    named = str(source.study.path) if source.study else f"{source.root} --model {found.manifest.model.name}"
-    parts = [quote(one) for one in named.split(" --model ")]
-    return f"vitrine failures {' --model '.join(parts)} --report failures.html"
+    words = [str(source.study.path)] if source.study else [str(source.root), "--model", found.manifest.model.name]
+    if located:
+        words += ["--masks", masks] if masks else [] if source.study else ["--evidence"]
+    return " ".join(["vitrine failures", *map(quote, words), "--report failures.html"])

@@ -7,7 +7,6 @@ import streamlit as st
 
 from core.data.flowers.folders import drawn_once
 from core.progress import Report, subrange
-from core.review.evidence import Evidence, stored_evidence
 from core.review.invitations import Invitation
 from core.review.predictions import Predictions, predictions
 from core.review.source import folder_source
@@ -38,20 +37,6 @@ class Opened:
     def study(self) -> Study | None:
         """The study, unless the images are those of a folder."""
         return self.predictions.source.study
-
-
-def evidence(shown: Opened) -> dict[int, Evidence]:
-    """Where the evidence of each image lies, by the heatmaps that a study stores; empty for a folder."""
-    source = shown.predictions.source
-    if shown.study is None:
-        return {}
-    key = (source.key, shown.bench.model.key)
-
-    def work(report: Report) -> dict[int, Evidence]:
-        return stored_evidence(source, report=report)
-
-    known: dict[int, Evidence] | None = done("evidence", key)
-    return known if known is not None else keep("evidence", key, working("Locating the evidence", work))
 
 
 def opened() -> Opened | None:

@@ -40,7 +40,7 @@ _SHOWN = 5_000  # cases a gallery takes at once
 
 
 def queue(found: Predictions, reviews: Mapping[str, Review], evidence: Mapping[int, Evidence]) -> Rows:
-    """The choice of the cases and their gallery; the cases in their order. `evidence` is known of a study alone."""
+    """The choice of the cases and their gallery; the cases in their order. `evidence` may be unknown."""
     numbers = counts(found)
     options = [name for name in _OUTCOMES if numbers[name]] or ["all"]
     usual = next(name for name in ("wrong", "unknown", "all") if name in options)
@@ -124,7 +124,7 @@ def _place(evidence: Mapping[int, Evidence]) -> Place | None:
     titles = {"": "anywhere"} | {place: f"{_PLACES[place]} ({counts[place]:,})" for place in PLACES if counts[place]}
     chosen = parameters.choice("Evidence", list(titles), "place", default="").draw(
         st.selectbox, width=220, format_func=titles.__getitem__, on_change=restart,
-        help="Where the positive part of the study's heatmap lies.",
+        help="Where the positive part of the heatmap lies.",
     )  # fmt: skip
     return next((place for place in PLACES if place == chosen), None)
 

@@ -46,11 +46,11 @@ def panel(asked: Callable[[], Subject], study: Study | None, method: str = "grad
 def _drawn(subject: Subject, study: Study | None, method: str) -> None:
     shown = edit_list.current(subject.picture.key)
     edit_list.write(shown.edits)
-    problem = shown.problem
+    problem, made = shown.problem, shown.edits
     try:
         found = outcome.outcome(subject, shown.edits)
     except VitrineError as error:
-        problem, found = str(error), outcome.outcome(subject, ())
+        problem, made, found = str(error), (), outcome.outcome(subject, ())
     _image(subject, shown, found)
     if problem:
         st.error(plain(problem))
@@ -69,7 +69,7 @@ def _drawn(subject: Subject, study: Study | None, method: str) -> None:
                 rules(study, found)
         exports.menu(found, shown.edits, both)
     with messages.refused():
-        flips.smallest(subject, shown.count or _COUNT, layer)
+        flips.smallest(subject, made, shown.count or _COUNT, layer)
     if not shown.edits:  # last, as everything is on the page by now
         prepare(subject.bench, subject.picture)
 

@@ -1,6 +1,7 @@
 """The page about bias, without a browser."""
 
 import html
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ def page(**query: str) -> AppTest:
 
 
 def said(app: AppTest) -> str:
-    return html.unescape(" | ".join(str(one.value) for one in [*app.markdown, *app.caption, *app.info, *app.error]))
+    return html.unescape(
+        " | ".join(str(one.value) for one in [*app.markdown, *app.caption, *app.info, *app.warning, *app.error])
+    )
 
 
 def sides(app: AppTest) -> list[int]:
@@ -73,6 +76,30 @@ def test_a_box_that_leaves_the_image_is_a_sentence(session: state.Session) -> No
     app = page(left="90", width="30")
     assert "does not lie inside the image" in said(app)
     assert sides(app)[0] == 90, "the numbers stay, to be changed"
+
+
+def test_masks_are_the_region(session: state.Session, tmp_path: Path) -> None:
+    """The example's masks, beside its images, are of the petals, which its network does not read."""
+    app = page(region="masks")
+    assert not app.number_input
+    numbers = every(app)
+    assert numbers["share"] < 0.2
+    assert numbers["flips"] < 0.1
+    assert "around the pixels that lie in at least half of them" in said(app)
+    assert "--masks …/masks --fill grey" in app.code[-1].value
+    (masks,) = tmp_path.rglob("misleading-tags/masks")
+    shutil.copytree(masks, tmp_path / "some")
+    next((tmp_path / "some").rglob("*.png")).unlink()
+    app = page(region="masks", masks=str(tmp_path / "some"))
+    assert "1 of 60 images have no mask, such as: There is no mask for" in said(app)
+    assert "1 of the 60 images with a map have no region." in said(app)
+    assert every(app)["filled"] == 59
+
+
+def test_without_masks_they_are_asked_for(session: state.Session, tmp_path: Path) -> None:
+    app = page(region="masks", masks=str(tmp_path / "nowhere"))
+    assert "There is no folder or file of masks" in said(app)
+    assert "Name the masks of the objects" in said(app)
 
 
 def test_groups_of_a_column_show_their_spread(session: state.Session, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pages.ui.session import parameters, state
 from tests.app.failures.predicted import predicted
 from tests.packets import packets
 from tests.pages_list import FILES, SCRIPT
+from tests.waiting import until
 
 MODEL = "flowers-single-6c"
 
@@ -43,7 +44,7 @@ def page(folder: Path | str, **query: str) -> AppTest:
 
 
 def said(app: AppTest) -> str:
-    texts = [*app.markdown, *app.caption, *app.info, *app.success, *app.header, *app.error]
+    texts = [*app.markdown, *app.caption, *app.info, *app.success, *app.header, *app.warning, *app.error]
     return html.unescape(" | ".join(str(one.value) for one in texts))
 
 
@@ -228,6 +229,46 @@ def test_a_study_whose_images_are_elsewhere_shows_what_it_stored(session: state.
     app = places.set_value("rule").run()
     assert "Most of the evidence lies in patches in which the filters of a rule are active." in said(app)
     assert not app.error
+
+
+def located(app: AppTest) -> AppTest:
+    """The page once the evidence is located."""
+    press(app, "Locate the evidence")
+    until(lambda: [box for box in app.run().selectbox if box.label == "Evidence"])
+    return app
+
+
+def kinds(app: AppTest) -> set[str]:
+    """The places of evidence that are offered, without their counts."""
+    return {option.rpartition(" (")[0] for option in next(b for b in app.selectbox if b.label == "Evidence").options}
+
+
+def test_the_evidence_of_a_folder_is_located_when_asked_and_stays_known(flowers: Path, session: state.Session) -> None:
+    app = page(flowers)
+    assert "Evidence" not in [box.label for box in app.selectbox]
+    assert "2 of 12 images have no mask, such as: There is no mask for orange/" in said(app)
+    app = located(app)
+    assert "on the object" in kinds(app)
+    assert "in a rule's patches" not in kinds(app)
+    orders = next(box for box in app.selectbox if box.label == "Order")
+    assert "evidence" in orders.set_value("evidence").run().query_params["order"]
+    assert "--masks …/masks --report" in " ".join(code.value for code in app.code)
+    app = page(flowers)  # the heatmaps lie on disk
+    assert "on the object" in kinds(app)
+    assert "Locate the evidence" not in [button.label for button in app.button]
+
+
+def test_masks_are_named_and_wrong_ones_are_told(flowers: Path, session: state.Session, tmp_path: Path) -> None:
+    shutil.copytree(flowers, tmp_path / "photos")
+    app = located(page(tmp_path / "photos"))
+    assert "on the object" not in kinds(app)
+    field = next(one for one in app.text_input if one.label == "Masks")
+    app = field.set_value(str(flowers.parent / "masks")).run()
+    assert app.query_params["masks"] == str(flowers.parent / "masks")
+    assert "on the object" in kinds(app), "without another pass over the images"
+    app = next(one for one in app.text_input if one.label == "Masks").set_value(str(tmp_path / "nowhere")).run()
+    assert "There is no folder or file of masks" in said(app)
+    assert kinds(app)
 
 
 def test_no_folder_and_a_wrong_one_are_told(session: state.Session, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.edits.apply import edited
 from core.edits.edit import Box, Jpeg, Segments, read
+from core.edits.flip import flip_by_filters
 from core.edits.what_if import what_if
 from core.errors import BadParameter
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
@@ -156,3 +158,30 @@ def test_the_smallest_change_is_searched_and_used(session: state.Session, sent: 
     next(one for one in app.button if one.label == "Use this change").click().run()
     assert texts(app)[0].startswith("filters=")
     assert not app.exception
+
+
+def test_the_search_starts_from_the_image_as_edited(session: state.Session, sent: list[dict[str, Any]]) -> None:
+    edits = ["brightness=0.8", "jpeg=40"]
+    app = page(edits, flip="filters")
+    start = "from the image with these edits: brightness=0.8, jpeg=40."
+    assert start in captions(app)
+    next(one for one in app.button if one.label == "Find the smallest change").click().run()
+    until(lambda: [one for one in app.run().button if one.label == "Use this change"])
+    app = next(one for one in app.button if one.label == "Use this change").click().run()
+    *before, change = texts(app)
+    assert before == edits
+    found = flip_by_filters(Workbench(load(MODEL)), edited(picture(), [read(text) for text in edits]))
+    assert change == str(found.edit)
+    assert found.flipped
+    made = [what_if(Workbench(load(MODEL)), picture(), [read(one) for one in some]) for some in (edits, texts(app))]
+    assert found.before == pytest.approx(float(made[0].after[found.label]), abs=1e-5)
+    assert made[0].top_after[0] == found.label != made[1].top_after[0]
+    assert "Use this change" in [one.label for one in app.button], "the steps remain to be tried"
+    assert f"The search started {start}" in captions(app)
+    app = next(one for one in app.button if one.label == "Search on from here").click().run()
+    assert f"brightness=0.8, jpeg=40, {change}." in captions(app)
+    assert "Find the smallest change" in [one.label for one in app.button]
+
+
+def captions(app: AppTest) -> str:
+    return html.unescape(" ".join(one.value for one in app.caption))

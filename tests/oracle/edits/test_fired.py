@@ -8,7 +8,6 @@ from core.edits.apply import scaled
 from core.edits.edit import Filters
 from core.edits.fired import rules_fired
 from core.edits.what_if import what_if
-from core.errors import Unsupported
 from core.images import picture_file
 from core.review.evidence import fired
 from core.study.build import build_study
@@ -26,9 +25,10 @@ def settings(tmp_path_factory):
     return config(root, patches=replace(PATCHES, sampling="dense"), transactions=TransactionConfig(filters=8))
 
 
-@pytest.fixture(scope="module")
-def study(settings, tmp_path_factory):
-    return build_study(settings, tmp_path_factory.mktemp("studies") / "s", model=model("gap"))
+@pytest.fixture(scope="module", params=["raw", "zscore", "share"])
+def study(request, settings, tmp_path_factory):
+    ranked = replace(settings, transactions=TransactionConfig(filters=8, ranking=request.param))
+    return build_study(ranked, tmp_path_factory.mktemp("studies") / "s", model=model("gap"))
 
 
 def test_they_are_those_that_the_study_found_in_its_images(study):
@@ -53,10 +53,3 @@ def test_no_rule_fires_without_its_filters_or_without_an_image(study):
     assert found.rules_before == rules_fired(study, bench, picture)
     assert found.rules_after == rules_fired(study, off, picture)
     assert what_if(bench, picture, []).rules_after is None
-
-
-def test_a_ranking_over_all_images_is_refused(settings, tmp_path):
-    ranked = replace(settings, transactions=TransactionConfig(filters=8, ranking="zscore"))
-    study = build_study(ranked, tmp_path / "z", model=model("gap"))
-    with pytest.raises(Unsupported, match="z-scores"):
-        rules_fired(study, Workbench(model("gap")), picture_file(study.folder / study.table("images")["path"][0]))

@@ -1,5 +1,7 @@
 """The planted shortcut: filling the tag flips its network, nothing else does; groups and mean maps by hand."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,13 +10,12 @@ import torch
 from core.data import flowers
 from core.data.flowers.drawing import LAYERS
 from core.errors import BadParameter, Unavailable, UnknownName
+from core.export.bias import flip_sentence, share_sentence
 from core.images import read_picture
 from core.models import load
 from core.review.bias import (
     Counterfactual,
     accuracy_by_group,
-    box_mask,
-    box_region,
     column_groups,
     counterfactual,
     folder_groups,
@@ -23,7 +24,8 @@ from core.review.bias import (
 )
 from core.review.confusion import accuracy
 from core.review.predictions import predictions
-from core.review.sampled_maps import sampled_maps, strongest_box
+from core.review.regions import box_mask, box_region, objects
+from core.review.sampled_maps import common, sampled_maps, strongest_box
 from core.review.source import folder_source
 from tests.unit.review.planted import planted
 
@@ -44,7 +46,7 @@ def biased(tmp_path_factory):
 def part(found, name):
     """The mask of a part of the flowers, drawn again."""
 
-    def mask(row):
+    def mask(row, size):
         folder, _, file = found.source.paths[row].partition("/")
         label = flowers.class_names("shortcut").index(folder)
         return flowers.draw("shortcut", label, int(file[:-4]), seed=5).parts == LAYERS.index(name)
@@ -80,7 +82,7 @@ def test_filled_images_are_those_of_the_network_itself(biased):
     row = counterfactual(found, model, region, "black").table.iloc[3]
     picture = read_picture(found.source.root, found.source.paths[3])
     filled = picture.pixels.copy()
-    filled[region(3)] = 0
+    filled[region(3, picture.pixels.shape[:2])] = 0
     with torch.no_grad():
         logits = model.net(model.preprocess.tensor(filled)[None])[0]
     assert row["filled"] == int(logits.argmax())
@@ -137,7 +139,7 @@ def test_regions_that_do_not_fit_are_a_sentence(biased):
     with pytest.raises(BadParameter, match="Give 128 × 128 pixels"):
         counterfactual(found, model, box_region(*CORNER, (64, 64)))
     with pytest.raises(Unavailable, match="No image of data has the region"):
-        counterfactual(found, model, lambda row: None)
+        counterfactual(found, model, lambda row, size: None)
 
 
 def test_maps_lie_on_the_tag_of_the_network_that_reads_it_only(biased, tmp_path):
@@ -152,6 +154,37 @@ def test_maps_lie_on_the_tag_of_the_network_that_reads_it_only(biased, tmp_path)
     assert top == pytest.approx(CORNER[1], abs=0.05)
     honest, others = predicted(tmp_path, "single-6c", "flowers-single-6c")
     assert sampled_maps(others, honest).shares(corner)["share"].max() < 0.1
+
+
+def test_masks_as_the_region_count_the_same_as_drawn_ones(biased, tmp_path):
+    """The petals of every image from its file: their share by hand, and the flips of `part`; one file is missing."""
+    model, found = biased
+    lost = found.source.paths[0]
+    shutil.copytree(found.source.root.parent / "masks", tmp_path / "masks")
+    (tmp_path / "masks" / lost).unlink()
+    region = objects(found.source, model, tmp_path / "masks")
+    assert region.notes == (f"1 of 24 images have no mask, such as: There is no mask for {lost}.",)
+    maps = sampled_maps(found, model)
+    regions = maps.regions(region)
+    assert not regions[0].any()
+    row = maps.shares(regions).iloc[-1]
+    shares = [
+        np.maximum(values, 0)[own].sum() / np.maximum(values, 0).sum()
+        for values, own in zip(maps.values[1:], regions[1:], strict=True)
+    ]
+    assert (row["images"], row["label"]) == (23, -1)
+    assert row["share"] == pytest.approx(np.mean(shares), rel=1e-5)
+    assert row["area"] == pytest.approx(regions[1:].mean(), rel=1e-6)
+    assert "1 of the 24 images with a map have no region." in share_sentence(maps, regions)
+    filled = counterfactual(found, model, region)
+    assert filled.without == 1
+    assert filled.table["image"].tolist() == list(range(1, 24))
+    assert flip_sentence(filled).endswith("Left out without a region or a prediction: 1.")
+    with_all = counterfactual(found, model, part(found, "petals"))
+    assert filled.table["filled"].tolist() == with_all.table["filled"].tolist()[1:]
+    assert common(regions).tolist() == (regions[1:].mean(0) >= 0.5).tolist()
+    assert not common(np.zeros((2, 3, 3), bool)).any()
+    assert share_sentence(maps, np.zeros_like(regions)) == "24 of the 24 images with a map have no region."
 
 
 def test_a_sample_is_taken_at_equal_distances_and_has_the_same_maps(biased):

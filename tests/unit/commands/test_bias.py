@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 
@@ -58,6 +59,23 @@ def test_text_and_csv_have_the_same_numbers(folder, capsys, tmp_path):
     assert lines[-1].endswith("all classes")
 
 
+def test_masks_are_the_region_and_missing_ones_are_counted(folder, capsys, tmp_path):
+    """The network reads the tag, and the masks are of the petals."""
+    masks = tmp_path / "masks"
+    shutil.copytree(folder / "masks", masks)
+    next(iter(sorted(masks.rglob("*.png")))).unlink()
+    content = json.loads(told(capsys, folder, "--model", TAGGED, "--masks", masks, "--json"))
+    assert (content["region"], content["without"]) == (str(masks), 1)
+    every = content["classes"][-1]
+    assert (every["maps"], every["filled"]) == (23, 23)
+    assert every["share"] < every["area"]
+    assert every["flips"] == 0
+    lines = told(capsys, folder, "--model", TAGGED, "--masks", masks).splitlines()
+    assert lines[1].startswith("1 of 24 images have no mask, such as: There is no mask for ")
+    assert lines[2] == f"region: {masks}"
+    assert f"{every['share']:.1%}" in lines[3]
+
+
 def test_groups_of_a_column_have_their_spread(folder, capsys, tmp_path):
     paths = sorted(path.relative_to(folder / "images").as_posix() for path in (folder / "images").rglob("*.png"))
     table = tmp_path / "sites.csv"
@@ -76,6 +94,7 @@ def test_groups_of_a_column_have_their_spread(folder, capsys, tmp_path):
         (("--region", "0,75,50,50"), "does not lie inside the image"),
         (("--region", "a,b,c,d"), "--region cannot be"),
         (("--fill", "red"), "--fill cannot be 'red'"),
+        (("--masks", "/nowhere"), "There is no folder or file of masks at /nowhere"),
         (("--groups", "sites.csv"), "--groups cannot be 'sites.csv'"),
         (("--images", "x"), "--images cannot be 'x'"),
     ],

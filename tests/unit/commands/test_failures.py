@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 
@@ -43,6 +44,24 @@ def test_errors_of_a_folder_are_listed(folder, capsys):
         f"{pair['images']:6,}  {pair['true_name']} as {pair['predicted_name']} ({pair['share']:.0%} of the class)"
         in lines
     )
+
+
+def test_the_evidence_of_a_folder_is_located_when_asked(folder, capsys, tmp_path):
+    """The network reads the tag, which is no part of the masked petals."""
+    words = folder, "--model", MODEL
+    assert not any(case["evidence"] for case in json.loads(told(capsys, *words, "--json"))["cases"])
+    cases = json.loads(told(capsys, *words, "--evidence", "--json"))["cases"]
+    assert {case["evidence"] for case in cases} == {"elsewhere"}
+    assert f"{len(cases):6,}  Most of the evidence lies neither on the object nor" in told(capsys, *words, "--evidence")
+    masks = tmp_path / "masks"
+    (masks / cases[0]["image"]).parent.mkdir(parents=True)
+    shutil.copy(folder / "masks" / cases[0]["image"], masks / cases[0]["image"])
+    assert main(["failures", *map(str, words), "--masks", str(masks), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "23 of 24 images have no mask, such as: There is no mask for" in printed.err
+    places = {case["image"]: case["evidence"] for case in json.loads(printed.out)["cases"]}
+    assert places.pop(cases[0]["image"]) == "elsewhere"
+    assert set(places.values()) == {"concentrated"}
 
 
 def test_the_network_is_right_where_the_tag_is_and_follows_it_where_it_is_not(folder, capsys):

@@ -8,6 +8,7 @@ import pytest
 from core.cli import main
 from core.edits.apply import edited, scaled
 from core.edits.edit import read_all
+from core.edits.what_if import what_if
 from core.export import command_line
 from core.images import picture_file
 from core.resources import ASSETS
@@ -92,6 +93,20 @@ def test_the_steps_of_a_search_are_printed(kind, capsys):
     assert found["edit"] in table
     for number, step in enumerate(found["steps"], 1):
         assert f"{number:4}  {step['removed']:10}" in table
+
+
+def test_a_search_starts_from_the_image_as_edited(capsys):
+    edits = ["brightness=0.5", "filters=features.5:1*0"]
+    words = ["flip", str(PHOTO), "--model", "gap", "--count", "12", "--steps", "2", *words_of(edits)]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    after = what_if(nets.model("gap"), picture_file(PHOTO), read_all(edits))
+    assert found["edits"] == edits
+    assert found["label"] == after.top_after[0]
+    assert found["before"] == pytest.approx(float(after.after[after.top_after[0]]), abs=1e-5)
+    assert found["before"] != pytest.approx(float(after.before[found["label"]]), abs=1e-4)
+    assert main(words) == 0
+    assert "The search starts from the image with brightness=0.5, filters=features.5:1*0." in capsys.readouterr().out
 
 
 def test_a_search_refuses_what_it_cannot_do(capsys):

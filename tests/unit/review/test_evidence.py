@@ -103,4 +103,6 @@ def test_the_evidence_of_a_study_is_that_of_its_maps_and_rules(study):
         assert evidence == located(resized(values, study.manifest.model.view)[0].numpy(), boxes=boxes_of(own))
     assert {one.place for one in found.values()} >= {"rule"}
     everywhere = np.ones(study.manifest.model.view, bool)
-    assert all(one.on_object == 1 for one in stored_evidence(study_source(study), lambda image: everywhere).values())
+    assert all(
+        one.on_object == 1 for one in stored_evidence(study_source(study), lambda image, size: everywhere).values()
+    )

@@ -31,6 +31,26 @@ def test_whoever_has_the_word_is_invited_until_it_is_withdrawn(folder: Path) -> 
     assert invited(third) == other
 
 
+def test_only_those_of_the_review_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [invite(OF_ANNE), invite(OF_ANNE)]
+    for number in range(5):
+        invite(Invitation("/home/bert", folder=f"/photos/{number}", model="alexnet"))
+    read, files = invitations.read_json, list[Path]()
+
+    def counted(file: Path, most: int) -> object:
+        files.append(file)
+        return read(file, most)
+
+    monkeypatch.setattr(invitations, "read_json", counted)
+    assert given(OF_ANNE) == 2
+    assert len(files) == 2
+    assert invited(words[0]) == OF_ANNE
+    assert len(files) == 3
+    withdraw(OF_ANNE)
+    assert len(files) == 5
+    assert len(list(folder.iterdir())) == 5
+
+
 @pytest.mark.parametrize("word", ["", "x", "../../etc/passwd", "a" * 32, "ä" * 32, "a" * 10_000])
 def test_a_word_that_was_never_given_opens_nothing(word: str) -> None:
     invite(OF_ANNE)
