@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.ui.session import parameters
-from pages.ui.units import analyses, dissection_report, inspected, layer_strip, unit_facts
+from pages.ui.units import analyses, dissection_report, inspected, layer_strip, selection, unit_facts
 from pages.ui.units.inversions import inversions
 from pages.ui.units.picked_units import picked
 from pages.ui.units.unit_facts import UnitFacts
@@ -29,7 +29,9 @@ def overview() -> None:
     )
     units = unit_facts.chosen(facts)
     if units:
-        if chosen := _VIEWS[view][1](facts, units):
+        selection.adopt(shown, units)
+        _VIEWS[view][1](facts, units)
+        if chosen := selection.units():
             picked(facts, chosen)
     else:
         st.info("No unit matches. Remove the search, or show dead units.")

@@ -54,6 +54,7 @@ PARAMETERS = {
         "like",
         "shared",
         "colour",
+        "picked",
         "every",
     ),
     "Filter": ("study", "layer", "unit", "rule"),

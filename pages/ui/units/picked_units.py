@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.ui.session import navigation
 from pages.ui.study import ablation, patch_items
-from pages.ui.units import unit_pictures, visualisations
+from pages.ui.units import selection, unit_pictures, visualisations
 from pages.ui.units.unit_facts import UnitFacts
 from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import Items, gallery
@@ -26,6 +26,10 @@ def picked(facts: UnitFacts, units: Sequence[int]) -> None:
             name = patch_items.unit(unit)
             if st.button(name, key=f"open-{unit}", help=f"Open {name}"):
                 navigation.go("units/unit", layer=inspected.layer, unit=unit)
+        st.button("Clear selection", key="units-deselect", on_click=selection.clear, icon=":material/close:",
+                  type="tertiary")  # fmt: skip
+    if len(units) > selection.MOST:
+        st.caption(f"The address of this page names the first {selection.MOST} of {len(units):,}.")
     these = "this unit" if len(units) == 1 else "these units"
     if inspected.problem:
         st.caption(f"Ablating {these} needs the model.")

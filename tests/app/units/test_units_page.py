@@ -372,6 +372,71 @@ def test_rows_of_the_table_are_selected_too(app: AppTest) -> None:
     assert f"Selected: {units[1]} + {units[2]}" in said(app)
 
 
+def test_one_selection_lasts_over_the_views_and_is_in_the_address(app: AppTest) -> None:
+    visit(app, "Units", study=MODEL, layer="relu3")
+    pick(app, 5, 9)
+    assert app.query_params["picked"] == "5,9"
+
+    def shows(view: str) -> AppTest:
+        app.segmented_control(key="units.show").set_value(view).run()
+        assert "Selected: F5 + F9" in said(app), view
+        return app
+
+    table = shows("table").dataframe[0]
+    assert [table.value["Unit"].iloc[row] for row in selected_rows(app)] == ["F5", "F9"]
+    assert ringed(shows("map")) == ["F5", "F9"]
+    assert grid(shows("grid"))["selected"] == [5, 9]
+    frame = shows("table").dataframe[0]
+    units = frame.value["Unit"].tolist()
+    app.session_state[frame.key] = {"selection": {"rows": [units.index("F9")], "columns": [], "cells": []}}
+    app.run()
+    assert "Selected: F9" in said(app)
+    assert app.query_params["picked"] == "9"
+    app.segmented_control(key="units.show").set_value("map").run()
+    assert ringed(app) == ["F9"]
+    app.button(key="units-deselect").click().run()
+    assert "Selected:" not in said(app)
+    assert "picked" not in app.query_params
+    app.segmented_control(key="units.show").set_value("table").run()
+    assert selected_rows(app) == []
+
+
+def selected_rows(app: AppTest) -> list[int]:
+    """The rows that the table shows as selected at first."""
+    rows: list[int] = json.loads(app.dataframe[0].proto.selection_default)["selection"]["rows"]
+    return rows
+
+
+def ringed(app: AppTest) -> list[str]:
+    """The names of the units that the map marks."""
+    return [name for trace in charts(app)[0] if trace["name"] == "picked" for name in trace["text"]]
+
+
+def test_an_address_selects_units_and_another_layer_has_none(app: AppTest) -> None:
+    visit(app, "Units", study=MODEL, layer="relu3", picked="9,F5")
+    assert "Selected: F9 + F5" in said(app)
+    app.selectbox(key="units.layer").set_value("relu4").run()
+    assert "Selected:" not in said(app)
+    assert "picked" not in app.query_params
+
+
+def test_an_address_of_no_unit_selects_none_and_says_so(app: AppTest) -> None:
+    visit(app, "Units", study=MODEL, layer="relu3", picked="5,99")
+    app.run()
+    assert "There is no unit called '99'" in said(app)
+    assert "Selected:" not in said(app)
+
+
+def test_an_address_names_no_more_units_than_it_may(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.ui.units.selection.MOST", 3)
+    visit(app, "Units", study=MODEL, layer="relu3")
+    pick(app, 0, 1, 5, 9)
+    assert app.query_params["picked"] == "0,1,5"
+    assert "names the first 3 of 4" in said(app)
+    app.segmented_control(key="units.show").set_value("table").run()
+    assert "Selected: F0 + F1 + F5 + F9" in said(app)
+
+
 @pytest.mark.parametrize(
     ("layer", "problem"),
     [("nowhere", "There is no layer called 'nowhere'"), ("head", "has no spatial positions")],
