@@ -82,6 +82,19 @@ def visualise_command(model: str, options: ModelOptions, layer: str, unit: int, 
     return shlex.join([*words, "--out", f"{layer}-F{unit}".replace("/", "_")])
 
 
+def invert_command(
+    model: Model, image: str, layer: str, settings: Mapping[str, Any], *, preset: str = "mahendran", seed: int = 0
+) -> str:
+    """The command line that makes images which a layer encodes like an image; `settings` are changes of the preset."""
+    words = ["vitrine", "units", "invert", *model_words(model.name, model.options)[1:]]
+    words += ["--image", *_image_words([image]), "--layers", layer]
+    words += ["--preset", preset] if preset != "mahendran" else []
+    for name, value in settings.items():
+        words += ["--set", f"{name}={spelled(value)}"]
+    words += ["--seed", str(seed)] if seed else []
+    return shlex.join([*words, "--out", f"{layer}-inversion".replace("/", "_")])
+
+
 def averages_command(relevance: str, layer: str, unit: int) -> str:
     """The command line that averages what a unit responds to in the images of each class it is relevant for."""
     out = f"{layer}-F{unit}-averages".replace("/", "_")

@@ -24,13 +24,13 @@ Source = Literal["list", "weights", "timm", "hf", "onnx", "python", "none"]
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar", ".pkl", ".pickle", ".th", ".weights")
 PROGRAMS = (".pt2", ".torchscript")  # networks saved with their code
+EXPORTED = ".onnx"  # a network of ONNX
 REPOSITORY = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")  # of the Hugging Face hub; anything else is a folder
 
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 _FOLDER = re.compile(r".*[/\\]", re.DOTALL)
 _SCRIPT = re.compile(r"(.+?\.py):([A-Za-z_]\w*)(?:(@)(.*))?", re.DOTALL)
 _MODULE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+):([A-Za-z_]\w*)(?:(@)(.*))?", re.DOTALL)
-_EXPORTED = ".onnx"
 _PREFIXES: dict[str, Source] = {"timm": "timm", "hf": "hf", "onnx": "onnx"}
 
 
@@ -133,7 +133,7 @@ def parsed(text: str) -> ModelName:
         return ModelName(text, "python", f"{code[1]}:{code[2]}", code[4] or "", "@" if code[3] else "")
     if is_path or not before:
         file = text.removeprefix(separator[0])
-        return ModelName(text, "onnx" if file.lower().endswith(_EXPORTED) else "none", "", file)
+        return ModelName(text, "onnx" if file.lower().endswith(EXPORTED) else "none", "", file)
     return ModelName(text, "weights", before, after, "@" if separator[0] == "@" else ":")
 
 
@@ -153,7 +153,7 @@ def refuse_nameless(name: ModelName) -> None:
 
 def _alone(text: str, *, is_path: bool) -> ModelName:
     """A name without a separator."""
-    if text.lower().endswith(_EXPORTED):
+    if text.lower().endswith(EXPORTED):
         return ModelName(text, "onnx", "", text)
     if is_path or text.lower().endswith((*SUFFIXES, *PROGRAMS, ".py")):
         return ModelName(text, "none", "", text)

@@ -201,10 +201,20 @@ def from_layers(model: Model, layers: Mapping[str, slice]) -> Logits:
 def edited(model: Model, image: Tensor, edits: Mapping[str, Edit]) -> Tensor:
     """Logits (K, C) of one image for K edited copies of layers' outputs: one pass up to the first layer, K after it.
 
-    The edit of the first layer makes the copies (K, …) of its output (1, …).
+    The edit of the first layer makes the copies (K, …) of its output (1, …), or edits those (K, …) of K images: where
+    the network concatenates an edited output with another one, all K passes are complete.
     """
-    with capture(model.net, edit=edits):
-        logits: Tensor = model.net(image[None])
+    logits: Tensor
+    with capture(model.net, edit=edits) as outputs:
+        try:
+            logits = model.net(image[None])
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # of sizes that differ; any other is raised again by the complete passes
+            copies = max(map(len, outputs.values()), default=1)
+            if copies == 1:
+                raise
+            logits = model.net(image.expand(copies, *image.shape))
     return logits
 
 

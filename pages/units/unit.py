@@ -17,10 +17,9 @@ from pages.ui.passport import (
     relevance_map,
     resampled,
     strongest,
-    visualised,
 )
 from pages.ui.study import open_study, patch_items, rule_views
-from pages.ui.units import analyses, inspected
+from pages.ui.units import analyses, inspected, visualisations
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
 
@@ -73,7 +72,7 @@ def _of_any_layer(shown: Inspected, number: int) -> None:
 def _tiles(shown: Inspected, number: int, first: Callable[[], None]) -> None:
     """The tiles of every layer, after the first one."""
     everywhere = (
-        on_image.current_image, visualised.visualised, concept.concept, relevance_map.relevance_map, alike.alike
+        on_image.current_image, visualisations.visualised, concept.concept, relevance_map.relevance_map, alike.alike
     )  # fmt: skip
     tiles: list[Callable[[], None]] = [first, *(partial(one, shown, number) for one in everywhere)]
     grid = st.grid(3, min_column_width=270, gap="medium")

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from pages.ui.session import parameters
-from pages.ui.units import analyses, dissection_report, inspected, layer_strip, unit_facts
+from pages.ui.units import analyses, dissection_report, inspected, layer_strip, selection, unit_facts
+from pages.ui.units.inversions import inversions
 from pages.ui.units.picked_units import picked
 from pages.ui.units.unit_facts import UnitFacts
 from pages.ui.units.unit_grid import grid
@@ -18,7 +19,7 @@ _VIEWS = {"grid": ("Grid", grid), "table": ("Table", table), "map": ("Map", scat
 @st.fragment
 @messages.error_boundary("Units")
 def overview() -> None:
-    """The strip of layers, the filters, one of the views, what is selected in it, and what else can be computed."""
+    """The strip of layers, the filters, one of the views, what is selected in it, and what can be computed."""
     shown = inspected.current()
     layer_strip.titled(shown)
     analyses.watched()
@@ -28,12 +29,15 @@ def overview() -> None:
     )
     units = unit_facts.chosen(facts)
     if units:
-        if chosen := _VIEWS[view][1](facts, units):
+        selection.adopt(shown, units)
+        _VIEWS[view][1](facts, units)
+        if chosen := selection.units():
             picked(facts, chosen)
     else:
         st.info("No unit matches. Remove the search, or show dead units.")
         st.button("Remove the filters", key="units-clear", on_click=unit_facts.clear, icon=":material/close:")
     dissection_report.report(facts)
+    inversions(shown)
     _offers(facts)
 
 

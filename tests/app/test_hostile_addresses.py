@@ -55,6 +55,7 @@ PARAMETERS = {
         "like",
         "shared",
         "colour",
+        "picked",
         "every",
     ),
     "Filter": ("study", "layer", "unit", "rule"),

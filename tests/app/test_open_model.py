@@ -15,6 +15,9 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save
 from streamlit.testing.v1 import AppTest
 
+from core import environment
+from core.data.model_options import ModelOptions
+from core.errors import Unavailable
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from core.images import decode
 from core.models.sources import flower_networks
@@ -22,6 +25,7 @@ from core.study.config import StudyConfig
 from pages.ui.session import networks, opened_models, shared_networks, state
 from pages.ui.shell import open_model
 from pages.ui.study import build_form
+from tests import exported
 from tests.pages_list import FILES, SCRIPT
 
 NAME = "flowers@mine.safetensors"
@@ -303,6 +307,36 @@ def test_loading_shows_progress_and_can_be_stopped(weights: bytes, monkeypatch: 
     assert not app.button(key="open-chosen").disabled
 
 
+def test_an_exported_network_is_dropped_opened_and_found_again(tmp_path: Path) -> None:
+    file = exported.saved(exported.small(3), tmp_path / "made.onnx", batch=1)
+    app = drop(dialog(open_model.WEIGHTS), "weights", "My net.ONNX", file.read_bytes())
+    assert not [one for one in app.selectbox if one.label == "Architecture"], "it brings its own"
+    drop(app, "labels", "labels.txt", b"ant\nbee\ncat\n")
+    assert commands(app)[0] == "vitrine app --model 'My net.ONNX' --labels labels.txt"
+    opening(app)
+    assert app.session_state["location"].model == "My net.ONNX"
+    assert "Converted to torch" in said(app)
+    assert str(tmp_path) not in said(app)
+    chips = next(one.proto.json for one in app.get("bidi_component") if "class_chips" in one.proto.component_name)
+    assert {one["label"] for one in json.loads(chips)["classes"]} == {"ant", "bee", "cat"}
+    reload()
+    again = visit(model="My net.ONNX")
+    assert again.session_state["location"].model == "My net.ONNX"
+    again.button(key="open-model").click().run()
+    again.button(key="close-My net.ONNX").click().run()
+    assert not list(opened_models._folder().glob("*/*"))
+
+
+@pytest.mark.parametrize("kind", ["text", "truncated", "beside"])
+def test_a_damaged_exported_network_is_a_sentence(kind: str, tmp_path: Path) -> None:
+    file = exported.saved(exported.small(3), tmp_path / "made.onnx", dynamo=True, external_data=kind == "beside")
+    data = {"text": b"hello", "truncated": file.read_bytes()[:-100], "beside": file.read_bytes()}[kind]
+    app = opening(drop(dialog(open_model.WEIGHTS), "weights", "bad.onnx", data))
+    assert app.error
+    assert "bad.onnx" in said(app)
+    assert app.session_state["location"].model == "flowers-double-12c"
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -340,6 +374,16 @@ def test_a_study_is_built_with_the_stored_file(weights: bytes, monkeypatch: pyte
     file = next(opened_models._folder().glob("*/mine.safetensors"))
     assert config.model == f"flowers@{file}"
     assert model.name == NAME
+
+
+def test_a_stranger_cannot_drop_an_exported_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_SHARED", "1")
+    app = drop(dialog(open_model.WEIGHTS), "weights", "net.onnx", b"hello")
+    assert "Visitors cannot open .onnx files" in said(app)
+    assert not list((Path(environment.home())).rglob("*.onnx")), "nothing is stored"
+    assert app.button(key="open-chosen").disabled
+    with pytest.raises(Unavailable, match="Visitors cannot open"):
+        opened_models.exported(Path("net.onnx"), ModelOptions())
 
 
 @pytest.mark.parametrize("source", ["list", "timm", "name", "architecture"])

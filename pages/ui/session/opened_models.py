@@ -1,7 +1,7 @@
 """Models that a user opened beside the list: their names and options, and the files they came from.
 
 An uploaded file is stored in the user's or visitor's own folder, by its hash: the same weights twice are one file. The
-model is called ARCH@FILE with the bare name of the file, as on a command line in the folder of that file.
+model is called ARCH@FILE, or FILE.onnx, with the bare name of the file, as on a command line in its folder.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _writing = Lock()  # held while a file is added, or the index is read and writte
 class OpenedModel:
     """A model as the user names it, and how this server loads it."""
 
-    name: str  # ARCH@FILE with the bare name of an uploaded file
+    name: str  # ARCH@FILE or FILE.onnx with the bare name of an uploaded file
     loads: str  # the name that `core.models.load` takes, with the path of the file on this server
     options: ModelOptions = field(default_factory=ModelOptions)
 
@@ -46,6 +46,12 @@ class OpenedModel:
 def own(architecture: str, file: Path, options: ModelOptions) -> OpenedModel:
     """The model of an architecture with an uploaded file of weights."""
     return OpenedModel(f"{architecture}@{file.name}", f"{architecture}@{file}", options)
+
+
+def exported(file: Path, options: ModelOptions) -> OpenedModel:
+    """The model of an uploaded file of ONNX. Raises Unavailable on a shared server."""
+    visitors.check_exported()
+    return OpenedModel(file.name, f"onnx:{file}", options)
 
 
 def store(data: bytes, name: str, kind: str = "upload") -> Path:

@@ -121,6 +121,15 @@ def check_hub(title: str) -> None:
         raise Unavailable(message, "Whoever runs it can offer one with `vitrine app --model`.")
 
 
+def check_exported() -> None:
+    """Raise Unavailable on a shared server, where visitors cannot have it run an exported network of theirs."""
+    if shared():
+        message = (
+            "Visitors cannot open .onnx files, as no limit of time or memory holds for onnxruntime in this server."
+        )
+        raise Unavailable(message, "Whoever runs it can offer one with `vitrine app --model FILE.onnx`.")
+
+
 def folders() -> tuple[Path, ...]:
     """The folders below which images may be read: those of `vitrine app --data`; none means all, or none if shared."""
     return tuple(expanded(folder) for folder in environment.app_folders())

@@ -13,7 +13,7 @@ from core.export import model_words
 from core.jobs import Job
 from core.models import SOURCES, Model, architectures, fitting, listed, weight_sets
 from core.models.matching import TOP
-from core.models.name import SUFFIXES, parsed
+from core.models.name import EXPORTED, SUFFIXES, parsed
 from core.params import params_of
 from pages.ui.session import jobs, location, networks, opened_models, state, visitors
 from pages.ui.session.opened_models import OpenedModel
@@ -186,11 +186,16 @@ def _parameters(source: str, name: str) -> None:
 
 
 def _own_weights() -> None:
-    """Files of weights and labels, the architecture, and the options of the model."""
-    weights = _file("weights", f"Weights ({', '.join(SUFFIXES[:2])} …)", limit("upload"))
+    """Files of weights or of an exported network, and of labels; the architecture, and the options of the model."""
+    exported = "" if visitors.shared() else f", or an exported network ({EXPORTED})"
+    weights = _file("weights", f"Weights ({', '.join(SUFFIXES[:2])} …){exported}", limit("upload"))
     labels = _file("labels", "Labels (optional), one class per line", limit("text"))
     kept = ", until you close the model or do not use it for a week" if visitors.shared() else ""
     st.caption(f"Files are stored in your folder on this server{kept}. Nothing in them is run.")
+    if weights and _is_exported(weights.name):
+        options = _options(labels=str(labels or ""), weight_set="", revision="")
+        _open_button(opened_models.exported(weights, options))
+        return
     known = architectures()
     fits = _fitting(weights) if weights else ()
     architecture = st.selectbox(
@@ -208,6 +213,10 @@ def _own_weights() -> None:
     chosen = _weight_set(architecture, weights)
     options = _options(labels=str(labels or ""), weight_set=chosen, revision="")
     _open_button(opened_models.own(architecture, weights, options) if weights and architecture else None)
+
+
+def _is_exported(name: str) -> bool:
+    return name.lower().endswith(EXPORTED)
 
 
 def _by_name() -> None:
@@ -266,6 +275,8 @@ def _dropped(kind: str, key: str) -> None:
     for name, content in state.received([st.session_state.get(key)]):
         st.session_state["open-model-problem"] = ""
         try:
+            if kind == "weights" and _is_exported(name):
+                visitors.check_exported()
             path = opened_models.store(content, name, "upload" if kind == "weights" else "text")
         except VitrineError as error:
             st.session_state["open-model-problem"] = str(error)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from core.data.model_options import ModelOptions, options_of
 from core.errors import VitrineError
 from core.network.inspection import Layer
 from core.study import Study
 from core.workbench import Workbench
-from pages.ui.session import location, parameters, state
+from pages.ui.session import location, networks, parameters, state
 from pages.ui.study import open_study
 
 
@@ -23,6 +24,11 @@ class Inspected:
     def name(self) -> str:
         """The name of the model."""
         return self.study.manifest.model.name if self.study else location.current().model
+
+    @property
+    def options(self) -> ModelOptions:
+        """The options with which the model is opened."""
+        return options_of(self.study.manifest.settings) if self.study else networks.options_of(self.name)
 
     @property
     def sha(self) -> str:

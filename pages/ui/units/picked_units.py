@@ -1,21 +1,19 @@
-"""Some units of a layer that were selected: opened, ablated, compared, and the command that visualises each."""
+"""Some units of a layer that were selected: opened, ablated, compared and visualised."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
-from core.data.model_options import options_of
-from core.export.command import visualise_command
-from pages.ui.session import navigation, networks, visitors
+from pages.ui.session import navigation
 from pages.ui.study import ablation, patch_items
-from pages.ui.units import unit_pictures
+from pages.ui.units import selection, unit_pictures, visualisations
 from pages.ui.units.unit_facts import UnitFacts
 from pages.ui.widgets import messages
 from pages.ui.widgets.gallery import Items, gallery
 from pages.ui.widgets.text import plain
 
-_MOST = 12  # units whose patches and commands are shown
+_MOST = 12  # units whose patches and images are shown
 _PATCHES = 9  # of each
 
 
@@ -28,6 +26,10 @@ def picked(facts: UnitFacts, units: Sequence[int]) -> None:
             name = patch_items.unit(unit)
             if st.button(name, key=f"open-{unit}", help=f"Open {name}"):
                 navigation.go("units/unit", layer=inspected.layer, unit=unit)
+        st.button("Clear selection", key="units-deselect", on_click=selection.clear, icon=":material/close:",
+                  type="tertiary")  # fmt: skip
+    if len(units) > selection.MOST:
+        st.caption(f"The address of this page names the first {selection.MOST} of {len(units):,}.")
     these = "this unit" if len(units) == 1 else "these units"
     if inspected.problem:
         st.caption(f"Ablating {these} needs the model.")
@@ -37,12 +39,9 @@ def picked(facts: UnitFacts, units: Sequence[int]) -> None:
         with messages.refused():
             ablation.without(inspected.bench, inspected.layer, units, "units")
     if len(units) > _MOST:
-        st.caption(f"The patches of the first {_MOST} are shown.")
+        st.caption(f"The patches and images of the first {_MOST} are shown.")
     _patches(facts, units[:_MOST])
-    options = options_of(inspected.study.manifest.settings) if inspected.study else networks.options_of(inspected.name)
-    commands = [visualise_command(inspected.name, options, inspected.layer, unit) for unit in units[:_MOST]]
-    with st.expander("Images that they respond to most: the commands", icon=":material/terminal:"):
-        st.code(visitors.public("\n".join(commands)), language="sh", wrap_lines=True)
+    visualisations.several(inspected, units[:_MOST])
 
 
 def _patches(facts: UnitFacts, units: Sequence[int]) -> None:

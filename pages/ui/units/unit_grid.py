@@ -8,7 +8,7 @@ import streamlit as st
 from core.errors import VitrineError
 from pages.ui.session import location, navigation, parameters
 from pages.ui.study import ablation, patch_items
-from pages.ui.units import unit_facts, unit_pictures
+from pages.ui.units import selection, unit_facts, unit_pictures
 from pages.ui.units.unit_facts import UnitFacts
 from pages.ui.units.unit_pictures import Pictures
 from pages.ui.widgets.gallery import Items, gallery
@@ -21,12 +21,12 @@ _ORDERS = {
 }  # fmt: skip
 
 
-def grid(facts: UnitFacts, units: Sequence[int]) -> list[int]:
-    """The grid of these units; returns the selected ones."""
+def grid(facts: UnitFacts, units: Sequence[int]) -> None:
+    """The grid of these units, in which some can be selected."""
     kinds = unit_pictures.kinds(facts)
     if not kinds:
         st.info("There are no pictures of these units: neither patches, nor a model for the current image.")
-        return []
+        return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = parameters.choice("Pictures", kinds, "pictures").draw(
             st.segmented_control, required=True, format_func=unit_pictures.KINDS.get
@@ -43,24 +43,26 @@ def grid(facts: UnitFacts, units: Sequence[int]) -> list[int]:
         )
     found = _pictures(facts, kind, shared=shared)
     if not found:
-        return []
+        return
     key, pictures = found
     ranked, notes = _ordered(facts, units, order, like, pictures)
+    widget = selection.widget("units-grid")
     picks = gallery(
         lambda: _items(facts, ranked, notes, pictures),
         (key, tuple(ranked), tuple(notes), facts.key),
-        key="units-grid",
+        key=widget,
         label=f"Units of {facts.inspected.layer}",
         noun=("unit", "units"),
         many=True,
+        selected=selection.begun(widget),
         opens=True,
         tile=88,
         height=560,
     )
+    selection.tell([int(unit) for unit in picks.selected])
     if picks.action == "unit":
         navigation.go("units/unit", layer=facts.inspected.layer, unit=picks.opened)
     st.caption(plain(_said(facts, kind)))
-    return [int(unit) for unit in picks.selected]
 
 
 def _pictures(facts: UnitFacts, kind: str, *, shared: bool) -> tuple[Hashable, Pictures] | None:

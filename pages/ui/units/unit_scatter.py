@@ -11,23 +11,23 @@ from core.figures.sheet import Kind
 from core.figures.units.unit_map import UnitMap, unit_map, unit_map_file
 from pages.ui.session import parameters
 from pages.ui.study import patch_items
-from pages.ui.units import unit_facts
+from pages.ui.units import selection, unit_facts
 from pages.ui.units.unit_facts import UnitFacts
 from pages.ui.widgets.text import plain
 
 _COLOURS = {"class": "Class", "concept": "Concept"}
 
 
-def scatter(facts: UnitFacts, units: Sequence[int]) -> list[int]:
-    """The map of these units; returns the selected ones."""
+def scatter(facts: UnitFacts, units: Sequence[int]) -> None:
+    """The map of these units, in which some can be selected."""
     projection = facts.projection
     if projection is None:
         st.info("The map needs the mean response of each unit to each class. Compute class profiles below.")
-        return []
+        return
     kept = np.isin(projection.units, list(units))
     if kept.sum() < 3:
         st.info("Fewer than three of these units have a class profile, so there is no map of them.")
-        return []
+        return
     table = facts.table
     options = [name for name in _COLOURS if name in table]
     group = parameters.choice("Colour and shape", options, "colour")
@@ -40,8 +40,10 @@ def scatter(facts: UnitFacts, units: Sequence[int]) -> list[int]:
         numbers, projection.places[kept], projection.shares, table[name].iloc[numbers].tolist(),
         _texts(facts, numbers),
     )  # fmt: skip
-    key = f"units-map-{hash((facts.key, tuple(numbers), name))}"
-    chosen = _selected(st.session_state.get(key))
+    key = selection.widget(f"units-map-{hash((facts.key, tuple(numbers), name))}")
+    selection.begun(key)  # drawn as rings, as the browser's own selection cannot be set
+    selection.tell(_selected(st.session_state.get(key)))
+    chosen = selection.units()
     title = f"{facts.inspected.layer}: units by their responses to classes"
     st.plotly_chart(
         unit_map(shown, chosen), key=key, on_select="rerun", selection_mode=("points", "box", "lasso"),
@@ -55,7 +57,6 @@ def scatter(facts: UnitFacts, units: Sequence[int]) -> list[int]:
             media, key=f"units-map-{kind}", on_click="ignore", icon=":material/download:",
         )  # fmt: skip
     st.caption(plain(_said(facts)))
-    return chosen
 
 
 def _selected(event: Any) -> list[int]:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.export.spreadsheet import as_csv
 from pages.ui.study import patch_items
+from pages.ui.units import selection
 from pages.ui.units.unit_facts import UnitFacts
 
 _NAMES = {
@@ -15,8 +16,8 @@ _NAMES = {
 }  # fmt: skip
 
 
-def table(facts: UnitFacts, units: Sequence[int]) -> list[int]:
-    """The table of these units with a download; returns the selected ones."""
+def table(facts: UnitFacts, units: Sequence[int]) -> None:
+    """The table of these units, in which some can be selected, with a download."""
     inspected = facts.inspected
     rows = facts.table.iloc[list(units)]
     if "dead" in rows and not rows["dead"].any():
@@ -30,12 +31,14 @@ def table(facts: UnitFacts, units: Sequence[int]) -> list[int]:
         )  # fmt: skip
     frame = rows.assign(unit=[patch_items.unit(unit) for unit in units]).rename(columns={"unit": "Unit", **_NAMES})
     known = {name for name in frame if name in _CONFIG}
+    key = selection.widget(f"units-table-{hash((facts.key, tuple(units)))}")
+    begun = [units.index(unit) for unit in selection.begun(key)]
     event = st.dataframe(
-        frame, key=f"units-table-{hash((facts.key, tuple(units)))}", hide_index=True, height=560,
-        on_select="rerun", selection_mode="multi-row", column_config={name: _CONFIG[name] for name in known},
+        frame, key=key, hide_index=True, height=560, on_select="rerun", selection_mode="multi-row",
+        selection_default={"selection": {"rows": begun}}, column_config={name: _CONFIG[name] for name in known},
         alt=f"Units of {inspected.layer} with what is known of each",
     )  # fmt: skip
-    return [units[row] for row in event["selection"]["rows"] if row < len(units)]
+    selection.tell([units[row] for row in event["selection"]["rows"] if row < len(units)])
 
 
 _SHARE, _NUMBER = st.column_config.ProgressColumn, st.column_config.NumberColumn

@@ -53,6 +53,7 @@ def gallery(
     label: str,
     noun: tuple[str, str] = ("patch", "patches"),
     many: bool = False,
+    selected: Sequence[str | int] = (),
     opens: bool = False,
     panel: bool = True,
     tile: int = 88,
@@ -61,17 +62,18 @@ def gallery(
     """Show the pictures of `make()` and return the user's input.
 
     `token` identifies their content: `make` is called only for a token that is not cached. `many` allows selecting
-    several, and a click then opens a picture only if it `opens`; `panel` shows one picture enlarged. A gallery without
-    a `height` is as high as its pictures and does not scroll: for few.
+    several, at first those `selected`, and a click then opens a picture only if it `opens`; `panel` shows one picture
+    enlarged. A gallery without a `height` is as high as its pictures and does not scroll: for few.
     """
     options = {
-        "label": label, "noun": noun, "many": many, "opens": opens or not many, "panel": panel, "tile": tile,
-        "height": height,
+        "label": label, "noun": noun, "many": many, "selected": list(selected), "opens": opens or not many,
+        "panel": panel, "tile": tile, "height": height,
     }  # fmt: skip
     data = _packed((token, digest(options)), make, options)
     result = _gallery(key=key, data=data, on_opened_change=_nothing, on_selected_change=_nothing)
     opened = result.get("opened") or {}
-    return Picks(opened.get("action", ""), opened.get("id"), list(result.get("selected") or ()))
+    picked = result.get("selected")
+    return Picks(opened.get("action", ""), opened.get("id"), list(selected if picked is None else picked))
 
 
 def _nothing() -> None:

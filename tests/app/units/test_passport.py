@@ -216,11 +216,11 @@ def test_patches_are_compared_on_demand(app: AppTest) -> None:
 
 def test_a_visualisation_is_started_stopped_and_kept(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     presets = {"fourier": {"steps": 5000}}
-    monkeypatch.setattr("pages.ui.passport.visualised.MAXIMISATIONS", presets)
+    monkeypatch.setattr("pages.ui.units.visualisations.MAXIMISATIONS", presets)
     visit(app, "Filter", study=MODEL, layer=LAYER, unit="43")
     app.button(key="visualised-start").click().run()
     _, job = app.session_state["on demand"]["visualised"]
-    until(lambda: app.session_state["visualising"])
+    until(lambda: app.session_state["pictures so far"]["visualised"])
     assert job.running
     app.run()
     stop = app.button(key="stop-Feature visualisation")

@@ -1,5 +1,6 @@
 """The page Units: its strip of layers, its views and filters, and what is done with selected units."""
 
+import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.data.flowers import write
+from core.errors import Unsupported
 from core.models import load
 from core.study import BUNDLED, Study
 from core.units.build import build_analysis
@@ -17,10 +19,12 @@ from core.units.config import UnitsConfig
 from core.units.dissection import categories, summary
 from core.units.overview import Profiles, projected
 from core.units.store import UnitStore
+from core.units.visualisation import Visualisation, channel, invert, maximise
 from core.workbench import Workbench
 from tests.mine_pages import charts, looked_at, said, visit
 from tests.packets import packets
 from tests.pages_list import SCRIPT
+from tests.waiting import until
 
 MODEL, LAYERS = "flowers-double-12c", ("relu3", "relu4")
 
@@ -253,7 +257,7 @@ def test_several_units_are_ablated_and_compared(app: AppTest) -> None:
     assert "Selected: F0 + F5 + F9" in [box.value.replace("&#43;", "+").replace("&#58;", ":") for box in app.header]
     side = next(one for one in packets(app, "patch_gallery") if one["label"].startswith("Patches with"))
     assert [name for name, _ in side["groups"]] == ["F0", "F5", "F9"]
-    code = app.code[0].value.splitlines()
+    code = next(one.value for one in app.code if "visualise" in one.value).splitlines()
     assert code[1] == f"vitrine units visualise {MODEL} --target relu3:5 --out relu3-F5"
     app.toggle(key="off-units").set_value(True).run()
     bench, picture = Workbench(load(MODEL)), looked_at(app)
@@ -266,6 +270,99 @@ def test_several_units_are_ablated_and_compared(app: AppTest) -> None:
     assert any(abs(a - b) > 1e-6 for a, b in zip(decoded(bars[0]["x"]), decoded(bars[1]["x"]), strict=True))
 
 
+@pytest.mark.usefixtures("session")  # with a cache of its own
+def test_selected_units_are_visualised_side_by_side_and_on_their_pages(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(model: Any, objective: Any, **settings: Any) -> Visualisation:
+        if int(objective.target.indices[0]) == 9:
+            raise Unsupported("Its gradient is zero.", "Choose another unit.")
+        return maximise(model, objective, **settings)
+
+    monkeypatch.setattr("pages.ui.units.visualisations.MAXIMISATIONS", {"fourier": {"steps": 3}})
+    monkeypatch.setattr("pages.ui.units.visualisations.maximise", made)
+    visit(app, "Units", study=MODEL, layer="relu3")
+    pick(app, 0, 5, 9)
+    app.button(key="visualised-several-start").click().run()
+    until(lambda: "visualised-several-npz" in [one.key for one in app.run().get("download_button")])
+    shown = html.unescape(str([one.proto for one in app.get("image")]))
+    for unit in (0, 5):
+        response = maximise(load(MODEL), channel("relu3", unit), steps=3).responses[0]
+        assert f"F{unit}: 3 steps; mean activation {response:.3g}" in shown
+        assert f"An image made by optimisation that relu3 · F{unit} responds to strongly" in shown
+    assert "F9: Its gradient is zero. Choose another unit." in said(app)
+    assert not [one for one in app.button if one.key == "visualised-several-again"], "nothing is left to do"
+    visit(app, "Filter", study=MODEL, layer="relu3", unit="5")
+    assert "3 steps; mean activation" in said(app)
+
+
+@pytest.mark.usefixtures("session")  # with a cache of its own
+def test_units_visualised_before_a_stop_are_kept(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.ui.units.visualisations.MAXIMISATIONS", {"fourier": {"steps": 5000}})
+    visit(app, "Units", study=MODEL, layer="relu3")
+    pick(app, 0, 5)
+    app.button(key="visualised-several-start").click().run()
+    _, job = app.session_state["on demand"]["visualised-several"]
+    until(lambda: app.session_state["pictures so far"]["visualised-several"])
+    app.run().button(key="stop-Feature visualisation").click().run()
+    until(lambda: not job.running)
+    app.run()
+    assert "of 5,000 steps; mean activation" in said(app)
+    app.button(key="visualised-several-again").click().run()
+    assert [one.label for one in app.button if one.key == "visualised-several-start"] == ["Visualise 2 units"]
+
+
+@pytest.mark.usefixtures("session")
+def test_the_current_image_is_inverted_at_a_layer_with_several_restarts(bare: AppTest) -> None:
+    visit(bare, "Units", study=MODEL, layer="relu2")
+    assert bare.number_input(key="inversion-restarts").value == 3
+    bare.selectbox(key="inversion-preset").set_value("adam")
+    bare.number_input(key="inversion-restarts").set_value(2)
+    bare.number_input(key="set.invert.steps").set_value(4).run()
+    bare.button(key="inversion-start").click().run()
+    until(lambda: "inversion-npz" in [one.key for one in bare.run().get("download_button")])
+    bench, picture = Workbench(load(MODEL)), looked_at(bare)
+    found = invert(
+        bench.model, bench.inputs(picture)[0], "relu2", optimiser="adam", rate=0.02, steps=4, restarts=2
+    )  # fmt: skip
+    shown = html.unescape(str([one.proto for one in bare.get("image")]))
+    for number, errors in enumerate(found.errors, 1):
+        assert f"Restart {number}: error {errors[-1]:.3g}" in shown
+        assert f"Restart {number} of an image that relu2 encodes like {picture.name}" in shown
+    assert "The current image" in shown
+    command = next(one.value for one in bare.code if "units invert" in one.value)
+    assert command == (
+        f"vitrine units invert {MODEL} --image {picture.name} --layers relu2 --preset adam --set steps=4 "
+        "--set restarts=2 --out relu2-inversion"
+    )
+
+
+@pytest.mark.usefixtures("session")
+def test_an_inversion_that_is_stopped_keeps_its_pictures_and_another_layer_has_its_own(bare: AppTest) -> None:
+    visit(bare, "Units", study=MODEL)
+    bare.number_input(key="set.invert.steps").set_value(5000).run()
+    bare.button(key="inversion-start").click().run()
+    _, job = bare.session_state["on demand"]["inversion"]
+    until(lambda: bare.session_state["pictures so far"]["inversion"])
+    bare.run().button(key="stop-Inversion").click().run()
+    until(lambda: not job.running)
+    bare.run()
+    assert "Stopped in restart 1 of 3. The error is the squared distance of both encodings at relu4" in said(bare)
+    head = next(layer.name for layer in load(MODEL).survey.layers if layer.layout == "vector")
+    bare.selectbox(key="inversion-layer-relu4").set_value(head).run()
+    assert "Stopped in restart" not in said(bare)
+    bare.number_input(key="set.invert.steps").set_value(2).run()
+    bare.button(key="inversion-start").click().run()
+    until(lambda: f"both encodings at {head}" in said(bare.run()))
+
+
+def test_an_inversion_that_is_impossible_is_a_sentence(bare: AppTest) -> None:
+    visit(bare, "Units", study=MODEL)
+    bare.number_input(key="set.invert.neighbourhood").set_value(99).run()
+    bare.button(key="inversion-start").click().run()
+    until(lambda: "too few for a neighbourhood of 99" in said(bare.run()))
+
+
 def test_rows_of_the_table_are_selected_too(app: AppTest) -> None:
     visit(app, "Units", study=MODEL, layer="relu3", show="table")
     frame = app.dataframe[0]
@@ -273,6 +370,71 @@ def test_rows_of_the_table_are_selected_too(app: AppTest) -> None:
     app.run()
     units = frame.value["Unit"].tolist()
     assert f"Selected: {units[1]} + {units[2]}" in said(app)
+
+
+def test_one_selection_lasts_over_the_views_and_is_in_the_address(app: AppTest) -> None:
+    visit(app, "Units", study=MODEL, layer="relu3")
+    pick(app, 5, 9)
+    assert app.query_params["picked"] == "5,9"
+
+    def shows(view: str) -> AppTest:
+        app.segmented_control(key="units.show").set_value(view).run()
+        assert "Selected: F5 + F9" in said(app), view
+        return app
+
+    table = shows("table").dataframe[0]
+    assert [table.value["Unit"].iloc[row] for row in selected_rows(app)] == ["F5", "F9"]
+    assert ringed(shows("map")) == ["F5", "F9"]
+    assert grid(shows("grid"))["selected"] == [5, 9]
+    frame = shows("table").dataframe[0]
+    units = frame.value["Unit"].tolist()
+    app.session_state[frame.key] = {"selection": {"rows": [units.index("F9")], "columns": [], "cells": []}}
+    app.run()
+    assert "Selected: F9" in said(app)
+    assert app.query_params["picked"] == "9"
+    app.segmented_control(key="units.show").set_value("map").run()
+    assert ringed(app) == ["F9"]
+    app.button(key="units-deselect").click().run()
+    assert "Selected:" not in said(app)
+    assert "picked" not in app.query_params
+    app.segmented_control(key="units.show").set_value("table").run()
+    assert selected_rows(app) == []
+
+
+def selected_rows(app: AppTest) -> list[int]:
+    """The rows that the table shows as selected at first."""
+    rows: list[int] = json.loads(app.dataframe[0].proto.selection_default)["selection"]["rows"]
+    return rows
+
+
+def ringed(app: AppTest) -> list[str]:
+    """The names of the units that the map marks."""
+    return [name for trace in charts(app)[0] if trace["name"] == "picked" for name in trace["text"]]
+
+
+def test_an_address_selects_units_and_another_layer_has_none(app: AppTest) -> None:
+    visit(app, "Units", study=MODEL, layer="relu3", picked="9,F5")
+    assert "Selected: F9 + F5" in said(app)
+    app.selectbox(key="units.layer").set_value("relu4").run()
+    assert "Selected:" not in said(app)
+    assert "picked" not in app.query_params
+
+
+def test_an_address_of_no_unit_selects_none_and_says_so(app: AppTest) -> None:
+    visit(app, "Units", study=MODEL, layer="relu3", picked="5,99")
+    app.run()
+    assert "There is no unit called '99'" in said(app)
+    assert "Selected:" not in said(app)
+
+
+def test_an_address_names_no_more_units_than_it_may(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.ui.units.selection.MOST", 3)
+    visit(app, "Units", study=MODEL, layer="relu3")
+    pick(app, 0, 1, 5, 9)
+    assert app.query_params["picked"] == "0,1,5"
+    assert "names the first 3 of 4" in said(app)
+    app.segmented_control(key="units.show").set_value("table").run()
+    assert "Selected: F0 + F1 + F5 + F9" in said(app)
 
 
 @pytest.mark.parametrize(

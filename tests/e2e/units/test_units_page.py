@@ -1,5 +1,6 @@
 """The page Units in a browser: the strip of layers by keyboard, and the grid, whose tiles open and are selected."""
 
+import re
 from typing import Any
 
 import pytest
@@ -31,6 +32,11 @@ def test_check_boxes_select_units_and_a_click_opens_one(server: Any, tab: Any) -
     tiles = page.get_by_role("listbox", name="Units of relu4").get_by_role("option")
     tiles.filter(has_text="F1").first.locator(".check").click(force=True)
     tiles.filter(has_text="F2").first.click(modifiers=["Control"])
+    expect(page.get_by_role("heading", name="Selected: F1 + F2")).to_be_visible()
+    page.get_by_role("radio", name="Table").click()
+    expect(tiles).to_have_count(0)
+    page.get_by_role("radio", name="Grid").click()
+    expect(tiles.and_(page.get_by_role("option", selected=True))).to_have_text([re.compile("^F1"), re.compile("^F2")])
     expect(page.get_by_role("heading", name="Selected: F1 + F2")).to_be_visible()
     page.get_by_text("Ablate these units for the current image").click()
     expect(page.get_by_text("Prediction unchanged")).to_be_visible()

@@ -231,3 +231,35 @@ def test_a_class_without_filters_has_no_loss_per_filter_whatever_it_loses():
     assert found.per_class["drop_per_filter"].isna().all()
     assert not np.isinf(found.per_class["drop_per_filter"]).any()
     assert found.summary()["per_class"][0]["drop_per_filter"] is None
+
+
+class Branches(nn.Module):
+    """A network that concatenates two branches, as SqueezeNet and DenseNet do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.left, self.right = (nn.Conv2d(given, 4, 3, padding=1) for given in (3, 4, 4))
+        self.head = nn.Linear(8, CLASSES)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return self.head(torch.cat([self.left(x).relu(), self.right(x).relu()], 1).mean((2, 3)))
+
+
+@pytest.mark.parametrize("layer", ["stem", "left", "right"])
+def test_filters_of_one_branch_are_ablated_as_those_of_any_layer(layer):
+    made, rows = model(Branches()), images(3)
+    keep = torch.ones(4, 4)
+    keep[[1, 2, 3], [0, 1, 2]] = 0
+    expected = torch.zeros(3, 4, CLASSES)
+    for copy, mask in enumerate(keep):
+        with torch.no_grad(), capture(made.net, edit={layer: lambda maps, mask=mask: maps * mask[:, None, None]}):
+            expected[:, copy] = made.net(rows)
+    assert not torch.allclose(expected[:, 0], expected[:, 1])
+    assert torch.allclose(from_images(made, layer)(rows, keep), expected, atol=1e-6)
+
+
+def test_an_error_of_the_network_itself_is_raised():
+    made = model(Branches())
+    with pytest.raises(RuntimeError, match="channels"):
+        from_images(made, "left")(torch.zeros(1, 2, 32, 32), torch.ones(2, 4))

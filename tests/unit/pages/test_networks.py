@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision.models import resnet50
 
 from core.errors import BadModel, UnknownName
 from core.models.sources import flower_networks
@@ -214,3 +215,53 @@ def test_a_stranger_opens_what_is_listed_or_their_own(
     assert not networks.known(own.name)
     with pytest.raises(UnknownName):
         networks.of(own.name)
+
+
+def test_a_file_of_100_mb_is_loaded_once_with_progress_and_released_with_its_last_session(
+    tmp_path: Path, sessions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "w.safetensors"
+    with torch.device("meta"):
+        shapes = resnet50().state_dict()
+    save_file({name: torch.full(one.shape, 0.01, dtype=one.dtype) for name, one in shapes.items()}, file)
+    assert file.stat().st_size > 100_000_000
+    model = OpenedModel(f"resnet50@{file}", f"resnet50@{file}")
+    go, calls, told = threading.Event(), [], []
+    load = networks.load
+
+    def watched_load(name: str, device: Any, report: Any, options: Any) -> Any:
+        calls.append(name)
+        assert go.wait(60)
+
+        def noted(fraction: float, note: str) -> None:
+            told.append((fraction, note))
+            report(fraction, note)
+
+        return load(name, device, noted, options)
+
+    monkeypatch.setattr(networks, "load", watched_load)
+    first = sessions(0)
+    job = networks.begin(model)
+    second = sessions(1)
+    assert networks.begin(model) is job
+    assert job.running
+    go.set()
+    nets = []
+    for number in (0, 1):
+        sessions(number)
+        nets.append(networks.of(model.name).net)
+    assert calls == [model.loads]
+    assert nets[0] is nets[1]
+    assert networks.loaded(model.name).memory > 100_000_000
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions)
+    assert {note for _, note in told} >= {"reading weights", "inspecting layers"}
+    watched = weakref.ref(nets.pop())
+    nets.clear()
+    del job
+    first.close()
+    gc.collect()
+    assert watched() is not None
+    second.close()
+    gc.collect()
+    assert watched() is None

@@ -215,7 +215,9 @@ def _external(facts: Mapping[str, str], path: Path, claimed: int) -> bytes:
             values = file.read(length)
     except OSError as error:
         message = f"The values of {name} lie in {shown!r}, which cannot be read ({error.strerror})."
-        raise BadModel(message, "Put it beside the .onnx file.") from error
+        raise BadModel(
+            message, "Put it beside the .onnx file, or export the network with all values inside."
+        ) from error
     except ValueError as error:
         raise BadModel(
             f"{name} is damaged: it names no part of {shown!r} that could hold its values.", _AGAIN

@@ -12,6 +12,7 @@ import { Sheets } from "./sheets.js";
  * @property {string} label
  * @property {[one: string, many: string]} noun
  * @property {boolean} many  whether several can be selected
+ * @property {(string | number)[]} selected  at first
  * @property {boolean} opens  whether a click opens a picture
  * @property {boolean} panel  whether one is shown enlarged
  * @property {number} tile  their initial size

@@ -110,6 +110,7 @@ class PatchGallery {
       this.shown = this.contents.count ? 0 : -1;
       this.scroller.scrollTop = 0;
     }
+    if (!before) this.selection.begin(head.selected);
     this.selection.offer(head.ids);
     this.layout();
     this.show(this.shown);

@@ -34,6 +34,14 @@ export class Selection {
   }
 
   /**
+   * Selects these before there are pictures.
+   * @param {Id[]} ids
+   */
+  begin(ids) {
+    this.selected = new Set(ids);
+  }
+
+  /**
    * Replaces the pictures; those no longer present are deselected.
    * @param {Id[]} ids
    */
