@@ -38,7 +38,7 @@ KINDS: dict[str, Kind] = {
     "analysis": Kind("Analysis of units", "units", built=True),
     "predictions": Kind("Predictions", "predictions", built=True),
     "review": Kind("Review", "reviews"),
-    "archive": Kind("Unpacked archive", "unpacked"),
+    "archive": Kind("Unpacked archive", "unpacked", built=True),
     "flowers": Kind("Drawn flowers", "flowers"),
     "weights": Kind("Uploaded weights", "weights"),
     "download": Kind("Downloaded weights", ""),
@@ -201,7 +201,7 @@ def _about(kind: str, path: Path) -> tuple[str, str]:
         with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as cases:
             count, first = cases.execute("SELECT count(*), min(image) FROM cases").fetchone()
             return f"{count:,} cases, such as {first}" if count > 1 else first or "", ""
-    if KINDS[kind].built:
+    if KINDS[kind].built and kind != "archive":  # whose files are anybody's
         for file in sorted(path.glob("*.json")):
             with suppress(OSError, ValueError, LookupError, TypeError):
                 content = read_json(file, limit("manifest"))
