@@ -33,10 +33,15 @@ LIMITS = {
 
 
 def home() -> Path:
-    """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine."""
+    """The user's own folder for studies and downloads: VITRINE_HOME, or ~/.vitrine.
+
+    Raises Unavailable where ~ stands for the home folder of a user who has none.
+    """
     folder = expanded(os.environ.get("VITRINE_HOME") or "~/.vitrine")
-    if folder.parts[:1] == ("~",):
-        raise Unavailable("The home folder of this user cannot be found.", "Set VITRINE_HOME to a writable folder.")
+    first = folder.parts[0] if folder.parts else ""
+    if first.startswith("~"):
+        whose = f"of a user named {short(first[1:])}" if first[1:] else "of this user"
+        raise Unavailable(f"The home folder {whose} cannot be found.", "Set VITRINE_HOME to a writable folder.")
     return folder
 
 

@@ -6,20 +6,21 @@ import shutil
 import stat
 import struct
 import sys
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from core.data.listing import LeftOut
-from core.data.unpacked_folders import make_room, touch
+from core.data.unpacked_folders import draft_beside, make_room, touch
 from core.environment import home, limit
 from core.errors import Unavailable
 from core.files import file_sha256, regular_file
 from core.images import shown
 from core.progress import Report, chunks, silent, subrange
+from core.store.locking import clear, lock_of
 
 MEMBERS = 200_000
 UNPACKED = 20_000_000_000  # bytes, of all members
@@ -59,20 +60,23 @@ def _count(path: Path) -> int:
 
 def _write(path: Path, target: Path, report: Report) -> None:
     """Write the files to `target`, which appears complete or not at all."""
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        with _opened(path) as archive:
-            members = list(_usable(archive.infolist()))
-            for span in chunks(len(members), 1, report, f"unpacking {shown(path.name)}"):
-                _extract(archive, *members[span.start], draft)
-        draft.mkdir(parents=True, exist_ok=True)
+    draft = draft_beside(target)
+    content = draft / "content"
+    with lock_of(draft):
         try:
-            draft.rename(target)
-        except OSError:  # another process was faster
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            with _opened(path) as archive:
+                members = list(_usable(archive.infolist()))
+                for span in chunks(len(members), 1, report, f"unpacking {shown(path.name)}"):
+                    _extract(archive, *members[span.start], content)
+            content.mkdir(exist_ok=True)
+            try:
+                content.rename(target)
+            except OSError:  # another process was faster
+                if not target.is_dir():
+                    raise
+        finally:
+            with suppress(OSError):
+                clear(draft)
 
 
 def members(data: bytes, name: str, left_out: LeftOut) -> Iterator[tuple[str, bytes]]:

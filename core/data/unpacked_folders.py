@@ -21,6 +21,11 @@ def touch(folder: Path) -> bool:
     return folder.is_dir()
 
 
+def draft_beside(folder: Path) -> Path:
+    """A new path for what will be a folder, or was one: hidden, and listed as unfinished if it is left behind."""
+    return folder.with_name(f".{folder.name.lstrip('.')[:16]}.{uuid.uuid4().hex[:12]}.draft")
+
+
 def make_room(folder: Path, keep: Path) -> None:
     """Remove the subfolders that were used least recently, until the rest are within the limit `unpacked`.
 
@@ -44,7 +49,7 @@ def make_room(folder: Path, keep: Path) -> None:
 
 def _removed(path: Path, before: float) -> bool:
     """Remove a folder, unless another process removes it or has just begun to use it."""
-    away = path.with_name(f".{path.name.lstrip('.')[:16]}.{uuid.uuid4().hex[:12]}")
+    away = draft_beside(path)
     try:
         path.rename(away)
         if (_used(away) or 0) > before:

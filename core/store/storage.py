@@ -39,7 +39,7 @@ KINDS: dict[str, Kind] = {
     "predictions": Kind("Predictions", "predictions", built=True),
     "heatmaps": Kind("Heatmaps of predictions", "heatmaps", built=True),
     "review": Kind("Review", "reviews"),
-    "archive": Kind("Unpacked archive", "unpacked"),
+    "archive": Kind("Unpacked archive", "unpacked", built=True),
     "flowers": Kind("Drawn flowers", "flowers"),
     "weights": Kind("Uploaded weights", "weights"),
     "download": Kind("Downloaded weights", ""),
@@ -199,7 +199,7 @@ def _about(kind: str, path: Path) -> tuple[str, str]:
     """The images and the model that a result is of, as far as it says so in a file that can be read."""
     if kind == "review":
         return _reviewed(path), ""
-    if KINDS[kind].built:
+    if KINDS[kind].built and kind != "archive":  # whose files are anybody's
         for file in sorted(path.glob("*.json")):
             with suppress(OSError, ValueError, LookupError, TypeError):
                 content = read_json(file, limit("manifest"))

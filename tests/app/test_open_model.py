@@ -72,7 +72,7 @@ def opening(app: AppTest) -> AppTest:
 
 
 def until(app: AppTest, true: Callable[[], bool]) -> AppTest:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not true():
         assert time.monotonic() < end
         app.run()

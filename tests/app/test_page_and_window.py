@@ -56,7 +56,7 @@ def shown() -> Any:
 
 @pytest.mark.parametrize("page", ["Start", "Compare"])
 def test_page_and_range_are_chosen_beside_the_image(opened: Callable[..., AppTest], deep: bytes, page: str) -> None:
-    app = opened(page)
+    app = opened(page, m="saliency,grad_cam")
     assert (app.number_input(key="file.page").value, app.number_input(key="file.page").max) == (1, 3)
     assert app.slider(key="file.window").value == (0, 4095)
     app.number_input(key="file.page").set_value(2).run()

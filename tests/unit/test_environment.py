@@ -89,6 +89,20 @@ def test_a_user_without_a_folder_is_told_what_to_set(monkeypatch):
     assert home() == Path("/somewhere")
 
 
+@pytest.mark.parametrize("value", ["~no-such-user", "~no-such-user/x", "~no-such-user/../x"])
+def test_an_unknown_user_is_no_folder_of_that_name(monkeypatch, tmp_path, capsys, value):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VITRINE_HOME", value)
+    with pytest.raises(
+        Unavailable,
+        match=r"The home folder of a user named .no-such-user. cannot be found\. Set VITRINE_HOME to a writable folder",
+    ):
+        home()
+    assert main(["storage"]) == 2
+    assert capsys.readouterr().err.startswith("vitrine: The home folder of a user named 'no-such-user'")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("value", "found"), [("0", 0), (7, 7), ("999999999", 999_999_999)])
 def test_a_seed_is_read(value, found):
     assert seed(value) == found

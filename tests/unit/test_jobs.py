@@ -16,7 +16,7 @@ from core.progress import Counted, Report, chunks
 
 def test_done_with_its_result() -> None:
     job = Job(lambda report: sum(span.start for span in chunks(4, 1, report, "adding")), "sum")
-    assert job.wait(5)
+    assert job.wait(60)
     assert (job.state, job.result, job.fraction, job.note, job.error) == ("done", 6, 1.0, "adding", None)
     assert job.seconds == job.seconds >= 0
 
@@ -29,18 +29,18 @@ def test_stopped_at_its_next_report() -> None:
         try:
             report(0.5, "half")
             begun.set()
-            go_on.wait(5)
+            go_on.wait(60)
             report(0.6, "never seen")
         finally:
             cleaned.append(True)
 
     job = Job(work)
-    assert begun.wait(5)
+    assert begun.wait(60)
     assert job.state == "running"
     assert not job.wait(0)
     job.cancel()
     go_on.set()
-    assert job.wait(5)
+    assert job.wait(60)
     assert (job.state, job.fraction, job.note, job.result, cleaned) == ("cancelled", 0.5, "half", None, [True])
     job.cancel()
     assert job.state == "cancelled"
@@ -52,7 +52,7 @@ def test_failed_with_a_sentence(error: Exception) -> None:
         raise error
 
     job = Job(work)
-    assert job.wait(5)
+    assert job.wait(60)
     assert job.state == "failed"
     assert job.error is not None
     known = isinstance(error, BadImage)
@@ -64,7 +64,7 @@ def test_work_that_cancels_itself() -> None:
         raise Cancelled
 
     job = Job(work)
-    assert job.wait(5)
+    assert job.wait(60)
     assert job.state == "cancelled"
 
 
@@ -97,7 +97,7 @@ def test_a_job_that_has_ended_holds_nothing_of_its_work(work: Callable[[Report, 
 
     def bound(heavy: Heavy, other: Heavy) -> Job:
         def wait_and_work(report: Report) -> object:
-            go_on.wait(5)
+            go_on.wait(60)
             return work(report, heavy)
 
         return Job(wait_and_work, counted=lambda: Counted(str(other), 0, 1))
@@ -107,7 +107,7 @@ def test_a_job_that_has_ended_holds_nothing_of_its_work(work: Callable[[Report, 
     gc.collect()
     assert all(one() is not None for one in held), "a running one needs it"
     go_on.set()
-    assert job.wait(5)
+    assert job.wait(60)
     gc.collect()
     assert [one() for one in held] == [None, None]
     assert job.state == state
@@ -121,17 +121,17 @@ def test_the_time_left_follows_from_the_speed_since_the_first_report(monkeypatch
 
     def work(report: Report) -> None:
         for fraction in (0.5, 0.5, 0.6, 0.9):  # half was there already, as of a build that goes on
-            steps.acquire(timeout=5)
+            steps.acquire(timeout=60)
             report(fraction, "going on")
             told.release()
-        steps.acquire(timeout=5)
+        steps.acquire(timeout=60)
 
     job = Job(work)
 
     def step(seconds: float) -> float | None:
         now[0] += seconds
         steps.release()
-        assert told.acquire(timeout=5)
+        assert told.acquire(timeout=60)
         return left if (left := job.seconds_left) is None else pytest.approx(left)
 
     assert job.seconds_left is None
@@ -142,7 +142,7 @@ def test_the_time_left_follows_from_the_speed_since_the_first_report(monkeypatch
     assert job.seconds_left == pytest.approx(80), "no news is slower"
     assert step(0) == 5
     steps.release()
-    assert job.wait(5)
+    assert job.wait(60)
     assert job.seconds_left is None
 
 
@@ -163,7 +163,7 @@ def test_a_line_says_what_is_known(facts: dict[str, object], line: str) -> None:
 def test_counts_are_read_whenever_asked_for() -> None:
     done: list[int] = []
     go_on = threading.Event()
-    job = Job(lambda report: go_on.wait(5), counted=lambda: Counted("maps", len(done), 3))
+    job = Job(lambda report: go_on.wait(60), counted=lambda: Counted("maps", len(done), 3))
     assert job.count == "maps 0 of 3"
     done.append(1)
     assert job.count == "maps 1 of 3"
@@ -172,5 +172,5 @@ def test_counts_are_read_whenever_asked_for() -> None:
     job.cancel()
     assert job.stopping
     go_on.set()
-    assert job.wait(5)
+    assert job.wait(60)
     assert not job.running

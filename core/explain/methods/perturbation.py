@@ -13,7 +13,7 @@ from core.errors import BadParameter
 from core.explain.baselines import Baseline, baseline, scaled
 from core.explain.method import explainer
 from core.explain.query import Query
-from core.explain.segments import BLOCK, Count, CutBy, HideBy, ScoreBy, blocks, pieces
+from core.explain.segments import BLOCK, Count, CutBy, HideBy, ScoreBy, blocks, expected_count, pieces
 from core.explain.single_images import per_image
 from core.params import Knob
 
@@ -82,7 +82,7 @@ def occlusion(
     source="Zeiler & Fergus 2014, on segments (captum)",
     formula="s(x) − s(x with the segment masked)",
     caution="Evidence present in two segments is found in neither: masking one leaves the other.",
-    cost=lambda settings, side: settings["segments"],
+    cost=lambda settings, side: expected_count(settings["cut"], settings["segments"], side),
     signed=True,
     budgets={"quick": {"segments": 30}, "paper": {"segments": 200}},
 )

@@ -5,7 +5,6 @@ from streamlit.testing.v1 import AppTest
 from core.explain import EXPLAINERS  # noqa: F401 - here, so that no page's time limit pays for importing torch
 from pages.ui.session import state
 from tests.pages_list import FILES, SCRIPT
-from tests.waiting import until
 
 
 def page(**query: str) -> AppTest:
@@ -42,9 +41,9 @@ def test_a_case_opens_in_compare_with_its_classes(session: state.Session) -> Non
     app = page()
     next(box for box in app.button if "different classes" in box.label).click().run()
     assert not app.exception
-    until(lambda: session.comparison and not session.comparison.running)
     shown = session.comparison
     assert shown is not None
+    shown.cancel()
     assert [picture.name for picture in shown.pictures] == ["mixed-0.png"]
     assert len({tile.request.target for tile in shown.tiles}) == 2
     assert shown.bench.model.name == "flowers-single-6c"

@@ -74,7 +74,7 @@ def test_a_number_becomes_two_classes() -> None:
 
 
 def test_a_row_beside_shuffled_targets() -> None:
-    app = press(page(table="wine"), "Compare with shuffled targets")
+    app = press(page(table="wine", set="network.epochs:10"), "Compare with shuffled targets")
     until(lambda: "20 shuffles" in said(app.run()))
     assert "The largest weight, " in said(app)
 

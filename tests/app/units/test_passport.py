@@ -226,7 +226,7 @@ def test_a_visualisation_is_started_stopped_and_kept(app: AppTest, monkeypatch: 
     stop = app.button(key="stop-Feature visualisation")
     assert job.note.endswith("of 5,000")
     stop.click().run()
-    assert job.wait(2), "at the next step"
+    assert job.wait(60), "at the next step"
     app.run()
     assert "Stopped after " in said(app)
     assert "of 5,000 steps; mean activation" in said(app)

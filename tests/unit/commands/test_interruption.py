@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -15,7 +13,6 @@ from core.errors import Cancelled
 from core.explain import EXPLAINERS
 from core.progress import silent
 from tests import nets
-from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -34,17 +31,18 @@ def slow(monkeypatch):
     return model.net
 
 
-def press(check):
-    """Press Ctrl-C as soon as a state is reached; the list holds the moment."""
-    moments = []
+def press(net, check):
+    """Press Ctrl-C once, in a pass and when a state is reached; the list holds the number of pauses by then."""
+    wait, pressed = net.wait, []
 
-    def wait():
-        until(check)
-        moments.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
+    def look():
+        wait()
+        if not pressed and check():
+            pressed.append(len(net.moments))
+            os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=wait, daemon=True).start()
-    return moments
+    net.wait = look
+    return pressed
 
 
 def command(photo_file, out, *words):
@@ -60,10 +58,10 @@ def test_in_the_midst_of_a_pass_the_finished_maps_are_written(slow, photo_file, 
         return method.run(query, **settings)
 
     monkeypatch.setitem(EXPLAINERS._entries, method.name, replace(method, run=run))
-    pressed = press(lambda: len(slow.moments) > 30)
+    pressed = press(slow, lambda: len(slow.moments) > 30)
     handler = signal.getsignal(signal.SIGINT)
     assert command(photo_file, tmp_path, "--method", "grad_cam,integrated_gradients") == 130
-    assert slow.moments[-1] - pressed[0] < 1
+    assert len(slow.moments) - pressed[0] < 1 / slow.pause, "within a second"
     assert signal.getsignal(signal.SIGINT) is handler
     said = capsys.readouterr()
     assert "vitrine: stopped." in said.err
@@ -82,7 +80,7 @@ def test_a_running_map_is_written_as_unfinished(slow, photo_file, tmp_path, monk
         return original(net, x)
 
     monkeypatch.setattr(nets.Slow, "forward", forward)
-    press(lambda: sum(counted) > 300)
+    press(slow, lambda: sum(counted) > 300)
     assert command(photo_file, tmp_path, "--method", "rise", "--set", "rise.masks=8000") == 130
     entry = json.loads((tmp_path / "photo" / "result.json").read_text())["maps"][0]
     assert not entry["finished"]
@@ -94,7 +92,7 @@ def test_before_there_is_a_map_nothing_is_written(slow, photo_file, tmp_path, ca
         slow.pause = 0.01
         return len(slow.moments) > 30
 
-    press(loaded_slowly)
+    press(slow, loaded_slowly)
     out = tmp_path / "out"
     assert command(photo_file, out, "--method", "saliency") == 130
     assert not list(out.iterdir())

@@ -19,10 +19,10 @@ def sentence(path: Path) -> str:
 def test_hostile_masks_are_read_or_refused(tmp_path: Path) -> None:
     found = {}
     for path in masks.make(tmp_path):
-        start = time.perf_counter()
+        start = time.process_time()
         found[path.name] = sentence(path)
         assert len(found[path.name]) < 300, path.name
-        assert time.perf_counter() - start < 20, path.name
+        assert time.process_time() - start < 20, path.name
     read = {name for name, text in found.items() if not text}
     assert read == {
         "box-beyond-all", "categories-of-another-kind", "outlines-at-the-limit", "size-of-a-galaxy", "vast-text"

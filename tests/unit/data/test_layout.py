@@ -15,6 +15,7 @@ from core.data import archive, unpacked_folders
 from core.data.image_folder import image_folder, scan
 from core.data.layout import UNKNOWN
 from core.errors import BadParameter, Cancelled, Unavailable
+from core.store import storage
 
 
 @pytest.fixture(autouse=True)
@@ -189,6 +190,43 @@ def test_stopping_leaves_nothing_half_unpacked(tmp_path):
     assert len(scan(path)) == 9
 
 
+def test_what_is_being_unpacked_is_listed_and_cannot_be_deleted(tmp_path):
+    path = zipped(tmp_path / "data.zip", {"a/x.png": None, "a/y.png": None})
+    states = []
+
+    def look(fraction, note):
+        if note.startswith("unpacking"):
+            (entry,) = storage.listed(archive.home())
+            states.append((entry.kind, entry.state))
+            with pytest.raises(Unavailable, match="is being built"):
+                storage.delete(archive.home(), entry.kind, entry.name)
+
+    assert len(scan(path, look)) == 2
+    assert set(states) == {("archive", "building")}
+    (entry,) = storage.listed(archive.home())
+    assert (entry.state, sum(one.is_file() for one in entry.path.rglob("*"))) == ("", 2)
+
+
+def test_what_an_interrupted_process_has_left_is_listed_and_deleted(tmp_path):
+    path = zipped(tmp_path / "data.zip", {"a/x.png": None, "a/y.png": None})
+
+    def stop(fraction, note):
+        if note.startswith("unpacking") and fraction > 0.5:
+            os._exit(3)
+
+    if not (child := os.fork()):
+        try:
+            scan(path, stop)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    (entry,) = storage.listed(archive.home())
+    assert (entry.kind, entry.state) == ("archive", "unfinished")
+    assert entry.bytes
+    storage.delete(archive.home(), entry.kind, entry.name)
+    assert not list((archive.home() / "unpacked").iterdir())
+
+
 def used(folder, days):
     """Make it look as if a folder was last used so many days ago."""
     then = time.time() - 86400 * days
@@ -200,7 +238,7 @@ def test_unpacked_archives_beyond_the_limit_are_removed_oldest_first(tmp_path, m
     files = [zipped(tmp_path / f"{n}.zip", {"a/x.png": None, "a/y.png": bytes([n]) * 900_000}) for n in range(6)]
     old, older, studied, recent = (scan(path).base for path in files[:4])
     assert all(one.is_dir() for one in (old, older, studied, recent)), "none is old yet"
-    draft = old.parent / ".0123456789abcdef.0123456789ab"
+    draft = unpacked_folders.draft_beside(old)
     draft.mkdir()
     for folder, days in ((old, 8), (older, 9), (studied, 10), (recent, 6), (draft, 8)):
         used(folder, days)

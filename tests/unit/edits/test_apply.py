@@ -194,11 +194,11 @@ def test_hooks_of_other_threads_are_not_copied(model):
     def other():
         with capture(model.net, "relu4"):
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
 
     thread = threading.Thread(target=other)
     thread.start()
-    entered.wait(10)
+    entered.wait(60)
     net = scaled(model, [Filters("relu3", (1,))]).net
     leave.set()
     thread.join()

@@ -1,10 +1,14 @@
 """Segments: how finely an image may be cut, and the running maps of methods that mask some of them."""
 
+import numpy as np
 import pytest
+import skimage.data
 import torch
+from PIL import Image
+from skimage.segmentation import quickshift
 
 from core.errors import BadParameter
-from core.explain import explain
+from core.explain import EXPLAINERS, explain
 from core.explain.segments import pieces
 from tests.nets import query
 
@@ -31,3 +35,15 @@ def test_samples_so_far_come_with_each_block_and_at_the_end(samples, batch, expe
 
     found = list(segmentation.sampled(samples, "logit", draw))
     assert [len(draws) for draws, _ in found] == [len(scores) for _, scores in found] == expected
+
+
+@pytest.mark.parametrize("side", [112, 224])
+def test_the_passes_of_feature_ablation_are_about_the_segments_of_a_photo(side):
+    card = EXPLAINERS["feature_ablation"]
+    claimed = card.passes(card.chosen({"cut": "quickshift", "segments": 400}), side).forward
+    assert claimed == card.passes(card.chosen({"cut": "quickshift", "segments": 4}), side).forward
+    for photo in (skimage.data.coffee(), skimage.data.astronaut(), skimage.data.chelsea()):
+        pixels = np.asarray(Image.fromarray(photo).resize((side, side)), np.float32) / 255
+        count = len(np.unique(quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2, rng=0)))
+        assert count / 2 < claimed < 2 * count
+    assert card.passes(card.chosen({"cut": "slic", "segments": 90}), side).forward == 90

@@ -59,7 +59,7 @@ def test_a_process_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch)
     start = time.perf_counter()
     with pytest.raises(BadImage, match=r"needs more than 0\.5 seconds or 1\.5 GB"):
         decode(content, "x.jpg")
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 20, "the whole file takes minutes"
     monkeypatch.setattr(process, "SECONDS", 18)
     assert decode(pictures.saved("AVIF"), "x.avif").pixels.shape == (20, 24, 3), "the next has a process of its own"
 

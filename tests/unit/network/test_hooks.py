@@ -164,7 +164,7 @@ def test_other_threads_neither_see_nor_are_seen() -> None:
     def work(i: int) -> None:
         edit = {"features.0": ablate(range(8))} if i == 3 else {}
         with capture(net, "features.1", edit=edit) as seen, torch.no_grad():
-            inside.wait(30)
+            inside.wait(60)
             for _ in range(30):
                 logits = net(x[i : i + 1])
                 if i == 3:

@@ -103,7 +103,7 @@ def test_a_second_session_waits_for_the_first_and_shares(
 
     def slow(*words: Any) -> Any:
         calls.append(words[0])
-        assert go.wait(30)
+        assert go.wait(60)
         return load(*words)
 
     monkeypatch.setattr(networks, "load", slow)
@@ -125,7 +125,7 @@ def test_what_nobody_waits_for_is_stopped(tmp_path: Path, sessions: Any, monkeyp
 
     def slow(_name: str, _device: Any, report: Any, _options: Any) -> None:
         started.set()
-        assert go.wait(30)
+        assert go.wait(60)
         report(0.5, "half")
         pytest.fail("it went on")
 
@@ -133,10 +133,10 @@ def test_what_nobody_waits_for_is_stopped(tmp_path: Path, sessions: Any, monkeyp
     sessions(0)
     model = weights(tmp_path, 1)
     job = networks.begin(model)
-    assert started.wait(30)
+    assert started.wait(60)
     networks.give_up(model)
     go.set()
-    assert job.wait(30)
+    assert job.wait(60)
     assert job.state == "cancelled"
 
 

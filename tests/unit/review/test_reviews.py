@@ -187,7 +187,7 @@ def test_readers_see_the_state_before_a_writer_that_has_not_finished(reviews):
         seen = []
         thread = threading.Thread(target=lambda: seen.append(reviews.get("a.png")))
         thread.start()
-        thread.join(20)
+        thread.join(60)
         assert seen == [first]
     assert reviews.get("a.png").verdict == "ambiguous"
 

@@ -182,6 +182,12 @@ def test_an_unfinished_build_is_listed_and_deleted(home):
     assert not draft.exists()
 
 
+def test_an_archive_says_nothing_of_itself(home):
+    facts = {"data": {"folder": "/photos/cats"}, "model": {"name": "alexnet"}}
+    (home / "unpacked" / "0123abcd" / "study.json").write_text(json.dumps(facts))
+    assert one(home, "archive", "0123abcd").of == "", "its files are a stranger's"
+
+
 def test_a_deletion_that_was_interrupted_is_listed(home):
     (home / "unpacked" / "0123abcd").rename(home / "unpacked" / ".f00.deleted")
     assert one(home, "archive", ".f00.deleted").state == "unfinished"

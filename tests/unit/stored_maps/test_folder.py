@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,11 @@ from core.explain import EXPLAINERS
 from core.explain.method import FORWARD_BACKWARD
 from core.explain.target_name import target_name
 from core.images import picture_file
-from core.progress import silent
+from core.progress import Report, silent
 from core.stored_maps import images as reading
 from core.stored_maps import settings as stored_settings
 from core.stored_maps.reader import StoredMaps
+from core.stored_maps.writer import Row, Writer
 from core.workbench import Workbench
 from tests import nets
 from tests.said import sentence
@@ -178,18 +179,35 @@ def test_an_empty_folder_says_so(model, explain, tmp_path, capsys):
     assert "There is no image in" in sentence(capsys)
 
 
+def put_and_wait(writer: Writer, rows: list[Row], report: Report, put: Callable[..., None] = Writer.put) -> None:
+    """Queue a block and wait until the log says that it is written."""
+    put(writer, rows, report)
+    log, last = writer.folder / "finished.log", str(rows[-1].number + 1).encode()
+    until(lambda: log.exists() and log.read_bytes().splitlines()[-1].split()[0] == last)
+
+
 KILLED = """
-import sys, torch
+import os, signal, sys, torch
+from pathlib import Path
 from core import models
 from core.stored_maps import settings
 from core.cli import main
+from core.stored_maps.writer import Writer
 from tests import nets
+from tests.unit.stored_maps.test_folder import put_and_wait
 torch.set_num_threads(int(sys.argv[1]))
 model = nets.model(nets.seeded(nets.Slow))
 models.load = lambda name, **rest: model
 settings.batch_of = lambda model, folder: 4
-model.net.pause = 0.002
-main(sys.argv[2:])
+log = Path(sys.argv[2])
+
+def die():
+    if log.exists() and len(log.read_bytes().splitlines()) >= 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Writer.put = put_and_wait
+model.net.wait = die  # in the midst of a pass
+main(sys.argv[3:])
 """
 
 
@@ -200,11 +218,10 @@ def test_what_a_killed_process_finished_is_kept_and_continued(folder, explain, t
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     words = ["explain", str(folder), "--model", "gap", "--method", "grad_cam,saliency", "--out", str(killed)]
     threads = str(torch.get_num_threads())
-    process = subprocess.Popen([sys.executable, "-c", KILLED, threads, *words], cwd=Path(__file__).parents[3])
     log = killed / "finished.log"
-    until(lambda: log.exists() and log.read_bytes().count(b"\n") >= 2)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = [sys.executable, "-c", KILLED, threads, str(log), *words]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[3], check=False)
+    assert ended.returncode == -signal.SIGKILL
     assert log.read_bytes().splitlines()[-1].split()[0] in {b"4", b"8"}, "killed in the middle"
     with (killed / "results.csv").open("ab") as file:
         file.write(b'8,"half of a li')  # as of a kill within a write
@@ -219,16 +236,17 @@ def test_what_a_killed_process_finished_is_kept_and_continued(folder, explain, t
 def test_ctrl_c_keeps_what_is_finished(model, explain, tmp_path, monkeypatch, capsys):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        log = tmp_path / "out" / "finished.log"
+        log, pressed = tmp_path / "out" / "finished.log", []
 
         def press():
-            until(lambda: log.exists() and log.read_bytes().count(b"\n") >= 2)
-            os.kill(os.getpid(), signal.SIGINT)
+            if not pressed and log.exists() and log.read_bytes().count(b"\n") >= 2:
+                pressed.append(True)
+                os.kill(os.getpid(), signal.SIGINT)
 
         slow = nets.model(nets.seeded(nets.Slow))
-        slow.net.pause = 0.002
+        slow.net.wait = press  # in the midst of a pass
+        monkeypatch.setattr(Writer, "put", put_and_wait)
         monkeypatch.setattr("core.models.load", lambda name, **rest: slow)
-        threading.Thread(target=press, daemon=True).start()
         assert explain("--method", "grad_cam") == 130
     finally:
         signal.signal(signal.SIGINT, before)
