@@ -1,7 +1,7 @@
 """Architectures that the tensors of a weights file fit, for messages about a file with a wrong name of one, or none.
 
 Shapes alone are compared: no value is read. An architecture is built only if it has about as many weights as the file,
-or a part of it. timm is asked, if it is installed, where no architecture of torchvision fits.
+or a part of it. timm is asked, if it is installed, where no architecture of torchvision fits, then transformers.
 """
 
 import math
@@ -27,12 +27,21 @@ _TOLD = 3
 
 
 def suggested(error: VitrineError, file: str | Path) -> VitrineError:
-    """The error with a hint at the architectures that the tensors of a file fit; unchanged if there are none."""
+    """The error with a hint at the architectures that the tensors of a file fit; unchanged if there are none.
+
+    Networks of Hugging Face are told by the names of their tensors, as their sizes are in a file beside the weights.
+    """
+    from core.models.sources.huggingface import class_named
+
     try:
         with opened(expanded(file)) as checkpoint:
             names = fitting(checkpoint)
+            of_transformers = "" if names else class_named(tree(checkpoint))
     except VitrineError:
         return error
+    if of_transformers:
+        hint = f"Its tensors are named as in {of_transformers} of Hugging Face: give the folder that `save_pretrained`"
+        return type(error)(error.message, f"{hint} wrote, as hf:FOLDER.")
     if not names:
         return error
     some = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")

@@ -11,11 +11,12 @@ from torch import nn
 
 from core.data.model_options import ModelOptions, Output
 from core.environment import app_model, limit
-from core.errors import BadModel, VitrineError, brief
+from core.errors import BadModel, Unavailable, VitrineError, brief
 from core.files import read_bytes, read_json
 from core.images import Preprocess
 from core.images.preprocess import OF_COUNT, both, spelled_sides
 from core.models.checkpoint import opened
+from core.models.matching import Node
 from core.models.name import REPOSITORY, ModelName, parsed
 from core.models.source import Listed, Source, SourceNetwork, package
 from core.models.sources.hub import cached, repository
@@ -31,6 +32,8 @@ _PROBLEMS: Mapping[str, Output | Literal["auto"]] = {
     "regression": "regression",
 }
 _RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box")  # Pillow's numbers
+_HEADS = frozenset({"classifier", "cls_classifier", "head"})  # of classes of transformers
+_TRUNK = frozenset({"embeddings", "embedder", "encoder", "patch_embeddings", "stem", "conv_stem"})
 _SAVED = "Give a folder saved by `save_pretrained`, or ORG/NAME of the hub."
 
 
@@ -304,6 +307,30 @@ def _license(card: Path) -> str:
         return ""
     found = re.search(r"\A---\s*\n(?:(?!---).*\n)*?license:[ \t]*([\w.+-]+)", head)
     return found[1] if found else ""
+
+
+def class_named(names: Node) -> str:
+    """The class of transformers whose tensors have names like these; "" for none, and without transformers.
+
+    Its classifiers keep the network below the name of its kind, beside the last layer.
+    """
+    try:
+        listed_classes = package("transformers.models.auto.modeling_auto", "hf")
+    except Unavailable:
+        return ""
+    kinds = {
+        kind.replace("-", "_"): title if isinstance(title, str) else title[0]
+        for kind, title in listed_classes.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.items()
+    }
+    nodes = [names]
+    while nodes:
+        node = nodes.pop(0)
+        parts = {name: part for name, part in node.items() if isinstance(part, dict)}
+        for name, part in parts.items():
+            if name in kinds and not _TRUNK.isdisjoint(part) and not _HEADS.isdisjoint(parts):
+                return kinds[name]
+        nodes += parts.values()
+    return ""
 
 
 SOURCE = Source("Hugging Face", build, listed)

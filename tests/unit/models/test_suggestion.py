@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import transformers
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
@@ -149,3 +150,35 @@ def test_the_sentence_about_a_wrong_name_says_the_right_one(tmp_path: Path, monk
     assert "Give weights of resnet18" in refusal(f"resnet18@{file}").hint
     assert "Write one before it" in refusal(str(file)).hint
     assert "Write one before it" in refusal(str(tmp_path / "none.pth")).hint
+
+
+KINDS = {
+    "ViTForImageClassification": {
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8
+    },
+    "ResNetForImageClassification": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]},
+    "SwinForImageClassification": {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2]},
+    "ConvNextForImageClassification": {"num_stages": 2, "hidden_sizes": [8, 16], "depths": [1, 1]},
+    "MobileNetV2ForImageClassification": {"depth_multiplier": 0.35},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", KINDS)
+@pytest.mark.parametrize("before", ["", "state_dict.model."])
+@pytest.mark.usefixtures("families")
+def test_weights_of_hugging_face_are_told_by_their_names(title: str, before: str, tmp_path: Path) -> None:
+    made = getattr(transformers, title)
+    net = made(made.config_class(image_size=32, **KINDS[title]))
+    file = tmp_path / "w.safetensors"
+    save_file({f"{before}{name}": value.contiguous() for name, value in net.state_dict().items()}, file)
+    hint = f"named as in {title} of Hugging Face: give the folder that `save_pretrained` wrote, as hf:FOLDER."
+    assert hint in refusal(f"resnet18@{file}").hint
+
+
+@pytest.mark.usefixtures("families")
+def test_without_transformers_there_is_no_suggestion_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    save_file({"vit.embeddings.a": torch.ones(2), "classifier.weight": torch.ones(2, 2)}, file)
+    assert "ViTForImageClassification" in refusal(f"resnet18@{file}").hint
+    monkeypatch.setitem(sys.modules, "transformers.models.auto.modeling_auto", None)
+    assert "Hugging Face" not in refusal(f"resnet18@{file}").hint
