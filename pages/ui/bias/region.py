@@ -13,8 +13,7 @@ from core.review.sampled_maps import SampledMaps, strongest_box
 from pages.ui.failures.masks import masks
 from pages.ui.failures.opened import Opened
 from pages.ui.session import parameters
-from pages.ui.session.jobs import working
-from pages.ui.widgets.on_demand import done, keep
+from pages.ui.widgets.on_demand import computed
 
 _BOX, _MASKS = "box", "masks"  # in the address
 _TITLES = {_BOX: "a box", _MASKS: "the objects, by masks"}
@@ -77,8 +76,7 @@ def _of_maps(shown: Opened, objects: Objects, path: str, maps: SampledMaps) -> M
     def work(report: Report) -> Mask:
         return maps.regions(objects, report)
 
-    found: Mask | None = done(_PART, key)
-    return found if found is not None else keep(_PART, key, working("Reading masks", work))
+    return computed(_PART, key, "Reading masks", work)
 
 
 def _placed(maps: SampledMaps, width: int, height: int) -> dict[str, int]:

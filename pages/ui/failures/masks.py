@@ -10,8 +10,7 @@ from core.progress import Report
 from core.review.regions import Objects, masks_beside
 from pages.ui.failures.opened import Opened
 from pages.ui.session import parameters, visitors
-from pages.ui.session.jobs import working
-from pages.ui.widgets.on_demand import done, keep
+from pages.ui.widgets.on_demand import computed
 from pages.ui.widgets.text import plain
 
 _PART, _TITLE = "masks", "Listing masks"
@@ -47,5 +46,4 @@ def _listed(shown: Opened, path: Path) -> MaskFolder:
     def work(report: Report) -> MaskFolder:
         return mask_folder(path, paths, report)
 
-    found: MaskFolder | None = done(_PART, key)
-    return found if found is not None else keep(_PART, key, working(_TITLE, work))
+    return computed(_PART, key, _TITLE, work)

@@ -14,11 +14,10 @@ from core.study import Study
 from core.workbench import Workbench
 from pages.ui.failures import invitation
 from pages.ui.session import location, networks, parameters, state, visitors
-from pages.ui.session.jobs import working
 from pages.ui.study import ablation, open_study
 from pages.ui.study.study_predictions import PART, TITLE, predicted, stored
 from pages.ui.widgets.folder_browser import browser
-from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.on_demand import computed, on_demand
 from pages.ui.widgets.text import plain
 
 EXAMPLE, FOLDER = "example", "folder"  # in the address, instead of the name of a study
@@ -73,7 +72,7 @@ def _example() -> Opened:
         source = folder_source(folder / "images", bench.model.labels)
         return predictions(source, bench.model, folder=stored(), report=subrange(report, 0.5, 1))
 
-    return Opened(done(PART, key) or keep(PART, key, working(TITLE, work)), bench)
+    return Opened(computed(PART, key, TITLE, work), bench)
 
 
 def _invited(found: Invitation) -> Opened | None:

@@ -9,9 +9,8 @@ from core.review.regions import Objects
 from pages.ui.failures import invitation
 from pages.ui.failures.masks import masks
 from pages.ui.failures.opened import Opened
-from pages.ui.session.jobs import working
 from pages.ui.widgets import messages
-from pages.ui.widgets.on_demand import done, keep, on_demand, takes
+from pages.ui.widgets.on_demand import computed, on_demand, takes
 
 _PART, _TITLE = "evidence", "Locating the evidence"
 _PASSES = 3  # of an image: a forward and a backward, which costs about two
@@ -34,8 +33,7 @@ def _of_study(shown: Opened, objects: Objects | None, path: str) -> dict[int, Ev
     def work(report: Report) -> dict[int, Evidence]:
         return stored_evidence(source, objects, report)
 
-    known: dict[int, Evidence] | None = done(_PART, key)
-    return known if known is not None else keep(_PART, key, working(_TITLE, work))
+    return computed(_PART, key, _TITLE, work)
 
 
 def _of_folder(shown: Opened, objects: Objects | None, path: str) -> dict[int, Evidence]:

@@ -16,13 +16,12 @@ from core.units.relevance import ClassUnit
 from core.units.store import UnitStore
 from pages.ui.passport.class_averages import class_averages
 from pages.ui.session import visitors
-from pages.ui.session.jobs import working
 from pages.ui.study import patch_items
 from pages.ui.units import analyses
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
 from pages.ui.widgets.folder_browser import browser
-from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.on_demand import computed, done, on_demand
 from pages.ui.widgets.text import plain
 
 _PART, _TITLE = "effect", "Ablating the unit"
@@ -36,15 +35,13 @@ def known_effect(inspected: Inspected, number: int) -> Effect | None:
         return None
     if study and _at_once(inspected):
         key = (study.manifest.digest, number)
-        if done(_PART, key) is None:
-            with suppress(VitrineError):  # images without classes, a regression
 
-                def work(report: Report) -> Effect:
-                    model = inspected.bench.model
-                    return effect_on_study(study, model, inspected.layer, number, report=report)
+        def work(report: Report) -> Effect:
+            return effect_on_study(study, inspected.bench.model, inspected.layer, number, report=report)
 
-                keep(_PART, key, working(_TITLE, work))
-        return cast("Effect | None", done(_PART, key))
+        with suppress(VitrineError):  # images without classes, a regression
+            return computed(_PART, key, _TITLE, work)
+        return None
     return cast("Effect | None", done(_PART, _key(inspected, number)))
 
 

@@ -16,24 +16,32 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-def working(title: str, work: Callable[[Report], T]) -> T:
-    """Run `work(report)` now, with a progress bar; any click elsewhere cancels it. Raises what the work raises."""
+def working(title: str, work: Callable[[Report], T], bar: Any = None) -> T:
+    """Run `work(report)` now, with a progress bar; any click elsewhere cancels it. Raises what the work raises.
+
+    The bar stands in the place `bar`, or in a new one. Work that is not done in every run is given a place that is
+    there in every run: where an element is missing, all below it are built anew, and what was opened or typed is lost.
+    """
     job = Job(work, title)
-    wait_for(job, job.cancel)
+    wait_for(job, job.cancel, bar)
     return job.result  # type: ignore[return-value]  # it ended without an error and without a click
 
 
-def wait_for(job: Job[Any], leave: Callable[[], None]) -> None:
-    """Wait for the end of a job with a progress bar; any click elsewhere calls `leave`. Raises what the work raised."""
-    bar = st.empty()  # also if none is shown: where something is missing, all below is built anew, open popovers too
+def wait_for(job: Job[Any], leave: Callable[[], None], bar: Any = None) -> None:
+    """Wait for the end of a job with a progress bar; any click elsewhere calls `leave`. Raises what the work raised.
+
+    For `bar` see `working`.
+    """
     try:
         while not job.wait(0.1):
             if job.seconds > 0.4:  # short work shows no bar
+                bar = bar or st.empty()
                 bar.progress(min(job.fraction, 1.0), job.state_line)
     finally:
         if job.running:
             leave()
-    bar.empty()
+    if bar:
+        bar.empty()
     if job.error:
         raise copy.copy(job.error)  # a raised error would keep the variables of the page alive
 
@@ -45,11 +53,9 @@ def once(cached: Callable[[K, T | None], T], key: K, title: str, work: Callable[
     raises.
     """
     try:
-        value = cached(key, None)
+        return cached(key, None)
     except LookupError:
         return cached(key, working(title, work))
-    st.empty()  # the place of the bar of other runs
-    return value
 
 
 def watch(

@@ -16,11 +16,10 @@ from core.serialization import digest
 from core.tables.importance import LINEAR, NETWORK, TREE, VIEWS, Views, dropped, views
 from core.tables.tree import Node
 from pages.ui.session import location
-from pages.ui.session.jobs import working
 from pages.ui.tables.files import offered
 from pages.ui.tables.network import Model
 from pages.ui.widgets import forms
-from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.on_demand import computed, on_demand
 from pages.ui.widgets.text import plain
 
 _OWNER, _PART = "importance", "table-views"
@@ -139,8 +138,7 @@ def _computed(found: Model, key: str, work: Callable[[Report], Views]) -> Views 
     if len(found.training.columns) > _WIDE:
         note = f"Shuffles each of {len(found.training.columns):,} features: seconds for a network, minutes for others."
         return on_demand(_PART, key, "Shuffling features", work, button="Compute importances", note=note)
-    known: Views | None = done(_PART, key)
-    return known if known is not None else keep(_PART, key, working("Shuffling features", work))
+    return computed(_PART, key, "Shuffling features", work)
 
 
 def _tables(seen: Views) -> None:

@@ -14,10 +14,9 @@ from core.tables.own_model import own_model
 from core.tables.table import Predict, Table
 from core.tables.training import NETWORK, Trained, score, split, train
 from pages.ui.session import location, parameters
-from pages.ui.session.jobs import working
 from pages.ui.tables.opened import Opened
 from pages.ui.widgets import forms
-from pages.ui.widgets.on_demand import done, keep
+from pages.ui.widgets.on_demand import computed
 from pages.ui.widgets.text import plain
 
 OWNER = "network"
@@ -49,13 +48,11 @@ def modelled(opened: Opened) -> tuple[Model, str]:
     settings = checked(NETWORK.params, location.settings(OWNER), OWNER)
     NETWORK.validate(settings)
     key = digest([opened.key, settings, own if kind == "own" else ""])
-    found: Model | None = done("table-network", key)
-    if found is None:
 
-        def work(report: Report) -> Model:
-            return _own(own, opened.table, settings) if kind == "own" else _trained(opened.table, settings, report)
+    def work(report: Report) -> Model:
+        return _own(own, opened.table, settings) if kind == "own" else _trained(opened.table, settings, report)
 
-        found = keep("table-network", key, working("Predicting" if kind == "own" else "Training", work))
+    found = computed("table-network", key, "Predicting" if kind == "own" else "Training", work)
     st.markdown(plain(found.sentence))
     return found, key
 

@@ -1,6 +1,7 @@
 """Pixels of digits as features, where importances fail, beside what the network sees in one of them."""
 
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -11,9 +12,8 @@ from core.progress import Report, subrange
 from core.tables.pixels import REASON, forest_weights, gini, inversion, saliency, side
 from core.tables.table import Table
 from core.tables.tree import tree
-from pages.ui.session.jobs import working
 from pages.ui.tables.network import Model
-from pages.ui.widgets.on_demand import done, keep
+from pages.ui.widgets.on_demand import computed
 from pages.ui.widgets.text import plain
 
 
@@ -28,16 +28,13 @@ def section(table: Table, found: Model, key: str, row: int) -> None:
     net = found.network
     st.header("Where importances fail", anchor=False)
     label = table.classes[int(table.answers[row])]
-    known = done("table-pixels", (key, row))
-    if known is None:
 
-        def work(report: Report) -> object:
-            weights = forest_weights(found.training, table.values[row], label, report=subrange(report, 0, 0.5))
-            made = inversion(net, label, report=subrange(report, 0.5, 1))
-            return gini(tree(found.training)), weights, made
+    def work(report: Report) -> tuple[Any, Any, Any]:
+        weights = forest_weights(found.training, table.values[row], label, report=subrange(report, 0, 0.5))
+        made = inversion(net, label, report=subrange(report, 0.5, 1))
+        return gini(tree(found.training)), weights, made
 
-        known = keep("table-pixels", (key, row), working("Explaining pixels", work))
-    shares, weights, input_of_class = known
+    shares, weights, input_of_class = computed("table-pixels", (key, row), "Explaining pixels", work)
     pictures = {
         f"Row {row:,}: {label}": table.values[row].reshape(width, -1),
         "Gini importance of each pixel": shares,

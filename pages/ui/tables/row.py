@@ -15,12 +15,11 @@ from core.tables.representatives import Representatives, representative_rows
 from core.tables.table import Table
 from core.tables.training import NETWORK, train
 from pages.ui.session import location, parameters
-from pages.ui.session.jobs import working
 from pages.ui.tables import network
 from pages.ui.tables.files import offered
 from pages.ui.tables.network import Model
 from pages.ui.widgets import forms
-from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.on_demand import computed, on_demand
 from pages.ui.widgets.text import plain
 
 _OWNER = "lime"
@@ -49,8 +48,7 @@ def section(table: Table, found: Model, key: str) -> int:
     def work(report: Report) -> LocalExplanation:
         return lime_table(table, found.predict, table.values[row], **settings, report=report)
 
-    known: LocalExplanation | None = done("table-lime", own)
-    one = known if known is not None else keep("table-lime", own, working("Drawing rows", work))
+    one = computed("table-lime", own, "Drawing rows", work)
     null = _null(table, row, settings, own, found) if found.network else None
     st.markdown(plain(one.sentence))
     frame = one.frame.head(one.shown or len(one.frame))

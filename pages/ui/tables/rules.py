@@ -1,5 +1,7 @@
 """Rules that describe the network: by a tree on its predictions, or out of its layers by DeepRED."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.export.spreadsheet import as_csv
@@ -14,11 +16,10 @@ from core.tables.rules.source import python_source
 from core.tables.rules.surrogate_tree import SURROGATE_TREE, fidelity_by_depth, surrogate_tree
 from core.tables.table import Table
 from pages.ui.session import location, parameters
-from pages.ui.session.jobs import working
 from pages.ui.tables.files import offered
 from pages.ui.tables.network import Model
 from pages.ui.widgets import forms
-from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.on_demand import computed, done, keep, on_demand
 from pages.ui.widgets.text import plain
 
 _METHODS = {
@@ -121,13 +122,11 @@ def _shown(table: Table, found: Model, rules: Rules, row: int) -> None:
 
 def _trade_off(found: Model, key: str) -> None:
     """Fidelity against the depth of a tree."""
-    known = done("table-depths", key)
-    if known is None:
 
-        def work(report: Report) -> object:
-            return fidelity_by_depth(found.training, found.predict, found.held_out, report=report)
+    def work(report: Report) -> Any:
+        return fidelity_by_depth(found.training, found.predict, found.held_out, report=report)
 
-        known = keep("table-depths", key, working("Growing trees", work))
+    known = computed("table-depths", key, "Growing trees", work)
     with st.expander("What do simpler rules lose?", icon=":material/show_chart:"):
         st.plotly_chart(
             fidelity_figure(known), key="tables-depths", config={"displayModeBar": False},

@@ -34,9 +34,9 @@ def on_demand(
     One job per part runs at a time: another one stops it. An error is shown above the button. Results stay while the
     session's cache has room.
     """
+    if at_once:
+        return computed(part, key, title, work)
     cache, place = state.session().cache, _place(part, key)
-    if at_once and done(part, key) is None:
-        return keep(part, key, working(title, work))
 
     def kept(report: Report) -> T:
         result = work(report)
@@ -54,6 +54,13 @@ def on_demand(
             if note:
                 st.caption(plain(note))
     return cast("T | None", found)
+
+
+def computed(part: str, key: Hashable, title: str, work: Callable[[Report], T]) -> T:
+    """The result under a key, computed now with a progress bar unless it was before. Raises what the work raises."""
+    bar = st.empty()
+    found: T | None = done(part, key)
+    return keep(part, key, working(title, work, bar)) if found is None else found
 
 
 def done(part: str, key: Hashable) -> Any:
