@@ -11,10 +11,10 @@ from core.figures.style import Span
 from core.progress import Report
 from pages.ui.passport.on_image import fits, taken
 from pages.ui.session import location
-from pages.ui.session.jobs import working
 from pages.ui.study import patch_items
 from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
+from pages.ui.widgets.on_demand import computed
 from pages.ui.widgets.text import plain
 
 
@@ -34,9 +34,9 @@ def relevance_map(inspected: Inspected, number: int) -> None:
             query = bench.query(picture, target, report=report)
             return conditional_relevance(query, inspected.layer, number)[0].float().numpy(force=True)
 
-        key = ("passport", "relevance map", bench.model.key, picture.key, str(target), inspected.layer, number)
+        key = (bench.model.key, picture.key, str(target), inspected.layer, number)
         try:
-            values = bench.cache.get(key, lambda: working("Relevance", work))
+            values = computed("relevance-map", key, "Relevance", work)
         except Unsupported as error:  # of a network, or of a target that does not depend on this layer
             st.caption(plain(str(error)))
             return

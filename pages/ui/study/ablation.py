@@ -19,10 +19,9 @@ from core.units.ablation import Ablation
 from core.units.ablation_study import compared_sets, expected_passes, run_ablation
 from core.workbench import Workbench, pass_seconds
 from pages.ui.session import location, networks, parameters, state, visitors
-from pages.ui.session.jobs import working
 from pages.ui.study import moved_files, open_study
 from pages.ui.widgets import messages
-from pages.ui.widgets.on_demand import done, keep, on_demand
+from pages.ui.widgets.on_demand import computed, done, on_demand
 from pages.ui.widgets.text import duration, plain
 
 TITLE = "Ablating filters"
@@ -119,20 +118,18 @@ def ablation(study: Study, mined: Mined) -> None:
         visitors.permitted(folder)
     content = digest([[name, label, list(filters)] for name, one in sets.items() for label, filters in one.items()])
     key = (open_study.key(study), content, folder, count)
-    result = done("ablation", key)
-    if result is None:
 
-        def work(report: Report) -> Ablation:
-            return run_ablation(study, sets, model, folder=folder, draws=DRAWS, random_filters=count, report=report)
+    def work(report: Report) -> Ablation:
+        return run_ablation(study, sets, model, folder=folder, draws=DRAWS, random_filters=count, report=report)
 
-        if folder or "pooled" not in study.manifest.arrays:
-            if not folder and not study.has_images(study.folder):
-                st.caption(plain(f"The images of the study are not in {study.folder}."))
-                moved_files.images(study, "ablation-images")
-            note = f"{_estimate(study, model, folder, len(sets))} It runs in the background.".strip()
-            result = on_demand("ablation", key, TITLE, work, button="Run ablation", note=note)
-        else:
-            result = keep("ablation", key, working(TITLE, work))
+    if not folder and "pooled" in study.manifest.arrays:
+        result: Ablation | None = computed("ablation", key, TITLE, work)
+    elif (result := done("ablation", key)) is None:
+        if not folder and not study.has_images(study.folder):
+            st.caption(plain(f"The images of the study are not in {study.folder}."))
+            moved_files.images(study, "ablation-images")
+        note = f"{_estimate(study, model, folder, len(sets))} It runs in the background.".strip()
+        result = on_demand("ablation", key, TITLE, work, button="Run ablation", note=note)
     if result is not None:
         _shown(result, folder)
     if missing:
