@@ -92,14 +92,14 @@ def prepare(bench: Workbench, picture: Picture) -> None:
 
     These are the activations of the unedited image, if its middle is no single colour, and what a blur imports.
     """
-    if bench.cache.peek(_clean_key(bench, picture)) is None:
+
+    def once() -> bool:
         height, width = picture.pixels.shape[:2]
         middle = Box(width * 3 // 8, height * 3 // 8, max(1, width // 4), max(1, height // 4), "blur")
         _predict(bench, picture, edited(picture, [middle]))
+        return True
 
-
-def _clean_key(bench: Workbench, picture: Picture) -> tuple[str, ...]:
-    return bench.model.key, picture.key, "clean pass"
+    bench.cache.get((bench.model.key, picture.key, "prepared for edits"), once)
 
 
 def _fired(study: "Study | None", bench: Workbench, picture: Picture) -> tuple[int, ...] | None:
@@ -122,7 +122,7 @@ def _predict(bench: Workbench, picture: Picture, other: Picture) -> None:
     (top, bottom), (left, right) = (_ends(changed.any(axis)) for axis in (1, 0))
     if (bottom - top) * (right - left) > _SMALL * changed.numel():
         return
-    key = _clean_key(bench, picture)
+    key = (bench.model.key, picture.key, "clean pass")
     clean_pass = bench.cache.peek(key)
     if not isinstance(clean_pass, CleanPass):
         clean_pass = CleanPass(clean.images, bench.model.order)

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import streamlit as st
 
 from core.export.averages import NPZ, average_files, average_key, average_picture
 from core.export.command import averages_command
-from core.figures.sheet import png
 from core.progress import Report, subrange
 from core.units.drawn_flowers import images_of
 from core.units.folder_images import FolderImages
@@ -17,6 +15,7 @@ from pages.ui.session import visitors
 from pages.ui.study import patch_items
 from pages.ui.units import analyses
 from pages.ui.units.inspected import Inspected
+from pages.ui.widgets import downloads
 from pages.ui.widgets.on_demand import on_demand, takes
 from pages.ui.widgets.text import plain
 
@@ -67,14 +66,7 @@ def _shown(inspected: Inspected, store: UnitStore, found: Sequence[Average]) -> 
     )
     stem = average_key(found[0].of).partition("-")[2]
     with st.container(horizontal=True):
-        st.download_button(
-            "PNG", lambda: png(np.concatenate(pictures, 1)), f"{stem}-averages.png", "image/png",
-            key="averages-png", on_click="ignore", icon=":material/download:",
-        )  # fmt: skip
-        st.download_button(
-            "NPZ", lambda: average_files(found)[NPZ], f"{stem}-averages.npz", "application/octet-stream",
-            key="averages-npz", on_click="ignore", icon=":material/download:",
-        )  # fmt: skip
+        downloads.of_pictures(f"{stem}-averages", pictures, lambda: average_files(found)[NPZ], "averages")
         with st.popover("Command", icon=":material/terminal:"):
             line = averages_command(str(store.path), found[0].of.layer, found[0].of.unit)
             st.code(visitors.public(line), language="sh", wrap_lines=True)

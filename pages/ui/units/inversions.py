@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from core.export import npz
 from core.export.command import invert_command
-from core.figures.sheet import png
 from core.images import Picture, eight_bits
 from core.progress import Report
 from core.units.visualisation import INVERSIONS, Inversion, RunningInversion, invert
@@ -21,7 +20,7 @@ from pages.ui.session import location, visitors
 from pages.ui.study import ablation
 from pages.ui.units.inspected import Inspected
 from pages.ui.units.visualisations import PicturesSoFar, side_by_side
-from pages.ui.widgets import forms, messages
+from pages.ui.widgets import downloads, forms, messages
 from pages.ui.widgets.on_demand import again, on_demand, takes
 from pages.ui.widgets.text import plain
 
@@ -110,13 +109,8 @@ def _shown(bench: Workbench, picture: Picture, found: Inversion, key: Hashable) 
     stem = f"{PurePosixPath(picture.name).stem}-{found.layer}-inversion"
     arrays: dict[str, NDArray[Any]] = {"pictures": found.pictures, "errors": found.errors, "energies": found.energies}
     with st.container(horizontal=True):
-        st.download_button(
-            "PNG", lambda: png(np.concatenate(pictures, 1)), f"{stem}.png", "image/png", on_click="ignore",
-            icon=":material/download:", key="inversion-png",
-        )  # fmt: skip
-        st.download_button(
-            "NPZ", lambda: npz(arrays), f"{stem}.npz", "application/octet-stream", on_click="ignore",
-            icon=":material/download:", key="inversion-npz", help="The images, and their errors and energies by step",
-        )  # fmt: skip
+        downloads.of_pictures(
+            stem, pictures, lambda: npz(arrays), _PART, "The images, and their errors and energies by step"
+        )
         st.button("Again" if found.finished else "Start again", key="inversion-again", on_click=again,
                   args=(_PART, key), type="tertiary")  # fmt: skip

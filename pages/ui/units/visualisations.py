@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from core.errors import Cancelled, VitrineError
 from core.export import npz
 from core.export.command import visualise_command
-from core.figures.sheet import png
 from core.images import Pixels, eight_bits
 from core.progress import Report, item
 from core.units.visualisation import MAXIMISATIONS, Running, Visualisation, channel, maximise
@@ -20,6 +19,7 @@ from core.units.visualisation.cards import MAXIMISATION
 from pages.ui.session import visitors
 from pages.ui.study import patch_items
 from pages.ui.units.inspected import Inspected
+from pages.ui.widgets import downloads
 from pages.ui.widgets.on_demand import again, done, keep, on_demand, takes
 from pages.ui.widgets.text import plain
 
@@ -186,14 +186,7 @@ def _shown(asked: _Asked, found: Mapping[int, Made]) -> None:
     stem = f"{layer}-{'-'.join(map(patch_items.unit, images))}-{asked.preset}"
     with st.container(horizontal=True):
         if pictures:
-            st.download_button(
-                "PNG", lambda: png(np.concatenate(pictures, 1)), f"{stem}.png", "image/png", on_click="ignore",
-                icon=":material/download:", key=f"{part}-png",
-            )  # fmt: skip
-            st.download_button(
-                "NPZ", lambda: npz(_arrays(images)), f"{stem}.npz", "application/octet-stream", on_click="ignore",
-                icon=":material/download:", key=f"{part}-npz",
-            )  # fmt: skip
+            downloads.of_pictures(stem, pictures, lambda: npz(_arrays(images)), part)
         _command(asked)
         if part == _ONE or not complete:
             text = "Again" if complete else "Start again" if part == _ONE else "Visualise the rest"

@@ -1,10 +1,11 @@
-"""Downloads of a comparison, of one of its maps, and of a chart, made on request."""
+"""Downloads of a comparison, of one of its maps, of a chart and of pictures, made on request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from core import export
@@ -13,8 +14,9 @@ from core.explain import Explanation
 from core.export import Measured
 from core.export.reports.comparison import comparison_report
 from core.export.reports.report import as_html
-from core.figures.sheet import KINDS
+from core.figures.sheet import KINDS, png
 from core.figures.style import Style, styled
+from core.images import Pixels
 from pages.ui import components
 from pages.ui.session import location, state, visitors
 
@@ -89,6 +91,16 @@ def of_chart(name: str, table: Callable[[], str], draw: Callable[..., bytes], ke
                 kind.upper(), make, f"{name}.{kind}", _TYPES[kind], key=f"{key or name}-{kind}", on_click="ignore",
                 icon=":material/download:",
             )  # fmt: skip
+
+
+def of_pictures(name: str, pictures: Sequence[Pixels], arrays: Callable[[], bytes], key: str, note: str = "") -> None:
+    """Pictures of one height as a PNG, side by side, and what they are made from as NPZ; `note` says what that is."""
+    made: dict[str, Callable[[], bytes]] = {"png": lambda: png(np.concatenate(pictures, 1)), "npz": arrays}
+    for kind, make in made.items():
+        st.download_button(
+            kind.upper(), make, f"{name}.{kind}", _TYPES[kind], key=f"{key}-{kind}", on_click="ignore",
+            icon=":material/download:", help=note if kind == "npz" and note else None,
+        )  # fmt: skip
 
 
 def _style(wanted: Mapping[str, Any], shown: Comparison) -> Style:

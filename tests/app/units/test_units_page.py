@@ -296,17 +296,22 @@ def test_selected_units_are_visualised_side_by_side_and_on_their_pages(
     assert "3 steps; mean activation" in said(app)
 
 
+def stopped_with_pictures(app: AppTest, part: str, title: str) -> None:
+    """Start the work of a part of the page, and stop it once there are pictures."""
+    app.button(key=f"{part}-start").click().run()
+    _, job = app.session_state["on demand"][part]
+    until(lambda: app.session_state["pictures so far"][part])
+    app.run().button(key=f"stop-{title}").click().run()
+    until(lambda: not job.running)
+    app.run()
+
+
 @pytest.mark.usefixtures("session")  # with a cache of its own
 def test_units_visualised_before_a_stop_are_kept(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pages.ui.units.visualisations.MAXIMISATIONS", {"fourier": {"steps": 5000}})
     visit(app, "Units", study=MODEL, layer="relu3")
     pick(app, 0, 5)
-    app.button(key="visualised-several-start").click().run()
-    _, job = app.session_state["on demand"]["visualised-several"]
-    until(lambda: app.session_state["pictures so far"]["visualised-several"])
-    app.run().button(key="stop-Feature visualisation").click().run()
-    until(lambda: not job.running)
-    app.run()
+    stopped_with_pictures(app, "visualised-several", "Feature visualisation")
     assert "of 5,000 steps; mean activation" in said(app)
     app.button(key="visualised-several-again").click().run()
     assert [one.label for one in app.button if one.key == "visualised-several-start"] == ["Visualise 2 units"]
@@ -341,12 +346,7 @@ def test_the_current_image_is_inverted_at_a_layer_with_several_restarts(bare: Ap
 def test_an_inversion_that_is_stopped_keeps_its_pictures_and_another_layer_has_its_own(bare: AppTest) -> None:
     visit(bare, "Units", study=MODEL)
     bare.number_input(key="set.invert.steps").set_value(5000).run()
-    bare.button(key="inversion-start").click().run()
-    _, job = bare.session_state["on demand"]["inversion"]
-    until(lambda: bare.session_state["pictures so far"]["inversion"])
-    bare.run().button(key="stop-Inversion").click().run()
-    until(lambda: not job.running)
-    bare.run()
+    stopped_with_pictures(bare, "inversion", "Inversion")
     assert "Stopped in restart 1 of 3. The error is the squared distance of both encodings at relu4" in said(bare)
     head = next(layer.name for layer in load(MODEL).survey.layers if layer.layout == "vector")
     bare.selectbox(key="inversion-layer-relu4").set_value(head).run()

@@ -103,3 +103,13 @@ def test_after_preparation_the_first_edit_computes_nothing_of_the_unedited_image
     assert len(made) == count
     assert torch.equal(found.after, unprepared.after)
     assert torch.equal(found.before, unprepared.before)
+
+
+def test_a_picture_is_prepared_once_also_where_that_keeps_no_activations(monkeypatch):
+    blank = picture_of(Image.new("RGB", (60, 40), "grey"), "blank.png")
+    edits = []
+    monkeypatch.setattr("core.edits.what_if.edited", lambda picture, some: edits.append(some) or edited(picture, some))
+    bench = Workbench(load("flowers-double-12c"))
+    for _ in range(3):
+        prepare(bench, blank)
+    assert len(edits) == 1
