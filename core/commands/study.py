@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from core.mining.rules import Mined
     from core.study import Study
-    from core.units.ablation import Sets
+    from core.units.ablation import Ablation, Sets
 
 AS_BUILT = "as built"
 GROUPS: dict[str, tuple[Callable[..., object], str]] = {
@@ -78,15 +78,16 @@ def study(parser: ArgumentParser) -> None:
         "--filters", default="", metavar="F,F", help="only patches in which all these filters are active"
     )
     ablate = _reader(below, "ablate", "accuracy with the filters of each class's rules ablated", _ablate)
-    ablate.add_argument("--data", default="", metavar="DIR", help="other images than the study's own")
-    moved = "the model, if it is no longer where the study was built from: name, or ARCH@FILE"
-    ablate.add_argument("--model", default="", metavar="MODEL", help=moved)
+    _ablated_images(ablate)
     options(ablate, Chance)
     _mining(ablate)
     words = "write a report of a study: one HTML file with its pictures inside"
     report = below.add_parser("report", help=words, description=f"{words[0].upper()}{words[1:]}.")
     report.add_argument("study", metavar="STUDY", help="folder of a study, or the name of one of your studies")
     report.add_argument("--out", required=True, type=path_argument, metavar="FILE", help="the file, such as study.html")
+    words = "with the accuracy without the filters of each class's rules, which is computed first"
+    report.add_argument("--ablate", action="store_true", help=words)
+    _ablated_images(report)
     report.set_defaults(run=_report)
 
 
@@ -242,6 +243,13 @@ def _patches(args: Namespace) -> int:
     return _output(args, named, ["patch", "path", "name", "x", "y", "size", "score", "drop", "response"])
 
 
+def _ablated_images(parser: ArgumentParser) -> None:
+    """Add what an ablation reads, where that is not the study's own."""
+    parser.add_argument("--data", default="", metavar="DIR", help="ablate on other images than the study's own")
+    moved = "the model, if it is no longer where the study was built from: name, or ARCH@FILE"
+    parser.add_argument("--model", default="", metavar="MODEL", help=moved)
+
+
 def _filters(study: "Study", text: str) -> list[int]:
     """The filters in a comma-separated text."""
     count, filters = study.manifest.model.filters, []
@@ -257,15 +265,12 @@ def _filters(study: "Study", text: str) -> list[int]:
     return filters
 
 
-def _ablate(args: Namespace) -> int:
+def _ablated(args: Namespace, study: "Study", mined: "Mined", chance: Chance) -> tuple["Ablation", str]:
+    """The ablation of the filters of each class's rules; why relevant ones are not compared, "" if they are."""
     from core.environment import device
     from core.units.ablation_study import compared_sets, run_ablation
     from core.workbench import study_model
 
-    study = _opened(args)
-    chance = Chance(**chosen(args, Chance, "ablate"))
-    label = study.target(args.label) if args.label else None
-    mined = _mined(args, study)
     model = study_model(study, device(), model=named_model(args))
     own: Sets = {label: mined.filters_of(label) for label in range(len(study.labels))}
     sets, missing = compared_sets(model, study.manifest.model.layer, own)
@@ -273,6 +278,14 @@ def _ablate(args: Namespace) -> int:
         study, sets, model, folder=args.data, draws=chance.draws, random_filters=chance.random_filters,
         seed=chance.seed, report=printed(sys.stderr),
     )  # fmt: skip
+    return result, missing
+
+
+def _ablate(args: Namespace) -> int:
+    study = _opened(args)
+    chance = Chance(**chosen(args, Chance, "ablate"))
+    label = study.target(args.label) if args.label else None
+    result, missing = _ablated(args, study, _mined(args, study), chance)
     table = result.per_class
     if label is not None:
         table = table[table["label"] == label]
@@ -319,10 +332,15 @@ def _averaged(summary: Mapping[str, Any]) -> None:
 def _report(args: Namespace) -> int:
     from core.export.reports.report import as_html
     from core.export.reports.study import study_report
+    from core.mining.rules import stored
+    from core.study.build import config_of
     from core.workbench import find_study
 
     study = find_study(args.study)
-    write_text(args.out, as_html(study_report(study)), f"report of {study.name}")
+    if not args.ablate and (args.data or args.model):
+        raise BadParameter("--data and --model are of an ablation.", "Add --ablate, or leave them out.")
+    result = _ablated(args, study, stored(study, config_of(study).mining), Chance())[0] if args.ablate else None
+    write_text(args.out, as_html(study_report(study, result, folder=args.data)), f"report of {study.name}")
     return 0
 
 

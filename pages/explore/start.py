@@ -26,6 +26,12 @@ DOORS = (
         "A network trained on ImageNet that recognises 1,000 classes.",
         "efficientnet_lite0",
     ),
+    (
+        "explore/exam",
+        "Which explanation can be trusted?",
+        "Methods ranked on images where the evidence is known.",
+        "",
+    ),
     ("mine/patches", "What do the filters encode?", "The patches, rules and averages found in a folder of images.", ""),
     ("explore/failures", "Where is it wrong?", "Images the model gets wrong, and where the evidence lies.", ""),
     (
@@ -56,7 +62,7 @@ with right:
 others = [door for door in DOORS if not door[3] or state.flowers(door[3]) != state.flowers(bench.model.name)]
 doors = [(page, title, text, model) for name, title, text, model in others if (page := navigation.page_of(name))]
 with st.container(key="vitrine-doors"):
-    grid = st.grid(len(doors), min_column_width=240, gap="medium")
+    grid = st.grid(len(doors), min_column_width=290, gap="medium")
     for page, title, text, model in doors:
         with grid.container(border=True, height="stretch"):
             arrow: Any = {"icon": ":material/arrow_forward:", "icon_position": "right"}

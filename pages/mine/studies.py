@@ -11,7 +11,7 @@ from core.store.reader import removable
 from core.study import BUNDLED, Study, StudyEntry
 from core.study.schema import STUDY
 from pages.ui.session import navigation, visitors
-from pages.ui.study import build_form, build_list, open_study, study_facts
+from pages.ui.study import ablation, build_form, build_list, open_study, study_facts
 from pages.ui.widgets import deletion
 from pages.ui.widgets.text import plain, size
 
@@ -62,9 +62,12 @@ def opened(name: str, study: Study) -> None:
         for page, text in (("mine/patches", "Patches"), ("mine/rules", "Rules"), ("mine/averages", "Averages")):
             if st.button(text, key=f"to-{page}"):
                 navigation.go(page, study=name)
+        result, folder = ablation.shown_last(study)
+        words = "With the ablation" if result else "An ablation run on Rules is added"
         st.download_button(
-            "Report", lambda: as_html(study_report(study)), f"{name}.html", "text/html", key="study-report",
-            on_click="ignore", icon=":material/download:", help="One HTML file with its pictures inside.",
+            "Report", lambda: as_html(study_report(study, result, folder=folder)), f"{name}.html", "text/html",
+            key="study-report", on_click="ignore", icon=":material/download:",
+            help=f"One HTML file with its pictures inside. {words}.",
         )  # fmt: skip
         kept = _kept(study.path)
         if st.button("Delete", key="delete", icon=":material/delete:", disabled=bool(kept), help=kept):

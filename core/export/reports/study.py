@@ -20,14 +20,19 @@ from core.models.name import parsed
 from core.serialization import dump, flattened
 from core.study import Study
 from core.study.browse import right_share
+from core.units.ablation import Ablation
 
 _FILTERS, _RULES, _AVERAGES = 20, 60, 48  # in a report
 _NODES = 200  # of the graph in a report
 _PATCHES, _OF_CLASS = 120, 6  # in a report, and of a class
 
 
-def study_report(study: Study) -> Report:
-    """Everything a study says of its model, with the strongest of its filters, rules, patches and averages."""
+def study_report(study: Study, ablation: Ablation | None = None, *, folder: str = "") -> Report:
+    """Everything a study says of its model, with the strongest of its filters, rules, patches and averages.
+
+    An `ablation` of the filters of its rules is told class by class; `folder` contains its images, if these are not the
+    study's own.
+    """
     manifest, images = study.manifest, study.table("images")
     model, data, method = manifest.model, manifest.data, str(manifest.config["explainer"])
     title = EXPLAINERS[method].title if method in EXPLAINERS else method
@@ -43,11 +48,14 @@ def study_report(study: Study) -> Report:
         *([("Accuracy", spelled(share))] if share else []),
     )
     sections: tuple[Section, ...] = (_classes(study), _filters(study), _rules(study))
-    sections = (*sections, *_graph(study), _patches(study), _averages(study))
+    ablated = [_ablation(ablation, Path(folder).name)] if ablation else []
+    sections = (*sections, *_graph(study), *ablated, _patches(study), _averages(study))
     settings = flattened(dump(dict(study.config))) | {"model": display, "data": Path(data.folder).name}
     table = Table("Settings", ("setting", "value"), tuple(sorted(settings.items())))
-    command = shlex.join(["vitrine", "study", "report", study.name, "--out", f"{study.name}.html"])
-    return Report(f"Study {study.name}", facts, (*sections, table), command=command)
+    command = ["vitrine", "study", "report", study.name, "--out", f"{study.name}.html"]
+    if ablation:
+        command += ["--ablate", *(["--data", Path(folder).name] if folder else [])]
+    return Report(f"Study {study.name}", facts, (*sections, table), command=shlex.join(command))
 
 
 def _classes(study: Study) -> Table:
@@ -108,6 +116,33 @@ def _graph(study: Study) -> tuple[Figure, ...]:
         note += f" Of {len(every):,} lines {len(edges):,} are shown: {which}."
     words = f"Graph of {counts} whose rules have them: circles are filters with their average patch, boxes are classes"
     return (Figure("Filters and classes", drawing, words, note),)
+
+
+def _ablation(ablation: Ablation, folder: str) -> Table:
+    """Accuracy by class without the filters of its rules, and without as many by other criteria."""
+    table, others = ablation.per_class, [name for name in ablation.ablated if name != "mined"]
+    titles = {
+        "name": "class",
+        "images": "images",
+        "filters": "filters",
+        "baseline": "all filters",
+        "mined": "without rule filters",
+        **{name: f"without {name} filters" for name in others},
+        "random_mean": "without random filters",
+        "random_std": "standard deviation",
+    }
+    shown = [name for name in titles if name in table and (table[name].notna().any() or not len(table))]
+    mean = ablation.summary()
+    note = f"Mean over classes: {mean['baseline']:.1%} with all filters"
+    if mean["mined"] is not None:
+        note += f", {mean['mined']:.1%} without the filters of each class's rules"
+    if mean["random_mean"] is not None:
+        draws = ablation.draws.shape[1]
+        note += f", {mean['random_mean']:.1%} without {mean['random_filters']:.1f} random ones ({draws} draws)"
+    note += f". Images of {folder}." if folder else ". The study's own images."
+    if ablation.skipped:
+        note += f" {len(ablation.skipped):,} were skipped."
+    return Table("Accuracy with filters ablated", tuple(titles[name] for name in shown), rows_of(table[shown]), note)
 
 
 def _faces(study: Study) -> dict[int, Pixels]:

@@ -21,7 +21,7 @@ from core.workbench import Workbench, pass_seconds
 from pages.ui.session import location, networks, parameters, state, visitors
 from pages.ui.study import moved_files, open_study
 from pages.ui.widgets import messages
-from pages.ui.widgets.on_demand import computed, done, on_demand
+from pages.ui.widgets.on_demand import computed, done, keep, on_demand
 from pages.ui.widgets.text import duration, plain
 
 TITLE = "Ablating filters"
@@ -131,9 +131,15 @@ def ablation(study: Study, mined: Mined) -> None:
         note = f"{_estimate(study, model, folder, len(sets))} It runs in the background.".strip()
         result = on_demand("ablation", key, TITLE, work, button="Run ablation", note=note)
     if result is not None:
+        keep("ablation of study", open_study.key(study), (result, folder))
         _shown(result, folder)
     if missing:
         st.caption(plain(f"Relevant filters (VEBI) are not compared. {missing}"))
+
+
+def shown_last(study: Study) -> tuple[Ablation | None, str]:
+    """The ablation of a study that this session has seen last, with the folder of its images; None if none."""
+    return done("ablation of study", open_study.key(study)) or (None, "")
 
 
 def _estimate(study: Study, model: Model, folder: str, sets: int) -> str:

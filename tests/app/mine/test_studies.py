@@ -80,6 +80,16 @@ def test_an_open_study_has_a_report(app: AppTest) -> None:
     assert offers == ["Report"]
 
 
+def test_the_report_has_the_ablation_that_was_shown_last(app: AppTest) -> None:
+    def words() -> str:
+        (offer,) = chosen(app).get("download_button")
+        return str(offer.proto.help)
+
+    before = words()
+    visit(app, "Rules", study="small", show="ablation")
+    assert ("An ablation run on Rules is added" in before, "With the ablation" in words()) == (True, True)
+
+
 def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
     flowers, away = home / "flowers", home / "away"
     first = Study(home / "studies" / "small").table("images")["path"][0]

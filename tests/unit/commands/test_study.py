@@ -38,6 +38,10 @@ def test_a_report_is_written(built, capsys):
     out = built / "report.html"
     assert told(capsys, "report", built / "s", "--out", out) == f"{out}: report of s\n"
     assert "<h1>Study s</h1>" in out.read_text("utf-8")
+    assert "filters ablated" not in out.read_text("utf-8")
+    assert told(capsys, "report", built / "s", "--out", out, "--ablate") == f"{out}: report of s\n"
+    assert "<h2>Accuracy with filters ablated</h2>" in out.read_text("utf-8")
+    assert "Add --ablate" in told(capsys, "report", built / "s", "--out", out, "--data", built / "data", code=2)
     assert "cannot be written" in told(capsys, "report", built / "s", "--out", built / "no" / "r.html", code=2)
 
 

@@ -17,6 +17,8 @@ from core.export.reports.report import Gallery, as_html
 from core.export.reports.study import study_report
 from core.images import decode
 from core.mining.overview import legible
+from core.models import load
+from core.units.ablation_study import run_ablation
 from core.workbench import Request, Workbench
 from tests import nets, small_exam, small_study
 
@@ -87,6 +89,28 @@ def test_the_report_of_a_study_has_its_numbers_and_pictures(study):
     assert average.heading == f"F{best['filter']} → {study.labels[best['label']]}"
     assert (pixels(average) == (255 * study.array("averages")[best["average"]].astype(float)).round()).all()
     assert report.command == "vitrine study report hostile --out hostile.html"
+
+
+def test_an_ablation_is_told_class_by_class(study):
+    mined = {label: [label, label + 12] for label in range(1, 12)}  # class 0 has no rules
+    ablation = run_ablation(study, {"mined": mined}, load("flowers-double-12c"), draws=3, random_filters=10)
+    report = study_report(study, ablation, folder="/somewhere/other flowers")
+    table = section(report, "Accuracy with filters ablated")
+    assert table.columns == (
+        "class", "images", "filters", "all filters", "without rule filters", "without random filters",
+        "standard deviation",
+    )  # fmt: skip
+    rows = ablation.per_class
+    assert [row[4] for row in table.rows] == rows["mined"].tolist()
+    assert [row[5] for row in table.rows] == rows["random_mean"].tolist()
+    assert f"{rows['mined'].mean():.1%} without the filters of each class's rules" in table.note
+    assert "10.0 random ones (3 draws). Images of other flowers." in table.note
+    assert report.command.endswith("--out hostile.html --ablate --data 'other flowers'")
+    assert harmless(as_html(report))
+    assert "/somewhere" not in as_html(report)
+    alone = study_report(study, run_ablation(study, {"mined": mined}, load("flowers-double-12c"), draws=0))
+    assert section(alone, "Accuracy with filters ablated").columns[-1] == "without rule filters"
+    assert alone.command.endswith("--ablate")
 
 
 def test_a_study_without_labels_or_rules_has_a_report(study, tmp_path):
