@@ -13,7 +13,7 @@ _PATTERNS = ("", "/", "x", ".", "-")
 
 
 def ablation(table: pd.DataFrame) -> go.Figure:
-    """Accuracy of each class with all filters, without its mined ones, and without random ones of the same number.
+    """Accuracy of each class with all filters, without its mined ones, and without random ones.
 
     `table` is `Ablation.per_class` with a column "mined", and perhaps one of as many "relevant" filters; error bars are
     one standard deviation over random draws.
@@ -32,7 +32,7 @@ def ablation(table: pd.DataFrame) -> go.Figure:
         hovertemplate="%{y}: %{x:.1%} with all filters<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
-        x=table["random_mean"], y=names, mode="markers", name="same number of random filters removed",
+        x=table["random_mean"], y=names, mode="markers", name="random filters removed",
         marker={"symbol": "diamond", "size": 10, "color": BLUE},
         error_x={"array": table["random_std"], "color": BLUE, "thickness": 2},
         hovertemplate="%{y}: %{x:.1%} ± %{error_x.array:.1%} without random filters<extra></extra>",

@@ -1,6 +1,6 @@
 """The worth of the region: its share of the evidence, and the effect of filling it."""
 
-from typing import Any, get_args
+from typing import get_args
 
 import streamlit as st
 
@@ -16,6 +16,7 @@ from pages.ui.session import parameters
 from pages.ui.study.study_predictions import AT_ONCE
 from pages.ui.widgets import messages
 from pages.ui.widgets.on_demand import on_demand, takes
+from pages.ui.widgets.tables import percentages
 from pages.ui.widgets.text import plain
 
 _PART, _TITLE = "bias-fill", "Filling the region"
@@ -63,13 +64,13 @@ def table(shown: Opened, maps: SampledMaps | None, region: Mask, result: Counter
     if not maps and not result:
         return
     numbers = bias_table(shown.predictions, maps, region, result)
-    heads: dict[str, Any] = {"class": "Predicted class", "maps": "Maps", "filled": "Images"}
+    heads = {"class": "Predicted class", "maps": "Maps", "filled": "Images"}
+    shares = dict[str, str]()
     for name, head in _HEADS.items():
-        heads[name] = st.column_config.NumberColumn(head, format="percent")
-        for end, text in (("low", "95 % from"), ("high", "to")):
-            heads[f"{name}_{end}"] = st.column_config.NumberColumn(text, format="percent")
+        shares |= {name: head, f"{name}_low": "95 % from", f"{name}_high": "to"}
     st.dataframe(
-        numbers, hide_index=True, height=460 if len(numbers) > _ROWS else "content", column_config=heads,
+        percentages(numbers, shares), hide_index=True, height=460 if len(numbers) > _ROWS else "content",
+        column_config=heads | shares,
         alt="Evidence in the region and effect of filling it, by class",
     )  # fmt: skip
     st.caption(

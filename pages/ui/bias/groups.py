@@ -1,7 +1,5 @@
 """The accuracy by group of images: sub-folders, or a column of a CSV file."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
@@ -10,6 +8,7 @@ from core.review.bias import accuracy_by_group, column_groups, folder_groups
 from core.review.predictions import Predictions
 from pages.ui.session import parameters, visitors
 from pages.ui.widgets import messages
+from pages.ui.widgets.tables import percentages
 from pages.ui.widgets.text import plain
 
 FOLDER, COLUMN = "folder", "column"
@@ -32,10 +31,9 @@ def groups(found: Predictions) -> tuple[pd.DataFrame | None, str]:
             return None, ""
         table = accuracy_by_group(found, names)
         st.markdown(plain(spread_sentence(table)))
-        heads: dict[str, Any] = {name: name.capitalize() for name in ("group", "images", "right")}
-        for name, head in (("accuracy", "Accuracy"), ("low", "95 % from"), ("high", "to")):
-            heads[name] = st.column_config.NumberColumn(head, format="percent")
-        st.dataframe(table, hide_index=True, column_config=heads, alt="Accuracy by group")
+        heads = {name: name.capitalize() for name in ("group", "images", "right")}
+        shares = {"accuracy": "Accuracy", "low": "95 % from", "high": "to"}
+        st.dataframe(percentages(table, shares), hide_index=True, column_config=heads | shares, alt="Accuracy by group")
         return table, option
     return None, ""
 

@@ -10,6 +10,7 @@ from core.review.confusion import accuracy, accuracy_by_class, confusion
 from core.review.predictions import Predictions
 from pages.ui.failures import duplicates, queues, reliability
 from pages.ui.session import parameters
+from pages.ui.widgets.tables import percentages
 from pages.ui.widgets.text import plain
 
 _CHART = "failures-confusions"
@@ -51,11 +52,10 @@ def overview(found: Predictions) -> None:
         heads: dict[str, Any] = {name: name.capitalize() for name in ("images", "right", "predicted")} | {
             "name": "Class"
         }
-        heads |= {name: st.column_config.NumberColumn(head, format="percent") for name, head in _SHARES.items()}
         st.dataframe(
-            table.sort_values("images", ascending=False, kind="stable"), hide_index=True,
+            percentages(table.sort_values("images", ascending=False, kind="stable"), _SHARES), hide_index=True,
             height=320 if len(table) > _ROWS else "content",
-            column_config=heads, alt="Accuracy by class",
+            column_config=heads | _SHARES, alt="Accuracy by class",
         )  # fmt: skip
         st.download_button(
             "CSV", lambda: as_csv(table), "classes.csv", "text/csv", key="failures-classes", on_click="ignore",

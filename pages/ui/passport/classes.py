@@ -22,6 +22,7 @@ from pages.ui.units.inspected import Inspected
 from pages.ui.widgets import messages
 from pages.ui.widgets.folder_browser import browser
 from pages.ui.widgets.on_demand import computed, done, on_demand
+from pages.ui.widgets.tables import percentages
 from pages.ui.widgets.text import plain
 
 _PART, _TITLE = "effect", "Ablating the unit"
@@ -98,10 +99,10 @@ def ablated(inspected: Inspected, number: int) -> None:
 def _shown(inspected: Inspected, number: int, found: Effect) -> None:
     """The table, as it is and as CSV."""
     table, unit = found.per_class, patch_items.unit(number)
+    shown = table[["name", "images", *_SHARES]].rename(columns=_heading)
     st.dataframe(
-        table[["name", "images", *_SHARES]].rename(columns=_heading), hide_index=True,
+        percentages(shown, map(_heading, _SHARES)), hide_index=True,
         height="content" if len(table) <= 8 else 320, alt=f"Accuracy and probability by class without {unit}",
-        column_config={_heading(name): st.column_config.NumberColumn(format="percent") for name in _SHARES},
     )  # fmt: skip
     left, right = st.columns([4, 1], vertical_alignment="top")
     left.caption(

@@ -22,11 +22,14 @@ from pages.ui.session import location, networks, parameters, state, visitors
 from pages.ui.study import moved_files, open_study
 from pages.ui.widgets import messages
 from pages.ui.widgets.on_demand import computed, done, keep, on_demand
+from pages.ui.widgets.tables import percentages
 from pages.ui.widgets.text import duration, plain
 
 TITLE = "Ablating filters"
 _RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
 
+
+_SHARES = ("baseline", "mined", "relevant", "random_mean", "random_std", "drop_per_filter")  # columns
 
 DRAWS = 20
 
@@ -174,7 +177,7 @@ def _shown(result: Ablation, folder: str) -> None:
         (
             "Random filters removed",
             f"{summary['random_mean']:.1%}",
-            f"{summary['random_filters']:.1f} filters per class, ± {summary['random_std']:.1%} over {DRAWS} draws",
+            f"{summary['random_filters']:.1f} filters per class",
         ),
         ("Images", f"{summary['images']:,}", source),
     )
@@ -184,7 +187,8 @@ def _shown(result: Ablation, folder: str) -> None:
     whole, own, chance = (summary[f"{name}_std_over_classes"] for name in ("baseline", "mined", "random"))
     words = (
         f"Standard deviation over classes: {whole:.1%} with all filters, {own:.1%} without rule filters, "
-        f"{chance:.1%} without random filters."
+        f"{chance:.1%} without random filters. Over {DRAWS} draws of random filters, their mean accuracy varies by "
+        f"± {summary['random_std']:.1%}."
     )
     mined, random = summary["mined_drop_per_filter"], summary["random_drop_per_filter"]
     if mined is not None:
@@ -208,12 +212,8 @@ def _shown(result: Ablation, folder: str) -> None:
     st.plotly_chart(charts.ablation(table), key="ablation-chart", config={"displayModeBar": False})
     with st.expander("Show as table"):
         st.dataframe(
-            table.drop(columns="label"), hide_index=True, alt="Accuracy of each class with filters ablated",
-            column_config={
-                name: st.column_config.NumberColumn(format="percent")
-                for name in ("baseline", "mined", "relevant", "random_mean", "random_std", "drop_per_filter")
-                if name in table
-            },
+            percentages(table.drop(columns="label"), _SHARES), hide_index=True,
+            alt="Accuracy of each class with filters ablated",
         )  # fmt: skip
     st.caption(
         "The further left the orange square is from the blue diamond, the more the class depends on the filters of its "

@@ -15,6 +15,7 @@ from core.workbench import pass_seconds
 from pages.ui.session import visitors
 from pages.ui.study import ablation, moved_files, open_study
 from pages.ui.widgets.on_demand import done, on_demand
+from pages.ui.widgets.tables import percentages
 from pages.ui.widgets.text import duration, plain
 
 _NAME = "importance"
@@ -80,17 +81,12 @@ def _images(study: Study, where: str) -> int:
 def _shown(measured: Importance) -> None:
     """The losses as a table, and what was skipped."""
     drops = measured.drops()
+    shares = {"drop": "Probability lost", "drop_random": "… random direction", "drop_accuracy": "Accuracy lost"}
     st.dataframe(
-        drops[["concept", "name", "drop", "drop_random", "drop_accuracy"]],
+        percentages(drops[["concept", "name", *shares]], shares),
         hide_index=True,
         alt="What is lost without each concept",
-        column_config={
-            "concept": "Concept",
-            "name": "Class that loses most",
-            "drop": st.column_config.NumberColumn("Probability lost", format="percent"),
-            "drop_random": st.column_config.NumberColumn("… random direction", format="percent"),
-            "drop_accuracy": st.column_config.NumberColumn("Accuracy lost", format="percent"),
-        },
+        column_config={"concept": "Concept", "name": "Class that loses most"} | shares,
     )
     if measured.skipped:
         st.caption(plain(f"Skipped: {len(measured.skipped):,} images, such as {next(iter(measured.skipped.values()))}"))

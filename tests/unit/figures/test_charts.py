@@ -19,8 +19,8 @@ def test_ablation_shows_every_class_once_in_each_way():
     points = {trace.name: dict(zip(trace.y, trace.x, strict=True)) for trace in figure.data if trace.name}
     assert points["rule filters removed"] == {"a": 0.1, "b": 0.4}
     assert points["all filters"] == {"a": 1.0, "b": 0.9}
-    assert points["same number of random filters removed"] == {"a": 1.0, "b": 0.8}
-    random = next(trace for trace in figure.data if trace.name == "same number of random filters removed")
+    assert points["random filters removed"] == {"a": 1.0, "b": 0.8}
+    random = next(trace for trace in figure.data if trace.name == "random filters removed")
     assert dict(zip(random.y, random.error_x.array, strict=True)) == {"a": 0.0, "b": 0.1}
     assert len({trace.marker.symbol for trace in figure.data if trace.name}) == 3
 
