@@ -55,4 +55,4 @@ def _summarise(scores: "pd.DataFrame") -> None:
 
 
 def _told(one: "Interval") -> str:
-    return f"{one.mean:.3f}" if one.low is None else f"{one.mean:.3f} ({one.low:.3f} to {one.high:.3f})"
+    return f"{one.mean:.3f}{one.bounds('.3f')}"

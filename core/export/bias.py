@@ -10,6 +10,7 @@ from core.data.masks.pictures import Mask
 from core.figures.outline import outlined
 from core.figures.sheet import Kind, Panel, sheet
 from core.figures.style import DrawnMap, Span, span
+from core.measure.intervals import bracketed
 from core.review.bias import Counterfactual
 from core.review.predictions import Predictions
 from core.review.sampled_maps import Box, SampledMaps, common
@@ -47,7 +48,7 @@ def share_sentence(maps: SampledMaps, region: Mask) -> str:
         return f"No map has any evidence.{missing}" if without < len(regions) else missing.strip()
     row = shares.iloc[-1]
     return (
-        f"{row['share']:.1%}{between(row['low'], row['high'])} of the evidence lies in the region, which is "
+        f"{row['share']:.1%}{bracketed(row['low'], row['high'])} of the evidence lies in the region, which is "
         f"{row['area']:.1%} of the image: {row['share'] / row['area']:.1f} times what evidence that is spread evenly "
         f"would have there.{missing}"
     )
@@ -57,7 +58,7 @@ def flip_sentence(filled: Counterfactual) -> str:
     """How often filling the region changes the prediction, and the control."""
     row = filled.by_class().iloc[-1]
     texts = {
-        name: f"{row[name]:{form}}{between(row[f'{name}_low'], row[f'{name}_high'], form)}"
+        name: f"{row[name]:{form}}{bracketed(row[f'{name}_low'], row[f'{name}_high'], form)}"
         for name, form in (("flips", ".1%"), ("control", ".1%"), ("change", "+.2f"))
     }
     missing = f" Left out without a region or a prediction: {filled.without:,}." if filled.without else ""
@@ -78,11 +79,6 @@ def spread_sentence(groups: pd.DataFrame) -> str:
         f"From {worst['accuracy']:.1%} ({worst['group']}) to {best['accuracy']:.1%} ({best['group']}): "
         f"a spread of {difference:.1f} percentage points."
     )
-
-
-def between(low: float | None, high: float | None, form: str = ".1%") -> str:
-    """A 95 % interval in brackets; "" if there is none."""
-    return "" if low is None or high is None or pd.isna(low) else f" ({low:{form}} to {high:{form}})"
 
 
 def bias_json(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isnan
 from statistics import NormalDist
 
 import numpy as np
@@ -21,6 +22,15 @@ class Interval:
     mean: float
     low: float | None  # None for one image, which says nothing about others
     high: float | None
+
+    def bounds(self, form: str = ".1%") -> str:
+        """Its bounds as `bracketed`."""
+        return bracketed(self.low, self.high, form)
+
+
+def bracketed(low: float | None, high: float | None, form: str = ".1%") -> str:
+    """The bounds of an interval in brackets, to stand behind a number; "" if there is none."""
+    return "" if low is None or high is None or isnan(low) else f" ({low:{form}} to {high:{form}})"
 
 
 def interval(numbers: Numbers, *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Interval | None:

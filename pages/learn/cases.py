@@ -67,8 +67,7 @@ def told(one: Interval | None) -> str:
     """A mean with its interval."""
     if one is None:
         return "–"
-    text = f"{one.mean:.2f}" if one.low is None else f"{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})"
-    return text.replace("-", "−")
+    return f"{one.mean:.2f}{one.bounds('.2f')}".replace("-", "−")
 
 
 def table(scores: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from core.explain.target_name import TargetName
 from core.figures.sheet import Kind
 from core.figures.units import selections as charts
 from core.images import Picture
+from core.measure.intervals import bracketed
 from core.progress import Report, subrange
 from core.units.convolutions import convolutions
 from core.units.resampling import METRICS, Patch, Resampled, patches, picture, resample
@@ -127,7 +128,7 @@ def table() -> pd.DataFrame:
             one, paper = measured[name, top], PAPER.get(name)
             there = tuple(f"{value:.0%}" for value in paper[place]) if paper else ("", "")
             row |= {
-                f"On the object, top {top}": f"{one['localisation']:.0%} ({one['low']:.0%} to {one['high']:.0%})",
+                f"On the object, top {top}": f"{one['localisation']:.0%}{bracketed(one['low'], one['high'], '.0%')}",
                 f"Paper: on it, {top}": there[0],
                 f"Class told, top {top}": "–" if pd.isna(one["accuracy"]) else f"{one['accuracy']:.0%}",
                 f"Paper: told, {top}": there[1],

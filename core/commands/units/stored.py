@@ -4,7 +4,6 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,14 +218,15 @@ def _summarise(found: "UnitStore", table: "pd.DataFrame") -> None:
             for one in best.head(_LISTED).itertuples()
         ]
     else:
+        from core.measure.intervals import bracketed
         from core.units.dissection import categories, detectors, summary
 
         best = detectors(tables)
         units = tables["units"]
         say(f"{len(best):,} of {len(units):,} units are detectors, of {best['concept'].nunique():,} concepts")
         for row in summary(tables, found.known_array("draws")).to_dict("records"):
-            interval = "" if isnan(row["share_low"]) else f" ({row['share_low']:.1%} to {row['share_high']:.1%})"
-            share = f"{row['share']:.1%}{interval} of {row['live']:,} live units"
+            bounds = bracketed(row["share_low"], row["share_high"])
+            share = f"{row['share']:.1%}{bounds} of {row['live']:,} live units"
             say(f"{row['layer']}: {row['detectors']:,} detectors, {share}, of {row['unique']:,} concepts")
         for one in categories(tables).itertuples():
             say(f"{one.layer}, {one.category}: {one.detectors:,} detectors of {one.unique:,} concepts")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.measure.intervals import bracketed
 from core.resources import ASSETS
 
 FOLDER = ASSETS / "selections"
@@ -98,7 +99,7 @@ def _convergence() -> Claim:
     found = []
     for training in TRAININGS:
         first, last = (epochs(training).iloc[place] for place in (0, -1))
-        told = [f"{one['similarity']:.2f} ({one['low']:.2f} to {one['high']:.2f})" for one in (first, last)]
+        told = [f"{one['similarity']:.2f}{bracketed(one['low'], one['high'], '.2f')}" for one in (first, last)]
         found.append((
             f"from {told[0]} to {told[1]} in epochs of {training.images:,} images (random sets: {last['random']:.2f})",
             _greater(last["low"], max(first["high"], last["random"]), last["high"], first["low"]),
@@ -150,4 +151,4 @@ def _of_paper(top: int) -> dict[str, dict[str, Any]]:
 
 
 def _share(row: Mapping[str, Any]) -> str:
-    return f"{row['localisation']:.0%} ({row['low']:.0%} to {row['high']:.0%})"
+    return f"{row['localisation']:.0%}{bracketed(row['low'], row['high'], '.0%')}"

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.measure.intervals import bracketed
 from core.review.confusion import NONE, accuracy_by_class, pairs
 from core.review.predictions import Predictions
 from pages.ui.session import navigation, parameters
@@ -40,8 +41,7 @@ def _sentences(row: pd.Series) -> str:
     words = []
     if row["images"]:
         words.append(
-            f"**{row['accuracy']:.1%}** of its {row['images']:,} images are right "
-            f"({row['low']:.1%} to {row['high']:.1%})."
+            f"**{row['accuracy']:.1%}** of its {row['images']:,} images are right{bracketed(row['low'], row['high'])}."
         )
     else:
         words.append("No image of this study is of this class.")

@@ -28,8 +28,7 @@ def overview(found: Predictions) -> None:
             "No image has a class that the model predicts, so nothing is right or wrong. The queues work all the same."
         )
         return
-    between = "" if share.low is None or share.high is None else f" ({share.low:.1%} to {share.high:.1%})"
-    st.markdown(f"**{share.mean:.1%}** of {share.n:,} images are right{between}.")
+    st.markdown(f"**{share.mean:.1%}** of {share.n:,} images are right{share.bounds()}.")
     if share.mean == 1:
         st.success("All images are right.")
     left, right = st.columns([1.1, 1], gap="medium")

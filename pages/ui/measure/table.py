@@ -86,7 +86,7 @@ def _text(cell: Cell) -> str:
     found = cell.interval
     if found is None:
         return "…" if cell.pending else "–"
-    span = "" if found.low is None else f" ({found.low:.3f} to {found.high:.3f}), n = {found.n:,}"
+    span = "" if found.low is None else f"{found.bounds('.3f')}, n = {found.n:,}"
     mark = f" {MARK}" if cell.warning else ""
     return f"{found.mean:.3f}{span} · #{cell.rank}{mark}".replace("-", "−")
 

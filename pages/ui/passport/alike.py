@@ -81,7 +81,7 @@ def _said(one: Clarity) -> str:
 
 
 def _number(one: Interval) -> str:
-    return f"{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return f"{one.mean:.2f}{one.bounds('.2f')}"
 
 
 def _patches(inspected: Inspected, number: int) -> _Patches | None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.measure.intervals import Interval
 from core.review.queue import Rows
 from core.review.two_models.disagreement import Outcome
 from pages.ui.session import parameters
@@ -21,14 +20,14 @@ def numbers(pair: Pair) -> None:
     found, (first, second) = pair.found, pair.names
     counts = found.counts()
     if agreement := found.agreement():
-        st.markdown(f"They agree on **{agreement.mean:.1%}** of {agreement.n:,} images{_between(agreement)}.")
+        st.markdown(f"They agree on **{agreement.mean:.1%}** of {agreement.n:,} images{agreement.bounds()}.")
     accuracies = found.accuracies()
     if accuracies[0] is None or accuracies[1] is None:
         st.info(
             "No image has a class that both models know, so neither is right or wrong. The queue works all the same."
         )
         return
-    of_both = {name: f"{one.mean:.1%}{_between(one)}" for name, one in zip(pair.names, accuracies, strict=True) if one}
+    of_both = {name: f"{one.mean:.1%}{one.bounds()}" for name, one in zip(pair.names, accuracies, strict=True) if one}
     table = pd.DataFrame({
         "Model": list(of_both), "Accuracy": list(of_both.values()),
         "Right alone": [f"{counts['first']:,}", f"{counts['second']:,}"],
@@ -44,11 +43,6 @@ def numbers(pair: Pair) -> None:
     )
     right.markdown(plain(f"Both are right on {counts['both right']:,} images, both wrong on {counts['both wrong']:,}."))
     right.markdown(plain(verdict))
-
-
-def _between(share: Interval) -> str:
-    """The interval of a share, in brackets."""
-    return "" if share.low is None or share.high is None else f" ({share.low:.1%} to {share.high:.1%})"
 
 
 def _probability(value: float) -> str:

@@ -69,12 +69,12 @@ def _sentence(pair: Pair, found: Summary) -> str:
     one = found.preference
     if one is None:
         return ""
-    between = "" if one.low is None or one.high is None else f" ({one.low:+.2f} to {one.high:+.2f})"
     sides = "neither" if not one.mean else pair.names[0] if one.mean > 0 else pair.names[1]
     sure = one.low is not None and one.high is not None and not one.low <= 0 <= one.high
     hint = "" if sure or one.low is None else " The interval holds zero, so this may be chance."
     count = f"{found.ratings:,} rating{'s' * (found.ratings != 1)} of {found.images:,} image{'s' * (found.images != 1)}"
-    return f"{count}: {one.mean:+.2f}{between} on a scale from +2 ({pair.names[0]}) to -2, in favour of {sides}.{hint}"
+    mean = f"{one.mean:+.2f}{one.bounds('+.2f')}"
+    return f"{count}: {mean} on a scale from +2 ({pair.names[0]}) to -2, in favour of {sides}.{hint}"
 
 
 def _reliability(found: Summary) -> str:

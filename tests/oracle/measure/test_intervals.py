@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import bootstrap
 
 from core.measure import Curve, Undefined
-from core.measure.intervals import Interval, interval, intervals
+from core.measure.intervals import Interval, bracketed, interval, intervals
 
 
 def drawn(n, seed=0):
@@ -72,3 +72,10 @@ def test_each_step_of_a_curve_has_the_interval_of_its_numbers():
     for step, one in enumerate(found):
         alone = interval(y[:, step].tolist(), draws=200, seed=3)
         assert (one.n, one.mean, one.low, one.high) == pytest.approx((12, alone.mean, alone.low, alone.high))
+
+
+def test_bounds_are_told_in_brackets_where_there_are_any():
+    assert Interval(4, 0.5, 0.25, 0.75).bounds() == " (25.0% to 75.0%)"
+    assert Interval(4, -0.5, -1.0, 0.0).bounds("+.2f") == " (-1.00 to +0.00)"
+    assert Interval(1, 0.5, None, None).bounds() == ""
+    assert bracketed(float("nan"), float("nan")) == ""
