@@ -67,6 +67,23 @@ def study_model(
     Own weights are looked for where `core.study.paths` says, and accepted by their hash. `model` names it instead.
     Raises StudyError if it is not found or another one.
     """
+    loaded, _ = _loaded(study, device, report, model)
+    return replace(loaded, name=study.manifest.model.name, labels=study.labels)
+
+
+def study_source(study: Study, device: torch.device | str = "cpu", report: Report = silent) -> tuple[str, ModelOptions]:
+    """The name and options by which the model of a study loads now, with the paths of its weights and labels.
+
+    Labels that cannot be found are those of the model. Raises as `study_model`.
+    """
+    typed = str(study.config.get("labels", ""))
+    files = candidates("labels", typed, study.path, study.log) if typed else ()
+    labels = next((str(path) for path in files if path.is_file()), "")
+    return _loaded(study, device, report, "")[1], replace(study_options(study), labels=labels)
+
+
+def _loaded(study: Study, device: torch.device | str, report: Report, model: str) -> tuple[Model, str]:
+    """The model of a study, and the name by which it was loaded."""
     facts, name = study.manifest.model, parsed(model or study.manifest.model.name)
     options = study_options(study)
     found, failed = False, None
@@ -91,7 +108,7 @@ def study_model(
     if len(loaded.labels) != len(study.labels):
         message = f"The study {study.name} has {len(study.labels)} classes, its model has {len(loaded.labels)}."
         raise StudyError(message, "Build the study again.")
-    return replace(loaded, name=facts.name, labels=study.labels)
+    return loaded, text
 
 
 def move_weights(study: Study, file: str | Path) -> None:

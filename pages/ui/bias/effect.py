@@ -68,8 +68,8 @@ def table(shown: Opened, maps: SampledMaps | None, region: Mask, result: Counter
     shares = dict[str, str]()
     for name, head in _HEADS.items():
         shares |= {name: head, f"{name}_low": "95 % from", f"{name}_high": "to"}
-    st.dataframe(
-        percentages(numbers, shares), hide_index=True, height=460 if len(numbers) > _ROWS else "content",
+    percentages(
+        numbers, shares, height=460 if len(numbers) > _ROWS else "content",
         column_config=heads | shares,
         alt="Evidence in the region and effect of filling it, by class",
     )  # fmt: skip

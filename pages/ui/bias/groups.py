@@ -33,7 +33,7 @@ def groups(found: Predictions) -> tuple[pd.DataFrame | None, str]:
         st.markdown(plain(spread_sentence(table)))
         heads = {name: name.capitalize() for name in ("group", "images", "right")}
         shares = {"accuracy": "Accuracy", "low": "95 % from", "high": "to"}
-        st.dataframe(percentages(table, shares), hide_index=True, column_config=heads | shares, alt="Accuracy by group")
+        percentages(table, shares, column_config=heads | shares, alt="Accuracy by group")
         return table, option
     return None, ""
 

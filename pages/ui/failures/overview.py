@@ -51,8 +51,8 @@ def overview(found: Predictions) -> None:
         heads: dict[str, Any] = {name: name.capitalize() for name in ("images", "right", "predicted")} | {
             "name": "Class"
         }
-        st.dataframe(
-            percentages(table.sort_values("images", ascending=False, kind="stable"), _SHARES), hide_index=True,
+        percentages(
+            table.sort_values("images", ascending=False, kind="stable"), _SHARES,
             height=320 if len(table) > _ROWS else "content",
             column_config=heads | _SHARES, alt="Accuracy by class",
         )  # fmt: skip

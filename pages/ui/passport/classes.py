@@ -100,8 +100,8 @@ def _shown(inspected: Inspected, number: int, found: Effect) -> None:
     """The table, as it is and as CSV."""
     table, unit = found.per_class, patch_items.unit(number)
     shown = table[["name", "images", *_SHARES]].rename(columns=_heading)
-    st.dataframe(
-        percentages(shown, map(_heading, _SHARES)), hide_index=True,
+    percentages(
+        shown, map(_heading, _SHARES),
         height="content" if len(table) <= 8 else 320, alt=f"Accuracy and probability by class without {unit}",
     )  # fmt: skip
     left, right = st.columns([4, 1], vertical_alignment="top")

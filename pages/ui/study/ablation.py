@@ -61,9 +61,10 @@ def fits_current_image(study: Study, key: str) -> bool:
         return True
     here, name = location.current().model, study.manifest.model.name
     st.caption(plain(f"The current image is open in {parsed(here).display}; this study is of {parsed(name).display}."))
-    if networks.known(name) and st.button("Switch to this study's model", key=f"switch-{key}"):
-        location.choose(name)
-        st.rerun()  # the whole page, as the header changes
+    if open_study.openable(study) and st.button("Switch to this study's model", key=f"switch-{key}"):
+        with messages.refused():
+            open_study.switch_model(study)
+            st.rerun()  # the whole page, as the header changes
     return False
 
 
@@ -211,8 +212,8 @@ def _shown(result: Ablation, folder: str) -> None:
     table = result.per_class
     st.plotly_chart(charts.ablation(table), key="ablation-chart", config={"displayModeBar": False})
     with st.expander("Show as table"):
-        st.dataframe(
-            percentages(table.drop(columns="label"), _SHARES), hide_index=True,
+        percentages(
+            table.drop(columns="label"), _SHARES,
             alt="Accuracy of each class with filters ablated",
         )  # fmt: skip
     st.caption(

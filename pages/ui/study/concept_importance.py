@@ -82,9 +82,9 @@ def _shown(measured: Importance) -> None:
     """The losses as a table, and what was skipped."""
     drops = measured.drops()
     shares = {"drop": "Probability lost", "drop_random": "… random direction", "drop_accuracy": "Accuracy lost"}
-    st.dataframe(
-        percentages(drops[["concept", "name", *shares]], shares),
-        hide_index=True,
+    percentages(
+        drops[["concept", "name", *shares]],
+        shares,
         alt="What is lost without each concept",
         column_config={"concept": "Concept", "name": "Class that loses most"} | shares,
     )

@@ -28,9 +28,10 @@ from core.study.browse import Catalogue, Rows, right_share
 from core.study.build import config_of
 from core.study.config import MiningConfig
 from core.study.tags import Tags
-from core.workbench import study_model, study_options
+from core.workbench import study_model, study_options, study_source
 from pages.ui.session import location, navigation, networks, parameters, state, visitors
-from pages.ui.session.jobs import once
+from pages.ui.session.jobs import once, working
+from pages.ui.session.opened_models import OpenedModel
 from pages.ui.widgets.text import plain
 
 ALONE = "none"  # in addresses: the current model without a study, on pages that need none
@@ -199,13 +200,33 @@ def model(study: Study) -> Model:
         if network.sha != facts.sha:
             st.warning(plain(f"The weights of {facts.name} have changed since this study was built."))
         return network
-    for other in dict.fromkeys(filter(None, (app_model(), facts.name if facts.name in state.session().models else ""))):
+    opened = [one for one in state.session().models if parsed(one).display == name.display]
+    for other in dict.fromkeys(filter(None, (app_model(), *opened))):
         if replace(networks.options_of(other), labels="") == study_options(study):
             own = networks.of(other)
             if own.sha == facts.sha:
                 return own if own.labels == study.labels else replace(own, labels=study.labels)
     title = f"Opening {name.display}"
     return networks.shared(("study", key(study)), title, lambda report: study_model(study, device(), report))
+
+
+def openable(study: Study) -> bool:
+    """Whether this session may explore images with the study's model: own weights only on the user's machine."""
+    name = parsed(study.manifest.model.name)
+    return networks.known(str(name)) or bool(not visitors.shared() and name.path and name.source != "python")
+
+
+def switch_model(study: Study) -> None:
+    """Explore the current image with the study's model. Raises what loading it raises."""
+    name = parsed(study.manifest.model.name)
+    if networks.known(str(name)):
+        location.choose(str(name))
+        return
+    if not networks.known(name.display) or networks.of(name.display).sha != study.manifest.model.sha:
+        title = f"Opening {name.display}"
+        loads, options = working(title, lambda report: study_source(study, device(), report))
+        networks.adopt(OpenedModel(name.display, loads, options))
+    location.choose(name.display)
 
 
 def key(study: Study) -> str:

@@ -82,7 +82,7 @@ def _of_study(study: Study, kind: str) -> Pictures:
         if unit in faces:
             pixels[unit] = faces[unit]
         elif not len(rows := _rows(study, unit)):
-            blank[unit] = "in no patch of the study"
+            blank[unit] = "in no patch"
         elif kind == "average":
             pixels[unit] = patch_items.as_pixels(weighted(crops[rows], catalogue.response(rows, (unit,))))
         else:

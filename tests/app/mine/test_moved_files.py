@@ -1,6 +1,7 @@
 """Studies whose weights or images are not found: the user of this machine can say where they are."""
 
 import html
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,29 @@ def test_the_weights_that_the_app_was_started_with_are_those_of_a_study(
     assert "Say where they are now" not in said(app)
     assert not app.error
     assert "accuracy, mean over classes" in str([metric.proto.delta for metric in app.metric])
+
+
+def test_the_current_image_is_opened_in_a_study_s_own_weights(
+    app: AppTest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.query_params["study"] = "own"
+    app.switch_page(FILES["Concepts"]).run()
+    switch = next(button for button in app.button if button.label == "Switch to this study's model")
+    switch.click().run()
+    assert "The weights two.safetensors of the study own cannot be found" in said(app)
+    tell(opened(app), "moved-weights", home / "new-two.safetensors")
+    (home / "home" / "studies" / "two.txt").write_text("cat\ndog\n")
+    app.switch_page(FILES["Concepts"]).run()
+    next(button for button in app.button if button.label == "Switch to this study's model").click().run()
+    assert not app.error
+    assert "The current image is open in" not in said(app)
+    app.switch_page(FILES["Compare"]).run()
+    assert app.selectbox(key="model").value == "flowers@two.safetensors"
+    chips = next(one.proto.json for one in app.get("bidi_component") if "class_chips" in one.proto.component_name)
+    assert {one["label"] for one in json.loads(chips)["classes"]} == {"cat", "dog"}
+    monkeypatch.setenv("VITRINE_SHARED", "1")
+    app.switch_page(FILES["Concepts"]).run()
+    assert "Switch to this study's model" not in [button.label for button in app.button]
 
 
 def test_a_shared_server_asks_for_no_paths(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
