@@ -29,3 +29,16 @@ def test_a_rerun_builds_no_other_comparison(monkeypatch: pytest.MonkeyPatch) -> 
     app.number_input(key="seed").set_value(7).run()
     assert len(built) == first + 1
     assert not app.exception
+
+
+def test_pages_are_compiled_without_parsing_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Python 3.11, `ast.parse` fails in one of two threads that call it at a time, as work of a page may do."""
+
+    def refused(*args: object) -> str:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr("streamlit.runtime.scriptrunner.magic.add_magic", refused)
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120).run()
+    app.switch_page(FILES["Methods"]).run()
+    assert not app.exception
+    assert app.main.children

@@ -45,19 +45,12 @@ def _by_folder(found: Predictions) -> tuple[tuple[str, ...], str]:
 def _by_column(found: Predictions) -> tuple[tuple[str, ...], str]:
     """The groups of a file on the server, none until it is named."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        file, column = (_field(*one) for one in (("CSV file", "file"), ("Column", "column")))
+        file, column = (
+            parameters.words(label, key).draw(st.text_input, width=320)
+            for label, key in (("CSV file", "file"), ("Column", "column"))
+        )
     if not file or not column:
         st.caption("The file names the images in one column, by path or file name, and their group in another one.")
         return (), ""
     path = visitors.permitted(file)
     return column_groups(path, column, found.source.paths), f"{path}:{column}"
-
-
-def _field(label: str, key: str) -> str:
-    """A text in the address."""
-    field = parameters.widget_key(key)
-    if field not in st.session_state:
-        st.session_state[field] = parameters.text(key)
-    value = st.text_input(label, key=field, width=320).strip()
-    parameters.keep(key, value)
-    return value

@@ -18,14 +18,10 @@ _PART, _TITLE = "masks", "Listing masks"
 
 def masks(shown: Opened) -> tuple[Objects | None, str]:
     """The field that names them; the objects by these masks, None without any, and the path of the masks."""
-    field = parameters.widget_key("masks")
-    if field not in st.session_state:
-        st.session_state[field] = parameters.text("masks")
-    named = st.text_input(
-        "Masks", key=field, width=420, placeholder="folder or file; empty: masks beside the images",
+    named = parameters.words("Masks", "masks").draw(
+        st.text_input, width=420, placeholder="folder or file; empty: masks beside the images",
         help="Pictures named as the images are, COCO JSON, or XML of VOC or ImageNet.",
-    ).strip()  # fmt: skip
-    parameters.keep("masks", named)
+    )  # fmt: skip
     try:
         path = visitors.permitted(named) if named else masks_beside(shown.predictions.source)
         if path is not None and visitors.may_read(path):

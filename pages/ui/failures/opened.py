@@ -94,16 +94,12 @@ def _study(study: Study) -> Opened | None:
 def _folder() -> Opened | None:
     """The predictions for the images of a folder by the model that images are explored with."""
     bench = location.bench()
-    field = parameters.widget_key("folder")
-    if field not in st.session_state:
-        st.session_state[field] = parameters.text("folder")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        folder = st.text_input(
-            "Folder of images", key=field, width=420, placeholder="/home/you/photos",
+        folder = parameters.words("Folder of images", "folder").draw(
+            st.text_input, width=420, placeholder="/home/you/photos",
             help="On this server, with one sub-folder per class where these are known.",
-        ).strip()  # fmt: skip
-        browser(field)
-    parameters.keep("folder", folder)
+        )  # fmt: skip
+        browser(parameters.widget_key("folder"))
     if not folder:
         st.info(
             "Name a folder. Classes are those of its sub-folders; without them there are predictions, but no errors."

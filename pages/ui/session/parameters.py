@@ -170,6 +170,11 @@ def switch(label: str, key: str, *, default: bool = False) -> Parameter[bool]:
     return Parameter(label, key, default, read, lambda on: str(int(on)))
 
 
+def words(label: str, key: str) -> Parameter[str]:
+    """A text, without blanks at its ends."""
+    return Parameter(label, key, "", str.strip, valid=str.strip)
+
+
 def text(key: str, default: str = "") -> str:
     """A parameter without a widget: the value in the address, else the last one on this page."""
     value = st.query_params.get(key)
