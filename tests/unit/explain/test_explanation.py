@@ -108,3 +108,23 @@ def test_a_map_that_was_stopped_is_kept_when_later_reports_cancel():
     found = explain("rise", nets.query("gap", count=1).with_report(report), {"masks": 400}, watch)
     assert not found.finished
     assert torch.equal(found.maps, stopped[0].maps)
+
+
+class Brightness(nn.Module):
+    """Its scores rise with every value of the image."""
+
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+def test_a_map_is_signed_by_its_method_or_by_its_values():
+    bright = nets.query(Brightness(), count=1)
+    bright.images.fill_(1)
+    positive = explain("input_x_gradient", bright)
+    assert positive.signed
+    assert (positive.maps >= 0).all()
+    query = nets.query("gap", count=1)
+    summed = explain("guided_grad_cam", query.fresh(), {"reduce": "sum"})
+    assert summed.signed
+    assert (summed.maps < 0).any()
+    assert not explain("guided_grad_cam", query.fresh()).signed

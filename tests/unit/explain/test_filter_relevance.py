@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from core.cache import TensorCache
+from core.card import Passes
 from core.environment import home
 from core.errors import BadParameter, StoreError, Unsupported
 from core.exam.build import _identity
@@ -125,6 +126,8 @@ def test_what_a_build_stores_is_what_the_map_shows(units: Path, tmp_path: Path) 
     assert found.remarks == {"relevance": "planted (μ = 2, 40 images)", "filters": "relu · F1"}
     ((one,),) = filter_maps(query, StoredRelevance(units / "planted").relevance, filters=1)
     assert torch.equal(found.maps[0], one.map)
+    scores = Passes(1)  # of the image as it is
+    assert found.passes == EXPLAINERS["vebi"].passes({"filters": 1}, model.preprocess.crop) + scores
     assert float(one.map.max()) == 1
 
 

@@ -104,3 +104,16 @@ def test_each_image_has_an_equal_part_of_the_progress_of_a_method_for_one():
     maps = list(per_image(query, run))
     assert seen == [0, 0.125, 0.25, 0.25, 0.375, 0.5, 0.5, 0.625, 0.75, 0.75, 0.875, 1]
     assert [one.sum((1, 2)).bool().sum().item() for one in maps] == [1, 2, 3, 4]
+
+
+def test_remarks_about_images_are_one_where_they_are_equal():
+    query = nets.query("gap", count=2)
+    numbers = iter([0.5, 0.25])
+
+    def run(one):
+        one.log.remarks |= {"level": "black", "share": next(numbers)}
+        yield torch.ones(1, *one.size)
+
+    for maps in per_image(query, run):
+        assert maps.shape == (2, *query.size)
+    assert query.log.remarks == {"level": "black", "share": "0.5; 0.25"}

@@ -231,3 +231,14 @@ def test_numbers_of_up_to_nine_digits_are_names(tmp_path: Path) -> None:
     numbers = (0, -1, 10**9 - 1, 1 - 10**9, 10**9, -(10**9), 10**5000)
     torch.save({"state": {number: torch.ones(1) for number in numbers}}, tmp_path / "w.pth")
     assert set(values(tmp_path / "w.pth")) == {f"state.{number}" for number in numbers[:4]}
+
+
+@pytest.mark.parametrize("cut", [13, 19])
+def test_an_old_file_ends_within_a_number_of_values(tmp_path: Path, cut: int) -> None:
+    """Files of torch before 1.6 end with the number of values in eight bytes, and the values, here three floats."""
+    torch.save({"a": torch.zeros(3)}, tmp_path / "whole.pth", _use_new_zipfile_serialization=False)
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:-cut])
+    with opened(tmp_path / "whole.pth") as checkpoint:
+        assert checkpoint.tensors["a"].read().tolist() == [0, 0, 0]
+    with pytest.raises(BadModel, match="it is damaged"), opened(tmp_path / "cut.pth"):
+        pass
