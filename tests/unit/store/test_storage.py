@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -59,6 +61,11 @@ def test_what_a_result_is_of(home):
     assert (one(home, "predictions", "p").of, one(home, "predictions", "p").model) == ("/photos/cats", "alexnet")
     assert (one(home, "study", "one").of, one(home, "study", "two").of) == ("", "")
     assert one(home, "review", "key.db").of == "cats/7.png"
+    Reviews("key", "model").set(Review("cats/5.png", "unclear"), "Ada")
+    assert one(home, "review", "key.db").of == "2 cases, such as cats/5.png"
+    with closing(sqlite3.connect(home / "reviews" / "key.db")) as review, review:
+        review.execute("DELETE FROM cases")
+    assert one(home, "review", "key.db").of == ""
     assert one(home, "review", "named.db").of == "cats"
     assert one(home, "review", "named-ratings.db").of == "study �"
     assert one(home, "review", "damaged.db").of == ""
