@@ -18,7 +18,7 @@ def standings(exam: Exam) -> pd.DataFrame:
     """Every method under every measure: one row each, in the order of the exam.
 
     Columns: method, measure (names), n (images with a number), mean, deviation (of the means of the folds), low and
-    high (95 % bootstrap interval of the mean over images), rank (1 is best; equal means share the lower one), flips
+    high (95% bootstrap interval of the mean over images), rank (1 is best; equal means share the lower one), flips
     (how often the order with another method changes between two folds, mean over the others). Where a method has no
     number all but n are nan; deviation and flips are so with a single fold, the interval with a single image.
     """
@@ -95,7 +95,7 @@ def cases(exam: Exam, method: str, measure: str, count: int = 5, *, worst: bool 
 def above_controls(exam: Exam, measure: str) -> pd.DataFrame:
     """How far each method stands above each control under a measure, image by image: is it better than no explanation?
 
-    Columns: method, control, n, difference (mean over images, positive if the method is better), low, high (95 %
+    Columns: method, control, n, difference (mean over images, positive if the method is better), low, high (95%
     bootstrap interval). Methods and controls without a number are left out.
     """
     column, methods = exam.measure(measure), exam.methods

@@ -27,7 +27,7 @@ def intervals_of(long: pd.DataFrame, measure: str) -> dict[str, Interval]:
 
 
 def league_figure(exam: Exam, kind: Kind = "png") -> bytes:
-    """The means of all methods under all measures with their 95 % intervals, as a PNG, PDF or SVG file."""
+    """The means of all methods under all measures with their 95% intervals, as a PNG, PDF or SVG file."""
     long, table = standings(exam), league(exam)
     table = table[table["reason"] == ""]
     arrows = {"higher": "↑", "lower": "↓"}
@@ -40,7 +40,7 @@ def league_figure(exam: Exam, kind: Kind = "png") -> bytes:
     return means_file(
         table["title"].tolist(), panels, kind=kind,
         title=f"Explainers on {subject}",
-        note=f"{exam.manifest.model.name}, {len(exam.images)} images, quality {config.quality}: mean and 95 % interval "
+        note=f"{exam.manifest.model.name}, {len(exam.images)} images, quality {config.quality}: mean and 95% interval "
         "over images; controls are open",
         marked=table.loc[table["family"] == "control", "title"].tolist(),
     )  # fmt: skip

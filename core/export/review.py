@@ -115,10 +115,10 @@ def extremes(predictions: Predictions) -> list[tuple[str, str]]:
 
 
 def spelled(share: Interval | None) -> str:
-    """A share of images with its 95 % interval as text."""
+    """A share of images with its 95% interval as text."""
     if share is None:
         return "unknown, as no image has a class of the model"
-    return f"{share.mean:.1%} of {share.n:,} images (95 % interval {share.low:.1%} to {share.high:.1%})"
+    return f"{share.mean:.1%} of {share.n:,} images (95% interval {share.low:.1%} to {share.high:.1%})"
 
 
 def _tables(predictions: Predictions) -> tuple[Table, ...]:
@@ -137,7 +137,7 @@ def _tables(predictions: Predictions) -> tuple[Table, ...]:
         ),
         Table(
             "Accuracy by class",
-            ("class", "images", "right", "accuracy", "95 % from", "to", "predicted", "precision"),
+            ("class", "images", "right", "accuracy", "95% from", "to", "predicted", "precision"),
             rows_of(by_class.drop(columns="label")),
         ),
         Table(

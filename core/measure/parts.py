@@ -113,7 +113,7 @@ def part_contrastivity(evidence: Evidence, *, margin: Margin = 2) -> Numbers:
 @_by_parts(
     "Part completeness",
     formula="½ mean(P, D, C) + ½ (1 − |I ∩ N| / |N|); I: important parts of the map; P: the prediction stays without "
-    "the others; D: it changes without I; C = |I ∩ S| / |S|; S: parts that change it alone; N: those that cost < 5 %",
+    "the others; D: it changes without I; C = |I ∩ S| / |S|; S: parts that change it alone; N: those that cost < 5%",
     caution="Depends on the share from which a part is important: the source takes the best one for each method.",
     cost=lambda settings, side: USUAL + 2,
     kind="map",
@@ -132,7 +132,7 @@ def part_completeness(
     """Whether the parts with evidence are those that the prediction depends on, and no others.
 
     Does the prediction stay when all parts but the important ones are left out? Does it change when these are left out?
-    What share of the parts that change it alone is among them, and what share of the parts that cost less than 5 % of
+    What share of the parts that change it alone is among them, and what share of the parts that cost less than 5% of
     the logit is not? The last question counts as much as the others together, as a map that marks everything would pass
     those. A question about parts that the image lacks is omitted. Undefined where another class is predicted.
     """

@@ -23,7 +23,7 @@ Features = Literal["pixels", "patches", "segments"]
 Direction = Literal["deletion", "insertion"]
 PATCH = 16  # pixels of a 224 px image: the tokens of most vision transformers
 SEGMENTS = 60
-# A window of SMALL of the image saves 35 % (ResNet-18) to 75 % (the flowers' networks) of a pass's multiplications,
+# A window of SMALL of the image saves 35% (ResNet-18) to 75% (the flowers' networks) of a pass's multiplications,
 # a smaller one more, but less of its time: ENOUGH of them repay the pass over the unchanged image.
 SMALL = 1 / 8
 ENOUGH = 6

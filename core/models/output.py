@@ -29,7 +29,7 @@ def output_of(options: ModelOptions, name: str, outputs: int, ending: Ending = "
     several: Output = "multilabel" if ending == "sigmoid" else "softmax"
     kind = next((kind for kind in _KINDS if kind == options.output), several if outputs > 1 else "sigmoid")
     if kind == "softmax" and outputs == 1:
-        message = f"{many}, of which a softmax is always 100 %."
+        message = f"{many}, of which a softmax is always 100%."
         raise BadParameter(message, "Use sigmoid, or regression for a value.")
     if kind == "sigmoid" and outputs > 1:
         raise BadParameter(f"{many}, and sigmoid reads one.", "Use multilabel for a sigmoid of each output.")

@@ -107,7 +107,7 @@ def counterfactual(
 
 
 def accuracy_by_group(predictions: Predictions, groups: Sequence[str]) -> pd.DataFrame:
-    """The accuracy of each group of images: group, images, right, accuracy, low, high (of its 95 % interval).
+    """The accuracy of each group of images: group, images, right, accuracy, low, high (of its 95% interval).
 
     `groups` has one for each image, "" for none. Only images of known class count; groups without any are left out.
     """

@@ -16,7 +16,7 @@ BINS = 10  # of the confidence, as in Guo et al. 2017
 
 
 def accuracy(predictions: Predictions) -> Interval | None:
-    """The share of images that are right, with its 95 % interval; None without images of known class."""
+    """The share of images that are right, with its 95% interval; None without images of known class."""
     right = predictions.images["right"].to_numpy()[predictions.judged]
     return proportion(int(right.sum()), len(right))
 
@@ -24,7 +24,7 @@ def accuracy(predictions: Predictions) -> Interval | None:
 def accuracy_by_class(predictions: Predictions) -> pd.DataFrame:
     """The accuracy of every class that occurs: label, name, images, right, accuracy, low, high, predicted, precision.
 
-    `low` and `high` are the bounds of the 95 % interval, `predicted` is how often the class is predicted, and precision
+    `low` and `high` are the bounds of the 95% interval, `predicted` is how often the class is predicted, and precision
     the share of these that are right. Gaps are nan.
     """
     images = predictions.images.iloc[predictions.judged]

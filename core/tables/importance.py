@@ -203,7 +203,7 @@ class Views:
 
     @cached_property
     def intervals(self) -> "dict[str, Interval | None]":
-        """The mean increase of the network's error over shuffles, with its 95 % interval, by feature."""
+        """The mean increase of the network's error over shuffles, with its 95% interval, by feature."""
         from core.measure.intervals import interval
 
         return {name: interval(row.tolist()) for name, row in zip(self.tree.table.names, self.shuffled, strict=True)}

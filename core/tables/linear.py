@@ -23,9 +23,7 @@ class Linear:
 
     table: Table
     outcome: str  # what it is a model of
-    coefficients: (
-        "pd.DataFrame"  # term, feature, coefficient, std_error, t, p, low and high (95 %); the intercept first
-    )
+    coefficients: "pd.DataFrame"  # term, feature, coefficient, std_error, t, p, low and high (95%); the intercept first
     features: "pd.DataFrame"  # feature, importance, p
     r_squared: float
     degrees: int  # of freedom of the residuals

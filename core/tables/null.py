@@ -40,7 +40,7 @@ class Null:
 
     @property
     def quantile(self) -> float:
-        """The 95 % quantile of the maxima: the smallest that at least 95 % of them do not exceed."""
+        """The 95% quantile of the maxima: the smallest that at least 95% of them do not exceed."""
         return float(np.quantile(self.maxima, LEVEL, method="inverted_cdf"))
 
     @property
@@ -56,7 +56,7 @@ class Null:
         feature = self.explanation.features[int(self.explanation.order[0])]
         count = f"{len(self.maxima)} of {self.planned}" if len(self.maxima) < self.planned else str(self.planned)
         numbers = f"{self.quantile:.3g} ({count} shuffles, p = {self.p_value:.2g})"
-        null = f"the 95 % quantile of the largest weights of models trained on shuffled targets, {numbers}"
+        null = f"the 95% quantile of the largest weights of models trained on shuffled targets, {numbers}"
         if len(self.maxima) < _FEWEST:
             meaning = f"fewer than {_FEWEST} shuffles cannot give p ≤ 0.05"
             return f"The largest weight, {self.largest:.3g} of {feature}, beside {null}: {meaning}."

@@ -42,7 +42,7 @@ class Trained:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of an accuracy (Clopper and Pearson 1934); None for a number."""
+        """The 95% interval of an accuracy (Clopper and Pearson 1934); None for a number."""
         from scipy.stats import binomtest
 
         if not self.held_out.classes:
@@ -56,7 +56,7 @@ class Trained:
         shown = "{:.1%}" if self.held_out.classes else "{:.2f}"
         own, trained, chance = (shown.format(one) for one in (self.score, self.training_score, self.chance))
         if self.interval:
-            own += " (95 % interval {:.1%} to {:.1%})".format(*self.interval)
+            own += " (95% interval {:.1%} to {:.1%})".format(*self.interval)
         guess = "most frequent class" if self.held_out.classes else "mean"
         return (
             f"The {self.measure} is {own} on the {len(self.held_out):,} rows held out, where the {guess} has {chance}, "

@@ -85,7 +85,7 @@ def answered(one: Answer) -> None:
         st.table(
             pd.DataFrame({
                 "Measured": [found.text for found in one.findings],
-                "Mean difference and 95 % interval": [told(found.interval) for found in one.findings],
+                "Mean difference and 95% interval": [told(found.interval) for found in one.findings],
                 "Verdict": [SIGNS[found.holds] if found.expected else "" for found in one.findings],
             }).set_index("Measured")
         )  # fmt: skip
@@ -123,7 +123,7 @@ def page() -> None:
     count = scores["image"].nunique()
     st.caption(
         f"Share of the positive evidence on the objects of the class: mean over {count} pictures of each case and its "
-        "95 % interval. Edge detector and Random do not depend on the network. `vitrine cases` measures it again."
+        "95% interval. Edge detector and Random do not depend on the network. `vitrine cases` measures it again."
     )
     st.subheader("The questions of the text", anchor=False)
     for one in answers(scores):

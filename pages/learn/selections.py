@@ -177,7 +177,7 @@ def page() -> None:
     )
     images = metrics()[0]["images"]
     st.caption(
-        "On the object: share of the patches with pixels of the flower that tell its class, and its 95 % interval over "
+        "On the object: share of the patches with pixels of the flower that tell its class, and its 95% interval over "
         f"{images} flowers. Class told: accuracy of a small network that sees nothing but patches, on other images. "
         "The paper's numbers are of photos with and without persons. `vitrine units selections` measures it again."
     )

@@ -45,7 +45,7 @@ def corpus(folder: Path) -> Iterator[Case]:
 
 
 def fuzzed(folder: Path, count: int) -> Iterator[Case]:
-    """So many inputs changed by chance: 40 % images, 30 % weights, 10 % each settings, studies and tags."""
+    """So many inputs changed by chance: 40% images, 30% weights, 10% each settings, studies and tags."""
     source = study(folder)
     yield from pictures.cases(folder, 2 * count // 5)
     for seed in range(3 * count // 10):

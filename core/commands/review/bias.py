@@ -67,7 +67,7 @@ def _bias(args: Namespace) -> int:
                 region, mask = box_region(*box, model.preprocess.size), box_mask(*box, model.preprocess.size)
                 notes, placed = (
                     (),
-                    ", ".join(f"{name} {100 * side:g} %" for name, side in zip(_SIDES, box, strict=True)),
+                    ", ".join(f"{name} {100 * side:g}%" for name, side in zip(_SIDES, box, strict=True)),
                 )
             filled = counterfactual(found, model, region, args.fill, subrange(report, 0.6, 1.0))
         except Cancelled:

@@ -23,7 +23,7 @@ def exam_report(exam: Exam) -> Report:
         ("Quality of the methods", config.quality),
     )
     figure = Figure(
-        "Means and 95 % intervals", svg_uri(league_figure(exam, "svg")),
+        "Means and 95% intervals", svg_uri(league_figure(exam, "svg")),
         "Means of every method under every measure with their intervals: the table above has the same numbers",
         "Over images, by the bootstrap; controls are open.",
     )  # fmt: skip
@@ -51,7 +51,7 @@ def _league(exam: Exam) -> Table:
         for place, row in enumerate(table.to_dict("records"), 1)
     ]
     heads = (f"{title} {arrows[name]}" for name, title in titles.items())
-    note = "Mean over images with its 95 % interval. Flips: how often the order with another method differs by fold."
+    note = "Mean over images with its 95% interval. Flips: how often the order with another method differs by fold."
     return Table("League", ("", "method", "family", *heads, "flips"), tuple(rows), note)
 
 
@@ -63,7 +63,7 @@ def _controls(exam: Exam) -> Table:
     table = table.assign(**{name: table[name].map(titles) for name in ("method", "control")})
     return Table(
         "Methods against controls",
-        ("method", "control", "images", "difference", "95 % from", "to"),
+        ("method", "control", "images", "difference", "95% from", "to"),
         rows_of(table[["method", "control", "n", "difference", "low", "high"]]),
         f"Difference of {exam.measures['title'].iloc[0]} image by image, positive where the method is better.",
     )

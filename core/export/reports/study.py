@@ -138,7 +138,7 @@ def _ablation(ablation: Ablation, folder: str) -> Table:
         note += f", {mean['mined']:.1%} without the filters of each class's rules"
     if mean["random_mean"] is not None:
         draws = ablation.draws.shape[1]
-        note += f", {mean['random_mean']:.1%} without {mean['random_filters']:.1f} random ones ({draws} draws)"
+        note += f", {mean['random_mean']:.1%} without {mean['random_filters']:.1f} random filters ({draws} draws)"
     note += f". Images of {folder}." if folder else ". The study's own images."
     if ablation.skipped:
         note += f" {len(ablation.skipped):,} were skipped."

@@ -36,7 +36,7 @@ def weights_figure(
         figure.add_scatter(
             x=[quantile, quantile, None, -quantile, -quantile], y=[rows[0], rows[-1], None, rows[0], rows[-1]],
             mode="lines+markers", line={"color": INK, "width": 2, "dash": "dash"}, marker={"symbol": "line-ns-open"},
-            name="95 % quantile of the largest weights under shuffled targets",
+            name="95% quantile of the largest weights under shuffled targets",
             hovertemplate="%{x:+.3g}<extra></extra>",
         )  # fmt: skip
     largest = max([abs(weight) for weight in weights] + [quantile or 0]) or 1

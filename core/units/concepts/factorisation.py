@@ -46,7 +46,7 @@ class Concepts:
         return order[self.strengths[order, concept] > 0].astype(np.int64)
 
     def filters(self, concept: int) -> NDArray[np.int64]:
-        """The strongest filters of a concept: the fewest that make up 90 % of its squared length, strongest first."""
+        """The strongest filters of a concept: the fewest that make up 90% of its squared length, strongest first."""
         squares = self.directions[concept] ** 2
         order = np.argsort(-squares, kind="stable")
         count = int(np.searchsorted(np.cumsum(squares[order]), _SHARE * squares.sum())) + 1

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def summary(tables: Mapping[str, pd.DataFrame], draws: NDArray[np.int32] | None = None) -> pd.DataFrame:
-    """What each layer detects, with 95 % intervals.
+    """What each layer detects, with 95% intervals.
 
     Columns: layer, units, live, detectors, share (of the live units that are detectors), share_low, share_high, unique
     (different concepts that have a detector), unique_low, unique_high. Intervals are percentiles over samples of the

@@ -35,7 +35,7 @@ def relevance_ablation(
     Ablated are the `top` filters with the largest weights, or all with a positive one. The table has one row per class
     that has images, and a last one over all images, with the label -1: label, name, images, units, baseline (accuracy),
     lost, lost_low, lost_high, random, random_low, random_high. `random` is what is lost without as many filters of each
-    layer drawn at random, on average of `draws`; without draws it is NaN. Intervals are 95 % bootstrap intervals over
+    layer drawn at random, on average of `draws`; without draws it is NaN. Intervals are 95% bootstrap intervals over
     the images; NaN for a single one. Raises Unsupported if no image has a class of the model.
     """
     layers = relevance.features.layers

@@ -96,7 +96,7 @@ def invert(
     beta: Annotated[float, Knob("Power β of the total variation; smaller ones give sharper edges.", 1, 6)] = 2.0,
     variation_weight: Annotated[float, Knob("Weight of the total variation, of pixels in [0, 1].", 0)] = 1.0,
     by_depth: Annotated[
-        bool, Knob("Weigh the total variation 10 times more beyond 30 % of the layers, and 100 times beyond 60 %.")
+        bool, Knob("Weigh the total variation 10 times more beyond 30% of the layers, and 100 times beyond 60%.")
     ] = True,
     neighbourhood: Annotated[int, Knob("Side of the central square of positions that counts; 0 is all.", 0)] = 0,
     restarts: Annotated[int, Knob("Pictures, each from other noise.", 1, 16)] = 1,

@@ -67,7 +67,7 @@ def table(shown: Opened, maps: SampledMaps | None, region: Mask, result: Counter
     heads = {"class": "Predicted class", "maps": "Maps", "filled": "Images"}
     shares = dict[str, str]()
     for name, head in _HEADS.items():
-        shares |= {name: head, f"{name}_low": "95 % from", f"{name}_high": "to"}
+        shares |= {name: head, f"{name}_low": "95% from", f"{name}_high": "to"}
     percentages(
         numbers, shares, height=460 if len(numbers) > _ROWS else "content",
         column_config=heads | shares,

@@ -32,7 +32,7 @@ def groups(found: Predictions) -> tuple[pd.DataFrame | None, str]:
         table = accuracy_by_group(found, names)
         st.markdown(plain(spread_sentence(table)))
         heads = {name: name.capitalize() for name in ("group", "images", "right")}
-        shares = {"accuracy": "Accuracy", "low": "95 % from", "high": "to"}
+        shares = {"accuracy": "Accuracy", "low": "95% from", "high": "to"}
         percentages(table, shares, column_config=heads | shares, alt="Accuracy by group")
         return table, option
     return None, ""

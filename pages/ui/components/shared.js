@@ -103,7 +103,7 @@ export function number(value) {
  * @param {number | string} chance
  */
 export const percent = (chance) =>
-  typeof chance === "string" ? chance : chance < 0.001 ? "< 0.1 %" : `${(chance * 100).toFixed(1)} %`;
+  typeof chance === "string" ? chance : chance < 0.001 ? "< 0.1%" : `${(chance * 100).toFixed(1)}%`;
 
 /**
  * The sign and the word for a predicted or true class.

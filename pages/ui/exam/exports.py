@@ -23,7 +23,7 @@ def menu(exam: Exam) -> None:
         with st.container(horizontal=True, gap="small"):
             _download("CSV", f"{exam.name}.csv", "text/csv", partial(league_csv, exam))
             _download("LaTeX", f"{exam.name}.tex", "text/x-tex", partial(league_latex, exam))
-        st.caption("Means and 95 % intervals under every measure, as a figure:")
+        st.caption("Means and 95% intervals under every measure, as a figure:")
         with st.container(horizontal=True, gap="small"):
             for kind in KINDS:
                 _download(kind.upper(), f"{exam.name}.{kind}", _TYPES[kind], partial(league_figure, exam, kind))

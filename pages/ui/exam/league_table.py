@@ -112,19 +112,19 @@ def _columns(exam: Exam, measure: str, rows: pd.DataFrame) -> dict[str, tuple[Se
             st_number(width=75, format=form, help=f"Deviation of the means of {folds} disjoint sets of images; "
                       "the network is the same." if folds > 1 else "Needs at least two folds."),
         ),
-        "95 % from": (
+        "95% from": (
             one["low"].tolist(),
-            st_number(width=80, format=form, help="Lower end of the 95 % bootstrap interval of the mean over images."),
+            st_number(width=80, format=form, help="Lower end of the 95% bootstrap interval of the mean over images."),
         ),
         "to": (
             one["high"].tolist(),
-            st_number(width=70, format=form, help="Upper end of the 95 % bootstrap interval of the mean over images."),
+            st_number(width=70, format=form, help="Upper end of the 95% bootstrap interval of the mean over images."),
         ),
         "n": (one["n"].tolist(), st_number(width=50, format="%d", help=f"Images for which {word} has a number.")),
         "Above": (
             _above(exam, measure, names),
             st.column_config.TextColumn(
-                width=70, help="Above how many controls a method certainly is under this measure: the 95 % interval of "
+                width=70, help="Above how many controls a method certainly is under this measure: the 95% interval of "
                 "the difference, image by image, is above zero.",
             ),
         ),

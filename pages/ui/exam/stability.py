@@ -55,14 +55,14 @@ def order(exam: Exam, measure: str, chosen: Sequence[str]) -> None:
         most = float(values[row, column])
         one, other = (league_table.title(exam, some[int(place)]) for place in (row, column))
         words += (
-            f" Of the chosen ones, {one} and {other} do so most often ({most:.0%}); at 50 % their order is a coin toss."
+            f" Of the chosen ones, {one} and {other} do so most often ({most:.0%}); at 50% their order is a coin toss."
             if most
             else " The chosen ones never do."
         )
     st.markdown(plain(words))
     if len(some) > 1:
         titles = [league_table.title(exam, name) for name in some]
-        percent = st.column_config.NumberColumn(format="%.0f %%", width=110)
+        percent = st.column_config.NumberColumn(format="%.0f%%", width=110)
         small = small.set_axis(titles, axis=0).set_axis(titles, axis=1)
         small = 100 * small.mask(np.eye(len(some), dtype=bool))
         st.dataframe(

@@ -30,12 +30,12 @@ def drawn(exam: Exam) -> None:
     words = (
         f"The prediction changes for {changed:,} of {tagged:,} images ({changed / tagged:.0%}) when the tag is "
         "removed: for those the network reads the tag. A method reveals it if its positive evidence lies there: the "
-        f"95 % interval of {len(reveal)} of {len(ordered) - len(controls)} methods lies above that of every control."
+        f"95% interval of {len(reveal)} of {len(ordered) - len(controls)} methods lies above that of every control."
     )
     st.markdown(plain(words))
     rows = {league_table.title(exam, name): one for name, one in ordered.items()}
     figure = means_figure(
-        rows, x_name="Share of the positive evidence inside the tag, with the 95 % interval",
+        rows, x_name="Share of the positive evidence inside the tag, with the 95% interval",
         marked=[league_table.title(exam, name) for name in controls],
     )  # fmt: skip
     st.plotly_chart(figure, key="exam-tags", config={"displayModeBar": False})

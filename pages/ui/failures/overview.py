@@ -15,7 +15,7 @@ from pages.ui.widgets.text import plain
 
 _CHART = "failures-confusions"
 _ROWS = 8  # of the table without scrolling
-_SHARES = {"accuracy": "Accuracy", "low": "95 % from", "high": "to", "precision": "Precision"}
+_SHARES = {"accuracy": "Accuracy", "low": "95% from", "high": "to", "precision": "Precision"}
 
 
 def overview(found: Predictions) -> None:

@@ -93,7 +93,7 @@ def _image(found: Assessment, cells: Sequence[Cell], change: Replacement, step: 
             st.selectbox, format_func=lambda name: EXPLAINERS[name].title
         )
         picture = _picture(found)
-        _steps(change).draw(st.select_slider, format_func=lambda one: f"{one / change.steps:.0%}".replace("%", " %"))
+        _steps(change).draw(st.select_slider, format_func=lambda one: f"{one / change.steps:.0%}")
     tiles = [tile for tile in found.comparison.tiles if tile.picture.key == picture.key]
     tile = next((tile for tile in tiles if tile.request.name == method), None)
     answer = found.comparison.answers.get(tile.key) if tile else None
@@ -104,7 +104,7 @@ def _image(found: Assessment, cells: Sequence[Cell], change: Replacement, step: 
     seen = at_step(bench, tile, answer, change, step)
     quantity = tile.request.target.quantity(bench.model.output)
     value = percent(seen.score) if quantity == "probability" else f"{seen.score:.4g}"
-    share = f"{step / change.steps:.0%}".replace("%", " %")
+    share = f"{step / change.steps:.0%}"
     done = "replaced by" if change.direction == "deletion" else "shown on"
     with left:
         st.metric(f"{quantity.capitalize()} of {tile.request.target.title(bench.model.labels)}", value)

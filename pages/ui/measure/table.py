@@ -39,7 +39,7 @@ def drawn(columns: Columns, first: Sequence[Cell]) -> None:
     ]
     st.table(rows, hide_index=True, alt="Each method with its value and rank by each measure")
     several = any(cell.interval and cell.interval.n > 1 for cells in columns for cell in cells)
-    means = " Means over images, with 95 % bootstrap intervals." if several else ""
+    means = " Means over images, with 95% bootstrap intervals." if several else ""
     st.caption(f"Each value with its rank. ↑ higher is better, ↓ lower is better.{means}")
     for sentence in dict.fromkeys(cell.warning for cells in columns for cell in cells if cell.interval):
         if sentence:

@@ -67,7 +67,7 @@ def _shown(found: Likeness) -> None:
         st.markdown(plain(words))
     st.caption(
         "Mean cosine over pairs of its patches, of the last spatial layer averaged over positions; chance is that of "
-        "other patches of the same images. 95 % intervals over patches."
+        "other patches of the same images. 95% intervals over patches."
     )
 
 

@@ -107,7 +107,7 @@ def _shown(inspected: Inspected, number: int, found: Effect) -> None:
     left, right = st.columns([4, 1], vertical_alignment="top")
     left.caption(
         f"Accuracy and mean probability of the true class, with and without {unit} (set to zero), over "
-        f"{found.images:,} images; change of the probability with its 95 % interval over images."
+        f"{found.images:,} images; change of the probability with its 95% interval over images."
     )
     right.download_button(
         "CSV", lambda: as_csv(table), f"{inspected.layer}-{unit}-ablated.csv", "text/csv", key="effect-csv",

@@ -45,7 +45,7 @@ def report(facts: UnitFacts) -> None:
             st.code(visitors.public(line), language="sh", wrap_lines=True)
     st.caption(
         "A detector is a unit whose strongest responses overlap with the masks of a concept (IoU above "
-        f"{store.manifest.settings.settings['least']:g}; Bau et al. 2017). In brackets 95 % intervals over images, by "
+        f"{store.manifest.settings.settings['least']:g}; Bau et al. 2017). In brackets 95% intervals over images, by "
         "the bootstrap, thresholds of the responses unchanged."
     )
 

@@ -32,7 +32,7 @@ def family_title(name: str) -> str:
 
 def percent(chance: float) -> str:
     """A probability as a percentage."""
-    return "< 0.1 %" if chance < 0.001 else f"{chance:.1%}".replace("%", " %")
+    return "< 0.1%" if chance < 0.001 else f"{chance:.1%}"
 
 
 def size(count: float) -> str:

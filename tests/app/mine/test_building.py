@@ -153,7 +153,7 @@ def test_deep_images_are_shown_by_the_range_that_was_given(app: AppTest, home: P
 
 
 def begin(work: Callable[[Report], Any], path: Path) -> threading.Event:
-    """A build that waits at 30 % until the event is set."""
+    """A build that waits at 30% until the event is set."""
     go_on = threading.Event()
 
     def waiting(report: Report) -> Any:

@@ -29,7 +29,7 @@ def test_curves_the_image_at_a_step_and_the_table(server: Any, tab: Any) -> None
     value, picture = page.get_by_test_id("stMetricValue"), page.get_by_test_id("stImage").locator("img").first
     before, seen = value.inner_text(), picture.get_attribute("src")
     slider = page.get_by_role("slider", name=re.compile("Image at step"))
-    expect(slider).to_have_attribute("aria-valuetext", "25 %")  # where the page is, though its first run was overtaken
+    expect(slider).to_have_attribute("aria-valuetext", "25%")  # where the page is, though its first run was overtaken
     tab.slide(slider, "Home")
     page.wait_for_function("() => new URLSearchParams(location.search).get('step') === '0'")
     expect(picture).not_to_have_attribute("src", seen)

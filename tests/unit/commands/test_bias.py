@@ -50,7 +50,7 @@ def test_another_region_changes_nothing(folder, capsys):
 def test_text_and_csv_have_the_same_numbers(folder, capsys, tmp_path):
     words = (folder, "--model", TAGGED, "--region", "0,75,25,25", "--fill", "black")
     lines = told(capsys, *words).splitlines()
-    assert lines[:2] == [f"tagged: {TAGGED}, 24 images", "region: left 0 %, top 75 %, width 25 %, height 25 %"]
+    assert lines[:2] == [f"tagged: {TAGGED}, 24 images", "region: left 0%, top 75%, width 25%, height 25%"]
     told(capsys, *words, "--csv", tmp_path / "bias.csv")
     rows = list(csv.DictReader((tmp_path / "bias.csv").open(encoding="utf-8")))
     share = f"{float(rows[-1]['share']):.1%}"

@@ -143,7 +143,7 @@ def test_several_labels_have_a_sigmoid_each() -> None:
     above = [index for index in logits.argsort(descending=True).tolist() if logits[index] > 0]
     assert several.model.asserted(several.logits(photo())) == above
     assert several.target(photo()).index == int(logits.argmax())
-    pair = torch.tensor([[3.48, 2.2]])  # 97.0 % on its own, 78.2 % beside the other
+    pair = torch.tensor([[3.48, 2.2]])  # 97.0% on its own, 78.2% beside the other
     assert several.model.spelled(float(several.model.probabilities(pair)[0, 0])) == "97.0%"
     assert plain.model.spelled(float(plain.model.probabilities(pair)[0, 0])) == "78.2%"
 
@@ -184,7 +184,7 @@ def test_a_regression_has_values_of_no_class() -> None:
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
-        (one, {"output": "softmax"}, "linear has one output, of which a softmax is always 100 %."),
+        (one, {"output": "softmax"}, "linear has one output, of which a softmax is always 100%."),
         (one, {"output": "multilabel"}, "linear has one output, and multilabel reads several."),
         (gap, {"output": "sigmoid"}, "gap has 5 outputs, and sigmoid reads one."),
         (gap, {"threshold": 0.3}, "A threshold of 0.3 has no meaning for softmax."),

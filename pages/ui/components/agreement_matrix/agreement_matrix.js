@@ -112,7 +112,7 @@ function legend({ share, chance }, colours) {
     make("p", {
       textContent:
         "Above the diagonal: Spearman rank correlation over all pixels; 1 means the same order, 0 no agreement. " +
-        `Below: overlap of the strongest ${strong} % of the pixels (intersection over union); ${chance.toFixed(2)} is expected by chance. ` +
+        `Below: overlap of the strongest ${strong}% of the pixels (intersection over union); ${chance.toFixed(2)} is expected by chance. ` +
         "Random and Edge detector do not depend on the model: a map that agrees with them as much as with the other methods says little about it. " +
         "A dash marks a constant map.",
     }),

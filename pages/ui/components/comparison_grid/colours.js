@@ -86,7 +86,7 @@ export function weakness(tile, tiles) {
   const most = Math.max(0, ...others.map((other) => (other.map ? extent(other.map) : 0)));
   const share = most ? extent(tile.map) / most : 1;
   if (share >= WEAK) return "";
-  const percentage = share < 0.01 ? "< 1 %" : `${Math.round(share * 100)} %`;
+  const percentage = share < 0.01 ? "< 1%" : `${Math.round(share * 100)}%`;
   return `Very weak: ${percentage} of the ${others.length > 1 ? "strongest" : "other"} class's range`;
 }
 

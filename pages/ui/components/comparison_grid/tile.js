@@ -175,7 +175,7 @@ export class Tile {
 
   progress() {
     const { fraction, settled, leaving } = this.header;
-    const done = fraction ? `${Math.round(fraction * 100)} %` : "Computing";
+    const done = fraction ? `${Math.round(fraction * 100)}%` : "Computing";
     const state = leaving ? "Stopping" : done;
     const known = settled !== undefined && settled !== null;
     return known ? `${state} · convergence ${settled.toFixed(2).replace("-", "−")}` : state;

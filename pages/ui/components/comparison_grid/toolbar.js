@@ -14,7 +14,7 @@ import { button, make, page } from "../shared.js";
  */
 
 /** @param {number} share */
-const inPercent = (share) => `${Math.round(share * 100)} %`;
+const inPercent = (share) => `${Math.round(share * 100)}%`;
 
 export class Toolbar {
   /** @type {string | undefined} */
@@ -61,7 +61,7 @@ export class Toolbar {
         Object.fromEntries(data.diverging.map((name) => [name, name.replace("_r", "")])),
       ),
       this.slider("Size", "size", [120, 420, 10], (value) => `${value} px`),
-      this.check("Clip 0.1 %", "clip", "Exclude the largest 0.1 % of values from the colour range"),
+      this.check("Clip 0.1%", "clip", "Exclude the largest 0.1% of values from the colour range"),
       button("Reset display", () => this.reset(), { className: "keep" }),
     );
     if (view.range === "fixed") panel.prepend(this.entry("From", "low"), this.entry("to", "high"));

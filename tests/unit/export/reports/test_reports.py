@@ -104,7 +104,7 @@ def test_an_ablation_is_told_class_by_class(study):
     assert [row[4] for row in table.rows] == rows["mined"].tolist()
     assert [row[5] for row in table.rows] == rows["random_mean"].tolist()
     assert f"{rows['mined'].mean():.1%} without the filters of each class's rules" in table.note
-    assert "10.0 random ones (3 draws). Images of other flowers." in table.note
+    assert "10.0 random filters (3 draws). Images of other flowers." in table.note
     assert report.command.endswith("--out hostile.html --ablate --data 'other flowers'")
     assert harmless(as_html(report))
     assert "/somewhere" not in as_html(report)
@@ -134,7 +134,7 @@ def test_the_report_of_an_exam_has_the_league_and_its_figure(exam):
     assert text == as_html(exam_report(exam))
     league = section(report, "League")
     assert {row[1] for row in league.rows} >= {"Grad-CAM", "Saliency"}
-    figure = base64.b64decode(section(report, "Means and 95 % intervals").picture.partition(",")[2]).decode()
+    figure = base64.b64decode(section(report, "Means and 95% intervals").picture.partition(",")[2]).decode()
     assert "Grad-CAM" in figure
     assert section(report, "Methods that do not work").note == "All methods work for this model."
     assert "vitrine exam --variant shortcut" in report.command
