@@ -22,7 +22,7 @@ pytestmark = [
 def table(study, model, filters, support):
     mined = mine(study, MiningConfig(filters=filters, support=support))
     sets = {"mined": {label: mined.filters_of(label) for label in range(len(study.labels))}}
-    facts = run_ablation(study, sets, model).summary()
+    facts = run_ablation(study, sets, model, draws=5).summary()
     shown = {key: round(facts[key], 3) for key in ("baseline", "mined", "random_mean", "random_std")}
     print(
         f"{study.name}, N-1 = {filters}, support {support}: {shown}, {facts['filters_per_class']:.1f} filters per class"
