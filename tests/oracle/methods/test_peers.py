@@ -252,7 +252,7 @@ def doubled(query):
 @pytest.mark.filterwarnings("ignore:Setting backward hooks", "ignore:Input Tensor 0 did not")
 def test_maps_equal_captum(name):
     # In double precision: a ReLU that rounding switches on one side only would look like a different method.
-    query, attr = doubled(asked(name, side=96)), captum.attr
+    query, attr = doubled(asked(name)), captum.attr
     net, images, side = query.net, query.images, query.size
     layer = net.get_submodule(query.at)
     cam = attr.LayerGradCam(net, layer).attribute(images, target=217, relu_attributions=True)
