@@ -1,12 +1,13 @@
 """Every method on every kind of network: it works, or says in one sentence why it does not."""
 
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
-import torch
 import torchvision
+from torch import nn
+from torchvision.models.convnext import CNBlockConfig
 
 from core.errors import Unsupported
 from core.explain import EXPLAINERS, explain
@@ -16,35 +17,49 @@ from tests import nets
 
 pytestmark = pytest.mark.slow
 
-# The smallest member of each family, and the smallest side at which its last layer still has positions.
+MODELS = torchvision.models
+
+
+def thin_vgg():
+    """VGG-11 with 64 instead of 4,096 channels between its linear layers."""
+    net = MODELS.vgg11(weights=None, init_weights=False)
+    net.classifier[0], net.classifier[3], net.classifier[6] = nn.Linear(25_088, 64), nn.Linear(64, 64), nn.Linear(64, 9)
+    return net
+
+
+def small_vit():
+    net = MODELS.VisionTransformer(64, patch_size=16, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=64)
+    nn.init.normal_(net.heads.head.weight)  # torchvision starts with a head of zeros
+    return net
+
+
+def small_convnext():
+    return MODELS.ConvNeXt([CNBlockConfig(16, 32, 1), CNBlockConfig(32, 64, 2), CNBlockConfig(64, None, 1)])
+
+
+# The smallest member of each family, or a smaller one of its class, and the smallest side at which its last layer still
+# has positions.
 ARCHITECTURES = {
-    "VGG": ("vgg11", 64, {}),
-    "ResNet": ("resnet18", 64, {}),
-    "AlexNet": ("alexnet", 96, {}),
-    "SqueezeNet": ("squeezenet1_1", 64, {}),
-    "DenseNet": ("densenet121", 64, {}),
-    "GoogLeNet": ("googlenet", 64, {"init_weights": False}),
-    "Inception": ("inception_v3", 160, {"init_weights": False}),
-    "MobileNetV2": ("mobilenet_v2", 64, {}),
-    "MobileNetV3": ("mobilenet_v3_small", 64, {}),
-    "EfficientNet": ("efficientnet_b0", 64, {}),
-    "ConvNeXt": ("convnext_tiny", 64, {}),
-    "ViT": ("vit_b_16", 64, {"image_size": 64}),
-    "Swin": ("swin_t", 64, {}),
+    "VGG": (thin_vgg, 64),
+    "ResNet": (MODELS.resnet18, 64),
+    "AlexNet": (MODELS.alexnet, 96),
+    "SqueezeNet": (MODELS.squeezenet1_1, 64),
+    "DenseNet": (partial(MODELS.DenseNet, 8, (2, 2, 2, 2), 16), 64),
+    "GoogLeNet": (partial(MODELS.googlenet, init_weights=False), 64),
+    "Inception": (partial(MODELS.inception_v3, init_weights=False), 112),
+    "MobileNetV2": (partial(MODELS.mobilenet_v2, width_mult=0.25), 64),
+    "MobileNetV3": (MODELS.mobilenet_v3_small, 64),
+    "EfficientNet": (MODELS.efficientnet_b0, 64),
+    "ConvNeXt": (small_convnext, 64),
+    "ViT": (small_vit, 64),
+    "Swin": (partial(MODELS.SwinTransformer, [4, 4], 16, [1, 1, 2, 1], [1, 1, 2, 4], [7, 7]), 64),
 }
 README = Path(__file__).resolve().parents[2] / "core/explain/README.md"
 
 
 @cache
 def model(family):
-    name, side, settings = ARCHITECTURES[family]
-
-    def make():
-        net = getattr(torchvision.models, name)(weights=None, **settings)
-        if family == "ViT":
-            torch.nn.init.normal_(net.heads.head.weight)  # torchvision starts with a head of zeros
-        return net
-
+    make, side = ARCHITECTURES[family]
     return nets.model(nets.seeded(make), side=side)
 
 

@@ -2,14 +2,15 @@
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,22 @@ SLOWER = float(os.environ.get("VITRINE_TEST_SLOWER", "1"))
 
 
 class Server:
-    """The app on a port of its own, which begins at a network of flowers as that answers at once; "" is the default."""
+    """The app on a port of its own, which begins at a network of flowers as that answers at once; "" is the default.
 
-    def __init__(self, folder: Path, model: str = "flowers-double-12c") -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+    The system chooses the port, so `url` and `port` are known once it is ready.
+    """
+
+    url: str
+    port: int
+
+    def __init__(self, folder: Path, model: str = "flowers-double-12c", script: str = "app.py") -> None:
         self.file = folder / "census.json"
         self.log = folder / "server.log"
         settings = {"VITRINE_CENSUS": str(self.file), "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "full",
                     "VITRINE_MODEL": model}  # fmt: skip
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "tests/e2e/server.py"), str(self.port)],
+                [sys.executable, str(ROOT / "tests/e2e/server.py"), str(ROOT / script)],
                 cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -48,11 +51,11 @@ class Server:
         """Wait until it answers."""
         end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2):
+            if said := re.search(r"(http://127\.0\.0\.1:(\d+))\s", self.log.read_text("utf-8", "replace")):
+                self.url, self.port = said[1], int(said[2])
+                with suppress(OSError), urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2):
                     return self
-            except OSError:
-                time.sleep(0.1)
+            time.sleep(0.1)
         pytest.fail(f"the server did not start:\n{self.log.read_text()}")
 
     def census(self) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The app's server as tests run it: the real one, which also counts what it holds and does when asked to.
 
 SIGUSR1 makes it write a census to the file named by VITRINE_CENSUS: the desks alive, what their caches hold, the
-uploaded files that Streamlit keeps, and the images pushed through models since the start.
+uploaded files that Streamlit keeps, the images pushed through models since the start, and the jobs that run.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ pushed = 0
 def census(*_: object) -> None:
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
+    from core.jobs import Job
     from pages.ui.session.state import Session
 
     gc.collect()
@@ -34,6 +35,7 @@ def census(*_: object) -> None:
         "bytes": sum(session.cache.used + session.files.used for session in desks),
         "budget": sum(session.cache.budget + session.files.budget for session in desks),
         "pushed": pushed,
+        "jobs": sum(isinstance(thing, Job) and thing.running for thing in gc.get_objects()),
     }
     kept = [thing for thing in gc.get_objects() if isinstance(thing, MemoryUploadedFileManager)]
     facts["files"] = sum(len(files) for manager in kept for files in manager.file_storage.values())
@@ -126,8 +128,8 @@ def main() -> None:
         rarely(milliseconds)
     if file := os.environ.get("VITRINE_TEST_IMPORT", ""):
         sys.meta_path.insert(0, HeldImport(Path(file)))
-    port = sys.argv[1]
-    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), "--server.headless=true", f"--server.port={port}"]
+    # Port 0: the system chooses a free one, which stands in the address that the server prints.
+    sys.argv = ["streamlit", "run", sys.argv[1], "--server.headless=true", "--server.port=0"]
     streamlit()
 
 

@@ -1,15 +1,8 @@
 """What the filters see, in a browser: the gallery, the graph, and the ways through a study."""
 
-import ctypes
 import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +13,7 @@ from playwright.sync_api import expect
 from core.models.sources.flower_networks import FILTERS
 from core.study import Study
 from tests import small_study
-from tests.e2e.conftest import ROOT, Server
+from tests.e2e.conftest import Server
 from tests.e2e.test_access import found
 
 pytestmark = pytest.mark.e2e
@@ -50,27 +43,11 @@ def mined(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 
 @pytest.fixture(scope="module")
-def large() -> Iterator[str]:
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a page with a large gallery and a large graph."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = str(ROOT / "tests/e2e/big_parts.py")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true", f"--server.port={port}"],
-        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL),  # noqa: PLW1509 - never outlive the tests
-    )  # fmt: skip
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}/"
-    process.kill()
-    process.wait()
+    one = Server(tmp_path_factory.mktemp("server"), script="tests/e2e/big_parts.py")
+    yield f"{one.ready().url}/"
+    one.stop()
 
 
 def quiet(tab: Any) -> tuple[int, int]:

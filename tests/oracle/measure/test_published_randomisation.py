@@ -26,6 +26,7 @@ def question(name):
     files = [sorted(folder.iterdir())[0] for folder in sorted((SHARED / "photos").iterdir())]
     pictures = [decode(file.read_bytes(), file.name) for file in files]
     images = torch.stack([model.preprocess.tensor(model.preprocess.seen(picture)) for picture in pictures])
+    images = images[:, :, 48:-48, 48:-48]  # the middle, at a third of the cost
     return Query(model, images, model.net(images).argmax(1))
 
 

@@ -1,5 +1,6 @@
 """A build that is killed again and again ends with the bytes of an undisturbed one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,34 +14,41 @@ from core.data import flowers
 
 ROOT = Path(__file__).resolve().parents[3]
 
-# A build that kills itself at the n-th time that something happens, counted from the first time its report says a
-# word: the report says it again ("said"), or a file is about to be on the disk ("written").
-BUILD = textwrap.dedent("""
-    import os, signal, sys
+# Builds, each in a process of its own, which has imported PyTorch but computed nothing. A build kills itself at the
+# n-th time that something happens, counted from the first time its report says a word: the report says it again
+# ("said"), or a file is about to be on the disk ("written"). How each of them ended is printed.
+BUILDS = textwrap.dedent("""
+    import json, os, signal, sys
     from core.network import cancellation
     from core.study.build import build_study
     from core.study.config import StudyConfig
 
     cancellation.EVERY = float("inf")  # else a slow machine says things more often
-    name, word, kind, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     sync, seen = os.fsync, {"said": 0, "written": 0}
 
-    def happened(what):
-        seen[what] += 1
-        if what == kind and seen[what] == count:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def build(name, word="nothing", kind="said", count=1):
+        def happened(what):
+            seen[what] += 1
+            if what == kind and seen[what] == count:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    def report(fraction, note):
-        if note.startswith(word):
-            happened("said")
+        def report(fraction, note):
+            if note.startswith(word):
+                happened("said")
 
-    def written(handle):
-        if seen["said"]:
-            happened("written")
-        sync(handle)
+        def written(handle):
+            if seen["said"]:
+                happened("written")
+            sync(handle)
 
-    os.fsync = written
-    build_study(StudyConfig("flowers-double-12c", "data", batch=16), name, report=report)
+        os.fsync = written
+        build_study(StudyConfig("flowers-double-12c", "data", batch=16), name, report=report)
+
+    for line in sys.stdin:
+        if not (child := os.fork()):
+            build(*json.loads(line))
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """)
 
 # Four shards; every build but the last is killed, each a little further on, with so many shards finished.
@@ -63,22 +71,28 @@ MOMENTS = [
 def test_killed_at_every_stage(tmp_path):
     flowers.write("double-12c", tmp_path / "data", per_class=18, seed=9)  # 216 images
 
-    def build(name, word="nothing", kind="said", count=1):
-        command = [sys.executable, "-c", BUILD, name, word, kind, str(count)]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, cwd=tmp_path, env=env, check=False).returncode
-
-    assert build("whole") == 0
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
     draft, grown = tmp_path / ".killed.draft", []
-    for word, kind, count, _ in MOMENTS:
-        assert build("killed", word, kind, count) == -signal.SIGKILL, (word, kind, count)
-        assert not (tmp_path / "killed").exists()
-        grown.append(len([one for one in draft.iterdir() if one.name.isdigit()]) if draft.exists() else 0)
-    # Nothing finished is lost, and the kills lie where they are meant to.
-    assert grown == [shards for *_, shards in MOMENTS]
-    assert build("killed") == 0
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    run = [sys.executable, "-c", BUILDS]
+    with subprocess.Popen(
+        run, cwd=tmp_path, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as builder:
+
+        def build(*what):
+            print(json.dumps(what), file=builder.stdin, flush=True)
+            return int(builder.stdout.readline())
+
+        assert build("whole") == 0
+        for word, kind, count, _ in MOMENTS:
+            assert build("killed", word, kind, count) == -signal.SIGKILL, (word, kind, count)
+            assert not killed.exists()
+            grown.append(len([one for one in draft.iterdir() if one.name.isdigit()]) if draft.exists() else 0)
+        # Nothing finished is lost, and the kills lie where they are meant to.
+        assert grown == [shards for *_, shards in MOMENTS]
+        assert build("killed") == 0
     assert not draft.exists()
-    files = {file.name for file in (tmp_path / "whole").iterdir()}
-    assert files == {file.name for file in (tmp_path / "killed").iterdir()}
+    files = {file.name for file in whole.iterdir()}
+    assert files == {file.name for file in killed.iterdir()}
     for name in files - {"build.json"}:
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
