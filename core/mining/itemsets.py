@@ -91,12 +91,14 @@ def _counted(
     shared: dict[int, list[tuple[int, int]]] = {}
     held = index.every(sets)
     for span in chunks(len(sets), SPAN, report, "counting itemsets"):
-        for i in span:
-            counts = index.counts(next(held))
-            n_all[i] = counts.sum()
-            enough = np.flatnonzero(counts >= least)
-            if len(enough) > 1:
-                shared[i] = [(int(index.labels[c]), int(counts[c])) for c in enough]
+        counts = index.counts(np.stack([next(held) for _ in span]))
+        n_all[span.start : span.stop] = counts.sum(1)
+        enough = counts >= least
+        for row in np.flatnonzero(enough.sum(1) > 1).tolist():
+            classes = np.flatnonzero(enough[row])
+            shared[span.start + row] = list(
+                zip(index.labels[classes].tolist(), counts[row, classes].tolist(), strict=True)
+            )
     return n_all, shared
 
 

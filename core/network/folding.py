@@ -121,6 +121,11 @@ class _Reads(TorchDispatchMode):
         self._reads: Counter[int] = Counter()  # by the identity of the output, outside of batch norms
         self._inside = False
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: nothing is compiled here, and skipping would import its compiler, which takes seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

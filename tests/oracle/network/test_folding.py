@@ -1,6 +1,8 @@
 """Folded networks against the networks themselves, in a pass of images that were not used to fold them."""
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from dataclasses import replace
@@ -13,6 +15,7 @@ from torch import nn
 from core.network import folding
 from core.network.hooks import capture
 from tests import nets
+from tests.bench.measuring import ROOT
 
 
 class Branches(nn.Module):
@@ -194,3 +197,14 @@ def test_scores_are_folded_and_what_is_watched_or_differentiated_is_not():
     before = len(seen)
     assert query.clean_logits().shape == (2, nets.CLASSES)
     assert len(seen) == before + 1
+
+
+def test_folding_imports_no_compiler():
+    """It takes seconds to import, which the first pass of many methods would wait for."""
+    code = (
+        "import sys, torch; from torch import nn; from core.network.folding import folded\n"
+        "net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()\n"
+        "print(folded(net, '', lambda: torch.rand(2, 3, 8, 8)) is not net, 'torch._dynamo' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["True", "False"]
