@@ -1,6 +1,8 @@
 """Folded networks against the networks themselves, in a pass of images that were not used to fold them."""
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from dataclasses import replace
@@ -101,6 +103,27 @@ def test_a_network_is_the_same_and_only_pairs_are_folded(make, left):
     model, images = made(make, 64)
     assert norms(model.folded) == left
     assert nets.relative(model.folded(images), model.net(images)) <= 1e-5
+
+
+def test_a_norm_with_an_activation_inside_leaves_the_activation():
+    layers = pytest.importorskip("timm.layers", reason="needs timm")
+    make = lambda: sequence(nn.Conv2d(3, 6, 3), layers.BatchNormAct2d(6, act_layer=nn.SiLU))  # noqa: E731
+    model, images = made(make)
+    assert (norms(model.net), norms(model.folded)) == (1, 0)
+    assert nets.relative(model.folded(images), model.net(images)) <= 1e-6
+    assert isinstance(model.net[1], layers.BatchNormAct2d), "the network itself is as before"
+
+
+def test_folding_does_not_import_the_compiler_of_torch():
+    code = (
+        "import sys; from torch import nn; from core.models.model import as_model\n"
+        "net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+        "model = as_model('net', net)\n"
+        "assert model.folded is not model.net\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_nothing_to_fold_is_the_network_itself():
