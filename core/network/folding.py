@@ -50,7 +50,7 @@ def added_bytes(net: nn.Module) -> int:
 @torch.no_grad()
 def _made(net: nn.Module, images: Callable[[], Tensor]) -> nn.Module | None:
     modules = list(net.modules())
-    if not any(type(module) is nn.BatchNorm2d for module in modules) or any(map(hooked, modules)):
+    if not any(map(_is_norm, modules)) or any(map(hooked, modules)):
         return None
     try:
         copy = sharing_copy(net)
@@ -73,11 +73,18 @@ def _pairs(net: nn.Module, images: Tensor) -> list[_Pair]:
         for module in net.modules():
             if type(module) in (nn.Conv2d, nn.ConvTranspose2d):
                 stack.callback(module.register_forward_hook(reads.made).remove)
-            elif type(module) is nn.BatchNorm2d:
+            elif _is_norm(module):
                 stack.callback(module.register_forward_pre_hook(reads.begin).remove)
                 stack.callback(module.register_forward_hook(reads.end).remove)
         net(images)
     return [pair for pair in reads.pairs() if _foldable(*pair)]
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether this is a batch norm, with or without timm's dropout and activation after it (`BatchNormAct2d`)."""
+    if type(module) is nn.BatchNorm2d:
+        return True
+    return isinstance(module, nn.BatchNorm2d) and list(module._modules) == ["drop", "act"]
 
 
 def _foldable(convolution: _Convolution, norm: nn.BatchNorm2d) -> bool:
@@ -89,7 +96,7 @@ def _foldable(convolution: _Convolution, norm: nn.BatchNorm2d) -> bool:
 
 
 def _fold(net: nn.Module, convolution: _Convolution, norm: nn.BatchNorm2d) -> None:
-    """Give the convolution the scale and shift of the norm, computed in float64, and leave the norm out of `net`."""
+    """Give the convolution the norm's scale and shift, computed in float64; what a norm has inside stays in `net`."""
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None  # `_foldable`
     assert variance is not None
@@ -108,7 +115,7 @@ def _fold(net: nn.Module, convolution: _Convolution, norm: nn.BatchNorm2d) -> No
     for module in net.modules():
         for name, child in module._modules.items():
             if child is norm:
-                module._modules[name] = nn.Identity()
+                module._modules[name] = nn.Sequential(*norm.children())
 
 
 class _Reads(TorchDispatchMode):

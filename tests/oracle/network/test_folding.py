@@ -106,6 +106,15 @@ def test_a_network_is_the_same_and_only_pairs_are_folded(make, left):
     assert nets.relative(model.folded(images), model.net(images)) <= 1e-5
 
 
+def test_a_norm_with_an_activation_inside_leaves_the_activation():
+    layers = pytest.importorskip("timm.layers", reason="needs timm")
+    make = lambda: sequence(nn.Conv2d(3, 6, 3), layers.BatchNormAct2d(6, act_layer=nn.SiLU))  # noqa: E731
+    model, images = made(make)
+    assert (norms(model.net), norms(model.folded)) == (1, 0)
+    assert nets.relative(model.folded(images), model.net(images)) <= 1e-6
+    assert isinstance(model.net[1], layers.BatchNormAct2d), "the network itself is as before"
+
+
 def test_nothing_to_fold_is_the_network_itself():
     for make in (nets.NoRelu, Twice, nets.tiny_vit):
         model, _ = made(make)
