@@ -1,6 +1,7 @@
 """Vitrine's server: `vitrine app`, or `streamlit run app.py`. The pages start in pages/ui/main.py."""
 
 import asyncio
+import importlib
 import threading
 import webbrowser
 from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ silence_warnings()
 startup.keep_path()
 unsent.keep()
 
+# What takes seconds to import, PyTorch and pandas above all; the first visitor waits for what is left of it.
+PAGES_NEED = ("core.workbench", "core.study.build", "core.comparison")
 HEADERS = (
     (b"content-security-policy", b"frame-ancestors 'self'"),
     (b"x-frame-options", b"SAMEORIGIN"),
@@ -49,8 +52,8 @@ class Guard:
 
 @asynccontextmanager
 async def opening(_server: st.App) -> AsyncIterator[None]:
-    """Begin the imports of the pages, and show the app in the user's browser, unless it is to run headless."""
-    threading.Thread(target=startup.imports, daemon=True).start()
+    """Begin the imports of the first page, and show the app in the user's browser, unless it is to run headless."""
+    threading.Thread(target=lambda: list(map(importlib.import_module, PAGES_NEED)), daemon=True).start()
     if not st.get_option("server.headless"):
         address = f"http://{st.get_option('server.address') or 'localhost'}:{st.get_option('server.port')}"
         asyncio.get_running_loop().call_later(1, webbrowser.open, address)

@@ -3,7 +3,6 @@
 import html
 import io
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from core.study import BUNDLED
 from core.workbench import Request, Workbench
 from pages.ui import components
 from pages.ui.session import networks, state
-from pages.ui.shell import startup
 from pages.ui.shell.startup import EXAMPLE, MODEL
 from pages.ui.study import open_study
 from tests.packets import packets
@@ -202,21 +200,3 @@ def test_the_tour_welcomes_whoever_opens_nothing_specific(
     app.button(key="tour-again").click().run()
     assert [one[0] for one in told] == [welcome] * len(told)
     assert told[-1][1] == 1
-
-
-def test_a_page_is_complete_at_its_end_when_no_map_is_computed(
-    app: AppTest, session: state.Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    complete = threading.Event()
-    monkeypatch.setattr(startup, "complete", complete)
-    app.run()
-    assert session.comparison
-    assert session.comparison.job
-    session.comparison.job.wait()
-    app.run()
-    assert complete.is_set()
-    complete.clear()
-    with monkeypatch.context() as still:
-        still.setattr(type(session.comparison.job), "running", True)
-        app.run()
-    assert not complete.is_set()

@@ -17,7 +17,7 @@ from core.workbench import Workbench
 from pages.ui import components
 from pages.ui.explore import class_choice, folders, gallery, trust, uploads
 from pages.ui.session import builds, location, networks, parameters, state, url, visitors
-from pages.ui.shell import open_model, startup, tour
+from pages.ui.shell import open_model, tour
 from pages.ui.shell.glossary import glossary
 from pages.ui.study import open_study
 from pages.ui.widgets import downloads, messages
@@ -53,9 +53,6 @@ def around(current: Any, parts: frozenset[str], cover: Any) -> None:
     _memory()
     _paths()
     url.write()
-    comparison = state.session().comparison
-    if not (comparison and comparison.job and comparison.job.running):
-        startup.complete.set()
 
 
 def _header(parts: frozenset[str], workbench: Workbench, picture: Picture | None) -> None:

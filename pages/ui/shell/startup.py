@@ -1,9 +1,6 @@
 """The start of a visit: settings of every page, and what the first visitor sees while PyTorch is imported."""
 
-import importlib
 import sys
-import threading
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,23 +11,6 @@ from core.resources import ASSETS, ROOT
 
 MODEL = "efficientnet_lite0"
 EXAMPLE = ASSETS / "images" / "coffee-maps.webp"  # as `vitrine explain` exports it with this model
-
-# What takes seconds to import, PyTorch and pandas above all; the first visitor waits for what is left of it.
-NEEDED = ("core.workbench", "core.study.build", "core.comparison")
-# What functions of some pages import at their first call: charts, linear models and mixtures, and what PyTorch itself
-# imports at its first operation on tensors of another class, as in occlusion.
-LATER = ("plotly.graph_objects", "sklearn.linear_model", "sklearn.mixture", "torch.distributed.tensor")
-complete = threading.Event()  # set once a page was shown to its end, with no map being computed
-
-
-def imports() -> None:
-    """Import what every page needs and, once the first one is complete, what some pages need, one after the other."""
-    for name in NEEDED:
-        importlib.import_module(name)
-    complete.wait()
-    for name in LATER:
-        with suppress(ImportError):  # of a part that a build of PyTorch may lack
-            importlib.import_module(name)
 
 
 def keep_path() -> None:
