@@ -136,7 +136,7 @@ class Model:
 
     @property
     def folded(self) -> nn.Module:
-        """The network with batch norms folded into convolutions, for passes that watch no layer inside; made once.
+        """The network with batch norms folded into convolutions, for passes that watch none of these; made once.
 
         It is `net` itself where nothing can be folded, see `core.network.folding`.
         """

@@ -18,7 +18,8 @@ from core.progress import chunks
 from core.units.convolutions import Convolution
 from core.units.resampling.samples import Space, neighbours
 
-HELD = 1 << 28  # bytes of maps held at once: those of one chunk, at least of one copy
+_CACHED = 1 << 18  # bytes of maps that are summed at a time: these and their squares stay in a cache
+HELD = 1 << 27  # bytes of maps held at once, those of one chunk, at least of one copy: more leave a processor's cache
 _ROUNDING = 1e-6  # of the largest activation of a layer: a location that varies less is constant
 
 
@@ -40,16 +41,20 @@ class Moments:
 class Sums:
     """Running sums of a convolution's maps, shifted by their mean over the first chunk so that squares stay small.
 
-    Three float64 and two float32 maps per filter, whatever the number of copies, and the maps of one chunk, whose place
-    in memory is used again: fresh memory would take longer than the sums.
+    Four maps per filter, whatever the number of copies, and the maps of one chunk, whose place in memory is used again:
+    fresh memory would take longer than the sums. These are taken over a few positions at a time, which stay in a
+    processor's cache until all sums have them.
     """
 
     def __init__(self, clean: Tensor, order: torch.memory_format) -> None:
         self.clean, self._order = clean.contiguous(memory_format=order), order  # (1, K, R, C)
-        self._shift = self._place = clean[:0]
-        self._held = clean[:0]  # the shifted maps of the copies whose outputs are not known yet, (b, K, R, C)
-        self._sums = torch.zeros(3, clean[0].numel(), dtype=torch.float64, device=exact(clean.device))
-        self._pooled: list[Tensor] = []
+        self._place = clean[:0]
+        self._held = clean[:0]  # the maps of the copies whose outputs are not known yet, (b, K, R, C)
+        flat = self._flat(self.clean)
+        self._shift = torch.zeros_like(flat[0])
+        self._sums = flat.new_zeros(2, flat.shape[1])  # of the maps, and of their products with the outputs
+        self._squares = torch.zeros_like(self._shift)
+        self._pooled: list[Tensor] = []  # sums over the locations
 
     def add_maps(self, maps: Tensor, *, rectified: bool) -> None:
         """Add the maps (b, K, R, C) of some copies, or their positive parts; their outputs follow."""
@@ -57,32 +62,46 @@ class Sums:
             self._place = torch.empty_like(maps, memory_format=self._order)
         self._held = self._place[: len(maps)]
         torch.clamp(maps, min=0 if rectified else -torch.inf, out=self._held)
-        if not len(self._shift):
-            self._shift = self._held.mean(0, keepdim=True).contiguous(memory_format=self._order)
-        self._held -= self._shift
 
     def add_outputs(self, outputs: Tensor) -> None:
         """Add the outputs (b,) of the copies whose maps were added last, minus a constant near their mean."""
-        flat = self._flat(self._held)
-        self._pooled.append(self._held.mean((2, 3)))
-        flat = flat.to(self._sums.device)
-        self._sums[:2] += torch.stack([torch.ones_like(outputs), outputs]).to(flat) @ flat
-        self._sums[2] += flat.square_().sum(0)
+        held = self._flat(self._held)
+        factors = torch.stack([torch.ones_like(outputs), outputs]).to(held.dtype).to(held.device)
+        first, filters = not self._pooled, self.clean.shape[1]
+        pooled = held.new_zeros(len(held), filters)
+        last = self._order == torch.channels_last
+        line = filters if last else self.clean[0, 0].numel()  # values that lie together: of a position, or of a filter
+        at_once = _CACHED if held.device.type == "cpu" else held.nbytes  # an accelerator prefers few large operations
+        width = line * max(1, at_once // (len(held) * line * held.itemsize))
+        for start in range(0, held.shape[1], width):
+            part = slice(start, start + width)
+            if first:
+                torch.mean(held[:, part], 0, out=self._shift[part])
+            maps = held[:, part] - self._shift[part]
+            lines = maps.view(len(maps), -1, line)
+            if last:
+                pooled += lines.sum(1)
+            else:
+                pooled[:, start // line : start // line + lines.shape[1]] = lines.sum(2)
+            self._sums[:, part].addmm_(factors, maps)
+            self._squares[part] += maps.square_().sum(0)
+        self._pooled.append(pooled)
 
     def moments(self, outputs: NDArray[np.float64], shift: float) -> Moments:
         """The moments of all that was added; `outputs` (n,) are all outputs, `shift` the constant."""
         count = len(outputs)
-        first, cross, variance = self._sums / count
+        first, cross, variance = (self._exact(sums) / count for sums in (*self._sums, self._squares))
         variance.addcmul_(first, first, value=-1).clamp_(min=0)
         cross.sub_(first, alpha=float(outputs.mean()) - shift)
         varies = variance > (_ROUNDING * float(self.clean.abs().max())) ** 2
-        pooled = torch.cat(self._pooled) + self._shift.mean((2, 3))
+        shifts = self._unflat(self._shift)
+        pooled = self._numbers(torch.cat(self._pooled)) / self.clean[0, 0].numel() + shifts.mean((1, 2))
         return Moments(
             clean=self._numbers(self.clean[0]),
-            mean=self._unflat(first.add_(self._flat(self._shift)[0])),
+            mean=self._unflat(first) + shifts,
             variance=self._unflat(variance.mul_(varies)),
             covariance=self._unflat(cross.mul_(varies)),
-            pooled=self._numbers(pooled),
+            pooled=pooled,
             outputs=outputs,
         )
 
@@ -95,6 +114,11 @@ class Sums:
         if self._order == torch.channels_last:
             return self._numbers(row.view(height, width, filters).permute(2, 0, 1))
         return self._numbers(row.view(filters, height, width))
+
+    @staticmethod
+    def _exact(values: Tensor) -> Tensor:
+        """The values in float64, where their device has it or else on the CPU."""
+        return values.to(exact(values.device)).double()
 
     @staticmethod
     def _numbers(values: Tensor) -> NDArray[np.float64]:
@@ -142,11 +166,13 @@ def streamed(
     def add(name: str, maps: Tensor) -> None:
         sums[name].add_maps(maps, rectified=rectified)
 
-    with observe(query.net, {layer.at: partial(begin, layer.name) for layer in layers}):
+    # Where a batch norm is folded into its convolution, what stands in its place gives the convolution's output.
+    net = query.net if query.targets.layer else query.model.folded
+    with observe(net, {layer.at: partial(begin, layer.name) for layer in layers}):
         clean = _outputs(query, query.images, score)
     each = sum(one.clean.nbytes for one in sums.values())
     size = max(1, min(query.batch, HELD // max(each, 1)))
-    with observe(query.net, {layer.at: partial(add, layer.name) for layer in layers}):
+    with observe(net, {layer.at: partial(add, layer.name) for layer in layers}):
         for span in chunks(samples, size, query.report, "copies of the image", counted=True):
             scores.append(_outputs(query, neighbours(query, span, deviation, space, growing=growing), score))
             shifted = scores[-1] - clean
@@ -161,7 +187,7 @@ def _outputs(query: Query, images: Tensor, kind: Score) -> Tensor:
     if targets.layer:
         scores = query.score(images, targets, kind)
     else:
-        logits = query.logits(images)
+        logits = query.logits(images, watched=False)
         scores = query.score_of(logits.double() if exact(logits.device) == logits.device else logits, targets, kind)
     scores = scores.to(exact(scores.device)).double()
     if bool(scores.isfinite().all()):
