@@ -13,7 +13,7 @@ from core.environment import exact
 from core.errors import Unsupported
 from core.explain.query import Query
 from core.explain.targets import Score
-from core.network.hooks import observe
+from core.network.hooks import module_named, observe
 from core.progress import chunks
 from core.units.convolutions import Convolution
 from core.units.resampling.samples import Space, neighbours
@@ -166,28 +166,43 @@ def streamed(
     def add(name: str, maps: Tensor) -> None:
         sums[name].add_maps(maps, rectified=rectified)
 
-    # Where a batch norm is folded into its convolution, what stands in its place gives the convolution's output.
-    net = query.net if query.targets.layer else query.model.folded
+    folded = not query.targets.layer and _readable_if_folded(query, layers)
+    net = query.model.folded if folded else query.net
     with observe(net, {layer.at: partial(begin, layer.name) for layer in layers}):
-        clean = _outputs(query, query.images, score)
+        clean = _outputs(query, query.images, score, folded=folded)
     each = sum(one.clean.nbytes for one in sums.values())
     size = max(1, min(query.batch, HELD // max(each, 1)))
     with observe(net, {layer.at: partial(add, layer.name) for layer in layers}):
         for span in chunks(samples, size, query.report, "copies of the image", counted=True):
-            scores.append(_outputs(query, neighbours(query, span, deviation, space, growing=growing), score))
+            scores.append(
+                _outputs(query, neighbours(query, span, deviation, space, growing=growing), score, folded=folded)
+            )
             shifted = scores[-1] - clean
             for one in sums.values():
                 one.add_outputs(shifted)
     return Stream(sums, float(clean), torch.cat(scores).numpy(force=True), float(clean))
 
 
-def _outputs(query: Query, images: Tensor, kind: Score) -> Tensor:
+def _readable_if_folded(query: Query, layers: Sequence[Convolution]) -> bool:
+    """Whether the network with batch norms folded into convolutions gives the same maps.
+
+    Where a norm is read, what stands in its place gives the convolution's output; a convolution that is read itself has
+    to be as it was.
+    """
+    own, folded = (
+        [module_named(net, layer.name) for layer in layers if layer.at == layer.name]
+        for net in (query.net, query.model.folded)
+    )
+    return all(one.weight is other.weight for one, other in zip(own, folded, strict=True))
+
+
+def _outputs(query: Query, images: Tensor, kind: Score, *, folded: bool) -> Tensor:
     """The scores (b,) in float64: probabilities near one differ less than float32 can tell."""
     targets = query.targets.repeated(0, len(images))
     if targets.layer:
         scores = query.score(images, targets, kind)
     else:
-        logits = query.logits(images, watched=False)
+        logits = query.logits(images, watched=not folded)
         scores = query.score_of(logits.double() if exact(logits.device) == logits.device else logits, targets, kind)
     scores = scores.to(exact(scores.device)).double()
     if bool(scores.isfinite().all()):

@@ -18,6 +18,7 @@ from core.units.convolutions import convolution_of, of_same_units, outgoing_weig
 from core.units.resampling import METRICS, convolutions, patches, resample
 from core.units.resampling.metrics import EPSILON
 from core.units.resampling.samples import neighbours
+from core.units.resampling.statistics import streamed
 from tests.nets import CLASSES, GapNet, colour_reader, doubled, model, query, seeded
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -212,6 +213,39 @@ def test_the_convolution_of_a_layer_is_the_one_whose_channels_become_its_units()
     assert of_same_units(flowers, "pool3") == ("pool3", "relu3", "norm3", "conv3")
     assert of_same_units(flowers, "conv3") == ("conv3", "norm3"), "one linear layer together"
     assert of_same_units(flowers, "head") == ("head",)
+
+
+class Residual(nn.Module):
+    """A norm that alone reads a convolution, and one that shares it with an addition."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.first_norm = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.second, self.second_norm = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.head = nn.Linear(6, CLASSES)
+
+    def forward(self, x):
+        x = self.first_norm(self.first(x)).relu()
+        y = self.second(x)
+        return self.head((self.second_norm(y) + y).relu().mean((2, 3)))
+
+
+def test_norms_are_folded_where_what_is_read_stays_the_same():
+    asked = asking(seeded(Residual))
+    folded = asked.model.folded
+    assert [isinstance(norm, nn.BatchNorm2d) for norm in (folded.first_norm, folded.second_norm)] == [False, True]
+    layers = convolutions(asked.model)
+    assert [layer.at for layer in layers] == ["first_norm", "second_norm"]
+    found = streamed(asked, layers, SAMPLES, 0.1, "pixels")
+    maps, outputs = observed(asked, drawn(asked), {"first": "first_norm", "second": "second_norm"})
+    for name, all_maps in maps.items():
+        assert found.moments(name).mean == pytest.approx(all_maps.mean(0), abs=1e-6)
+        assert found.moments(name).variance == pytest.approx(all_maps.var(0), rel=1e-4, abs=1e-7)
+    assert found.outputs == pytest.approx(outputs, abs=1e-6)
+    other = replace(layers[0], at="first")
+    of_convolution = streamed(asked, [other], SAMPLES, 0.1, "pixels").moments("first")
+    own, _ = observed(asked, drawn(asked), {"first": "first"})
+    assert of_convolution.mean == pytest.approx(own["first"].mean(0), abs=1e-6), "it is read before its norm"
 
 
 def test_outgoing_weights_are_those_that_read_the_filter():
