@@ -19,6 +19,7 @@ from core.units.convolutions import Convolution
 from core.units.resampling.samples import Space, neighbours
 
 _CACHED = 1 << 18  # bytes of maps that are summed at a time: these and their squares stay in a cache
+TOGETHER = 2  # chunks that are summed together, as each time all sums are read and written
 HELD = 1 << 27  # bytes of maps held at once, those of one chunk, at least of one copy: more leave a processor's cache
 _ROUNDING = 1e-6  # of the largest activation of a layer: a location that varies less is constant
 
@@ -41,9 +42,9 @@ class Moments:
 class Sums:
     """Running sums of a convolution's maps, shifted by their mean over the first chunk so that squares stay small.
 
-    Four maps per filter, whatever the number of copies, and the maps of one chunk, whose place in memory is used again:
-    fresh memory would take longer than the sums. These are taken over a few positions at a time, which stay in a
-    processor's cache until all sums have them.
+    Four maps per filter, whatever the number of copies, and the maps of a few chunks, whose place in memory is used
+    again: fresh memory would take longer than the sums. These are taken over a few positions at a time, which stay in
+    a processor's cache until all sums have them.
     """
 
     def __init__(self, clean: Tensor, order: torch.memory_format) -> None:
@@ -58,10 +59,11 @@ class Sums:
 
     def add_maps(self, maps: Tensor, *, rectified: bool) -> None:
         """Add the maps (b, K, R, C) of some copies, or their positive parts; their outputs follow."""
-        if len(maps) > len(self._place):
-            self._place = torch.empty_like(maps, memory_format=self._order)
-        self._held = self._place[: len(maps)]
-        torch.clamp(maps, min=0 if rectified else -torch.inf, out=self._held)
+        if not len(self._place):
+            self._place = maps.new_empty(TOGETHER * len(maps), *maps.shape[1:]).to(memory_format=self._order)
+        start = len(self._held)
+        self._held = self._place[: start + len(maps)]
+        torch.clamp(maps, min=0 if rectified else -torch.inf, out=self._held[start:])
 
     def add_outputs(self, outputs: Tensor) -> None:
         """Add the outputs (b,) of the copies whose maps were added last, minus a constant near their mean."""
@@ -86,6 +88,7 @@ class Sums:
             self._sums[:, part].addmm_(factors, maps)
             self._squares[part] += maps.square_().sum(0)
         self._pooled.append(pooled)
+        self._held = self._place[:0]
 
     def moments(self, outputs: NDArray[np.float64], shift: float) -> Moments:
         """The moments of all that was added; `outputs` (n,) are all outputs, `shift` the constant."""
@@ -154,11 +157,13 @@ def streamed(
 ) -> Stream:
     """Push the query's one image and `samples` copies of it through the network, and sum the maps of all layers.
 
-    Takes samples + 1 forwards. Memory is that of `Sums`, and the maps of one chunk: at most HELD bytes, or one copy.
+    Takes samples + 1 forwards. Memory is that of `Sums`, and the maps of TOGETHER chunks: each at most HELD bytes, or
+    one copy.
     Raises Unsupported if a score is not finite.
     """
     sums: dict[str, Sums] = {}
     scores: list[Tensor] = []
+    pending: list[Tensor] = []
 
     def begin(name: str, maps: Tensor) -> None:
         sums[name] = Sums(maps.clamp(min=0) if rectified else maps.clone(), query.model.order)
@@ -177,9 +182,11 @@ def streamed(
             scores.append(
                 _outputs(query, neighbours(query, span, deviation, space, growing=growing), score, folded=folded)
             )
-            shifted = scores[-1] - clean
-            for one in sums.values():
-                one.add_outputs(shifted)
+            pending.append(scores[-1] - clean)
+            if len(pending) == TOGETHER or span.stop == samples:
+                for one in sums.values():
+                    one.add_outputs(torch.cat(pending))
+                pending.clear()
     return Stream(sums, float(clean), torch.cat(scores).numpy(force=True), float(clean))
 
 
