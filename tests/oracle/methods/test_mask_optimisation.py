@@ -119,23 +119,24 @@ def test_a_descent_equals_its_formula_step_by_step(aim):
     """The reward of the logit against a sorted area that weighs more and more, by gradient descent with momentum."""
     q, sign = query("cnn", count=1), 1 if aim == "preserve" else -1
     levels, maker = levels_of(q.images[0], "blur"), SmoothMasks((SIDE, SIDE), 21.0, torch.device("cpu"))
+    steps = 19  # of which the last one counts, too, although it is not among each tenth
     free = torch.ones(1, maker.rows * maker.columns, requires_grad=True)
-    descent = torch.optim.SGD([free], lr=8 / 20, momentum=0.9, dampening=0.9)
-    for step in range(20):
+    descent = torch.optim.SGD([free], lr=8 / steps, momentum=0.9, dampening=0.9)
+    for step in range(steps):
         small = maker(free)
         seen = perturbed(levels, nn.functional.interpolate(small[:, None], (SIDE, SIDE), mode="bilinear"))
         logit = q.net(seen.flip(-1) if step % 2 == 0 else seen)[0, 1]
         inside = (small if aim == "preserve" else 1 - small).flatten().sort(stable=True).values
         wanted = torch.zeros_like(inside)
         wanted[math.floor(len(inside) * 0.8) :] = 1
-        weight = 300 * 1.0035 ** (800 * step / 20)
+        weight = 300 * 1.0035 ** (800 * step / steps)
         free.grad = torch.autograd.grad(weight * (inside - wanted).square().mean() - sign * logit, free)[0]
         descent.step()
         free.data.clamp_(0, 1)
     small = maker(free.detach())
     large = nn.functional.interpolate(small[:, None], (SIDE, SIDE), mode="bilinear")[0]
     search = Search(q, maker, levels, (0.2,), aim, "logit")
-    *_, ((_, ours),) = search.descend(torch.zeros(1, SIDE, SIDE), 20)
+    *_, ((_, ours),) = search.descend(torch.zeros(1, SIDE, SIDE), steps)
     shown = large if aim == "preserve" else 1 - large
     if abs(float(shown.mean()) - 0.2) > 0.02:  # cut off where the area is not reached yet
         shown = top(shown, 0.2)[0]

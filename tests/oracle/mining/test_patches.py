@@ -204,6 +204,8 @@ def test_cumulative_selection_follows_the_scores():
     assert chosen.after[0, :n] == pytest.approx(after[1 : n + 1], abs=1e-6)
     assert chosen.before[0, :n] == pytest.approx(after[:n], abs=1e-6)
     assert np.isnan(chosen.after[0, n:]).all()
+    without_last, _, _ = selected(Squares(), tau=0.2, keep_last=False)
+    assert without_last.kept.tolist() == [2, 2], "the third changes too little"
 
 
 def test_independent_selection_covers_one_window_at_a_time():

@@ -118,11 +118,13 @@ def test_a_link_is_deleted_and_not_its_target(home, tmp_path, kind):
 
 def test_links_inside_are_not_followed(home, tmp_path):
     (tmp_path / "photo").write_bytes(b"x" * 5000)
-    (home / "studies" / "one" / "out").symlink_to(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "photo").write_bytes(b"x" * 5000)
+    (home / "studies" / "one" / "out").symlink_to(tmp_path / "folder")
     (home / "studies" / "one" / "loop").symlink_to("loop")
     assert one(home, "study", "one").bytes < 2000
     delete(home, "study", "one")
-    assert (tmp_path / "photo").exists()
+    assert (tmp_path / "folder" / "photo").exists()
     assert names(home) == ["two"]
 
 
