@@ -19,6 +19,7 @@ from typing import Literal, NoReturn
 from core.errors import VitrineError
 
 SECONDS = 20
+FRESH = 1100  # megabytes after which the next input gets a new worker, as what is imported and freed adds up
 MEGABYTES = 1500  # the most that the worker may have held at any time
 
 Case = tuple[str, Callable[[], object]]
@@ -67,7 +68,7 @@ def _until_it_dies(cases: Sequence[Case], seconds: float, megabytes: float) -> l
             if outcome is None:
                 return [*outcomes, Outcome(name, "defect", "the worker died", time.monotonic() - begun, 0)]
             outcomes.append(outcome)
-            if outcome.kind == "memory":
+            if outcome.kind == "memory" or outcome.megabytes > FRESH:
                 return outcomes
         return outcomes
     finally:

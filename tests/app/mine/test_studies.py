@@ -80,6 +80,7 @@ def test_an_open_study_has_a_report(app: AppTest) -> None:
     assert offers == ["Report"]
 
 
+@pytest.mark.usefixtures("session")
 def test_the_report_has_the_ablation_that_was_shown_last(app: AppTest) -> None:
     def words() -> str:
         (offer,) = chosen(app).get("download_button")
