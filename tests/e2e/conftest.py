@@ -30,7 +30,8 @@ SLOWER = float(os.environ.get("VITRINE_TEST_SLOWER", "1"))
 class Server:
     """The app on a port of its own, which begins at a network of flowers as that answers at once; "" is the default.
 
-    The system chooses the port, so `url` and `port` are known once it is ready.
+    The system chooses the port, so `url` and `port` are known once it is ready. It has one thread, as where two workers
+    share the processor: what is too long to start by itself depends on the time of a pass.
     """
 
     url: str
@@ -40,7 +41,7 @@ class Server:
         self.file = folder / "census.json"
         self.log = folder / "server.log"
         settings = {"VITRINE_CENSUS": str(self.file), "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "full",
-                    "VITRINE_MODEL": model}  # fmt: skip
+                    "VITRINE_MODEL": model, "OMP_NUM_THREADS": "1"}  # fmt: skip
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "tests/e2e/server.py"), str(ROOT / script)],
