@@ -63,7 +63,7 @@ def opened(name: str, study: Study) -> None:
             if st.button(text, key=f"to-{page}"):
                 navigation.go(page, study=name)
         result, folder = ablation.shown_last(study)
-        words = "With the ablation" if result else "An ablation run on Rules is added"
+        words = "With the ablation" if result else "An ablation run on Rules, with the study's own settings, is added"
         st.download_button(
             "Report", lambda: as_html(study_report(study, result, folder=folder)), f"{name}.html", "text/html",
             key="study-report", on_click="ignore", icon=":material/download:",

@@ -99,5 +99,7 @@ def _ablate(args: Namespace) -> int:
 
 def _points(row: Mapping[Hashable, Any], name: str) -> str:
     """A loss in percentage points with its interval, which one image does not have."""
+    from core.measure.intervals import bracketed
+
     mean, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    return f"{mean:.0f}" + (f" ({low:.0f} to {high:.0f})" if row["images"] > 1 else "")
+    return f"{mean:.0f}{bracketed(low, high, '.0f')}"

@@ -15,6 +15,7 @@ from core.models.name import parsed
 from core.progress import Report
 from core.serialization import digest
 from core.study import Study
+from core.study.build import config_of
 from core.units.ablation import Ablation
 from core.units.ablation_study import compared_sets, expected_passes, run_ablation
 from core.workbench import Workbench, pass_seconds
@@ -26,7 +27,8 @@ from pages.ui.widgets.tables import percentages
 from pages.ui.widgets.text import duration, plain
 
 TITLE = "Ablating filters"
-_RANDOM = {10: "10, as in the paper", 0: "As many as rule filters"}
+DEFAULT_RANDOM = 10
+_RANDOM = {DEFAULT_RANDOM: "10, as in the paper", 0: "As many as rule filters"}
 
 
 _SHARES = ("baseline", "mined", "relevant", "random_mean", "random_std", "drop_per_filter")  # columns
@@ -135,14 +137,15 @@ def ablation(study: Study, mined: Mined) -> None:
         note = f"{_estimate(study, model, folder, len(sets))} It runs in the background.".strip()
         result = on_demand("ablation", key, TITLE, work, button="Run ablation", note=note)
     if result is not None:
-        keep("ablation of study", open_study.key(study), (result, folder))
+        if mined.config == config_of(study).mining and count == DEFAULT_RANDOM:  # as `vitrine study report --ablate`
+            keep("ablation of study", open_study.key(study), (result, folder))
         _shown(result, folder)
     if missing:
         st.caption(plain(f"Relevant filters (VEBI) are not compared. {missing}"))
 
 
 def shown_last(study: Study) -> tuple[Ablation | None, str]:
-    """The ablation of a study that this session has seen last, with the folder of its images; None if none."""
+    """The ablation of a study's own rules that this session has seen last, with the folder of its images, if any."""
     return done("ablation of study", open_study.key(study)) or (None, "")
 
 

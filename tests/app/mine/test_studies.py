@@ -87,8 +87,12 @@ def test_the_report_has_the_ablation_that_was_shown_last(app: AppTest) -> None:
         return str(offer.proto.help)
 
     before = words()
-    visit(app, "Rules", study="small", show="ablation")
-    assert ("An ablation run on Rules is added" in before, "With the ablation" in words()) == (True, True)
+    visit(app, "Rules", study="small", show="ablation", support="0.7")
+    other = words()
+    app.query_params.pop("support", None)
+    visit(app, "Rules", study="small", show="ablation", support="0.6")
+    assert ["With the ablation" in said for said in (before, other, words())] == [False, False, True]
+    assert "An ablation run on Rules, with the study's own settings, is added" in other
 
 
 def test_images_that_are_gone_are_said(app: AppTest, home: Path) -> None:
