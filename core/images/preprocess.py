@@ -198,12 +198,12 @@ class Preprocess:
 
     def tensor(self, view: Pixels | Values) -> Tensor:
         """A view as network input, (C, H, W) float32; a picture without alpha is opaque."""
-        scaled = torch.from_numpy(np.array(view)).permute(2, 0, 1).float() / (255 if view.dtype == np.uint8 else 1)
+        scaled = torch.from_numpy(np.array(view)).permute(2, 0, 1).float().div_(255 if view.dtype == np.uint8 else 1)
         count = len(self.mean)
         if len(scaled) < count or self.channels in FILLED:
             fourth = torch.full_like(scaled[:1], FILLED.get(self.channels, 1.0))
             scaled = torch.cat([scaled[:3], fourth])
-        return (scaled[:count] - self._column(self.mean)) / self._column(self.std)
+        return scaled[:count].sub_(self._column(self.mean)).div_(self._column(self.std))
 
     def pixels(self, images: Tensor) -> Tensor:
         """Network inputs (..., C, H, W) back in [0, 1], unclipped."""

@@ -1,7 +1,7 @@
 """A loaded network with everything that belongs to it: labels, output, preprocessing, hash and survey."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -19,7 +19,7 @@ from core.models.name import parsed
 from core.models.output import ending_of, output_of, probabilities, two_sided, without_ending
 from core.models.source import SourceNetwork
 from core.models.trial import scores_of, tried, with_scores
-from core.network.folding import added_bytes, folded
+from core.network.folding import added_bytes, folded, keeps
 from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
@@ -124,7 +124,7 @@ class Model:
         """The bytes of the weights, and of those of the folded network once it is made."""
         return sum(value.nbytes for value in self.net.state_dict().values()) + added_bytes(self.net)
 
-    @property
+    @cached_property
     def multiplications(self) -> int:
         """Multiplications by the weights of convolutions and linear layers in a forward of one image."""
         return sum(
@@ -146,6 +146,10 @@ class Model:
             return drawn.to(self.device).contiguous(memory_format=self.order)
 
         return folded(self.net, self.sha, noise)
+
+    def network_for(self, layers: Iterable[str]) -> nn.Module:
+        """The folded network where it has the outputs of these layers, too, else `net`."""
+        return self.folded if all(keeps(self.net, self.folded, layer) for layer in layers) else self.net
 
     def target(self, wanted: str | int) -> int:
         """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""

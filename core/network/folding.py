@@ -1,7 +1,7 @@
 """Folded networks: batch norms are part of the convolutions before them, for passes that watch no layer inside."""
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -37,6 +37,15 @@ def folded(net: nn.Module, weights: str, images: Callable[[], Tensor]) -> nn.Mod
         if known is None or known[0] != weights:
             known = _folded[net] = (weights, _made(net, images))
     return known[1] or net
+
+
+def keeps(net: nn.Module, copy: nn.Module, layer: str) -> bool:
+    """Whether a layer of a network gives the same, to rounding, in the folded copy.
+
+    What stands in the place of a norm gives the convolution's output; a convolution itself must not be folded.
+    """
+    module = net.get_submodule(layer)
+    return not isinstance(module, _Convolution) or module.weight is copy.get_submodule(layer).weight
 
 
 def added_bytes(net: nn.Module) -> int:
@@ -115,7 +124,7 @@ def _fold(net: nn.Module, convolution: _Convolution, norm: nn.BatchNorm2d) -> No
     for module in net.modules():
         for name, child in module._modules.items():
             if child is norm:
-                module._modules[name] = nn.Sequential(*norm.children())
+                module._modules[name] = nn.Sequential(OrderedDict(norm.named_children()))
 
 
 class _Reads(TorchDispatchMode):

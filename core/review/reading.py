@@ -1,9 +1,9 @@
-"""Images as network inputs, read on another thread while the batch before is computed."""
+"""Images as network inputs, read on other threads while the batch before is computed."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Event
+from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,14 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.masks.annotations import Size
-from core.errors import BadImage, Cancelled, StoreError
+from core.errors import BadImage, StoreError
 from core.images import eight_bits, read_picture, shown
 from core.models.model import Model
+from core.network.threads import ahead
 from core.progress import Report
 from core.review.source import Source
 
 SIDE = 64  # of a thumbnail
-_POLL = 0.2  # seconds between reports while a batch is read
+_AHEAD = 2  # batches that are read while one is computed
 
 
 @dataclass(frozen=True)
@@ -33,57 +34,59 @@ class Batch:
     problems: dict[int, str]  # by row
 
 
+@dataclass(frozen=True)
+class _Read:
+    """An image that was read, or why it cannot be."""
+
+    problem: str
+    inputs: Tensor | None = None  # (C, H, W)
+    size: Size = (0, 0)
+    thumbnail: NDArray[np.uint8] | None = None
+
+
 def batches(source: Source, model: Model, rows: range, size: int, report: Report) -> Iterator[Batch]:
-    """The images of these rows, `size` at a time, one batch ahead.
+    """The images of these rows, `size` at a time, two batches ahead.
 
     A report that raises ends it within the time of one image. Raises StoreError for an image that is no longer the one
     of the source.
     """
-    spans = [rows[start : start + size] for start in range(0, len(rows), size)]
-    stopped = Event()
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            ahead = pool.submit(_read, source, model, spans[0], stopped)
-            for number, _ in enumerate(spans):
-                batch = _waited(ahead, report, number / len(spans))
-                if number + 1 < len(spans):
-                    ahead = pool.submit(_read, source, model, spans[number + 1], stopped)
-                yield batch
-        finally:
-            stopped.set()
+    done = 0
+    images = ahead(partial(_read, source, model), rows, _AHEAD * size, lambda: report(done / len(rows), "predictions"))
+    for start in range(0, len(rows), size):
+        span = rows[start : start + size]
+        yield _batch(span, list(islice(images, len(span))))
+        done = start + len(span)
 
 
-def _waited(batch: "Future[Batch]", report: Report, fraction: float) -> Batch:
-    while True:
-        report(fraction, "predictions")
-        try:
-            return batch.result(_POLL)
-        except TimeoutError:
-            continue
+def batch(source: Source, model: Model, rows: range) -> Batch:
+    """The images of these rows, read on this thread. Raises StoreError as `batches`."""
+    return _batch(rows, [_read(source, model, row) for row in rows])
 
 
-def _read(source: Source, model: Model, rows: Sequence[int], stopped: Event) -> Batch:
-    read, inputs, sizes, thumbnails, problems = list[int](), list[Tensor](), list[Size](), [], dict[int, str]()
-    for row in rows:
-        if stopped.is_set():
-            raise Cancelled
-        try:
-            picture = read_picture(source.root, source.paths[row], source.window)
-            view = model.preprocess.seen(picture)
-        except BadImage as error:
-            problems[row] = error.message
-            continue
-        if not source.shas[row]:
-            problems[row] = f"{shown(source.paths[row])} could not be read before."
-            continue
-        if not picture.sha.startswith(source.shas[row]):
-            raise StoreError(f"{shown(source.paths[row])} has changed since its folder was read.", "Start again.")
-        colours = view if view.dtype == np.uint8 else eight_bits(view)
-        small = Image.fromarray(np.ascontiguousarray(colours[..., :3])).resize((SIDE, SIDE), Image.Resampling.BOX)
-        read.append(row)
-        inputs.append(model.preprocess.tensor(view))
-        sizes.append(picture.pixels.shape[:2])
-        thumbnails.append(np.asarray(small))
-    stacked = torch.stack(inputs) if inputs else None
-    small_ones = np.stack(thumbnails) if thumbnails else np.zeros((0, SIDE, SIDE, 3), np.uint8)
-    return Batch(tuple(read), stacked, tuple(sizes), small_ones, problems)
+def _batch(rows: range, images: list[_Read]) -> Batch:
+    found = {row: one for row, one in zip(rows, images, strict=True) if not one.problem}
+    inputs = [one.inputs for one in found.values() if one.inputs is not None]
+    thumbnails = [one.thumbnail for one in found.values() if one.thumbnail is not None]
+    return Batch(
+        tuple(found),
+        # Colours last, as the views have them: each image is copied as a whole.
+        torch.stack([one.movedim(0, -1) for one in inputs]).movedim(-1, 1) if inputs else None,
+        tuple(one.size for one in found.values()),
+        np.stack(thumbnails) if thumbnails else np.zeros((0, SIDE, SIDE, 3), np.uint8),
+        {row: one.problem for row, one in zip(rows, images, strict=True) if one.problem},
+    )
+
+
+def _read(source: Source, model: Model, row: int) -> _Read:
+    try:
+        picture = read_picture(source.root, source.paths[row], source.window)
+        view = model.preprocess.seen(picture)
+    except BadImage as error:
+        return _Read(error.message)
+    if not source.shas[row]:
+        return _Read(f"{shown(source.paths[row])} could not be read before.")
+    if not picture.sha.startswith(source.shas[row]):
+        raise StoreError(f"{shown(source.paths[row])} has changed since its folder was read.", "Start again.")
+    colours = view if view.dtype == np.uint8 else eight_bits(view)
+    small = Image.fromarray(np.ascontiguousarray(colours[..., :3])).resize((SIDE, SIDE), Image.Resampling.BOX)
+    return _Read("", model.preprocess.tensor(view), picture.pixels.shape[:2], np.asarray(small))

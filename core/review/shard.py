@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.data.layout import UNKNOWN
-from core.errors import TooLarge
+from core.errors import Cancelled, TooLarge
 from core.explain.run import is_memory
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.network.hooks import observe
+from core.network.threads import ahead, single_threaded
 from core.progress import Report
-from core.review.reading import SIDE, batches
+from core.review.reading import SIDE, batch
 from core.review.source import Source
 from core.store.writer import Shard
 from core.units.ablation import from_pooled
@@ -27,7 +29,8 @@ from core.units.ablation import from_pooled
 SHARD = 256  # images; a crash loses at most the work of one
 BATCH = 8  # images per pass: fixed, as rounding depends on it; of more, large maps are not reused by the allocator
 TOP = 5  # classes stored of each image
-CONTENT = 1  # changes with what a shard holds: builds interrupted before such a change begin again
+_ON_GPU = 2  # batches side by side there: one is read while another is computed
+CONTENT = 2  # changes with what a shard holds: builds interrupted before such a change begin again
 
 _NOT_FINITE = "The network's outputs are not finite."
 
@@ -40,6 +43,15 @@ class _Outputs:
     logits: Tensor  # (n, C) on the CPU
     pooled: NDArray[np.float32]  # (n, D)
     thumbnails: NDArray[np.uint8]  # (n, t, t, 3)
+
+
+def _joined(outputs: list[_Outputs]) -> _Outputs:
+    return _Outputs(
+        np.concatenate([one.rows for one in outputs]),
+        torch.cat([one.logits for one in outputs]),
+        np.concatenate([one.pooled for one in outputs]),
+        np.concatenate([one.thumbnails for one in outputs]),
+    )
 
 
 @dataclass(frozen=True)
@@ -85,14 +97,14 @@ class PredictionWork:
         columns, arrays = self._empty(rows)
         problems = dict[int, str]()
         try:
-            with RepeatedReport(report) as repeated:
-                for outputs in self._outputs(rows, problems, repeated.report):
-                    self._fill(columns, arrays, outputs, rows.start, problems)
+            outputs = list(self._outputs(rows, problems, report))
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_memory(error):
                 raise
             message = f"{BATCH} images at a time do not fit into memory."
             raise TooLarge(message, "Use a smaller model, or free memory.") from None
+        if outputs:  # at once, as each small operation would wait for cores that the passes use
+            self._fill(columns, arrays, _joined(outputs), rows.start, problems)
         table = pd.DataFrame({
             "image": np.array(rows), "path": self.source.paths[rows.start : rows.stop], **columns,
             "problem": [problems.get(row, "") for row in rows],
@@ -104,11 +116,40 @@ class PredictionWork:
         if self.pooled is not None and self.source.study:
             yield self._from_study(rows, problems)
             return
-        for batch in batches(self.source, self.model, rows, BATCH, report):
-            problems |= batch.problems
-            if batch.inputs is not None:
-                logits, pooled = self._computed(batch.inputs.to(self.model.device))
-                yield _Outputs(np.array(batch.rows), logits, pooled, batch.thumbnails)
+        spans = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+        done, left = 0, Event()
+
+        def told(_fraction: float, _note: str) -> None:
+            report(done / len(spans), "predictions")
+
+        def stop(_fraction: float, _note: str) -> None:
+            if left.is_set():
+                raise Cancelled
+
+        # As many batches side by side as there are threads cost less than each by all threads; few need all of them.
+        count = torch.get_num_threads() if self.model.device.type == "cpu" else _ON_GPU
+        found: Iterator[tuple[dict[int, str], _Outputs | None]] = map(partial(self._of_batch, told), spans)
+        if len(spans) >= count:
+            workers = single_threaded(count, "predictions")
+            found = ahead(partial(self._of_batch, stop), spans, 2 * count, lambda: told(0.0, ""), workers)
+        try:
+            for unread, outputs in found:
+                problems |= unread
+                if outputs is not None:
+                    yield outputs
+                done += 1
+        finally:
+            left.set()
+
+    def _of_batch(self, report: Report, rows: range) -> tuple[dict[int, str], _Outputs | None]:
+        """Why images cannot be read, and the outputs of the others; `report` may raise to end it."""
+        with RepeatedReport(report) as repeated:
+            repeated.report(0.0, "")
+            read = batch(self.source, self.model, rows)
+            if read.inputs is None:
+                return read.problems, None
+            logits, pooled = self._computed(read.inputs.to(self.model.device))
+            return read.problems, _Outputs(np.array(read.rows), logits, pooled, read.thumbnails)
 
     def _from_study(self, rows: range, problems: dict[int, str]) -> _Outputs:
         """The logits that follow from the means in the study."""
@@ -126,11 +167,13 @@ class PredictionWork:
     def _computed(self, inputs: Tensor) -> tuple[Tensor, NDArray[np.float32]]:
         """Logits and means of images (n, C, H, W)."""
         layer = self.model.survey.layer(self.model.survey.default)
+        ordered = inputs.contiguous(memory_format=self.model.order)
         if layer is None:
-            return self.model.net(inputs).cpu(), np.zeros((len(inputs), 0), np.float32)
+            return self.model.folded(ordered).cpu(), np.zeros((len(inputs), 0), np.float32)
+        net = self.model.network_for([layer.name])
         means: list[Tensor] = []
-        with observe(self.model.net, {layer.name: lambda output: means.append(layer.maps(output).mean((2, 3)))}):
-            logits = self.model.net(inputs).cpu()
+        with observe(net, {layer.name: lambda output: means.append(layer.maps(output).mean((2, 3)))}):
+            logits = net(ordered).cpu()
         return logits, means[-1].float().cpu().numpy()
 
     def _empty(self, rows: range) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:

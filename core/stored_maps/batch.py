@@ -81,21 +81,25 @@ def _shared(model: Model, images: Sequence[Loaded], settings: Settings, report: 
 
     A method that fails for the batch is left out, so that every image is tried alone.
     """
-    inputs = torch.cat([one.inputs for one in images if one.inputs is not None])
+    # Colours last, as each image has them: each is copied as a whole.
+    inputs = torch.cat([one.inputs.movedim(1, -1) for one in images if one.inputs is not None]).movedim(-1, 1)
     inputs = inputs.contiguous(memory_format=model.order)
     methods = {name: given for name, given in settings.methods.items() if _reads_recording(name, given, model)}
     answers: list[dict[str, Answer]] = [{} for _ in images]
     with RepeatedReport(report):
         if not methods:
             with torch.no_grad():
-                return list(zip(model.net(inputs).cpu(), answers, strict=True))
+                return list(zip(model.folded(inputs).cpu(), answers, strict=True))
         names = [None if text == "predicted" else target_name(text, model) for text in settings.targets]
         targets = [None if name is None else _repeated(name, model, len(inputs)) for name in names]
         start = _start(methods, settings.layers, targets, model)
         units = [one.layer for one in targets if one is not None]
         every = [start] if start else [*settings.layers, model.survey.default, *units]
         read = list(filter(None, dict.fromkeys(every)))
-        recordings = recorded(model.net, inputs, read, [partial(_score, model, one) for one in targets], start=start)
+        # Behind such a start there are only a pooling and a linear layer: no ReLU that rounding could switch.
+        pooled = [model.survey.default] if model.survey.head and not model.survey.head_rectifies else []
+        net = model.network_for([start]) if start in pooled else model.net
+        recordings = recorded(net, inputs, read, [partial(_score, model, one) for one in targets], start=start)
     logits = recordings[0]["plain"].logits
     predicted = model.predicted(logits)
     content = digest([one.picture.key for one in images if one.picture is not None])

@@ -1,21 +1,19 @@
 """Images of a folder as network inputs, decoded on other threads a few blocks ahead."""
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 from torch import Tensor
 
 from core.errors import BadImage
 from core.images import DeferredPicture, Picture
+from core.network.threads import ahead
 from core.progress import Report
 from core.workbench import Workbench
 
 AHEAD = 2  # blocks that are decoded while one is computed
-_WORKERS = 4  # threads at most
-_POLL = 0.1  # seconds between reports while images are read
 
 Read = Callable[[], Picture]
 
@@ -36,31 +34,14 @@ def blocks(
 
     `report` is called while the caller waits; if it raises, nothing more is read.
     """
-    spans = [range(start, min(start + size, len(images))) for start in range(first, len(images), size)]
-    waiting: deque[tuple[range, list[Future[Loaded]]]] = deque()
-    pool = ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1), "images")
-    try:
-        for span in spans:
-            waiting.append((span, [pool.submit(_loaded, bench, images[number]) for number in span]))
-            if len(waiting) > AHEAD:
-                yield _waited(*waiting.popleft(), report, len(images))
-        while waiting:
-            yield _waited(*waiting.popleft(), report, len(images))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _waited(span: range, futures: Sequence[Future[Loaded]], report: Report, total: int) -> tuple[range, list[Loaded]]:
-    def one(future: Future[Loaded]) -> Loaded:
-        while True:
-            report(span.start / total, "")
-            try:
-                return future.result(_POLL)
-            except TimeoutError:
-                if future.done():
-                    raise
-
-    return span, [one(future) for future in futures]
+    done = first
+    loaded = ahead(
+        partial(_loaded, bench), islice(images, first, None), AHEAD * size, lambda: report(done / len(images), "")
+    )
+    for start in range(first, len(images), size):
+        span = range(start, min(start + size, len(images)))
+        yield span, list(islice(loaded, len(span)))
+        done = span.stop
 
 
 def _loaded(bench: Workbench, read: Read) -> Loaded:

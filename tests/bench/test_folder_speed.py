@@ -20,7 +20,7 @@ from tests import nets
 
 pytestmark = pytest.mark.bench
 
-COUNT, ROUNDS = 32, 3
+COUNT, ROUNDS = 96, 3  # images: the trial before the first batch costs two passes
 
 
 def prepared(model: Model, folder: Path, count: int) -> tuple[list[Image], Settings]:
@@ -60,4 +60,4 @@ def test_a_folder_is_explained_nearly_as_fast_as_bare_passes(tmp_path: Path) -> 
         bare.append(time.perf_counter() - start)
     ratio = min(bare) / min(ours)
     print(f"throughput {ratio:.2f} × bare passes: {COUNT / min(ours):.1f} images/s, {COUNT / min(bare):.1f}")
-    assert ratio >= 0.8
+    assert ratio >= 0.9

@@ -1,7 +1,7 @@
 """An image and copies that differ from it only inside a window: cached activations and access to them."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 MOST = 0.7  # of a map: a larger change is computed on the whole map
 
+T = TypeVar("T")
 Starts = list[int]  # start positions along one axis, one per sample
 Corners = tuple[Starts, Starts]  # tops and lefts
 
@@ -66,13 +67,14 @@ class CleanPass:
         """Whether a change that reaches this share of a map is computed on the whole map."""
         return share > MOST
 
-    def once(self, key: tuple[object, ...], inputs: object, make: Callable[[], Any]) -> Any:
-        """The unchanged value under `key`, made by the first copy that needs it.
+    def once(self, key: tuple[object, ...], inputs: Callable[[], T], make: Callable[[T], Any]) -> Any:
+        """The unchanged value under `key`, made of `inputs` by the first copy that needs it.
 
-        Keys contain the ids of `inputs`, which are stored with the value so that no other object can reuse their ids.
+        Keys contain the ids of the inputs, which are stored with the value so that no other object can reuse their ids.
         """
         if key not in self._cached:
-            self._cached[key] = (inputs, make())
+            found = inputs()
+            self._cached[key] = (found, make(found))
         return self._cached[key][1]
 
 

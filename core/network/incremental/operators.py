@@ -25,8 +25,12 @@ def _identity(value: Any) -> Any:
 
 def _clean(clean_pass: CleanPass, func: Any, args: tuple[Any, ...]) -> Any:
     """The operation on the unchanged maps, computed once per clean pass."""
-    inputs = tree_map_only(PatchedImages, lambda changed: changed.clean, args)
-    return clean_pass.once((func, _identity(args)), inputs, lambda: func(*inputs))
+
+    def inputs() -> tuple[Any, ...]:
+        found: tuple[Any, ...] = tree_map_only(PatchedImages, lambda changed: changed.clean, args)
+        return found
+
+    return clean_pass.once((func, _identity(args)), inputs, lambda found: func(*found))
 
 
 def _pointwise(func: Any, x: Any, *rest: Any, **options: Any) -> Any:
@@ -165,7 +169,8 @@ def _grown(
         return PatchedImages(x.clean_pass, clean, patch, (tops, lefts))
     behind = [axis.behind(before, side) for axis, before, side in zip(axes, x.clean.shape[-2:], sides, strict=True)]
     pads = (columns.padding, behind[1], rows.padding, behind[0])
-    padded = x.clean_pass.once(("padded", id(x.clean), pads, empty), x.clean, lambda: F.pad(x.clean, pads, value=empty))
+    key = ("padded", id(x.clean), pads, empty)
+    padded = x.clean_pass.once(key, lambda: x.clean, lambda clean: F.pad(clean, pads, value=empty))
     (read_tops, read_height), (read_lefts, read_width) = rows.read(tops, height), columns.read(lefts, width)
     x.clean_pass.hold(padded, x, (rows.padding, columns.padding))
     inside = x.part(padded, (read_tops, read_lefts), (read_height, read_width), (rows.padding, columns.padding))

@@ -13,7 +13,7 @@ from core.environment import exact
 from core.errors import Unsupported
 from core.explain.query import Query
 from core.explain.targets import Score
-from core.network.hooks import module_named, observe
+from core.network.hooks import observe
 from core.progress import chunks
 from core.units.convolutions import Convolution
 from core.units.resampling.samples import Space, neighbours
@@ -171,8 +171,8 @@ def streamed(
     def add(name: str, maps: Tensor) -> None:
         sums[name].add_maps(maps, rectified=rectified)
 
-    folded = not query.targets.layer and _readable_if_folded(query, layers)
-    net = query.model.folded if folded else query.net
+    net = query.net if query.targets.layer else query.model.network_for(layer.at for layer in layers)
+    folded = net is not query.net
     with observe(net, {layer.at: partial(begin, layer.name) for layer in layers}):
         clean = _outputs(query, query.images, score, folded=folded)
     each = sum(one.clean.nbytes for one in sums.values())
@@ -188,19 +188,6 @@ def streamed(
                     one.add_outputs(torch.cat(pending))
                 pending.clear()
     return Stream(sums, float(clean), torch.cat(scores).numpy(force=True), float(clean))
-
-
-def _readable_if_folded(query: Query, layers: Sequence[Convolution]) -> bool:
-    """Whether the network with batch norms folded into convolutions gives the same maps.
-
-    Where a norm is read, what stands in its place gives the convolution's output; a convolution that is read itself has
-    to be as it was.
-    """
-    own, folded = (
-        [module_named(net, layer.name) for layer in layers if layer.at == layer.name]
-        for net in (query.net, query.model.folded)
-    )
-    return all(one.weight is other.weight for one, other in zip(own, folded, strict=True))
 
 
 def _outputs(query: Query, images: Tensor, kind: Score, *, folded: bool) -> Tensor:

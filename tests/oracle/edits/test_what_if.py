@@ -89,7 +89,7 @@ def test_after_preparation_the_first_edit_computes_nothing_of_the_unedited_image
     model, made, once = load("flowers-double-12c"), [], CleanPass.once
 
     def counted(self, key, inputs, make):
-        return once(self, key, inputs, lambda: (made.append(key), make())[1])
+        return once(self, key, inputs, lambda found: (made.append(key), make(found))[1])
 
     edits = read_all(["box=30,20,20,20:zero"])
     unprepared = what_if(Workbench(model), PICTURE, edits)

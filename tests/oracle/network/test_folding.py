@@ -208,6 +208,26 @@ def test_scores_are_folded_and_what_is_watched_or_differentiated_is_not():
     assert len(seen) == before + 1
 
 
+@pytest.mark.parametrize(
+    ("layers", "kept"), [(["1"], True), (["3"], True), (["3.act"], True), (["2"], False), (["1", "0"], False)]
+)
+def test_a_layer_is_read_in_the_folded_network_where_it_is_the_same(layers, kept):
+    timm = pytest.importorskip("timm.layers", reason="needs timm")
+    net = sequence(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 4, 3), timm.BatchNormAct2d(4)).eval()
+    for norm in (net[1], net[3]):
+        norm.running_mean.normal_(generator=torch.Generator().manual_seed(1))
+        norm.running_var.uniform_(0.5, 2, generator=torch.Generator().manual_seed(2))
+    model = nets.model(nn.Sequential(*net, nn.Linear(4, 5)))
+    read = model.network_for(layers)
+    assert read is (model.folded if kept else model.net)
+    images = torch.randn(2, *model.preprocess.shape, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad(), capture(model.net, *layers) as expected, capture(read, *layers) as found:
+        model.net(images)
+        read(images)
+    for layer in layers:
+        assert torch.allclose(found[layer], expected[layer], atol=1e-5)
+
+
 def test_folding_imports_no_compiler():
     """It takes seconds to import, which the first pass of many methods would wait for."""
     code = (
