@@ -1,8 +1,10 @@
 """Cancellation during a long pass of a network."""
 
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -43,3 +45,8 @@ class RepeatedReport(TorchFunctionMode):
     def _repeat(self, _gradient: Tensor | None = None) -> None:
         if not self._ended and time.monotonic() - self._then >= EVERY:
             self.report(*self._last)
+
+
+def unrepeated() -> AbstractContextManager[None]:
+    """Repeat no report in this block: for many small operations, which that would slow down."""
+    return torch._C.DisableTorchFunction()

@@ -39,6 +39,12 @@ def single_threaded(count: int, purpose: str = "computing") -> Executor:
     return workers
 
 
+def side_by_side(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
+    """The work on each item, one core each: for many small operations, of which torch's threads cannot share one."""
+    threads = torch.get_num_threads()
+    return list(map(work, items) if threads == 1 else single_threaded(threads, "items").map(work, items))
+
+
 def ahead(
     work: Callable[[S], T],
     items: Iterable[S],

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from core.errors import BadParameter
 from core.explain.query import Query
 from core.network.cancellation import RepeatedReport
+from core.network.threads import side_by_side
 from core.params import Knob
 from core.units.convolutions import Convolution, convolutions, outgoing_weights, own_weights
-from core.units.resampling.metrics import METRICS, scored
+from core.units.resampling.metrics import METRICS, Scores, scored
 from core.units.resampling.samples import Space
 from core.units.resampling.selection import select
 from core.units.resampling.statistics import streamed
@@ -83,13 +84,15 @@ def resample(
             query.with_report(repeated.report), chosen, samples, deviation, space,
             growing=growing, rectified=maps == "rectified", score=score,
         )  # fmt: skip
-    means: dict[str, NDArray[np.float64]] = {}
-    scores: dict[str, dict[str, NDArray[np.float64]]] = {metric: {} for metric in METRICS}
     outgoing = outgoing_weights(query.model, [layer.name for layer in chosen])
-    for layer in chosen:
-        moments = stream.moments(layer.name)
-        means[layer.name] = moments.mean.mean((1, 2))
-        own = own_weights(query.model, layer.name)
-        for metric, values in scored(moments, own, outgoing.get(layer.name)).items():
-            scores[metric][layer.name] = values
+
+    def of(layer: Convolution) -> tuple[NDArray[np.float64], dict[str, Scores]]:
+        moments, own = stream.moments(layer.name), own_weights(query.model, layer.name)
+        return moments.mean.mean((1, 2)), scored(moments, own, outgoing.get(layer.name))
+
+    found = dict(zip([layer.name for layer in chosen], side_by_side(of, chosen), strict=True))
+    means = {name: mean for name, (mean, _) in found.items()}
+    scores = {
+        metric: {name: values[metric] for name, (_, values) in found.items() if metric in values} for metric in METRICS
+    }
     return Resampled(chosen, stream.score, stream.outputs, means, scores)

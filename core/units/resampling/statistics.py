@@ -13,12 +13,14 @@ from core.environment import exact
 from core.errors import Unsupported
 from core.explain.query import Query
 from core.explain.targets import Score
+from core.network.cancellation import unrepeated
 from core.network.hooks import observe
+from core.network.threads import side_by_side
 from core.progress import chunks
 from core.units.convolutions import Convolution
 from core.units.resampling.samples import Space, neighbours
 
-_CACHED = 1 << 18  # bytes of maps that are summed at a time: these and their squares stay in a cache
+_CACHED = 1 << 20  # bytes of maps that are summed at a time: these and their squares stay in a cache
 TOGETHER = 2  # chunks that are summed together, as each time all sums are read and written
 HELD = 1 << 27  # bytes of maps held at once, those of one chunk, at least of one copy: more leave a processor's cache
 _ROUNDING = 1e-6  # of the largest activation of a layer: a location that varies less is constant
@@ -60,7 +62,8 @@ class Sums:
     def add_maps(self, maps: Tensor, *, rectified: bool) -> None:
         """Add the maps (b, K, R, C) of some copies, or their positive parts; their outputs follow."""
         if not len(self._place):
-            self._place = maps.new_empty(TOGETHER * len(maps), *maps.shape[1:]).to(memory_format=self._order)
+            shape = (TOGETHER * len(maps), *maps.shape[1:])
+            self._place = torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=self._order)
         start = len(self._held)
         self._held = self._place[: start + len(maps)]
         torch.clamp(maps, min=0 if rectified else -torch.inf, out=self._held[start:])
@@ -75,18 +78,21 @@ class Sums:
         line = filters if last else self.clean[0, 0].numel()  # values that lie together: of a position, or of a filter
         at_once = _CACHED if held.device.type == "cpu" else held.nbytes  # an accelerator prefers few large operations
         width = line * max(1, at_once // (len(held) * line * held.itemsize))
-        for start in range(0, held.shape[1], width):
-            part = slice(start, start + width)
-            if first:
-                torch.mean(held[:, part], 0, out=self._shift[part])
-            maps = held[:, part] - self._shift[part]
-            lines = maps.view(len(maps), -1, line)
-            if last:
-                pooled += lines.sum(1)
-            else:
-                pooled[:, start // line : start // line + lines.shape[1]] = lines.sum(2)
-            self._sums[:, part].addmm_(factors, maps)
-            self._squares[part] += maps.square_().sum(0)
+        room = held.new_empty(len(held), min(width, held.shape[1]))
+        with unrepeated():
+            for start in range(0, held.shape[1], width):
+                part = slice(start, start + width)
+                if first:
+                    torch.mean(held[:, part], 0, out=self._shift[part])
+                source = held[:, part]
+                maps = torch.sub(source, self._shift[part], out=room.view(-1)[: source.numel()].view_as(source))
+                lines = maps.view(len(maps), -1, line)
+                if last:
+                    pooled += lines.sum(1)
+                else:
+                    pooled[:, start // line : start // line + lines.shape[1]] = lines.sum(2)
+                self._sums[:, part].addmm_(factors, maps)
+                self._squares[part] += maps.square_().sum(0)
         self._pooled.append(pooled)
         self._held = self._place[:0]
 
@@ -184,8 +190,7 @@ def streamed(
             )
             pending.append(scores[-1] - clean)
             if len(pending) == TOGETHER or span.stop == samples:
-                for one in sums.values():
-                    one.add_outputs(torch.cat(pending))
+                side_by_side(partial(Sums.add_outputs, outputs=torch.cat(pending)), sums.values())
                 pending.clear()
     return Stream(sums, float(clean), torch.cat(scores).numpy(force=True), float(clean))
 

@@ -7,7 +7,7 @@ import torch
 
 from core.errors import Cancelled
 from core.network import cancellation
-from core.network.cancellation import RepeatedReport
+from core.network.cancellation import RepeatedReport, unrepeated
 from tests import nets
 
 
@@ -46,3 +46,14 @@ def test_a_pass_that_is_watched_gives_the_same(name: str, monkeypatch: pytest.Mo
         assert torch.equal(gradient(net), expected)
     assert len(seen) > 10
     assert set(seen) == {0.5}
+
+
+def test_small_operations_can_be_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancellation, "EVERY", 0)
+    seen = list[float]()
+    with RepeatedReport(lambda fraction, note: seen.append(fraction)):
+        with unrepeated():
+            values = torch.ones(3) + 1
+        assert not seen
+        values.sum()
+    assert seen

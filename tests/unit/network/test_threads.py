@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.errors import Cancelled
-from core.network.threads import ahead, single_threaded
+from core.network.threads import ahead, side_by_side, single_threaded
 from tests.waiting import until
 
 
@@ -67,3 +67,9 @@ def test_what_work_raises_reaches_the_caller_who_waits():
     with pytest.raises(TimeoutError, match="too late"):
         list(ahead(work, range(5), 1, lambda: calls.append(1)))
     assert len(calls) >= 3
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_items_side_by_side_keep_their_order(monkeypatch, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert side_by_side(lambda number: number**2, range(20)) == [number**2 for number in range(20)]
