@@ -1,16 +1,32 @@
 """Background jobs: long work in its own thread, with progress, state and cancellation; values that such work makes."""
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from core.errors import Cancelled, VitrineError
 from core.progress import Counted, Progress, Report, line, time_left
 
 State = Literal["running", "done", "failed", "cancelled"]
 T = TypeVar("T")
+
+_SECONDS = 2.0  # that jobs have to stop when the process ends
+
+_running = set["Job[Any]"]()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Stop the jobs that still run when the process ends: a thread killed in an operation of torch would abort it."""
+    until = time.monotonic() + _SECONDS
+    jobs = list(_running)
+    for job in jobs:
+        job.cancel()
+    for job in jobs:
+        job.wait(max(0.0, until - time.monotonic()))
 
 
 class Job(Generic[T]):
@@ -34,6 +50,7 @@ class Job(Generic[T]):
         self._counted = counted
         self._stop = threading.Event()
         self._over = threading.Event()
+        _running.add(self)
         threading.Thread(target=self._run, name=f"job {title}", daemon=True).start()
 
     @property
@@ -109,6 +126,7 @@ class Job(Generic[T]):
             self._work = self._counted = None
             self.ended = time.monotonic()
             self.state = state
+            _running.discard(self)
             self._over.set()
 
 

@@ -91,6 +91,17 @@ def answered(one: Answer) -> None:
         )  # fmt: skip
 
 
+@st.cache_data(show_spinner=False)
+def of_bundled() -> tuple[pd.DataFrame, int, list[Answer], dict[Kind, list[str]]]:
+    """What the scores that come with Vitrine say: the table, of how many pictures each case, answers, suitable methods.
+
+    Kept, as the intervals of several hundred differences take a third of a second.
+    """
+    scores = bundled()
+    fitting = {kind: suitable(scores, kind) for kind in KINDS}
+    return table(scores), int(scores["image"].nunique()), answers(scores), fitting
+
+
 @messages.error_boundary("Three cases")
 def page() -> None:
     """The pictures with their maps, the scores, and the questions."""
@@ -115,18 +126,15 @@ def page() -> None:
             if st.button(f"Open in Compare: {TITLES[kind].lower()}", key=f"cases.{kind}"):
                 opened(kind, index)
                 navigation.go("explore/compare")
-    scores = bundled()
+    evidence, count, found, fitting = of_bundled()
     st.subheader("Evidence on the objects", anchor=False)
-    st.dataframe(
-        table(scores), hide_index=True, alt="Share of the positive evidence on the objects, by method and case"
-    )
-    count = scores["image"].nunique()
+    st.dataframe(evidence, hide_index=True, alt="Share of the positive evidence on the objects, by method and case")
     st.caption(
         f"Share of the positive evidence on the objects of the class: mean over {count} pictures of each case and its "
         "95% interval. Edge detector and Random do not depend on the network. `vitrine cases` measures it again."
     )
     st.subheader("The questions of the text", anchor=False)
-    for one in answers(scores):
+    for one in found:
         answered(one)
     with st.expander("Which methods suit which pictures?", expanded=True):
         st.markdown(
@@ -134,7 +142,7 @@ def page() -> None:
             "contrastive excitation backprop, extremal perturbation and Grad-CAM for different classes."
         )
         for kind in KINDS:
-            names = ", ".join(EXPLAINERS[name].title for name in suitable(scores, kind)) or "none"
+            names = ", ".join(EXPLAINERS[name].title for name in fitting[kind]) or "none"
             st.markdown(f"**{TITLES[kind]}:** {names}")
         st.caption(
             "Listed if there is more evidence on the objects than the edges of the image have there, in all of the "

@@ -1,6 +1,8 @@
 """A job: its progress, its end, and what it lets go of then."""
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -174,3 +176,22 @@ def test_counts_are_read_whenever_asked_for() -> None:
     go_on.set()
     assert job.wait(60)
     assert not job.running
+
+
+ENDING = """
+import sys
+import torch
+from core.jobs import Job
+def work(report):
+    while True:
+        report(0.5, "computing")
+        torch.ones(300, 300) @ torch.ones(300, 300)
+job = Job(work, "endless")
+while job.note != "computing":
+    pass
+"""
+
+
+def test_a_process_ends_in_order_while_a_job_computes() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
