@@ -13,7 +13,7 @@ from core.images.deferred import DeferredPicture, deferred
 from core.images.depth import Pixels, Scale, Values, Window, eight_bits, window_of, window_text
 from core.images.formats import FORMATS
 from core.images.loading import MAX_PIXELS
-from core.images.preprocess import MAX_RATIO, Preprocess, resized
+from core.images.preprocess import MAX_RATIO, Preprocess, joined, resized
 
 __all__ = [
     "FORMATS",
@@ -29,6 +29,7 @@ __all__ = [
     "decode",
     "deferred",
     "eight_bits",
+    "joined",
     "loaded_image",
     "picture_file",
     "picture_of",

@@ -223,6 +223,11 @@ class Preprocess:
         return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
 
 
+def joined(inputs: Sequence[Tensor]) -> Tensor:
+    """Network inputs (C, H, W) as a batch; the colours stay last in memory, so that each is copied as a whole."""
+    return torch.stack([one.movedim(0, -1) for one in inputs]).movedim(-1, 1)
+
+
 def both(sides: Sides) -> tuple[int, int]:
     """Height and width, which one number for a square stands for."""
     return (sides, sides) if isinstance(sides, int) else sides

@@ -6,14 +6,13 @@ from functools import partial
 from itertools import islice
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from core.data.masks.annotations import Size
 from core.errors import BadImage, StoreError
-from core.images import eight_bits, read_picture, shown
+from core.images import eight_bits, joined, read_picture, shown
 from core.models.model import Model
 from core.network.threads import ahead
 from core.progress import Report
@@ -69,8 +68,7 @@ def _batch(rows: range, images: list[_Read]) -> Batch:
     thumbnails = [one.thumbnail for one in found.values() if one.thumbnail is not None]
     return Batch(
         tuple(found),
-        # Colours last, as the views have them: each image is copied as a whole.
-        torch.stack([one.movedim(0, -1) for one in inputs]).movedim(-1, 1) if inputs else None,
+        joined(inputs) if inputs else None,
         tuple(one.size for one in found.values()),
         np.stack(thumbnails) if thumbnails else np.zeros((0, SIDE, SIDE, 3), np.uint8),
         {row: one.problem for row, one in zip(rows, images, strict=True) if one.problem},

@@ -17,6 +17,7 @@ from core.explain.method import FORWARD_BACKWARD, RELU
 from core.explain.run import is_memory
 from core.explain.target_name import TargetName, target_name
 from core.explain.targets import Classes, Target, class_scores
+from core.images import joined
 from core.models.model import Model
 from core.network.cancellation import RepeatedReport
 from core.progress import Report
@@ -81,8 +82,7 @@ def _shared(model: Model, images: Sequence[Loaded], settings: Settings, report: 
 
     A method that fails for the batch is left out, so that every image is tried alone.
     """
-    # Colours last, as each image has them: each is copied as a whole.
-    inputs = torch.cat([one.inputs.movedim(1, -1) for one in images if one.inputs is not None]).movedim(-1, 1)
+    inputs = joined([one.inputs[0] for one in images if one.inputs is not None])
     inputs = inputs.contiguous(memory_format=model.order)
     methods = {name: given for name, given in settings.methods.items() if _reads_recording(name, given, model)}
     answers: list[dict[str, Answer]] = [{} for _ in images]
