@@ -126,7 +126,8 @@ def _predict(bench: Workbench, picture: Picture, other: Picture) -> None:
     clean_pass = bench.cache.peek(key)
     if not isinstance(clean_pass, CleanPass):
         clean_pass = CleanPass(clean.images, bench.model.order)
-    logits = query.logits(clean_pass.changed(query.images[..., top:bottom, left:right], [top], [left]))
+    patched = clean_pass.changed(query.images[..., top:bottom, left:right], [top], [left])
+    logits = query.logits(patched, watched=False)
     bench.cache.put(key, clean_pass)  # again: it may have grown
     query.remember(ForwardBackward(logits, {}, {}))
 

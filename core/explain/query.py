@@ -147,13 +147,13 @@ class Query:
     def logits(self, images: Tensor, *, watched: bool = True) -> Tensor:
         """The model's outputs (N, C) for these images, counted as passes.
 
-        Where nothing inside the network is `watched`, batch norms are folded on a CPU: the same to rounding, but
+        Where nothing inside the network is `watched`, its copy for inference is used: the same to rounding, but
         faster. Not for gradients, as rounding may switch a ReLU.
         """
         self.log.forwards += len(images)
         patched, graded = isinstance(images, PatchedImages), torch.is_grad_enabled() and images.requires_grad
         ordered = images if patched else images.contiguous(memory_format=self.model.order)
-        net = self.net if watched or patched or graded else self.model.folded
+        net = self.net if watched or graded else self.model.inference
         if self.half_precision:
             with torch.autocast(images.device.type, self.half_type):
                 outputs = net(ordered).float()

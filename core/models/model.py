@@ -19,7 +19,7 @@ from core.models.name import parsed
 from core.models.output import ending_of, output_of, probabilities, two_sided, without_ending
 from core.models.source import SourceNetwork
 from core.models.trial import scores_of, tried, with_scores
-from core.network.folding import added_bytes, folded, keeps
+from core.network.inference import added_bytes, for_inference, keeps, overwrite_nothing
 from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
@@ -121,7 +121,7 @@ class Model:
 
     @property
     def memory(self) -> int:
-        """The bytes of the weights, and of those of the folded network once it is made."""
+        """The bytes of the weights, and of those of its copy for inference once it is made."""
         return sum(value.nbytes for value in self.net.state_dict().values()) + added_bytes(self.net)
 
     @cached_property
@@ -135,21 +135,21 @@ class Model:
         )
 
     @property
-    def folded(self) -> nn.Module:
-        """The network with batch norms folded into convolutions, for passes that watch none of these; made once.
+    def inference(self) -> nn.Module:
+        """The network with less work for passes that keep no output of a layer inside; made once.
 
-        It is `net` itself where nothing can be folded, see `core.network.folding`.
+        It is `net` itself where nothing can be saved, see `core.network.inference`.
         """
 
         def noise() -> Tensor:
             drawn = torch.randn(2, *self.preprocess.shape, generator=generator(0))
             return drawn.to(self.device).contiguous(memory_format=self.order)
 
-        return folded(self.net, self.sha, noise)
+        return for_inference(self.net, self.sha, noise)
 
     def network_for(self, layers: Iterable[str]) -> nn.Module:
-        """The folded network where it has the outputs of these layers, too, else `net`."""
-        return self.folded if all(keeps(self.net, self.folded, layer) for layer in layers) else self.net
+        """`inference` where it has the outputs of these layers, too, though it may overwrite them later; else `net`."""
+        return self.inference if all(keeps(self.net, self.inference, layer) for layer in layers) else self.net
 
     def target(self, wanted: str | int) -> int:
         """The index of the class that a text or number means. Raises as `core.data.labels.class_index`."""
@@ -217,9 +217,7 @@ def frozen(net: nn.Module) -> nn.Module:
     net.eval()
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    for module in net.modules():
-        if hasattr(module, "inplace"):
-            module.inplace = False  # type: ignore[assignment]
+    overwrite_nothing(net)
     return net
 
 

@@ -169,7 +169,7 @@ class PredictionWork:
         layer = self.model.survey.layer(self.model.survey.default)
         ordered = inputs.contiguous(memory_format=self.model.order)
         if layer is None:
-            return self.model.folded(ordered).cpu(), np.zeros((len(inputs), 0), np.float32)
+            return self.model.inference(ordered).cpu(), np.zeros((len(inputs), 0), np.float32)
         net = self.model.network_for([layer.name])
         means: list[Tensor] = []
         with observe(net, {layer.name: lambda output: means.append(layer.maps(output).mean((2, 3)))}):

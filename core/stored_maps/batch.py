@@ -89,7 +89,7 @@ def _shared(model: Model, images: Sequence[Loaded], settings: Settings, report: 
     with RepeatedReport(report):
         if not methods:
             with torch.no_grad():
-                return list(zip(model.folded(inputs).cpu(), answers, strict=True))
+                return list(zip(model.inference(inputs).cpu(), answers, strict=True))
         names = [None if text == "predicted" else target_name(text, model) for text in settings.targets]
         targets = [None if name is None else _repeated(name, model, len(inputs)) for name in names]
         start = _start(methods, settings.layers, targets, model)

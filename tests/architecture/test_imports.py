@@ -17,7 +17,7 @@ LAYERS = (
     ("network", "network.hooks", "network.operations", "cache", "jobs", "images", "store", "data.labels"),
     (
         "network.inspection",
-        "network.folding",
+        "network.inference",
         "network.receptive_field",
         "figures",
         "study",

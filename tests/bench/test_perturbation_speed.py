@@ -64,7 +64,7 @@ def ready(name):
             net(batch[: passes - start])
 
     bare(8)
-    bare.own = lambda passes: bare(passes, own, model.folded)
+    bare.own = lambda passes: bare(passes, own, model.inference)
     bare.unfolded = lambda passes: bare(passes, own)
     in_half = torch.autocast("cpu", torch.bfloat16)
     bare.half, bare.unfolded_half = in_half(bare.own), in_half(bare.unfolded)

@@ -178,15 +178,15 @@ def streamed(
         sums[name].add_maps(maps, rectified=rectified)
 
     net = query.net if query.targets.layer else query.model.network_for(layer.at for layer in layers)
-    folded = net is not query.net
+    watched = net is query.net
     with observe(net, {layer.at: partial(begin, layer.name) for layer in layers}):
-        clean = _outputs(query, query.images, score, folded=folded)
+        clean = _outputs(query, query.images, score, watched=watched)
     each = sum(one.clean.nbytes for one in sums.values())
     size = max(1, min(query.batch, HELD // max(each, 1)))
     with observe(net, {layer.at: partial(add, layer.name) for layer in layers}):
         for span in chunks(samples, size, query.report, "copies of the image", counted=True):
             scores.append(
-                _outputs(query, neighbours(query, span, deviation, space, growing=growing), score, folded=folded)
+                _outputs(query, neighbours(query, span, deviation, space, growing=growing), score, watched=watched)
             )
             pending.append(scores[-1] - clean)
             if len(pending) == TOGETHER or span.stop == samples:
@@ -195,13 +195,13 @@ def streamed(
     return Stream(sums, float(clean), torch.cat(scores).numpy(force=True), float(clean))
 
 
-def _outputs(query: Query, images: Tensor, kind: Score, *, folded: bool) -> Tensor:
+def _outputs(query: Query, images: Tensor, kind: Score, *, watched: bool) -> Tensor:
     """The scores (b,) in float64: probabilities near one differ less than float32 can tell."""
     targets = query.targets.repeated(0, len(images))
     if targets.layer:
         scores = query.score(images, targets, kind)
     else:
-        logits = query.logits(images, watched=not folded)
+        logits = query.logits(images, watched=watched)
         scores = query.score_of(logits.double() if exact(logits.device) == logits.device else logits, targets, kind)
     scores = scores.to(exact(scores.device)).double()
     if bool(scores.isfinite().all()):

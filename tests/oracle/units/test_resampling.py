@@ -232,7 +232,7 @@ class Residual(nn.Module):
 
 def test_norms_are_folded_where_what_is_read_stays_the_same():
     asked = asking(seeded(Residual))
-    folded = asked.model.folded
+    folded = asked.model.inference
     assert [isinstance(norm, nn.BatchNorm2d) for norm in (folded.first_norm, folded.second_norm)] == [False, True]
     layers = convolutions(asked.model)
     assert [layer.at for layer in layers] == ["first_norm", "second_norm"]

@@ -127,7 +127,7 @@ def test_a_stopped_build_continues_to_the_same_bytes(gap, data, tmp_path, small_
     with pytest.raises(Cancelled):
         predictions(source, gap, folder=tmp_path / "part", report=stop)
     batches = []
-    handle = gap.folded.register_forward_hook(lambda net, inputs, output: batches.append(len(output)))
+    handle = gap.inference.register_forward_hook(lambda net, inputs, output: batches.append(len(output)))
     again = predictions(source, gap, folder=tmp_path / "part")
     handle.remove()
     assert sum(batches) == 7, "the first four images, of which all could be read, are not computed again"

@@ -1,4 +1,7 @@
-"""Folded networks: batch norms are part of the convolutions before them, for passes that watch no layer inside."""
+"""Networks for inference: less work than the network itself, for passes that keep no output of a layer inside.
+
+Batch norms are part of the convolutions before them, and modules work in place where their author had them do so.
+"""
 
 import threading
 from collections import Counter, OrderedDict
@@ -14,33 +17,43 @@ from torch.utils._pytree import tree_leaves
 
 from core.network.hooks import hooked, sharing_copy
 
-ROUNDING = 1e-5  # of the largest output: a folded network that differs by more is not used
+ROUNDING = 1e-5  # of the largest output: a copy that differs by more is not used
+
+_IN_PLACE = "works_in_place_for_inference"  # marks modules that were set to work in place
 
 _Convolution = nn.Conv2d | nn.ConvTranspose2d
 _Pair = tuple[_Convolution, nn.BatchNorm2d]
 
-# By network, so that it is freed with it: what its weights were called when it was folded, and its folded copy.
-_folded: WeakKeyDictionary[nn.Module, tuple[str, nn.Module | None]] = WeakKeyDictionary()
+# By network, so that it is freed with it: what its weights were called when it was copied, and the copy.
+_copies: WeakKeyDictionary[nn.Module, tuple[str, nn.Module | None]] = WeakKeyDictionary()
 _lock = threading.RLock()
 
 
-def folded(net: nn.Module, weights: str, images: Callable[[], Tensor]) -> nn.Module:
-    """A network on a CPU that computes the same to rounding with its batch norms folded, or the network itself.
+def overwrite_nothing(net: nn.Module) -> None:
+    """Set the network's modules to leave their inputs as they are; copies for inference still overwrite them."""
+    for module in net.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False  # type: ignore[assignment]
+            setattr(module, _IN_PLACE, True)
 
-    It shares all modules' weights but those of the convolutions that it folds. It is made at the first call for these
-    `weights`, a text that identifies them, and shared by all threads. Where the outputs for a batch of `images` differ
-    by more than ROUNDING, and where the network has hooks of its own, which might read or change a layer, it is left
-    as it is.
+
+def for_inference(net: nn.Module, weights: str, images: Callable[[], Tensor]) -> nn.Module:
+    """A network on a CPU that computes the same to rounding with less work, or the network itself.
+
+    It shares all modules' weights but those of the convolutions with which it folds batch norms. It is made at the
+    first call for these `weights`, a text that identifies them, and shared by all threads. Where the outputs for a
+    batch of `images` differ by more than ROUNDING, where it would overwrite these, and where the network has hooks of
+    its own, which might read or change a layer, it is left as it is.
     """
     with _lock:
-        known = _folded.get(net)
+        known = _copies.get(net)
         if known is None or known[0] != weights:
-            known = _folded[net] = (weights, _made(net, images))
+            known = _copies[net] = (weights, _made(net, images))
     return known[1] or net
 
 
 def keeps(net: nn.Module, copy: nn.Module, layer: str) -> bool:
-    """Whether a layer of a network gives the same, to rounding, in the folded copy.
+    """Whether a layer of a network gives the same, to rounding, in its copy for inference.
 
     What stands in the place of a norm gives the convolution's output; a convolution itself must not be folded.
     """
@@ -49,9 +62,9 @@ def keeps(net: nn.Module, copy: nn.Module, layer: str) -> bool:
 
 
 def added_bytes(net: nn.Module) -> int:
-    """The bytes that the folded copy of a network takes beside it; 0 where there is none."""
+    """The bytes that the copy of a network for inference takes beside it; 0 where there is none."""
     with _lock:
-        copy = _folded.get(net, ("", None))[1]
+        copy = _copies.get(net, ("", None))[1]
     own = {tensor.data_ptr() for tensor in net.state_dict().values()}
     return sum(value.nbytes for value in copy.state_dict().values() if value.data_ptr() not in own) if copy else 0
 
@@ -59,21 +72,28 @@ def added_bytes(net: nn.Module) -> int:
 @torch.no_grad()
 def _made(net: nn.Module, images: Callable[[], Tensor]) -> nn.Module | None:
     modules = list(net.modules())
-    if not any(map(_is_norm, modules)) or any(map(hooked, modules)):
+    promising = any(_is_norm(module) or hasattr(module, _IN_PLACE) for module in modules)
+    if not promising or any(map(hooked, modules)):
         return None
     try:
-        copy = sharing_copy(net)
         batch = images()
+        if batch.device.type != "cpu":
+            return None
+        copy = sharing_copy(net)
         pairs = _pairs(copy, batch)
         for convolution, norm in pairs:
             _fold(copy, convolution, norm)
-        if not pairs or batch.device.type != "cpu":
+        in_place = [module for module in copy.modules() if hasattr(module, _IN_PLACE)]
+        for module in in_place:
+            module.inplace = True  # type: ignore[assignment]
+        if not pairs and not in_place:
             return None
-        expected, found = net(batch), copy(batch)
+        given = batch.clone(memory_format=torch.preserve_format)
+        expected, found = net(batch), copy(given)
     except Exception:  # noqa: BLE001 - networks of users raise errors of any kind when they are copied or changed
         return None
     agrees = (found - expected).abs().max() <= ROUNDING * expected.abs().max()  # False for values that are not finite
-    return copy if bool(agrees) else None
+    return copy if bool(agrees) and torch.equal(given, batch) else None
 
 
 def _pairs(net: nn.Module, images: Tensor) -> list[_Pair]:
