@@ -12,6 +12,7 @@ from core.explain import EXPLAINERS
 from core.images import Picture
 from core.workbench import Request, Workbench
 from tests import nets
+from tests.bench.measuring import as_published
 
 pytestmark = pytest.mark.bench
 
@@ -44,9 +45,11 @@ def fastest(*works):
 
 
 def bare(model, image):
+    net = as_published(model.net)
+
     def work():
         leaf = image.clone().requires_grad_()
-        torch.autograd.grad(model.net(leaf)[0, TARGET], leaf)
+        torch.autograd.grad(net(leaf)[0, TARGET], leaf)
 
     return work
 
@@ -71,7 +74,8 @@ def peers(model, image):
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    net, layer = model.net, model.net.get_submodule(model.survey.default)
+    net = as_published(model.net)
+    layer = net.get_submodule(model.survey.default)
     stages = [net.get_submodule(stage) for stage in model.survey.stages[1:]]
     cams = ("GradCAM", "GradCAMPlusPlus", "LayerCAM", "HiResCAM", "XGradCAM")
 

@@ -32,7 +32,7 @@ def architecture(classes: int) -> nn.Sequential:
             layers[f"pool{number - 1}"] = nn.MaxPool2d(2)
         layers[f"conv{number}"] = nn.Conv2d(before, filters, 3, padding=1, bias=False)
         layers[f"norm{number}"] = nn.BatchNorm2d(filters)
-        layers[f"relu{number}"] = nn.ReLU(inplace=True)
+        layers[f"relu{number}"] = nn.ReLU()
         before = filters
     layers["average"] = nn.AdaptiveAvgPool2d(1)
     layers["flat"] = nn.Flatten()
