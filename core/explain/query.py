@@ -153,13 +153,14 @@ class Query:
         self.log.forwards += len(images)
         patched, graded = isinstance(images, PatchedImages), torch.is_grad_enabled() and images.requires_grad
         ordered = images if patched else images.contiguous(memory_format=self.model.order)
-        net = self.net if watched or graded else self.model.inference
+        inside = watched or graded
         if self.half_precision:
+            net = self.net if inside else self.model.inference_in_half
             with torch.autocast(images.device.type, self.half_type):
                 outputs = net(ordered).float()
             if bool(outputs.isfinite().all()):  # the largest float16 is 65,504
                 return outputs
-        return net(ordered)
+        return (self.net if inside else self.model.inference)(ordered)
 
     def score(self, images: Tensor, targets: Target, kind: Score = "logit") -> Tensor:
         """The explained score (N,) of a target for other images, counted as passes."""

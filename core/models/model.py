@@ -19,7 +19,7 @@ from core.models.name import parsed
 from core.models.output import ending_of, output_of, probabilities, two_sided, without_ending
 from core.models.source import SourceNetwork
 from core.models.trial import scores_of, tried, with_scores
-from core.network.inference import added_bytes, for_inference, keeps, overwrite_nothing
+from core.network.inference import added_bytes, for_half_precision, for_inference, keeps, overwrite_nothing
 from core.network.inspection import Survey, survey
 from core.params import whole
 from core.progress import Report
@@ -121,7 +121,7 @@ class Model:
 
     @property
     def memory(self) -> int:
-        """The bytes of the weights, and of those of its copy for inference once it is made."""
+        """The bytes of the weights, and of those of its copies for inference once they are made."""
         return sum(value.nbytes for value in self.net.state_dict().values()) + added_bytes(self.net)
 
     @cached_property
@@ -140,12 +140,16 @@ class Model:
 
         It is `net` itself where nothing can be saved, see `core.network.inference`.
         """
+        return for_inference(self.net, self.sha, self._noise)
 
-        def noise() -> Tensor:
-            drawn = torch.randn(2, *self.preprocess.shape, generator=generator(0))
-            return drawn.to(self.device).contiguous(memory_format=self.order)
+    @property
+    def inference_in_half(self) -> nn.Module:
+        """The same for passes in which torch casts to bfloat16; made once."""
+        return for_half_precision(self.net, self.sha, self._noise)
 
-        return for_inference(self.net, self.sha, noise)
+    def _noise(self) -> Tensor:
+        drawn = torch.randn(2, *self.preprocess.shape, generator=generator(0))
+        return drawn.to(self.device).contiguous(memory_format=self.order)
 
     def network_for(self, layers: Iterable[str]) -> nn.Module:
         """`inference` where it has the outputs of these layers, too, though it may overwrite them later; else `net`."""

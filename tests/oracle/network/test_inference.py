@@ -135,6 +135,41 @@ def test_modules_work_in_place_where_their_author_had_them(make):
     assert nets.relative(found, model.net(images)) <= (1e-5 if norms(model.net) else 0)
 
 
+@pytest.mark.parametrize("make", [nets.TinyCnn, nets.GapNet, torchvision.models.squeezenet1_0])
+def test_weights_that_are_cast_already_change_no_bit(make):
+    model, images = made(make, 64 if make is torchvision.models.squeezenet1_0 else nets.SIDE)
+    alone = model.memory
+    half = model.inference_in_half
+    assert half is model.inference_in_half is not model.inference
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected, found = model.inference(images), half(images)
+    assert torch.equal(found, expected)
+    kinds = {type(module) for module in half.modules() if getattr(module, "weight", None) is not None}
+    cast = {type(module) for module in half.modules() if hasattr(module, "weight") and module.weight.itemsize == 2}
+    assert cast == kinds - {nn.BatchNorm2d} != set()
+    grown = sum(value.nbytes for value in half.state_dict().values() if value.itemsize == 2)
+    assert model.memory == alone + inference.added_bytes(model.net) >= alone + grown
+
+
+def test_a_network_whose_weights_are_read_in_another_way_is_not_cast():
+    class Read(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.relu, self.fc = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return (self.relu(self.first(x)).float().mean((2, 3)) @ self.first.weight.sum((2, 3))).exp()
+
+    model, _ = made(Read)
+    assert model.inference is not model.net
+    assert model.inference_in_half is model.inference
+
+
+def test_without_a_copy_the_network_itself_is_used_in_half_precision():
+    model, _ = made(nets.NoRelu)
+    assert model.inference_in_half is model.net
+
+
 def test_a_network_that_would_overwrite_its_images_is_left():
     model, images = made(lambda: sequence(nn.ReLU(inplace=True), nn.Conv2d(3, 6, 3)))
     given = images.clone()
