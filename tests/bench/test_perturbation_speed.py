@@ -69,7 +69,8 @@ def ready(name):
     bare.own = lambda passes: bare(passes, own, model.inference)
     bare.unfolded = lambda passes: bare(passes, own)
     in_half = torch.autocast("cpu", torch.bfloat16)
-    bare.half, bare.unfolded_half = in_half(bare.own), in_half(bare.unfolded)
+    bare.half = in_half(lambda passes: bare(passes, own, model.inference_in_half))
+    bare.unfolded_half = in_half(bare.unfolded)
     return query, bare
 
 
