@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from core.images import Preprocess
 from core.models.model import Model, as_model
+from core.network.hooks import sharing_copy
 
 if TYPE_CHECKING:
     from core.explain import Explainer, Query
@@ -200,6 +201,30 @@ def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
                 nn.init.uniform_(module.running_var, 0.5, 1.5)
                 nn.init.uniform_(module.weight, 0.5, 1.5)
     return net
+
+
+def as_published(net: nn.Module) -> nn.Module:
+    """The network as its authors run it: activations overwrite their inputs, which takes up to a third less time."""
+    copy = sharing_copy(net)
+    for module in copy.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = True
+    return copy
+
+
+@torch.no_grad()
+def normalised(net: nn.Module, images: Tensor) -> nn.Module:
+    """The network in inference, its batch norms with the statistics of images (n, C, H, W), as training leaves them.
+
+    With others, random weights give probabilities near 0 and 1, which half precision changes more than is allowed.
+    """
+    net.train()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean over all batches
+    net(images)
+    return net.eval()
 
 
 def model(net: str | nn.Module, seed: int = 0, side: int = SIDE) -> Model:

@@ -1,4 +1,4 @@
-"""Time and memory of work, as benchmarks measure them, and networks to measure beside."""
+"""Time and memory of work, as benchmarks measure them."""
 
 import os
 import subprocess
@@ -6,11 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
-from torch import Tensor, nn
-
-from core.network.hooks import sharing_copy
 
 ROOT = Path(__file__).resolve().parents[2]
 # Not ru_maxrss, which begins at what the parent had.
@@ -38,27 +33,3 @@ def peak_memory(code: str, *arguments: object) -> tuple[str, float]:
     out = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
     said, _, peak = out.strip().rpartition("\n")
     return said, int(peak) / 1000
-
-
-def as_published(net: nn.Module) -> nn.Module:
-    """The network as its authors run it: activations overwrite their inputs, which takes up to a third less time."""
-    copy = sharing_copy(net)
-    for module in copy.modules():
-        if hasattr(module, "inplace"):
-            module.inplace = True
-    return copy
-
-
-@torch.no_grad()
-def normalised(net: nn.Module, images: Tensor) -> nn.Module:
-    """The network in inference, its batch norms with the statistics of images (n, C, H, W), as training leaves them.
-
-    With others, random weights give probabilities near 0 and 1, which half precision changes more than is allowed.
-    """
-    net.train()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None  # the mean over all batches
-    net(images)
-    return net.eval()

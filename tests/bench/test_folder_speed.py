@@ -17,7 +17,6 @@ from core.stored_maps.run import Image, explain_folder
 from core.stored_maps.settings import Settings, read_settings, settings_of
 from core.workbench import Workbench
 from tests import nets
-from tests.bench.measuring import as_published
 
 pytestmark = pytest.mark.bench
 
@@ -46,7 +45,7 @@ def test_a_folder_is_explained_nearly_as_fast_as_bare_passes(tmp_path: Path) -> 
     explain_folder(bench, images, settings, tmp_path / "first", silent)  # measures the batch size
     size = read_settings(tmp_path / "first").batch
     batch = torch.cat([bench.inputs(image.read()) for image in images]).contiguous(memory_format=model.order)
-    net, ours, bare = as_published(model.net), [], []
+    net, ours, bare = nets.as_published(model.net), [], []
     for number in range(ROUNDS):
         bench.cache.clear()
         out = tmp_path / f"out{number}"

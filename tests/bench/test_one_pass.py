@@ -12,7 +12,6 @@ from core.explain import EXPLAINERS
 from core.images import Picture
 from core.workbench import Request, Workbench
 from tests import nets
-from tests.bench.measuring import as_published
 
 pytestmark = pytest.mark.bench
 
@@ -45,7 +44,7 @@ def fastest(*works):
 
 
 def bare(model, image):
-    net = as_published(model.net)
+    net = nets.as_published(model.net)
 
     def work():
         leaf = image.clone().requires_grad_()
@@ -74,7 +73,7 @@ def peers(model, image):
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    net = as_published(model.net)
+    net = nets.as_published(model.net)
     layer = net.get_submodule(model.survey.default)
     stages = [net.get_submodule(stage) for stage in model.survey.stages[1:]]
     cams = ("GradCAM", "GradCAMPlusPlus", "LayerCAM", "HiResCAM", "XGradCAM")

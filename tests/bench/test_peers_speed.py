@@ -18,7 +18,7 @@ from core.progress import silent
 from core.stored_maps.run import explain_folder
 from core.workbench import Request, Workbench
 from tests import nets
-from tests.bench.measuring import as_published, normalised, seconds
+from tests.bench.measuring import seconds
 from tests.bench.test_folder_speed import prepared
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
@@ -55,12 +55,12 @@ def _as_users_have_it(monkeypatch):
 def model():
     noise = np.random.default_rng(1).integers(0, 256, (16, 224, 224, 3), dtype=np.uint8)
     like_it = torch.stack([Preprocess().tensor(pixels) for pixels in noise])
-    return nets.model(normalised(nets.seeded(torchvision.models.resnet50), like_it), side=224)
+    return nets.model(nets.normalised(nets.seeded(torchvision.models.resnet50), like_it), side=224)
 
 
 @pytest.fixture(scope="module")
 def net(model):
-    return as_published(model.net)
+    return nets.as_published(model.net)
 
 
 @pytest.fixture(scope="module")

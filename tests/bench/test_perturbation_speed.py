@@ -25,7 +25,7 @@ from core.models.sources.flower_networks import architecture
 from core.network.half_precision import PAYS, cpu_ratio
 from core.workbench import Request, Workbench, pass_seconds
 from tests import nets
-from tests.bench.measuring import as_published, seconds
+from tests.bench.measuring import seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
@@ -58,7 +58,7 @@ def ready(name):
     plain = torch.randn(32, 3, side, side)
     own = plain[: query.batch].contiguous(memory_format=model.order)
 
-    published = as_published(model.net)
+    published = nets.as_published(model.net)
 
     @torch.no_grad()
     def bare(passes, batch=plain, net=published):

@@ -10,7 +10,8 @@ from core.explain import Query
 from core.images import Preprocess
 from core.models.model import as_model
 from core.units.resampling import resample
-from tests.bench.measuring import as_published, seconds
+from tests import nets
+from tests.bench.measuring import seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
@@ -26,7 +27,7 @@ def test_resampling_all_convolutions_costs_little_more_than_its_forwards(name, l
     query = Query(model, model.preprocess.normalised(torch.rand(1, 3, 224, 224)), torch.tensor([0]))
     plain = torch.randn(query.batch, 3, 224, 224).contiguous(memory_format=model.order)
 
-    net = as_published(model.net)
+    net = nets.as_published(model.net)
 
     @torch.no_grad()
     def bare():

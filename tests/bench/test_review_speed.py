@@ -21,7 +21,8 @@ from core.models import load
 from core.review.predictions import predictions
 from core.review.source import folder_source
 from core.workbench import Workbench
-from tests.bench.measuring import as_published, peak_memory, seconds
+from tests import nets
+from tests.bench.measuring import peak_memory, seconds
 from tests.e2e.conftest import browser, server, tab, tabs  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
@@ -62,7 +63,7 @@ def test_predictions_cost_little_more_than_their_passes_or_reading(tmp_path: Pat
                 tensors.append(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255)
         return tensors
 
-    inputs, net = torch.stack(reading()), as_published(model.net)
+    inputs, net = torch.stack(reading()), nets.as_published(model.net)
 
     def passes(size: int) -> None:
         with torch.no_grad():
@@ -108,7 +109,7 @@ def test_a_box_on_squeezenet_costs_less_than_a_pass() -> None:
     bench = Workbench(model)
     inputs = bench.inputs(picture).contiguous(memory_format=model.order)
     prepare(bench, picture)
-    net = as_published(model.net)
+    net = nets.as_published(model.net)
 
     def bare() -> None:
         with torch.no_grad():

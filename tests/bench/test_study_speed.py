@@ -23,7 +23,8 @@ from core.network.incremental import spared
 from core.study.build import build_study, planned
 from core.study.config import PatchConfig, StudyConfig
 from core.study.plan import SPARED, WORTH
-from tests.bench.measuring import ROOT, as_published, peak_memory, processor_seconds
+from tests import nets
+from tests.bench.measuring import ROOT, peak_memory, processor_seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 SHARED = ROOT.parent / "shared" / "data"
@@ -53,7 +54,7 @@ def test_build_costs_little_more_than_its_passes(tmp_path, one_thread, which):
     views = [(plan.folder.root / path).read_bytes() for path in plan.folder.paths[: config.batch]]
     images = torch.stack([model.preprocess.tensor(model.preprocess.view(decode(v, "view").pixels)) for v in views])
 
-    net = as_published(model.net)
+    net = nets.as_published(model.net)
 
     def bare():
         with torch.no_grad():

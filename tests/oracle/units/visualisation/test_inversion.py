@@ -15,7 +15,7 @@ from core.randomness import generator
 from core.units.visualisation import INVERSIONS, invert, invert_layers
 from core.units.visualisation.inversion import TYPICAL, depth_factor
 from core.units.visualisation.regularisers import alpha_norm, total_variation
-from tests.nets import GapNet, images, model, seeded
+from tests.nets import GapNet, as_published, images, model, seeded
 
 SIDE = 8
 SIZE = 3 * SIDE * SIDE
@@ -38,10 +38,7 @@ class Orthogonal(nn.Module):
 @pytest.fixture(scope="module")
 def orthogonal():
     made = model(seeded(Orthogonal), side=SIDE)
-    for module in made.net.modules():
-        if hasattr(module, "inplace"):
-            module.inplace = True  # as in networks that are not frozen: it overwrites what the layer before returned
-    return made
+    return replace(made, net=as_published(made.net))  # not frozen: it overwrites what the layer before returned
 
 
 def photo(made, seed=0):
