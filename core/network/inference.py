@@ -1,12 +1,13 @@
 """Networks for inference: less work than the network itself, for passes that keep no output of a layer inside.
 
-Batch norms are part of the convolutions before them, and modules work in place where their author had them do so.
+Batch norms are part of the convolutions before them, modules work in place where their author had them do so, and
+weights are packed.
 """
 
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from core.network.hooks import hooked, sharing_copy
+from core.network.packing import pack, packed_weights, unpack
 
 ROUNDING = 1e-4  # of the largest output: that of deep networks is up to 2e-5, whichever way they are computed
 
@@ -56,8 +58,8 @@ def for_inference(net: nn.Module, weights: str, images: Callable[[], Tensor]) ->
 def for_half_precision(net: nn.Module, weights: str, images: Callable[[], Tensor]) -> nn.Module:
     """What `for_inference` gives, for passes in which torch casts to bfloat16: with weights that are cast already.
 
-    Casting them in every pass takes up to a third of it. Where no copy was made, or the outputs for `images` are not
-    the same to the bit, it is what `for_inference` gives.
+    Casting and packing them in every pass takes up to half of it. Where no copy was made, or the outputs for `images`
+    are not the same to the bit, it is what `for_inference` gives.
     """
     copy = for_inference(net, weights, images)
     if copy is net:
@@ -83,15 +85,15 @@ def added_bytes(net: nn.Module) -> int:
         copy = _copies.get(net, ("", None))[1]
         half = _halves.get(copy) if copy else None
     own = {tensor.data_ptr() for tensor in net.state_dict().values()}
-    values = [value for one in (copy, half) if one for value in one.state_dict().values()]
-    return sum({value.data_ptr(): value.nbytes for value in values if value.data_ptr() not in own}.values())
+    made = [one for one in (copy, half) if one]
+    values = [value for one in made for value in one.state_dict().values()]
+    added = {value.data_ptr(): value.nbytes for value in values if value.data_ptr() not in own}
+    return sum(added.values()) + sum(value.nbytes for one in made for value in packed_weights(one))
 
 
 @torch.no_grad()
 def _made(net: nn.Module, images: Callable[[], Tensor]) -> nn.Module | None:
-    modules = list(net.modules())
-    promising = any(_is_norm(module) or hasattr(module, _IN_PLACE) for module in modules)
-    if not promising or any(map(hooked, modules)):
+    if any(map(hooked, net.modules())):
         return None
     try:
         batch = images()
@@ -104,31 +106,52 @@ def _made(net: nn.Module, images: Callable[[], Tensor]) -> nn.Module | None:
         in_place = [module for module in copy.modules() if hasattr(module, _IN_PLACE)]
         for module in in_place:
             module.inplace = True  # type: ignore[assignment]
-        if not pairs and not in_place:
-            return None
-        given = batch.clone(memory_format=torch.preserve_format)
-        expected, found = net(batch), copy(given)
+        expected = net(batch)
     except Exception:  # noqa: BLE001 - networks of users raise errors of any kind when they are copied or changed
         return None
-    agrees = (found - expected).abs().max() <= ROUNDING * expected.abs().max()  # False for values that are not finite
-    return copy if bool(agrees) and torch.equal(given, batch) else None
+    if pack(copy, batch) and _agrees(copy, batch, expected):
+        return copy
+    unpack(copy)
+    return copy if (pairs or in_place) and _agrees(copy, batch, expected) else None
+
+
+def _agrees(net: nn.Module, images: Tensor, expected: Tensor) -> bool:
+    """Whether outputs are as expected, to ROUNDING, and images are left as they are."""
+    given = images.clone(memory_format=torch.preserve_format)
+    try:
+        found = net(given)
+    except Exception:  # noqa: BLE001 - such as that of a `view` which needs another order in memory
+        return False
+    close = (found - expected).abs().max() <= ROUNDING * expected.abs().max()  # False for values that are not finite
+    return bool(close) and torch.equal(given, images)
 
 
 @torch.no_grad()
 def _cast(net: nn.Module, images: Tensor) -> nn.Module | None:
     """A copy whose convolutions and linear layers have the weights to which torch casts theirs; None if it differs."""
     copy = sharing_copy(net)
+    unpack(copy)
     for module in copy.modules():
         if type(module) in (nn.Conv2d, nn.Linear):  # others may read their weights in another way
             for name, value in list(module.named_parameters(recurse=False)):
                 cast = value.to(torch.bfloat16, memory_format=torch.preserve_format)
                 setattr(module, name, nn.Parameter(cast, requires_grad=False))
-    try:
-        with torch.autocast("cpu", torch.bfloat16):
-            expected, found = net(images), copy(images)
-    except RuntimeError:  # of operations that torch does not cast
-        return None
-    return copy if torch.equal(found, expected) else None
+    with torch.autocast("cpu", torch.bfloat16):
+        try:
+            expected = net(images)
+        except RuntimeError:  # of operations that torch does not cast
+            return None
+        if pack(copy, images) and _gives(copy, images, expected):
+            return copy
+        unpack(copy)
+        return copy if _gives(copy, images, expected) else None
+
+
+def _gives(net: nn.Module, images: Tensor, expected: Tensor) -> bool:
+    """Whether outputs are as expected, to the bit."""
+    with suppress(RuntimeError):
+        return torch.equal(net(images), expected)
+    return False
 
 
 def _pairs(net: nn.Module, images: Tensor) -> list[_Pair]:

@@ -16,6 +16,7 @@ from core.models.model import overwriting
 from core.network import inference
 from core.network.hooks import capture
 from core.network.incremental import PatchedImages
+from core.network.packing import packed_weights
 from tests import nets
 from tests.bench.measuring import ROOT
 
@@ -117,11 +118,47 @@ def test_a_norm_with_an_activation_inside_leaves_the_activation():
     assert isinstance(model.net[1], layers.BatchNormAct2d), "the network itself is as before"
 
 
+class Viewing(nn.Module):
+    """A network that relies on the order of its maps in memory, which it may choose itself."""
+
+    def __init__(self, *layers, chooses=False) -> None:
+        super().__init__()
+        self.layers, self.fc, self.chooses = nn.Sequential(*layers), nn.Linear(6 * (nets.SIDE - 2) ** 2, 3), chooses
+
+    def forward(self, x):
+        maps = self.layers(x.contiguous() if self.chooses else x)
+        return self.fc(maps.view(len(x), maps[0].numel()))
+
+
 def test_nothing_to_save_is_the_network_itself():
-    for make in (nets.NoRelu, Twice, nets.tiny_vit):
-        model, _ = made(make)
-        assert model.inference is model.net
-        assert inference.added_bytes(model.net) == 0
+    model, _ = made(lambda: Viewing(nn.Conv2d(3, 6, 3)))
+    assert model.order == torch.contiguous_format
+    assert model.inference is model.net
+    assert model.inference_in_half is model.net
+    assert inference.added_bytes(model.net) == 0
+
+
+@pytest.mark.parametrize("make", [nets.NoRelu, Twice, nets.tiny_vit, nets.GapNet])
+def test_convolutions_have_packed_weights(make):
+    model, images = made(make)
+    images = images.contiguous(memory_format=model.order)
+    assert nets.relative(model.inference(images), model.net(images)) <= 1e-5
+    convolutions = [module for module in model.inference.modules() if isinstance(module, nn.Conv2d)]
+    assert len(list(packed_weights(model.inference))) == len(convolutions) > 0
+    assert not list(packed_weights(model.net))
+
+
+def test_a_network_that_chooses_an_order_in_memory_has_no_packed_weights_but_all_else():
+    model, images = made(lambda: Viewing(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), chooses=True))
+    images = images.contiguous(memory_format=model.order)
+    assert model.order == torch.channels_last
+    assert (norms(model.net), norms(model.inference)) == (1, 0)
+    assert nets.relative(model.inference(images), model.net(images)) <= 1e-6
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        half = model.inference_in_half(images)
+        assert torch.equal(half, model.inference(images))
+    assert model.inference_in_half is not model.inference
+    assert not [*packed_weights(model.inference), *packed_weights(model.inference_in_half)]
 
 
 @pytest.mark.parametrize("make", [nets.TinyCnn, nets.ReusedRelu, torchvision.models.squeezenet1_0])
@@ -132,7 +169,7 @@ def test_modules_work_in_place_where_their_author_had_them(make):
     given = images.clone()
     found = model.inference(images)
     assert torch.equal(images, given)
-    assert nets.relative(found, model.net(images)) <= (1e-5 if norms(model.net) else 0)
+    assert nets.relative(found, model.net(images)) <= 1e-5
 
 
 @pytest.mark.parametrize("make", [nets.TinyCnn, nets.GapNet, torchvision.models.squeezenet1_0])
@@ -163,11 +200,6 @@ def test_a_network_whose_weights_are_read_in_another_way_is_not_cast():
     model, _ = made(Read)
     assert model.inference is not model.net
     assert model.inference_in_half is model.inference
-
-
-def test_without_a_copy_the_network_itself_is_used_in_half_precision():
-    model, _ = made(nets.NoRelu)
-    assert model.inference_in_half is model.net
 
 
 def test_a_network_that_would_overwrite_its_images_is_left():
@@ -251,7 +283,8 @@ def test_a_copy_is_counted_and_freed_with_its_network():
     model, _ = made(PAIRS["with bias"])
     before = model.memory
     copy = weakref.ref(model.inference)
-    assert model.memory == before + 4 * (6 * 3 * 9 + 6)
+    folded, packed = 4 * (6 * 3 * 9 + 6), 4 * 6 * 3 * 9
+    assert model.memory == before + folded + packed
     del model
     gc.collect()
     assert copy() is None
