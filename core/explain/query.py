@@ -89,9 +89,10 @@ class Query:
 
     @property
     def batch(self) -> int:
-        """Images in one pass."""
+        """Images in one pass; on a CPU twice as many of half the size."""
         # Eight images' activations stay near a CPU's cache: 32 took up to twice as long per image.
-        return self.execution.batch or (8 if self.images.device.type == "cpu" else 64)
+        on_cpu = self.images.device.type == "cpu"
+        return self.execution.batch * (2 if on_cpu and self.half_precision else 1) or (8 if on_cpu else 64)
 
     @property
     def cache(self) -> TensorCache:
