@@ -25,6 +25,7 @@ from core.randomness import generator
 TOLERANCE = 0.01  # of a probability: a network that half precision changes more is run in full precision
 _STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # contrasts of the images on which precision is tested
 _LIFT = 2.0**12  # keeps gradients in the range of float16
+_ROUNDING = 1e-5  # of an image's largest value: what replaces a pixel may differ by so much and mean the same
 
 
 @dataclass(frozen=True)
@@ -236,15 +237,19 @@ class Query:
         """Scores (B, P) of each image with each box replaced by the same region of `fill`, exact to rounding.
 
         `boxes` are (P, 4) or (B, P, 4) of top, left, height and width; `fill` holds images (B or 1, C, H, W). Where
-        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box influences is computed. `unit`
-        names the boxes in reports.
+        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box influences is computed. Where a
+        box changes no pixel by more than rounding, the score is the clean one. `unit` names the boxes in reports.
         """
         boxes = boxes.expand(len(self.images), -1, -1).cpu()
         scores = torch.empty(boxes.shape[:2], device=self.images.device)
         for row, (image, filler) in enumerate(zip(self.images, fill.expand_as(self.images), strict=True)):
             clean_pass = CleanPass(image[None], self.model.order)
+            effective = _effective(boxes[row], image, filler, inside)
+            if not effective.all():
+                scores[row] = self.clean_scores(kind)[row]
             # The boxes of one chunk are enlarged to the same size.
             order = boxes[row, :, 2:].amax(1).argsort(stable=True)
+            order = order[effective[order]]
             report = item(self.report, row, len(scores), "image")
             for span in chunks(len(order), self.batch, report, unit, counted=True):
                 chosen = order[span.start : span.stop]
@@ -383,6 +388,17 @@ class Query:
         self.log.forwards += len(images)
         self.log.backwards += len(images) * sum(map(len, recordings))
         return recordings
+
+
+def _effective(boxes: Tensor, image: Tensor, fill: Tensor, inside: Tensor | None) -> Tensor:
+    """Which boxes (P,) change any pixel by more than rounding when they are replaced by the same region of `fill`."""
+    differs = ((fill - image).abs().amax(0) > _ROUNDING * image.abs().max()).cpu()
+    spans = [(slice(top, top + height), slice(left, left + width)) for top, left, height, width in boxes.tolist()]
+    masks = [None] * len(spans) if inside is None else inside.cpu()
+    return torch.tensor([
+        bool((differs[span] if mask is None else differs[span] & mask[span]).any())
+        for span, mask in zip(spans, masks, strict=True)
+    ])  # fmt: skip
 
 
 def images_sha(images: Tensor) -> str:

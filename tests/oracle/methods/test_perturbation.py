@@ -52,6 +52,31 @@ def test_occlusion_equals_captum(fill, window, stride):
     assert torch.allclose(found, expected[:, 0].double(), atol=1e-6)
 
 
+@pytest.mark.parametrize(("fill", "value"), [("grey", 0.0), ("blur", 0.3)])
+def test_occlusion_finds_no_evidence_in_an_image_that_it_does_not_change(fill, value):
+    """Not the rounding of passes that are computed in another way."""
+    q = query("gap", count=1)
+    found = explain("occlusion", replace(q, images=torch.full_like(q.images, value)), {"fill": fill})
+    assert found.note() == "No evidence: the map is zero everywhere."
+    assert found.forwards == 1
+
+
+def test_a_box_that_changes_nothing_has_the_clean_score_and_no_pass():
+    q = query("gap", count=2)
+    fill = q.images.clone()
+    fill[:, :, 4, 4] += 0.5
+    fill[:, :, 9, 9] += 1e-7
+    boxes = torch.tensor([[0, 0, 4, 4], [3, 3, 4, 4], [8, 8, 4, 4], [4, 4, 2, 2]])
+    inside = torch.ones(4, *q.size, dtype=torch.bool)
+    inside[3, 4, 4] = False
+    clean = q.clean_scores("prob")
+    for masks, changed in ((None, [1, 3]), (inside, [1])):
+        before = q.log.forwards
+        scores = q.windows(boxes, fill, "prob", masks)
+        assert q.log.forwards - before == 2 * len(changed)
+        assert [n for n in range(4) if not torch.equal(scores[:, n], clean)] == changed
+
+
 def test_windows_of_an_image_that_is_not_square_are():
     """Their side is scaled to the shorter side of the image, whichever it is."""
     for shape in ((SIDE, 2 * SIDE), (2 * SIDE, SIDE)):

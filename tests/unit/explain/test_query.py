@@ -69,8 +69,10 @@ def test_some_images_are_another_question_to_the_cache():
 
 
 def test_the_batch_is_asked_for_or_suits_the_device():
-    assert nets.query("gap").batch == 8
-    assert nets.query("gap", batch=3).batch == 3
+    for asked, full, half in ((0, 8, 8), (3, 3, 6)):
+        query = nets.query("gap", batch=asked, precision="half")
+        assert query.batch == full
+        assert query.in_half_precision().batch == half, "half the size, so twice as many have room in a CPU's cache"
 
 
 def test_announcements_add_up():
