@@ -12,10 +12,11 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
-from core.environment import silence_warnings
+from core.environment import keep_freed_memory, silence_warnings
 from pages.ui.shell import startup, unsent
 
 silence_warnings()
+keep_freed_memory()
 startup.keep_path()
 unsent.keep()
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from core.commands import complain
-from core.environment import silence_warnings
+from core.environment import keep_freed_memory, silence_warnings
 from core.errors import BadParameter, VitrineError
 from core.registry import unknown
 from core.resources import version
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # called as the program, not from Python
         silence_warnings()
+        keep_freed_memory()
     try:
         command = _command(words)
         if command and command not in COMMANDS:

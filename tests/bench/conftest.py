@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from core.environment import keep_freed_memory
+
 _OPTION = "--results"
 
 
@@ -21,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if path := config.getoption(_OPTION, None):
         config.pluginmanager.register(Results(path), "results")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _as_a_program() -> None:
+    """The memory of this process as that of the app and the command line."""
+    keep_freed_memory()
 
 
 class Results:

@@ -1,5 +1,8 @@
-"""Values from the environment and forms: device, cache budget, seed."""
+"""Values from the environment and forms: device, cache budget, seed; and the memory of the process."""
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +133,28 @@ def test_the_readme_lists_every_limit():
     for kind, megabytes in LIMITS.items():
         row = next(line for line in readme.splitlines() if f"`VITRINE_{kind.upper()}_MB`" in line)
         assert row.rstrip(" |").endswith(f"| {megabytes}")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+@pytest.mark.parametrize("variables", [{}, {"MALLOC_ARENA_MAX": "8"}])
+def test_freed_memory_is_used_again(variables):
+    """Counted in pages that the system had to provide while maps of 100 MB came and went, after a first time."""
+    code = (
+        "import resource, sys\n"
+        "from core.environment import keep_freed_memory\n"
+        "sys.argv[1:] and keep_freed_memory()\n"
+        "def pages():\n"
+        "    maps = [bytearray(2 << 20) for _ in range(50)]\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "pages()\n"
+        "before = pages()\n"
+        "print((pages() - before) * resource.getpagesize() >> 20)\n"
+    )
+
+    def megabytes(*arguments):
+        run = [sys.executable, "-c", code, *arguments]
+        return int(subprocess.run(run, cwd=ROOT, env=variables, capture_output=True, check=True).stdout)
+
+    returned = megabytes()
+    assert returned > 50
+    assert megabytes("keep") < 10 if not variables else megabytes("keep") > 50, "what a user has set is left"
