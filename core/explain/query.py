@@ -237,8 +237,8 @@ class Query:
         """Scores (B, P) of each image with each box replaced by the same region of `fill`, exact to rounding.
 
         `boxes` are (P, 4) or (B, P, 4) of top, left, height and width; `fill` holds images (B or 1, C, H, W). Where
-        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box influences is computed; one that
-        changes no pixel by more than rounding has the clean score. `unit` names the boxes in reports.
+        `inside` (P, H, W) is given, a box changes only there. On the CPU only what a box influences is computed. A box
+        that changes no pixel by more than rounding has the clean score. `unit` names the boxes in reports.
         """
         boxes = boxes.expand(len(self.images), -1, -1).cpu()
         scores = torch.empty(boxes.shape[:2], device=self.images.device)

@@ -163,7 +163,7 @@ class Squares(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, 2, 1)
         self.scale = nn.Parameter(torch.tensor(8.0))
-        self.calls = []
+        type(self).calls = []  # of its copies for inference, too
 
     def forward(self, x):
         bright = F.adaptive_avg_pool2d(x.mean(1, keepdim=True), 2).flatten(1)
