@@ -26,7 +26,9 @@ scripts: .venv/js/ready     ## format, lint and types of what runs in the browse
 	$(TOOL)/tsc --project $(SCRIPTS)
 
 bench: .venv/peers          ## claims of speed, measured side by side
-	$(BIN)/python -m pytest tests/bench -m bench --capture=tee-sys --results tests/bench/README.md $(ARGS)
+	failed=0; for file in tests/bench/test_*.py; do \
+		$(BIN)/python -m pytest $$file -m bench --capture=tee-sys --results tests/bench/README.md $(ARGS) || failed=1; \
+	done; exit $$failed  # each in a process of its own: memory that one keeps would slow down the next
 
 mutants: .venv/ready        ## small defects put into the core: do the tests notice? ARGS="--count 20 --seed 1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dicom,hf,onnx,timm,mutants]"

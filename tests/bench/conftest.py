@@ -1,5 +1,6 @@
 """The page of results: what the benchmarks print, with the kind of machine, written by `make bench`."""
 
+import ast
 import os
 import platform
 import re
@@ -14,6 +15,7 @@ import torch
 from core.environment import keep_freed_memory
 
 _OPTION = "--results"
+HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,16 +34,19 @@ def _as_a_program() -> None:
 
 
 class Results:
-    """Collects what benchmarks print, and writes it at the end, by module."""
+    """Collects what benchmarks print, and writes it at the end, by module.
+
+    What a page of the same kind of machine says of modules that did not run is kept.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lines: dict[str, list[str]] = defaultdict(list)
+        self.lines: dict[str, list[str]] = defaultdict(list)  # by the sentence that a module begins with
         self.titles: dict[str, str] = {}
 
     def pytest_itemcollected(self, item: Any) -> None:
         """Note the sentence that a module begins with."""
-        self.titles[item.nodeid.partition("::")[0]] = (item.module.__doc__ or "").partition("\n")[0]
+        self.titles[item.nodeid.partition("::")[0]] = _title(item.module.__doc__)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what a benchmark printed, and whether its limit holds."""
@@ -51,14 +56,21 @@ class Results:
         module, _, name = report.nodeid.partition("::")
         words = name.removeprefix("test_").replace("_", " ")
         failed = " (above its limit)" if report.failed else ""
-        self.lines[module].append(f"| {words}{failed} | {said.replace('|', '/') or report.outcome} |")
+        self.lines[self.titles[module]].append(f"| {words}{failed} | {said.replace('|', '/') or report.outcome} |")
 
     def pytest_sessionfinish(self) -> None:
         """Write the page."""
-        parts = ["# Benchmarks", "", f"Written by `make bench` on {machine()}.", ""]
-        for module, lines in self.lines.items():
-            parts += [f"## {self.titles[module]}", "", "| benchmark | result |", "|---|---|", *lines, ""]
-        self.path.write_text("\n".join(parts), "utf-8")
+        head, *kept = _read(self.path).split("\n## ")
+        beginning = f"# Benchmarks\n\nWritten by `make bench` on {machine()}.\n"
+        parts = {part.partition("\n")[0]: part for part in kept} if head == beginning else {}
+        for title, lines in self.lines.items():
+            parts[title] = "\n".join([title, "", "| benchmark | result |", "|---|---|", *lines, ""])
+        modules = [_title(ast.get_docstring(ast.parse(_read(file)))) for file in sorted(HERE.glob("test_*.py"))]
+        self.path.write_text("\n## ".join([beginning, *(parts[one] for one in modules if one in parts)]), "utf-8")
+
+
+def _title(docstring: str | None) -> str:
+    return (docstring or "").partition("\n")[0]
 
 
 def machine() -> str:
@@ -72,7 +84,7 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {cpu} ({torch.backends.cpu.get_cpu_capability()}){memory}{gpu}; {versions}"
 
 
-def _read(path: str) -> str:
+def _read(path: str | Path) -> str:
     try:
         return Path(path).read_text("utf-8")
     except OSError:

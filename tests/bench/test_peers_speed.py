@@ -23,7 +23,7 @@ from tests.bench.test_folder_speed import prepared
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 ROUNDS = 3
-TRIALS = 128  # masks or samples of the methods that take more by default: more change no ratio but the time to wait
+MASKS = 128  # of RISE, which takes more by default: more change no ratio but the time to wait
 PICTURE = Picture("noise", np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8), "noise")
 CAMS = (
     "GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM", "GradCAMElementWise", "EigenCAM", "EigenGradCAM",
@@ -92,16 +92,18 @@ def test_rise(model, net, image, target):
     @torch.no_grad()
     def theirs():
         chance = np.random.default_rng(0)
-        coarse = torch.from_numpy((chance.random((TRIALS, 1, 8, 8)) < 0.5).astype(np.float32))
+        coarse = torch.from_numpy((chance.random((MASKS, 1, 8, 8)) < 0.5).astype(np.float32))
         masks = torch.nn.functional.interpolate(coarse, size=(256, 256), mode="bilinear")[..., :224, :224]
         scores = [net(image * part).softmax(1) for part in masks.split(100)]
-        (torch.cat(scores).T @ masks.flatten(1)).view(-1, 224, 224) / TRIALS / 0.5
+        (torch.cat(scores).T @ masks.flatten(1)).view(-1, 224, 224) / MASKS / 0.5
 
-    ours = compared(model, Request("rise", target, {"masks": TRIALS}))
-    assert beside(f"RISE, {TRIALS} masks", ours, theirs) < 1
+    ours = compared(model, Request("rise", target, {"masks": MASKS}))
+    assert beside(f"RISE, {MASKS} masks", ours, theirs) < 1
 
 
 def test_lime(model, net, target):
+    """As many samples as both take by default: with fewer, the segmentation, which is the same, would decide."""
+    samples = EXPLAINERS["lime_image"].defaults["samples"]
     lime_image = pytest.importorskip("lime.lime_image", reason="needs the extra `peers`")
 
     @torch.no_grad()
@@ -111,10 +113,10 @@ def test_lime(model, net, target):
 
     def theirs():
         explainer = lime_image.LimeImageExplainer(random_state=0)
-        explainer.explain_instance(PICTURE.pixels, classify, top_labels=1, num_samples=TRIALS)
+        explainer.explain_instance(PICTURE.pixels, classify, top_labels=1, num_samples=samples)
 
-    ours = compared(model, Request("lime_image", target, {"samples": TRIALS}))
-    assert beside(f"LIME, {TRIALS} samples", ours, theirs) < 1
+    ours = compared(model, Request("lime_image", target))
+    assert beside(f"LIME, {samples} samples", ours, theirs) < 1
 
 
 def test_occlusion(model, net, image, target):

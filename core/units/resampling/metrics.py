@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.units.resampling.statistics import Moments
 
 EPSILON = 1e-9  # a variance that no other one is smaller than
+_SMALLEST = np.finfo(np.float64).tiny
 Scores = NDArray[np.float64]  # (K,)
 Weights = NDArray[np.float64]  # (K, M) of each filter
 Evidence = Literal["maps", "own weights", "outgoing weights"]
@@ -47,10 +48,12 @@ def corr(moments: Moments) -> Scores:
     Locations that are constant over the copies have no correlation and do not count; a filter with only such locations,
     and every filter if the output is constant, scores zero.
     """
-    spread = np.sqrt(moments.variance * moments.outputs.var())
-    defined = spread > 0
-    magnitudes = np.divide(np.abs(moments.covariance), spread, out=np.zeros_like(spread), where=defined).clip(max=1)
-    return magnitudes.sum((1, 2)) / np.maximum(defined.sum((1, 2)), 1)
+    highest = moments.outputs.std()
+    deviation = np.sqrt(moments.variance)
+    defined = np.count_nonzero(deviation, axis=(1, 2))
+    # A location that is constant has no covariance either: dividing everywhere is faster than where it is defined.
+    covariance = np.abs(moments.covariance) / np.maximum(deviation, _SMALLEST)
+    return covariance.clip(max=highest).sum((1, 2)) / np.maximum(defined * highest, _SMALLEST)
 
 
 def corr_pooled(moments: Moments) -> Scores:

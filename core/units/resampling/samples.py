@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from core.explain.query import Query
+from core.network.threads import side_by_side
 
 Space = Literal["pixels", "network"]
 
@@ -21,7 +22,8 @@ def neighbours(
     is i · `deviation`, as in the released code of Lengerich et al. 2017.
     """
     image = query.images[0]
-    noise = torch.stack([torch.randn(image.shape, generator=query.rng(number)) for number in numbers]).to(image)
+    drawn = side_by_side(lambda number: torch.randn(image.shape, generator=query.rng(number)), numbers)
+    noise = torch.stack(drawn).to(image)
     deviations = torch.tensor([deviation * (number if growing else 1) for number in numbers]).to(image)
     factors = 1 + noise * deviations[:, None, None, None]
     if space == "network":
@@ -29,4 +31,5 @@ def neighbours(
     preprocess = query.model.preprocess
     copies = preprocess.normalised((preprocess.pixels(image) * factors).clamp(0, 1))
     # The way to pixels and back rounds: without noise a copy is the image itself.
-    return torch.where((deviations == 0)[:, None, None, None], image, copies).to(image)
+    copies[deviations == 0] = image
+    return copies.to(image)

@@ -99,15 +99,16 @@ class Sums:
     def moments(self, outputs: NDArray[np.float64], shift: float) -> Moments:
         """The moments of all that was added; `outputs` (n,) are all outputs, `shift` the constant."""
         count = len(outputs)
-        first, cross, variance = (self._exact(sums) / count for sums in (*self._sums, self._squares))
+        first, cross, variance = (sums / count for sums in (*self._sums, self._squares))
         variance.addcmul_(first, first, value=-1).clamp_(min=0)
         cross.sub_(first, alpha=float(outputs.mean()) - shift)
         varies = variance > (_ROUNDING * float(self.clean.abs().max())) ** 2
+        varies = varies.to(variance.dtype)  # a product of two types would take several times as long
         shifts = self._unflat(self._shift)
         pooled = self._numbers(torch.cat(self._pooled)) / self.clean[0, 0].numel() + shifts.mean((1, 2))
         return Moments(
             clean=self._numbers(self.clean[0]),
-            mean=self._unflat(first) + shifts,
+            mean=self._unflat(first.add_(self._shift)),
             variance=self._unflat(variance.mul_(varies)),
             covariance=self._unflat(cross.mul_(varies)),
             pooled=pooled,
@@ -123,11 +124,6 @@ class Sums:
         if self._order == torch.channels_last:
             return self._numbers(row.view(height, width, filters).permute(2, 0, 1))
         return self._numbers(row.view(filters, height, width))
-
-    @staticmethod
-    def _exact(values: Tensor) -> Tensor:
-        """The values in float64, where their device has it or else on the CPU."""
-        return values.to(exact(values.device)).double()
 
     @staticmethod
     def _numbers(values: Tensor) -> NDArray[np.float64]:
