@@ -285,8 +285,15 @@ class Workbench:
         return passes(needed, min(self.model.preprocess.size))
 
     def estimate(self, requests: Sequence[Request]) -> float:
-        """Estimated seconds of these requests: their passes times the measured time of one."""
-        return self.passes(requests).weight * pass_seconds(self.model)
+        """Estimated seconds of these requests: their passes times the measured time of one.
+
+        What a method that shares no passes took here before, in half precision or with work of its own, says more.
+        """
+        paces = [self.cache.peek(self._pace_key(request.name)) for request in requests]
+        new = [request for request, pace in zip(requests, paces, strict=True) if not isinstance(pace, float)]
+        seconds = self.passes(new).weight * pass_seconds(self.model) if new else 0.0
+        known = [(request, pace) for request, pace in zip(requests, paces, strict=True) if isinstance(pace, float)]
+        return seconds + sum(self.passes([request]).weight * pace for request, pace in known)
 
     def cached(self, picture: Picture, request: Request, seed: int = 0) -> Explanation | None:
         """The finished explanation if it is still in the cache, without a model pass."""
@@ -319,6 +326,8 @@ class Workbench:
         result = explain(request.name, query, request.settings, watch, settle=request.settle)
         if result.finished:
             self.remember(picture, request, result, seed)
+        if result.finished and not request.settle and not EXPLAINERS[request.name].shares:
+            self.cache.put(self._pace_key(request.name), result.seconds / (self.passes([request]).weight or 1.0))
         return result
 
     def compare(
@@ -401,10 +410,13 @@ class Workbench:
         requests = {budget: Request(name, TargetName((0,)), method.budget(budget)) for budget in BUDGETS}
         layers_read = method.layers_read(self.model.survey, "", checked(method.params, {}, name))
         needed = {budget: self.passes([request]) for budget, request in requests.items()}
-        second = pass_seconds(self.model)
         return MethodPlan(
-            "", layers_read, needed, {budget: passes.weight * second for budget, passes in needed.items()}
+            "", layers_read, needed, {budget: self.estimate([request]) for budget, request in requests.items()}
         )
+
+    def _pace_key(self, name: str) -> tuple[object, ...]:
+        """The key of the seconds that a method takes for the work of one forward."""
+        return (self.model.key, "pace", name)
 
     def _key(self, picture: Picture, request: Request, seed: int) -> tuple[object, ...]:
         method = EXPLAINERS[request.name]

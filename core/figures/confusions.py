@@ -11,6 +11,7 @@ from core.errors import brief
 from core.figures.charts import BLUE, ORANGE, escaped, laid
 
 _LARGEST, _LEAST = 26, 5  # pixels across a marker
+_MARGIN = 0.03  # of an axis, before the first class and after the last one: half a marker
 _ROW, _MOST = 26, 900  # pixels of a class, and of the chart
 _NAMED = 40  # classes whose names fit at the axes
 _LONGEST = 20  # characters of a name at an axis
@@ -56,9 +57,10 @@ def confusions(
         (figure.update_xaxes, "Predicted", present[1]),
     ):
         texts = [titles[one] for one in classes_of]
+        room = max(0.7, _MARGIN * len(texts))
         axis(
             title=name, type="category", categoryarray=texts, showticklabels=len(texts) <= _NAMED,
-            range=[-0.7, len(texts) - 0.3], zeroline=False,
+            range=[-room, len(texts) - 1 + room], zeroline=False,
         )  # fmt: skip
     # Of the names of categories, unlike those of numbers, the browser leaves out as many as do not fit side by side.
     figure.update_xaxes(tickangle=-45 if len(present[1]) <= _SLANTED else -90)

@@ -15,7 +15,11 @@ import torch
 from core.environment import keep_freed_memory
 
 _OPTION = "--results"
+_BEGIN, _END = "<!-- written by `make bench` -->\n", "<!-- until here -->\n"
+_HEAD = ["| | Vitrine | other tool | its time | share |", "|---|---|---|---|---|"]
 HERE = Path(__file__).parent
+README = HERE.parents[1] / "README.md"
+_BESIDE = re.compile(r"(?P<what>.+): (?P<own>[\d.]+ s), (?P<tool>.+) (?P<other>[\d.]+ s): (?P<share>[\d.]+ ×)")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,7 +38,7 @@ def _as_a_program() -> None:
 
 
 class Results:
-    """Collects what benchmarks print, and writes it at the end, by module.
+    """Collects what benchmarks print, and writes it at the end, by module; README has the times beside other tools.
 
     What a page of the same kind of machine says of modules that did not run is kept.
     """
@@ -43,6 +47,7 @@ class Results:
         self.path = path
         self.lines: dict[str, list[str]] = defaultdict(list)  # by the sentence that a module begins with
         self.titles: dict[str, str] = {}
+        self.beside: list[str] = []  # rows of the table of README
 
     def pytest_itemcollected(self, item: Any) -> None:
         """Note the sentence that a module begins with."""
@@ -56,6 +61,10 @@ class Results:
         module, _, name = report.nodeid.partition("::")
         words = name.removeprefix("test_").replace("_", " ")
         failed = " (above its limit)" if report.failed else ""
+        self.beside += [
+            "| " + " | ".join(one.group("what", "own", "tool", "other", "share")) + " |"
+            for one in _BESIDE.finditer(said)
+        ]
         self.lines[self.titles[module]].append(f"| {words}{failed} | {said.replace('|', '/') or report.outcome} |")
 
     def pytest_sessionfinish(self) -> None:
@@ -67,6 +76,10 @@ class Results:
             parts[title] = "\n".join([title, "", "| benchmark | result |", "|---|---|", *lines, ""])
         modules = [_title(ast.get_docstring(ast.parse(_read(file)))) for file in sorted(HERE.glob("test_*.py"))]
         self.path.write_text("\n## ".join([beginning, *(parts[one] for one in modules if one in parts)]), "utf-8")
+        if self.beside:
+            before, _, rest = README.read_text("utf-8").partition(_BEGIN)
+            table = "\n".join([f"\nOn {machine()}:", "", *_HEAD, *self.beside, "", ""])
+            README.write_text(before + _BEGIN + table + _END + rest.partition(_END)[2], "utf-8")
 
 
 def _title(docstring: str | None) -> str:

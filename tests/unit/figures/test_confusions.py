@@ -44,3 +44,11 @@ def test_long_names_are_shortened_and_equal_ones_stay_apart():
     assert max(map(len, shown)) <= 22
     assert [one.strip("\u200b") for one in shown[2:]] == ["same", "same", "&lt;b&gt;"]
     assert figure.data[0].text[0] == f"{names[0]} as {names[0]}: 1"
+
+
+@pytest.mark.parametrize("count", [3, 1000])
+def test_markers_at_the_borders_are_not_cut(count):
+    """Half a marker, of 13 pixels, fits before the first class in a chart of 450 pixels."""
+    first, last = chart(count).layout.xaxis.range
+    assert -first / (last - first) * 450 >= 12
+    assert last - (count - 1) == pytest.approx(-first)

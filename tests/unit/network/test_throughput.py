@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -165,6 +166,33 @@ def test_explanations_use_the_batch_and_estimates_the_seconds(clock, tmp_path, m
     model.net.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
     bench.explain(picture(), Request("rise", 0, {"masks": 50}))
     assert max(sizes) == 4
+
+
+def test_estimates_learn_from_what_a_method_took(clock, tmp_path, monkeypatch):
+    """In half precision, or with work of its own, it takes another time than its passes."""
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    clock(b4=0.5)
+    bench = Workbench(nets.model("gap"))
+    rise, saliency = Request("rise", 0, {"masks": 50}), Request("saliency", 0)
+    before = bench.estimate([saliency])
+    taken = bench.explain(picture(), rise).seconds
+    assert bench.estimate([rise]) == pytest.approx(taken)
+    assert bench.estimate([Request("rise", 1, {"masks": 500})]) == pytest.approx(10 * taken)
+    assert bench.plans()["rise"].seconds["quick"] == pytest.approx(6 * taken)
+    bench.explain(picture(), saliency)
+    assert bench.estimate([saliency]) == before, "what it shares with others is not its own"
+    assert bench.estimate([rise, saliency]) == pytest.approx(taken + before)
+    assert Workbench(bench.model).estimate([rise]) == 25, "another session"
+
+
+def test_early_ends_teach_nothing(clock, tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    clock(b4=0.5)
+    bench = Workbench(nets.model("gap"))
+    rise = Request("rise", 0, {"masks": 200})
+    assert not bench.explain(picture(), rise, watch=lambda snapshot: True).finished
+    bench.explain(picture(), replace(rise, settle=True))
+    assert bench.estimate([rise]) == 100
 
 
 def test_a_study_never_asks_for_it(tmp_path, monkeypatch):
