@@ -54,13 +54,13 @@ def test_scrolling_ten_thousand_patches(large: str, tab: Any) -> None:  # noqa: 
 
 def test_threshold_of_a_large_graph(large: str, tab: Any) -> None:  # noqa: F811
     tab.open(f"{large}?graph=1")
-    tab.page.get_by_text("2000 links shown").wait_for()
+    tab.page.get_by_text("2000 edges shown").wait_for()
     tab.page.wait_for_timeout(1000)
     before, steps = (tab.sent, tab.got), []
     for step in range(20):
         tab.page.get_by_role("slider", name="Minimum weight").fill(f"{step / 20:.2f}")
         steps.append(float(tab.page.locator("[data-step]").get_attribute("data-step")))
-    print(f"\n500 nodes, 2,000 links: a threshold step takes {statistics.median(steps):.1f} ms, "
+    print(f"\n500 nodes, 2,000 edges: a threshold step takes {statistics.median(steps):.1f} ms, "
           f"{tab.sent - before[0]} bytes sent, {tab.got - before[1]} received")  # fmt: skip
     assert (tab.sent, tab.got) == before
     assert statistics.median(steps) < 100
