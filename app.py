@@ -12,11 +12,12 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
-from core.environment import keep_freed_memory, silence_warnings
+from core.environment import keep_freed_memory, let_idle_threads_sleep, silence_warnings
 from pages.ui.shell import startup, unsent
 
 silence_warnings()
 keep_freed_memory()
+let_idle_threads_sleep()
 startup.keep_path()
 unsent.keep()
 

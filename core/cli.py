@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from core.commands import complain
-from core.environment import keep_freed_memory, silence_warnings
+from core.environment import keep_freed_memory, let_idle_threads_sleep, silence_warnings
 from core.errors import BadParameter, VitrineError
 from core.registry import unknown
 from core.resources import version
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:  # called as the program, not from Python
         silence_warnings()
         keep_freed_memory()
+        let_idle_threads_sleep()
     try:
         command = _command(words)
         if command and command not in COMMANDS:

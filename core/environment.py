@@ -153,6 +153,15 @@ def keep_freed_memory() -> None:
             library.mallopt(-1, 256 << 20)  # M_TRIM_THRESHOLD
 
 
+def let_idle_threads_sleep() -> None:
+    """Let the threads of OpenBLAS, in which NumPy and SciPy multiply, sleep once they are idle.
+
+    By default they wait in a loop for up to 0.1 s, and take a core from torch: a pass after a small regression took up
+    to half as long again. It holds where it is called before NumPy is imported, unless the variable is set already.
+    """
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")  # 2 to the power of it are the turns of the loop
+
+
 def limit(kind: str) -> int:
     """The most bytes that a file of a kind of LIMITS may have: VITRINE_<KIND>_MB, or the table's."""
     return _megabytes(f"VITRINE_{kind.upper()}_MB", LIMITS[kind]) * 1_000_000

@@ -1,5 +1,6 @@
 """Values from the environment and forms: device, cache budget, seed; and the memory of the process."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -158,3 +159,22 @@ def test_freed_memory_is_used_again(variables):
     returned = megabytes()
     assert returned > 50
     assert megabytes("keep") < 10 if not variables else megabytes("keep") > 50, "what a user has set is left"
+
+
+def test_threads_of_openblas_take_no_core_once_they_are_idle():
+    code = (
+        "import time\n"
+        "from core.environment import let_idle_threads_sleep\n"
+        "let_idle_threads_sleep()\n"
+        "import numpy as np\n"
+        "from sklearn.linear_model import Ridge\n"
+        "rng = np.random.default_rng(0)\n"
+        "Ridge().fit(rng.random((512, 34)), rng.random(512))\n"
+        "start = time.process_time()\n"
+        "time.sleep(0.3)\n"
+        "print(time.process_time() - start)"
+    )
+    command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("OPENBLAS_THREAD_TIMEOUT", None)
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert float(out) < 0.02
