@@ -285,15 +285,11 @@ class Workbench:
         return passes(needed, min(self.model.preprocess.size))
 
     def estimate(self, requests: Sequence[Request]) -> float:
-        """Estimated seconds of these requests: their passes times the measured time of one.
-
-        What a method that shares no passes took here before, in half precision or with work of its own, says more.
-        """
-        paces = [self.cache.peek(self._pace_key(request.name)) for request in requests]
-        new = [request for request, pace in zip(requests, paces, strict=True) if not isinstance(pace, float)]
-        seconds = self.passes(new).weight * pass_seconds(self.model) if new else 0.0
-        known = [(request, pace) for request, pace in zip(requests, paces, strict=True) if isinstance(pace, float)]
-        return seconds + sum(self.passes([request]).weight * pace for request, pace in known)
+        """Estimated seconds of these requests: their passes times the seconds of one."""
+        alone = [request for request in requests if not EXPLAINERS[request.name].shares]
+        sharing = [request for request in requests if EXPLAINERS[request.name].shares]
+        together = self.passes(sharing).weight * pass_seconds(self.model) if sharing else 0.0
+        return together + sum(self.passes([request]).weight * self._pace(request.name) for request in alone)
 
     def cached(self, picture: Picture, request: Request, seed: int = 0) -> Explanation | None:
         """The finished explanation if it is still in the cache, without a model pass."""
@@ -326,8 +322,7 @@ class Workbench:
         result = explain(request.name, query, request.settings, watch, settle=request.settle)
         if result.finished:
             self.remember(picture, request, result, seed)
-        if result.finished and not request.settle and not EXPLAINERS[request.name].shares:
-            self.cache.put(self._pace_key(request.name), result.seconds / (self.passes([request]).weight or 1.0))
+            self._learn_pace(request, result.seconds)
         return result
 
     def compare(
@@ -410,13 +405,22 @@ class Workbench:
         requests = {budget: Request(name, TargetName((0,)), method.budget(budget)) for budget in BUDGETS}
         layers_read = method.layers_read(self.model.survey, "", checked(method.params, {}, name))
         needed = {budget: self.passes([request]) for budget, request in requests.items()}
-        return MethodPlan(
-            "", layers_read, needed, {budget: self.estimate([request]) for budget, request in requests.items()}
-        )
+        pace = self._pace(name)
+        return MethodPlan("", layers_read, needed, {budget: passes.weight * pace for budget, passes in needed.items()})
 
-    def _pace_key(self, name: str) -> tuple[object, ...]:
-        """The key of the seconds that a method takes for the work of one forward."""
-        return (self.model.key, "pace", name)
+    def _pace(self, name: str) -> float:
+        """Seconds that a method takes for a pass: as it took in this session, else the measured time of a forward."""
+        known = self.cache.peek((self.model.key, "pace", name))
+        return known if isinstance(known, float) else pass_seconds(self.model)
+
+    def _learn_pace(self, request: Request, seconds: float) -> None:
+        """Store the pace of a method after a whole run, with half precision and all else that it does.
+
+        Not of one that shares passes, which others may have made before or find made, nor of one that makes none.
+        """
+        weight = self.passes([request]).weight
+        if weight and not request.settle and not EXPLAINERS[request.name].shares:
+            self.cache.put((self.model.key, "pace", request.name), seconds / weight)
 
     def _key(self, picture: Picture, request: Request, seed: int) -> tuple[object, ...]:
         method = EXPLAINERS[request.name]
